@@ -1,0 +1,1 @@
+"""What every layer computes for every stimulus: hooks, the store, extraction."""

@@ -1,0 +1,61 @@
+"""The ``rsa-face`` command: one thin command for each stage, errors in a line or two."""
+
+import sys
+
+import typer
+from typer.exceptions import TyperException
+
+from rsa_face.cli.datasets import datasets_app
+from rsa_face.cli.human import human_app
+from rsa_face.cli.stimuli import stimuli_app
+
+app = typer.Typer(
+    name="rsa-face",
+    help="Where in a network does face perception become human-like?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.add_typer(stimuli_app)
+app.add_typer(human_app)
+app.add_typer(datasets_app)
+
+FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed at run time, 2 the request was wrong.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The words after ``rsa-face``; those of this process if not given.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    sys.exit(_run(words, debug=debug))
+
+
+def _run(words: list[str], *, debug: bool) -> int:
+    try:
+        code = app(args=words, standalone_mode=False)
+    except TyperException as error:
+        return _say(f"{error.format_message()} (rsa-face --help lists the commands)", WRONG_REQUEST)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("Interrupted. What was finished is kept; run the same command to go on.", INTERRUPTED)
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+        if debug:
+            raise
+        return _say(str(error), WRONG_REQUEST)
+    except Exception as error:
+        if debug:
+            raise
+        return _say(f"{type(error).__name__}: {error} (--debug shows where)", FAILED)
+    return int(code or 0)
+
+
+def _say(message: str, code: int) -> int:
+    print(f"Error: {message}" if code != INTERRUPTED else message, file=sys.stderr)
+    return code

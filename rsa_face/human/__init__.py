@@ -1,0 +1,1 @@
+"""Human behaviour as RDMs: one for each participant."""

@@ -1,0 +1,1 @@
+"""The five networks, the names of their layers, and their weights."""

@@ -1,0 +1,267 @@
+"""Where a result comes from: content hashes, seeds, manifests, and files that are written whole or not at all."""
+
+import hashlib
+import json
+import os
+import platform
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+_AS_JSON = "json:"
+
+
+def hash_content(*parts: Any) -> str:
+    """Return the sha256 of values: numbers, text, arrays, and lists and dicts of these.
+
+    Parameters
+    ----------
+    *parts : object
+        What to hash. Dicts are hashed by sorted key, arrays by dtype, shape and bytes.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> hash_content({"a": 1, "b": 2}) == hash_content({"b": 2, "a": 1})
+    True
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        _feed(digest, part)
+    return digest.hexdigest()
+
+
+def hash_file(path: str | Path) -> str:
+    """Return the sha256 of a file's bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def rng_from(seed: int, *names: str | int) -> np.random.Generator:
+    """Return the random generator that belongs to a seed and a purpose.
+
+    One seed serves a whole study; each purpose (a network, a layer, a chunk of draws) has its own stream, which
+    does not depend on what else was drawn before it.
+
+    Parameters
+    ----------
+    seed : int
+        The study's seed, 0 or more.
+    *names : str or int
+        The purpose.
+
+    Returns
+    -------
+    numpy.random.Generator
+        Always the same for the same arguments.
+
+    Examples
+    --------
+    >>> rng_from(0, "alexnet").integers(100) == rng_from(0, "alexnet").integers(100)
+    np.True_
+    """
+    words = [int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:4], "little") for name in names]
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(words)))
+
+
+@contextmanager
+def write_beside(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside a file, and move it into place when the block ends well.
+
+    Killed at any moment, the file is the old one or the new one. If the block raises, the temporary file is
+    removed and the old one stays.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write. Its folder is made if need be.
+
+    Yields
+    ------
+    Path
+        Where to write: same folder, same ending.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def save(array: xr.DataArray | xr.Dataset, path: str | Path) -> Path:
+    """Write an array or a result as netCDF, so that `load` returns it with attrs and coords intact.
+
+    The file is written beside its place and moved in. Attrs that netCDF has no type for (truth values, None,
+    lists of text, dicts) are kept as JSON and come back as they were.
+
+    Parameters
+    ----------
+    array : DataArray or Dataset
+        What to write. Not changed.
+    path : str or Path
+        Ends in ``.nc``.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    ValueError
+        If the path does not end in ``.nc``.
+    """
+    path = Path(path)
+    if path.suffix != ".nc":
+        message = f"Arrays are saved as netCDF, so the path must end in .nc, but is {str(path)!r}. Change its ending."
+        raise ValueError(message)
+    dataset = array.to_dataset(name="__array__") if isinstance(array, xr.DataArray) else array.copy()
+    if isinstance(array, xr.DataArray):
+        dataset.attrs = {"__array__": 1, "__name__": array.name or ""}
+    for variable in (dataset, *(dataset[name] for name in dataset.variables)):
+        variable.attrs = dict(map(_attr_in, variable.attrs.items()))
+    with write_beside(path) as beside:
+        dataset.to_netcdf(beside, engine="h5netcdf")
+    return path
+
+
+def load(path: str | Path) -> xr.DataArray | xr.Dataset:
+    """Read what `save` wrote, into memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        A netCDF file.
+
+    Returns
+    -------
+    DataArray or Dataset
+        As it was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not netCDF, or is damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        message = f"A saved array must exist to be read, but there is no file {str(path)!r}. Check the path."
+        raise FileNotFoundError(message)
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as opened:
+            dataset = opened.load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        message = f"A saved array must be whole netCDF, but {str(path)!r} cannot be read: {error}. Write it anew."
+        raise ValueError(message) from error
+    for variable in (dataset, *(dataset[name] for name in dataset.variables)):
+        variable.attrs = dict(map(_attr_out, variable.attrs.items()))
+    if "__array__" not in dataset.attrs:
+        return dataset
+    return dataset["__array__"].rename(dataset.attrs["__name__"] or None)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes a result: Python, this package and the libraries under it.
+
+    Returns
+    -------
+    dict of str to str
+        By distribution name.
+    """
+    names = (
+        "rsa-face",
+        "numpy",
+        "scipy",
+        "xarray",
+        "zarr",
+        "rsatoolbox",
+        "torch",
+        "torchvision",
+        "scikit-learn",
+    )
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@cache
+def code_hash() -> str:
+    """Return the sha256 of the package's own source: a result made by other code is not up to date.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    root = Path(__file__).parent
+    sources = sorted(root.rglob("*.py"))
+    return hash_content([(str(source.relative_to(root)), source.read_text("utf-8")) for source in sources])
+
+
+def _feed(digest: Any, part: Any) -> None:
+    if isinstance(part, np.ndarray) and part.dtype != object:
+        digest.update(f"array:{part.dtype.str}:{part.shape}:".encode())
+        digest.update(np.ascontiguousarray(part).tobytes())
+    elif isinstance(part, Mapping):
+        for key in sorted(part, key=str):
+            _feed(digest, str(key))
+            _feed(digest, part[key])
+        digest.update(b"}")
+    elif isinstance(part, list | tuple | np.ndarray):
+        for item in part:
+            _feed(digest, item)
+        digest.update(b"]")
+    else:
+        digest.update(f"{type(part).__name__}:{part!s}\0".encode())
+
+
+def _attr_in(item: tuple[Any, Any]) -> tuple[str, Any]:
+    key, value = str(item[0]), item[1]
+    plain = isinstance(value, str | int | float | np.ndarray | np.number) and not isinstance(value, bool | np.bool_)
+    return (key, value) if plain else (_AS_JSON + key, json.dumps(value, default=_as_plain))
+
+
+def _attr_out(item: tuple[Any, Any]) -> tuple[str, Any]:
+    key, value = str(item[0]), item[1]
+    if key.startswith(_AS_JSON):
+        return key.removeprefix(_AS_JSON), json.loads(value)
+    return key, value.item() if isinstance(value, np.generic) else value
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return str(value)

@@ -1,0 +1,1 @@
+"""Representational dissimilarity matrices (RDMs): made from activations, aligned, exchanged with rsatoolbox."""

@@ -1,0 +1,117 @@
+"""Line RDMs up by the ids of their stimuli, never by position."""
+
+import numpy as np
+import xarray as xr
+
+from rsa_face.schema import STIMULUS_I, STIMULUS_J, stimulus_ids
+
+
+def align_stimuli(
+    rdms: xr.DataArray, to: xr.DataArray, *, names: tuple[str, str] = ("RDMs", "the others")
+) -> xr.DataArray:
+    """Return RDMs with their stimuli in the order of another array's.
+
+    Two RDMs whose rows stand in a different order compare without an error and mean nothing; rsatoolbox's own
+    functions compare by position. So everything that compares RDMs aligns them here first.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (..., stimulus_i, stimulus_j)
+        RDMs to reorder. Not changed.
+    to : DataArray, dims (..., stimulus_i, stimulus_j)
+        RDMs whose order is kept.
+    names : tuple of str
+        What to call the two in an error.
+
+    Returns
+    -------
+    DataArray, dims (..., stimulus_i, stimulus_j)
+        The same RDMs, in the other's order.
+
+    Raises
+    ------
+    ValueError
+        If the two do not hold the same stimuli; the ids that differ are named.
+    """
+    have, want = stimulus_ids(rdms), stimulus_ids(to)
+    if have == want:
+        return rdms
+    lacks, beyond = sorted(set(want) - set(have)), sorted(set(have) - set(want))
+    if lacks or beyond:
+        message = (
+            f"RDMs must hold the same stimuli to be compared, but {names[0]} {_differing(lacks, beyond)} {names[1]}. "
+            "Select the shared stimuli first, with `shared_stimuli`."
+        )
+        raise ValueError(message)
+    place = {stimulus: index for index, stimulus in enumerate(have)}
+    order = np.array([place[stimulus] for stimulus in want])
+    return rdms.isel({STIMULUS_I: order, STIMULUS_J: order})
+
+
+def shared_stimuli(*arrays: xr.DataArray) -> tuple[xr.DataArray, ...]:
+    """Return RDM arrays cut down to the stimuli that all of them hold, in the first one's order.
+
+    Parameters
+    ----------
+    *arrays : DataArray, dims (..., stimulus_i, stimulus_j)
+        RDMs of any kind. Not changed.
+
+    Returns
+    -------
+    tuple of DataArray
+        One for each array given, aligned.
+
+    Raises
+    ------
+    ValueError
+        If fewer than three stimuli are shared: no similarity can be computed from fewer.
+    """
+    shared = set.intersection(*(set(stimulus_ids(array)) for array in arrays))
+    kept = [stimulus for stimulus in stimulus_ids(arrays[0]) if stimulus in shared]
+    if len(kept) < 3:
+        message = f"At least 3 stimuli must be shared to compare RDMs, but {len(kept)} are: {kept}. Check the ids."
+        raise ValueError(message)
+    return tuple(select_stimuli(array, kept) for array in arrays)
+
+
+def select_stimuli(rdms: xr.DataArray, ids: list[str]) -> xr.DataArray:
+    """Return the RDMs of some stimuli, in the order asked for.
+
+    An entry of an RDM depends on its own two stimuli alone (for all measures but the whitened ones), so a part
+    of an RDM is the RDM of that part.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (..., stimulus_i, stimulus_j)
+        RDMs. Not changed.
+    ids : list of str
+        The stimuli to keep.
+
+    Returns
+    -------
+    DataArray, dims (..., stimulus_i, stimulus_j)
+        The RDMs of these stimuli.
+
+    Raises
+    ------
+    ValueError
+        If an id is not among the RDMs' stimuli.
+    """
+    place = {stimulus: index for index, stimulus in enumerate(stimulus_ids(rdms))}
+    unknown = sorted(set(ids) - set(place))
+    if unknown:
+        message = f"Stimuli to select must be among the RDMs', but {_listed(unknown)} are not. Check the ids."
+        raise ValueError(message)
+    order = np.array([place[stimulus] for stimulus in ids], dtype=int)
+    return rdms.isel({STIMULUS_I: order, STIMULUS_J: order})
+
+
+def _differing(lacks: list[str], beyond: list[str]) -> str:
+    parts = [f"lack {_listed(lacks)}"] if lacks else []
+    parts += [f"have {_listed(beyond)} beyond"] if beyond else ["of"]
+    return " and ".join(parts) if beyond else f"{parts[0]} {parts[1]}"
+
+
+def _listed(ids: list[str], most: int = 8) -> str:
+    more = f" and {len(ids) - most} more" if len(ids) > most else ""
+    return f"{ids[:most]}{more}"

@@ -1,0 +1,168 @@
+"""The names that arrays share: dimensions, coordinates and choices, stated once, and checks that hold to them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import xarray as xr
+
+STIMULUS = "stimulus"
+STIMULUS_I = "stimulus_i"
+STIMULUS_J = "stimulus_j"
+PARTICIPANT = "participant"
+RDM = "rdm"
+NETWORK = "network"
+LAYER = "layer"
+DEPTH = "depth"
+ORDER = "order"
+DRAW = "draw"
+BOUND = "bound"
+BOUNDS = ("lower", "upper")
+
+NetworkName = Literal["alexnet", "vgg11", "vgg13", "vgg16", "fe_alexnet"]
+Measure = Literal["correlation", "euclidean", "cosine", "mahalanobis", "crossnobis"]
+Comparison = Literal["cosine", "corr", "spearman", "rho-a", "tau-a", "kendall", "corr_cov", "cosine_cov"]
+HumanKind = Literal["rdm", "rating", "triplet", "arrangement", "confusion", "samediff", "choice", "features"]
+Occlusion = Literal["none", "eyes", "nose", "mouth"]
+
+NETWORKS: tuple[str, ...] = get_args(NetworkName)
+MEASURES: tuple[str, ...] = get_args(Measure)
+COMPARISONS: tuple[str, ...] = get_args(Comparison)
+HUMAN_KINDS: tuple[str, ...] = get_args(HumanKind)
+OCCLUSIONS: tuple[str, ...] = get_args(Occlusion)
+
+
+def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.DataArray:
+    """Hold an array of RDMs to its form, and hand it back unchanged.
+
+    An RDM that is asymmetric, has a diagonal other than 0, or names a stimulus twice gives wrong similarities
+    without any sign of it; so every way into the package passes through here. All faults are raised at once.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (along, stimulus_i, stimulus_j)
+        Dissimilarities; NaN off the diagonal means never judged. Not changed.
+    along : str
+        The dimension that counts the RDMs: ``rdm`` for layers, ``participant`` for people.
+    name : str
+        What to call the array in an error.
+
+    Returns
+    -------
+    DataArray, dims (along, stimulus_i, stimulus_j)
+        The same array.
+
+    Raises
+    ------
+    ValueError
+        Where a dimension is missing, ids repeat or differ between the two sides, an RDM is asymmetric, its
+        diagonal is not 0, or a dissimilarity is infinite.
+    """
+    if tuple(rdms.dims) != (along, STIMULUS_I, STIMULUS_J):
+        message = f"{name} must have the dims ({along}, {STIMULUS_I}, {STIMULUS_J}), but have {rdms.dims}."
+        raise ValueError(message)
+    missing = [dim for dim in rdms.dims if dim not in rdms.coords]
+    if missing:
+        message = f"{name} must name what lies along each dim, but have no coordinate for {missing}. Add the ids."
+        raise ValueError(message)
+    faults = _faults_of_ids(rdms, along) or _faults_of_values(rdms, along)
+    if faults:
+        message = f"{name} must be square, symmetric and 0 on the diagonal, but " + "; ".join(faults[:20]) + "."
+        raise ValueError(message)
+    return rdms
+
+
+def stimulus_ids(rdms: xr.DataArray) -> list[str]:
+    """Return the stimulus ids of an array of RDMs, in its order.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (..., stimulus_i, stimulus_j)
+        RDMs with ids along `stimulus_i`.
+
+    Returns
+    -------
+    list of str
+        The ids.
+    """
+    return [str(value) for value in rdms[STIMULUS_I].values]
+
+
+def must_be_known(value: str, choices: Iterable[str], what: str) -> None:
+    """Refuse a name that is not among the choices.
+
+    Parameters
+    ----------
+    value : str
+        The name in question.
+    choices : iterable of str
+        The names there are, in the order the error lists them.
+    what : str
+        What is being chosen, for the error: ``"measure"``.
+
+    Raises
+    ------
+    ValueError
+        If the name is not among the choices.
+
+    Examples
+    --------
+    >>> must_be_known("cosine", MEASURES, "measure")
+    """
+    choices = list(choices)
+    if value not in choices:
+        message = f"The {what} must be one of {', '.join(choices)}, but is {value!r}. Choose one of these."
+        raise ValueError(message)
+
+
+def repeated(ids: Sequence[str]) -> list[str]:
+    """Return the ids that occur more than once, sorted.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Any ids.
+
+    Returns
+    -------
+    list of str
+        Each repeated id, once.
+
+    Examples
+    --------
+    >>> repeated(["a", "b", "a"])
+    ['a']
+    """
+    values, counts = np.unique(np.asarray(ids, dtype=str), return_counts=True)
+    return [str(value) for value in values[counts > 1]]
+
+
+def _faults_of_ids(rdms: xr.DataArray, along: str) -> list[str]:
+    rows, columns = (np.asarray(rdms[dim].values, dtype=str) for dim in (STIMULUS_I, STIMULUS_J))
+    faults = []
+    if rows.tolist() != columns.tolist():
+        faults.append("its rows and columns name different stimuli, or the same in another order")
+    for dim in (along, STIMULUS_I):
+        twice = repeated([str(value) for value in rdms[dim].values])
+        if twice:
+            faults.append(f"{dim} names {twice} more than once")
+    return faults
+
+
+def _faults_of_values(rdms: xr.DataArray, along: str) -> list[str]:
+    faults = []
+    for label, values in zip(rdms[along].values, np.asarray(rdms.values, dtype=float), strict=True):
+        if np.isinf(values).any():
+            faults.append(f"{str(label)!r} holds an infinite dissimilarity")
+            continue
+        diagonal = np.diagonal(values)
+        if np.any(np.nan_to_num(diagonal) != 0):
+            worst = int(np.argmax(np.abs(np.nan_to_num(diagonal))))
+            stimulus = str(rdms[STIMULUS_I].values[worst])
+            faults.append(f"{str(label)!r} has {diagonal[worst]:.4g} on the diagonal at {stimulus!r}")
+        off = ~np.isclose(values, values.T, rtol=1e-6, atol=1e-12, equal_nan=True)
+        if off.any():
+            i, j = (int(index) for index in np.argwhere(off)[0])
+            pair = f"({rdms[STIMULUS_I].values[i]}, {rdms[STIMULUS_I].values[j]})"
+            faults.append(f"{str(label)!r} is asymmetric at {pair}: {values[i, j]:.6g} against {values[j, i]:.6g}")
+    return faults

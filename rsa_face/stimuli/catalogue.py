@@ -1,0 +1,154 @@
+"""The stimulus table: which images there are, where they lie, and what is known of each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+
+from rsa_face.provenance import hash_content, hash_file
+from rsa_face.schema import repeated
+
+
+@dataclass(frozen=True, eq=False)
+class StimulusSet:
+    """A checked set of images: ids, files and factors, in the order of its table.
+
+    Made by `read_stimuli`. It is never changed: the verbs return a new set.
+
+    Parameters
+    ----------
+    table : DataFrame, one row a stimulus
+        Columns `stimulus` (unique id, text), `file` (absolute path, text), then any factors: `identity`,
+        `level` (-1 sad ... +1 happy), `occlusion`, ... Region columns (`eyes`, `nose`, `mouth`) hold
+        ``left top right bottom`` in pixels of the image file.
+    """
+
+    table: pd.DataFrame
+
+    @property
+    def ids(self) -> list[str]:
+        """The stimulus ids, in order."""
+        return [str(value) for value in self.table["stimulus"]]
+
+    @property
+    def files(self) -> list[Path]:
+        """The image files, in order."""
+        return [Path(value) for value in self.table["file"]]
+
+    @property
+    def factors(self) -> list[str]:
+        """The names of the factor columns."""
+        return [str(name) for name in self.table.columns if name not in ("stimulus", "file")]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def select(self, **factors: object) -> Self:
+        """Return the stimuli whose factors have the given values.
+
+        Parameters
+        ----------
+        **factors : object
+            A factor's name and the value, or list of values, to keep: ``occlusion="none"``.
+
+        Returns
+        -------
+        StimulusSet
+            Those stimuli, in this order.
+
+        Raises
+        ------
+        ValueError
+            If a factor is unknown, or no stimulus has the value.
+        """
+        kept = pd.Series(data=True, index=self.table.index)
+        for name, value in factors.items():
+            if name not in self.table.columns:
+                message = (
+                    f"A factor must be a column of the stimulus table, but {name!r} is not. It has {self.factors}."
+                )
+                raise ValueError(message)
+            kept &= self.table[name].isin(value if isinstance(value, list | tuple) else [value])
+        if not kept.any():
+            message = f"A selection must keep at least one stimulus, but {factors} keeps none of {len(self)}."
+            raise ValueError(message)
+        return type(self)(self.table[kept].reset_index(drop=True))
+
+    def content_hash(self) -> str:
+        """Return the sha256 of ids, factors and image bytes: it changes when any of them does.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+        """
+        columns = {str(name): self.table[name].astype(str).tolist() for name in self.table if name != "file"}
+        return hash_content(columns, [hash_file(file) for file in self.files])
+
+
+def read_stimuli(table: str | Path) -> StimulusSet:
+    """Read a stimulus table and check every line of it.
+
+    Paths in the table are relative to the table's folder. The images are found, not opened: a broken image is
+    named when it is read.
+
+    Parameters
+    ----------
+    table : str or Path
+        A CSV (or TSV) file with the columns `stimulus` (unique id) and `file`, and any factors.
+
+    Returns
+    -------
+    StimulusSet
+        In the table's order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the table is missing, or images are; all missing images are named at once.
+    ValueError
+        If a column is missing, the table is empty, or an id is empty or occurs twice.
+    """
+    path = Path(table)
+    if not path.is_file():
+        message = f"A stimulus table must exist to be read, but there is no file {str(path)!r}. Check the path."
+        raise FileNotFoundError(message)
+    frame = _read_columns(path)
+    ids = frame["stimulus"].tolist()
+    faults = [f"line {line} has no id" for line, value in enumerate(ids, start=2) if not value]
+    faults += [f"{value!r} stands on lines {_lines_of(value, ids)}" for value in repeated(ids) if value]
+    if faults:
+        message = f"Each stimulus of {path.name} must have an id of its own, but {'; '.join(faults[:20])}."
+        raise ValueError(message)
+    frame["file"] = [str((path.parent / file).resolve()) for file in frame["file"]]
+    absent = [f"line {n}: {file}" for n, file in enumerate(frame["file"], start=2) if not Path(file).is_file()]
+    if absent:
+        more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
+        message = f"Every image of {path.name} must exist, but these do not: {'; '.join(absent[:20])}{more}."
+        raise FileNotFoundError(message)
+    return StimulusSet(frame)
+
+
+def _read_columns(path: Path) -> pd.DataFrame:
+    separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+    try:
+        frame = pd.read_csv(path, sep=separator, dtype={"stimulus": str, "file": str}, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        message = f"A stimulus table must be a CSV or TSV file in UTF-8, but {path.name} is not: {error}."
+        raise ValueError(message) from error
+    missing = [name for name in ("stimulus", "file") if name not in frame.columns]
+    if missing:
+        message = f"A stimulus table must have the columns stimulus and file, but {path.name} lacks {missing}."
+        msg = f"{message} It has {list(frame.columns)}."
+        raise ValueError(msg)
+    if frame.empty:
+        message = f"A stimulus table must name at least one stimulus, but {path.name} has no rows."
+        raise ValueError(message)
+    for name in ("stimulus", "file"):
+        frame[name] = frame[name].fillna("").astype(object)
+    return frame[["stimulus", "file", *(name for name in frame.columns if name not in ("stimulus", "file"))]]
+
+
+def _lines_of(value: str, ids: list[str]) -> list[int]:
+    return [line for line, other in enumerate(ids, start=2) if other == value]
