@@ -1,0 +1,133 @@
+"""Feature excitation: the channel-attention block that turns AlexNet into FE-AlexNet."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Position = Literal["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
+
+# The torchvision module after which the block stands: after the nonlinearity of a convolution or a fully connected
+# layer, and how many channels pass there.
+_PLACES: dict[str, tuple[str, str, int]] = {
+    "conv1": ("features", "1", 64),
+    "conv2": ("features", "4", 192),
+    "conv3": ("features", "7", 384),
+    "conv4": ("features", "9", 256),
+    "conv5": ("features", "11", 256),
+    "pool5": ("features", "12", 256),
+    "fc6": ("classifier", "2", 4096),
+    "fc7": ("classifier", "5", 4096),
+}
+POSITIONS: tuple[str, ...] = tuple(_PLACES)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where the feature-excitation block stands in FE-AlexNet, and how narrow its waist is.
+
+    Parameters
+    ----------
+    position : str
+        The layer after which the block stands; after its ReLU for ``conv1`` ... ``conv5``, ``fc6``, ``fc7``.
+    reduction : int
+        Channels in, over channels in the waist.
+    """
+
+    position: str = "pool5"
+    reduction: int = 16
+
+    def __post_init__(self) -> None:
+        if self.position not in _PLACES:
+            message = f"The attention position must be one of {', '.join(POSITIONS)}, but is {self.position!r}."
+            raise ValueError(message)
+        channels = _PLACES[self.position][2]
+        if not 1 <= self.reduction <= channels:
+            message = (
+                f"The attention reduction must lie between 1 and the {channels} channels at {self.position}, "
+                f"but is {self.reduction}. Choose a smaller one."
+            )
+            raise ValueError(message)
+
+
+class FeatureExcitation(nn.Module):
+    """Weigh each channel by a gate between 0 and 1 that is computed from all channels' means.
+
+    A squeeze-and-excitation block without biases (Hu, Shen & Sun 2018, 10.1109/CVPR.2018.00745). With the gate at
+    1 the input passes unchanged, bit for bit.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the input.
+    reduction : int
+        Channels over the width of the waist.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        waist = max(channels // reduction, 1)
+        self.gate = nn.Sequential(
+            nn.Linear(channels, waist, bias=False),
+            nn.ReLU(),
+            nn.Linear(waist, channels, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the gated maps.
+
+        Parameters
+        ----------
+        maps : Tensor, shape (stimulus, channel) or (stimulus, channel, row, column)
+            What the layer before computed.
+
+        Returns
+        -------
+        Tensor, of the same shape
+            Each channel times its gate.
+        """
+        if maps.ndim == 2:
+            return maps * self.gate(maps)
+        gate: Tensor = self.gate(maps.mean(dim=(2, 3)))
+        return maps * gate[:, :, None, None]
+
+
+def insert_attention(module: nn.Module, attention: Attention) -> None:
+    """Put a feature-excitation block into a torchvision AlexNet, under the name ``fe``.
+
+    The blocks before and after keep their names, so that the state dict of the AlexNet around it stays
+    torchvision's.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A torchvision AlexNet. Changed in place.
+    attention : Attention
+        Where, and how narrow.
+    """
+    part, after, channels = _PLACES[attention.position]
+    sequence = nn.Sequential()
+    for name, child in getattr(module, part).named_children():
+        sequence.add_module(name, child)
+        if name == after:
+            sequence.add_module("fe", FeatureExcitation(channels, attention.reduction))
+    setattr(module, part, sequence)
+
+
+def open_gate(module: nn.Module) -> None:
+    """Force every feature-excitation gate of a network to 1, so that it computes what AlexNet computes.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A network with such blocks. Changed in place.
+    """
+    for block in [child for child in module.modules() if isinstance(child, FeatureExcitation)]:
+        block.gate = nn.Sequential(_Ones())
+
+
+class _Ones(nn.Module):
+    def forward(self, means: Tensor) -> Tensor:
+        return torch.ones_like(means)
