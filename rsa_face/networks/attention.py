@@ -89,8 +89,9 @@ class FeatureExcitation(nn.Module):
             Each channel times its gate.
         """
         if maps.ndim == 2:
-            return maps * self.gate(maps)
-        gate: Tensor = self.gate(maps.mean(dim=(2, 3)))
+            gate: Tensor = self.gate(maps)
+            return maps * gate
+        gate = self.gate(maps.mean(dim=(2, 3)))
         return maps * gate[:, :, None, None]
 
 

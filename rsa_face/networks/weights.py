@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchvision import models
 
-from rsa_face.networks.attention import FeatureExcitation
 from rsa_face.provenance import rng_from
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ def start_weights(module: nn.Module, *, seed: int) -> None:
 
     Kaiming normal for the convolutions and fully connected layers (He et al. 2015, 10.1109/ICCV.2015.123), biases
     0. A layer's weights depend on the seed and the layer's name alone: not on what was built before, and AlexNet
-    and FE-AlexNet of one seed share every layer but the block. The gate starts half open.
+    and FE-AlexNet of one seed share every layer but the block.
 
     Parameters
     ----------
@@ -41,16 +40,12 @@ def start_weights(module: nn.Module, *, seed: int) -> None:
     seed : int
         0 or more.
     """
-    gates = {
-        id(part) for block in module.modules() if isinstance(block, FeatureExcitation) for part in block.modules()
-    }
     for name, part in module.named_modules():
         if not isinstance(part, nn.Conv2d | nn.Linear):
             continue
         stream = torch.Generator().manual_seed(int(rng_from(seed, "weights", name).integers(2**62)))
-        gain = 0.1 if id(part) in gates else 1.0
         with torch.no_grad():
-            nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=stream).mul_(gain)
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=stream)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
 
@@ -126,9 +121,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         message = f"A weights file must be whole and hold tensors alone, but {str(path)!r} does not: {reason}"
         raise ValueError(message) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        message = (
-            f"A weights file must hold a state dict (names and tensors), but {str(path)!r} holds something else."
-        )
+        message = f"A weights file must hold a state dict (names and tensors), but {str(path)!r} holds other things."
         raise ValueError(message)
     return {str(key): value for key, value in state.items()}
 

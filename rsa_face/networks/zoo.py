@@ -92,7 +92,7 @@ class Network:
         if beyond:
             inside = " ".join(layer.name for layer in self.layers if not self._lacks_weights(layer))
             message = (
-                f"Layers must have weights to be recorded, but {self.weights!r} of {self.name} has none for {beyond}. "
+                f"Layers must have weights to be recorded, but {self.weights!r} of {self.name} lacks {beyond}. "
                 f"Choose among those it reaches: {inside}."
             )
             raise ValueError(message)

@@ -1,4 +1,4 @@
-"""What a network sees: an image file read as right RGB, then resized, cropped and normalised as its weights expect."""
+"""What a network sees: an image read as right RGB, then resized, cropped and normalised as its weights expect."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as F
+from torchvision.transforms.v2 import InterpolationMode, functional
 
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -124,9 +123,10 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing) -> Tensor:
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
     size = [preprocessing.resize] if isinstance(preprocessing.resize, int) else list(preprocessing.resize)
     mode = InterpolationMode(preprocessing.interpolation)
-    pixels = F.resize(pixels, size, interpolation=mode, antialias=preprocessing.antialias)
-    pixels = F.center_crop(pixels, [preprocessing.crop, preprocessing.crop])
-    return F.normalize(pixels, list(preprocessing.mean), list(preprocessing.sd))
+    pixels = functional.resize(pixels, size, interpolation=mode, antialias=preprocessing.antialias)
+    pixels = functional.center_crop(pixels, [preprocessing.crop, preprocessing.crop])
+    normalised: Tensor = functional.normalize(pixels, list(preprocessing.mean), list(preprocessing.sd))
+    return normalised
 
 
 def read_batches(stimuli: StimulusSet, preprocessing: Preprocessing, *, batch: int = 32) -> Iterator[Tensor]:
