@@ -7,29 +7,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rsa_face.activations.extract import extract as extract
+    from rsa_face.activations.store import open_activations as open_activations
+    from rsa_face.activations.streaming import stream_rdms as stream_rdms
+    from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
+    from rsa_face.rdms.dissimilarity import compute_rdms as compute_rdms
+    from rsa_face.rdms.toolbox import from_rsatoolbox as from_rsatoolbox
+    from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
 
 _HOME = {
     "StimulusSet": "stimuli.catalogue",
     "align_stimuli": "rdms.align",
+    "build_network": "networks.zoo",
+    "compute_rdms": "rdms.dissimilarity",
+    "extract": "activations.extract",
+    "from_rsatoolbox": "rdms.toolbox",
     "load": "provenance",
+    "open_activations": "activations.store",
     "read_stimuli": "stimuli.catalogue",
     "save": "provenance",
     "shared_stimuli": "rdms.align",
+    "stream_rdms": "activations.streaming",
+    "to_rsatoolbox": "rdms.toolbox",
 }
 
 __all__ = [
     "StimulusSet",
     "align_stimuli",
+    "build_network",
+    "compute_rdms",
+    "extract",
+    "from_rsatoolbox",
     "load",
+    "open_activations",
     "read_stimuli",
     "save",
     "shared_stimuli",
+    "stream_rdms",
+    "to_rsatoolbox",
 ]
 
 

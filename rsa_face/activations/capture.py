@@ -1,0 +1,106 @@
+"""Record what layers compute during one forward pass, as copies."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rsa_face.networks.layers import Layer
+from rsa_face.networks.zoo import Network
+
+
+def capture(network: Network, layers: Sequence[Layer], inputs: Tensor) -> dict[str, Tensor]:
+    """Run a batch through a network and return what the given layers computed.
+
+    A hook that keeps a reference to a layer's output is overwritten by the in-place ReLU that follows it, so each
+    hook copies before it returns. The pass ends at the last layer asked for; the hooks are removed on every way
+    out, an error in the forward pass included.
+
+    Parameters
+    ----------
+    network : Network
+        In evaluation mode, on the inputs' device.
+    layers : sequence of Layer
+        Some of the network's layers.
+    inputs : Tensor, shape (stimulus, 3, row, column)
+        A preprocessed batch. Not changed.
+
+    Returns
+    -------
+    dict of str to Tensor
+        By layer name: (stimulus, channel, row, column) or (stimulus, feature), on the inputs' device.
+
+    Raises
+    ------
+    ValueError
+        If a layer does not run, runs twice in one pass, or returns something other than a tensor.
+    """
+    captured: dict[str, Tensor] = {}
+    last = max(layers, key=lambda layer: layer.order).name
+    modules = dict(network.module.named_modules())
+    handles = []
+    try:
+        for layer in layers:
+            hook = _copying_hook(layer.name, captured, ends=layer.name == last and layer is not network.layers[-1])
+            handles.append(modules[layer.path].register_forward_hook(hook))
+        with torch.inference_mode():
+            network.module(inputs)
+    except _EndOfPass:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    silent = [layer.name for layer in layers if layer.name not in captured]
+    if silent:
+        message = f"Layers must run to be recorded, but {silent} of {network.name} did not run. Leave them out."
+        raise ValueError(message)
+    return captured
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the torch device for ``auto``, ``cpu`` or ``cuda``.
+
+    Parameters
+    ----------
+    device : str
+        ``auto`` takes the GPU where there is one.
+
+    Returns
+    -------
+    torch.device
+        Where to compute.
+
+    Raises
+    ------
+    ValueError
+        If the name is another, or ``cuda`` is asked for and there is none.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.split(":")[0] not in ("cpu", "cuda"):
+        message = f"The device must be auto, cpu or cuda, but is {device!r}. Choose one of these."
+        raise ValueError(message)
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        message = f"The device {device!r} must be a GPU that torch can use, but torch sees none. Choose cpu or auto."
+        raise ValueError(message)
+    return torch.device(device)
+
+
+class _EndOfPass(BaseException):
+    """Leaves a forward pass after the last layer asked for."""
+
+
+def _copying_hook(name: str, captured: dict[str, Tensor], *, ends: bool) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            message = f"A layer must return one tensor to be recorded, but {name!r} returns {type(output).__name__}."
+            raise ValueError(message)
+        if name in captured:
+            message = f"A layer must run once in a pass to be recorded, but {name!r} runs again. Record its parts."
+            raise ValueError(message)
+        captured[name] = output.detach().clone()
+        if ends:
+            raise _EndOfPass
+
+    return hook
