@@ -7,15 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from rsa_face.networks.layers import Layer
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import ARCHITECTURES, Network
 
 
 def capture(network: Network, layers: Sequence[Layer], inputs: Tensor) -> dict[str, Tensor]:
     """Run a batch through a network and return what the given layers computed.
 
     A hook that keeps a reference to a layer's output is overwritten by the in-place ReLU that follows it, so each
-    hook copies before it returns. The pass ends at the last layer asked for; the hooks are removed on every way
-    out, an error in the forward pass included.
+    hook copies before it returns. On the five networks, whose layers run in a chain, the pass ends at the last
+    layer asked for; any other network runs to its end, since the order of its modules need not be the order they
+    run in. The hooks are removed on every way out, an error in the forward pass included.
 
     Parameters
     ----------
@@ -34,11 +35,12 @@ def capture(network: Network, layers: Sequence[Layer], inputs: Tensor) -> dict[s
     Raises
     ------
     ValueError
-        If a layer does not run, runs twice in one pass, or returns something other than a tensor.
+        If a layer is not a module of the network, does not run, runs twice in one pass, or returns something
+        other than a tensor.
     """
     captured: dict[str, Tensor] = {}
-    last = max(layers, key=lambda layer: layer.order).name
-    modules = dict(network.module.named_modules())
+    modules = _modules_of(network, layers)
+    last = max(layers, key=lambda layer: layer.order).name if network.architecture in ARCHITECTURES else ""
     handles = []
     try:
         for layer in layers:
@@ -85,6 +87,18 @@ def resolve_device(device: str) -> torch.device:
         message = f"The device {device!r} must be a GPU that torch can use, but torch sees none. Choose cpu or auto."
         raise ValueError(message)
     return torch.device(device)
+
+
+def _modules_of(network: Network, layers: Sequence[Layer]) -> dict[str, nn.Module]:
+    modules = dict(network.module.named_modules())
+    strangers = [f"{layer.name!r} (module {layer.path!r})" for layer in layers if layer.path not in modules]
+    if strangers or not layers:
+        message = (
+            f"Layers must be modules of {network.name} to be recorded, but {', '.join(strangers) or 'none'} is not. "
+            "Choose among network.layers."
+        )
+        raise ValueError(message)
+    return modules
 
 
 class _EndOfPass(BaseException):

@@ -1,0 +1,162 @@
+"""RDMs equal rsatoolbox's and scipy's, follow the order of the table, and refuse patterns without a correlation."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import pdist, squareform
+
+from rsa_face.rdms.dissimilarity import compute_rdms, dissimilarities, sum_moments
+
+SCIPY = {"correlation": "correlation", "cosine": "cosine", "euclidean": "sqeuclidean"}
+
+
+def tree_of(**layers: np.ndarray) -> xr.DataTree:
+    """Wrap arrays (stimulus, ...) as an activation tree of one network."""
+    first = next(iter(layers.values()))
+    ids = np.array([f"s{place}" for place in range(len(first))], dtype=object)
+    nodes = {"/": xr.Dataset(coords={"stimulus": ids, "level": ("stimulus", np.linspace(-1, 1, len(first)))})}
+    for order, (name, values) in enumerate(layers.items()):
+        dims = ("stimulus", "channel", "row", "column") if values.ndim == 4 else ("stimulus", "feature")
+        attrs = {
+            "network": "net",
+            "place": 0,
+            "untrained": 0,
+            "layer": name,
+            "depth": (order + 1) / 9,
+            "order": order,
+        }
+        nodes[f"/net/{name}"] = xr.Dataset({"activation": (dims, values)}, attrs=attrs)
+    return xr.DataTree.from_dict(nodes)
+
+
+def scipy_rdm(values: np.ndarray, measure: str) -> np.ndarray:
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    return squareform(pdist(flat, SCIPY[measure])) / (flat.shape[1] if measure == "euclidean" else 1)
+
+
+def patterns(seed: int = 0, shape: tuple[int, ...] = (7, 5, 3, 4)) -> np.ndarray:
+    return np.random.default_rng(seed).normal(1, 2, shape).astype(np.float32)
+
+
+def test_rdms_by_hand():
+    values = np.array([[1, 2, 3], [3, 2, 1], [1, 3, 2]], dtype=np.float32)
+    tree = tree_of(a=values)
+    correlation = compute_rdms(tree, measure="correlation").values[0]
+    np.testing.assert_allclose(correlation, [[0, 2, 0.5], [2, 0, 1.5], [0.5, 1.5, 0]], atol=1e-9)
+    euclidean = compute_rdms(tree, measure="euclidean").values[0]
+    np.testing.assert_allclose(euclidean, [[0, 8 / 3, 2 / 3], [8 / 3, 0, 2], [2 / 3, 2, 0]], atol=1e-9)
+    cosine = compute_rdms(tree, measure="cosine").values[0]
+    np.testing.assert_allclose(cosine[0], [0, 1 - 10 / 14, 1 - 13 / 14], atol=1e-9)
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_rdms_equal_scipys(measure, seed):
+    values = patterns(seed)
+    rdms = compute_rdms(tree_of(conv=values), measure=measure)
+    np.testing.assert_allclose(rdms.values[0], scipy_rdm(values, measure), atol=1e-6)
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean"])
+def test_rdms_equal_rsatoolboxs(measure):
+    tree = tree_of(conv=patterns(), fc=patterns(1, (7, 20)))
+    ours = compute_rdms(tree, measure=measure)
+    theirs = compute_rdms(tree, measure=measure, engine="rsatoolbox")
+    np.testing.assert_allclose(ours.values, theirs.values, atol=1e-6)
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+@pytest.mark.parametrize("offset", [0.0, 1.0, 100.0, -1000.0])
+def test_patterns_far_from_zero_keep_their_dissimilarities(measure, offset):
+    rng = np.random.default_rng(0)
+    values = (offset + 0.001 * rng.normal(size=(6, 500))).astype(np.float32)
+    rdm = compute_rdms(tree_of(a=values), measure=measure).values[0]
+    expected = scipy_rdm(values, measure)
+    assert (rdm >= 0).all()
+    scale = expected.max() if measure == "euclidean" else 1
+    np.testing.assert_allclose(rdm, expected, atol=1e-6 * scale)
+
+
+def test_a_feature_with_a_large_mean_and_patterns_with_large_means_both_cancel_nothing():
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(8, 300)) * 0.001 + rng.normal(size=(8, 1)) * 100
+    values = values.astype(np.float32)
+    rdm = compute_rdms(tree_of(a=values)).values[0]
+    np.testing.assert_allclose(rdm, scipy_rdm(values, "correlation"), atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_shuffled_stimuli_change_nothing_but_the_order(seed):
+    tree = tree_of(conv=patterns())
+    order = np.random.default_rng(seed).permutation(7)
+    rdms, shuffled = compute_rdms(tree), compute_rdms(tree.isel(stimulus=order))
+    assert shuffled["stimulus_i"].values.tolist() == [f"s{place}" for place in order]
+    xr.testing.assert_allclose(shuffled, rdms.isel(stimulus_i=order, stimulus_j=order), atol=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), scale=st.floats(1e-3, 1e3), shift=st.floats(-10, 10))
+def test_correlation_ignores_scale_and_shift_of_each_pattern(seed, scale, shift):
+    values = np.random.default_rng(seed).normal(size=(5, 40)).astype(np.float32)
+    changed = values.copy()
+    changed[2] = values[2] * scale + shift
+    first, second = (compute_rdms(tree_of(a=each)).values for each in (values, changed))
+    np.testing.assert_allclose(first, second, atol=1e-4 * max(1, abs(shift) / scale))
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+def test_rdms_are_symmetric_with_zeros_on_the_diagonal(measure):
+    rdms = compute_rdms(tree_of(a=patterns()), measure=measure).values
+    assert (rdms == rdms.transpose(0, 2, 1)).all()
+    assert not rdms[:, range(7), range(7)].any()
+
+
+def test_coords_name_network_layer_depth_order_and_factors():
+    rdms = compute_rdms(tree_of(conv1=patterns(), fc8=patterns(1, (7, 9))))
+    assert rdms["rdm"].values.tolist() == ["net/conv1", "net/fc8"]
+    assert rdms["layer"].values.tolist() == ["conv1", "fc8"]
+    assert rdms["order"].values.tolist() == [0, 1]
+    assert rdms["level"].dims == ("stimulus_i",)
+    assert rdms.attrs["measure"] == "correlation"
+
+
+def test_a_constant_pattern_names_layer_and_stimulus():
+    values = patterns()
+    values[3] = 0.1
+    with pytest.raises(ValueError, match=r"net/conv: .*constant for 1 of 7 stimuli: \['s3'\]"):
+        compute_rdms(tree_of(conv=values))
+
+
+def test_a_pattern_of_zeros_has_no_cosine_but_a_distance():
+    values = patterns()
+    values[5] = 0
+    with pytest.raises(ValueError, match=r"all zero for 1 of 7 stimuli: \['s5'\]"):
+        compute_rdms(tree_of(conv=values), measure="cosine")
+    assert np.isfinite(compute_rdms(tree_of(conv=values), measure="euclidean")).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+def test_a_value_that_is_not_finite_names_layer_and_stimulus_alone(value, measure):
+    values = patterns()
+    values[2, 1, 1, 1] = value
+    with pytest.raises(ValueError, match=r"net/conv: .*not for \['s2'\]"):
+        compute_rdms(tree_of(conv=values), measure=measure)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"), [({"measure": "manhattan"}, "'manhattan'"), ({"engine": "numba"}, "'numba'")]
+)
+def test_an_unknown_measure_or_engine_is_refused(arguments, fault):
+    with pytest.raises(ValueError, match=fault):
+        compute_rdms(tree_of(a=patterns()), **arguments)
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+def test_moments_do_not_depend_on_how_the_features_are_cut(measure):
+    flat = patterns(0, (6, 90)).astype(np.float64)
+    whole = dissimilarities(sum_moments([flat], measure), measure, "abcdef")
+    cut = dissimilarities(sum_moments([flat[:, :7], flat[:, 7:50], flat[:, 50:]], measure), measure, "abcdef")
+    np.testing.assert_allclose(cut, whole, atol=1e-9)
