@@ -8,18 +8,92 @@ from torchvision import models
 from rsa_face.networks.attention import Attention, insert_attention
 from rsa_face.networks.layers import name_layers, name_modules, select_layers
 
-ALEXNET = (
-    "conv1 relu1 pool1 conv2 relu2 pool2 conv3 relu3 conv4 relu4 conv5 relu5 pool5 fc6 relu6 fc7 relu7 fc8"
-).split()
-VGG16 = (
-    "conv1_1 relu1_1 conv1_2 relu1_2 pool1 conv2_1 relu2_1 conv2_2 relu2_2 pool2 conv3_1 relu3_1 conv3_2 relu3_2 "
-    "conv3_3 relu3_3 pool3 conv4_1 relu4_1 conv4_2 relu4_2 conv4_3 relu4_3 pool4 conv5_1 relu5_1 conv5_2 relu5_2 "
-    "conv5_3 relu5_3 pool5 fc6 relu6 fc7 relu7 fc8"
-).split()
-VGG11 = (
-    "conv1_1 relu1_1 pool1 conv2_1 relu2_1 pool2 conv3_1 relu3_1 conv3_2 relu3_2 pool3 conv4_1 relu4_1 conv4_2 "
-    "relu4_2 pool4 conv5_1 relu5_1 conv5_2 relu5_2 pool5 fc6 relu6 fc7 relu7 fc8"
-).split()
+ALEXNET = [
+    "conv1",
+    "relu1",
+    "pool1",
+    "conv2",
+    "relu2",
+    "pool2",
+    "conv3",
+    "relu3",
+    "conv4",
+    "relu4",
+    "conv5",
+    "relu5",
+    "pool5",
+    "fc6",
+    "relu6",
+    "fc7",
+    "relu7",
+    "fc8",
+]
+VGG16 = [
+    "conv1_1",
+    "relu1_1",
+    "conv1_2",
+    "relu1_2",
+    "pool1",
+    "conv2_1",
+    "relu2_1",
+    "conv2_2",
+    "relu2_2",
+    "pool2",
+    "conv3_1",
+    "relu3_1",
+    "conv3_2",
+    "relu3_2",
+    "conv3_3",
+    "relu3_3",
+    "pool3",
+    "conv4_1",
+    "relu4_1",
+    "conv4_2",
+    "relu4_2",
+    "conv4_3",
+    "relu4_3",
+    "pool4",
+    "conv5_1",
+    "relu5_1",
+    "conv5_2",
+    "relu5_2",
+    "conv5_3",
+    "relu5_3",
+    "pool5",
+    "fc6",
+    "relu6",
+    "fc7",
+    "relu7",
+    "fc8",
+]
+VGG11 = [
+    "conv1_1",
+    "relu1_1",
+    "pool1",
+    "conv2_1",
+    "relu2_1",
+    "pool2",
+    "conv3_1",
+    "relu3_1",
+    "conv3_2",
+    "relu3_2",
+    "pool3",
+    "conv4_1",
+    "relu4_1",
+    "conv4_2",
+    "relu4_2",
+    "pool4",
+    "conv5_1",
+    "relu5_1",
+    "conv5_2",
+    "relu5_2",
+    "pool5",
+    "fc6",
+    "relu6",
+    "fc7",
+    "relu7",
+    "fc8",
+]
 
 
 def skeleton(name: str, attention: Attention | None = None) -> nn.Module:
@@ -77,7 +151,7 @@ def test_each_layer_says_whether_a_nonlinearity_is_still_to_come():
 def test_main_layers_are_every_relu_the_block_and_the_last():
     layers = name_layers(skeleton("alexnet", Attention()))
     chosen = [layer.name for layer in select_layers(layers, "main", network="fe_alexnet")]
-    assert chosen == "relu1 relu2 relu3 relu4 relu5 fe relu6 relu7 fc8".split()
+    assert chosen == ["relu1", "relu2", "relu3", "relu4", "relu5", "fe", "relu6", "relu7", "fc8"]
 
 
 def test_layers_come_in_the_order_they_run_whatever_the_order_asked_for():
