@@ -10,7 +10,13 @@ from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import ARCHITECTURES, Network
 
 
-def capture(network: Network, layers: Sequence[Layer], inputs: Tensor) -> dict[str, Tensor]:
+def capture(
+    network: Network,
+    layers: Sequence[Layer],
+    inputs: Tensor,
+    *,
+    keep: Callable[[Tensor], Tensor] | None = None,
+) -> dict[str, Tensor]:
     """Run a batch through a network and return what the given layers computed.
 
     A hook that keeps a reference to a layer's output is overwritten by the in-place ReLU that follows it, so each
@@ -26,6 +32,8 @@ def capture(network: Network, layers: Sequence[Layer], inputs: Tensor) -> dict[s
         Some of the network's layers.
     inputs : Tensor, shape (stimulus, 3, row, column)
         A preprocessed batch. Not changed.
+    keep : callable, optional
+        Makes what is kept of a layer's output: a copy unless given; or something new computed from it.
 
     Returns
     -------
@@ -44,7 +52,7 @@ def capture(network: Network, layers: Sequence[Layer], inputs: Tensor) -> dict[s
     handles = []
     try:
         for layer in layers:
-            hook = _copying_hook(layer.name, captured, ends=layer.name == last and layer is not network.layers[-1])
+            hook = _copying_hook(layer.name, captured, keep or copy_of, ends=layer.name == last)
             handles.append(modules[layer.path].register_forward_hook(hook))
         with torch.inference_mode():
             network.module(inputs)
@@ -58,6 +66,22 @@ def capture(network: Network, layers: Sequence[Layer], inputs: Tensor) -> dict[s
         message = f"Layers must run to be recorded, but {silent} of {network.name} did not run. Leave them out."
         raise ValueError(message)
     return captured
+
+
+def copy_of(output: Tensor) -> Tensor:
+    """Return a copy of a layer's output, which the layer behind it may overwrite.
+
+    Parameters
+    ----------
+    output : Tensor
+        What a layer computed. Not changed.
+
+    Returns
+    -------
+    Tensor
+        The copy.
+    """
+    return output.detach().clone()
 
 
 def resolve_device(device: str) -> torch.device:
@@ -105,7 +129,9 @@ class _EndOfPass(BaseException):
     """Leaves a forward pass after the last layer asked for."""
 
 
-def _copying_hook(name: str, captured: dict[str, Tensor], *, ends: bool) -> Callable[[nn.Module, Any, Any], None]:
+def _copying_hook(
+    name: str, captured: dict[str, Tensor], keep: Callable[[Tensor], Tensor], *, ends: bool
+) -> Callable[[nn.Module, Any, Any], None]:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         if not isinstance(output, Tensor):
             message = f"A layer must return one tensor to be recorded, but {name!r} returns {type(output).__name__}."
@@ -113,7 +139,7 @@ def _copying_hook(name: str, captured: dict[str, Tensor], *, ends: bool) -> Call
         if name in captured:
             message = f"A layer must run once in a pass to be recorded, but {name!r} runs again. Record its parts."
             raise ValueError(message)
-        captured[name] = output.detach().clone()
+        captured[name] = keep(output)
         if ends:
             raise _EndOfPass
 
