@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import rsatoolbox.data.noise
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 
-from rsa_face.rdms.dissimilarity import compute_rdms, dissimilarities, sum_moments
+from rsa_face.rdms.dissimilarity import compute_rdms
 
 SCIPY = {"correlation": "correlation", "cosine": "cosine", "euclidean": "sqeuclidean"}
 
@@ -154,9 +155,91 @@ def test_an_unknown_measure_or_engine_is_refused(arguments, fault):
         compute_rdms(tree_of(a=patterns()), **arguments)
 
 
+def repeated_tree(layer: np.ndarray) -> xr.DataTree:
+    """Wrap presentations: four faces, three times each, in three runs."""
+    tree = tree_of(a=layer)
+    faces = np.array(["d", "a", "c", "b"] * 3, dtype=object)
+    runs = np.repeat([1, 2, 3], 4)
+    tree.dataset = tree.to_dataset().assign_coords(
+        face=("stimulus", faces), run=("stimulus", runs), sex=("stimulus", np.array(["m", "f", "m", "f"] * 3))
+    )
+    return tree
+
+
+def presentations() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (np.tile(rng.normal(size=(4, 6)), (3, 1)) + 0.3 * rng.normal(size=(12, 6))).astype(np.float32)
+
+
+def test_mahalanobis_is_the_distance_in_units_of_the_noise():
+    values = presentations()
+    rdms = compute_rdms(repeated_tree(values), measure="mahalanobis", conditions="face")
+    means = values.reshape(3, 4, 6).astype(np.float64).mean(axis=0)
+    residuals = (values.reshape(3, 4, 6) - means).reshape(12, 6)
+    dataset = rsatoolbox.data.Dataset(values.astype(float), obs_descriptors={"face": ["d", "a", "c", "b"] * 3})
+    precision = rsatoolbox.data.noise.prec_from_measurements(dataset, obs_desc="face")
+    assert np.trace(precision) == pytest.approx(np.trace(np.linalg.inv(residuals.T @ residuals / 8)), rel=0.8)
+    apart = means[:, None] - means[None]
+    expected = np.einsum("ijf,fg,ijg->ij", apart, precision, apart) / 6
+    np.testing.assert_allclose(rdms.values[0], expected, rtol=1e-6, atol=1e-9)
+    assert rdms["stimulus_i"].values.tolist() == ["d", "a", "c", "b"]
+    assert rdms["sex"].values.tolist() == ["m", "f", "m", "f"]
+    assert "run" not in rdms.coords
+
+
+def test_crossnobis_is_cross_validated_over_runs_by_hand():
+    values = presentations()
+    rdms = compute_rdms(repeated_tree(values), measure="crossnobis", conditions="face", folds="run")
+    dataset = rsatoolbox.data.Dataset(values.astype(float), obs_descriptors={"face": ["d", "a", "c", "b"] * 3})
+    precision = rsatoolbox.data.noise.prec_from_measurements(dataset, obs_desc="face")
+    runs = values.reshape(3, 4, 6).astype(np.float64)
+    expected = np.zeros((4, 4))
+    for left in range(3):
+        test = runs[left][:, None] - runs[left][None]
+        rest = np.delete(runs, left, axis=0).mean(axis=0)
+        expected += np.einsum("ijf,fg,ijg->ij", test, precision, rest[:, None] - rest[None]) / 6 / 3
+    np.testing.assert_allclose(rdms.values[0], expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({"measure": "mahalanobis"}, "conditions is None"),
+        ({"measure": "crossnobis", "conditions": "face"}, "folds is None"),
+        ({"measure": "mahalanobis", "conditions": "mood"}, "conditions is 'mood'"),
+        ({"measure": "mahalanobis", "conditions": "stimulus"}, r"\['s0', 's1'"),
+        ({"measure": "mahalanobis", "conditions": "face", "memory": 1e-7}, "covariance of 6 features"),
+    ],
+)
+def test_noise_measures_without_repetitions_are_refused(arguments, fault):
+    with pytest.raises(ValueError, match=fault):
+        compute_rdms(repeated_tree(presentations()), **arguments)
+
+
 @pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
-def test_moments_do_not_depend_on_how_the_features_are_cut(measure):
-    flat = patterns(0, (6, 90)).astype(np.float64)
-    whole = dissimilarities(sum_moments([flat], measure), measure, "abcdef")
-    cut = dissimilarities(sum_moments([flat[:, :7], flat[:, 7:50], flat[:, 50:]], measure), measure, "abcdef")
-    np.testing.assert_allclose(cut, whole, atol=1e-9)
+def test_a_small_memory_changes_nothing_but_the_pieces(measure):
+    tree = tree_of(conv=patterns(0, (7, 50, 6, 6)))
+    whole = compute_rdms(tree, measure=measure)
+    pieces = compute_rdms(tree, measure=measure, memory=2e-5)
+    np.testing.assert_allclose(pieces.values, whole.values, atol=1e-6)
+
+
+def test_too_small_a_memory_says_what_is_needed():
+    with pytest.raises(ValueError, match=r"2\.03e-06 GiB for net/conv, but is 1e-06 GiB"):
+        compute_rdms(tree_of(conv=patterns()), memory=1e-6)
+
+
+def test_each_part_of_a_layer_is_read_once(monkeypatch):
+    from rsa_face.rdms import dissimilarity
+
+    read = []
+    real = dissimilarity._read_ahead
+
+    def noting(reader, slabs):
+        read.extend(slabs)
+        return real(reader, slabs)
+
+    monkeypatch.setattr(dissimilarity, "_read_ahead", noting)
+    compute_rdms(tree_of(conv=patterns(0, (7, 50, 6, 6))), memory=2e-5)
+    assert len(read) > 3
+    assert [part for start, stop in read for part in range(start, stop)] == list(range(50))
