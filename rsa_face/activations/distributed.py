@@ -38,7 +38,7 @@ def record_on_cluster(task: Task, node: zarr.Group, bar: Any, *, cluster: str, d
     device : str
         ``auto``, ``cpu`` or ``cuda``: resolved by each worker.
     """
-    cuts = ensure_arrays(task, node)
+    cuts, _ = ensure_arrays(task, node)
     every = [[task.files_of(layer, cut, block)[1] for layer, cut in zip(task.layers, cuts, strict=True)]
              for block in range(cuts[0].blocks)]  # fmt: skip
     left = [block for block, files in enumerate(every) if not all(file.is_file() for file in files)]

@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsa_face.rdms.moments import Moments, block_moments
+from rsa_face.rdms.moments import Moments, is_far_from_0
 
 _SLAB_VALUES = 2**25
+_MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
+_FEW = 64
+_ROWS = 128  # of a product with itself, taken at once; only the upper half is computed
 
 
 class Shelf:
@@ -126,22 +129,15 @@ class Shelf:
         """
         step = max(_SLAB_VALUES // self.stimuli, 1)
         for start in range(0, self.features, step):
-            stop = min(start + step, self.features)
-            if self.file is None and self.parts[0].device.type != "cpu":
-                slab = torch.cat([part.flatten(1)[:, start:stop] for part in self.parts.values()])
-                yield _moments_on_gpu(slab, measure)
-            else:
-                yield block_moments(self._slab(start, stop), measure)
+            yield tensor_moments(self._slab(start, min(start + step, self.features)), measure)
 
-    def _slab(self, start: int, stop: int) -> np.ndarray:
+    def _slab(self, start: int, stop: int) -> Tensor:
+        if self.file is None:
+            return torch.cat([part.flatten(1)[:, start:stop] for part in self.parts.values()])
         slab = np.empty((self.stimuli, stop - start), np.float32)
-        for index, (first, last) in self.rows.items():
-            if self.file is None:
-                slab[first:last] = self.parts[index].flatten(1)[:, start:stop].numpy()
-                continue
-            for row in range(first, last):
-                _read(self.file, slab[row], 4 * (self.features * row + start))
-        return slab
+        for row in range(self.stimuli):
+            _read(self.file, slab[row], 4 * (self.features * row + start))
+        return torch.from_numpy(slab)
 
 
 def _room(device: torch.device, budget: float) -> float:
@@ -151,20 +147,48 @@ def _room(device: torch.device, budget: float) -> float:
     return free / 2
 
 
-# Runs on a GPU alone; the arithmetic is that of rdms.moments.block_moments.
-def _moments_on_gpu(slab: Tensor, measure: str) -> Moments:
-    scale = slab.abs().amax(dim=1).double().cpu().numpy()
+def tensor_moments(slab: Tensor, measure: str) -> Moments:
+    """Return the moments of one slab of features, computed where the tensor lies.
+
+    The arithmetic is that of `rsa_face.rdms.moments.block_moments`; in torch, so that it shares the forward pass's
+    threads, or its GPU.
+
+    Parameters
+    ----------
+    slab : Tensor of float32, shape (stimulus, feature)
+        Not changed.
+    measure : {"correlation", "euclidean", "cosine"}
+        What they are for.
+
+    Returns
+    -------
+    Moments
+        In float64.
+    """
+    scale = torch.maximum(slab.amax(dim=1), -slab.amin(dim=1)).double().cpu().numpy()
     size, none = np.array([slab.shape[1]]), np.zeros((len(slab), 1))
     if not np.isfinite(scale).all():
         return Moments(np.zeros((len(slab), len(slab))), none, size, scale)
     if measure == "euclidean":
-        centred = slab - slab.mean(dim=0)
-        return Moments((centred @ centred.T).double().cpu().numpy(), none, size, scale)
-    rough = slab.mean(dim=1, keepdim=True)
-    centred = slab - rough
-    rest = centred.double().mean(dim=1)
-    within = (centred @ centred.T).double() - slab.shape[1] * torch.outer(rest, rest)
-    return Moments(within.cpu().numpy(), (rough[:, 0].double() + rest)[:, None].cpu().numpy(), size, scale)
+        return Moments(_self_products(slab - slab.mean(dim=0)).cpu().numpy(), none, size, scale)
+    mean = slab.mean(dim=1, keepdim=True)
+    square = torch.linalg.vector_norm(slab, dim=1, keepdim=True) ** 2 / slab.shape[1]
+    shift = torch.where(is_far_from_0(mean, square), mean, 0)
+    shifted = slab - shift if shift.any() else slab
+    rest = shifted.sum(dim=1, dtype=torch.float64) / slab.shape[1]
+    within = _self_products(shifted) - slab.shape[1] * torch.outer(rest, rest)
+    return Moments(within.cpu().numpy(), (shift[:, 0].double() + rest)[:, None].cpu().numpy(), size, scale)
+
+
+def _self_products(values: Tensor) -> Tensor:
+    products = torch.zeros(len(values), len(values), dtype=torch.float64, device=values.device)
+    # torch adds up products of very few rows in one long sum, which float32 has too few digits for
+    kind = torch.float64 if len(values) < _FEW else torch.float32
+    for first in range(0, values.shape[1], _MOST_FEATURES):
+        part = values[:, first : first + _MOST_FEATURES].to(kind)
+        for start in range(0, len(values), _ROWS):
+            products[start : start + _ROWS, start:] += part[start : start + _ROWS] @ part[start:].T
+    return torch.triu(products) + torch.triu(products, diagonal=1).T
 
 
 def _write(file: int, values: np.ndarray, offset: int) -> None:

@@ -117,7 +117,7 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
     blocks : sequence of int, optional
         Which blocks; all unless given.
     """
-    cuts = ensure_arrays(task, node)
+    cuts, first = ensure_arrays(task, node)
     plan = _plan(task, cuts, blocks)
     rows = [row for _, start, stop in plan for row in range(start, stop)]
     left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True))
@@ -126,7 +126,8 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
         try:
             batches = read_batches(left, task.network.preprocessing, batch=cuts[0].rows) if plan else iter(())
             for (block, start, stop), inputs in zip(plan, batches, strict=True):
-                captured = record_batch(task.network, task.layers, inputs.to(task.device), task.options)
+                captured = first if first and start == 0 else _record(task, inputs, task.layers)
+                first = {}
                 _wait(writing)
                 writing = [
                     pool.submit(_write, task, layer, cut, captured.pop(layer.name), (block, start, stop))
@@ -137,7 +138,7 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
             _wait(writing)
 
 
-def ensure_arrays(task: Task, node: zarr.Group) -> list[Cut]:
+def ensure_arrays(task: Task, node: zarr.Group) -> tuple[list[Cut], dict[str, Tensor]]:
     """Create the arrays of all layers, if they are not there yet.
 
     How they are cut follows from the first batch of the first stimuli, so that it is the same whoever creates
@@ -152,21 +153,25 @@ def ensure_arrays(task: Task, node: zarr.Group) -> list[Cut]:
 
     Returns
     -------
-    list of Cut
+    cuts : list of Cut
         One for each layer.
+    first : dict of str to Tensor
+        What the first batch gave, by layer, if it was run for all of them.
     """
+    captured: dict[str, Tensor] = {}
     missing = [layer for layer in task.layers if not (task.array_of(layer) / "zarr.json").is_file()]
     if missing:
         first = task.stimuli.table.iloc[: task.batch].reset_index(drop=True)
         inputs = next(iter(read_batches(StimulusSet(first), task.network.preprocessing, batch=task.batch)))
         with at_device(task):
-            captured = record_batch(task.network, missing, inputs.to(task.device), task.options)
+            captured = _record(task, inputs, missing)
         ids = task.stimuli.ids
         for layer in missing:
-            kept = as_stored(captured.pop(layer.name), layer.name, ids, dtype=task.dtype, options=task.options)
+            kept = as_stored(captured[layer.name], layer.name, ids, dtype=task.dtype, options=task.options)
             cut = cut_layer(kept, total=len(task.stimuli), rows=task.batch, block=task.options.chunk)
             create_array(begin_layer(node, layer), cut)
-    return [read_cut(cast("zarr.Array[Any]", node[f"{layer.name}/activation"])) for layer in task.layers]
+    cuts = [read_cut(cast("zarr.Array[Any]", node[f"{layer.name}/activation"])) for layer in task.layers]
+    return cuts, captured if len(missing) == len(task.layers) else {}
 
 
 @contextmanager
@@ -212,6 +217,10 @@ def _plan(task: Task, cuts: Sequence[Cut], blocks: Sequence[int] | None) -> list
         if unfinished:
             plan += [(block, start, min(start + cuts[0].rows, end)) for start in range(first, end, cuts[0].rows)]
     return plan
+
+
+def _record(task: Task, inputs: Tensor, layers: Sequence[Layer]) -> dict[str, Tensor]:
+    return record_batch(task.network, layers, inputs.to(task.device), task.options)
 
 
 def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, int, int]) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 _SINGLE = 4  # bytes of a float32
+_MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Moments:
         Inner products of the patterns less their mean in each block of features; for euclidean, less each
         feature's mean over stimuli.
     means : ndarray of float64, shape (stimulus, block)
-        The means taken off; 0 for euclidean.
+        Those means; 0 for euclidean.
     sizes : ndarray of int, shape (block,)
         Features in each block.
     scale : ndarray of float64, shape (stimulus,)
@@ -34,11 +36,13 @@ class Moments:
 def sum_moments(blocks: Iterable[np.ndarray], measure: str) -> Moments:
     """Add up inner products over blocks of features, each block read once.
 
-    Patterns are centred before they are multiplied: the textbook formula (products first, means after) cancels
-    for patterns like 100 +/- .001 and can even turn negative. Within a block, patterns less their mean in that
-    block are multiplied in the precision they come in (float32 for a network's activations) and added up in
-    float64; between blocks, the block means are multiplied in float64. That is exact whatever the means (Chan,
-    Golub & LeVeque 1983, 10.1080/00031305.1983.10483115), and a correlation is off by less than 1e-6.
+    The textbook formula (products first, means after) cancels for patterns like 100 +/- .001 and can even turn
+    negative. So a pattern that lies far from 0 is centred before it is multiplied, block by block, and the block
+    means are put back in float64, which is exact whatever the means (Chan, Golub & LeVeque 1983,
+    10.1080/00031305.1983.10483115). A pattern that lies near 0 is left as it is: the zeros of a ReLU are exact,
+    while a mean taken off them turns them into equal numbers whose rounding errors add up. Products are taken in
+    the precision the values come in (float32 for a network's activations) and added up in float64; a correlation
+    is off by less than 1e-6.
 
     Parameters
     ----------
@@ -77,12 +81,37 @@ def block_moments(block: np.ndarray, measure: str) -> Moments:
         return Moments(np.zeros((len(values), len(values))), np.zeros((len(values), 1)), size, scale)
     if measure == "euclidean":
         return Moments(_self_products(values - values.mean(axis=0)), np.zeros((len(values), 1)), size, scale)
-    rough = values.mean(axis=1, keepdims=True)
-    centred = values - rough
-    rest = centred.mean(axis=1, dtype=np.float64)
-    within = _self_products(centred)
+    mean = values.mean(axis=1, keepdims=True)
+    square = np.einsum("ij,ij->i", values, values)[:, None] / values.shape[1]
+    shift = np.where(is_far_from_0(mean, square), mean, 0).astype(values.dtype)
+    shifted = values - shift if shift.any() else values
+    rest = shifted.mean(axis=1, dtype=np.float64)
+    within = _self_products(shifted)
     within -= values.shape[1] * np.outer(rest, rest)
-    return Moments(within, rough.astype(np.float64) + rest[:, None], size, scale)
+    return Moments(within, shift.astype(np.float64) + rest[:, None], size, scale)
+
+
+def is_far_from_0(mean: Any, square: Any) -> Any:
+    """Return which patterns are to be centred before they are multiplied.
+
+    Parameters
+    ----------
+    mean : ndarray or Tensor
+        Mean of each pattern.
+    square : ndarray or Tensor
+        Mean square of each pattern.
+
+    Returns
+    -------
+    ndarray or Tensor of bool
+        True where the squared mean exceeds twice the variance.
+
+    Examples
+    --------
+    >>> is_far_from_0(100.0, 10_000.000_001), is_far_from_0(0.4, 0.5)
+    (True, False)
+    """
+    return 3 * mean**2 > 2 * square
 
 
 def merge_moments(parts: Iterable[Moments]) -> Moments:
@@ -139,7 +168,11 @@ def dissimilarities(moments: Moments, measure: str, ids: Sequence[str]) -> np.nd
 
 
 def _self_products(values: np.ndarray) -> np.ndarray:
-    return np.asarray((values @ values.T).astype(np.float64))  # numpy takes half the work for x @ x.T
+    products = np.zeros((len(values), len(values)))
+    for start in range(0, values.shape[1], _MOST_FEATURES):
+        part = values[:, start : start + _MOST_FEATURES]
+        products += part @ part.T  # numpy takes half the work for a product with itself
+    return products
 
 
 def _products(moments: Moments, *, centred: bool) -> np.ndarray:
