@@ -75,17 +75,72 @@ def stream_rdms(
         If a name is unknown, a pattern is constant or not finite (layer and stimulus are named), or a network is
         not a chain.
     """
-    must_be_known(measure, GRAM, "measure")
+    return stream_measures(
+        networks,
+        stimuli,
+        [measure],
+        layers=layers,
+        device=device,
+        batch=batch,
+        memory=memory,
+        scratch=scratch,
+        progress=progress,
+    )[measure]
+
+
+def stream_measures(
+    networks: Sequence[Network],
+    stimuli: StimulusSet,
+    measures: Sequence[str],
+    *,
+    layers: str | Sequence[str] = "main",
+    device: str = "auto",
+    batch: int = 32,
+    memory: float = 3.0,
+    scratch: str | Path | None = None,
+    progress: bool = True,
+) -> dict[str, xr.DataArray]:
+    """Compute RDMs of several measures in one pass; see `stream_rdms`.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        AlexNet, VGG or FE-AlexNet; their names differ.
+    stimuli : StimulusSet
+        What they look at.
+    measures : sequence of str
+        ``correlation``, ``euclidean``, ``cosine``.
+    layers : str or sequence of str
+        ``main``, ``all`` or names.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    batch : int
+        Stimuli run at once.
+    memory : float
+        GiB of one layer's activations that may be held in memory.
+    scratch : str or Path, optional
+        Folder for what exceeds them.
+    progress : bool
+        Whether to show a bar.
+
+    Returns
+    -------
+    dict of str to DataArray, dims (rdm, stimulus_i, stimulus_j)
+        By measure.
+    """
+    for measure in measures:
+        must_be_known(measure, GRAM, "measure")
     must_have_names_of_their_own(networks)
-    where = resolve_device(device)
-    running = Running(where, batch, memory * 2**30, scratch, progress)
+    running = Running(resolve_device(device), batch, memory * 2**30, scratch, progress)
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
     plans = [_segments(network, wanted) for network, wanted in chosen]
-    values, labels = [], []
+    values: dict[str, list[np.ndarray]] = {measure: [] for measure in measures}
+    labels = []
     for (network, _), segments in zip(chosen, plans, strict=True):
-        for layer, moments in _breadth_first(network, segments, stimuli, measure, running):
+        for layer, moments in _breadth_first(network, segments, stimuli, measures, running):
             try:
-                values.append(dissimilarities(moments, measure, stimuli.ids))
+                for measure in measures:
+                    values[measure].append(dissimilarities(moments[measure], measure, stimuli.ids))
             except ValueError as error:
                 message = f"{network.name}/{layer.name}: {error}"
                 raise ValueError(message) from error
@@ -93,7 +148,7 @@ def stream_rdms(
                            "order": layer.order, "untrained": bool(network.untrained)})  # fmt: skip
     table = stimuli.table
     coords = {str(name): table[name].to_numpy() for name in table.columns if name != "file"}
-    return label_rdms(np.stack(values), labels, coords, measure=measure)
+    return {measure: label_rdms(np.stack(rdms), labels, coords, measure=measure) for measure, rdms in values.items()}
 
 
 @dataclass(frozen=True)
@@ -188,8 +243,12 @@ def _segments(network: Network, wanted: Sequence[Layer]) -> list[Segment]:
 
 
 def _breadth_first(
-    network: Network, segments: Sequence[Segment], stimuli: StimulusSet, measure: str, running: Running
-) -> Iterator[tuple[Layer, Moments]]:
+    network: Network,
+    segments: Sequence[Segment],
+    stimuli: StimulusSet,
+    measures: Sequence[str],
+    running: Running,
+) -> Iterator[tuple[Layer, dict[str, Moments]]]:
     hidden = None if running.progress else True
     source = read_batches(stimuli, network.preprocessing, batch=running.batch)
     with ExitStack() as held, tqdm(total=len(segments), desc=network.name, unit="layer", disable=hidden) as bar:
@@ -199,9 +258,9 @@ def _breadth_first(
                 held.enter_context(shelf)
                 gates = _pass(segment, source, shelf, running.device)
             for layer, values in gates.items():
-                yield layer, block_moments(values, measure)
+                yield layer, {measure: block_moments(values, measure) for measure in measures}
             if segment.layer is not None:
-                yield segment.layer, merge_moments(shelf.moments(measure))
+                yield segment.layer, {measure: merge_moments(shelf.moments(measure)) for measure in measures}
             source = shelf.batches()
             bar.update(1)
 

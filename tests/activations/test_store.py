@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import zarr
 from torch import nn
 
@@ -17,6 +16,7 @@ from rsa_face.activations.recording import Options
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.activations.writing import hold_store, remove_store
 from rsa_face.networks.layers import name_modules
+from rsa_face.networks.weights import start_weights
 from rsa_face.networks.zoo import Network
 from rsa_face.stimuli.images import Preprocessing
 
@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def store(tmp_path, stimuli):
     """A finished store of ten stimuli in files of four."""
-    torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True))
+    start_weights(module, seed=0)
     network = Network("tiny", module.eval(), name_modules(module), Preprocessing(resize=16, crop=16))
     extract([network], stimuli, tmp_path / "x.zarr", layers="all", batch=2, options=Options(chunk=4))
     return tmp_path / "x.zarr"

@@ -103,7 +103,7 @@ def test_requests_that_cannot_be_met_are_refused(stimuli, alexnet, arguments, fa
 
 @pytest.mark.parametrize("budget", [1e9, 0])
 def test_a_shelf_gives_back_what_was_put_there(tmp_path, budget):
-    batches = [torch.randn(4, 3, 2, 2), torch.randn(1, 3, 2, 2)]
+    batches = [torch.arange(48.0).reshape(4, 3, 2, 2), torch.ones(1, 3, 2, 2)]
     with Shelf(5, budget=budget, folder=tmp_path) as shelf:
         for index, values in enumerate(batches):
             shelf.put(index, values)

@@ -53,9 +53,8 @@ def compare(network: Network, stimuli: StimulusSet, folder: Path) -> None:
     batches = list(read_batches(stimuli, network.preprocessing, batch=BATCH))
     forward(network, batches[:1])
     first = seconds(lambda: forward(network, batches))
-    stored = seconds(
-        lambda: extract([network], stimuli, folder / f"{network.name}.zarr", batch=BATCH, progress=False)
-    )
+    store = folder / f"{network.name}.zarr"
+    stored = seconds(lambda: extract([network], stimuli, store, batch=BATCH, progress=False))
     second = seconds(lambda: forward(network, batches))
     streamed = seconds(lambda: stream_rdms([network], stimuli, batch=BATCH, progress=False))
     third = seconds(lambda: forward(network, batches))
