@@ -220,7 +220,9 @@ def _plan(task: Task, cuts: Sequence[Cut], blocks: Sequence[int] | None) -> list
 
 
 def _record(task: Task, inputs: Tensor, layers: Sequence[Layer]) -> dict[str, Tensor]:
-    return record_batch(task.network, layers, inputs.to(task.device), task.options)
+    if task.device.type == "cuda":
+        inputs = inputs.pin_memory()
+    return record_batch(task.network, layers, inputs.to(task.device, non_blocking=True), task.options)
 
 
 def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, int, int]) -> None:
