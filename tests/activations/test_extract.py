@@ -163,7 +163,7 @@ def test_an_unfinished_store_says_how_many_stimuli_are_there(tmp_path, stimuli, 
 def test_a_full_disk_keeps_what_is_written_and_goes_on_later(tmp_path, stimuli, monkeypatch):
     from rsa_face.activations import tasks as module
 
-    settings = {"layers": "all", "batch": 3, "options": Options(chunk=6)}
+    settings = {"layers": "all", "batch": 3, "options": Options(chunk=9)}
     extract([tiny()], stimuli, tmp_path / "whole.zarr", **settings)
     real, calls = module.append_batch, []
 
@@ -272,3 +272,14 @@ def test_an_unreadable_image_names_its_stimulus_and_the_store_goes_on_once_it_is
     broken = StimulusSet(pd.DataFrame(table))
     with pytest.raises(ValueError, match=r"Stimulus 's07'.*bad\.png"):
         extract([tiny()], broken, tmp_path / "x.zarr", layers="all", batch=2)
+
+
+@pytest.mark.gpu
+def test_a_gpu_records_the_same_activations(tmp_path, stimuli, fe_alexnet):
+    torch.backends.cudnn.allow_tf32 = False
+    there = extract([fe_alexnet], stimuli, tmp_path / "gpu.zarr", layers="all", device="cuda")
+    here = extract([fe_alexnet], stimuli, tmp_path / "cpu.zarr", layers="all", device="cpu")
+    for layer in fe_alexnet.layers:
+        name = f"fe_alexnet/{layer.name}/activation"
+        scale = abs(here[name].values).max()
+        np.testing.assert_allclose(there[name].values, here[name].values, atol=1e-4 * scale)
