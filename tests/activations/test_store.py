@@ -110,7 +110,7 @@ def test_two_processes_do_not_write_to_one_store(store):
 def test_killed_at_random_moments_a_store_goes_on_to_the_same_bytes():
     script = ROOT / "tests/benchmarks/kill_store.py"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, script, "4"], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run([sys.executable, script, "2"], capture_output=True, text=True, env=environment, check=False)
     assert "equals the uninterrupted one" in done.stdout, done.stderr
 
 
