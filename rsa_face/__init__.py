@@ -7,8 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rsa_face.activations.audit import audit as audit
+    from rsa_face.activations.batch import load_batch as load_batch
     from rsa_face.activations.extract import extract as extract
+    from rsa_face.activations.recording import Options as Options
+    from rsa_face.activations.store import describe_store as describe_store
     from rsa_face.activations.store import open_activations as open_activations
+    from rsa_face.activations.store import verify_store as verify_store
     from rsa_face.activations.streaming import stream_rdms as stream_rdms
     from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
@@ -22,35 +27,45 @@ if TYPE_CHECKING:
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
 
 _HOME = {
+    "Options": "activations.recording",
     "StimulusSet": "stimuli.catalogue",
     "align_stimuli": "rdms.align",
+    "audit": "activations.audit",
     "build_network": "networks.zoo",
     "compute_rdms": "rdms.dissimilarity",
+    "describe_store": "activations.store",
     "extract": "activations.extract",
     "from_rsatoolbox": "rdms.toolbox",
     "load": "provenance",
+    "load_batch": "activations.batch",
     "open_activations": "activations.store",
     "read_stimuli": "stimuli.catalogue",
     "save": "provenance",
     "shared_stimuli": "rdms.align",
     "stream_rdms": "activations.streaming",
     "to_rsatoolbox": "rdms.toolbox",
+    "verify_store": "activations.store",
 }
 
 __all__ = [
+    "Options",
     "StimulusSet",
     "align_stimuli",
+    "audit",
     "build_network",
     "compute_rdms",
+    "describe_store",
     "extract",
     "from_rsatoolbox",
     "load",
+    "load_batch",
     "open_activations",
     "read_stimuli",
     "save",
     "shared_stimuli",
     "stream_rdms",
     "to_rsatoolbox",
+    "verify_store",
 ]
 
 

@@ -1,25 +1,27 @@
 """Run networks over stimuli and write what every layer computes into a store, a batch at a time."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import xarray as xr
 import zarr
-from torch import Tensor
 from tqdm.auto import tqdm
 
-from rsa_face.activations.capture import capture, resolve_device
-from rsa_face.activations.store import begin_network, begin_store, open_activations, write_block
+from rsa_face.activations.capture import resolve_device
+from rsa_face.activations.distributed import record_on_cluster
+from rsa_face.activations.recording import LOSSES, Options, describe_recording
+from rsa_face.activations.store import count_done, folder_of, open_activations
+from rsa_face.activations.tasks import Task, record_blocks
+from rsa_face.activations.writing import begin_network, begin_store, hold_store
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.schema import must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import read_batches
 
-DTYPES = {"float32": np.float32, "float16": np.float16}
+log = logging.getLogger(__name__)
 
 
 def extract(
@@ -31,13 +33,16 @@ def extract(
     device: str = "auto",
     batch: int = 32,
     dtype: str = "float32",
+    options: Options | None = None,
+    cluster: str | None = None,
     progress: bool = True,
 ) -> xr.DataTree:
     """Record layers of networks for all stimuli, into a zarr store.
 
-    Memory holds one batch, never all stimuli. A store that is there already is continued: networks that are
-    finished are not run again, and one that was interrupted goes on with the stimuli it lacks. A store made from
-    other stimuli, weights, preprocessing or settings is refused.
+    Memory holds a few batches, never all stimuli. A store that is there already is continued: networks that are
+    finished are not run again, and one that was interrupted goes on with the stimuli it lacks; what comes out is
+    the same, byte for byte. A store made from other stimuli, weights, preprocessing or settings is refused. While
+    one batch is computed, the next is read and the last one written.
 
     Parameters
     ----------
@@ -52,9 +57,13 @@ def extract(
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     batch : int
-        Stimuli run at once, and written as one file for each layer.
-    dtype : {"float32", "float16"}
-        How values are kept; float16 keeps three digits and refuses values beyond 65,504.
+        Stimuli run at once.
+    dtype : {"float32", "float16", "bfloat16"}
+        How values are kept; attrs say what is lost.
+    options : Options, optional
+        Pooling, projection, file size, autocast, memory format.
+    cluster : str, optional
+        ``local:N`` or ``tcp://HOST:PORT``: hand blocks of stimuli to dask workers that see the same folders.
     progress : bool
         Whether to show a bar, where there is a terminal or notebook.
 
@@ -66,18 +75,31 @@ def extract(
     Raises
     ------
     ValueError
-        If two networks share a name, a layer or dtype is unknown, the store was made otherwise, an image cannot
-        be read, or an activation is not finite.
+        If two networks share a name, a layer or dtype is unknown, the store was made otherwise or is being written
+        by another process, an image cannot be read, or an activation is not finite.
+    OSError
+        If the disk is full. What is written is kept, and the same call goes on from there.
     """
-    must_be_known(dtype, DTYPES, "dtype")
-    _must_differ(networks)
+    must_be_known(dtype, LOSSES, "dtype")
+    must_have_names_of_their_own(networks)
+    options = options or Options()
     where = resolve_device(device)
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
-    root = begin_store(store, stimuli, {"dtype": dtype, "batch": batch})
-    for network, wanted in chosen:
-        node = begin_network(root, network, describe_network(network, wanted))
-        if not node.attrs["finished"]:
-            _run(network, wanted, stimuli, node, device=where, batch=batch, dtype=dtype, progress=progress)
+    settings = {"dtype": dtype, "batch": batch, **options.record()}
+    settings |= describe_recording(len(stimuli), dtype, options)
+    with hold_store(store):
+        root = begin_store(store, stimuli, settings)
+        for network, wanted in chosen:
+            node = begin_network(root, network.name, describe_network(network, wanted))
+            if node.attrs["finished"]:
+                continue
+            task = Task(network, wanted, stimuli, folder_of(root), batch, dtype, options, where)
+            with _bar(task, node, progress=progress) as bar:
+                if cluster is None:
+                    record_blocks(task, node, bar)
+                else:
+                    record_on_cluster(task, node, bar, cluster=cluster, device=device)
+            node.attrs["finished"] = True
     return open_activations(store)
 
 
@@ -109,52 +131,30 @@ def describe_network(network: Network, layers: Sequence[Layer]) -> dict[str, Any
     }
 
 
-def _run(
-    network: Network,
-    layers: Sequence[Layer],
-    stimuli: StimulusSet,
-    node: zarr.Group,
-    *,
-    device: torch.device,
-    batch: int,
-    dtype: str,
-    progress: bool,
-) -> None:
-    done = int(str(node.attrs["done"]))
-    left = StimulusSet(stimuli.table.iloc[done:].reset_index(drop=True))
-    network.module.to(device)
-    try:
-        with tqdm(total=len(stimuli), initial=done, desc=network.name, unit="image", disable=_quiet(progress)) as bar:
-            for inputs in read_batches(left, network.preprocessing, batch=batch):
-                captured = capture(network, layers, inputs.to(device))
-                ids = stimuli.ids[done : done + len(inputs)]
-                for layer in layers:
-                    values = _as_array(captured.pop(layer.name), dtype, layer.name, ids)
-                    write_block(node, layer, values, done, total=len(stimuli), block=min(batch, len(stimuli)))
-                done += len(inputs)
-                node.attrs["done"] = done
-                bar.update(len(inputs))
-    finally:
-        network.module.to("cpu")
-    node.attrs["finished"] = True
+def must_have_names_of_their_own(networks: Sequence[Network]) -> None:
+    """Refuse networks of which two share a name.
 
+    Parameters
+    ----------
+    networks : sequence of Network
+        One or more.
 
-def _as_array(values: Tensor, dtype: str, layer: str, ids: Sequence[str]) -> np.ndarray:
-    array = values.cpu().numpy().astype(DTYPES[dtype], copy=False)
-    finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
-    if not finite.all():
-        where = ids[int(np.argmin(finite))]
-        message = f"Activations must be finite in {dtype}, but {layer!r} is not for {where!r}. Check the weights."
-        raise ValueError(message)
-    return array
-
-
-def _must_differ(networks: Sequence[Network]) -> None:
+    Raises
+    ------
+    ValueError
+        If a name occurs twice, or there is no network.
+    """
     twice = repeated([network.name for network in networks])
     if twice or not networks:
         message = f"Networks must have names of their own, but {twice or 'no network'} is given. Use label=."
         raise ValueError(message)
 
 
-def _quiet(progress: bool) -> bool | None:
-    return None if progress else True
+@contextmanager
+def _bar(task: Task, node: zarr.Group, *, progress: bool) -> Iterator[Any]:
+    done = count_done(task.store, node, len(task.stimuli))
+    if done:
+        log.info("%s: %d of %d stimuli are there; going on", task.network.name, done, len(task.stimuli))
+    hidden = None if progress else True
+    with tqdm(total=len(task.stimuli), initial=done, desc=task.network.name, unit="image", disable=hidden) as bar:
+        yield bar

@@ -5,6 +5,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
+from rsa_face.cli.activations import register as register_activations
 from rsa_face.cli.datasets import datasets_app
 from rsa_face.cli.human import human_app
 from rsa_face.cli.stimuli import stimuli_app
@@ -17,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+register_activations(app)
 app.add_typer(stimuli_app)
 app.add_typer(human_app)
 app.add_typer(datasets_app)

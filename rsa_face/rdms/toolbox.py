@@ -1,10 +1,13 @@
 """Exchange RDMs with rsatoolbox, losing nothing either way."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import rsatoolbox.data
+import rsatoolbox.data.noise
 import rsatoolbox.rdm
 import xarray as xr
 
@@ -101,6 +104,122 @@ def calc_rdm(values: np.ndarray, measure: str) -> np.ndarray:
         raise ValueError(message)
     dataset = rsatoolbox.data.Dataset(values.reshape(len(values), -1).astype(np.float64))
     matrix: np.ndarray = rsatoolbox.rdm.calc_rdm(dataset, method=measure).get_matrices()[0]
+    return matrix
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Which condition, and which fold, each row of a layer presents.
+
+    Parameters
+    ----------
+    rows : list of str
+        The condition of each row.
+    folds : list of str or None
+        The fold of each row.
+    coords : mapping
+        The conditions under ``stimulus``, in the order they first occur, and the factors that belong to them.
+    """
+
+    rows: list[str]
+    folds: list[str] | None
+    coords: Mapping[str, Any]
+
+
+def condition_coords(
+    stimuli: Mapping[Any, Any], conditions: str | None, folds: str | None, measure: str
+) -> Conditions:
+    """Sort the rows of layers by what they present.
+
+    Parameters
+    ----------
+    stimuli : mapping of str to array
+        Ids and factors, one value a row.
+    conditions : str or None
+        The factor that says what each row presents.
+    folds : str or None
+        The factor that tells presentations apart; needed for crossnobis.
+    measure : {"mahalanobis", "crossnobis"}
+        What they are for.
+
+    Returns
+    -------
+    Conditions
+        With those factors that have one value a condition.
+
+    Raises
+    ------
+    ValueError
+        If a factor is missing or unknown, or a condition is presented once.
+    """
+    needed = {"conditions": conditions} | ({"folds": folds} if measure == "crossnobis" else {})
+    known = [str(name) for name in stimuli]
+    wrong = [f"{key} is {value!r}" for key, value in needed.items() if value not in known]
+    if wrong:
+        message = (
+            f"{measure} must be told which factors repeat a stimulus, but {', '.join(wrong)}. Choose of {known}."
+        )
+        raise ValueError(message)
+    rows = [str(value) for value in np.asarray(stimuli[conditions])]
+    names = list(dict.fromkeys(rows))
+    once = [name for name in names if rows.count(name) < 2]
+    if once:
+        message = f"{measure} must have each condition presented twice or more, but {once[:8]} are not."
+        raise ValueError(message)
+    coords: dict[str, Any] = {STIMULUS: np.array(names, dtype=object)}
+    for name in known:
+        pairs = dict.fromkeys(zip(rows, np.asarray(stimuli[name]).tolist(), strict=True))
+        if len(pairs) == len(names) and name not in (STIMULUS, conditions):
+            coords[name] = np.array([value for _, value in pairs])
+    return Conditions(rows, [str(value) for value in np.asarray(stimuli[folds])] if folds else None, coords)
+
+
+def calc_noise_rdm(values: np.ndarray, conditions: Conditions, measure: str, memory: float) -> np.ndarray:
+    """Compute one RDM in units of the noise between presentations, by rsatoolbox.
+
+    The noise covariance is estimated from the presentations of each condition about their mean, and shrunk
+    towards its diagonal (Ledoit & Wolf 2004, 10.1016/S0047-259X(03)00096-4); crossnobis is that of Walther et al.
+    2016 (10.1016/j.neuroimage.2015.12.012).
+
+    Parameters
+    ----------
+    values : ndarray, shape (row, ...)
+        A layer, one row a presentation.
+    conditions : Conditions
+        What each row presents.
+    measure : {"mahalanobis", "crossnobis"}
+        rsatoolbox's name.
+    memory : float
+        GiB that may be used.
+
+    Returns
+    -------
+    ndarray of float64, shape (condition, condition)
+        In the order of the conditions.
+
+    Raises
+    ------
+    ValueError
+        If the features x features matrix does not fit in memory, or a value is not finite.
+    """
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    needed = 4 * 8 * flat.shape[1] ** 2 / 2**30
+    if needed > memory:
+        message = (
+            f"The covariance of {flat.shape[1]} features must fit in {memory:g} GiB of memory, but needs "
+            f"{needed:.3g}. Pool or project the activations when extracting them, or allow more."
+        )
+        raise ValueError(message)
+    if not np.isfinite(flat).all():
+        message = f"Activations must be finite, but row {int(np.argmin(np.isfinite(flat).all(axis=1)))} is not."
+        raise ValueError(message)
+    described = {"condition": conditions.rows} | ({"fold": conditions.folds} if conditions.folds else {})
+    dataset = rsatoolbox.data.Dataset(flat, obs_descriptors=described)
+    noise = rsatoolbox.data.noise.prec_from_measurements(dataset, obs_desc="condition")
+    folds = {"cv_descriptor": "fold"} if measure == "crossnobis" else {}
+    rdms = rsatoolbox.rdm.calc_rdm(dataset, method=measure, descriptor="condition", noise=noise, **folds)
+    order = [list(rdms.pattern_descriptors["condition"]).index(name) for name in conditions.coords[STIMULUS]]
+    matrix: np.ndarray = rdms.get_matrices()[0][np.ix_(order, order)]
     return matrix
 
 
