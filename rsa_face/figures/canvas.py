@@ -53,6 +53,44 @@ def new_axes(*, width_mm: float, height_mm: float) -> Axes:
     return plt.figure(figsize=size, layout="constrained").add_subplot()
 
 
+def blank_axes(*, width_mm: float, height_mm: float) -> Axes:
+    """Return axes that fill a new figure of a given size: a sheet to lay panels out on.
+
+    Parameters
+    ----------
+    width_mm, height_mm : float
+        Size of the figure on paper.
+
+    Returns
+    -------
+    Axes
+        Its only axes.
+    """
+    figure = plt.figure(figsize=(width_mm / MM_PER_INCH, height_mm / MM_PER_INCH))
+    ax: Axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    return ax
+
+
+def inset_mm(ax: Axes, left: float, top: float, width: float, height: float) -> Axes:
+    """Return axes inside axes whose units are mm from the upper left corner.
+
+    Parameters
+    ----------
+    ax : Axes
+        From `blank_axes`, or any whose limits are its size in mm, the vertical ones upside down. Changed.
+    left, top, width, height : float
+        Place and size in mm.
+
+    Returns
+    -------
+    Axes
+        The inset.
+    """
+    whole_width, whole_height = ax.get_xlim()[1], ax.get_ylim()[0]
+    return ax.inset_axes((left / whole_width, 1 - (top + height) / whole_height,
+                          width / whole_width, height / whole_height))  # fmt: skip
+
+
 def size_mm(ax: Axes) -> tuple[float, float]:
     """Return how wide and high axes are on paper, once their figure is laid out.
 

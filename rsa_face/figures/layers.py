@@ -24,6 +24,7 @@ from rsa_face.figures.style import (
     FigureStyle,
     drawing,
     in_order,
+    ink,
     network_colors,
     network_label,
     network_markers,
@@ -311,7 +312,7 @@ def _mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, alon
         reach = 0.45 if along == "layer" else 0.012
         ax.axvspan(inside.min() - reach, inside.max() + reach, color=block.color, alpha=0.10, linewidth=0, zorder=0.4)
         ax.annotate("FE", (inside.mean(), 1), (0, -0.3 * style.small_pt), ("data", "axes fraction"), "offset points",
-                    fontsize=style.small_pt, color=block.color, ha="center", va="top", weight="bold")  # fmt: skip
+                    fontsize=style.small_pt, color=ink(block.color), ha="center", va="top", weight="bold")  # fmt: skip
 
 
 def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle, along: str) -> None:
@@ -334,7 +335,7 @@ def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: Fi
     for block in blocks:
         ax.annotate(printable(network_label(block.network)), ((block.x[0] + block.x[-1]) / 2, 1),
                     (0, 0.4 * style.text_pt), ("data", "axes fraction"), "offset points", fontsize=style.text_pt,
-                    color=block.color, ha="center", va="bottom", weight="bold", parse_math=False)  # fmt: skip
+                    color=ink(block.color), ha="center", va="bottom", weight="bold", parse_math=False)  # fmt: skip
 
 
 def _thinned(places: np.ndarray, mm_per_step: float, style: FigureStyle) -> tuple[np.ndarray, float]:

@@ -3,16 +3,17 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from rsa_face.figures.canvas import sources_of
-from rsa_face.figures.style import STYLES, settings_of
 from rsa_face.provenance import write_beside
 from rsa_face.schema import must_be_known
 
 FORMATS = ("pdf", "svg", "png")
+_REAL_TEXT: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "rsa_face"}
 _DATELESS = {
     "pdf": {"CreationDate": None, "Creator": "rsa_face", "Producer": "matplotlib"},
     "svg": {"Date": None, "Creator": "rsa_face"},
@@ -61,12 +62,7 @@ def save_figure(figure: Figure, stem: str | Path, *, formats: Sequence[str] = ("
 
 
 def _write_image(figure: Figure, path: Path, kind: str) -> Path:
-    settings = settings_of(STYLES["nature"])
-    keep = ("pdf.fonttype", "ps.fonttype", "svg.fonttype", "savefig.facecolor")
-    with (
-        mpl.rc_context({name: settings[name] for name in keep} | {"svg.hashsalt": "rsa_face"}),
-        write_beside(path) as beside,
-    ):
+    with mpl.rc_context(_REAL_TEXT), write_beside(path) as beside:
         figure.savefig(beside, dpi=300, format=kind, metadata=_DATELESS[kind])
     return path
 

@@ -139,7 +139,7 @@ def drawing(ax: Any = None) -> Iterator[FigureStyle]:
             yield _style_of_settings()
 
 
-def settings_of(style: FigureStyle) -> dict[str, Any]:
+def settings_of(style: FigureStyle) -> dict[Any, Any]:
     """Return matplotlib's settings for a style.
 
     Text stays text in PDF and SVG, and the first font at hand is taken of Arial, Helvetica and their likes, so that
@@ -324,7 +324,32 @@ def paler(color: str, amount: float) -> str:
     >>> paler("#000000", 0.5)
     '#808080'
     """
-    return colors.to_hex([1 - (1 - part) * (1 - amount) for part in colors.to_rgb(color)])
+    red, green, blue = (1 - (1 - part) * (1 - amount) for part in colors.to_rgb(color))
+    return colors.to_hex((red, green, blue))
+
+
+def ink(color: str) -> str:
+    """Return a colour dark enough for words on white: a contrast of 4.5 to 1 (WCAG 2.2, AA), its hue kept.
+
+    Parameters
+    ----------
+    color : str
+        Any colour matplotlib knows.
+
+    Returns
+    -------
+    str
+        A hexadecimal colour.
+    """
+    rgb = colors.to_rgb(color)
+    for _ in range(40):
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb]
+        luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+        if 1.05 / (luminance + 0.05) >= 4.5:
+            break
+        red, green, blue = rgb
+        rgb = (0.96 * red, 0.96 * green, 0.96 * blue)
+    return colors.to_hex(rgb)
 
 
 def _style_of_settings() -> FigureStyle:
