@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from rsa_face.activations.extract import extract as extract
     from rsa_face.activations.store import open_activations as open_activations
     from rsa_face.activations.streaming import stream_rdms as stream_rdms
+    from rsa_face.figures.layers import plot_layers as plot_layers
+    from rsa_face.figures.rdms import plot_rdms as plot_rdms
+    from rsa_face.figures.saving import save_figure as save_figure
+    from rsa_face.figures.style import figure_style as figure_style
     from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
@@ -27,11 +31,15 @@ _HOME = {
     "build_network": "networks.zoo",
     "compute_rdms": "rdms.dissimilarity",
     "extract": "activations.extract",
+    "figure_style": "figures.style",
     "from_rsatoolbox": "rdms.toolbox",
     "load": "provenance",
     "open_activations": "activations.store",
+    "plot_layers": "figures.layers",
+    "plot_rdms": "figures.rdms",
     "read_stimuli": "stimuli.catalogue",
     "save": "provenance",
+    "save_figure": "figures.saving",
     "shared_stimuli": "rdms.align",
     "stream_rdms": "activations.streaming",
     "to_rsatoolbox": "rdms.toolbox",
@@ -43,11 +51,15 @@ __all__ = [
     "build_network",
     "compute_rdms",
     "extract",
+    "figure_style",
     "from_rsatoolbox",
     "load",
     "open_activations",
+    "plot_layers",
+    "plot_rdms",
     "read_stimuli",
     "save",
+    "save_figure",
     "shared_stimuli",
     "stream_rdms",
     "to_rsatoolbox",

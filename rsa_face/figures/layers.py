@@ -312,7 +312,8 @@ def _mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, alon
         reach = 0.45 if along == "layer" else 0.012
         ax.axvspan(inside.min() - reach, inside.max() + reach, color=block.color, alpha=0.10, linewidth=0, zorder=0.4)
         ax.annotate("FE", (inside.mean(), 1), (0, -0.3 * style.small_pt), ("data", "axes fraction"), "offset points",
-                    fontsize=style.small_pt, color=ink(block.color), ha="center", va="top", weight="bold")  # fmt: skip
+                    color=ink(block.color), fontsize=style.small_pt, ha="center", va="top",
+                    weight="bold")  # fmt: skip
 
 
 def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle, along: str) -> None:

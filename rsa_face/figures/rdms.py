@@ -194,8 +194,8 @@ def _draw_panels(
         if plan.in_a_row:
             draw_brackets_below(ax, panel, groups, shown.shape[0], style)
     for heading in plan.headings:
-        ax.text(heading.left, heading.base, heading.text, color=ink(heading.color), fontsize=style.text_pt, weight="bold",
-                parse_math=False)  # fmt: skip
+        ax.text(heading.left, heading.base, heading.text, color=ink(heading.color), fontsize=style.text_pt,
+                weight="bold", parse_math=False)  # fmt: skip
 
 
 def _texts(rdms: xr.DataArray, human: xr.DataArray | None, scale: str) -> list[str]:
