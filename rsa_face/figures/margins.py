@@ -75,8 +75,9 @@ def draw_margin(
     for group in groups:
         low, high = panel.top + group.start * step + 0.25, panel.top + group.stop * step - 0.25
         _bracket(ax, [edge, edge - 0.6, edge - 0.6, edge], [low, low, high, high], style)
-        if _fits(group.label, high - low, style):
-            ax.text(edge - 0.9, (low + high) / 2, printable(group.label), fontsize=style.small_pt, rotation=90,
+        label = _shortened(group.label, high - low, style)
+        if label:
+            ax.text(edge - 0.9, (low + high) / 2, label, fontsize=style.small_pt, rotation=90,
                     ha="right", va="center", parse_math=False)  # fmt: skip
 
 
@@ -99,12 +100,12 @@ def draw_brackets_below(ax: Axes, panel: Panel, groups: Sequence[Group], count: 
     if not 1 < len(groups) <= _MOST_GROUPS:
         return
     step, y = panel.side / count, panel.top + panel.side + 0.5
-    written = all(_fits(group.label, (group.stop - group.start) * step, style) for group in groups)
     for group in groups:
         low, high = panel.left + group.start * step + 0.25, panel.left + group.stop * step - 0.25
         _bracket(ax, [low, low, high, high], [y, y + 0.6, y + 0.6, y], style)
-        if written:
-            ax.text((low + high) / 2, y + 0.9, printable(group.label), fontsize=style.small_pt, ha="center", va="top",
+        label = _shortened(group.label, high - low, style)
+        if label:
+            ax.text((low + high) / 2, y + 0.9, label, fontsize=style.small_pt, ha="center", va="top",
                     parse_math=False)  # fmt: skip
 
 
@@ -130,8 +131,12 @@ def _picture(style: FigureStyle) -> float:
     return max(_LEAST_PICTURE, 2.0 * points_mm(style.small_pt))
 
 
-def _fits(label: str, room_mm: float, style: FigureStyle) -> bool:
-    return 0.6 * points_mm(style.small_pt) * len(label) < room_mm
+def _shortened(label: str, room_mm: float, style: FigureStyle) -> str:
+    """Return as much of a label as there is room for; nothing where not even three letters would fit."""
+    label, letters = printable(label), int(room_mm / (0.6 * points_mm(style.small_pt)) + 0.3)
+    if len(label) <= letters:
+        return label
+    return f"{label[: letters - 1]}…" if letters >= 3 else ""
 
 
 def _bracket(ax: Axes, x: Sequence[float], y: Sequence[float], style: FigureStyle) -> None:

@@ -48,7 +48,7 @@ def test_all_layers_are_named_where_there_is_room_for_them(result):
 
 def test_significance_rows_use_corrected_values_and_mark_those_below_alpha(result):
     ax = plot_layers(result, networks=["vgg13"])
-    squares, *_ = (part for part in ax.collections if len(part.get_offsets()) and part.get_sizes()[0] > 5)
+    squares = next(part for part in ax.collections if part.get_sizes().size and part.get_sizes()[0] > 5)
     of_network = result["network"].values == "vgg13"
     assert len(squares.get_offsets()) == (result["p_above_zero_corrected"].values[of_network] < 0.05).sum()
     assert "p < 0.05" in texts(ax)
