@@ -29,6 +29,7 @@ from rsa_face.figures.style import (
     network_label,
     network_markers,
 )
+from rsa_face.figures.ticks import mark_significant, name_layers_below
 from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, ORDER, RDM, must_be_known
 
 _FE_LAYERS = ("fe", "fe_gate")
@@ -85,6 +86,7 @@ def plot_layers(
         Where to draw; a new figure if None.
     partial : Dataset, dims (rdm, ...), optional
         The same comparison with something partialled out, drawn dashed with open marks. Layers are matched by name.
+        If None, ``partial_similarity`` of the result itself, where it is there.
     networks : sequence of str, optional
         Which networks to show; all if None.
     along : {"layer", "depth"}
@@ -107,6 +109,8 @@ def plot_layers(
     for name in networks or ():
         must_be_known(name, present, "network of this result")
     shown = in_order(networks or present)
+    if partial is None and "partial_similarity" in result:
+        partial = xr.Dataset({"similarity": result["partial_similarity"]}, attrs=result.attrs)
     with drawing(ax) as style:
         count = int(np.isin(result[NETWORK].values.astype(str), shown).sum())
         if ax is None:
@@ -273,7 +277,7 @@ def _draw_tests(
     for name, text in tests:
         for place, block in enumerate(blocks):
             row = y - ((place if stacked else 0) + 0.5) * line * unit
-            _draw_row(ax, block, _passes(result, name, alpha)[block.rows], row, style)
+            mark_significant(ax, block.x, _passes(result, name, alpha)[block.rows], row, block.color, style)
         _beside(ax, y - 0.5 * lines * line * unit, text, style)
         y -= (lines * line + gap) * unit
     ax.set_ylim(y, high)
@@ -294,14 +298,6 @@ def _passes(result: xr.Dataset, name: str, alpha: float) -> np.ndarray:
 
 def _best(result: xr.Dataset, name: str) -> str:
     return f"{name}_corrected" if f"{name}_corrected" in result else name
-
-
-def _draw_row(ax: Axes, block: Block, marked: np.ndarray, y: float, style: FigureStyle) -> None:
-    size = (0.55 * style.small_pt) ** 2
-    ax.scatter(
-        block.x[marked], np.full(marked.sum(), y), s=size, color=block.color, marker="s", linewidth=0, zorder=3
-    )
-    ax.scatter(block.x[~marked], np.full((~marked).sum(), y), s=0.12 * size, color="#B5B5B5", linewidth=0, zorder=3)
 
 
 def _mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along: str) -> None:
@@ -329,27 +325,11 @@ def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: Fi
     if along == "depth":
         ax.set_xlim(0, 1.02)
     places = np.concatenate([block.x for block in blocks])
-    names = [printable(layer) for block in blocks for layer in block.layers]
-    kept, size = _thinned(places, size_mm(ax)[0] / np.diff(ax.get_xlim())[0], style)
-    ax.set_xticks(places[kept], [names[place] for place in np.flatnonzero(kept)], rotation=90, fontsize=size)
-    ax.tick_params(axis="x", length=0.2 * style.small_pt, pad=0.25 * style.small_pt)
+    name_layers_below(ax, places, [layer for block in blocks for layer in block.layers], style)
     for block in blocks:
         ax.annotate(printable(network_label(block.network)), ((block.x[0] + block.x[-1]) / 2, 1),
                     (0, 0.4 * style.text_pt), ("data", "axes fraction"), "offset points", fontsize=style.text_pt,
                     color=ink(block.color), ha="center", va="bottom", weight="bold", parse_math=False)  # fmt: skip
-
-
-def _thinned(places: np.ndarray, mm_per_step: float, style: FigureStyle) -> tuple[np.ndarray, float]:
-    """Keep as many labels as can stand beside each other, in the largest type that keeps the most."""
-    room = np.diff(places).min() * mm_per_step if len(places) > 1 else np.inf
-    for size in (style.small_pt, (style.small_pt + style.least_pt) / 2, style.least_pt):
-        if room >= 1.12 * points_mm(size):
-            return np.ones(len(places), dtype=bool), size
-    kept, last = np.zeros(len(places), dtype=bool), -np.inf
-    for place, x in enumerate(places):
-        if (x - last) * mm_per_step >= 1.12 * points_mm(style.least_pt):
-            kept[place], last = True, x
-    return kept, style.least_pt
 
 
 def _draw_key(ax: Axes, partial: xr.Dataset, style: FigureStyle) -> None:

@@ -60,12 +60,12 @@ def draw_margin(
     if any(file is not None for file in files):
         picture = _picture(style)
         every = max(int(np.ceil(1.08 * picture / step)), 1)
-        places = range((every - 1) // 2, len(files), every)
-        for place in places:
-            file = files[place]
-            if file is not None:
-                middle = panel.top + (place + 0.5) * step
-                top = float(np.clip(middle - picture / 2, panel.top, panel.top + panel.side - picture))
+        free = panel.top
+        for place in range((every - 1) // 2, len(files), every):
+            file, middle = files[place], panel.top + (place + 0.5) * step
+            top = float(np.clip(middle - picture / 2, panel.top, panel.top + panel.side - picture))
+            if file is not None and top >= free - 0.01:
+                free = top + picture
                 inset = inset_mm(ax, edge - picture, top, picture, picture)
                 inset.imshow(thumbnail(file, pixels=128))
                 inset.set_axis_off()

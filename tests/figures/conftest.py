@@ -62,6 +62,49 @@ def made_up_result(networks=tuple(LAYERS), people=8, draws=200, seed=0, **attrs)
     )  # fmt: skip
 
 
+def made_up_localization(**attrs) -> xr.Dataset:
+    """Return an answer to the three questions, from hand-picked numbers."""
+    layers = [*LAYERS["fe_alexnet"], "none"]
+    probability = np.zeros((3, len(layers)))
+    probability[0, [6, 7, 8]] = [0.55, 0.10, 0.35]
+    probability[1, [5, 6, 8, 9]] = [0.2, 0.6, 0.1, 0.1]
+    probability[2, [3, 5, 6, 9]] = [0.1, 0.5, 0.2, 0.2]
+    inside = probability > 0.15
+    return xr.Dataset(
+        {
+            "probability": (("target", "layer"), probability),
+            "in_set": (("target", "layer"), inside),
+            "picked": ("target", ["relu6", "relu6", "fe"]),
+            "picked_depth": ("target", [0.77, 0.77, 0.66]),
+            "depth_interval": (("target", "bound"), [[0.77, 1.0], [0.66, 0.77], [0.66, 0.77]]),
+        },
+        {
+            "target": ["peak", "at_ceiling", "above_baseline"],
+            "layer": layers,
+            "bound": ["lower", "upper"],
+            "depth": ("layer", [*((n + 1) / 9 for n in range(9)), np.nan]),
+        },
+        {"network": "fe_alexnet", "baseline": "alexnet", "simulated": True, "confidence": 0.95, **attrs},
+    )
+
+
+def made_up_contrast(**attrs) -> xr.Dataset:
+    """Return a contrast of two networks at the layers they share, from hand-picked numbers."""
+    layers = LAYERS["alexnet"]
+    value = np.array([0.0, 0.01, 0.0, 0.02, 0.03, 0.07, 0.06, 0.08])
+    return xr.Dataset(
+        {
+            "difference": ("layer", value),
+            "difference_interval": (("layer", "bound"), value[:, None] + [-0.025, 0.025]),
+            "difference_band": (("layer", "bound"), value[:, None] + [-0.04, 0.04]),
+            "p_difference": ("layer", np.exp(-60 * value)),
+            "p_difference_corrected": ("layer", np.clip(3 * np.exp(-60 * value), 0, 1)),
+        },
+        {"layer": layers, "bound": ["lower", "upper"], "baseline_layer": ("layer", layers)},
+        {"network": "fe_alexnet", "baseline": "alexnet", "comparison": "rho-a", "simulated": True, **attrs},
+    )
+
+
 def made_up_rdms(stimuli: StimulusSet, networks=tuple(LAYERS), seed=0) -> xr.DataArray:
     """Return layer RDMs in which identity gives way to level with depth, from random numbers."""
     rng = np.random.default_rng(seed)
@@ -165,3 +208,15 @@ def human(rdms) -> xr.DataArray:
 def _close_figures():
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def localization() -> xr.Dataset:
+    """Return a made-up answer to the three questions."""
+    return made_up_localization()
+
+
+@pytest.fixture
+def contrast() -> xr.Dataset:
+    """Return a made-up contrast."""
+    return made_up_contrast()
