@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from rsa_face.schema import STIMULUS_I, STIMULUS_J, must_be_known
+from rsa_face.schema import OCCLUSIONS, STIMULUS_I, STIMULUS_J, must_be_known
 
 _USUAL = ("occlusion", "identity", "level")
 
@@ -145,5 +145,6 @@ def _sortable(values: np.ndarray) -> np.ndarray:
         return np.asarray(values, dtype=float)
     except ValueError:
         texts = values.astype(str)
-        usual = {"none": ""}
-        return np.array([usual.get(text, text) for text in texts.tolist()])
+        if set(texts.tolist()) <= set(OCCLUSIONS):
+            return np.array([OCCLUSIONS.index(text) for text in texts.tolist()], dtype=float)
+        return texts

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -76,7 +77,9 @@ def plot_rdms(
         room = (style.double_mm, style.tallest_mm) if ax is None else size_mm(ax)
         margin = margin_mm(style, groups=bool(groups), images=stimuli is not None)
         plan = plan_panels(rdms, room, margin, style, human=people is not None)
-        ax = blank_axes(width_mm=plan.width, height_mm=plan.height) if ax is None else ax
+        if ax is None:
+            plan = replace(plan, width=max(style.single_mm, max(one.left + one.side for one in plan.panels) + 0.5))
+            ax = blank_axes(width_mm=plan.width, height_mm=plan.height)
         ax.set_axis_off()
         ax.set(xlim=(0, plan.width), ylim=(plan.height, 0))
         shades = [shade(one, scale) for one in values]

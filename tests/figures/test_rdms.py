@@ -107,3 +107,13 @@ def test_what_cannot_be_shown_is_named(rdms, human):
         plot_rdms(rdms, scale="log")
     with pytest.raises(ValueError, match=r"\['id0_0'\] \(1 in all\)"):
         plot_rdms(rdms, human=human.isel(stimulus_i=slice(1, None), stimulus_j=slice(1, None)))
+
+
+def test_occlusions_stand_in_their_usual_order(rdms):
+    few = rdms.sel(rdm=FEW).assign_coords(occlusion=("stimulus_i", np.repeat(["mouth", "none", "nose", "eyes"], 6)))
+    ax = plot_rdms(few.isel(stimulus_i=slice(None), stimulus_j=slice(None)))
+    below = [
+        text for text in ax.texts if text.get_text() in ("none", "eyes", "nose", "mouth") and text.get_va() == "top"
+    ]
+    places = sorted(below[:4], key=lambda text: text.get_position()[0])
+    assert [text.get_text() for text in places] == ["none", "eyes", "nose", "mouth"]
