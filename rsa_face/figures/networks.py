@@ -68,7 +68,8 @@ def plot_networks(
         for place, (network, row) in enumerate(rows.items()):
             _draw_network(ax, result.isel({RDM: row}), place, colors[network], style)
         ax.axhline(0, color="#222222", linewidth=0.6 * style.line_pt)
-        ax.set_xlim(-0.6, len(rows) - 0.4)
+        spare = max(4 - len(rows), 0) / 2
+        ax.set_xlim(-0.6 - spare, len(rows) - 0.4 + spare)
         names = [str(result[LAYER].values[row]) for row in rows.values()]
         labels = [
             printable(network_label(name)) + "\n" + printable(layer) for name, layer in zip(rows, names, strict=True)

@@ -48,7 +48,7 @@ def plot_study(
     Returns
     -------
     dict of str to Axes
-        ``layers``, and ``networks``, ``localization``, ``contrast``, ``rdms`` where drawn; all of one figure.
+        ``layers``, ``networks``, and ``localization``, ``contrast``, ``rdms`` where drawn; all of one figure.
     """
     with drawing() as style:
         middle = [name for name, given in (("localization", where), ("contrast", contrast)) if given is not None]
