@@ -15,12 +15,24 @@ if TYPE_CHECKING:
     from rsa_face.activations.store import open_activations as open_activations
     from rsa_face.activations.store import verify_store as verify_store
     from rsa_face.activations.streaming import stream_rdms as stream_rdms
+    from rsa_face.figures.contrast import plot_contrast as plot_contrast
+    from rsa_face.figures.layers import plot_layers as plot_layers
+    from rsa_face.figures.localization import plot_localization as plot_localization
+    from rsa_face.figures.mds import plot_mds as plot_mds
+    from rsa_face.figures.networks import plot_networks as plot_networks
+    from rsa_face.figures.rdm_similarity import plot_rdm_similarity as plot_rdm_similarity
+    from rsa_face.figures.rdms import plot_rdms as plot_rdms
+    from rsa_face.figures.saving import save_figure as save_figure
+    from rsa_face.figures.study import plot_study as plot_study
+    from rsa_face.figures.style import figure_style as figure_style
     from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
     from rsa_face.rdms.dissimilarity import compute_rdms as compute_rdms
+    from rsa_face.rdms.embedding import embed_rdm as embed_rdm
+    from rsa_face.rdms.second_order import relate_rdms as relate_rdms
     from rsa_face.rdms.toolbox import from_rsatoolbox as from_rsatoolbox
     from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
@@ -34,13 +46,25 @@ _HOME = {
     "build_network": "networks.zoo",
     "compute_rdms": "rdms.dissimilarity",
     "describe_store": "activations.store",
+    "embed_rdm": "rdms.embedding",
     "extract": "activations.extract",
+    "figure_style": "figures.style",
     "from_rsatoolbox": "rdms.toolbox",
     "load": "provenance",
     "load_batch": "activations.batch",
     "open_activations": "activations.store",
+    "plot_contrast": "figures.contrast",
+    "plot_layers": "figures.layers",
+    "plot_localization": "figures.localization",
+    "plot_mds": "figures.mds",
+    "plot_networks": "figures.networks",
+    "plot_rdm_similarity": "figures.rdm_similarity",
+    "plot_rdms": "figures.rdms",
+    "plot_study": "figures.study",
     "read_stimuli": "stimuli.catalogue",
+    "relate_rdms": "rdms.second_order",
     "save": "provenance",
+    "save_figure": "figures.saving",
     "shared_stimuli": "rdms.align",
     "stream_rdms": "activations.streaming",
     "to_rsatoolbox": "rdms.toolbox",
@@ -55,13 +79,25 @@ __all__ = [
     "build_network",
     "compute_rdms",
     "describe_store",
+    "embed_rdm",
     "extract",
+    "figure_style",
     "from_rsatoolbox",
     "load",
     "load_batch",
     "open_activations",
+    "plot_contrast",
+    "plot_layers",
+    "plot_localization",
+    "plot_mds",
+    "plot_networks",
+    "plot_rdm_similarity",
+    "plot_rdms",
+    "plot_study",
     "read_stimuli",
+    "relate_rdms",
     "save",
+    "save_figure",
     "shared_stimuli",
     "stream_rdms",
     "to_rsatoolbox",

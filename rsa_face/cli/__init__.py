@@ -7,7 +7,9 @@ from typer.exceptions import TyperException
 
 from rsa_face.cli.activations import register as register_activations
 from rsa_face.cli.datasets import datasets_app
+from rsa_face.cli.figures import figures
 from rsa_face.cli.human import human_app
+from rsa_face.cli.report import report
 from rsa_face.cli.stimuli import stimuli_app
 
 app = typer.Typer(
@@ -22,6 +24,8 @@ register_activations(app)
 app.add_typer(stimuli_app)
 app.add_typer(human_app)
 app.add_typer(datasets_app)
+app.command("figures")(figures)
+app.command("report")(report)
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 
