@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
+    from rsa_face.inference.comparisons import compare_rdms as compare_rdms
+    from rsa_face.inference.layerwise import compare_layers as compare_layers
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 _HOME = {
     "StimulusSet": "stimuli.catalogue",
     "align_stimuli": "rdms.align",
+    "compare_layers": "inference.layerwise",
+    "compare_rdms": "inference.comparisons",
     "load": "provenance",
+    "noise_ceiling": "inference.ceiling",
     "read_stimuli": "stimuli.catalogue",
     "save": "provenance",
     "shared_stimuli": "rdms.align",
@@ -26,7 +32,10 @@ _HOME = {
 __all__ = [
     "StimulusSet",
     "align_stimuli",
+    "compare_layers",
+    "compare_rdms",
     "load",
+    "noise_ceiling",
     "read_stimuli",
     "save",
     "shared_stimuli",
