@@ -135,11 +135,9 @@ def check_people(human: xr.DataArray, *, faults: list[str] | None = None) -> Non
             faults.append(f"participant {str(label)!r} judged every pair the same, {judged[0]:.6g}")
     if faults:
         more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
-        message = (
-            f"RDMs must vary over at least {FEWEST_PAIRS} pairs to be compared, but {'; '.join(faults[:20])}{more}."
-        )
-        msg = f"{message} Leave these out."
-        raise ValueError(msg)
+        found = "; ".join(faults[:20]) + more
+        message = f"RDMs must vary over at least {FEWEST_PAIRS} pairs to be compared, but {found}. Leave these out."
+        raise ValueError(message)
 
 
 def _by_products(x: Floats, y: Floats, weights: Floats, stimuli: Floats, *, centred: bool, whitened: bool) -> Floats:
@@ -147,9 +145,9 @@ def _by_products(x: Floats, y: Floats, weights: Floats, stimuli: Floats, *, cent
     return cosines(*products(take(x, metric), take(y, metric), metric))
 
 
-def _by_ranks(x: Floats, y: Floats, weights: Floats, stimuli: Floats, *, tie_corrected: bool) -> Floats:
-    ranks_x, _, whole = double_ranks(sort_once(x), weights)
-    ranks_y, _, _ = double_ranks(sort_once(y), weights)
+def _by_ranks(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:
+    ranks_x, _order, whole = double_ranks(sort_once(x), weights)
+    ranks_y = double_ranks(sort_once(y), weights)[0]
     return rank_correlation(ranks_x, ranks_y, whole.astype(np.float64), tie_corrected=tie_corrected)
 
 
@@ -185,9 +183,9 @@ def rank_correlation(x: NDArray[Any], y: NDArray[Any], weights: Floats, *, tie_c
     return cosines(between, of_x, np.einsum("ij,ij->i", heavy, centred_y))
 
 
-def _by_kendall(x: Floats, y: Floats, weights: Floats, stimuli: Floats, *, tie_corrected: bool) -> Floats:
+def _by_kendall(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:
     ranks_x, ordered, whole = double_ranks(sort_once(x), weights)
-    ranks_y, _, _ = double_ranks(sort_once(y), weights)
+    ranks_y = double_ranks(sort_once(y), weights)[0]
     return tau((ranks_x, ordered), ranks_y, whole, tie_corrected=tie_corrected)
 
 
@@ -240,7 +238,7 @@ KERNELS: dict[str, Kernel] = {
     "corr_cov": partial(_by_products, centred=True, whitened=True),
     "cosine_cov": partial(_by_products, centred=False, whitened=True),
 }
-"""By name: functions of (rdm, pair) and (participant, pair) vectors that are whole wherever `weights` (pair,) is not 0,
+"""By name: functions of (rdm, pair) and (participant, pair) vectors that are whole where `weights` (pair,) is not 0,
 and of how often each stimulus was drawn; they return (rdm, participant) similarities."""
 
 COMPARISONS: dict[str, Kernel] = {name: _over_what_is_there(kernel) for name, kernel in KERNELS.items()}

@@ -1,4 +1,4 @@
-"""One draw: the similarity of every layer with every participant, and the noise ceiling, all from what was sorted once."""
+"""One draw: the similarity of each layer with each participant, and the noise ceiling, from RDMs sorted once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ def mean_over(similarity: Floats, people: NDArray[Any]) -> Floats:
         return np.asarray(similarity @ people / people.sum())
     counts = there @ people
     sums = np.where(there, similarity, 0) @ people
-    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))
 
 
 def _evaluate_whole(
@@ -169,7 +169,7 @@ def _score(x: tuple[Whole, Whole], y: Whole, weights: Whole, family: _Family, *,
     if not family.tie_corrected:
         return np.asarray(12 * between / (total**3 - total))
     norms = np.sqrt(np.einsum("ij,ij,j->i", one, one, heavy) * np.einsum("ij,ij,j->i", other, other, heavy))
-    return np.divide(between, norms, out=np.zeros_like(between), where=norms > 0)
+    return np.asarray(np.divide(between, norms, out=np.zeros_like(between), where=norms > 0))
 
 
 def _ceiling_of_ranks(ranks: Whole, weights: Whole, people: NDArray[Any], family: _Family) -> Floats:

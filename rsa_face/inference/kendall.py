@@ -41,10 +41,8 @@ def tau(x: tuple[Whole, Whole], y: Whole, weights: Whole, *, tie_corrected: bool
     untied_x = np.sqrt(pairs - _ties(ranks, ordered, weights))
     untied_y = np.sqrt(pairs - _ties(y, np.argsort(y, axis=1, kind="stable"), weights))
     with np.errstate(invalid="ignore", divide="ignore"):
-        if matched:
-            found = table[:, 0] / untied_x / untied_y
-        else:
-            found = table / untied_x[:, None] / untied_y[None, :]
+        rows, columns = (table[:, 0], untied_x) if matched else (table, untied_x[:, None])
+        found = rows / columns / untied_y
     return np.asarray(np.clip(found, -1, 1))
 
 

@@ -84,7 +84,7 @@ def products(x: Floats, y: Floats, metric: Metric) -> tuple[Floats, Floats, Floa
     """Return the inner products of two sets of vectors, and each one's with itself.
 
     Whitened, an RDM is turned into the matrix of second moments that has rows of mean 0, and those are multiplied
-    (Diedrichsen, Berlot, Mur, Schuett, Shahbazi & Kriegeskorte 2021, arXiv 2007.02789). Taking the rows' means off
+    (Diedrichsen, Berlot, Mur, Schuett, Shahbazi & Kriegeskorte 2021, 10.51628/001c.27664). Taking the rows' means off
     is a projection: it needs one number a stimulus, found by one small linear system for all vectors of a draw.
 
     Parameters
@@ -137,7 +137,7 @@ def cosines(between: Floats, of_x: Floats, of_y: Floats) -> Floats:
         The cosines.
     """
     norms = np.sqrt(np.maximum(of_x, 0))[:, None] * np.sqrt(np.maximum(of_y, 0))[None, :]
-    return np.divide(between, norms, out=np.zeros_like(between), where=norms > 0)
+    return np.asarray(np.divide(between, norms, out=np.zeros_like(between), where=norms > 0))
 
 
 def _row_sums(metric: Metric) -> tuple[sparse.csr_array, Floats]:

@@ -1,4 +1,4 @@
-"""Rank comparisons in a draw: each RDM is sorted once, and its ranks in a draw are cumulative weights in that order."""
+"""Ranks in a draw: each RDM is sorted once, and its ranks in a draw are cumulative weights in that order."""
 
 from dataclasses import dataclass
 
@@ -167,22 +167,27 @@ def _rank_whole(keys, weights, ranks, ordered, spare):  # type: ignore[no-untype
             counts[digit] += 1
         source, target = target, source
         shift += _DIGIT
+    if (shift // _DIGIT) % 2 == 1:
+        ordered[:] = source
+    _rank_in_order(keys, weights, ranks, ordered)
+
+
+@compiled
+def _rank_in_order(keys, weights, ranks, ordered):  # type: ignore[no-untyped-def]  # compiled by numba
+    size = len(keys)
     before = 0
     start = 0
     while start < size:
-        key = keys[source[start]]
+        key = keys[ordered[start]]
         weight = 0
         stop = start
-        while stop < size and keys[source[stop]] == key:
-            weight += weights[source[stop]]
+        while stop < size and keys[ordered[stop]] == key:
+            weight += weights[ordered[stop]]
             stop += 1
         for index in range(start, stop):
-            ranks[source[index]] = 2 * before + weight + 1
+            ranks[ordered[index]] = 2 * before + weight + 1
         before += weight
         start = stop
-    if (shift // _DIGIT) % 2 == 1:
-        for index in range(size):
-            ordered[index] = source[index]
 
 
 @compiled

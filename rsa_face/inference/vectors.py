@@ -74,7 +74,7 @@ def stimuli_of(pairs: int) -> int:
     >>> stimuli_of(3)
     3
     """
-    stimuli = round((1 + np.sqrt(1 + 8 * pairs)) / 2)
+    stimuli = round((1 + float(np.sqrt(1 + 8 * pairs))) / 2)
     if stimuli * (stimuli - 1) // 2 != pairs:
         message = (
             f"An RDM's vector must hold every pair of its stimuli, but {pairs} is not n (n - 1) / 2 for any n. "
@@ -127,7 +127,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         The same function, compiled.
     """
     try:
-        loop = numba.njit(nogil=True, cache=True)(function)
+        loop: Callable[..., Any] = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:
         loop = numba.njit(nogil=True)(function)
-    return loop  # type: ignore[no-any-return]  # numba has no types
+    return loop
