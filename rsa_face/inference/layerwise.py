@@ -176,8 +176,8 @@ def _attrs_of(interval_kind: str, units: tuple[int, int], freedom: int) -> dict[
     return {
         "interval_kind": interval_kind,
         "p_kind": "t",
-        "units_stimulus": units[0],
-        "units_participant": units[1],
+        "stimuli": units[0],
+        "participants": units[1],
         "degrees_of_freedom": freedom,
     }
 

@@ -221,7 +221,7 @@ def t_differences(result: xr.Dataset, pairs: Sequence[tuple[str, str]] | None = 
         raise ValueError(message)
     first = [labels.index(one) for one, _ in pairs]
     second = [labels.index(other) for _, other in pairs]
-    units = (int(result.attrs["units_stimulus"]), int(result.attrs["units_participant"]))
+    units = (int(result.attrs["stimuli"]), int(result.attrs["participants"]))
     resample = result.attrs["resample"]
     if resample is None:
         each = result["participant_similarity"].values
