@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from rsa_face.figures.saving import save_figure as save_figure
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.style import figure_style as figure_style
+    from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
+    from rsa_face.inference.comparisons import compare_rdms as compare_rdms
+    from rsa_face.inference.layerwise import compare_layers as compare_layers
     from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
@@ -44,6 +47,8 @@ _HOME = {
     "align_stimuli": "rdms.align",
     "audit": "activations.audit",
     "build_network": "networks.zoo",
+    "compare_layers": "inference.layerwise",
+    "compare_rdms": "inference.comparisons",
     "compute_rdms": "rdms.dissimilarity",
     "describe_store": "activations.store",
     "embed_rdm": "rdms.embedding",
@@ -52,6 +57,7 @@ _HOME = {
     "from_rsatoolbox": "rdms.toolbox",
     "load": "provenance",
     "load_batch": "activations.batch",
+    "noise_ceiling": "inference.ceiling",
     "open_activations": "activations.store",
     "plot_contrast": "figures.contrast",
     "plot_layers": "figures.layers",
@@ -77,6 +83,8 @@ __all__ = [
     "align_stimuli",
     "audit",
     "build_network",
+    "compare_layers",
+    "compare_rdms",
     "compute_rdms",
     "describe_store",
     "embed_rdm",
@@ -85,6 +93,7 @@ __all__ = [
     "from_rsatoolbox",
     "load",
     "load_batch",
+    "noise_ceiling",
     "open_activations",
     "plot_contrast",
     "plot_layers",
