@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rsa_face.human.behaviour import read_human as read_human
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
@@ -18,6 +19,7 @@ _HOME = {
     "StimulusSet": "stimuli.catalogue",
     "align_stimuli": "rdms.align",
     "load": "provenance",
+    "read_human": "human.behaviour",
     "read_stimuli": "stimuli.catalogue",
     "save": "provenance",
     "shared_stimuli": "rdms.align",
@@ -27,6 +29,7 @@ __all__ = [
     "StimulusSet",
     "align_stimuli",
     "load",
+    "read_human",
     "read_stimuli",
     "save",
     "shared_stimuli",
