@@ -13,7 +13,11 @@ from rsa_face.human.faults import Fault, listed, raise_faults
 from rsa_face.human.judgements import Judgements, to_array
 from rsa_face.human.layout import Layout, Source, settings_of
 from rsa_face.human.readers.choice import ChoiceOptions, choice_columns, judge_choices
+from rsa_face.human.readers.features import FeatureOptions, feature_columns, judge_features
+from rsa_face.human.readers.rating import RatingOptions, judge_ratings, rating_columns
 from rsa_face.human.readers.rdm import RdmOptions, read_rdms
+from rsa_face.human.readers.samediff import SameDiffOptions, judge_same_different, samediff_columns
+from rsa_face.human.readers.triplet import TripletOptions, judge_triplets, triplet_columns
 from rsa_face.human.tables import read_table
 from rsa_face.human.trials import GROUP, Column, Trials, naturally, read_trials
 from rsa_face.schema import PARTICIPANT, STIMULUS, check_rdms, must_be_known, repeated
@@ -67,6 +71,10 @@ class FileKind:
 
 KINDS: dict[str, TrialKind | FileKind] = {
     "rdm": FileKind(RdmOptions, read_rdms),
+    "rating": TrialKind(RatingOptions, rating_columns, judge_ratings, {}),
+    "triplet": TrialKind(TripletOptions, triplet_columns, judge_triplets, {}),
+    "samediff": TrialKind(SameDiffOptions, samediff_columns, judge_same_different, {}),
+    "features": TrialKind(FeatureOptions, feature_columns, judge_features, {}),
     "choice": TrialKind(ChoiceOptions, choice_columns, judge_choices, {}),
 }
 

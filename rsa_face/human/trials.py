@@ -118,6 +118,14 @@ class Trials:
             name = self.columns.get(column, column)
             self.faults.append(Fault(self.tables[file].path.name, line, name, f"{said}{more}"))
 
+    def no_trial_twice(self) -> None:
+        """Note a fault where trials are numbered and a participant's number occurs again."""
+        if not self.has("trial"):
+            return
+        again = self.frame.duplicated([name for name in ("participant", "trial") if self.has(name)]).to_numpy()
+        number = self.frame["trial"]
+        self.fault(again, "trial", lambda row: f"trial {number.iloc[row]!r} of this participant occurs again")
+
     def settle(self) -> None:
         """Raise the faults noted so far, if there are any.
 

@@ -158,19 +158,13 @@ def _answers(trials: Trials, options: ChoiceOptions) -> tuple[NDArray[np.bool_],
         wrong, "response", lambda row: f"{there[codes[row]]!r} is neither of the two, {' and '.join(sorted(two))}"
     )
     lower = np.array([value.lower() == answer.lower() for value in there], dtype=bool)
-    if "trial" in trials.frame:
-        _no_trial_twice(trials)
+    trials.no_trial_twice()
     return lower[codes] & (codes >= 0), answer
 
 
-def _no_trial_twice(trials: Trials) -> None:
-    again = trials.frame.duplicated(["participant", "trial"]).to_numpy()
-    trials.fault(
-        again, "trial", lambda row: f"trial {trials.frame['trial'].iloc[row]!r} of this participant occurs again"
-    )
-
-
-def _proportions(trials: Trials, what: NDArray[np.int64], shape: tuple[int, int]) -> tuple[NDArray[np.int64], Floats]:
+def _proportions(
+    trials: Trials, who: NDArray[np.int64], what: NDArray[np.int64], shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], Floats]:
     p = trials.frame["p"].to_numpy(float)
     trials.fault((p < 0) | (p > 1), "p", lambda row: f"{p[row]:g} is no proportion between 0 and 1")
     again = trials.frame.duplicated([c for c in ("participant", "stimulus") if trials.has(c)]).to_numpy()
