@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rsa_face.figures.saving import save_figure as save_figure
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.style import figure_style as figure_style
+    from rsa_face.human.behaviour import read_human as read_human
     from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
     from rsa_face.inference.comparisons import compare_rdms as compare_rdms
     from rsa_face.inference.layerwise import compare_layers as compare_layers
@@ -67,6 +68,7 @@ _HOME = {
     "plot_rdm_similarity": "figures.rdm_similarity",
     "plot_rdms": "figures.rdms",
     "plot_study": "figures.study",
+    "read_human": "human.behaviour",
     "read_stimuli": "stimuli.catalogue",
     "relate_rdms": "rdms.second_order",
     "save": "provenance",
@@ -103,6 +105,7 @@ __all__ = [
     "plot_rdm_similarity",
     "plot_rdms",
     "plot_study",
+    "read_human",
     "read_stimuli",
     "relate_rdms",
     "save",
