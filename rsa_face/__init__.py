@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
+    from rsa_face.rdms.controls import control_rdms as control_rdms
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
 
 _HOME = {
     "StimulusSet": "stimuli.catalogue",
     "align_stimuli": "rdms.align",
+    "control_rdms": "rdms.controls",
     "load": "provenance",
     "read_stimuli": "stimuli.catalogue",
     "save": "provenance",
@@ -26,6 +28,7 @@ _HOME = {
 __all__ = [
     "StimulusSet",
     "align_stimuli",
+    "control_rdms",
     "load",
     "read_stimuli",
     "save",
