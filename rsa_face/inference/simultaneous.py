@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 TOLERANCE = 1e-12
-BOTH, STIMULI, PARTICIPANTS = "both", "stimuli", "participants"
+BOTH, STIMULI, PARTICIPANTS = "both", "stimulus", "participant"
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Resampled:
     estimate : array, shape (quantity,)
         Computed from all stimuli and participants, not from draws.
     draws : dict of str to array, shape (draw, quantity)
-        By what was resampled: one kind alone, or ``both``, ``stimuli`` and ``participants`` for the dual bootstrap.
+        By what was resampled: one kind alone, or ``both``, ``stimulus`` and ``participant`` for the dual bootstrap.
     freedom : float
         Degrees of freedom of the standard errors.
     seed : int

@@ -147,9 +147,7 @@ def _made(
         images = np.stack([_grey_levels(file, size) for file in stimuli.files]).reshape(len(stimuli.ids), -1)
         flat = [stimulus for stimulus, image in zip(stimuli.ids, images, strict=True) if np.ptp(image) == 0]
         if distance == "correlation" and flat:
-            message = (
-                f"Images must vary to be correlated, but {flat[:20]} are of one grey. Use euclidean."
-            )
+            message = f"Images must vary to be correlated, but {flat[:20]} are of one grey. Use euclidean."
             raise ValueError(message)
         return [(PIXELS, pixel_distances(images, distance=distance))]
     if Path(name).suffix.lower() in FILE_ENDINGS:
