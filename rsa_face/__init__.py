@@ -7,6 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
+    from rsa_face.inference.comparisons import compare_rdms as compare_rdms
+    from rsa_face.inference.contrasts import contrast_layers as contrast_layers
+    from rsa_face.inference.layerwise import compare_layers as compare_layers
+    from rsa_face.inference.localization import localize as localize
+    from rsa_face.inference.nested import held_out_similarity as held_out_similarity
+    from rsa_face.inference.partial import add_partial as add_partial
+    from rsa_face.inference.permutation import shuffle_layers as shuffle_layers
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
@@ -17,22 +25,38 @@ if TYPE_CHECKING:
 
 _HOME = {
     "StimulusSet": "stimuli.catalogue",
+    "add_partial": "inference.partial",
     "align_stimuli": "rdms.align",
+    "compare_layers": "inference.layerwise",
+    "compare_rdms": "inference.comparisons",
+    "contrast_layers": "inference.contrasts",
     "control_rdms": "rdms.controls",
+    "held_out_similarity": "inference.nested",
     "load": "provenance",
+    "localize": "inference.localization",
+    "noise_ceiling": "inference.ceiling",
     "read_stimuli": "stimuli.catalogue",
     "save": "provenance",
     "shared_stimuli": "rdms.align",
+    "shuffle_layers": "inference.permutation",
 }
 
 __all__ = [
     "StimulusSet",
+    "add_partial",
     "align_stimuli",
+    "compare_layers",
+    "compare_rdms",
+    "contrast_layers",
     "control_rdms",
+    "held_out_similarity",
     "load",
+    "localize",
+    "noise_ceiling",
     "read_stimuli",
     "save",
     "shared_stimuli",
+    "shuffle_layers",
 ]
 
 

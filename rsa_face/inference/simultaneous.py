@@ -1,14 +1,14 @@
 """How far many estimates may stray by chance at once: critical values of their largest, from bootstrap draws."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from rsa_face.inference.uncertainty import bootstrap_variance, degrees_of_freedom
+
 TOLERANCE = 1e-12
-BOTH, STIMULI, PARTICIPANTS = "both", "stimulus", "participant"
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,17 +19,20 @@ class Resampled:
     ----------
     estimate : array, shape (quantity,)
         Computed from all stimuli and participants, not from draws.
-    draws : dict of str to array, shape (draw, quantity)
-        By what was resampled: one kind alone, or ``both``, ``stimulus`` and ``participant`` for the dual bootstrap.
-    freedom : float
-        Degrees of freedom of the standard errors.
+    draws : array, shape (kind, draw, quantity)
+        In the order of `resampling.RESAMPLES`; NaN in draws that were skipped.
+    resample : str
+        What was drawn.
+    units : tuple of int
+        How many stimuli (or groups) and participants there are.
     seed : int
         Of the chance in the standard errors themselves.
     """
 
     estimate: Float[np.ndarray, " quantity"]
-    draws: Mapping[str, Float[np.ndarray, "draw quantity"]]
-    freedom: float
+    draws: Float[np.ndarray, "kind draw quantity"]
+    resample: str
+    units: tuple[int, int]
     seed: int = 0
 
     def spread(self, weights: Float[np.ndarray, "quantity other"] | None = None) -> "Spread":
@@ -43,13 +46,13 @@ class Resampled:
         Returns
         -------
         Spread
-            Of the sums, with the variance corrected if the draws are a dual bootstrap.
+            Of the sums, with the variance of `uncertainty.bootstrap_variance`, corrected for a dual bootstrap.
         """
         weights = np.eye(self.estimate.size) if weights is None else weights
-        sums = {kind: draws @ weights for kind, draws in self.draws.items()}
-        error = dual_error(sums[BOTH], sums[STIMULI], sums[PARTICIPANTS]) if len(sums) > 1 else None
-        drawn = sums[BOTH] if len(sums) > 1 else next(iter(sums.values()))
-        return spread_of(self.estimate @ weights, drawn, error, freedom=self.freedom, seed=self.seed)
+        sums = self.draws @ weights
+        error = np.asarray(np.sqrt(np.maximum(bootstrap_variance(sums, self.units, self.resample), 0.0)), dtype=float)
+        freedom = float(degrees_of_freedom(self.units, self.resample))
+        return spread_of(self.estimate @ weights, sums[0], error, freedom=freedom, seed=self.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,37 +140,6 @@ def spread_of(
     kept = apparent if error is None else np.where(apparent == 0, 0.0, error)
     scale = np.divide(kept, apparent, out=np.zeros_like(kept), where=apparent > 0)
     return Spread(estimate, deviations * scale, kept, float(freedom), seed)
-
-
-def dual_error(
-    both: Float[np.ndarray, "draw quantity"],
-    stimuli: Float[np.ndarray, "draw quantity"],
-    participants: Float[np.ndarray, "draw quantity"],
-) -> Float[np.ndarray, " quantity"]:
-    """Return the standard error of the dual bootstrap.
-
-    Resampling stimuli and participants together counts part of the variance three times over; resampling each
-    alone tells how much to take off.
-
-    Parameters
-    ----------
-    both, stimuli, participants : array, shape (draw, quantity)
-        Draws in which the two, or one of them, were resampled.
-
-    Returns
-    -------
-    array, shape (quantity,)
-        Square root of 2 (var stimuli + var participants) - var both, held between the larger of the two single
-        variances and the variance of both.
-
-    Notes
-    -----
-    Schütt, Kipnis, Diedrichsen & Kriegeskorte 2023, 10.7554/eLife.82566.
-    """
-    together, first, second = (np.nanvar(draws, axis=0, ddof=1) for draws in (both, stimuli, participants))
-    larger = np.maximum(first, second)
-    corrected = np.clip(2 * (first + second) - together, larger, np.maximum(together, larger))
-    return np.asarray(np.sqrt(corrected), dtype=float)
 
 
 def critical_value(spread: Spread, *, confidence: float, two_sided: bool = True) -> float:

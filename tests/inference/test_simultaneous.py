@@ -7,7 +7,6 @@ from scipy import stats
 from rsa_face.inference.simultaneous import (
     Resampled,
     critical_value,
-    dual_error,
     family_p,
     rejects,
     single_p,
@@ -52,18 +51,10 @@ def test_deviations_are_scaled_to_a_given_standard_error() -> None:
     assert abs(spread.deviations.mean()) < 1e-12
 
 
-def test_the_dual_error_by_hand_and_its_bounds() -> None:
-    signs = np.array([[-1.0], [1.0]]) / np.sqrt(2)  # of variance 1
-    both, stimuli, people = signs * np.sqrt(8), signs * np.sqrt(3), signs * np.sqrt(2)
-    assert dual_error(both, stimuli, people)[0] ** 2 == pytest.approx(3)  # 2, but stimuli alone have 3
-    assert dual_error(signs * 2, stimuli, people)[0] ** 2 == pytest.approx(4)  # 6, but both have 4
-    assert dual_error(signs * np.sqrt(6), stimuli, people)[0] ** 2 == pytest.approx(4)  # 10 - 6
-
-
 def test_a_difference_is_paired_within_draws() -> None:
     common = _normal(1000, 1)
     draws = np.hstack([common, common + 0.1 * _normal(1000, 1, seed=5)])
-    resampled = Resampled(np.array([0.5, 0.7]), {"both": draws}, freedom=np.inf)
+    resampled = Resampled(np.array([0.5, 0.7]), draws[None], "both", (50, 20))
     difference = resampled.spread(np.array([[-1.0], [1.0]]))
     assert difference.estimate[0] == pytest.approx(0.2)
     assert difference.error[0] == pytest.approx(0.1, rel=0.1)
