@@ -174,13 +174,15 @@ def rank_correlation(x: NDArray[Any], y: NDArray[Any], weights: Floats, *, tie_c
         The correlations.
     """
     total = weights.sum()
-    centred_x, centred_y = x / 2 - (total + 1) / 2, y / 2 - (total + 1) / 2
-    heavy = centred_y * weights
-    between = centred_x @ heavy.T
+    own, other = x.astype(np.float64), y.astype(np.float64)
+    own -= total + 1  # whole numbers still, so that up to some 400 stimuli the sums below are exact
+    other -= total + 1
+    heavy = other * weights
+    between = own @ heavy.T
     if not tie_corrected:
-        return np.asarray(12 * between / (total**3 - total))
-    of_x = np.einsum("ij,ij,j->i", centred_x, centred_x, weights)
-    return cosines(between, of_x, np.einsum("ij,ij->i", heavy, centred_y))
+        return np.asarray(3 * between / (total**3 - total))
+    of_x = np.square(own) @ weights
+    return cosines(between, of_x, np.einsum("ij,ij->i", heavy, other))
 
 
 def _by_kendall(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:

@@ -11,10 +11,11 @@ from rsa_face.inference.comparisons import FEWEST_PAIRS, KERNELS, alike, rank_co
 from rsa_face.inference.kendall import tau
 from rsa_face.inference.products import Metric, cosines, metric_of, products, take
 from rsa_face.inference.ranking import Sorted, double_ranks, pooled_ranks, sort_once
-from rsa_face.inference.vectors import Floats, Truths, Whole, pair_weights
+from rsa_face.inference.vectors import Floats, Ranks, Truths, Whole, pair_weights
 
 Ceiling = Callable[[NDArray[Any]], Floats]
 
+_FLAT = 1e-13  # an RDM whose variance in a draw is a smaller part of its mean square has one value only
 _GRID = 2.0**40  # pooled ranks that differ by less than this part of their range are ties
 
 
@@ -56,6 +57,9 @@ class Prepared:
         The layers, sorted; None where the comparison needs no ranks.
     sorted_people : Sorted or None
         The participants, sorted.
+    columns : array, shape (pair, rdm + participant), or None
+        Layers and participants side by side, a row for each pair, so that the pairs of a draw are quick to gather;
+        their means are off where the comparison is centred. None where ranks are compared or pairs are missing.
     """
 
     comparison: str
@@ -63,6 +67,7 @@ class Prepared:
     people: Floats
     sorted_layers: Sorted | None
     sorted_people: Sorted | None
+    columns: Floats | None = None
 
 
 def prepare(layers: Floats, people: Floats, comparison: str) -> Prepared:
@@ -82,8 +87,13 @@ def prepare(layers: Floats, people: Floats, comparison: str) -> Prepared:
     Prepared
         What `similarity_in` and `ceiling_in` work from.
     """
-    if _FAMILIES[comparison].way == "products":
+    family = _FAMILIES[comparison]
+    if family.way == "products" and (family.whitened or np.isnan(people).any()):
         return Prepared(comparison, layers, people, None, None)
+    if family.way == "products":
+        both = np.concatenate([layers, people])
+        both = both - both.mean(axis=1, keepdims=True) if family.centred else both
+        return Prepared(comparison, layers, people, None, None, np.ascontiguousarray(both.T))
     return Prepared(comparison, layers, people, sort_once(layers), sort_once(people))
 
 
@@ -143,6 +153,8 @@ def _evaluate_whole(
     prepared: Prepared, weights: Floats, stimuli: NDArray[Any], members: Whole
 ) -> tuple[Floats, Ceiling]:
     family = _FAMILIES[prepared.comparison]
+    if prepared.columns is not None:
+        return _by_columns(prepared.columns, len(prepared.layers), weights, centred=family.centred)
     if family.way == "products":
         metric = metric_of(weights, stimuli, centred=family.centred, whitened=family.whitened)
         return _by_products(prepared.layers, prepared.people[members], metric)
@@ -157,25 +169,26 @@ def _evaluate_whole(
     )
 
 
-def _score(x: tuple[Whole, Whole], y: Whole, weights: Whole, family: _Family, *, matched: bool) -> Floats:
+def _score(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, family: _Family, *, matched: bool) -> Floats:
     if family.way == "kendall":
         return tau(x, y, weights, tie_corrected=family.tie_corrected, matched=matched)
     heavy = weights.astype(np.float64)
     if not matched:
         return rank_correlation(x[0], y, heavy, tie_corrected=family.tie_corrected)
     total = heavy.sum()
-    one, other = x[0] / 2 - (total + 1) / 2, y / 2 - (total + 1) / 2
-    between = np.einsum("ij,ij,j->i", one, other, heavy)
+    one, other = x[0] - (total + 1), y - (total + 1)
+    weighted = one * heavy
+    between = np.einsum("ij,ij->i", weighted, other)
     if not family.tie_corrected:
-        return np.asarray(12 * between / (total**3 - total))
-    norms = np.sqrt(np.einsum("ij,ij,j->i", one, one, heavy) * np.einsum("ij,ij,j->i", other, other, heavy))
+        return np.asarray(3 * between / (total**3 - total))
+    norms = np.sqrt(np.einsum("ij,ij->i", weighted, one) * (np.square(other) @ heavy))
     return np.asarray(np.divide(between, norms, out=np.zeros_like(between), where=norms > 0))
 
 
-def _ceiling_of_ranks(ranks: Whole, weights: Whole, people: NDArray[Any], family: _Family) -> Floats:
+def _ceiling_of_ranks(ranks: Ranks, weights: Ranks, people: NDArray[Any], family: _Family) -> Floats:
     drawn = np.flatnonzero(people)
     left_out = np.concatenate([[-1], drawn if len(drawn) > 1 else []]).astype(np.int64)
-    pooled = np.empty((len(left_out), ranks.shape[1]), dtype=np.int64)
+    pooled = np.empty((len(left_out), ranks.shape[1]), dtype=np.int32)
     ordered = np.empty_like(pooled)
     pooled_ranks(ranks, weights, np.asarray(people, dtype=np.int64), left_out, pooled, ordered)
     own = np.ascontiguousarray(ranks[drawn])
@@ -195,6 +208,25 @@ def _by_products(layers: Floats, people: Floats, metric: Metric) -> tuple[Floats
     return similarity, lambda drawn: _ceiling_of_products(gram, own, drawn)
 
 
+def _by_columns(columns: Floats, layers: int, weights: Floats, *, centred: bool) -> tuple[Floats, Ceiling]:
+    """Return plain cosines or correlations in a draw from two products of matrices."""
+    kept = np.flatnonzero(weights)
+    chosen, heavy = columns[kept], weights[kept]
+    gram = chosen.T @ (chosen[:, layers:] * heavy[:, None])
+    squares = np.concatenate([heavy @ np.square(chosen[:, :layers]), np.diagonal(gram[layers:])])
+    if centred:
+        sums = heavy @ chosen
+        raw, total = squares, heavy.sum()
+        gram -= np.outer(sums, sums[layers:] / total)
+        squares = raw - sums**2 / total
+        squares[squares <= _FLAT * raw] = 0
+    lengths = np.sqrt(squares)
+    inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    gram *= np.outer(inverse, inverse[layers:])
+    own = np.diagonal(gram[layers:])
+    return gram[:layers], lambda drawn: _ceiling_of_products(gram[layers:], own, drawn)
+
+
 def _ceiling_of_products(gram: Floats, own: Floats, people: NDArray[Any]) -> Floats:
     """Return the ceiling from the participants' products alone: a pool is a sum of them."""
     drawn = np.flatnonzero(people)
@@ -208,7 +240,7 @@ def _ceiling_of_products(gram: Floats, own: Floats, people: NDArray[Any]) -> Flo
 
 
 def _squares(pools: Floats, gram: Floats) -> Floats:
-    return np.asarray(np.einsum("ij,jk,ik->i", pools, gram, pools, optimize=True))
+    return np.asarray(np.einsum("ij,ij->i", pools @ gram, pools))
 
 
 def _ceiling_of_parts(prepared: Prepared, weights: Floats, stimuli: NDArray[Any], people: NDArray[Any]) -> Floats:

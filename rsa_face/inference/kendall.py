@@ -1,27 +1,26 @@
-"""Kendall's tau in a draw: pairs of pairs in opposite order, counted by merging with weights."""
+"""Kendall's tau in a draw: pairs of pairs in opposite order, counted block by block with weights."""
+
+from typing import Any
 
 import numpy as np
 
-from rsa_face.inference.vectors import Floats, Whole, compiled
-
-_BITS = 24  # the low bits of a key hold the weight of a pair
-_BLOCK = 8
+from rsa_face.inference.vectors import Floats, Ranks, compiled
 
 
-def tau(x: tuple[Whole, Whole], y: Whole, weights: Whole, *, tie_corrected: bool, matched: bool = False) -> Floats:
+def tau(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, *, tie_corrected: bool, matched: bool = False) -> Floats:
     """Return Kendall's tau between RDMs in a draw: tau-a, or tau-b where corrected for ties.
 
-    Counted as scipy counts it, with each pair as often as it was drawn (Kendall 1938, 10.1093/biomet/30.1-2.81;
-    counting by merging: Knight 1966, 10.1080/01621459.1966.10480879). Copies of a pair are ties in both.
+    Defined as in scipy, with each pair as often as it was drawn (Kendall 1938, 10.1093/biomet/30.1-2.81). Copies of
+    a pair are ties in both. The counts are whole numbers, so nothing is rounded before the last division.
 
     Parameters
     ----------
-    x : tuple of array of int64, shape (rdm, kept)
-        Ranks, or any whole numbers in the same order, and the places of the pairs in that order.
-    y : array of int64, shape (participant, kept)
-        Ranks, at least 0 and below 2**38.
-    weights : array of int64, shape (kept,)
-        How often each pair occurs, from 1 to below 2**24.
+    x : tuple of array of int32, shape (rdm, kept)
+        Ranks, or any whole numbers from 0 in the same order, and the places of the pairs in that order.
+    y : array of int32, shape (participant, kept)
+        Ranks.
+    weights : array of int32, shape (kept,)
+        How often each pair occurs, 1 or more.
     tie_corrected : bool
         Whether to return tau-b, which is NaN where an RDM has one value only.
     matched : bool
@@ -33,21 +32,23 @@ def tau(x: tuple[Whole, Whole], y: Whole, weights: Whole, *, tie_corrected: bool
         The tau.
     """
     ranks, ordered = x
-    table = _concordance(ranks, ordered, y, weights, matched)
-    total = weights.sum()
+    ordered_y = np.argsort(y, axis=1, kind="stable").astype(np.int32)
+    blocks = max(1, round(1.7 * len(weights) ** 0.5))
+    ties_x, ties_y = _ties(ranks, ordered, weights), _ties(y, ordered_y, weights)
+    counts = _concordance((ranks, ordered, ties_x), (y, ordered_y, ties_y), weights, blocks, matched)
+    total = float(weights.sum(dtype=np.int64))
     pairs = total * (total - 1) / 2
+    table = counts[:, 0] if matched else counts
     if not tie_corrected:
-        return np.asarray(np.clip((table[:, 0] if matched else table) / pairs, -1, 1))
-    untied_x = np.sqrt(pairs - _ties(ranks, ordered, weights))
-    untied_y = np.sqrt(pairs - _ties(y, np.argsort(y, axis=1, kind="stable"), weights))
+        return np.asarray(np.clip(table / pairs, -1, 1))
+    untied_x, untied_y = np.sqrt(pairs - ties_x), np.sqrt(pairs - ties_y)
     with np.errstate(invalid="ignore", divide="ignore"):
-        rows, columns = (table[:, 0], untied_x) if matched else (table, untied_x[:, None])
-        found = rows / columns / untied_y
-    return np.asarray(np.clip(found, -1, 1))
+        return np.asarray(np.clip(table / (untied_x if matched else untied_x[:, None]) / untied_y, -1, 1))
 
 
 @compiled
-def _ties(ranks, ordered, weights):  # type: ignore[no-untyped-def]  # compiled by numba, which infers the types
+def _ties(ranks: Any, ordered: Any, weights: Any) -> Any:
+    """Return how many pairs of pairs are tied in each RDM."""
     rdms, pairs = ranks.shape
     ties = np.zeros(rdms, dtype=np.int64)
     for rdm in range(rdms):
@@ -63,97 +64,125 @@ def _ties(ranks, ordered, weights):  # type: ignore[no-untyped-def]  # compiled 
 
 
 @compiled
-def _concordance(ranks, ordered, y, weights, matched):  # type: ignore[no-untyped-def]  # compiled by numba
-    rdms, pairs = ranks.shape
-    table = np.empty((rdms, 1 if matched else len(y)), dtype=np.int64)
-    keys = np.empty(pairs, dtype=np.int64)
-    spare = np.empty(pairs, dtype=np.int64)
-    total = weights.sum()
-    x_ties = _ties(ranks, ordered, weights)
-    y_ties = np.empty(len(y), dtype=np.int64)
-    for person in range(len(y)):
-        places = np.argsort(y[person], kind="mergesort")
-        y_ties[person] = _ties(y[person : person + 1], places.reshape((1, -1)), weights)[0]
+def _concordance(x: Any, y: Any, weights: Any, blocks: Any, matched: Any) -> Any:
+    """Return concordant minus discordant pairs of pairs.
+
+    Both RDMs are cut into blocks of neighbouring ranks. Pairs that lie in other blocks of both are counted from how
+    many lie in each combination of blocks; those in the same block of either one by one, in loops over neighbours
+    that a processor can run several at a time.
+    """
+    ranks_x, ordered_x, ties_x = x
+    ranks_y, ordered_y, ties_y = y
+    rdms, pairs = ranks_x.shape
+    people = len(ranks_y)
+    total = 0
+    for index in range(pairs):
+        total += weights[index]
+    table = np.empty((rdms, 1 if matched else people), dtype=np.int64)
+    block_x, block_y = np.empty(pairs, dtype=np.int32), np.empty((people, pairs), dtype=np.int32)
+    values, others = np.empty(pairs, dtype=np.int32), np.empty(pairs, dtype=np.int32)
+    heavy = np.empty(pairs, dtype=np.int32)
+    for person in range(people):
+        _cut(ranks_y[person], block_y[person], total, blocks)
     for rdm in range(rdms):
+        _cut(ranks_x[rdm], block_x, total, blocks)
         for column in range(table.shape[1]):
             person = rdm if matched else column
-            for index in range(pairs):
-                place = ordered[rdm, index]
-                keys[index] = (y[person, place] << _BITS) | weights[place]
-            joint = _sort_within_ties(keys, ranks[rdm], ordered[rdm])
-            discordant = _count_inversions(keys, spare)
-            alike = x_ties[rdm] + y_ties[person] - joint
-            table[rdm, column] = total * (total - 1) // 2 - alike - 2 * discordant
+            against = _between_blocks(block_x, block_y[person], weights, blocks)
+            _gather(ordered_x[rdm], ranks_x[rdm], ranks_y[person], weights, values, others, heavy)
+            joint = _joint_ties(values, others, heavy, ties_x[rdm])
+            against += _within_blocks(ordered_x[rdm], block_x, values, others, heavy)
+            _gather(ordered_y[person], ranks_y[person], block_x, weights, values, others, heavy)
+            against += _within_blocks(ordered_y[person], block_y[person], values, others, heavy)
+            alike = ties_x[rdm] + ties_y[person] - joint
+            table[rdm, column] = total * (total - 1) // 2 - alike - 2 * against
     return table
 
 
 @compiled
-def _sort_within_ties(keys, ranks, ordered):  # type: ignore[no-untyped-def]  # compiled by numba
-    """Sort the keys where the other RDM is tied, and return how many pairs of pairs are tied in both."""
-    low = (1 << _BITS) - 1
-    joint = 0
-    start = 0
-    pairs = len(keys)
-    while start < pairs:
-        stop = start + 1
-        while stop < pairs and ranks[ordered[stop]] == ranks[ordered[start]]:
-            stop += 1
-        if stop - start > 1:
-            keys[start:stop].sort()
-        group = keys[start] & low
-        for index in range(start + 1, stop):
-            if keys[index] >> _BITS != keys[index - 1] >> _BITS:
-                joint += group * (group - 1) // 2
-                group = 0
-            group += keys[index] & low
-        joint += group * (group - 1) // 2
-        start = stop
-    return joint
+def _cut(ranks: Any, block: Any, total: Any, blocks: Any) -> Any:
+    """Put each pair into the block of its rank; equal ranks share a block."""
+    for index in range(len(ranks)):
+        block[index] = (np.int64(ranks[index]) * blocks) // (2 * total + 1)
 
 
 @compiled
-def _count_inversions(keys, spare):  # type: ignore[no-untyped-def]  # compiled by numba
-    """Sort the keys, and return the summed products of weights of those that stood the wrong way round."""
-    low = (1 << _BITS) - 1
-    size = len(keys)
-    count = 0
-    for start in range(0, size, _BLOCK):
-        for index in range(start + 1, min(start + _BLOCK, size)):
-            key = keys[index]
-            weight = key & low
-            back = index - 1
-            while back >= start and keys[back] > key | low:
-                count += weight * (keys[back] & low)
-                keys[back + 1] = keys[back]
-                back -= 1
-            keys[back + 1] = key
-    source, target = keys, spare
-    width = _BLOCK
-    while width < size:
-        for start in range(0, size, 2 * width):
-            middle = min(start + width, size)
-            stop = min(start + 2 * width, size)
-            waiting = 0
-            for index in range(start, middle):
-                waiting += source[index] & low
-            left, right, out = start, middle, start
-            while left < middle and right < stop:
-                one, other = source[left], source[right]
-                jumps = other | low < one
-                target[out] = other if jumps else one
-                count += (other & low) * waiting if jumps else 0
-                waiting -= 0 if jumps else one & low
-                left += 0 if jumps else 1
-                right += 1 if jumps else 0
-                out += 1
-            while left < middle:
-                target[out] = source[left]
-                left += 1
-                out += 1
-            while right < stop:
-                target[out] = source[right]
-                right += 1
-                out += 1
-        source, target = target, source
-        width *= 2
-    return count
+def _gather(ordered: Any, own: Any, other: Any, weights: Any, values: Any, others: Any, heavy: Any) -> Any:
+    for index in range(len(ordered)):
+        place = ordered[index]
+        values[index], others[index], heavy[index] = own[place], other[place], weights[place]
+
+
+@compiled
+def _between_blocks(block_x: Any, block_y: Any, weights: Any, blocks: Any) -> Any:
+    """Return the discordant pairs that lie in different blocks of both RDMs."""
+    held = np.zeros((blocks, blocks), dtype=np.int64)
+    for index in range(len(weights)):
+        held[block_x[index], block_y[index]] += weights[index]
+    against = 0
+    below = np.zeros(blocks, dtype=np.int64)  # in lower blocks of x, by block of y
+    for row in range(blocks):
+        beyond = 0
+        for column in range(blocks - 1, -1, -1):
+            against += held[row, column] * beyond
+            beyond += below[column]
+        for column in range(blocks):
+            below[column] += held[row, column]
+    return against
+
+
+@compiled
+def _within_blocks(ordered: Any, block: Any, values: Any, others: Any, heavy: Any) -> Any:
+    """Return the discordant pairs within each block of the RDM that gives the order."""
+    pairs = len(ordered)
+    against = 0
+    start = 0
+    while start < pairs:
+        stop = start + 1
+        while stop < pairs and block[ordered[stop]] == block[ordered[start]]:
+            stop += 1
+        if values[start] != values[stop - 1]:
+            against += _discordant(values[start:stop], others[start:stop], heavy[start:stop])
+        start = stop
+    return against
+
+
+@compiled
+def _discordant(values: Any, others: Any, heavy: Any) -> Any:
+    against = 0
+    for later in range(1, len(values)):
+        value, other = values[later], others[later]
+        found = np.int32(0)
+        for earlier in range(later):
+            turned = np.int32((others[earlier] > other) & (values[earlier] < value))
+            found = np.int32(found + np.int32(heavy[earlier] * turned))
+        against += np.int64(heavy[later]) * found
+    return against
+
+
+@compiled
+def _joint_ties(values: Any, others: Any, heavy: Any, ties: Any) -> Any:
+    """Return the pairs of pairs that are tied in both RDMs; copies of one pair always are."""
+    pairs = len(values)
+    joint: Any = 0
+    for index in range(pairs):
+        joint += heavy[index] * (heavy[index] - 1) // 2
+    if joint == ties:  # nothing but copies is tied
+        return joint
+    start = 0
+    while start < pairs:
+        stop = start + 1
+        while stop < pairs and values[stop] == values[start]:
+            stop += 1
+        if stop - start > 1:
+            order = np.argsort(others[start:stop])
+            group = np.int64(heavy[start + order[0]])
+            for index in range(1, stop - start):
+                weight = heavy[start + order[index]]
+                if others[start + order[index]] == others[start + order[index - 1]]:
+                    joint += group * weight
+                    group += weight
+                else:
+                    group = np.int64(weight)
+        start = stop
+    return joint

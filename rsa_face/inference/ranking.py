@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rsa_face.inference.vectors import Floats, Truths, Whole, compiled
+from rsa_face.inference.vectors import Floats, Ranks, Truths, Whole, compiled
 
 _DIGIT = 11  # bits of one pass of the radix sort
 
@@ -22,7 +21,7 @@ class Sorted:
         Whether a pair, in that order, is as dissimilar as the one before it.
     """
 
-    order: NDArray[np.int32]
+    order: Ranks
     tied: Truths
 
 
@@ -46,7 +45,7 @@ def sort_once(vectors: Floats) -> Sorted:
     return Sorted(order.astype(np.int32), tied)
 
 
-def double_ranks(once: Sorted, weights: Floats) -> tuple[Whole, Whole, Whole]:
+def double_ranks(once: Sorted, weights: Floats) -> tuple[Ranks, Ranks, Ranks]:
     """Return twice the ranks of the pairs in a draw, as whole numbers.
 
     A pair of weight 3 stands for three equal pairs. Equal pairs share the mean of their ranks, as in
@@ -61,17 +60,17 @@ def double_ranks(once: Sorted, weights: Floats) -> tuple[Whole, Whole, Whole]:
 
     Returns
     -------
-    ranks : array of int64, shape (rdm, kept)
+    ranks : array of int32, shape (rdm, kept)
         Twice the ranks of the pairs that occur.
-    ordered : array of int64, shape (rdm, kept)
+    ordered : array of int32, shape (rdm, kept)
         The places of these pairs, from the least to the most dissimilar.
-    weights : array of int64, shape (kept,)
+    weights : array of int32, shape (kept,)
         Their weights.
     """
     kept = np.flatnonzero(weights)
-    place = np.full(len(weights), len(kept), dtype=np.int64)
-    place[kept] = np.arange(len(kept))
-    whole = weights.astype(np.int64)
+    place = np.full(len(weights), len(kept), dtype=np.int32)
+    place[kept] = np.arange(len(kept), dtype=np.int32)
+    whole = weights.astype(np.int32)
     shape = (len(once.order), len(kept))
     ranks, ordered = _double_ranks(once.order, once.tied, whole, place, len(kept))
     return ranks[:-1].reshape(shape), ordered[:-1].reshape(shape), whole[kept]
@@ -83,8 +82,8 @@ def _double_ranks(  # type: ignore[no-untyped-def]  # compiled by numba, which i
 ):
     # Pairs that do not occur are written just past the row's end, where the next row overwrites them: no branch.
     rdms, pairs = order.shape
-    ranks = np.empty(rdms * kept + 1, dtype=np.int64)
-    ordered = np.empty(rdms * kept + 1, dtype=np.int64)
+    ranks = np.empty(rdms * kept + 1, dtype=np.int32)
+    ordered = np.empty(rdms * kept + 1, dtype=np.int32)
     for rdm in range(rdms):
         row = rdm * kept
         before = 0
@@ -112,7 +111,7 @@ def _double_ranks(  # type: ignore[no-untyped-def]  # compiled by numba, which i
     return ranks, ordered
 
 
-def rank_whole(keys: Whole, weights: Whole) -> tuple[Whole, Whole]:
+def rank_whole(keys: Whole, weights: Ranks) -> tuple[Ranks, Ranks]:
     """Return twice the ranks of whole numbers, and their order, by a radix sort.
 
     The pooled ranks of the noise ceiling are other numbers in each draw, and so must be sorted in each.
@@ -121,24 +120,24 @@ def rank_whole(keys: Whole, weights: Whole) -> tuple[Whole, Whole]:
     ----------
     keys : array of int64, shape (kept,)
         What to rank, 0 or more.
-    weights : array of int64, shape (kept,)
+    weights : array of int32, shape (kept,)
         How often each occurs.
 
     Returns
     -------
-    ranks : array of int64, shape (kept,)
+    ranks : array of int32, shape (kept,)
         Twice the ranks.
-    ordered : array of int64, shape (kept,)
+    ordered : array of int32, shape (kept,)
         Their places, from the lowest key to the highest.
 
     Examples
     --------
-    >>> ranks, ordered = rank_whole(np.array([30, 10, 10]), np.array([1, 1, 2]))
+    >>> ranks, ordered = rank_whole(np.array([30, 10, 10]), np.array([1, 1, 2], dtype=np.int32))
     >>> (ranks / 2).tolist(), ordered.tolist()
     ([4.0, 2.0, 2.0], [1, 2, 0])
     """
-    ranks, ordered = np.empty_like(keys), np.empty_like(keys)
-    _rank_whole(keys, weights, ranks, ordered, np.empty_like(keys))
+    ranks, ordered, spare = (np.empty(len(keys), dtype=np.int32) for _ in range(3))
+    _rank_whole(keys, weights, ranks, ordered, spare)
     return ranks, ordered
 
 
@@ -196,24 +195,24 @@ def pooled_ranks(ranks, weights, people, left_out, pooled, ordered):  # type: ig
 
     Parameters
     ----------
-    ranks : array of int64, shape (participant, kept)
+    ranks : array of int32, shape (participant, kept)
         Twice the ranks of each participant.
-    weights : array of int64, shape (kept,)
+    weights : array of int32, shape (kept,)
         How often each pair occurs.
     people : array of int64, shape (participant,)
         How often each participant was drawn.
     left_out : array of int64, shape (pool,)
         The participant to leave out of each pool, with every copy; -1 for none.
-    pooled : array of int64, shape (pool, kept)
+    pooled : array of int32, shape (pool, kept)
         Takes twice the ranks of the pools.
-    ordered : array of int64, shape (pool, kept)
+    ordered : array of int32, shape (pool, kept)
         Takes the places of the pairs in each pool's order.
     """
     total = np.zeros(ranks.shape[1], dtype=np.int64)
     for person in range(len(people)):
         if people[person] > 0:
             total += people[person] * ranks[person]
-    spare = np.empty_like(total)
+    spare = np.empty(len(total), dtype=np.int32)
     for pool in range(len(left_out)):
         person = left_out[pool]
         keys = total if person < 0 else total - people[person] * ranks[person]

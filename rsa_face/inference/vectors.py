@@ -1,6 +1,7 @@
 """RDMs as vectors: the pairs of stimuli above the diagonal, and how much each pair weighs in a draw."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
+Ranks = NDArray[np.int32]
 Truths = NDArray[np.bool_]
 
 
@@ -34,6 +36,7 @@ def to_vectors(rdms: NDArray[Any]) -> Floats:
     return np.ascontiguousarray(rdms[:, rows, columns], dtype=np.float64)
 
 
+@cache
 def pairs_of(stimuli: int) -> tuple[Whole, Whole]:
     """Return the two stimuli of each pair, as positions.
 
@@ -48,6 +51,7 @@ def pairs_of(stimuli: int) -> tuple[Whole, Whole]:
         The first and the second stimulus of each pair; the first is the lower.
     """
     rows, columns = np.triu_indices(stimuli, 1)
+    rows.flags.writeable = columns.flags.writeable = False  # kept for the next call
     return rows, columns
 
 
