@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rsa_face.inference.nested import held_out_similarity as held_out_similarity
     from rsa_face.inference.partial import add_partial as add_partial
     from rsa_face.inference.permutation import shuffle_layers as shuffle_layers
+    from rsa_face.inference.unique import partition_variance as partition_variance
+    from rsa_face.inference.unique import reweight_layer as reweight_layer
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
@@ -35,7 +37,9 @@ _HOME = {
     "load": "provenance",
     "localize": "inference.localization",
     "noise_ceiling": "inference.ceiling",
+    "partition_variance": "inference.unique",
     "read_stimuli": "stimuli.catalogue",
+    "reweight_layer": "inference.unique",
     "save": "provenance",
     "shared_stimuli": "rdms.align",
     "shuffle_layers": "inference.permutation",
@@ -53,7 +57,9 @@ __all__ = [
     "load",
     "localize",
     "noise_ceiling",
+    "partition_variance",
     "read_stimuli",
+    "reweight_layer",
     "save",
     "shared_stimuli",
     "shuffle_layers",

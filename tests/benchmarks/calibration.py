@@ -51,7 +51,9 @@ def correlate_draws(layers: np.ndarray, people: np.ndarray, draws: Draws, **_: o
         for place, kind in enumerate(draws.kinds):
             between, among = once if kind == "participant" else drawn
             weights = np.ones_like(times) if kind == "stimulus" else times
-            similarity[place, chunk] = np.einsum("dlp,dp->dl", np.broadcast_to(between, (len(times), *between.shape[1:])), weights)
+            similarity[place, chunk] = np.einsum(
+                "dlp,dp->dl", np.broadcast_to(between, (len(times), *between.shape[1:])), weights
+            )
             similarity[place, chunk] /= weights.sum(axis=1, keepdims=True)
             ceiling[place, chunk] = _ceilings(np.broadcast_to(among, (len(times), *among.shape[1:])), weights)
     return Evaluated(similarity, ceiling)
@@ -80,7 +82,9 @@ def _ceilings(among: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.stack([(bound * drawn).sum(axis=1) / drawn.sum(axis=1) for bound in (lower, upper)], axis=1)
 
 
-def one_result(own: list[float], size: tuple[int, int], seed: int, *, related: bool = True, draws: int = 200) -> tuple:
+def one_result(
+    own: list[float], size: tuple[int, int], seed: int, *, related: bool = True, draws: int = 200
+) -> tuple:
     """Return a simulated comparison with a dual bootstrap, and its RDMs."""
     rng = np.random.default_rng([seed, *size])
     rdms, human = simulate(shares(own), participants=size[0], stimuli=size[1], rng=rng, related=related)
@@ -98,12 +102,18 @@ def unrelated(size: tuple[int, int], simulations: int) -> Iterator[tuple[str, fl
         shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=199, seed=seed)
         yield "one layer above 0: t, dual bootstrap", float(np.mean(p < 0.05))
         yield "one layer above 0: rsatoolbox's t", float(np.mean(result["p_above_zero"] < 0.05))
-        yield "one layer above 0: percentile, both", float(np.mean((1 + (drawn <= 0).sum(axis=0)) / (len(drawn) + 1) < 0.05))
+        yield (
+            "one layer above 0: percentile, both",
+            float(np.mean((1 + (drawn <= 0).sum(axis=0)) / (len(drawn) + 1) < 0.05)),
+        )
         yield "one layer above 0: shuffled stimuli", float(np.mean(shuffled["p_permutation"] <= 0.05))
         yield "20 layers above 0, any: largest t", float(np.any(family_p(spread, two_sided=False) < 0.05))
         yield "20 layers above 0, any: Holm", float(np.any(correct(p, method="holm") < 0.05))
         yield "20 layers above 0, any: FDR", float(np.any(correct(p, method="fdr") < 0.05))
-        yield "20 layers above 0, any: largest of shuffles", float(np.any(shuffled["p_permutation_corrected"] <= 0.05))
+        yield (
+            "20 layers above 0, any: largest of shuffles",
+            float(np.any(shuffled["p_permutation_corrected"] <= 0.05)),
+        )
         yield "20 layers above 0, any: not corrected", float(np.any(p < 0.05))
 
 
@@ -123,8 +133,9 @@ def equal(size: tuple[int, int], simulations: int) -> Iterator[tuple[str, float]
         yield "10 differences, any: largest t", float(np.any(contrast["p_difference_corrected"] < 0.05))
         yield "10 differences, any: Holm", float(np.any(contrast["p_difference_holm"] < 0.05))
         yield "10 differences, any run: clusters of draws", float(np.any(contrast["p_cluster"] < 0.05))
-        yield "10 differences, any run: clusters, participants turned", float(
-            np.any(contrasts["participants"]["p_cluster"] <= 0.05)
+        yield (
+            "10 differences, any run: clusters, participants turned",
+            float(np.any(contrasts["participants"]["p_cluster"] <= 0.05)),
         )
         lower, upper = contrast["difference_interval"].values.T
         yield "coverage: similarity, 95 % t interval", float(np.mean((low <= truth) & (truth <= high)))
@@ -155,16 +166,18 @@ def planted(size: tuple[int, int], simulations: int) -> Iterator[tuple[str, floa
         yield "power, above 0 (share .3): t, dual bootstrap", float(single_p(spread, two_sided=False)[0] < 0.05)
         yield "power, above 0 (share .3): largest t of 20", float(family_p(spread, two_sided=False)[0] < 0.05)
         yield "power, above 0 (share .3): shuffled stimuli", float(shuffled["p_permutation"].sel(rdm=weak) <= 0.05)
-        yield "power, above 0 (share .3): largest of shuffles", float(
-            shuffled["p_permutation_corrected"].sel(rdm=weak) <= 0.05
+        yield (
+            "power, above 0 (share .3): largest of shuffles",
+            float(shuffled["p_permutation_corrected"].sel(rdm=weak) <= 0.05),
         )
         every_pair = 20 * 19 / 2
         yield "power, onset's difference: t", float(contrast["p_difference"] < 0.05)
         yield "power, onset's difference: largest t of 10", float(contrast["p_difference_corrected"] < 0.05)
         yield "power, onset's difference: Holm of 10", float(contrast["p_difference_holm"] < 0.05)
         yield "power, onset's difference: clusters", float(contrast["p_cluster"] < 0.05)
-        yield "power, onset's difference: rsatoolbox's t, Bonferroni over all pairs", float(
-            contrast["p_difference"] < 0.05 / every_pair
+        yield (
+            "power, onset's difference: rsatoolbox's t, Bonferroni over all pairs",
+            float(contrast["p_difference"] < 0.05 / every_pair),
         )
         assert float(result["similarity"].sel(rdm=onset)) == result["similarity"].sel(rdm=onset).item()
 
