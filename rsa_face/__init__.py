@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
     from rsa_face.inference.comparisons import compare_rdms as compare_rdms
     from rsa_face.inference.contrasts import contrast_layers as contrast_layers
+    from rsa_face.inference.families import correct_layers as correct_layers
     from rsa_face.inference.layerwise import compare_layers as compare_layers
     from rsa_face.inference.localization import localize as localize
     from rsa_face.inference.nested import held_out_similarity as held_out_similarity
@@ -33,6 +34,7 @@ _HOME = {
     "compare_rdms": "inference.comparisons",
     "contrast_layers": "inference.contrasts",
     "control_rdms": "rdms.controls",
+    "correct_layers": "inference.families",
     "held_out_similarity": "inference.nested",
     "load": "provenance",
     "localize": "inference.localization",
@@ -53,6 +55,7 @@ __all__ = [
     "compare_rdms",
     "contrast_layers",
     "control_rdms",
+    "correct_layers",
     "held_out_similarity",
     "load",
     "localize",

@@ -161,7 +161,7 @@ def planted(size: tuple[int, int], simulations: int) -> Iterator[tuple[str, floa
         contrast = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="draws").sel(layer=ONSET)
         spread = resampled_of(result).spread(np.eye(22)[:, :20])
         shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=199, seed=seed)
-        onset, weak = f"fe_alexnet/{ONSET}", "alexnet/layer0"
+        weak = "alexnet/layer0"
         yield "power, above 0 (share .3): rsatoolbox's t", float(result["p_above_zero"].sel(rdm=weak) < 0.05)
         yield "power, above 0 (share .3): t, dual bootstrap", float(single_p(spread, two_sided=False)[0] < 0.05)
         yield "power, above 0 (share .3): largest t of 20", float(family_p(spread, two_sided=False)[0] < 0.05)
@@ -179,7 +179,6 @@ def planted(size: tuple[int, int], simulations: int) -> Iterator[tuple[str, floa
             "power, onset's difference: rsatoolbox's t, Bonferroni over all pairs",
             float(contrast["p_difference"] < 0.05 / every_pair),
         )
-        assert float(result["similarity"].sel(rdm=onset)) == result["similarity"].sel(rdm=onset).item()
 
 
 SCENARIOS = {"no similarity": unrelated, "equal layers": equal, "planted layers": planted}
