@@ -28,12 +28,21 @@ if TYPE_CHECKING:
     from rsa_face.human.behaviour import read_human as read_human
     from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
     from rsa_face.inference.comparisons import compare_rdms as compare_rdms
+    from rsa_face.inference.contrasts import contrast_layers as contrast_layers
+    from rsa_face.inference.families import correct_layers as correct_layers
     from rsa_face.inference.layerwise import compare_layers as compare_layers
+    from rsa_face.inference.localization import localize as localize
+    from rsa_face.inference.nested import held_out_similarity as held_out_similarity
+    from rsa_face.inference.partial import add_partial as add_partial
+    from rsa_face.inference.permutation import shuffle_layers as shuffle_layers
+    from rsa_face.inference.unique import partition_variance as partition_variance
+    from rsa_face.inference.unique import reweight_layer as reweight_layer
     from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
+    from rsa_face.rdms.controls import control_rdms as control_rdms
     from rsa_face.rdms.dissimilarity import compute_rdms as compute_rdms
     from rsa_face.rdms.embedding import embed_rdm as embed_rdm
     from rsa_face.rdms.second_order import relate_rdms as relate_rdms
@@ -45,21 +54,28 @@ if TYPE_CHECKING:
 _HOME = {
     "Options": "activations.recording",
     "StimulusSet": "stimuli.catalogue",
+    "add_partial": "inference.partial",
     "align_stimuli": "rdms.align",
     "audit": "activations.audit",
     "build_network": "networks.zoo",
     "compare_layers": "inference.layerwise",
     "compare_rdms": "inference.comparisons",
     "compute_rdms": "rdms.dissimilarity",
+    "contrast_layers": "inference.contrasts",
+    "control_rdms": "rdms.controls",
+    "correct_layers": "inference.families",
     "describe_store": "activations.store",
     "embed_rdm": "rdms.embedding",
     "extract": "activations.extract",
     "figure_style": "figures.style",
     "from_rsatoolbox": "rdms.toolbox",
+    "held_out_similarity": "inference.nested",
     "load": "provenance",
     "load_batch": "activations.batch",
+    "localize": "inference.localization",
     "noise_ceiling": "inference.ceiling",
     "open_activations": "activations.store",
+    "partition_variance": "inference.unique",
     "plot_contrast": "figures.contrast",
     "plot_layers": "figures.layers",
     "plot_localization": "figures.localization",
@@ -71,9 +87,11 @@ _HOME = {
     "read_human": "human.behaviour",
     "read_stimuli": "stimuli.catalogue",
     "relate_rdms": "rdms.second_order",
+    "reweight_layer": "inference.unique",
     "save": "provenance",
     "save_figure": "figures.saving",
     "shared_stimuli": "rdms.align",
+    "shuffle_layers": "inference.permutation",
     "stream_rdms": "activations.streaming",
     "to_rsatoolbox": "rdms.toolbox",
     "verify_store": "activations.store",
@@ -82,21 +100,28 @@ _HOME = {
 __all__ = [
     "Options",
     "StimulusSet",
+    "add_partial",
     "align_stimuli",
     "audit",
     "build_network",
     "compare_layers",
     "compare_rdms",
     "compute_rdms",
+    "contrast_layers",
+    "control_rdms",
+    "correct_layers",
     "describe_store",
     "embed_rdm",
     "extract",
     "figure_style",
     "from_rsatoolbox",
+    "held_out_similarity",
     "load",
     "load_batch",
+    "localize",
     "noise_ceiling",
     "open_activations",
+    "partition_variance",
     "plot_contrast",
     "plot_layers",
     "plot_localization",
@@ -108,9 +133,11 @@ __all__ = [
     "read_human",
     "read_stimuli",
     "relate_rdms",
+    "reweight_layer",
     "save",
     "save_figure",
     "shared_stimuli",
+    "shuffle_layers",
     "stream_rdms",
     "to_rsatoolbox",
     "verify_store",

@@ -10,6 +10,7 @@ from rsa_face.cli.datasets import datasets_app
 from rsa_face.cli.figures import figures
 from rsa_face.cli.human import human_app
 from rsa_face.cli.report import report
+from rsa_face.cli.localization import localize_layers
 from rsa_face.cli.stimuli import stimuli_app
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.add_typer(human_app)
 app.add_typer(datasets_app)
 app.command("figures")(figures)
 app.command("report")(report)
+app.command("localize")(localize_layers)
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 

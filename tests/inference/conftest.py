@@ -5,12 +5,29 @@ import warnings
 from contextlib import redirect_stderr
 from unittest import mock
 
+import jaxtyping
 import numpy as np
 import pytest
 import rsatoolbox.inference.evaluate as peer
 import xarray as xr
 from rsatoolbox.model import ModelFixed
 from rsatoolbox.rdm import RDMs
+
+# the shapes written in the claims' kernels are checked while the tests run
+jaxtyping.install_import_hook(
+    [
+        "rsa_face.inference.contrasts",
+        "rsa_face.inference.localization",
+        "rsa_face.inference.partial",
+        "rsa_face.inference.permutation",
+        "rsa_face.inference.significance",
+        "rsa_face.inference.simultaneous",
+        "rsa_face.inference.nested",
+        "rsa_face.inference.results",
+        "rsa_face.inference.unique",
+    ],
+    "beartype.beartype",
+)
 
 PEER = {
     "both": peer.eval_bootstrap,
