@@ -13,23 +13,32 @@ if TYPE_CHECKING:
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
+    from rsa_face.training.loop import train_valence as train_valence
+    from rsa_face.training.settings import TrainingSettings as TrainingSettings
+    from rsa_face.training.tables import read_training as read_training
 
 _HOME = {
     "StimulusSet": "stimuli.catalogue",
+    "TrainingSettings": "training.settings",
     "align_stimuli": "rdms.align",
     "load": "provenance",
     "read_stimuli": "stimuli.catalogue",
+    "read_training": "training.tables",
     "save": "provenance",
     "shared_stimuli": "rdms.align",
+    "train_valence": "training.loop",
 }
 
 __all__ = [
     "StimulusSet",
+    "TrainingSettings",
     "align_stimuli",
     "load",
     "read_stimuli",
+    "read_training",
     "save",
     "shared_stimuli",
+    "train_valence",
 ]
 
 

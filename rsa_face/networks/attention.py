@@ -117,6 +117,29 @@ def insert_attention(module: nn.Module, attention: Attention) -> None:
     setattr(module, part, sequence)
 
 
+def find_attention(module: nn.Module) -> tuple[Attention, ...]:
+    """Say which feature-excitation blocks stand in a network.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A torchvision AlexNet, with or without blocks.
+
+    Returns
+    -------
+    tuple of Attention
+        In the order they run.
+    """
+    found = []
+    for position, (part, after, channels) in _PLACES.items():
+        names = [name for name, _ in getattr(module, part, nn.Sequential()).named_children()]
+        behind = names[names.index(after) + 1 :][:1] if after in names else []
+        block = getattr(getattr(module, part), behind[0]) if behind else None
+        if isinstance(block, FeatureExcitation) and isinstance(block.gate[0], nn.Linear):
+            found.append(Attention(position, channels // block.gate[0].out_features))
+    return tuple(found)
+
+
 def open_gate(module: nn.Module) -> None:
     """Force every feature-excitation gate of a network to 1, so that it computes what AlexNet computes.
 

@@ -46,6 +46,8 @@ class Network:
         ``random``, ``imagenet``, or the file they came from.
     untrained : tuple of str
         Parameters that are still at their random start. A result that rests on them is labelled so.
+    outputs : tuple of str
+        What the outputs of the last layer stand for (``sad``, ``happy``); empty if nobody has said.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Network:
     architecture: str = "custom"
     weights: str = "given"
     untrained: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     def content_hash(self) -> str:
         """Return the sha256 of the weights: of every parameter's name, type, shape and bytes.
