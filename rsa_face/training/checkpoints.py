@@ -9,12 +9,11 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
+from rsa_face.networks.files import RECORD, read_record
 from rsa_face.provenance import write_beside
-
-_RECORD = "rsa_face"
 
 
 def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
@@ -50,7 +49,7 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], record: Ma
         raise _no_room(path, needed, free)
     try:
         with write_beside(path) as beside:
-            safetensors.torch.save_file(whole, beside, metadata={_RECORD: json.dumps(dict(record))})
+            safetensors.torch.save_file(whole, beside, metadata={RECORD: json.dumps(dict(record))})
     except (OSError, SafetensorError) as error:
         if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT) and "os error 28" not in str(error):
             raise
@@ -77,38 +76,10 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
         If the file is cut short, or another program's.
     """
     record = read_record(path)
-    return safetensors.torch.load_file(path), record
-
-
-def read_record(path: str | Path) -> dict[str, Any]:
-    """Read what is known of a checkpoint's tensors, without reading these.
-
-    Parameters
-    ----------
-    path : str or Path
-        A file of this package.
-
-    Returns
-    -------
-    dict
-        As it was given to `write_checkpoint`.
-
-    Raises
-    ------
-    ValueError
-        If the file is cut short, or another program's.
-    """
-    try:
-        with safe_open(path, framework="pt") as opened:
-            found = (opened.metadata() or {}).get(_RECORD)
-    except (SafetensorError, OSError) as error:
-        message = f"A checkpoint must be whole, but {str(path)!r} cannot be read: {error}. Delete it to start anew."
-        raise ValueError(message) from error
-    if found is None:
+    if not record:
         message = f"A checkpoint must be written by this package, but {str(path)!r} is not. Move it away."
         raise ValueError(message)
-    record: dict[str, Any] = json.loads(found)
-    return record
+    return safetensors.torch.load_file(path), record
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:

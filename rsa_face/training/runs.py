@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from rsa_face.networks.attention import find_attention
+from rsa_face.networks.files import read_record
 from rsa_face.networks.zoo import Network
-from rsa_face.provenance import hash_content, versions, write_beside
+from rsa_face.provenance import hash_content, hash_file, versions, write_beside
 from rsa_face.training.checkpoints import (
     pack_optimizer,
     read_checkpoint,
-    read_record,
     unpack_optimizer,
     write_checkpoint,
 )
@@ -157,7 +157,13 @@ def open_run(
     tensors, record = read_checkpoint(file)
     module = copy.deepcopy(network.module)
     module.load_state_dict(tensors)
-    trained = replace(network, module=module, weights=str(file), untrained=tuple(record["untrained"]))
+    trained = replace(
+        network,
+        module=module,
+        weights=str(file),
+        untrained=tuple(record["untrained"]),
+        weights_sha256=hash_file(file),
+    )
     return replace(run, network=trained, rows=record["history"], done=True)
 
 
@@ -236,6 +242,7 @@ def finish_run(run: Run, network: Network, module: nn.Module, frozen: tuple[str,
     trained = replace(network, module=module, weights=weights, untrained=untrained)
     if run.file is not None:
         write_checkpoint(run.file, module.state_dict(), _record(run, network, trained))
+        trained = replace(trained, weights_sha256=hash_file(run.file))
         _write_log(run)
         run.begun.unlink(missing_ok=True)
     return trained
