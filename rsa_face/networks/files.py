@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from rsa_face.networks.attention import Attention
-from rsa_face.networks.layouts import Layout, recognise
+from rsa_face.networks.layouts import Layout, keys_of, recognise
 from rsa_face.networks.weights import must_be_a_file, read_state
+from rsa_face.provenance import hash_file
 from rsa_face.stimuli.images import Preprocessing
 
 log = logging.getLogger(__name__)
@@ -168,3 +169,43 @@ def find_weights(weights: str | Path) -> Path:
 def _fitted(key: str, value: Tensor) -> Tensor:
     # a fully connected layer that was published as a convolution over the whole map
     return value.flatten(1) if key.startswith("classifier.") and value.ndim == 4 else value
+
+
+def inspect_weights(weights: str | Path, *, layout: str = "auto") -> dict[str, Any]:
+    """Say what a file of weights holds and what of it would load, without building a network.
+
+    Parameters
+    ----------
+    weights : str or Path
+        A file, or ``hf://OWNER/REPO/FILE``.
+    layout : str
+        ``auto``, or one of `rsa_face.networks.layouts.LAYOUTS`.
+
+    Returns
+    -------
+    dict
+        `file`, `sha256`, `layout`, `architecture`, `classes`, `outputs`, `attention`, `preprocessing`, `loads` (how
+        many tensors), `unknown` (in the file, for nothing), `missing` (in the network, not in the file).
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file cannot be read, or no layout fits.
+    """
+    file = find_weights(weights)
+    _, found = read_weights(file, layout=layout)
+    return {
+        "file": str(file),
+        "sha256": hash_file(file),
+        "layout": found.name,
+        "architecture": found.architecture,
+        "classes": found.classes,
+        "outputs": list(found.outputs),
+        "attention": [f"{block.position} / {block.reduction}" for block in found.attention],
+        "preprocessing": found.preprocessing.record(),
+        "loads": len(found.keys),
+        "unknown": list(found.unknown),
+        "missing": [key for key in keys_of(found.architecture, found.attention) if key not in found.keys],
+    }

@@ -1,6 +1,7 @@
 """One epoch of a training: every image once, in this epoch's own order, and then a look at the validation faces."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -118,6 +119,7 @@ def learn(
     for number, (rows, inputs) in enumerate(pictures.batches(order, settings.batch), start=1):
         varied = vary(inputs, variation, draws[rows]) if isinstance(variation, Augmentation) else inputs
         wanted = targets[torch.from_numpy(rows)].to(learner.device)
+        _set_step_size(learner.optimizer, settings, (epoch - 1) * batches + number, batches)
         loss, logits = _step(learner, varied.to(learner.device), wanted, settings)
         if not np.isfinite(loss):
             message = (
@@ -192,6 +194,10 @@ def make_learner(network: Network, table: TrainingTable, settings: TrainingSetti
             if isinstance(part, nn.Dropout):
                 part.p = settings.dropout
     module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stub
+    if settings.zero_head:
+        last = [part for part in module.modules() if isinstance(part, nn.Linear)][-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
     halves = split_network(network, module, settings.freeze)
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learning, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
@@ -235,3 +241,12 @@ def _step(learner: Learner, inputs: Tensor, wanted: Tensor, settings: TrainingSe
         loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         learner.optimizer.step()
     return value, logits.detach()
+
+
+def _set_step_size(optimizer: torch.optim.Optimizer, settings: TrainingSettings, step: int, batches: int) -> None:
+    # from the step's number alone, so that a training gone on with takes the same steps
+    factor = min(1.0, step / settings.warmup) if settings.warmup else 1.0
+    if settings.schedule == "cosine":
+        factor *= 0.5 * (1 + math.cos(math.pi * (step - 1) / (batches * settings.epochs)))
+    for group in optimizer.param_groups:
+        group["lr"] = settings.lr * factor

@@ -7,6 +7,7 @@ HAPPY, SAD = "happy", "sad"
 PRECISIONS = ("float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 CLASS_WEIGHTS = ("none", "balanced")
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,14 @@ class TrainingSettings:
         Step size of Adam (Kingma & Ba 2015, arXiv 1412.6980).
     batch : int
         Images in a step.
+    schedule : {"constant", "cosine"}
+        Whether the step size stays, or falls along a cosine towards 0 at the last step (Loshchilov & Hutter 2017,
+        arXiv 1608.03983, without restarts).
+    warmup : int
+        Steps at the start over which the step size rises from 0: Adam's first steps are its least certain.
+    zero_head : bool
+        Whether the last layer starts at 0, so that the network starts undecided between the classes. From random
+        weights its first outputs are large and wrong, and unlearning them costs epochs.
     weight_decay : float
         L2 penalty, as in Adam.
     dropout : float, optional
@@ -104,6 +113,9 @@ class TrainingSettings:
     epochs: int = 40
     lr: float = 1e-4
     batch: int = 128
+    schedule: str = "constant"
+    warmup: int = 0
+    zero_head: bool = False
     weight_decay: float = 0.0
     dropout: float | None = None
     size: int | None = None
@@ -137,7 +149,7 @@ class TrainingSettings:
         return {**asdict(self), "classes": list(self.classes)}
 
     def _numbers(self) -> list[str]:
-        least = {"epochs": 1, "batch": 1, "seed": 0, "weight_decay": 0, "validation": 0}
+        least = {"epochs": 1, "batch": 1, "seed": 0, "warmup": 0, "weight_decay": 0, "validation": 0}
         faults = [
             f"{name} is {getattr(self, name)} ({low} or more)"
             for name, low in least.items()
@@ -153,7 +165,7 @@ class TrainingSettings:
         return faults
 
     def _choices(self) -> list[str]:
-        known = {"precision": PRECISIONS, "class_weights": CLASS_WEIGHTS}
+        known = {"precision": PRECISIONS, "class_weights": CLASS_WEIGHTS, "schedule": SCHEDULES}
         faults = [
             f"{name} is {getattr(self, name)!r} ({' or '.join(choices)})"
             for name, choices in known.items()

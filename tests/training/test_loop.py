@@ -15,7 +15,10 @@ from rsa_face.training.settings import Augmentation, TrainingSettings
 from rsa_face.training.tables import read_training
 
 QUICK = TrainingSettings(epochs=3, batch=5, lr=1e-3, device="cpu")
-EVERYTHING = replace(QUICK, augmentation=Augmentation(), validation=0.25, patience=2, class_weights="balanced")
+EVERYTHING = replace(
+    QUICK, augmentation=Augmentation(), validation=0.25, patience=2, class_weights="balanced", schedule="cosine",
+    warmup=4, zero_head=True,
+)  # fmt: skip
 
 
 def weights_of(trained):
