@@ -163,9 +163,10 @@ def label_images(
     if label not in table.columns:
         message = f"The label must be a column of {source}, but {label!r} is not. It has {list(table.columns)}."
         raise ValueError(message)
-    table["class"] = _classes_of(table[label], label, tuple(classes), rule, source)
+    given = table[label].copy()
+    table["class"] = _classes_of(given, label, tuple(classes), rule, source)
     out = table["class"].isna()
-    left = table.loc[out, label].astype(str).value_counts().sort_index()
+    left = given[out].astype(str).value_counts().sort_index()
     left_out = tuple(f"{count} with {label} {value}" for value, count in left.items())
     table = table[~out].reset_index(drop=True)
     if "stimulus" not in table.columns:
