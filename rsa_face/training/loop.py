@@ -229,6 +229,8 @@ def _is_best(rows: list[dict[str, Any]], settings: TrainingSettings) -> bool:
 
 
 def _is_over(rows: list[dict[str, Any]], settings: TrainingSettings) -> bool:
+    if rows and settings.stop_at is not None and rows[-1]["accuracy"] >= settings.stop_at:
+        return True
     if settings.patience is None or not rows:
         return False
     return len(rows) - 1 - int(np.argmin([row["validation_loss"] for row in rows])) >= settings.patience

@@ -97,6 +97,9 @@ class TrainingSettings:
     patience : int, optional
         Epochs without a better validation loss after which training stops; the best epoch's weights are kept.
         Needs `validation`. Trains to the end unless given.
+    stop_at : float, optional
+        Accuracy on the training faces, as they are seen, at which training stops after an epoch: networks that
+        learn at different rates are trained to the same mark. Trains to the end unless given.
     precision : {"float32", "bfloat16"}
         Of the forward and backward pass; weights, loss and evaluation stay float32.
     compile : bool
@@ -124,6 +127,7 @@ class TrainingSettings:
     augmentation: Augmentation | Mapping[str, float] | None = None
     validation: float = 0.0
     patience: int | None = None
+    stop_at: float | None = None
     precision: str = "float32"
     compile: bool = False
     device: str = "auto"
@@ -160,6 +164,8 @@ class TrainingSettings:
         faults += [f"size is {self.size} (32 or more)"] if self.size is not None and self.size < 32 else []
         if self.dropout is not None and not 0 <= self.dropout < 1:
             faults.append(f"dropout is {self.dropout} (0 to below 1)")
+        if self.stop_at is not None and not 0 < self.stop_at <= 1:
+            faults.append(f"stop_at is {self.stop_at} (above 0 to 1)")
         if self.patience is not None and (self.patience < 1 or not self.validation):
             faults.append(f"patience is {self.patience} with validation {self.validation} (1 or more, and above 0)")
         return faults

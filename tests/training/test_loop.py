@@ -161,6 +161,13 @@ def test_early_stopping_keeps_the_best_epoch(small_network, faces):
     must_equal(weights_of(shorter), weights_of(trained))
 
 
+def test_training_stops_at_the_accuracy_asked_for(small_network, faces):
+    trained = train_valence(small_network(), faces, settings=replace(QUICK, epochs=60, lr=3e-3, stop_at=0.75))
+    accuracy = trained.history["accuracy"].to_numpy()
+    assert len(accuracy) < 60
+    assert accuracy[-1] >= 0.75 > accuracy[:-1].max()
+
+
 def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_good_state(
     small_network, faces, tmp_path, monkeypatch
 ):
