@@ -50,10 +50,14 @@ if TYPE_CHECKING:
     from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
+    from rsa_face.training.loop import train_valence as train_valence
+    from rsa_face.training.settings import TrainingSettings as TrainingSettings
+    from rsa_face.training.tables import read_training as read_training
 
 _HOME = {
     "Options": "activations.recording",
     "StimulusSet": "stimuli.catalogue",
+    "TrainingSettings": "training.settings",
     "add_partial": "inference.partial",
     "align_stimuli": "rdms.align",
     "audit": "activations.audit",
@@ -86,6 +90,7 @@ _HOME = {
     "plot_study": "figures.study",
     "read_human": "human.behaviour",
     "read_stimuli": "stimuli.catalogue",
+    "read_training": "training.tables",
     "relate_rdms": "rdms.second_order",
     "reweight_layer": "inference.unique",
     "save": "provenance",
@@ -94,12 +99,14 @@ _HOME = {
     "shuffle_layers": "inference.permutation",
     "stream_rdms": "activations.streaming",
     "to_rsatoolbox": "rdms.toolbox",
+    "train_valence": "training.loop",
     "verify_store": "activations.store",
 }
 
 __all__ = [
     "Options",
     "StimulusSet",
+    "TrainingSettings",
     "add_partial",
     "align_stimuli",
     "audit",
@@ -132,6 +139,7 @@ __all__ = [
     "plot_study",
     "read_human",
     "read_stimuli",
+    "read_training",
     "relate_rdms",
     "reweight_layer",
     "save",
@@ -140,6 +148,7 @@ __all__ = [
     "shuffle_layers",
     "stream_rdms",
     "to_rsatoolbox",
+    "train_valence",
     "verify_store",
 ]
 

@@ -12,6 +12,7 @@ from rsa_face.cli.human import human_app
 from rsa_face.cli.report import report
 from rsa_face.cli.localization import localize_layers
 from rsa_face.cli.stimuli import stimuli_app
+from rsa_face.cli.training import training_app, weights_app
 
 app = typer.Typer(
     name="rsa-face",
@@ -28,6 +29,8 @@ app.add_typer(datasets_app)
 app.command("figures")(figures)
 app.command("report")(report)
 app.command("localize")(localize_layers)
+app.add_typer(training_app)
+app.add_typer(weights_app)
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 
