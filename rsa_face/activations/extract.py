@@ -125,7 +125,7 @@ def describe_network(network: Network, layers: Sequence[Layer]) -> dict[str, Any
         "architecture": network.architecture,
         "weights": network.weights,
         "weights_hash": network.content_hash(),
-        "untrained": len(network.untrained),
+        "untrained": any(network.rests_on_random(layer) for layer in layers),
         "preprocessing": settings,
         "layers": [layer.name for layer in layers],
     }

@@ -145,7 +145,7 @@ def stream_measures(
                 message = f"{network.name}/{layer.name}: {error}"
                 raise ValueError(message) from error
             labels.append({"network": network.name, "layer": layer.name, "depth": layer.depth,
-                           "order": layer.order, "untrained": bool(network.untrained)})  # fmt: skip
+                           "order": layer.order, "untrained": network.rests_on_random(layer)})  # fmt: skip
     table = stimuli.table
     coords = {str(name): table[name].to_numpy() for name in table.columns if name != "file"}
     return {measure: label_rdms(np.stack(rdms), labels, coords, measure=measure) for measure, rdms in values.items()}

@@ -119,7 +119,7 @@ def _between_blocks(block_x: Any, block_y: Any, weights: Any, blocks: Any) -> An
     held = np.zeros((blocks, blocks), dtype=np.int64)
     for index in range(len(weights)):
         held[block_x[index], block_y[index]] += weights[index]
-    against = 0
+    against: Any = 0
     below = np.zeros(blocks, dtype=np.int64)  # in lower blocks of x, by block of y
     for row in range(blocks):
         beyond = 0
@@ -135,7 +135,7 @@ def _between_blocks(block_x: Any, block_y: Any, weights: Any, blocks: Any) -> An
 def _within_blocks(ordered: Any, block: Any, values: Any, others: Any, heavy: Any) -> Any:
     """Return the discordant pairs within each block of the RDM that gives the order."""
     pairs = len(ordered)
-    against = 0
+    against: Any = 0
     start = 0
     while start < pairs:
         stop = start + 1
@@ -149,14 +149,14 @@ def _within_blocks(ordered: Any, block: Any, values: Any, others: Any, heavy: An
 
 @compiled
 def _discordant(values: Any, others: Any, heavy: Any) -> Any:
-    against = 0
+    against: Any = 0
     for later in range(1, len(values)):
         value, other = values[later], others[later]
         found = np.int32(0)
         for earlier in range(later):
             turned = np.int32((others[earlier] > other) & (values[earlier] < value))
             found = np.int32(found + np.int32(heavy[earlier] * turned))
-        against += np.int64(heavy[later]) * found
+        against = against + np.int64(heavy[later]) * found
     return against
 
 

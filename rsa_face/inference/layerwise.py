@@ -105,6 +105,7 @@ def compare_layers(
         "resample": resample,
         "seed": seed,
         "confidence": confidence,
+        "untrained": list(rdms.attrs.get("untrained", [])),
         "simulated": bool(rdms.attrs.get("simulated", False) or human.attrs.get("simulated", False)),
     }
     if resample is None:

@@ -106,6 +106,22 @@ class Network:
             raise ValueError(message)
         return chosen
 
+    def rests_on_random(self, layer: Layer) -> bool:
+        """Say whether a layer's activations depend on a parameter that is still at its random start.
+
+        Parameters
+        ----------
+        layer : Layer
+            One of the network's.
+
+        Returns
+        -------
+        bool
+            True if such a parameter lies at or before the layer.
+        """
+        paths = [before.path for before in self.layers if before.order <= layer.order]
+        return any(key.startswith(f"{path}.") for path in paths for key in self.untrained)
+
     def _lacks_weights(self, layer: Layer) -> bool:
         missing = [key for key in self.untrained if key.startswith("classifier.") and ".fe." not in key]
         return bool(missing) and layer.path.startswith("classifier.")
