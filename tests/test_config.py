@@ -1,0 +1,63 @@
+"""The study file is read whole: every fault is named with its line, at once."""
+
+import pytest
+
+from rsa_face.config import embedded_studies, load_study
+
+GOOD = """\
+name: small
+stimuli: {table: stimuli.csv}
+networks:
+  - {name: alexnet, weights: random}
+output: results
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "stimuli.csv").write_text("stimulus,file\n")
+    return tmp_path
+
+
+def written(folder, text):
+    (folder / "study.yaml").write_text(text)
+    return folder / "study.yaml"
+
+
+def test_paths_are_relative_to_the_study_file(folder):
+    study = load_study(written(folder, GOOD))
+    assert study.stimuli.table == folder / "stimuli.csv"
+    assert study.output == folder / "results"
+
+
+def test_all_faults_come_at_once_with_their_lines(folder):
+    text = GOOD.replace("stimuli.csv", "gone.csv").replace("alexnet", "alexnett") + "colour: red\n"
+    with pytest.raises(ValueError, match="3 fault") as caught:
+        load_study(written(folder, text))
+    lines = str(caught.value).splitlines()
+    assert "line 2: stimuli.table: there is no file" in lines[1]
+    assert "gone.csv" in lines[1]
+    assert "line 4: networks.0.name" in lines[2]
+    assert "'alexnett'" in lines[2]
+    assert "line 6: colour: is not a key here" in lines[3]
+
+
+def test_two_networks_of_one_name_need_labels(folder):
+    text = GOOD.replace("output", "  - {name: alexnet, seed: 1}\noutput")
+    with pytest.raises(ValueError, match=r"called \['alexnet'\] more than once"):
+        load_study(written(folder, text))
+
+
+def test_yaml_that_builds_objects_is_refused(folder):
+    with pytest.raises(ValueError, match="must be YAML"):
+        load_study(written(folder, "name: !!python/object/apply:os.system ['true']\n"))
+
+
+def test_an_unknown_study_names_those_there_are():
+    with pytest.raises(FileNotFoundError, match=r"demo.*no 'gone'"):
+        load_study("gone")
+
+
+@pytest.mark.parametrize("name", embedded_studies())
+def test_embedded_studies_are_right(name, tmp_path):
+    assert load_study(name, output=tmp_path).output == tmp_path

@@ -1,0 +1,107 @@
+"""The whole path: a study file in, a table and two figures out; nothing is run twice; ids rule, not positions."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import rsa_face as rf
+from rsa_face.cli import main
+from rsa_face.config import load_study
+from rsa_face.human.observers import simulate_ratings
+from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.study import run_study
+
+STUDY = """\
+name: small
+stimuli: {table: stimuli.csv}
+networks:
+  - {name: alexnet, preprocessing: &small {resize: 64, crop: 64}}
+  - {name: fe_alexnet, preprocessing: *small}
+human: {table: ratings.csv, kind: rating, options: {scale: [0, 100]}}
+inference: {comparison: rho-a}
+output: results
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    stimuli = draw_faces(folder, identities=2, levels=3, size=64)
+    simulate_ratings(stimuli, participants=3)[0].to_csv(folder / "ratings.csv", index=False)
+    (folder / "study.yaml").write_text(STUDY)
+    run_study(load_study(folder / "study.yaml"), progress=False)
+    return folder
+
+
+def test_a_study_writes_tables_arrays_and_figures(folder):
+    for name in ("layers.csv", "layers.nc", "rdms.nc", "human_rdms.nc", "manifest.json", "stimuli.csv"):
+        assert (folder / "results" / name).stat().st_size > 0
+    for name in ("layers.pdf", "layers.png", "rdms.pdf", "rdms.png"):
+        assert (folder / "results" / "figures" / name).stat().st_size > 1000
+    table = pd.read_csv(folder / "results" / "layers.csv")
+    assert table.groupby("network", sort=False).size().to_dict() == {"alexnet": 8, "fe_alexnet": 9}
+    assert (table["noise_ceiling_lower"] <= table["noise_ceiling_upper"]).all()
+    assert table["simulated"].all()
+
+
+def test_what_is_simulated_or_untrained_is_labelled(folder):
+    result = rf.load(folder / "results" / "layers.nc")
+    assert result.attrs["simulated"] is True
+    assert result.attrs["untrained"] == ["alexnet", "fe_alexnet"]
+
+
+def test_a_second_run_does_nothing(folder):
+    said = []
+    run_study(load_study(folder / "study.yaml"), progress=False, say=said.append)
+    assert said
+    assert all(line.endswith("up to date") for line in said)
+
+
+def test_shuffled_tables_give_the_same_similarities(folder, tmp_path):
+    stimuli = pd.read_csv(folder / "results" / "stimuli.csv").sample(frac=1, random_state=1)
+    stimuli.to_csv(tmp_path / "stimuli.csv", index=False)
+    pd.read_csv(folder / "ratings.csv").sample(frac=1, random_state=2).to_csv(tmp_path / "ratings.csv", index=False)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    run_study(load_study(tmp_path / "study.yaml"), progress=False)
+    here, there = (rf.load(where / "results" / "layers.nc") for where in (folder, tmp_path))
+    np.testing.assert_allclose(there["similarity"].sel(rdm=here["rdm"]), here["similarity"], atol=1e-6)
+
+
+def test_stimuli_that_were_not_judged_are_named(folder, tmp_path, capsys):
+    ratings = pd.read_csv(folder / "ratings.csv")
+    lone = "id01_level01"
+    kept = ratings[(ratings["stimulus_a"] != lone) & (ratings["stimulus_b"] != lone)]
+    kept.to_csv(tmp_path / "ratings.csv", index=False)
+    pd.read_csv(folder / "results" / "stimuli.csv").to_csv(tmp_path / "stimuli.csv", index=False)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", str(tmp_path / "study.yaml"), "--quiet"])
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert lone in said
+    assert "Traceback" not in said
+
+
+def test_layers_prints_shapes_and_depths(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["layers", "fe_alexnet", "--json"])
+    rows = json.loads(capsys.readouterr().out)
+    assert stopped.value.code == 0
+    gate = next(row for row in rows if row["layer"] == "fe_gate")
+    assert (gate["shape"], gate["module"]) == ([256], "features.fe.gate")
+    assert rows[-1]["depth"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [(["run", "gone.yaml"], "gone.yaml"), (["layers", "resnet"], "resnet"), (["status", "nowhere"], "nowhere")],
+)
+def test_a_wrong_request_is_one_line_and_exit_code_2(words, named, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert named in said
+    assert "Traceback" not in said
