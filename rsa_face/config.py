@@ -134,7 +134,7 @@ class Study(Section):
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     stimuli: StimuliSection
-    networks: Annotated[tuple[NetworkSection, ...], Field(min_length=1)]
+    networks: tuple[NetworkSection, ...]
     activations: ActivationsSection = ActivationsSection()
     rdms: RdmsSection = RdmsSection()
     human: HumanSection | None = None
@@ -143,6 +143,9 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
+        if not self.networks:
+            message = "a study must have at least one network"
+            raise ValueError(message)
         twice = repeated([network.called for network in self.networks])
         if twice:
             message = f"networks are called {twice} more than once; give each a label"

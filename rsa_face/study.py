@@ -174,10 +174,25 @@ def join_rdms(rdms: list[xr.DataArray]) -> xr.DataArray:
     DataArray, dims (rdm, stimulus_i, stimulus_j)
         In the order given; attr `untrained` names every network that rests on random weights.
     """
-    joined = xr.concat(rdms, RDM, join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts")
+    joined = xr.concat(
+        [_with_whole_names(array) for array in rdms],
+        RDM,
+        join="exact",
+        coords="minimal",
+        compat="equals",
+        combine_attrs="drop_conflicts",
+    )
     untrained = {name for array in rdms for name in array.attrs.get("untrained", [])}
     joined.attrs["untrained"] = sorted(untrained)
     return joined
+
+
+def _with_whole_names(rdms: xr.DataArray) -> xr.DataArray:
+    # Text of fixed width is cut to the first array's when arrays are joined; objects keep their length.
+    return rdms.assign_coords(
+        {name: (RDM, coord.values.astype(object)) for name, coord in rdms.coords.items()
+         if coord.dims == (RDM,) and coord.dtype.kind == "U"}
+    )  # fmt: skip
 
 
 def compare(

@@ -90,7 +90,8 @@ def evaluate_draws(
 
     todo = np.flatnonzero(draws.usable)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        for _ in tqdm(pool.map(run, todo), total=len(todo), disable=None if progress else True, desc="draws", unit="draw"):
+        hidden = None if progress else True
+        for _ in tqdm(pool.map(run, todo), total=len(todo), disable=hidden, desc="draws", unit="draw"):
             pass
     return Evaluated(similarity, ceiling)
 

@@ -183,7 +183,9 @@ def _products(moments: Moments, *, centred: bool) -> np.ndarray:
 
 
 def _correlation(moments: Moments, ids: Sequence[str]) -> np.ndarray:
-    return _one_minus_cosine(_products(moments, centred=True), moments, ids, "constant")
+    rdm = _one_minus_cosine(_products(moments, centred=True), moments, ids, "constant")
+    # Two features correlate by +1 or -1 and nothing between: rounding errors would break the ties in rank comparisons.
+    return np.rint(rdm) if moments.sizes.sum() == 2 else rdm
 
 
 def _cosine(moments: Moments, ids: Sequence[str]) -> np.ndarray:
