@@ -17,8 +17,8 @@ STUDY = """\
 name: small
 stimuli: {table: stimuli.csv}
 networks:
-  - {name: alexnet, preprocessing: &small {resize: 64, crop: 64}}
-  - {name: fe_alexnet, preprocessing: *small}
+  - {name: alexnet, classes: 1000, preprocessing: &small {resize: 64, crop: 64}}
+  - {name: fe_alexnet, classes: 1000, preprocessing: *small}
 human: {table: ratings.csv, kind: rating, options: {scale: [0, 100]}}
 inference: {comparison: rho-a}
 output: results

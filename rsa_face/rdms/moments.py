@@ -184,7 +184,7 @@ def _products(moments: Moments, *, centred: bool) -> np.ndarray:
 
 def _correlation(moments: Moments, ids: Sequence[str]) -> np.ndarray:
     rdm = _one_minus_cosine(_products(moments, centred=True), moments, ids, "constant")
-    # Two features correlate by +1 or -1 and nothing between: rounding errors would break the ties in rank comparisons.
+    # Two features correlate by +1 or -1 and nothing between: rounding errors would break ties in rank comparisons.
     return np.rint(rdm) if moments.sizes.sum() == 2 else rdm
 
 
