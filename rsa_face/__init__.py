@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
+    from rsa_face.rdms.toolbox_result import to_rsatoolbox_result as to_rsatoolbox_result
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
 
@@ -27,6 +28,7 @@ _HOME = {
     "read_stimuli": "stimuli.catalogue",
     "save": "provenance",
     "shared_stimuli": "rdms.align",
+    "to_rsatoolbox_result": "rdms.toolbox_result",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "read_stimuli",
     "save",
     "shared_stimuli",
+    "to_rsatoolbox_result",
 ]
 
 
