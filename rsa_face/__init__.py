@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rsa_face.rdms.align import align_stimuli as align_stimuli
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
     from rsa_face.rdms.controls import control_rdms as control_rdms
+    from rsa_face.rdms.toolbox_result import to_rsatoolbox_result as to_rsatoolbox_result
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
 
@@ -45,6 +46,7 @@ _HOME = {
     "save": "provenance",
     "shared_stimuli": "rdms.align",
     "shuffle_layers": "inference.permutation",
+    "to_rsatoolbox_result": "rdms.toolbox_result",
 }
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "save",
     "shared_stimuli",
     "shuffle_layers",
+    "to_rsatoolbox_result",
 ]
 
 

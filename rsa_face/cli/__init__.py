@@ -7,7 +7,7 @@ from typer.exceptions import TyperException
 
 from rsa_face.cli.datasets import datasets_app
 from rsa_face.cli.human import human_app
-from rsa_face.cli.localization import localize_layers
+from rsa_face.cli.inference import inference_app
 from rsa_face.cli.stimuli import stimuli_app
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
 app.add_typer(stimuli_app)
 app.add_typer(human_app)
 app.add_typer(datasets_app)
-app.command("localize")(localize_layers)
+app.add_typer(inference_app)
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 
