@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from rsa_face.rdms.second_order import relate_rdms as relate_rdms
     from rsa_face.rdms.toolbox import from_rsatoolbox as from_rsatoolbox
     from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
+    from rsa_face.rdms.toolbox_result import to_rsatoolbox_result as to_rsatoolbox_result
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
     from rsa_face.training.loop import train_valence as train_valence
@@ -99,6 +100,7 @@ _HOME = {
     "shuffle_layers": "inference.permutation",
     "stream_rdms": "activations.streaming",
     "to_rsatoolbox": "rdms.toolbox",
+    "to_rsatoolbox_result": "rdms.toolbox_result",
     "train_valence": "training.loop",
     "verify_store": "activations.store",
 }
@@ -148,6 +150,7 @@ __all__ = [
     "shuffle_layers",
     "stream_rdms",
     "to_rsatoolbox",
+    "to_rsatoolbox_result",
     "train_valence",
     "verify_store",
 ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rsa_face.inference.kendall import tau
 from rsa_face.inference.products import cosines, metric_of, products, take
-from rsa_face.inference.ranking import double_ranks, sort_once
+from rsa_face.inference.ranking import double_ranks, kept_in_order, sort_once
 from rsa_face.inference.vectors import Floats, Truths, pair_weights, stimuli_of, to_vectors
 from rsa_face.rdms.align import align_stimuli
 from rsa_face.schema import PARTICIPANT, RDM, check_rdms, must_be_known
@@ -146,7 +146,7 @@ def _by_products(x: Floats, y: Floats, weights: Floats, stimuli: Floats, *, cent
 
 
 def _by_ranks(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:
-    ranks_x, _order, whole = double_ranks(sort_once(x), weights)
+    ranks_x, whole = double_ranks(sort_once(x), weights)
     ranks_y = double_ranks(sort_once(y), weights)[0]
     return rank_correlation(ranks_x, ranks_y, whole.astype(np.float64), tie_corrected=tie_corrected)
 
@@ -186,9 +186,10 @@ def rank_correlation(x: NDArray[Any], y: NDArray[Any], weights: Floats, *, tie_c
 
 
 def _by_kendall(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:
-    ranks_x, ordered, whole = double_ranks(sort_once(x), weights)
+    once = sort_once(x)
+    ranks_x, whole = double_ranks(once, weights)
     ranks_y = double_ranks(sort_once(y), weights)[0]
-    return tau((ranks_x, ordered), ranks_y, whole, tie_corrected=tie_corrected)
+    return tau((ranks_x, kept_in_order(once, weights)), ranks_y, whole, tie_corrected=tie_corrected)
 
 
 def _over_what_is_there(kernel: Kernel) -> Kernel:

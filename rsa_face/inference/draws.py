@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from rsa_face.inference.comparisons import FEWEST_PAIRS, KERNELS, alike, rank_correlation
 from rsa_face.inference.kendall import tau
 from rsa_face.inference.products import Metric, cosines, metric_of, products, take
-from rsa_face.inference.ranking import Sorted, double_ranks, pooled_ranks, sort_once
+from rsa_face.inference.ranking import Sorted, double_ranks, kept_in_order, pooled_ranks, sort_once
 from rsa_face.inference.vectors import Floats, Ranks, Truths, Whole, pair_weights
 
 Ceiling = Callable[[NDArray[Any]], Floats]
 
 _FLAT = 1e-13  # an RDM whose variance in a draw is a smaller part of its mean square has one value only
+_ROWS = 1024
 _GRID = 2.0**40  # pooled ranks that differ by less than this part of their range are ties
 
 
@@ -161,12 +162,13 @@ def _evaluate_whole(
     if prepared.sorted_layers is None or prepared.sorted_people is None:
         message = f"RDMs must be sorted for {prepared.comparison}, but are not. Use `prepare`."
         raise ValueError(message)
-    ranks, ordered, whole = double_ranks(prepared.sorted_layers, weights)
+    ranks, whole = double_ranks(prepared.sorted_layers, weights)
+    # Kendall's tau also needs the order itself
+    ordered = kept_in_order(prepared.sorted_layers, weights) if family.way == "kendall" else ranks
     chosen = Sorted(prepared.sorted_people.order[members], prepared.sorted_people.tied[members])
-    people, _, _ = double_ranks(chosen, weights)
-    return _score((ranks, ordered), people, whole, family, matched=False), lambda drawn: _ceiling_of_ranks(
-        people, whole, drawn, family
-    )
+    people, _ = double_ranks(chosen, weights)
+    similarity = _score((ranks, ordered), people, whole, family, matched=False)
+    return similarity, lambda drawn: _ceiling_of_ranks(people, whole, drawn, family)
 
 
 def _score(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, family: _Family, *, matched: bool) -> Floats:
@@ -211,12 +213,17 @@ def _by_products(layers: Floats, people: Floats, metric: Metric) -> tuple[Floats
 def _by_columns(columns: Floats, layers: int, weights: Floats, *, centred: bool) -> tuple[Floats, Ceiling]:
     """Return plain cosines or correlations in a draw from two products of matrices."""
     kept = np.flatnonzero(weights)
-    chosen, heavy = columns[kept], weights[kept]
-    gram = chosen.T @ (chosen[:, layers:] * heavy[:, None])
-    squares = np.concatenate([heavy @ np.square(chosen[:, :layers]), np.diagonal(gram[layers:])])
+    gram = np.zeros((columns.shape[1], columns.shape[1] - layers))
+    sums, squares = np.zeros(columns.shape[1]), np.zeros(columns.shape[1])
+    for start in range(0, len(kept), _ROWS):  # few rows at a time stay in the processor's cache
+        rows = kept[start : start + _ROWS]
+        chosen, heavy = columns.take(rows, axis=0), weights[rows]
+        gram += chosen.T @ (chosen[:, layers:] * heavy[:, None])
+        squares[:layers] += heavy @ np.square(chosen[:, :layers])
+        sums += heavy @ chosen
+    squares[layers:] = np.diagonal(gram[layers:])
     if centred:
-        sums = heavy @ chosen
-        raw, total = squares, heavy.sum()
+        raw, total = squares, weights.sum()
         gram -= np.outer(sums, sums[layers:] / total)
         squares = raw - sums**2 / total
         squares[squares <= _FLAT * raw] = 0
@@ -286,6 +293,6 @@ def _on_one_scale(prepared: Prepared, weights: Floats) -> Floats:
             scaled[np.ix_(members, kept)] = chosen / np.where(lengths > 0, lengths, 1)[:, None]
         elif prepared.sorted_people is not None:
             chosen_people = Sorted(prepared.sorted_people.order[members], prepared.sorted_people.tied[members])
-            ranks, _, whole = double_ranks(chosen_people, judged)
+            ranks, whole = double_ranks(chosen_people, judged)
             scaled[np.ix_(members, kept)] = (ranks - 1) / (2 * whole.sum())
     return scaled

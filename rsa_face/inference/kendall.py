@@ -152,7 +152,7 @@ def _discordant(values: Any, others: Any, heavy: Any) -> Any:
     against: Any = 0
     for later in range(1, len(values)):
         value, other = values[later], others[later]
-        found = np.int32(0)
+        found: Any = np.int32(0)
         for earlier in range(later):
             turned = np.int32((others[earlier] > other) & (values[earlier] < value))
             found = np.int32(found + np.int32(heavy[earlier] * turned))

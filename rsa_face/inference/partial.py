@@ -203,7 +203,7 @@ def _centred(
     if method == "corr":
         values, heavy = vectors[:, kept], weights[kept]
     else:
-        ranks, _, whole = double_ranks(sort_once(vectors), weights)
+        ranks, whole = double_ranks(sort_once(vectors), weights)
         values, heavy = ranks / 2, whole.astype(float)
     values = values - (values @ heavy / heavy.sum())[:, None]
     return values * np.sqrt(heavy), float(heavy.sum())

@@ -1,12 +1,15 @@
 """Ranks in a draw: each RDM is sorted once, and its ranks in a draw are cumulative weights in that order."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsa_face.inference.vectors import Floats, Ranks, Truths, Whole, compiled
 
 _DIGIT = 11  # bits of one pass of the radix sort
+_HALF = 32  # bits of a packed pair that hold its weight; the others hold its place
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,13 +18,13 @@ class Sorted:
 
     Parameters
     ----------
-    order : array of int32, shape (rdm, pair)
+    order : array of uint32, shape (rdm, pair)
         The pairs of each RDM from the least to the most dissimilar.
     tied : array of bool, shape (rdm, pair)
         Whether a pair, in that order, is as dissimilar as the one before it.
     """
 
-    order: Ranks
+    order: NDArray[np.uint32]
     tied: Truths
 
 
@@ -42,10 +45,10 @@ def sort_once(vectors: Floats) -> Sorted:
     values = np.take_along_axis(vectors, order, axis=1)
     tied = np.zeros(vectors.shape, dtype=bool)
     tied[:, 1:] = values[:, 1:] == values[:, :-1]
-    return Sorted(order.astype(np.int32), tied)
+    return Sorted(order.astype(np.uint32), tied)
 
 
-def double_ranks(once: Sorted, weights: Floats) -> tuple[Ranks, Ranks, Ranks]:
+def double_ranks(once: Sorted, weights: Floats) -> tuple[Ranks, Ranks]:
     """Return twice the ranks of the pairs in a draw, as whole numbers.
 
     A pair of weight 3 stands for three equal pairs. Equal pairs share the mean of their ranks, as in
@@ -62,53 +65,91 @@ def double_ranks(once: Sorted, weights: Floats) -> tuple[Ranks, Ranks, Ranks]:
     -------
     ranks : array of int32, shape (rdm, kept)
         Twice the ranks of the pairs that occur.
-    ordered : array of int32, shape (rdm, kept)
-        The places of these pairs, from the least to the most dissimilar.
     weights : array of int32, shape (kept,)
         Their weights.
     """
+    kept, packed = _packed(weights)
+    ranks = _double_ranks(once.order, once.tied, packed, np.uint64(len(kept)))
+    return ranks[:-1].reshape(len(once.order), len(kept)), weights[kept].astype(np.int32)
+
+
+def kept_in_order(once: Sorted, weights: Floats) -> Ranks:
+    """Return the pairs that occur in a draw, from the least to the most dissimilar.
+
+    Parameters
+    ----------
+    once : Sorted
+        RDMs, sorted.
+    weights : array, shape (pair,)
+        How often each pair occurs in the draw.
+
+    Returns
+    -------
+    array of int32, shape (rdm, kept)
+        Places among the pairs that occur.
+    """
+    kept, packed = _packed(weights)
+    return np.asarray(_kept_in_order(once.order, packed, len(kept)))
+
+
+def _packed(weights: Floats) -> tuple[Whole, NDArray[np.uint64]]:
+    """Return the pairs that occur, and for every pair its place among them and its weight in one number."""
     kept = np.flatnonzero(weights)
-    place = np.full(len(weights), len(kept), dtype=np.int32)
-    place[kept] = np.arange(len(kept), dtype=np.int32)
-    whole = weights.astype(np.int32)
-    shape = (len(once.order), len(kept))
-    ranks, ordered = _double_ranks(once.order, once.tied, whole, place, len(kept))
-    return ranks[:-1].reshape(shape), ordered[:-1].reshape(shape), whole[kept]
+    place = np.full(len(weights), len(kept), dtype=np.uint64)
+    place[kept] = np.arange(len(kept), dtype=np.uint64)
+    return kept, (place << np.uint64(_HALF)) | weights.astype(np.uint64)
 
 
 @compiled
-def _double_ranks(  # type: ignore[no-untyped-def]  # compiled by numba, which infers the types
-    order, tied, weights, place, kept
-):
+def _double_ranks(order: Any, tied: Any, packed: Any, kept: Any) -> Any:
     # Pairs that do not occur are written just past the row's end, where the next row overwrites them: no branch.
     rdms, pairs = order.shape
+    low = np.uint64((1 << _HALF) - 1)
     ranks = np.empty(rdms * kept + 1, dtype=np.int32)
-    ordered = np.empty(rdms * kept + 1, dtype=np.int32)
     for rdm in range(rdms):
-        row = rdm * kept
-        before = 0
+        row = ranks[rdm * kept : (rdm + 1) * kept + 1]
+        before = np.uint64(1)
+        if not tied[rdm].any():
+            for index in range(pairs):
+                pair = packed[order[rdm, index]]
+                weight = pair & low
+                row[pair >> np.uint64(_HALF)] = before + weight
+                before += weight + weight
+        else:
+            _double_ranks_with_ties(order[rdm], tied[rdm], packed, row)
+    return ranks
+
+
+@compiled
+def _double_ranks_with_ties(order: Any, tied: Any, packed: Any, row: Any) -> Any:
+    pairs = len(order)
+    low = np.uint64((1 << _HALF) - 1)
+    before = np.uint64(1)
+    start = 0
+    while start < pairs:
+        weight = packed[order[start]] & low
+        stop = start + 1
+        while stop < pairs and tied[stop]:
+            weight += packed[order[stop]] & low
+            stop += 1
+        for index in range(start, stop):
+            row[packed[order[index]] >> np.uint64(_HALF)] = before + weight
+        before += weight + weight
+        start = stop
+
+
+@compiled
+def _kept_in_order(order: Any, packed: Any, kept: Any) -> Any:
+    rdms, pairs = order.shape
+    ordered = np.empty((rdms, kept), dtype=np.int32)
+    for rdm in range(rdms):
         filled = 0
-        start = 0
-        while start < pairs:
-            pair = order[rdm, start]
-            weight = weights[pair]
-            stop = start + 1
-            if stop == pairs or not tied[rdm, stop]:
-                ranks[row + place[pair]] = 2 * before + weight + 1
-                ordered[row + filled] = place[pair]
-                filled += weight > 0
-            else:
-                while stop < pairs and tied[rdm, stop]:
-                    weight += weights[order[rdm, stop]]
-                    stop += 1
-                for index in range(start, stop):
-                    pair = order[rdm, index]
-                    ranks[row + place[pair]] = 2 * before + weight + 1
-                    ordered[row + filled] = place[pair]
-                    filled += weights[pair] > 0
-            before += weight
-            start = stop
-    return ranks, ordered
+        for index in range(pairs):
+            place = packed[order[rdm, index]] >> np.uint64(_HALF)
+            if place < kept:
+                ordered[rdm, filled] = place
+                filled += 1
+    return ordered
 
 
 def rank_whole(keys: Whole, weights: Ranks) -> tuple[Ranks, Ranks]:
@@ -142,7 +183,7 @@ def rank_whole(keys: Whole, weights: Ranks) -> tuple[Ranks, Ranks]:
 
 
 @compiled
-def _rank_whole(keys, weights, ranks, ordered, spare):  # type: ignore[no-untyped-def]  # compiled by numba
+def _rank_whole(keys: Any, weights: Any, ranks: Any, ordered: Any, spare: Any) -> Any:
     size = len(keys)
     source, target = ordered, spare
     for index in range(size):
@@ -172,7 +213,7 @@ def _rank_whole(keys, weights, ranks, ordered, spare):  # type: ignore[no-untype
 
 
 @compiled
-def _rank_in_order(keys, weights, ranks, ordered):  # type: ignore[no-untyped-def]  # compiled by numba
+def _rank_in_order(keys: Any, weights: Any, ranks: Any, ordered: Any) -> Any:
     size = len(keys)
     before = 0
     start = 0
@@ -190,7 +231,7 @@ def _rank_in_order(keys, weights, ranks, ordered):  # type: ignore[no-untyped-de
 
 
 @compiled
-def pooled_ranks(ranks, weights, people, left_out, pooled, ordered):  # type: ignore[no-untyped-def]  # compiled
+def pooled_ranks(ranks: Any, weights: Any, people: Any, left_out: Any, pooled: Any, ordered: Any) -> None:
     """Rank the sum of the participants' ranks, once for each participant left out.
 
     Parameters

@@ -31,6 +31,14 @@ def test_independent_quantities_have_the_critical_value_of_sidak() -> None:
     assert critical_value(spread, confidence=0.95) == pytest.approx(sidak, rel=0.02)
 
 
+def test_few_units_make_the_largest_t_larger() -> None:
+    rng = np.random.default_rng(11)
+    t = rng.normal(size=(40000, 20)) / np.sqrt(rng.chisquare(9, size=(40000, 1)) / 9)
+    expected = np.quantile(np.abs(t).max(axis=1), 0.95)
+    spread = spread_of(np.zeros(20), _normal(20000, 20), freedom=9.0)
+    assert critical_value(spread, confidence=0.95) == pytest.approx(expected, rel=0.03)
+
+
 def test_equal_quantities_cost_nothing() -> None:
     spread = spread_of(np.zeros(20), np.repeat(_normal(20000, 1), 20, axis=1))
     assert critical_value(spread, confidence=0.95) == pytest.approx(stats.norm.isf(0.025), rel=0.03)
