@@ -72,7 +72,8 @@ def compare_layers(
     memory : float
         How much memory to use at most, in bytes.
     device : str
-        ``"cpu"``, ``"cuda"``, or ``"auto"``.
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: a graphics processor where there is one and the comparison runs there
+        (cosine, corr, spearman and rho-a of RDMs without missing pairs).
     progress : bool
         Whether to show a progress bar.
 
@@ -112,7 +113,7 @@ def compare_layers(
     drawn = draw_resamples(
         human, resample=resample, draws=draws, rng=rng_from(seed, "bootstrap"), groups=groups, resamples=resamples
     )
-    found = evaluate_draws(x, y, drawn, comparison=comparison, memory=memory, progress=progress)
+    found = evaluate_draws(x, y, drawn, comparison=comparison, memory=memory, device=device, progress=progress)
     result.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped, "groups": groups}
     return _spread_over_draws(result, drawn, found.similarity, found.ceiling)
 
