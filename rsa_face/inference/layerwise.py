@@ -15,6 +15,7 @@ from rsa_face.inference.resampling import Draws, draw_resamples
 from rsa_face.inference.uncertainty import (
     bootstrap_variance,
     degrees_of_freedom,
+    p_from_draws,
     p_one_sided,
     p_two_sided,
     t_interval,
@@ -83,9 +84,11 @@ def compare_layers(
         `similarity` (rdm), `participant_similarity` (rdm, participant), `similarity_interval` (rdm, bound),
         `similarity_variance` (rdm), `noise_ceiling` (bound), `p_above_zero` (rdm), one-sided, and `p_below_ceiling`
         (rdm), two-sided as in rsatoolbox, against the lower bound; neither is corrected for the number of layers.
-        With draws, also `similarity_draws` (draw, rdm), `noise_ceiling_draws` (draw, bound) and
+        With draws, also `p_above_zero_percentile` and `p_below_ceiling_percentile` (rdm), the share of draws on the
+        other side, both one-sided; `similarity_draws` (draw, rdm), `noise_ceiling_draws` (draw, bound) and
         `noise_ceiling_interval` (bound, limit); for the dual bootstrap the draws over participants alone and stimuli
-        alone beside them, with ``_participant`` and ``_stimulus`` in their names. Draws that were skipped are NaN.
+        alone beside them, with ``_participant`` and ``_stimulus`` in their names. Draws that were skipped are NaN, and
+        counted in the attr `skipped`; draws thrown away and drawn again are counted in `redrawn`.
 
     Raises
     ------
@@ -165,6 +168,9 @@ def _spread_over_draws(result: xr.Dataset, drawn: Draws, similarity: Floats, cei
     result["noise_ceiling_interval"] = ((BOUND, "limit"), around)
     result["p_above_zero"] = (RDM, p_one_sided(means, variances, freedom))
     result["p_below_ceiling"] = (RDM, p_two_sided(below, gap_variances, freedom))
+    result["p_above_zero_percentile"] = (RDM, p_from_draws(similarity[0]))
+    result["p_below_ceiling_percentile"] = (RDM, p_from_draws(-gaps[0]))
+    result.attrs["skipped"] = int(np.isnan(similarity).any(axis=(0, 2)).sum())
     for place, kind in enumerate(drawn.kinds):
         suffix = "" if place == 0 else f"_{kind}"
         result[f"similarity_draws{suffix}"] = ((DRAW, RDM), similarity[place])
