@@ -87,7 +87,7 @@ def compare_layers(
         With draws, also `p_above_zero_percentile` and `p_below_ceiling_percentile` (rdm), the share of draws on the
         other side, both one-sided; `similarity_draws` (draw, rdm), `noise_ceiling_draws` (draw, bound) and
         `noise_ceiling_interval` (bound, limit); for the dual bootstrap the draws over participants alone and stimuli
-        alone beside them, with ``_participant`` and ``_stimulus`` in their names. Draws that were skipped are NaN, and
+        alone beside them, with ``_participant`` and ``_stimulus`` in their names. Skipped draws are NaN, and
         counted in the attr `skipped`; draws thrown away and drawn again are counted in `redrawn`.
 
     Raises

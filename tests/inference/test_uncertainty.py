@@ -15,9 +15,9 @@ def test_variance_is_corrected_for_drawing_with_replacement():
 
 
 def test_dual_variance_by_hand():
-    spread = np.array([-1.0, 0, 1])[None, :, None] * np.sqrt(np.array([4.0, 1, 2]))[:, None, None]
-    # 10 stimuli, 5 participants: 1 * 5/4 + 2 * 10/9 - (4 - 1 - 2) * 5/4 * 10/9
-    assert bootstrap_variance(spread, (10, 5), "dual")[0] == pytest.approx(1.25 + 20 / 9 - 12.5 / 9)
+    spread = np.array([-1.0, 0, 1])[None, :, None] * np.sqrt(np.array([3.2, 1, 2]))[:, None, None]
+    # 10 stimuli, 5 participants: 1 * 5/4 + 2 * 10/9 - (3.2 - 1 - 2) * 5/4 * 10/9, which lies between the bounds
+    assert bootstrap_variance(spread, (10, 5), "dual")[0] == pytest.approx(1.25 + 20 / 9 - 2.5 / 9)
 
 
 def test_p_values_are_never_zero():
