@@ -80,28 +80,20 @@ def _concordance(x: Any, y: Any, weights: Any, blocks: Any, matched: Any) -> Any
         total += weights[index]
     table = np.empty((rdms, 1 if matched else people), dtype=np.int64)
     block_x, block_y = np.empty(pairs, dtype=np.int32), np.empty((people, pairs), dtype=np.int32)
-    values_x, values_y = np.empty(pairs, dtype=np.int32), np.empty((people, pairs), dtype=np.int32)
-    heavy_x, heavy_y = np.empty(pairs, dtype=np.int32), np.empty((people, pairs), dtype=np.int32)
-    edges_x, edges_y = np.empty(blocks + 1, dtype=np.int64), np.empty((people, blocks + 1), dtype=np.int64)
-    others = np.empty(pairs, dtype=np.int32)
+    values, others = np.empty(pairs, dtype=np.int32), np.empty(pairs, dtype=np.int32)
+    heavy = np.empty(pairs, dtype=np.int32)
     for person in range(people):
         _cut(ranks_y[person], block_y[person], total, blocks)
-        _lay_out(ordered_y[person], ranks_y[person], weights, values_y[person], heavy_y[person])
-        _find_edges(ordered_y[person], block_y[person], edges_y[person])
     for rdm in range(rdms):
         _cut(ranks_x[rdm], block_x, total, blocks)
-        _lay_out(ordered_x[rdm], ranks_x[rdm], weights, values_x, heavy_x)
-        _find_edges(ordered_x[rdm], block_x, edges_x)
         for column in range(table.shape[1]):
             person = rdm if matched else column
             against = _between_blocks(block_x, block_y[person], weights, blocks)
-            for index in range(pairs):
-                others[index] = ranks_y[person, ordered_x[rdm, index]]
-            joint = _joint_ties(values_x, others, heavy_x, ties_x[rdm])
-            against += _within_blocks(edges_x, values_x, others, heavy_x)
-            for index in range(pairs):
-                others[index] = block_x[ordered_y[person, index]]
-            against += _within_blocks(edges_y[person], values_y[person], others, heavy_y[person])
+            _gather(ordered_x[rdm], ranks_x[rdm], ranks_y[person], weights, values, others, heavy)
+            joint = _joint_ties(values, others, heavy, ties_x[rdm])
+            against += _within_blocks(ordered_x[rdm], block_x, values, others, heavy)
+            _gather(ordered_y[person], ranks_y[person], block_x, weights, values, others, heavy)
+            against += _within_blocks(ordered_y[person], block_y[person], values, others, heavy)
             alike = ties_x[rdm] + ties_y[person] - joint
             table[rdm, column] = total * (total - 1) // 2 - alike - 2 * against
     return table
@@ -115,26 +107,16 @@ def _cut(ranks: Any, block: Any, total: Any, blocks: Any) -> Any:
 
 
 @compiled
-def _lay_out(ordered: Any, ranks: Any, weights: Any, values: Any, heavy: Any) -> Any:
-    """Write ranks and weights in the order of the ranks."""
+def _gather(ordered: Any, own: Any, other: Any, weights: Any, values: Any, others: Any, heavy: Any) -> Any:
     for index in range(len(ordered)):
-        values[index], heavy[index] = ranks[ordered[index]], weights[ordered[index]]
-
-
-@compiled
-def _find_edges(ordered: Any, block: Any, edges: Any) -> Any:
-    """Write where each block starts in the order of the ranks, and last where the last one ends."""
-    index = 0
-    for number in range(len(edges)):
-        while index < len(ordered) and block[ordered[index]] < number:
-            index += 1
-        edges[number] = index
+        place = ordered[index]
+        values[index], others[index], heavy[index] = own[place], other[place], weights[place]
 
 
 @compiled
 def _between_blocks(block_x: Any, block_y: Any, weights: Any, blocks: Any) -> Any:
     """Return the discordant pairs that lie in different blocks of both RDMs."""
-    held = np.zeros((blocks, blocks), dtype=np.int32)
+    held = np.zeros((blocks, blocks), dtype=np.int64)
     for index in range(len(weights)):
         held[block_x[index], block_y[index]] += weights[index]
     against = 0
@@ -150,37 +132,23 @@ def _between_blocks(block_x: Any, block_y: Any, weights: Any, blocks: Any) -> An
 
 
 @compiled
-def _within_blocks(edges: Any, values: Any, others: Any, heavy: Any) -> Any:
+def _within_blocks(ordered: Any, block: Any, values: Any, others: Any, heavy: Any) -> Any:
     """Return the discordant pairs within each block of the RDM that gives the order."""
+    pairs = len(ordered)
     against = 0
-    for number in range(len(edges) - 1):
-        start, stop = edges[number], edges[number + 1]
-        if stop - start < 2 or values[start] == values[stop - 1]:
-            continue
-        untied = True
-        for index in range(start + 1, stop):
-            untied &= values[index] > values[index - 1]
-        if untied:
-            against += _discordant(others[start:stop], heavy[start:stop])
-        else:
-            against += _discordant_with_ties(values[start:stop], others[start:stop], heavy[start:stop])
+    start = 0
+    while start < pairs:
+        stop = start + 1
+        while stop < pairs and block[ordered[stop]] == block[ordered[start]]:
+            stop += 1
+        if values[start] != values[stop - 1]:
+            against += _discordant(values[start:stop], others[start:stop], heavy[start:stop])
+        start = stop
     return against
 
 
 @compiled
-def _discordant(others: Any, heavy: Any) -> Any:
-    against: Any = 0
-    for later in range(1, len(others)):
-        other = others[later]
-        found: Any = np.int32(0)
-        for earlier in range(later):
-            found = np.int32(found + np.int32(heavy[earlier] * np.int32(others[earlier] > other)))
-        against += np.int64(heavy[later]) * found
-    return against
-
-
-@compiled
-def _discordant_with_ties(values: Any, others: Any, heavy: Any) -> Any:
+def _discordant(values: Any, others: Any, heavy: Any) -> Any:
     against: Any = 0
     for later in range(1, len(values)):
         value, other = values[later], others[later]
