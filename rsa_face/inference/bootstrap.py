@@ -9,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from rsa_face.inference.accelerated import choose_device, evaluate_on
 from rsa_face.inference.draws import Ceiling, Prepared, evaluate, mean_over, prepare
 from rsa_face.inference.resampling import Draws
 from rsa_face.inference.vectors import Floats
@@ -41,6 +42,7 @@ def evaluate_draws(
     ceilings: bool = True,
     memory: float = 2e9,
     workers: int | None = None,
+    device: str = "cpu",
     progress: bool = False,
 ) -> Evaluated:
     """Compute similarities and noise ceilings in every draw.
@@ -64,6 +66,8 @@ def evaluate_draws(
         How much memory to use at most, in bytes.
     workers : int, optional
         How many threads; as many as there are processors if not given, fewer where memory is short.
+    device : str
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: a graphics processor where there is one and the comparison runs there.
     progress : bool
         Whether to show a progress bar.
 
@@ -75,8 +79,12 @@ def evaluate_draws(
     Raises
     ------
     ValueError
-        If one draw does not fit into the memory allowed.
+        If one draw does not fit into the memory allowed, or the device cannot be used.
     """
+    where = choose_device(device, comparison, people)
+    if where != "cpu":
+        found = evaluate_on(where, layers, people, draws, comparison=comparison, memory=memory, progress=progress)
+        return Evaluated(*found)
     workers = _workers_within(memory, workers, len(layers), people.shape)
     prepared = prepare(layers, people, comparison)
     shape = (len(draws.kinds), len(draws))

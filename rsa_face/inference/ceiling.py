@@ -162,6 +162,8 @@ def _quantile(framed: Floats, part: float) -> float:
     at = part * (len(framed) - 1)
     low = int(np.floor(at))
     high, rest = min(low + 1, len(framed) - 1), at - low
-    if np.isinf(framed[low]) or (rest > 0 and np.isinf(framed[high])):
+    if rest == 0:
+        return float(framed[low])
+    if np.isinf(framed[low]) or np.isinf(framed[high]):
         return float("-inf") if part < 0.5 else float("inf")
     return float(framed[low] + rest * (framed[high] - framed[low]))

@@ -15,6 +15,7 @@ from rsa_face.inference.resampling import Draws, draw_resamples
 from rsa_face.inference.uncertainty import (
     bootstrap_variance,
     degrees_of_freedom,
+    p_from_draws,
     p_one_sided,
     p_two_sided,
     t_interval,
@@ -72,7 +73,8 @@ def compare_layers(
     memory : float
         How much memory to use at most, in bytes.
     device : str
-        ``"cpu"``, ``"cuda"``, or ``"auto"``.
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: a graphics processor where there is one and the comparison runs there
+        (cosine, corr, spearman and rho-a of RDMs without missing pairs).
     progress : bool
         Whether to show a progress bar.
 
@@ -82,9 +84,11 @@ def compare_layers(
         `similarity` (rdm), `participant_similarity` (rdm, participant), `similarity_interval` (rdm, bound),
         `similarity_variance` (rdm), `noise_ceiling` (bound), `p_above_zero` (rdm), one-sided, and `p_below_ceiling`
         (rdm), two-sided as in rsatoolbox, against the lower bound; neither is corrected for the number of layers.
-        With draws, also `similarity_draws` (draw, rdm), `noise_ceiling_draws` (draw, bound) and
+        With draws, also `p_above_zero_percentile` and `p_below_ceiling_percentile` (rdm), the share of draws on the
+        other side, both one-sided; `similarity_draws` (draw, rdm), `noise_ceiling_draws` (draw, bound) and
         `noise_ceiling_interval` (bound, limit); for the dual bootstrap the draws over participants alone and stimuli
-        alone beside them, with ``_participant`` and ``_stimulus`` in their names. Draws that were skipped are NaN.
+        alone beside them, with ``_participant`` and ``_stimulus`` in their names. Skipped draws are NaN, and
+        counted in the attr `skipped`; draws thrown away and drawn again are counted in `redrawn`.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def compare_layers(
     drawn = draw_resamples(
         human, resample=resample, draws=draws, rng=rng_from(seed, "bootstrap"), groups=groups, resamples=resamples
     )
-    found = evaluate_draws(x, y, drawn, comparison=comparison, memory=memory, progress=progress)
+    found = evaluate_draws(x, y, drawn, comparison=comparison, memory=memory, device=device, progress=progress)
     result.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped, "groups": groups}
     return _spread_over_draws(result, drawn, found.similarity, found.ceiling)
 
@@ -165,6 +169,9 @@ def _spread_over_draws(result: xr.Dataset, drawn: Draws, similarity: Floats, cei
     result["noise_ceiling_interval"] = ((BOUND, "limit"), around)
     result["p_above_zero"] = (RDM, p_one_sided(means, variances, freedom))
     result["p_below_ceiling"] = (RDM, p_two_sided(below, gap_variances, freedom))
+    result["p_above_zero_percentile"] = (RDM, p_from_draws(similarity[0]))
+    result["p_below_ceiling_percentile"] = (RDM, p_from_draws(-gaps[0]))
+    result.attrs["skipped"] = int(np.isnan(similarity).any(axis=(0, 2)).sum())
     for place, kind in enumerate(drawn.kinds):
         suffix = "" if place == 0 else f"_{kind}"
         result[f"similarity_draws{suffix}"] = ((DRAW, RDM), similarity[place])

@@ -204,8 +204,9 @@ def t_differences(result: xr.Dataset, pairs: Sequence[tuple[str, str]] | None = 
     Returns
     -------
     Dataset, dims (pair,)
-        Coordinates `first` and `second`, and `difference` (first minus second), `difference_variance` and
-        `p_difference` (two-sided, not corrected for the number of pairs).
+        Coordinates `first` and `second`, and `difference` (first minus second), `difference_variance`,
+        `p_difference` (two-sided, not corrected for the number of pairs) and, where there are draws,
+        `p_difference_percentile`: twice the share of draws on the rarer side.
 
     Raises
     ------
@@ -232,11 +233,15 @@ def t_differences(result: xr.Dataset, pairs: Sequence[tuple[str, str]] | None = 
         gaps = draws[:, :, first] - draws[:, :, second]
         values, variances = np.nanmean(gaps, axis=(0, 1)), bootstrap_variance(gaps, units, resample)
     p = p_two_sided(values, variances, degrees_of_freedom(units, resample))
-    return xr.Dataset(
+    tests = xr.Dataset(
         {"difference": ("pair", values), "difference_variance": ("pair", variances), "p_difference": ("pair", p)},
         {"first": ("pair", [one for one, _ in pairs]), "second": ("pair", [other for _, other in pairs])},
         {**result.attrs},
     )
+    if resample is not None:
+        rarer = np.minimum(p_from_draws(gaps[0]), p_from_draws(-gaps[0]))
+        tests["p_difference_percentile"] = ("pair", np.minimum(1, 2 * rarer))
+    return tests
 
 
 def variance_over_people(values: Floats) -> Floats:

@@ -1,0 +1,36 @@
+"""Draws computed many at a time with torch equal those computed one by one."""
+
+import numpy as np
+import pytest
+
+from rsa_face.inference.accelerated import RUNS_HERE, evaluate_on
+from rsa_face.inference.bootstrap import evaluate_draws
+from rsa_face.inference.layerwise import compare_layers
+from rsa_face.inference.resampling import draw_resamples
+from tests.inference.conftest import make_vectors, to_array
+
+
+@pytest.mark.parametrize("comparison", RUNS_HERE)
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("resample", ["dual", "stimulus", "participant"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_all_draws_at_once_equal_one_by_one(comparison, ties, resample, device):
+    x, y = make_vectors(8, 3, 3, seed=1, ties=ties)
+    human = to_array(y, "participant")
+    draws = draw_resamples(human, resample=resample, draws=40, rng=np.random.default_rng(0))
+    expected = evaluate_draws(x, y, draws, comparison=comparison)
+    similarity, ceiling = evaluate_on(device, x, y, draws, comparison=comparison, memory=3e5)
+    np.testing.assert_allclose(similarity, expected.similarity, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ceiling, expected.ceiling, rtol=0, atol=1e-9)
+
+
+def test_what_does_not_run_on_a_graphics_processor_is_refused(small):
+    with pytest.raises(ValueError, match="the comparison is 'tau-a'"):
+        compare_layers(*small, comparison="tau-a", resample="both", draws=5, device="cuda")
+
+
+def test_too_little_memory_for_one_draw_is_refused():
+    x, y = make_vectors(8, 3, 3, seed=1)
+    draws = draw_resamples(to_array(y, "participant"), resample="both", draws=4, rng=np.random.default_rng(0))
+    with pytest.raises(ValueError, match="1e-06 GB"):
+        evaluate_on("cpu", x, y, draws, comparison="corr", memory=1e3)

@@ -1,0 +1,59 @@
+"""The noise ceiling equals rsatoolbox's, says how sure it is, and needs two participants."""
+
+import warnings
+
+import numpy as np
+import pytest
+from rsatoolbox.inference import boot_noise_ceiling
+from rsatoolbox.rdm import RDMs
+
+from rsa_face.inference.ceiling import noise_ceiling, percentile_interval
+from rsa_face.schema import COMPARISONS as NAMES
+from tests.inference.conftest import make_vectors, to_array
+
+
+@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("people", [2, 5])
+def test_ceiling_equals_rsatoolbox(comparison, ties, people):
+    _, y = make_vectors(9, 1, people, seed=people, ties=ties)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = boot_noise_ceiling(RDMs(y), method=comparison)
+    found = noise_ceiling(to_array(y, "participant"), comparison=comparison, resample=None)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+    assert "interval_lower" not in found.coords
+
+
+@pytest.mark.parametrize("comparison", NAMES)
+def test_pairs_that_nobody_judged_are_left_out_as_in_rsatoolbox(comparison):
+    _, y = make_vectors(9, 1, 4, seed=2, ties=True)
+    y[:, [0, 3, 20]] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = boot_noise_ceiling(RDMs(y), method=comparison)
+    found = noise_ceiling(to_array(y, "participant"), comparison=comparison, resample=None)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
+
+
+def test_identical_participants_reach_a_ceiling_of_one():
+    _, y = make_vectors(6, 1, 1, seed=0)
+    found = noise_ceiling(to_array(np.repeat(y, 3, axis=0), "participant"), resample=None)
+    np.testing.assert_allclose(found, [1, 1], atol=1e-12)
+
+
+def test_both_bounds_have_an_interval(small):
+    found = noise_ceiling(small[1], draws=100)
+    assert (found["interval_lower"] < found["interval_upper"]).all()
+    assert found.attrs["draws"] == 100
+    assert found.attrs["interval_kind"] == "percentile"
+
+
+def test_one_participant_is_refused_by_name(small):
+    with pytest.raises(ValueError, match=r"only \['participant1'\]"):
+        noise_ceiling(small[1].isel(participant=[1]))
+
+
+def test_percentile_interval_of_too_few_draws_has_no_bound():
+    assert percentile_interval(np.arange(5.0)[:, None], 0.95).tolist() == [[-np.inf, np.inf]]
+    assert percentile_interval(np.arange(99.0)[:, None], 0.9)[0].tolist() == pytest.approx([4, 94])
