@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
+    from rsa_face.training.loop import train_valence as train_valence
+    from rsa_face.training.settings import TrainingSettings as TrainingSettings
+    from rsa_face.training.tables import read_training as read_training
 
 _HOME = {
     "StimulusSet": "stimuli.catalogue",
+    "TrainingSettings": "training.settings",
     "align_stimuli": "rdms.align",
     "build_network": "networks.zoo",
     "compute_rdms": "rdms.dissimilarity",
@@ -31,14 +35,17 @@ _HOME = {
     "load": "provenance",
     "open_activations": "activations.store",
     "read_stimuli": "stimuli.catalogue",
+    "read_training": "training.tables",
     "save": "provenance",
     "shared_stimuli": "rdms.align",
     "stream_rdms": "activations.streaming",
     "to_rsatoolbox": "rdms.toolbox",
+    "train_valence": "training.loop",
 }
 
 __all__ = [
     "StimulusSet",
+    "TrainingSettings",
     "align_stimuli",
     "build_network",
     "compute_rdms",
@@ -47,10 +54,12 @@ __all__ = [
     "load",
     "open_activations",
     "read_stimuli",
+    "read_training",
     "save",
     "shared_stimuli",
     "stream_rdms",
     "to_rsatoolbox",
+    "train_valence",
 ]
 
 

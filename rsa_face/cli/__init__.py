@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 from rsa_face.cli.datasets import datasets_app
 from rsa_face.cli.human import human_app
 from rsa_face.cli.stimuli import stimuli_app
+from rsa_face.cli.training import training_app, weights_app
 
 app = typer.Typer(
     name="rsa-face",
@@ -20,6 +21,8 @@ app = typer.Typer(
 app.add_typer(stimuli_app)
 app.add_typer(human_app)
 app.add_typer(datasets_app)
+app.add_typer(training_app)
+app.add_typer(weights_app)
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 

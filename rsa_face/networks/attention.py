@@ -1,18 +1,23 @@
 """Feature excitation: the channel-attention block that turns AlexNet into FE-AlexNet."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-Position = Literal["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
+from rsa_face.schema import repeated
+
+Position = Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
 
 # The torchvision module after which the block stands: after the nonlinearity of a convolution or a fully connected
-# layer, and how many channels pass there.
+# layer, and how many channels pass there. In the order they run.
 _PLACES: dict[str, tuple[str, str, int]] = {
     "conv1": ("features", "1", 64),
+    "pool1": ("features", "2", 64),
     "conv2": ("features", "4", 192),
+    "pool2": ("features", "5", 192),
     "conv3": ("features", "7", 384),
     "conv4": ("features", "9", 256),
     "conv5": ("features", "11", 256),
@@ -33,10 +38,13 @@ class Attention:
         The layer after which the block stands; after its ReLU for ``conv1`` ... ``conv5``, ``fc6``, ``fc7``.
     reduction : int
         Channels in, over channels in the waist.
+    bias : bool
+        Whether the gate's two layers have biases.
     """
 
     position: str = "pool5"
     reduction: int = 16
+    bias: bool = False
 
     def __post_init__(self) -> None:
         if self.position not in _PLACES:
@@ -54,8 +62,8 @@ class Attention:
 class FeatureExcitation(nn.Module):
     """Weigh each channel by a gate between 0 and 1 that is computed from all channels' means.
 
-    A squeeze-and-excitation block without biases (Hu, Shen & Sun 2018, 10.1109/CVPR.2018.00745). With the gate at
-    1 the input passes unchanged, bit for bit.
+    A squeeze-and-excitation block (Hu, Shen & Sun 2018, 10.1109/CVPR.2018.00745), without biases unless asked
+    for. With the gate at 1 the input passes unchanged, bit for bit.
 
     Parameters
     ----------
@@ -63,15 +71,17 @@ class FeatureExcitation(nn.Module):
         Channels of the input.
     reduction : int
         Channels over the width of the waist.
+    bias : bool
+        Whether the gate's two layers have biases.
     """
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: int, reduction: int = 16, *, bias: bool = False) -> None:
         super().__init__()
         waist = max(channels // reduction, 1)
         self.gate = nn.Sequential(
-            nn.Linear(channels, waist, bias=False),
+            nn.Linear(channels, waist, bias=bias),
             nn.ReLU(),
-            nn.Linear(waist, channels, bias=False),
+            nn.Linear(waist, channels, bias=bias),
             nn.Sigmoid(),
         )
 
@@ -95,26 +105,79 @@ class FeatureExcitation(nn.Module):
         return maps * gate[:, :, None, None]
 
 
-def insert_attention(module: nn.Module, attention: Attention) -> None:
-    """Put a feature-excitation block into a torchvision AlexNet, under the name ``fe``.
+def insert_attention(module: nn.Module, blocks: Attention | Sequence[Attention]) -> None:
+    """Put feature-excitation blocks into a torchvision AlexNet.
 
-    The blocks before and after keep their names, so that the state dict of the AlexNet around it stays
-    torchvision's.
+    One block is called ``fe``, several ``fe_<position>`` each. The modules before and after keep their names, so
+    that the state dict of the AlexNet around them stays torchvision's.
 
     Parameters
     ----------
     module : nn.Module
         A torchvision AlexNet. Changed in place.
-    attention : Attention
+    blocks : Attention or sequence of Attention
         Where, and how narrow.
+
+    Raises
+    ------
+    ValueError
+        If two blocks have the same position.
     """
-    part, after, channels = _PLACES[attention.position]
-    sequence = nn.Sequential()
-    for name, child in getattr(module, part).named_children():
-        sequence.add_module(name, child)
-        if name == after:
-            sequence.add_module("fe", FeatureExcitation(channels, attention.reduction))
-    setattr(module, part, sequence)
+    wanted = [blocks] if isinstance(blocks, Attention) else list(blocks)
+    twice = repeated([block.position for block in wanted])
+    if twice:
+        message = f"Each attention block must have a position of its own, but several stand at {twice}. Move one."
+        raise ValueError(message)
+    for block in wanted:
+        part, after, channels = _PLACES[block.position]
+        sequence = nn.Sequential()
+        for name, child in getattr(module, part).named_children():
+            sequence.add_module(name, child)
+            if name == after:
+                excitation = FeatureExcitation(channels, block.reduction, bias=block.bias)
+                sequence.add_module("fe" if len(wanted) == 1 else f"fe_{block.position}", excitation)
+        setattr(module, part, sequence)
+
+
+def find_attention(module: nn.Module) -> tuple[Attention, ...]:
+    """Say which feature-excitation blocks stand in a network.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A torchvision AlexNet, with or without blocks.
+
+    Returns
+    -------
+    tuple of Attention
+        In the order they run.
+    """
+    found = []
+    for position, (part, after, channels) in _PLACES.items():
+        names = [name for name, _ in getattr(module, part, nn.Sequential()).named_children()]
+        behind = names[names.index(after) + 1 :][:1] if after in names else []
+        block = getattr(getattr(module, part), behind[0]) if behind else None
+        if isinstance(block, FeatureExcitation) and isinstance(block.gate[0], nn.Linear):
+            first = block.gate[0]
+            found.append(Attention(position, channels // first.out_features, first.bias is not None))
+    return tuple(found)
+
+
+def block_place(position: str) -> tuple[str, int, int]:
+    """Return where a block of some position stands in torchvision's AlexNet.
+
+    Parameters
+    ----------
+    position : str
+        One of `POSITIONS`.
+
+    Returns
+    -------
+    str, int, int
+        The part (``features`` or ``classifier``), the index of the module before the block, and the channels.
+    """
+    part, after, channels = _PLACES[position]
+    return part, int(after), channels
 
 
 def open_gate(module: nn.Module) -> None:

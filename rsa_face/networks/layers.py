@@ -128,8 +128,9 @@ def _leaves(module: nn.Module, *, vgg: bool) -> Iterator[tuple[str, str, str]]:
     for path, child in _parts(module):
         where = f"{block}_{place}" if vgg else f"{block}"
         if isinstance(child, FeatureExcitation):
-            yield "fe_gate", f"{path}.gate", "gate"
-            yield "fe", path, "fe"
+            position = path.rsplit(".", 1)[-1].removeprefix("fe")
+            yield f"fe_gate{position}", f"{path}.gate", "gate"
+            yield f"fe{position}", path, "fe"
         elif isinstance(child, nn.Conv2d):
             block, place = (block, place + 1) if vgg else (block + 1, 0)
             yield f"conv{block}_{place}" if vgg else f"conv{block}", path, "conv"

@@ -2,6 +2,8 @@
 
 import logging
 import pickle
+import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +26,13 @@ IMAGENET = {
     "vgg16": models.VGG16_Weights.IMAGENET1K_V1,
 }
 FORMATS = (".safetensors", ".pth", ".pt")
+# What reading a file that is damaged, or no state dict at all, has been seen to raise.
+_DAMAGES = (
+    SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error,
+    RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError,
+)  # fmt: skip
+_WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network")
+_PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.)+")
 
 
 def start_weights(module: nn.Module, *, seed: int) -> None:
@@ -104,26 +113,24 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     ValueError
         If the ending is another, the file is damaged, holds anything but tensors, or holds code.
     """
-    path = Path(path)
-    if path.suffix not in FORMATS:
-        message = f"Weights must be random, imagenet or a file ending in {', '.join(FORMATS)}, but are {str(path)!r}."
-        raise ValueError(message)
-    if not path.is_file():
-        message = f"A weights file must exist to be read, but there is no file {str(path)!r}. Check the path."
-        raise FileNotFoundError(message)
+    path = must_be_a_file(path)
     try:
         if path.suffix == ".safetensors":
             state: object = safetensors.torch.load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except _DAMAGES as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         message = f"A weights file must be whole and hold tensors alone, but {str(path)!r} does not: {reason}"
         raise ValueError(message) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        message = f"A weights file must hold a state dict (names and tensors), but {str(path)!r} holds other things."
+    state = _unwrapped(state)
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()) or not state:
+        message = (
+            f"A weights file must hold a state dict (names and tensors), alone or as {', '.join(_WRAPPINGS)}, but "
+            f"{str(path)!r} holds other things."
+        )
         raise ValueError(message)
-    return {str(key): value for key, value in state.items()}
+    return {_PREFIXES.sub("", str(key)): value for key, value in state.items()}
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> tuple[str, ...]:
@@ -154,7 +161,7 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -
     """
     own = module.state_dict()
     missing = [key for key in own if key not in state]
-    optional = {key for key in missing if ".fe." in key}
+    optional = {key for key in missing if ".gate." in key}
     if not any(key.startswith("classifier.") for key in state):
         optional |= {key for key in missing if key.startswith("classifier.")}
     faults = [f"lacks {key}" for key in missing if key not in optional]
@@ -168,7 +175,50 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -
         more = f" and {len(faults) - 12} more" if len(faults) > 12 else ""
         message = f"Weights must fit the network, but {source!r} {'; '.join(sorted(faults)[:12])}{more}."
         if any("classifier.6" in fault and "shape" in fault for fault in faults):
-            message += f" Its last layer has {state['classifier.6.weight'].shape[0]} classes: pass classes= that."
+            found = state["classifier.6.weight"].shape[0]
+            message += f" Its last layer has {found} classes: pass classes={found}, or head='new' to start it anew."
         raise ValueError(message)
     module.load_state_dict({**own, **state})
     return tuple(sorted(optional))
+
+
+def must_be_a_file(path: str | Path) -> Path:
+    """Refuse a weights file that is not there, or of a kind that is not read.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the ending is another.
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        message = (
+            f"Weights must be random, imagenet, hf://OWNER/REPO/FILE or a file ending in {', '.join(FORMATS)}, but "
+            f"are {str(path)!r}."
+        )
+        raise ValueError(message)
+    if not path.is_file():
+        message = f"A weights file must exist to be read, but there is no file {str(path)!r}. Check the path."
+        raise FileNotFoundError(message)
+    return path
+
+
+def _unwrapped(state: object) -> object:
+    while isinstance(state, Mapping) and not any(isinstance(value, Tensor) for value in state.values()):
+        inside = [state[name] for name in _WRAPPINGS if isinstance(state.get(name), Mapping)]
+        if not inside:
+            return state
+        state = inside[0]
+    return state

@@ -1,6 +1,6 @@
 """Build one of the five networks: AlexNet, VGG11, VGG13, VGG16, or FE-AlexNet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torchvision import models
 
 from rsa_face.networks.attention import Attention, insert_attention
+from rsa_face.networks.files import find_weights, read_weights
 from rsa_face.networks.layers import Layer, name_layers, select_layers
-from rsa_face.networks.weights import imagenet_state, load_state, read_state, start_weights
-from rsa_face.provenance import hash_content
+from rsa_face.networks.layouts import Layout
+from rsa_face.networks.weights import imagenet_state, load_state, start_weights
+from rsa_face.provenance import hash_content, hash_file
 from rsa_face.schema import must_be_known
 from rsa_face.stimuli.images import Preprocessing
 
@@ -46,6 +48,10 @@ class Network:
         ``random``, ``imagenet``, or the file they came from.
     untrained : tuple of str
         Parameters that are still at their random start. A result that rests on them is labelled so.
+    outputs : tuple of str
+        What the outputs of the last layer stand for (``sad``, ``happy``); empty if nobody has said.
+    weights_sha256 : str
+        Of the file the weights came from; empty if they came from none.
     """
 
     name: str
@@ -55,6 +61,8 @@ class Network:
     architecture: str = "custom"
     weights: str = "given"
     untrained: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    weights_sha256: str = ""
 
     def content_hash(self) -> str:
         """Return the sha256 of the weights: of every parameter's name, type, shape and bytes.
@@ -109,9 +117,11 @@ def build_network(
     weights: str | Path = "random",
     seed: int = 0,
     classes: int = 2,
-    attention: Attention | Mapping[str, object] | None = None,
+    attention: Attention | Mapping[str, object] | Sequence[Attention | Mapping[str, object]] | None = None,
     preprocessing: Preprocessing | None = None,
     label: str | None = None,
+    layout: str = "auto",
+    head: str = "file",
 ) -> Network:
     """Build a network on torchvision's own class, with its weights, in evaluation mode.
 
@@ -123,17 +133,22 @@ def build_network(
         The architecture.
     weights : str or Path
         ``random`` (from the seed), ``imagenet`` (torchvision's, downloaded once; the last layer starts anew unless
-        there are 1,000 classes), or a ``.safetensors`` or ``.pth`` file in torchvision's layout.
+        there are 1,000 classes), a ``.safetensors`` or ``.pth`` file, or ``hf://OWNER/REPO/FILE``.
     seed : int
         For all weights that start at random.
     classes : int
         Outputs of the last layer.
-    attention : Attention or mapping, optional
-        Position and reduction of the feature-excitation block; for ``fe_alexnet`` alone.
+    attention : Attention or mapping, or sequence of these, optional
+        Position, reduction and bias of the feature-excitation blocks; for ``fe_alexnet`` alone. Those of the file
+        unless given, or one after pool5.
     preprocessing : Preprocessing, optional
-        What input the weights expect; ImageNet's unless given.
+        What input the weights expect; what belongs to the file or its layout, or ImageNet's, unless given.
     label : str, optional
         What to call the network in arrays and figures; `name` unless given.
+    layout : str
+        Whose file it is, where its keys do not say: see `rsa_face.networks.layouts.recognise`.
+    head : {"file", "new"}
+        Whether the last layer is the file's, or starts from the seed: to transfer weights to other classes.
 
     Returns
     -------
@@ -156,57 +171,135 @@ def build_network(
     ['relu1', 'relu2', 'relu3', 'relu4', 'relu5', 'fe', 'relu6', 'relu7', 'fc8']
     """
     must_be_known(name, ARCHITECTURES, "network")
+    must_be_known(head, ("file", "new"), "head")
     if classes < 2:
         message = f"A network must tell at least 2 classes apart, but classes is {classes}. Choose 2 or more."
         raise ValueError(message)
-    module = _skeleton(name, classes, _attention_of(name, attention))
+    blocks = _attention_of(name, attention)
+    source = _Source(str(weights))
+    if source.name not in ("random", "imagenet"):
+        source = _read_source(source.name, layout, name, blocks=blocks, asked=attention is not None)
+        if attention is None and source.layout is not None and source.layout.attention:
+            blocks = source.layout.attention
+    module = _skeleton(name, classes, blocks)
     start_weights(module, seed=seed)
-    untrained = _fill(module, name, str(weights), classes)
+    untrained = _fill(module, name, source, classes, head)
+    found = source.layout
     return Network(
         name=label or name,
         module=module.eval(),
         layers=name_layers(module),
-        preprocessing=preprocessing or Preprocessing(),
+        preprocessing=preprocessing or (found.preprocessing if found else Preprocessing()),
         architecture=name,
-        weights=str(weights),
+        weights=source.name,
         untrained=untrained,
+        outputs=found.outputs if found and head == "file" and len(found.outputs) == classes else (),
+        weights_sha256=source.sha256,
     )
 
 
-def _attention_of(name: str, attention: Attention | Mapping[str, object] | None) -> Attention | None:
+def count_parameters(
+    name: str, *, classes: int = 2, attention: Attention | Sequence[Attention] = ()
+) -> dict[str, int]:
+    """Count a network's parameters without building it.
+
+    Parameters
+    ----------
+    name : str
+        The architecture.
+    classes : int
+        Outputs of the last layer.
+    attention : Attention or sequence of Attention
+        The feature-excitation blocks; for ``fe_alexnet`` one after pool5 unless given.
+
+    Returns
+    -------
+    dict of str to int
+        `features`, `attention`, `classifier` and `all`.
+
+    Examples
+    --------
+    >>> count_parameters("alexnet", classes=1000)["all"]
+    61100840
+    """
+    must_be_known(name, ARCHITECTURES, "network")
+    with torch.device("meta"):
+        module = ARCHITECTURES[name](num_classes=classes)
+        blocks = _attention_of(name, attention or None)
+        if blocks:
+            insert_attention(module, blocks)
+    counts = {"features": 0, "attention": 0, "classifier": 0}
+    for key, parameter in module.named_parameters():
+        counts["attention" if ".gate." in key else key.split(".")[0]] += parameter.numel()
+    return {**counts, "all": sum(counts.values())}
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    name: str
+    state: dict[str, Tensor] = field(default_factory=dict)
+    layout: Layout | None = None
+    sha256: str = ""
+
+
+def _read_source(weights: str, layout: str, network: str, *, blocks: tuple[Attention, ...], asked: bool) -> _Source:
+    file = find_weights(weights)
+    state, found = read_weights(file, layout=layout, attention=blocks)
+    if found.architecture != network and (found.architecture, network) != ("alexnet", "fe_alexnet"):
+        message = (
+            f"Weights must be of the network they are loaded into, but {weights!r} holds {found.architecture} in the "
+            f"layout {found.name} and the network is {network}. Build {found.architecture}, or choose another file."
+        )
+        raise ValueError(message)
+    here, there = ([block.position for block in each] for each in (blocks, found.attention))
+    if asked and there and here != there:
+        message = (
+            f"Attention must stand where the weights have it, but is asked at {here} and {weights!r} has {there}."
+        )
+        raise ValueError(message)
+    return _Source(weights, state, found, hash_file(file))
+
+
+def _attention_of(name: str, attention: object) -> tuple[Attention, ...]:
     if name != "fe_alexnet":
         if attention is not None:
             message = f"Attention must be asked of fe_alexnet alone, but was asked of {name!r}. Leave it out."
             raise ValueError(message)
-        return None
-    if attention is None or isinstance(attention, Attention):
-        return attention or Attention()
-    unknown = sorted(set(attention) - {"position", "reduction"})
+        return ()
+    if attention is None:
+        return (Attention(),)
+    blocks = [attention] if isinstance(attention, Attention | Mapping) else list(attention)  # type: ignore[call-overload]
+    known = {"position", "reduction", "bias"}
+    unknown = sorted({key for block in blocks if isinstance(block, Mapping) for key in set(block) - known})
     if unknown:
-        message = f"Attention must have position and reduction alone, but has {unknown}. Remove these."
+        message = f"Attention must have position, reduction and bias alone, but has {unknown}. Remove these."
         raise ValueError(message)
-    return Attention(**attention)  # type: ignore[arg-type]  # the dataclass checks the values
+    return tuple(block if isinstance(block, Attention) else Attention(**block) for block in blocks)
 
 
-def _skeleton(name: str, classes: int, attention: Attention | None) -> nn.Module:
+def _skeleton(name: str, classes: int, attention: tuple[Attention, ...]) -> nn.Module:
     with torch.device("meta"):
         module = ARCHITECTURES[name](num_classes=classes)
-        if attention is not None:
+        if attention:
             insert_attention(module, attention)
     return module.to_empty(device="cpu")
 
 
-def _fill(module: nn.Module, name: str, weights: str, classes: int) -> tuple[str, ...]:
-    if weights == "random":
+def _fill(module: nn.Module, name: str, source: _Source, classes: int, head: str) -> tuple[str, ...]:
+    if source.name == "random":
         return tuple(module.state_dict())
-    if weights != "imagenet":
-        return load_state(module, read_state(weights), source=weights)
-    state = imagenet_state("alexnet" if name == "fe_alexnet" else name)
-    fresh = [] if classes == 1000 else ["classifier.6.weight", "classifier.6.bias"]
-    kept: dict[str, Tensor] = {key: value for key, value in state.items() if key not in fresh}
+    last = ["classifier.6.weight", "classifier.6.bias"]
+    if source.name == "imagenet":
+        state = imagenet_state("alexnet" if name == "fe_alexnet" else name)
+        fresh = [] if classes == 1000 and head == "file" else last
+    else:
+        state, fresh = source.state, last if head == "new" else []
     own = module.state_dict()
-    left = load_state(module, {**{key: own[key] for key in fresh}, **kept}, source="imagenet")
-    return tuple(sorted({*left, *fresh}))
+    kept: dict[str, Tensor] = {key: value for key, value in state.items() if key not in fresh}
+    has_head = any(key.startswith("classifier.") for key in kept)
+    left = load_state(module, {**{key: own[key] for key in fresh if has_head}, **kept}, source=source.name)
+    before = set(source.layout.untrained) if source.layout else set()
+    return tuple(sorted({*left, *fresh, *before}))
 
 
 def _bytes_of(value: Tensor) -> object:
