@@ -65,7 +65,7 @@ def network_choices(
             rng = rng_from(seed, "choices", network.name)
             chance = rng.binomial(trials, chance) / trials
         table = stimuli.table[["stimulus", "level"]].assign(network=network.name, p_happy=chance)
-        table["occlusion"] = stimuli.table["occlusion"] if "occlusion" in stimuli.table else "none"
+        table["occlusion"] = stimuli.table.get("occlusion", "none")
         tables.append(table if trials is None else table.assign(trials=trials))
     together = pd.concat(tables, ignore_index=True)
     together.attrs = {"untrained": [network.name for network in several if _random_readout(network)]}
