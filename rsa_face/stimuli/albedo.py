@@ -105,6 +105,9 @@ def _brows() -> np.ndarray:
             arch = 0.165 + 0.05 * np.sin(np.pi * min(1.0, along / 1.25)) - 0.05 * max(0.0, along - 0.62) / 0.38
             slant = np.deg2rad(75 - 85 * min(1.0, 1.6 * along) + rng.normal(0, 9) - (12 if off > 0 else 0))
             half = 0.5 * 0.055 * (1 - 0.35 * along)
-            ends = [(0.12 + 0.40 * along + end * half * np.cos(slant), arch + off + end * half * np.sin(slant)) for end in (-1, 1)]
+            ends = [
+                (0.12 + 0.40 * along + end * half * np.cos(slant), arch + off + end * half * np.sin(slant))
+                for end in (-1, 1)
+            ]
             draw.line([((side * x - _LEFT) * _PER_DM, (_HIGH - y) * _PER_DM) for x, y in ends], fill=210, width=2)
-    return np.clip(gaussian_filter(np.asarray(painting) / 255, 3) * 1.1, 0, 1)
+    return np.asarray(np.clip(gaussian_filter(np.asarray(painting) / 255, 3) * 1.1, 0, 1))

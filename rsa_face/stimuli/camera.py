@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,17 +12,14 @@ from PIL import Image
 from rsa_face.stimuli.albedo import LASHES, TEETH, eye_albedo, skin_albedo
 from rsa_face.stimuli.head import eye_centres, read_head
 
-if TYPE_CHECKING:
-    import pyvista as pv
-
 GRAY = 0.5  # of the background and, on average, of every face
 CONTRAST = 0.16  # root mean square contrast of every face within the oval
 _BETWEEN_EYES = 0.335  # distance of the eyes, as a fraction of the image's width
 _EYE_LINE = 0.35  # height of the eyes from the top, as a fraction of the image
 _OVAL = (0.5, 0.505, 0.355, 0.475)  # centre across and down, half width and half height, as fractions of the image
 _DISTANCE = 15.0  # of the camera, dm: a portrait lens
-_FINER = 4  # pixels rendered for one of the image, along each side
-_SUBDIVISIONS = {"skin": 3, "left eye": 4, "right eye": 4, "teeth": 2, "lashes": 2}
+_FINER = 3  # pixels rendered for one of the image, along each side
+_SUBDIVISIONS = {"skin": 2, "left eye": 4, "right eye": 4, "teeth": 2, "lashes": 2}
 _SHINE: dict[str, dict[str, float]] = {
     "skin": {"ambient": 0.12, "diffuse": 0.88, "specular": 0.10, "specular_power": 12},
     "left eye": {"ambient": 0.45, "diffuse": 0.60, "specular": 0.70, "specular_power": 90},
@@ -50,7 +47,7 @@ class View:
     elevation: float = 25.0
 
 
-def photograph(shape: np.ndarray, *, view: View, size: int, colour: bool) -> np.ndarray:
+def photograph(neutral: np.ndarray, shape: np.ndarray, *, view: View, size: int, colour: bool) -> np.ndarray:
     """Render a head, aligned by its eyes, within an oval on mid-gray.
 
     Every image has the same mean luminance and the same root mean square contrast within the oval; what that
@@ -58,8 +55,10 @@ def photograph(shape: np.ndarray, *, view: View, size: int, colour: bool) -> np.
 
     Parameters
     ----------
+    neutral : ndarray, shape (points, 3)
+        The head without expression, by whose eyes the image is aligned, in dm.
     shape : ndarray, shape (points, 3)
-        The head, in dm.
+        The head as it is to be seen, in dm.
     view : View
         View and light.
     size : int
@@ -72,7 +71,7 @@ def photograph(shape: np.ndarray, *, view: View, size: int, colour: bool) -> np.
     ndarray of uint8, shape (size, size) or (size, size, 3)
         The image.
     """
-    fine = _rendered(shape, view, size * _FINER, colour=colour)
+    fine = _rendered(neutral, shape, view, size * _FINER, colour=colour)
     image = np.asarray(Image.fromarray(fine).resize((size, size), Image.Resampling.BOX), dtype=float) / 255
     inside = oval(size)
     luminance = image @ np.array([0.299, 0.587, 0.114])
@@ -146,20 +145,20 @@ def _turned(points: np.ndarray, shape: np.ndarray, view: View) -> np.ndarray:
     return np.asarray((points - middle) @ (turn @ nod).T + middle)
 
 
-def _rendered(shape: np.ndarray, view: View, size: int, *, colour: bool) -> np.ndarray:
+def _rendered(neutral: np.ndarray, shape: np.ndarray, view: View, size: int, *, colour: bool) -> np.ndarray:
     with _quiet_vtk():
         import pyvista as pv
 
         plotter = pv.Plotter(off_screen=True, window_size=(size, size), lighting="none")
         try:
             plotter.set_background((GRAY, GRAY, GRAY))
-            turned = _turned(shape, shape, view)
+            turned = _turned(shape, neutral, view)
             for part, shine in _SHINE.items():
                 surface = _surface(part, turned)
                 surface.point_data["rgb"] = _albedo(part, colour=colour)
                 plotter.add_mesh(surface, scalars="rgb", rgb=True, smooth_shading=True, **shine)
-            _light(plotter, eye_centres(shape).mean(axis=0), view)
-            width, centre = _framing(shape)
+            _light(plotter, eye_centres(neutral).mean(axis=0), view)
+            width, centre = _framing(neutral)
             plotter.camera.up = (0, 1, 0)
             plotter.camera.focal_point = centre
             plotter.camera.position = centre + np.array([0, 0, _DISTANCE])
@@ -170,7 +169,7 @@ def _rendered(shape: np.ndarray, view: View, size: int, *, colour: bool) -> np.n
             plotter.close()
 
 
-def _light(plotter: "pv.Plotter", at: np.ndarray, view: View) -> None:
+def _light(plotter: Any, at: np.ndarray, view: View) -> None:
     """Set three lights: a main one from where the view says, a weak one beside it, a trace from below."""
     import pyvista as pv
 
@@ -181,7 +180,7 @@ def _light(plotter: "pv.Plotter", at: np.ndarray, view: View) -> None:
         plotter.add_light(pv.Light(position=place, focal_point=at, light_type="scene light", intensity=strength))
 
 
-def _surface(part: str, shape: np.ndarray) -> "pv.PolyData":
+def _surface(part: str, shape: np.ndarray) -> Any:
     """Return a part of the head as a smooth surface, its points in an order that does not depend on the shape."""
     import pyvista as pv
 
@@ -200,7 +199,7 @@ def _surface(part: str, shape: np.ndarray) -> "pv.PolyData":
 @cache
 def _albedo(part: str, *, colour: bool) -> np.ndarray:
     head = read_head()
-    surface: Any = _surface(part, head.rest)
+    surface = _surface(part, head.rest)
     points = np.asarray(surface.points, dtype=float)
     if part == "skin":
         from_eyes = points - eye_centres(head.rest).mean(axis=0)

@@ -28,6 +28,7 @@ SAD = {
 }
 SIZE_OF_EXPRESSION = 0.036  # root mean square shift of the visible face's points at either end, dm
 
+_POINTS = 19158  # of the base mesh
 _EYES = {"left": slice(14598, 14670), "right": slice(14670, 14742)}  # the two eyeballs' points in the base mesh
 _TEETH = slice(14992, 15128)
 _TEETH_BACK = 0.10  # dm: so that closed lips show no white line
@@ -149,7 +150,9 @@ def read_head() -> Head:
     }
     on_skin = np.zeros((len(points), 2))
     on_skin[corners[skin]] = texture[where[skin]]
-    lips, lids = (_painted(name, on_skin) * np.isin(np.arange(len(points)), parts["skin"]) for name in ("lips", "eyelids"))
+    lips, lids = (
+        _painted(name, on_skin) * np.isin(np.arange(len(points)), parts["skin"]) for name in ("lips", "eyelids")
+    )
     return Head(rest=rest, parts=parts, lips=lips, lids=lids)
 
 
@@ -212,7 +215,7 @@ def expression(level: float) -> np.ndarray:
     ndarray, shape (points, 3)
         In dm.
     """
-    return abs(level) * _full_expression("happy" if level > 0 else "sad")
+    return np.asarray(abs(level) * _full_expression("happy" if level > 0 else "sad"))
 
 
 def eye_centres(shape: np.ndarray) -> np.ndarray:
@@ -246,34 +249,36 @@ def visible_points(head: Head) -> np.ndarray:
     """
     across, up, depth = (head.rest - eye_centres(head.rest).mean(axis=0)).T
     skin = np.isin(np.arange(len(head.rest)), head.parts["skin"])
-    return skin & (np.abs(across) < 0.75) & (np.abs(up + 0.2) < 1.0) & (depth > -0.6)
+    return np.asarray(skin & (np.abs(across) < 0.75) & (np.abs(up + 0.2) < 1.0) & (depth > -0.6))
 
 
 @cache
 def _full_expression(end: str) -> np.ndarray:
-    moved = _combined(HAPPY if end == "happy" else SAD)
-    size = np.sqrt((moved[visible_points(read_head())] ** 2).sum(axis=1).mean())
-    return moved * (SIZE_OF_EXPRESSION / size)
+    moved: np.ndarray = _combined(HAPPY if end == "happy" else SAD)
+    size = float(np.sqrt((moved[visible_points(read_head())] ** 2).sum(axis=1).mean()))
+    return np.asarray(moved * (SIZE_OF_EXPRESSION / size))
 
 
 @cache
 def _neutral() -> np.ndarray:
     """Lift the corners of the mouth: the mesh at rest has them down, and reads as slightly sad."""
-    still = 0.7 * _target("mouth/mouth-angles-up") + _combined({"mouthSmile*": 0.10})
+    still: np.ndarray = 0.6 * _target("mouth/mouth-angles-up") + _combined({"mouthSmile*": 0.06})
     still[_TEETH, 2] -= _TEETH_BACK
     return still
 
 
 def _combined(weights: dict[str, float]) -> np.ndarray:
-    moved = np.zeros_like(read_head().rest)
+    moved: np.ndarray = np.zeros((_POINTS, 3))
     for name, weight in weights.items():
         for side in ("Left", "Right") if name.endswith("*") else ("",):
-            moved += weight * _read_target(_folder() / "faceunits01/targets/faceunits" / f"{name.rstrip('*')}{side}.target")
+            moved += weight * _read_target(
+                _folder() / "faceunits01/targets/faceunits" / f"{name.rstrip('*')}{side}.target"
+            )
     return moved
 
 
 def _phenotype(maleness: float, *, age: float, ancestry: np.ndarray, weight: float = 0.5) -> np.ndarray:
-    moved = np.zeros_like(_target("head/head-oval"))
+    moved: np.ndarray = np.zeros((_POINTS, 3))
     builds = {"min": max(0.0, 1 - 2 * weight), "average": 1 - abs(2 * weight - 1), "max": max(0.0, 2 * weight - 1)}
     for sex, much in (("female", 1 - maleness), ("male", maleness)):
         for years, old in (("young", 1 - age), ("old", age)):
@@ -281,14 +286,19 @@ def _phenotype(maleness: float, *, age: float, ancestry: np.ndarray, weight: flo
                 moved += much * old * part * _target(f"macrodetails/{name}-{sex}-{years}")
             for build, share in builds.items():
                 if share:
-                    moved += much * old * share * _target(f"macrodetails/universal-{sex}-{years}-averagemuscle-{build}weight")
+                    moved += (
+                        much
+                        * old
+                        * share
+                        * _target(f"macrodetails/universal-{sex}-{years}-averagemuscle-{build}weight")
+                    )
     return moved
 
 
 def _target(name: str) -> np.ndarray:
     folder = _folder() / "mpfb2" / "targets"
     if "*" in name:
-        return _target(name.replace("*", "l")) + _target(name.replace("*", "r"))
+        return np.asarray(_target(name.replace("*", "l")) + _target(name.replace("*", "r")))
     return _read_target(folder / f"{name}.target.gz")
 
 
@@ -297,7 +307,7 @@ def _read_target(path: Path) -> np.ndarray:
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         lines = [line.split() for line in file if line.strip() and not line.startswith("#")]
     table = np.array(lines, dtype=float).reshape(-1, 4)
-    moved = np.zeros((19158, 3))
+    moved: np.ndarray = np.zeros((_POINTS, 3))
     moved[table[:, 0].astype(int)] = table[:, 1:]
     return moved
 
