@@ -7,29 +7,149 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rsa_face.activations.audit import audit as audit
+    from rsa_face.activations.batch import load_batch as load_batch
+    from rsa_face.activations.extract import extract as extract
+    from rsa_face.activations.recording import Options as Options
+    from rsa_face.activations.store import describe_store as describe_store
+    from rsa_face.activations.store import open_activations as open_activations
+    from rsa_face.activations.store import verify_store as verify_store
+    from rsa_face.activations.streaming import stream_rdms as stream_rdms
+    from rsa_face.figures.contrast import plot_contrast as plot_contrast
+    from rsa_face.figures.layers import plot_layers as plot_layers
+    from rsa_face.figures.localization import plot_localization as plot_localization
+    from rsa_face.figures.mds import plot_mds as plot_mds
+    from rsa_face.figures.networks import plot_networks as plot_networks
+    from rsa_face.figures.rdm_similarity import plot_rdm_similarity as plot_rdm_similarity
+    from rsa_face.figures.rdms import plot_rdms as plot_rdms
+    from rsa_face.figures.saving import save_figure as save_figure
+    from rsa_face.figures.study import plot_study as plot_study
+    from rsa_face.figures.style import figure_style as figure_style
+    from rsa_face.human.behaviour import read_human as read_human
+    from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
+    from rsa_face.inference.comparisons import compare_rdms as compare_rdms
+    from rsa_face.inference.contrasts import contrast_layers as contrast_layers
+    from rsa_face.inference.families import correct_layers as correct_layers
+    from rsa_face.inference.layerwise import compare_layers as compare_layers
+    from rsa_face.inference.localization import localize as localize
+    from rsa_face.inference.nested import held_out_similarity as held_out_similarity
+    from rsa_face.inference.partial import add_partial as add_partial
+    from rsa_face.inference.permutation import shuffle_layers as shuffle_layers
+    from rsa_face.inference.unique import partition_variance as partition_variance
+    from rsa_face.inference.unique import reweight_layer as reweight_layer
+    from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.rdms.align import align_stimuli as align_stimuli
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
+    from rsa_face.rdms.controls import control_rdms as control_rdms
+    from rsa_face.rdms.dissimilarity import compute_rdms as compute_rdms
+    from rsa_face.rdms.embedding import embed_rdm as embed_rdm
+    from rsa_face.rdms.second_order import relate_rdms as relate_rdms
+    from rsa_face.rdms.toolbox import from_rsatoolbox as from_rsatoolbox
+    from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
+    from rsa_face.training.loop import train_valence as train_valence
+    from rsa_face.training.settings import TrainingSettings as TrainingSettings
+    from rsa_face.training.tables import read_training as read_training
 
 _HOME = {
+    "Options": "activations.recording",
     "StimulusSet": "stimuli.catalogue",
+    "TrainingSettings": "training.settings",
+    "add_partial": "inference.partial",
     "align_stimuli": "rdms.align",
+    "audit": "activations.audit",
+    "build_network": "networks.zoo",
+    "compare_layers": "inference.layerwise",
+    "compare_rdms": "inference.comparisons",
+    "compute_rdms": "rdms.dissimilarity",
+    "contrast_layers": "inference.contrasts",
+    "control_rdms": "rdms.controls",
+    "correct_layers": "inference.families",
+    "describe_store": "activations.store",
+    "embed_rdm": "rdms.embedding",
+    "extract": "activations.extract",
+    "figure_style": "figures.style",
+    "from_rsatoolbox": "rdms.toolbox",
+    "held_out_similarity": "inference.nested",
     "load": "provenance",
+    "load_batch": "activations.batch",
+    "localize": "inference.localization",
+    "noise_ceiling": "inference.ceiling",
+    "open_activations": "activations.store",
+    "partition_variance": "inference.unique",
+    "plot_contrast": "figures.contrast",
+    "plot_layers": "figures.layers",
+    "plot_localization": "figures.localization",
+    "plot_mds": "figures.mds",
+    "plot_networks": "figures.networks",
+    "plot_rdm_similarity": "figures.rdm_similarity",
+    "plot_rdms": "figures.rdms",
+    "plot_study": "figures.study",
+    "read_human": "human.behaviour",
     "read_stimuli": "stimuli.catalogue",
+    "read_training": "training.tables",
+    "relate_rdms": "rdms.second_order",
+    "reweight_layer": "inference.unique",
     "save": "provenance",
+    "save_figure": "figures.saving",
     "shared_stimuli": "rdms.align",
+    "shuffle_layers": "inference.permutation",
+    "stream_rdms": "activations.streaming",
+    "to_rsatoolbox": "rdms.toolbox",
+    "train_valence": "training.loop",
+    "verify_store": "activations.store",
 }
 
 __all__ = [
+    "Options",
     "StimulusSet",
+    "TrainingSettings",
+    "add_partial",
     "align_stimuli",
+    "audit",
+    "build_network",
+    "compare_layers",
+    "compare_rdms",
+    "compute_rdms",
+    "contrast_layers",
+    "control_rdms",
+    "correct_layers",
+    "describe_store",
+    "embed_rdm",
+    "extract",
+    "figure_style",
+    "from_rsatoolbox",
+    "held_out_similarity",
     "load",
+    "load_batch",
+    "localize",
+    "noise_ceiling",
+    "open_activations",
+    "partition_variance",
+    "plot_contrast",
+    "plot_layers",
+    "plot_localization",
+    "plot_mds",
+    "plot_networks",
+    "plot_rdm_similarity",
+    "plot_rdms",
+    "plot_study",
+    "read_human",
     "read_stimuli",
+    "read_training",
+    "relate_rdms",
+    "reweight_layer",
     "save",
+    "save_figure",
     "shared_stimuli",
+    "shuffle_layers",
+    "stream_rdms",
+    "to_rsatoolbox",
+    "train_valence",
+    "verify_store",
 ]
 
 

@@ -234,7 +234,7 @@ def code_hash() -> str:
 def _feed(digest: Any, part: Any) -> None:
     if isinstance(part, np.ndarray) and part.dtype != object:
         digest.update(f"array:{part.dtype.str}:{part.shape}:".encode())
-        digest.update(np.ascontiguousarray(part).tobytes())
+        digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
     elif isinstance(part, Mapping):
         for key in sorted(part, key=str):
             _feed(digest, str(key))

@@ -11,7 +11,7 @@ mpl.use("Agg")
 
 @pytest.fixture(scope="session")
 def real_files() -> Path:
-    """Return the folder named by RSA_FACE_DATA, or skip: real images, weights and judgements are not in the project."""
+    """Return the folder named by RSA_FACE_DATA, or skip: real images and judgements are not in the project."""
     folder = Path(os.environ.get("RSA_FACE_DATA", ""))
     if not os.environ.get("RSA_FACE_DATA") or not folder.is_dir():
         pytest.skip("set RSA_FACE_DATA to the folder of real files to run this test")

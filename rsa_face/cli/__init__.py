@@ -5,9 +5,14 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from rsa_face.cli.datasets import datasets_app
+from rsa_face.cli.activations import register as register_activations
+from rsa_face.cli.figures import figures
 from rsa_face.cli.human import human_app
+from rsa_face.cli.localization import localize_layers
+from rsa_face.cli.report import report
 from rsa_face.cli.stimuli import stimuli_app
+from rsa_face.cli.study import register as register_study
+from rsa_face.cli.training import training_app, weights_app
 
 app = typer.Typer(
     name="rsa-face",
@@ -17,9 +22,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+register_study(app)
+register_activations(app)
 app.add_typer(stimuli_app)
 app.add_typer(human_app)
-app.add_typer(datasets_app)
+app.command("figures")(figures)
+app.command("report")(report)
+app.command("localize")(localize_layers)
+app.add_typer(training_app)
+app.add_typer(weights_app)
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 

@@ -40,7 +40,9 @@ def skin_albedo(across: np.ndarray, up: np.ndarray, lips: np.ndarray, *, colour:
     skin = (SKIN + mottle) * (1 - under_eyes) * (1 - 0.62 * _sampled(_brows(), across, up))
     edge = _smooth_step(lips, 0.25, 0.75)[:, None]
     tints = (_TINT_SKIN, _TINT_LIPS) if colour else (np.ones(3), np.ones(3))
-    return np.clip((1 - edge) * skin[:, None] * tints[0] + edge * (LIPS + mottle)[:, None] * tints[1], 0, 1)
+    return np.asarray(
+        np.clip((1 - edge) * skin[:, None] * tints[0] + edge * (LIPS + mottle)[:, None] * tints[1], 0, 1)
+    )
 
 
 def eye_albedo(points: np.ndarray, *, colour: bool) -> np.ndarray:
@@ -69,7 +71,7 @@ def eye_albedo(points: np.ndarray, *, colour: bool) -> np.ndarray:
     streaks -= 0.16 * _smooth_step(radius, 0.38, 0.46)
     tint = _TINT_IRIS if colour else np.ones(3)
     mixed = (1 - iris)[:, None] * sclera[:, None] + iris[:, None] * streaks[:, None] * tint
-    return np.clip((1 - pupil)[:, None] * mixed + 0.03 * pupil[:, None], 0, 1)
+    return np.asarray(np.clip((1 - pupil)[:, None] * mixed + 0.03 * pupil[:, None], 0, 1))
 
 
 def _smooth_step(value: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -1,0 +1,80 @@
+"""Record activations on many machines: each dask worker takes blocks of stimuli of one network."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import zarr
+
+from rsa_face.activations.capture import resolve_device
+from rsa_face.activations.store import open_group
+from rsa_face.activations.tasks import Task, ensure_arrays, record_blocks
+from rsa_face.cluster import connect, map_in_order
+
+
+def record_on_cluster(task: Task, node: zarr.Group, bar: Any, *, cluster: str, device: str) -> None:
+    """Record all stimuli that a store lacks, by the workers of a cluster.
+
+    Workers must see the folders of the store and of the images under the same paths. Each writes whole files of
+    the store under names of its own, and moves them into place; so a worker that dies leaves nothing in the way,
+    and a block that is run twice is the same both times. The network goes to the workers in a file beside the
+    store.
+
+    Parameters
+    ----------
+    task : Task
+        What to record.
+    node : zarr.Group
+        The network's.
+    bar : tqdm
+        Told of every block.
+    cluster : str
+        See `rsa_face.cluster.connect`.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``: resolved by each worker.
+    """
+    cuts, _ = ensure_arrays(task, node)
+    every = [[task.files_of(layer, cut, block)[1] for layer, cut in zip(task.layers, cuts, strict=True)]
+             for block in range(cuts[0].blocks)]  # fmt: skip
+    left = [block for block, files in enumerate(every) if not all(file.is_file() for file in files)]
+    sizes = [min(cuts[0].block, len(task.stimuli) - block * cuts[0].block) for block in left]
+    bar.update(len(task.stimuli) - sum(sizes) - bar.n)
+    with _task_file(task) as file, connect(cluster) as client:
+        for size, _ in zip(sizes, map_in_order(client, partial(_record_block, str(file), device), left), strict=True):
+            bar.update(size)
+    for layer in task.layers:
+        for pattern in ("*~*", "*.part", "*.index"):
+            for draft in task.array_of(layer).joinpath("c").rglob(pattern):
+                draft.unlink()
+
+
+@contextmanager
+def _task_file(task: Task) -> Iterator[Path]:
+    file = task.store.with_name(f".{task.store.name}.task-{secrets.token_hex(8)}")
+    try:
+        torch.save(task, file)
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
+
+
+@cache
+def _read_task(file: str) -> Task:
+    # written by this run, beside the store it writes to: as trusted as the code
+    return cast("Task", torch.load(file, map_location="cpu", weights_only=False))
+
+
+def _record_block(file: str, device: str, block: int) -> None:
+    task = replace(_read_task(file), device=resolve_device(device), draft=f"~{secrets.token_hex(4)}")
+    node = cast("zarr.Group", open_group(task.store, mode="r")[task.network.name])
+    record_blocks(task, node, _Silent(), [block])
+
+
+class _Silent:
+    def update(self, _number: int) -> None:
+        """Do nothing: the bar is on another machine."""

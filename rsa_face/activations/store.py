@@ -1,0 +1,265 @@
+"""The activation store: a zarr folder with a node for each network and layer, opened as a lazy DataTree."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import filelock
+import xarray as xr
+import zarr
+
+from rsa_face.activations.blocks import Cut, batches_claimed, faults_of_block, read_cut
+
+FORMAT = 2
+
+
+def open_activations(store: str | Path) -> xr.DataTree:
+    """Open an activation store, lazily: values are read when used.
+
+    Parameters
+    ----------
+    store : str or Path
+        A ``.zarr`` folder written by `extract`.
+
+    Returns
+    -------
+    DataTree
+        Nodes ``/<network>/<layer>``, each with the variable ``activation``, dims (stimulus, channel, row, column)
+        or (stimulus, feature). The stimulus ids hold for every node; ids and factors stand at the root.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such store.
+    ValueError
+        If the folder is no activation store, was written by another version, or is unfinished.
+    """
+    path = Path(store)
+    unfinished = [each for each in describe_store(path)["networks"] if not each["finished"]]
+    if unfinished:
+        lacking = ", ".join(f"{each['network']} ({each['done']} of {each['stimuli']} stimuli)" for each in unfinished)
+        message = (
+            f"An activation store must be finished to be opened, but {str(path)!r} is not: {lacking}. "
+            "Run the same extract again: it goes on where it stopped."
+        )
+        raise ValueError(message)
+    return xr.open_datatree(path, engine="zarr", chunks=None, consolidated=False)
+
+
+def describe_store(store: str | Path) -> dict[str, Any]:
+    """Say what a store holds and how far it is, without reading activations.
+
+    Parameters
+    ----------
+    store : str or Path
+        A ``.zarr`` folder written by `extract`, finished or not.
+
+    Returns
+    -------
+    dict
+        ``path``, ``stimuli`` (their number), ``dtype``, ``loss``, ``bytes`` on disk, ``busy`` (whether a process
+        is writing to it now), and ``networks``: a list of dicts with ``network``, ``layers``, ``stimuli``,
+        ``done`` (stimuli that are there in every layer), ``finished``, ``weights`` and ``untrained``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such store.
+    ValueError
+        If the folder is no activation store, or was written by another version.
+    """
+    path = Path(store)
+    if not path.is_dir():
+        message = f"An activation store must exist to be opened, but there is no folder {str(path)!r}. Run extract."
+        raise FileNotFoundError(message)
+    root = open_group(path)
+    total = len(root.attrs["images"])  # type: ignore[arg-type]  # a list, written by begin_store
+    nodes = [cast("zarr.Group", root[name]) for name in network_names(path)]
+    return {
+        "path": str(path),
+        "stimuli": total,
+        "dtype": root.attrs["dtype"],
+        "loss": root.attrs["loss"],
+        "bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+        "busy": _is_busy(path),
+        "networks": [
+            {
+                "network": node.attrs["network"],
+                "layers": node.attrs["layers"],
+                "stimuli": total,
+                "done": total if node.attrs["finished"] else count_done(path, node, total),
+                "finished": node.attrs["finished"],
+                "weights": node.attrs["weights"],
+                "untrained": node.attrs["untrained"],
+            }
+            for node in sorted(nodes, key=lambda node: int(str(node.attrs["place"])))
+        ],
+    }
+
+
+def verify_store(store: str | Path) -> list[str]:
+    """Read every file of a store and check every chunk against its checksum.
+
+    Parameters
+    ----------
+    store : str or Path
+        A ``.zarr`` folder written by `extract`.
+
+    Returns
+    -------
+    list of str
+        What is wrong, by layer and stimuli; empty if all is well.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such store.
+    ValueError
+        If the folder is no activation store, or was written by another version.
+    """
+    path = Path(store)
+    described = describe_store(path)
+    root = open_group(path)
+    faults = []
+    for network in described["networks"]:
+        if not network["finished"]:
+            faults.append(f"{network['network']} is unfinished: {network['done']} of {network['stimuli']} stimuli")
+            continue
+        for layer in network["layers"]:
+            name = f"{network['network']}/{layer}"
+            cut = read_cut(cast("zarr.Array[Any]", root[f"{name}/activation"]))
+            for block in range(cut.blocks):
+                where = f"stimuli {block * cut.block} to {min((block + 1) * cut.block, cut.shape[0]) - 1}"
+                file = cut.file_of(path / name / "activation", block)
+                faults += [f"{name}, {where}: the file {fault}" for fault in faults_of_block(file, cut)]
+    return faults
+
+
+def count_done(store: Path, node: zarr.Group, total: int) -> int:
+    """Return how many stimuli are there in every layer of a network.
+
+    Parameters
+    ----------
+    store : Path
+        The store's folder.
+    node : zarr.Group
+        The network's.
+    total : int
+        Number of all stimuli.
+
+    Returns
+    -------
+    int
+        By what the files say of themselves; checked when the writing goes on.
+    """
+    counts = [total]
+    for layer in cast("list[str]", node.attrs["layers"]):
+        array = store / str(node.attrs["network"]) / layer / "activation"
+        if not (array / "zarr.json").is_file():
+            return 0
+        cut = read_cut(cast("zarr.Array[Any]", node[f"{layer}/activation"]))
+        counts.append(sum(_stimuli_in(array, cut, block, total) for block in range(cut.blocks)))
+    return min(counts)
+
+
+def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr.Group:
+    """Open a folder as an activation store, and refuse one that is something else.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    mode : str
+        zarr's: ``r``, ``r+``.
+    any_format : bool
+        Whether stores of other versions will do.
+
+    Returns
+    -------
+    zarr.Group
+        The root.
+
+    Raises
+    ------
+    ValueError
+        If the folder is no activation store, or was written by another version.
+    """
+    try:
+        root = zarr.open_group(path, mode=mode, zarr_format=3)
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        message = f"An activation store must be a zarr folder written by extract, but {str(path)!r} is not: {error}."
+        raise ValueError(message) from error
+    found = root.attrs.get("format")
+    if found is None or (found != FORMAT and not any_format):
+        message = (
+            f"An activation store must have format {FORMAT}, but {str(path)!r} has {found!r}. "
+            "It was written by another version, or is no activation store: extract it anew into another folder."
+        )
+        raise ValueError(message)
+    return root
+
+
+def folder_of(root: zarr.Group) -> Path:
+    """Return the folder that an open store lies in.
+
+    Parameters
+    ----------
+    root : zarr.Group
+        From `begin_store`.
+
+    Returns
+    -------
+    Path
+        The ``.zarr`` folder.
+    """
+    return Path(cast("Any", root.store).root)
+
+
+def _stimuli_in(array: Path, cut: Cut, block: int, total: int) -> int:
+    file = cut.file_of(array, block)
+    here = min(cut.block, total - block * cut.block)
+    return here if file.is_file() else min(batches_claimed(file, cut) * cut.rows, here)
+
+
+def network_names(path: Path) -> list[str]:
+    """Return the names of the networks in a store.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.zarr`` folder.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+    """
+    inside = [folder for folder in sorted(path.iterdir()) if (folder / "zarr.json").is_file()]
+    return [folder.name for folder in inside if '"weights_hash"' in (folder / "zarr.json").read_text("utf-8")]
+
+
+def _is_busy(path: Path) -> bool:
+    if not lock_of(path).is_file():
+        return False
+    lock = filelock.FileLock(lock_of(path), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def lock_of(path: Path) -> Path:
+    """Return the file by which a store is held.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.zarr`` folder.
+
+    Returns
+    -------
+    Path
+        Beside it.
+    """
+    return path.with_name(f".{path.name}.lock")

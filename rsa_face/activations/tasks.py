@@ -1,0 +1,247 @@
+"""Record one network's activations: read, compute and write at once, going on where a store ends."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import zarr
+from torch import Tensor
+
+from rsa_face.activations.blocks import (
+    Cut,
+    append_batch,
+    batches_in,
+    create_array,
+    cut_layer,
+    finish_block,
+    keep_batches,
+    read_cut,
+)
+from rsa_face.activations.recording import Options, as_stored, record_batch
+from rsa_face.activations.writing import begin_layer
+from rsa_face.networks.layers import Layer
+from rsa_face.networks.zoo import Network
+from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.images import read_batches
+
+
+@dataclass(frozen=True)
+class Task:
+    """One network's activations to record into a store.
+
+    Parameters
+    ----------
+    network : Network
+        Which.
+    layers : tuple of Layer
+        What to record.
+    stimuli : StimulusSet
+        All of them, in the order of the store.
+    store : Path
+        The ``.zarr`` folder.
+    batch : int
+        Stimuli run at once.
+    dtype : str
+        Precision kept.
+    options : Options
+        The rest.
+    device : torch.device
+        Where to compute.
+    draft : str
+        Added to the names of files while they are being written; tells the drafts of several workers apart.
+    """
+
+    network: Network
+    layers: tuple[Layer, ...]
+    stimuli: StimulusSet
+    store: Path
+    batch: int
+    dtype: str
+    options: Options
+    device: torch.device
+    draft: str = ""
+
+    def array_of(self, layer: Layer) -> Path:
+        """Return the folder of a layer's array.
+
+        Parameters
+        ----------
+        layer : Layer
+            Which.
+
+        Returns
+        -------
+        Path
+            Inside the store.
+        """
+        return self.store / self.network.name / layer.name / "activation"
+
+    def files_of(self, layer: Layer, cut: Cut, block: int) -> tuple[Path, Path]:
+        """Return where a block of a layer is written, and where it lies when it is whole.
+
+        Parameters
+        ----------
+        layer : Layer
+            Which.
+        cut : Cut
+            How it is cut.
+        block : int
+            Which file, from 0.
+
+        Returns
+        -------
+        draft : Path
+            The first.
+        file : Path
+            The second; the same where one process writes.
+        """
+        file = cut.file_of(self.array_of(layer), block)
+        return file.with_name(file.name + self.draft), file
+
+
+def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] | None = None) -> None:
+    """Record all stimuli of some blocks that a store lacks, going on inside a block that was begun.
+
+    Parameters
+    ----------
+    task : Task
+        What to record.
+    node : zarr.Group
+        The network's.
+    bar : tqdm
+        Told of every batch.
+    blocks : sequence of int, optional
+        Which blocks; all unless given.
+    """
+    cuts, first = ensure_arrays(task, node)
+    plan = _plan(task, cuts, blocks)
+    rows = [row for _, start, stop in plan for row in range(start, stop)]
+    left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True))
+    writing: list[Future[None]] = []
+    with at_device(task), ThreadPoolExecutor(2, thread_name_prefix="store") as pool:
+        try:
+            batches = read_batches(left, task.network.preprocessing, batch=cuts[0].rows) if plan else iter(())
+            for (block, start, stop), inputs in zip(plan, batches, strict=True):
+                captured = first if first and start == 0 else _record(task, inputs, task.layers)
+                first = {}
+                _wait(writing)
+                writing = [
+                    pool.submit(_write, task, layer, cut, captured.pop(layer.name), (block, start, stop))
+                    for layer, cut in zip(task.layers, cuts, strict=True)
+                ]
+                bar.update(len(inputs))
+        finally:
+            _wait(writing)
+
+
+def ensure_arrays(task: Task, node: zarr.Group) -> tuple[list[Cut], dict[str, Tensor]]:
+    """Create the arrays of all layers, if they are not there yet.
+
+    How they are cut follows from the first batch of the first stimuli, so that it is the same whoever creates
+    them.
+
+    Parameters
+    ----------
+    task : Task
+        What to record.
+    node : zarr.Group
+        The network's.
+
+    Returns
+    -------
+    cuts : list of Cut
+        One for each layer.
+    first : dict of str to Tensor
+        What the first batch gave, by layer, if it was run for all of them.
+    """
+    captured: dict[str, Tensor] = {}
+    missing = [layer for layer in task.layers if not (task.array_of(layer) / "zarr.json").is_file()]
+    if missing:
+        first = task.stimuli.table.iloc[: task.batch].reset_index(drop=True)
+        inputs = next(iter(read_batches(StimulusSet(first), task.network.preprocessing, batch=task.batch)))
+        with at_device(task):
+            captured = _record(task, inputs, missing)
+        ids = task.stimuli.ids
+        for layer in missing:
+            kept = as_stored(captured[layer.name], layer.name, ids, dtype=task.dtype, options=task.options)
+            cut = cut_layer(kept, total=len(task.stimuli), rows=task.batch, block=task.options.chunk)
+            create_array(begin_layer(node, layer), cut)
+    cuts = [read_cut(cast("zarr.Array[Any]", node[f"{layer.name}/activation"])) for layer in task.layers]
+    return cuts, captured if len(missing) == len(task.layers) else {}
+
+
+@contextmanager
+def at_device(task: Task) -> Iterator[None]:
+    """Keep a task's network on its device for a while.
+
+    Parameters
+    ----------
+    task : Task
+        What to record.
+
+    Yields
+    ------
+    None
+        While it is there.
+    """
+    module: Any = task.network.module.to(task.device)
+    if task.options.channels_last:
+        module.to(memory_format=torch.channels_last)
+    try:
+        yield
+    finally:
+        module.to("cpu")
+        if task.options.channels_last:
+            module.to(memory_format=torch.contiguous_format)
+
+
+# What is to be done: (block, first stimulus, past the last), a line a batch.
+def _plan(task: Task, cuts: Sequence[Cut], blocks: Sequence[int] | None) -> list[tuple[int, int, int]]:
+    plan = []
+    for block in range(cuts[0].blocks) if blocks is None else blocks:
+        files = [task.files_of(layer, cut, block) for layer, cut in zip(task.layers, cuts, strict=True)]
+        unfinished = [
+            (draft, file, cut) for (draft, file), cut in zip(files, cuts, strict=True) if not file.is_file()
+        ]
+        done = min((batches_in(draft, cut) for draft, _, cut in unfinished), default=0)
+        for draft, file, cut in unfinished:
+            keep_batches(draft, cut, done)
+            if done == cut.batches_of(block):
+                _finish(draft, file, cut)
+        end = min((block + 1) * cuts[0].block, len(task.stimuli))
+        first = block * cuts[0].block + done * cuts[0].rows
+        if unfinished:
+            plan += [(block, start, min(start + cuts[0].rows, end)) for start in range(first, end, cuts[0].rows)]
+    return plan
+
+
+def _record(task: Task, inputs: Tensor, layers: Sequence[Layer]) -> dict[str, Tensor]:
+    if task.device.type == "cuda":
+        inputs = inputs.pin_memory()
+    return record_batch(task.network, layers, inputs.to(task.device, non_blocking=True), task.options)
+
+
+def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, int, int]) -> None:
+    block, start, stop = place
+    draft, file = task.files_of(layer, cut, block)
+    if file.is_file():
+        return
+    ids = task.stimuli.ids[start:stop]
+    append_batch(draft, as_stored(values, layer.name, ids, dtype=task.dtype, options=task.options), cut)
+    if stop == min((block + 1) * cut.block, cut.shape[0]):
+        _finish(draft, file, cut)
+
+
+def _finish(draft: Path, file: Path, cut: Cut) -> None:
+    finish_block(draft, cut)
+    if draft != file:
+        draft.replace(file)
+
+
+def _wait(writing: Sequence[Future[None]]) -> None:
+    for future in writing:
+        future.result()

@@ -1,0 +1,216 @@
+"""The writing side of an activation store: begun once, held by one process, continued only with what began it."""
+
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import filelock
+import xarray as xr
+import zarr
+
+from rsa_face.activations.store import FORMAT, folder_of, lock_of, network_names, open_group
+from rsa_face.networks.layers import Layer
+from rsa_face.provenance import hash_file
+from rsa_face.stimuli.catalogue import StimulusSet
+
+
+def begin_store(store: str | Path, stimuli: StimulusSet, settings: Mapping[str, Any]) -> zarr.Group:
+    """Open a store for writing, making it if need be, and refuse one made from other stimuli or settings.
+
+    Parameters
+    ----------
+    store : str or Path
+        A ``.zarr`` folder.
+    stimuli : StimulusSet
+        What its rows are.
+    settings : mapping
+        What must be the same for every network in it: dtype, batch, pooling.
+
+    Returns
+    -------
+    zarr.Group
+        The root.
+
+    Raises
+    ------
+    ValueError
+        If the store exists and was made otherwise; what differs is named.
+    """
+    path = Path(store)
+    images = [hash_file(file)[:16] for file in stimuli.files]
+    wanted = {"format": FORMAT, "images": images, "table": _plain_table(stimuli), **settings}
+    if not (path.is_dir() and any(path.iterdir())):
+        beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        ids = xr.Dataset(coords=_coords_of(stimuli), attrs=wanted)
+        ids.to_zarr(beside, mode="w", zarr_format=3, consolidated=False)
+        beside.replace(path)
+        return open_group(path, mode="r+")
+    root = open_group(path, mode="r+")
+    attrs = dict(root.attrs)
+    differing = _differences({key: attrs.get(key) for key in settings}, dict(settings))
+    differing += _differing_stimuli(attrs, wanted)
+    if differing:
+        message = (
+            f"A store must be continued with what it was begun with, but {str(path)!r} differs in "
+            f"{'; '.join(differing[:20])}. Choose another folder, or remove this one."
+        )
+        raise ValueError(message)
+    return root
+
+
+def begin_network(root: zarr.Group, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
+    """Open a network's node for writing, and refuse one made from other weights, layers or preprocessing.
+
+    Parameters
+    ----------
+    root : zarr.Group
+        From `begin_store`.
+    name : str
+        The network's.
+    attrs : mapping
+        What identifies it: weights hash, preprocessing, layers.
+
+    Returns
+    -------
+    zarr.Group
+        Its attrs say whether it is ``finished``.
+
+    Raises
+    ------
+    ValueError
+        If the node exists and was made otherwise; what differs is named.
+    """
+    path = folder_of(root)
+    if name not in network_names(path):
+        shutil.rmtree(path / name, ignore_errors=True)
+        place = len(network_names(path))
+        return root.create_group(name, attributes={**attrs, "place": place, "finished": False})
+    node = cast("zarr.Group", root[name])
+    differing = _differences(dict(node.attrs), dict(attrs))
+    if differing:
+        message = (
+            f"A store must be continued with the networks it was begun with, but {name!r} in {str(path)!r} differs "
+            f"in {'; '.join(differing[:20])}. Choose another folder, give it a label, or remove this one."
+        )
+        raise ValueError(message)
+    return node
+
+
+def begin_layer(node: zarr.Group, layer: Layer) -> zarr.Group:
+    """Open a layer's node for writing.
+
+    Parameters
+    ----------
+    node : zarr.Group
+        The network's.
+    layer : Layer
+        Which.
+
+    Returns
+    -------
+    zarr.Group
+        With the layer's name, module, depth and order in its attrs.
+    """
+    attrs = {name: node.attrs[name] for name in ("network", "place", "untrained")}
+    attrs |= {"layer": layer.name, "module": layer.path, "kind": layer.kind, "depth": layer.depth}
+    attrs |= {"order": layer.order, "nonlinearity": layer.nonlinearity}
+    return node.create_group(layer.name, attributes=attrs, overwrite=True)
+
+
+@contextmanager
+def hold_store(store: str | Path) -> Iterator[None]:
+    """Keep other processes from writing to a store; if this one is killed, the hold ends with it.
+
+    Parameters
+    ----------
+    store : str or Path
+        A ``.zarr`` folder, there already or not.
+
+    Yields
+    ------
+    None
+        While it is held.
+
+    Raises
+    ------
+    ValueError
+        If another process holds it.
+    """
+    path = Path(store)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(lock_of(path), timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        message = (
+            f"A store must be written by one process at a time, but another is writing to {str(path)!r}. "
+            "Wait for it, or choose another folder."
+        )
+        raise ValueError(message) from error
+    try:
+        for rest in path.rglob("*.partial"):
+            rest.unlink()
+        yield
+    finally:
+        lock_of(path).unlink(missing_ok=True)
+        lock.release()
+
+
+def remove_store(store: str | Path) -> None:
+    """Remove an activation store, and nothing that is not one.
+
+    Parameters
+    ----------
+    store : str or Path
+        A ``.zarr`` folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder is not an activation store, or a process is writing to it.
+    """
+    path = Path(store)
+    open_group(path, any_format=True)
+    with hold_store(path):
+        shutil.rmtree(path)
+
+
+def _coords_of(stimuli: StimulusSet) -> dict[str, Any]:
+    table = stimuli.table
+    return {str(name): ("stimulus", table[name].to_numpy()) for name in table.columns if name != "file"}
+
+
+def _plain_table(stimuli: StimulusSet) -> dict[str, list[str]]:
+    table = stimuli.table
+    return {str(name): table[name].astype(str).tolist() for name in table.columns if name != "file"}
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key, value in new.items():
+        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping):
+            found += _differences(old[key], value, f"{prefix}{key}.")
+        elif old.get(key) != value:
+            found.append(f"{prefix}{key} ({_short(old.get(key))} in the store, now {_short(value)})")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}..."
+
+
+def _differing_stimuli(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    before, now = (each["table"]["stimulus"] for each in (old, new))
+    if before != now:
+        lacks = [stimulus for stimulus in now if stimulus not in set(before)]
+        beyond = [stimulus for stimulus in before if stimulus not in set(now)]
+        if not lacks and not beyond:
+            return ["the order of the stimuli"]
+        return [f"the stimuli (the store lacks {lacks[:8]} and has {beyond[:8]} beyond)"]
+    changed = [stimulus for stimulus, was, is_ in zip(now, old["images"], new["images"], strict=True) if was != is_]
+    found = [f"the images of {changed[:8]}"] if changed else []
+    return found + [f"the column {name!r}" for name in new["table"] if old["table"].get(name) != new["table"][name]]

@@ -1,0 +1,134 @@
+"""``rsa-face run``, ``demo``, ``networks``, ``layers`` and ``status``: a whole study, and what it can be made of."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write here instead of the study's own folder.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For another program to read.")]
+
+
+def run(
+    study: Annotated[str, typer.Argument(help="A study file, or an embedded study's name.")],
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run a study's stages in order; what is up to date is not run again."""
+    from rsa_face.config import load_study
+    from rsa_face.study import run_study
+
+    loaded = load_study(study, output=output)
+    say = (lambda _line: None) if quiet else (lambda line: print(line, file=sys.stderr))
+    folder = run_study(loaded, progress=not quiet, say=say)
+    _show(folder)
+
+
+def demo(output: Output = None, quiet: Quiet = False) -> None:
+    """Run the study that comes with the package: schematic faces, untrained networks, simulated observers."""
+    run("demo", output=output, quiet=quiet)
+    print(
+        "This shows that the way from images to a layer curve works, and nothing about people: the faces are drawn, "
+        "the networks are untrained and the observers are simulated."
+    )
+
+
+def networks(as_json: AsJson = False) -> None:
+    """List the networks, their layers and parameters."""
+    from rsa_face.networks.zoo import ARCHITECTURES, build_network
+
+    rows: list[dict[str, Any]] = []
+    for name in ARCHITECTURES:
+        network = build_network(name)
+        count = sum(parameter.numel() for parameter in network.module.parameters())
+        main = [layer.name for layer in network.select("main")]
+        rows.append({"network": name, "parameters": count, "layers": len(network.layers), "main": main})
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        print(f"{row['network']:<11} {row['parameters']:>12,} parameters (2 classes), {row['layers']} layers")
+        print(f"{'':<11} main: {' '.join(row['main'])}")
+
+
+def layers(
+    network: Annotated[str, typer.Argument(help="alexnet, vgg11, vgg13, vgg16 or fe_alexnet.")],
+    as_json: AsJson = False,
+) -> None:
+    """List a network's layers: name, module, shape, features, depth, pre or post nonlinearity."""
+    import math
+
+    import torch
+
+    from rsa_face.activations.capture import capture
+    from rsa_face.networks.zoo import build_network
+
+    built = build_network(network)
+    side = built.preprocessing.crop
+    captured = capture(built, built.layers, torch.zeros(1, 3, side, side))
+    rows: list[dict[str, Any]] = [
+        {
+            "layer": layer.name,
+            "module": layer.path,
+            "shape": list(captured[layer.name].shape[1:]),
+            "features": math.prod(captured[layer.name].shape[1:]),
+            "depth": layer.depth,
+            "nonlinearity": layer.nonlinearity,
+        }
+        for layer in built.layers
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    print(f"{'layer':<9} {'module':<18} {'shape':<16} {'features':>10}  {'depth':<6} nonlinearity")
+    for row in rows:
+        shape = " x ".join(str(size) for size in row["shape"])
+        print(
+            f"{row['layer']:<9} {row['module']:<18} {shape:<16} {row['features']:>10,}  "
+            f"{row['depth']:<6.3f} {row['nonlinearity']}"
+        )
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="A folder with studies' results, or an activation store.")] = Path(
+        "results"
+    ),
+) -> None:
+    """Show what is there: each study's stages, or an activation store's networks."""
+    if (folder / "zarr.json").is_file():
+        from rsa_face.cli.activations import show_command
+
+        show_command(folder)
+        return
+    found = sorted(folder.rglob("manifest.json"))
+    if not found:
+        message = f"A folder must hold a study's results to show their state, but {str(folder)!r} holds none."
+        raise FileNotFoundError(message)
+    for path in found:
+        _print_stages(path)
+
+
+def register(app: typer.Typer) -> None:
+    """Put these commands on the command line."""
+    for command in (run, demo, networks, layers, status):
+        app.command(command.__name__)(command)
+
+
+def _print_stages(path: Path) -> None:
+    from rsa_face.manifest import Manifest
+
+    kept = Manifest(path.parent, print).read()
+    print(f"{path.parent}: {kept.get('name', 'unfinished study')}")
+    for name, entry in kept["stages"].items():
+        gone = [file for file in entry["outputs"] if not (path.parent / file).is_file()]
+        state = f"missing {', '.join(gone)}" if gone else f"done {entry['finished']} in {entry['seconds']} s"
+        print(f"  {name:<28} {state}")
+
+
+def _show(folder: Path) -> None:
+    for name in ("layers.csv", "figures/layers.pdf", "figures/rdms.pdf", "manifest.json"):
+        if (folder / name).is_file():
+            print(folder / name)

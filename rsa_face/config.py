@@ -1,0 +1,257 @@
+"""The study file: what it may say, checked whole before anything runs, every fault with its line."""
+
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, Occlusion, repeated
+
+PACKAGED = "package:"
+STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
+
+
+def _resolved(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str | Path):
+        return value
+    text = str(value)
+    if text.startswith(PACKAGED):
+        return STUDIES / text.removeprefix(PACKAGED)
+    return Path(info.context["base"]) / Path(text).expanduser() if info.context else Path(text)
+
+
+def _existing(value: Any, info: ValidationInfo) -> Any:
+    path = _resolved(value, info)
+    if isinstance(path, Path) and not path.exists():
+        message = f"there is no file {str(path)!r}"
+        raise ValueError(message)
+    return path
+
+
+def _weights(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str) or value in ("random", "imagenet") or value.startswith("hf://"):
+        return value
+    return str(_existing(value, info))
+
+
+ExistingPath = Annotated[Path, BeforeValidator(_existing)]
+PathToWrite = Annotated[Path, BeforeValidator(_resolved)]
+Weights = Annotated[str, BeforeValidator(_weights)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of a study file: unknown keys are refused, and nothing changes after it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StimuliSection(Section):
+    """The stimulus table, and the parts of the face to mask."""
+
+    table: ExistingPath
+    occlusion: tuple[Occlusion, ...] = ()
+    fill: Literal["gray", "blur"] = "gray"
+
+
+class AttentionSection(Section):
+    """Where the feature-excitation block stands."""
+
+    position: Literal["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"] = "pool5"
+    reduction: Annotated[int, Field(ge=1)] = 16
+
+
+class PreprocessingSection(Section):
+    """What input the weights expect; ImageNet's unless said otherwise."""
+
+    resize: int | tuple[int, int] = 256
+    crop: Annotated[int, Field(ge=1)] = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    sd: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
+    antialias: bool = True
+
+
+class NetworkSection(Section):
+    """One network: its architecture, weights and seed."""
+
+    name: NetworkName
+    weights: Weights = "random"
+    seed: Seed = 0
+    classes: Annotated[int, Field(ge=2)] = 2
+    attention: AttentionSection | None = None
+    preprocessing: PreprocessingSection = PreprocessingSection()
+    label: str | None = None
+
+    @property
+    def called(self) -> str:
+        """What the network is called in arrays and figures."""
+        return self.label or self.name
+
+
+class ActivationsSection(Section):
+    """Which layers are recorded, and whether they are stored: without a store, RDMs are streamed."""
+
+    store: PathToWrite | None = None
+    layers: str | tuple[str, ...] = "main"
+    dtype: Literal["float32", "float16"] = "float32"
+    batch: Annotated[int, Field(ge=1)] = 32
+    device: str = "auto"
+
+
+class RdmsSection(Section):
+    """What makes the RDMs."""
+
+    measure: Measure = "correlation"
+
+
+class HumanSection(Section):
+    """The human data, what kind they are, and which stimuli they are about."""
+
+    table: ExistingPath
+    kind: HumanKind
+    where: dict[str, str | float] = {}
+    options: dict[str, Any] = {}
+
+
+class InferenceSection(Section):
+    """How layers and people are compared, and how sure one wants to be."""
+
+    comparison: Comparison = "rho-a"
+    resample: Literal["stimulus", "participant", "both", "dual"] | None = None
+    draws: Annotated[int, Field(ge=10)] = 1000
+    seed: Seed = 0
+    groups: str | None = None
+    baseline: NetworkName | None = None
+    controls: tuple[str, ...] = ()
+
+
+class Study(Section):
+    """A whole study, as its file describes it; made by `load_study`."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    stimuli: StimuliSection
+    networks: Annotated[tuple[NetworkSection, ...], Field(min_length=1)]
+    activations: ActivationsSection = ActivationsSection()
+    rdms: RdmsSection = RdmsSection()
+    human: HumanSection | None = None
+    inference: InferenceSection = InferenceSection()
+    output: PathToWrite
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        twice = repeated([network.called for network in self.networks])
+        if twice:
+            message = f"networks are called {twice} more than once; give each a label"
+            raise ValueError(message)
+        return self
+
+
+def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
+    """Read a study file, and report everything that is wrong with it at once.
+
+    Paths in it are relative to its folder; ``package:`` names a file that comes with rsa_face. An embedded study
+    (``demo``) is read as if it lay in the current folder.
+
+    Parameters
+    ----------
+    study : str or Path
+        A YAML file, or the name of an embedded study.
+    output : str or Path, optional
+        A folder to write to instead of the study's own.
+
+    Returns
+    -------
+    Study
+        Checked: every file it names exists.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or embedded study.
+    ValueError
+        If the file is not YAML, has an unknown key, lacks one, names a missing file or has an impossible value:
+        each with its line.
+    """
+    path, base = _find(study)
+    text = path.read_text("utf-8")
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        message = f"A study file must be YAML, but {path.name} is not: {' '.join(str(error).split())}."
+        raise ValueError(message) from error
+    if not isinstance(values, dict):
+        message = f"A study file must hold keys and values, but {path.name} holds {type(values).__name__}."
+        raise ValueError(message)
+    if output is not None:
+        values["output"] = str(Path(output).absolute())
+    try:
+        return Study.model_validate(values, context={"base": base})
+    except ValidationError as error:
+        faults = [_fault(entry, tree, path.name) for entry in error.errors()]
+        message = f"A study file must be right before it runs, but {path.name} has {len(faults)} fault(s):\n"
+        raise ValueError(message + "\n".join(sorted(faults, key=_line_of))) from error
+
+
+def embedded_studies() -> list[str]:
+    """Return the names of the studies that come with the package.
+
+    Returns
+    -------
+    list of str
+        Sorted.
+    """
+    return sorted(file.stem for file in STUDIES.glob("*.yaml"))
+
+
+def _find(study: str | Path) -> tuple[Path, Path]:
+    path = Path(study)
+    if path.is_file():
+        return path, path.absolute().parent
+    if str(study) in embedded_studies():
+        return STUDIES / f"{study}.yaml", Path.cwd()
+    message = (
+        f"A study must be a YAML file or one of {', '.join(embedded_studies())}, but there is no {str(study)!r}. "
+        "Check the path."
+    )
+    raise FileNotFoundError(message)
+
+
+def _fault(entry: Any, tree: yaml.Node | None, name: str) -> str:
+    where = ".".join(str(part) for part in entry["loc"]) or "the study"
+    if entry["type"] == "extra_forbidden":
+        said = "is not a key here; remove it or check its spelling"
+    elif entry["type"] == "missing":
+        said = "is missing"
+    else:
+        given = entry["input"]
+        shown = f" (it is {given!r})" if isinstance(given, str | int | float) else ""
+        said = entry["msg"].removeprefix("Value error, ") + shown
+    return f"  {name}, line {_line(tree, entry['loc'])}: {where}: {said}"
+
+
+def _line(tree: yaml.Node | None, loc: tuple[Any, ...]) -> int:
+    node, line = tree, 1
+    for part in loc:
+        found = next(_children(node, part), None)
+        if found is None:
+            break
+        line, node = found
+    return line
+
+
+def _children(node: yaml.Node | None, part: Any) -> Iterator[tuple[int, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                yield key.start_mark.line + 1, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        yield node.value[part].start_mark.line + 1, node.value[part]
+
+
+def _line_of(fault: str) -> int:
+    return int(fault.split("line ", 1)[1].split(":", 1)[0])

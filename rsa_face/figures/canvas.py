@@ -1,0 +1,253 @@
+"""What every figure needs beside its data: axes of a size in mm, honest notes, printable text, its numbers."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+
+from rsa_face.figures.style import (
+    MM_PER_INCH,
+    POINTS_PER_INCH,
+    QUIET,
+    FigureStyle,
+    in_order,
+    network_label,
+    usable_font,
+)
+
+_log = logging.getLogger(__name__)
+_SOURCE = "_rsa_face_source"
+COMPARISON_LABELS = {
+    "cosine": "cosine",
+    "corr": "Pearson r",
+    "spearman": "Spearman ρ",
+    "rho-a": "Spearman ρ-a",
+    "tau-a": "Kendall τ-a",
+    "kendall": "Kendall τ-b",
+    "corr_cov": "whitened correlation",
+    "cosine_cov": "whitened cosine",
+}
+
+
+def new_axes(*, width_mm: float, height_mm: float) -> Axes:
+    """Return the axes of a new figure of a given size, laid out so that no label is cut off.
+
+    Parameters
+    ----------
+    width_mm, height_mm : float
+        Size of the figure on paper.
+
+    Returns
+    -------
+    Axes
+        Its only axes.
+    """
+    size = (width_mm / MM_PER_INCH, height_mm / MM_PER_INCH)
+    return plt.figure(figsize=size, layout="constrained").add_subplot()
+
+
+def blank_axes(*, width_mm: float, height_mm: float) -> Axes:
+    """Return axes that fill a new figure of a given size: a sheet to lay panels out on.
+
+    Parameters
+    ----------
+    width_mm, height_mm : float
+        Size of the figure on paper.
+
+    Returns
+    -------
+    Axes
+        Its only axes.
+    """
+    figure = plt.figure(figsize=(width_mm / MM_PER_INCH, height_mm / MM_PER_INCH))
+    ax: Axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    return ax
+
+
+def inset_mm(ax: Axes, left: float, top: float, width: float, height: float) -> Axes:
+    """Return axes inside axes whose units are mm from the upper left corner.
+
+    Parameters
+    ----------
+    ax : Axes
+        From `blank_axes`, or any whose limits are its size in mm, the vertical ones upside down. Changed.
+    left, top, width, height : float
+        Place and size in mm.
+
+    Returns
+    -------
+    Axes
+        The inset.
+    """
+    whole_width, whole_height = ax.get_xlim()[1], ax.get_ylim()[0]
+    return ax.inset_axes((left / whole_width, 1 - (top + height) / whole_height,
+                          width / whole_width, height / whole_height))  # fmt: skip
+
+
+def size_mm(ax: Axes) -> tuple[float, float]:
+    """Return how wide and high axes are on paper, once their figure is laid out.
+
+    Parameters
+    ----------
+    ax : Axes
+        The axes. They are laid out, not drawn.
+
+    Returns
+    -------
+    tuple of float
+        Width and height in mm.
+    """
+    figure = root_of(ax)
+    figure.draw_without_rendering()
+    box = ax.get_window_extent()
+    return box.width / figure.dpi * MM_PER_INCH, box.height / figure.dpi * MM_PER_INCH
+
+
+def root_of(ax: Axes) -> Figure:
+    """Return the whole figure that axes belong to.
+
+    Parameters
+    ----------
+    ax : Axes
+        Axes of a figure or of a part of one.
+
+    Returns
+    -------
+    Figure
+        The outermost figure.
+    """
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)  # axes that are in no figure cannot be drawn on
+    return figure
+
+
+def points_mm(points: float) -> float:
+    """Return a length in points in mm.
+
+    Parameters
+    ----------
+    points : float
+        A type size, say.
+
+    Returns
+    -------
+    float
+        The same length in mm.
+
+    Examples
+    --------
+    >>> round(points_mm(72), 1)
+    25.4
+    """
+    return points * MM_PER_INCH / POINTS_PER_INCH
+
+
+def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
+    """Return what a reader must be told about an array's origin, or nothing.
+
+    Parameters
+    ----------
+    attrs : mapping
+        An array's attrs: `simulated`, `untrained`.
+    networks : iterable of str
+        The networks that are shown.
+
+    Returns
+    -------
+    str
+        One line.
+
+    Examples
+    --------
+    >>> note_of({"simulated": True, "untrained": ["vgg16"]}, ["alexnet", "vgg16"])
+    'simulated observers; untrained weights: VGG16'
+    """
+    parts = ["simulated observers"] if attrs.get("simulated") else []
+    shown = in_order(networks)
+    named = attrs.get("untrained") or []
+    untrained = [name for name in shown if name in ([named] if isinstance(named, str) else list(named))]
+    if len(untrained) == len(shown) > 2:
+        parts.append("untrained weights: all networks")
+    elif untrained:
+        parts.append(f"untrained weights: {', '.join(map(network_label, untrained))}")
+    return "; ".join(parts)
+
+
+def add_note(ax: Axes, note: str, style: FigureStyle, *, pad: float = 0.5) -> None:
+    """Write a note on the origin of the numbers at the upper right of axes.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    note : str
+        What `note_of` returned; nothing is written where it is empty.
+    style : FigureStyle
+        The sizes in force.
+    pad : float
+        Distance from the axes, in times the small type size.
+    """
+    if note:
+        ax.set_title(note, loc="right", fontsize=style.small_pt, color=QUIET, fontstyle="italic",
+                     pad=pad * style.small_pt, parse_math=False)  # fmt: skip
+
+
+def printable(text: object) -> str:
+    """Return text with the characters the figure's font lacks replaced, so that drawing it never fails.
+
+    Parameters
+    ----------
+    text : object
+        A stimulus id, a factor's value.
+
+    Returns
+    -------
+    str
+        The text; a character without a glyph, such as an emoji, becomes a small square.
+    """
+    known = _characters(usable_font())
+    return "".join(letter if ord(letter) in known else "▫" for letter in str(text) if letter.isprintable())
+
+
+def keep_source(ax: Axes, table: pd.DataFrame, *, name: str) -> None:
+    """Keep the numbers that axes show with them, for `save_figure` to write beside the picture.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    table : DataFrame
+        What is shown, one row for each mark.
+    name : str
+        What the panel shows, for the file's name.
+    """
+    setattr(ax, _SOURCE, (name, table))
+
+
+def sources_of(figure: Figure) -> list[tuple[str, pd.DataFrame]]:
+    """Return the numbers each panel of a figure shows.
+
+    Parameters
+    ----------
+    figure : Figure
+        A figure made by this package.
+
+    Returns
+    -------
+    list of (str, DataFrame)
+        Panel name and table, in the order the axes were made.
+    """
+    return [getattr(ax, _SOURCE) for ax in figure.axes if hasattr(ax, _SOURCE)]
+
+
+@cache
+def _characters(family: str) -> frozenset[int]:
+    path = font_manager.findfont(font_manager.FontProperties(family=family))
+    return frozenset(FT2Font(path).get_charmap())

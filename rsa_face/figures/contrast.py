@@ -1,0 +1,91 @@
+"""Where one network is more like people than another: their difference at every matched layer."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+
+from rsa_face.figures.canvas import COMPARISON_LABELS, add_note, keep_source, new_axes, note_of, points_mm, size_mm
+from rsa_face.figures.style import QUIET, FigureStyle, drawing, network_colors, network_label, network_markers
+from rsa_face.figures.ticks import mark_significant, name_layers_below
+from rsa_face.schema import BOUND, LAYER
+
+_TESTS = ("p_difference_corrected", "p_difference_holm", "p_difference_fdr", "p_difference")
+
+
+def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float = 0.05) -> Axes:
+    """Draw a network's similarity to people minus its baseline's, with the band that holds for all layers at once.
+
+    Where the band leaves 0 the networks differ, however many layers were looked at. The strong bars are the
+    intervals of each layer by itself.
+
+    Parameters
+    ----------
+    contrast : Dataset, dims (layer, bound)
+        As `contrast_layers` returns it: ``difference``, and where there are any ``difference_band``,
+        ``difference_interval`` and p values. Not changed.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    alpha : float
+        The level below which a corrected p value is marked.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+    """
+    network, baseline = (str(contrast.attrs.get(name, name)) for name in ("network", "baseline"))
+    color, marker = network_colors([network])[network], network_markers([network])[network]
+    x, values = np.arange(contrast.sizes[LAYER], dtype=float), contrast["difference"].values
+    with drawing(ax) as style:
+        if ax is None:
+            ax = new_axes(width_mm=style.single_mm, height_mm=24 * points_mm(style.text_pt))
+        ax.axhline(0, color=QUIET, linewidth=0.5 * style.line_pt, linestyle=(0, (3, 2)), zorder=0.6)
+        if "difference_band" in contrast:
+            lower, upper = contrast["difference_band"].transpose(BOUND, LAYER).values
+            ax.fill_between(x, lower, upper, color=color, alpha=0.2, linewidth=0, zorder=1)
+        if "difference_interval" in contrast:
+            lower, upper = contrast["difference_interval"].transpose(BOUND, LAYER).values
+            ax.vlines(x, lower, upper, color=color, linewidth=0.8 * style.line_pt, zorder=2)
+        ax.plot(x, values, color=color, marker=marker, zorder=3)
+        ax.set_xlim(-0.8, len(x) - 0.2)
+        _draw_test(ax, contrast, x, alpha, color, style)
+        ax.set_ylabel(_label(network, baseline, str(contrast.attrs.get("comparison", ""))))
+        names = [str(name) for name in contrast[LAYER].values]
+        name_layers_below(ax, x, names, style)
+        add_note(ax, note_of(contrast.attrs, [network, baseline]), style)
+        keep_source(ax, _table(contrast), name="contrast")
+    return ax
+
+
+def _label(network: str, baseline: str, comparison: str) -> str:
+    named = COMPARISON_LABELS.get(comparison, comparison)
+    minus = f"{network_label(network)} − {network_label(baseline)}"
+    return f"{minus}\nin similarity ({named})" if named else f"{minus}\nin similarity"
+
+
+def _draw_test(ax: Axes, contrast: xr.Dataset, x: np.ndarray, alpha: float, color: str, style: FigureStyle) -> None:
+    name = next((test for test in _TESTS if test in contrast), None)
+    if name is None:
+        return
+    low, high = ax.get_ylim()
+    unit = (high - low) / max(size_mm(ax)[1] - 2 * points_mm(style.text_pt), 5.0)
+    y = low - 0.5 * points_mm(style.small_pt) * unit
+    mark_significant(ax, x, contrast[name].values < alpha, y, color, style)
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    ax.set_ylim(y - 0.9 * points_mm(style.small_pt) * unit, high)
+    ax.set_yticks(ticks)
+    said = f"p < {alpha:g}" + (",\nuncorrected" if name == "p_difference" else "")
+    ax.annotate(said, (1, y), (0.6 * style.small_pt, 0), ("axes fraction", "data"), "offset points",
+                fontsize=style.small_pt, color=QUIET, va="center", linespacing=0.95)  # fmt: skip
+
+
+def _table(contrast: xr.Dataset) -> pd.DataFrame:
+    columns = {str(name): contrast[name].values for name in contrast.coords if contrast[name].dims == (LAYER,)}
+    for name in map(str, contrast.data_vars):
+        if contrast[name].dims == (LAYER,):
+            columns[name] = contrast[name].values
+        elif set(contrast[name].dims) == {LAYER, BOUND}:
+            lower, upper = contrast[name].transpose(BOUND, LAYER).values
+            columns |= {f"{name}_lower": lower, f"{name}_upper": upper}
+    return pd.DataFrame(columns)

@@ -1,0 +1,187 @@
+"""A study's output folder, read to be shown: whatever is there, and in words what is not."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from rsa_face.provenance import load
+from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
+from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
+
+_EXPECTED: dict[str, tuple[str, ...]] = {
+    "layers.nc": (RDM,),
+    "rdms.nc": (RDM, STIMULUS_I, STIMULUS_J),
+    "human_rdms.nc": (PARTICIPANT, STIMULUS_I, STIMULUS_J),
+}
+_MEANING = {
+    "layers.nc": "the comparison of layers with people",
+    "rdms.nc": "the layers' RDMs",
+    "human_rdms.nc": "the human RDMs",
+    "manifest.json": "the record of how it was made",
+    "stimuli.csv": "the table of stimuli",
+}
+EXTRAS = ("localization", "contrast", "partial", "psychometric", "saliency", "reliability", "agreement")
+
+
+@dataclass(frozen=True, eq=False)
+class StudyFolder:
+    """What a study's output folder holds.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    result : Dataset or None
+        ``layers.nc``.
+    rdms, human : DataArray or None
+        ``rdms.nc`` and ``human_rdms.nc``.
+    stimuli : StimulusSet or None
+        ``stimuli.csv``, or the table the manifest names.
+    extras : dict of str to Dataset
+        Other results by file name: ``localization``, ``contrast``, ``psychometric``, ...
+    manifest : dict
+        ``manifest.json``; empty where there is none.
+    missing : tuple of str
+        A sentence for each part that is not there or cannot be read.
+    """
+
+    path: Path
+    result: xr.Dataset | None = None
+    rdms: xr.DataArray | None = None
+    human: xr.DataArray | None = None
+    stimuli: StimulusSet | None = None
+    extras: dict[str, xr.Dataset] = field(default_factory=dict)
+    manifest: dict[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        study = self.manifest.get("study")
+        named = study.get("name") if isinstance(study, Mapping) else self.manifest.get("name")
+        return str(named or self.path.resolve().name)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any part says that its observers were simulated."""
+        parts = [self.result, self.human, *self.extras.values()]
+        return any(bool(part.attrs.get("simulated")) for part in parts if part is not None)
+
+    @property
+    def untrained(self) -> list[str]:
+        """The networks that some part calls untrained."""
+        parts = [part for part in (self.result, self.rdms) if part is not None]
+        named = [part.attrs.get("untrained") or [] for part in parts]
+        return sorted({str(name) for names in named for name in ([names] if isinstance(names, str) else names)})
+
+
+def read_folder(folder: str | Path) -> StudyFolder:
+    """Read a study's output folder, or as much of it as there is.
+
+    A stage that did not run, or a file from an older version, does not keep the rest from being shown: it is named
+    in `missing`.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What a study wrote: ``layers.nc``, ``rdms.nc``, ``human_rdms.nc``, ``manifest.json`` and what else there is.
+
+    Returns
+    -------
+    StudyFolder
+        Its parts.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or nothing in it that a study writes.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        message = f"A study's results must be a folder, but there is none at {str(path)!r}. Run the study first."
+        raise FileNotFoundError(message)
+    faults: list[str] = []
+    found = {name: _read(path / name, dims, faults) for name, dims in _EXPECTED.items()}
+    manifest = _read_manifest(path / "manifest.json", faults)
+    extras = _read_extras(path, faults)
+    if not any(part is not None for part in found.values()) and not extras:
+        message = f"A study's results must hold {', '.join(_EXPECTED)}, but {str(path)!r} holds none. " + " ".join(
+            faults
+        )
+        raise FileNotFoundError(message.strip())
+    result, rdms, human = found["layers.nc"], found["rdms.nc"], found["human_rdms.nc"]
+    assert result is None or isinstance(result, xr.Dataset)
+    assert rdms is None or isinstance(rdms, xr.DataArray)
+    assert human is None or isinstance(human, xr.DataArray)
+    stimuli = _read_stimuli(path, manifest, faults)
+    return StudyFolder(path, result, rdms, human, stimuli, extras, manifest, tuple(faults))
+
+
+def _read(path: Path, dims: tuple[str, ...], faults: list[str]) -> xr.DataArray | xr.Dataset | None:
+    if not path.is_file():
+        faults.append(f"There is no {path.name}: {_MEANING[path.name]} cannot be shown.")
+        return None
+    try:
+        array = load(path)
+    except (ValueError, OSError) as error:
+        faults.append(f"{path.name} cannot be read ({error}), so {_MEANING[path.name]} cannot be shown.")
+        return None
+    whole = isinstance(array, xr.DataArray) == (len(dims) > 1) and set(dims) <= set(array.dims)
+    needs = ("similarity" in array if isinstance(array, xr.Dataset) else True) and (
+        RDM not in dims or {NETWORK, LAYER} <= set(map(str, array.coords))
+    )
+    if not (whole and needs):
+        faults.append(
+            f"{path.name} has another form than this version writes (dims {tuple(map(str, array.dims))}), so "
+            f"{_MEANING[path.name]} cannot be shown. Run the study again."
+        )
+        return None
+    return array
+
+
+def _read_manifest(path: Path, faults: list[str]) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        faults.append("There is no manifest.json: how the study was made cannot be told.")
+        return {}
+    except (ValueError, OSError) as error:
+        faults.append(f"manifest.json cannot be read ({error}), so how the study was made cannot be told.")
+        return {}
+    if not isinstance(manifest, dict):
+        faults.append("manifest.json is not a record of a study, so how it was made cannot be told.")
+        return {}
+    return manifest
+
+
+def _read_extras(path: Path, faults: list[str]) -> dict[str, xr.Dataset]:
+    extras: dict[str, xr.Dataset] = {}
+    for file in sorted(path.glob("*.nc")):
+        if file.name in _EXPECTED or not file.stem.startswith(EXTRAS):
+            continue
+        try:
+            array = load(file)
+        except (ValueError, OSError) as error:
+            faults.append(f"{file.name} cannot be read ({error}).")
+            continue
+        extras[file.stem] = array if isinstance(array, xr.Dataset) else array.to_dataset(name=file.stem)
+    return extras
+
+
+def _read_stimuli(path: Path, manifest: Mapping[str, Any], faults: list[str]) -> StimulusSet | None:
+    stimuli = manifest.get("stimuli")
+    named = stimuli.get("table") if isinstance(stimuli, Mapping) else None
+    tables = [path / "stimuli.csv", *([path / str(named)] if named else [])]
+    table = next((file for file in tables if file.is_file()), None)
+    if table is None:
+        faults.append("There is no stimuli.csv: pictures of the stimuli cannot be shown.")
+        return None
+    try:
+        return read_stimuli(table)
+    except (ValueError, OSError) as error:
+        faults.append(f"Pictures of the stimuli cannot be shown. {error}")
+        return None

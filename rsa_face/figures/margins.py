@@ -1,0 +1,143 @@
+"""The margins of an RDM: brackets around groups of stimuli, and small pictures of the stimuli themselves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from rsa_face.figures.canvas import inset_mm, points_mm, printable
+from rsa_face.figures.ordering import Group
+from rsa_face.figures.rdm_layout import Panel
+from rsa_face.figures.style import HUMAN_COLOR, FigureStyle
+from rsa_face.figures.thumbnails import thumbnail
+
+_LEAST_PICTURE = 3.6
+_MOST_GROUPS = 30
+
+
+def margin_mm(style: FigureStyle, *, groups: bool, images: bool) -> float:
+    """Return how much room brackets and pictures take beside an RDM.
+
+    Parameters
+    ----------
+    style : FigureStyle
+        The sizes in force.
+    groups, images : bool
+        Whether there are any.
+
+    Returns
+    -------
+    float
+        In mm.
+    """
+    return 0.5 + (1.9 * points_mm(style.small_pt) if groups else 0.0) + (_picture(style) + 0.8 if images else 0.0)
+
+
+def draw_margin(
+    ax: Axes, panel: Panel, groups: Sequence[Group], files: Sequence[Path | None], style: FigureStyle
+) -> None:
+    """Draw group brackets and pictures on the left of an RDM.
+
+    Pictures keep the height of their row and never touch: where rows are too narrow, every second, third, ... is
+    shown.
+
+    Parameters
+    ----------
+    ax : Axes
+        Its units are mm from the upper left corner. Changed.
+    panel : Panel
+        The RDM's place.
+    groups : sequence of Group
+        Runs of stimuli.
+    files : sequence of Path or None
+        Each stimulus's image, in the order shown.
+    style : FigureStyle
+        The sizes in force.
+    """
+    step = panel.side / len(files)
+    edge = panel.left - 0.5
+    if any(file is not None for file in files):
+        picture = _picture(style)
+        every = max(int(np.ceil(1.08 * picture / step)), 1)
+        free = panel.top
+        for place in range((every - 1) // 2, len(files), every):
+            file, middle = files[place], panel.top + (place + 0.5) * step
+            top = float(np.clip(middle - picture / 2, panel.top, panel.top + panel.side - picture))
+            if file is not None and top >= free - 0.01:
+                free = top + picture
+                inset = inset_mm(ax, edge - picture, top, picture, picture)
+                inset.imshow(thumbnail(file, pixels=128))
+                inset.set_axis_off()
+        edge -= picture + 0.3
+    if not 1 < len(groups) <= _MOST_GROUPS:
+        return
+    for group in groups:
+        low, high = panel.top + group.start * step + 0.25, panel.top + group.stop * step - 0.25
+        _bracket(ax, [edge, edge - 0.6, edge - 0.6, edge], [low, low, high, high], style)
+        label = _shortened(group.label, high - low, style)
+        if label:
+            ax.text(edge - 0.9, (low + high) / 2, label, fontsize=style.small_pt, rotation=90,
+                    ha="right", va="center", parse_math=False)  # fmt: skip
+
+
+def draw_brackets_below(ax: Axes, panel: Panel, groups: Sequence[Group], count: int, style: FigureStyle) -> None:
+    """Draw group brackets under an RDM.
+
+    Parameters
+    ----------
+    ax : Axes
+        Its units are mm from the upper left corner. Changed.
+    panel : Panel
+        The RDM's place.
+    groups : sequence of Group
+        Runs of stimuli.
+    count : int
+        How many stimuli there are.
+    style : FigureStyle
+        The sizes in force.
+    """
+    if not 1 < len(groups) <= _MOST_GROUPS:
+        return
+    step, y = panel.side / count, panel.top + panel.side + 0.5
+    for group in groups:
+        low, high = panel.left + group.start * step + 0.25, panel.left + group.stop * step - 0.25
+        _bracket(ax, [low, low, high, high], [y, y + 0.6, y + 0.6, y], style)
+        label = _shortened(group.label, high - low, style)
+        if label:
+            ax.text((low + high) / 2, y + 0.9, label, fontsize=style.small_pt, ha="center", va="top",
+                    parse_math=False)  # fmt: skip
+
+
+def draw_separators(ax: Axes, groups: Sequence[Group], style: FigureStyle) -> None:
+    """Draw thin lines between the groups of an RDM.
+
+    Parameters
+    ----------
+    ax : Axes
+        Shows the RDM as an image. Changed.
+    groups : sequence of Group
+        Runs of stimuli.
+    style : FigureStyle
+        The sizes in force.
+    """
+    if 1 < len(groups) <= _MOST_GROUPS:
+        for group in groups[1:]:
+            for line in (ax.axhline, ax.axvline):
+                line(group.start - 0.5, color="white", linewidth=0.4 * style.line_pt)
+
+
+def _picture(style: FigureStyle) -> float:
+    return max(_LEAST_PICTURE, 2.0 * points_mm(style.small_pt))
+
+
+def _shortened(label: str, room_mm: float, style: FigureStyle) -> str:
+    """Return as much of a label as there is room for; nothing where not even three letters would fit."""
+    label, letters = printable(label), int(room_mm / (0.6 * points_mm(style.small_pt)) + 0.3)
+    if len(label) <= letters:
+        return label
+    return f"{label[: letters - 1]}…" if letters >= 3 else ""
+
+
+def _bracket(ax: Axes, x: Sequence[float], y: Sequence[float], style: FigureStyle) -> None:
+    ax.plot(x, y, color=HUMAN_COLOR, linewidth=0.6 * style.line_pt, solid_capstyle="butt", solid_joinstyle="miter")

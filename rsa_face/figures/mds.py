@@ -1,0 +1,215 @@
+"""Stimuli as points, near where they are alike, with their pictures and the ways along a morph."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from mpl_toolkits.mplot3d import Axes3D, proj3d
+
+from rsa_face.figures.canvas import add_note, keep_source, note_of, points_mm, printable, root_of, size_mm
+from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, QUIET, FigureStyle, drawing, network_label
+from rsa_face.figures.thumbnails import thumbnail
+from rsa_face.schema import STIMULUS, must_be_known
+from rsa_face.stimuli.catalogue import StimulusSet
+
+_AXIS = "axis"
+_SHADES = "coolwarm"
+_MOST_PICTURES = 120
+
+
+def plot_mds(
+    points: xr.DataArray,
+    *,
+    ax: Axes | None = None,
+    stimuli: StimulusSet | None = None,
+    along: str | None = "level",
+    within: Sequence[str] = ("identity", "occlusion"),
+    title: str | None = None,
+) -> Axes:
+    """Draw stimuli as points of a plane or of space, with the stress that says how much the picture gets wrong.
+
+    Pictures stand at their points where there is room, and else beside them on a thin line; one that would hide
+    another is left to its dot. Stimuli that share `within` are joined in the order of `along`.
+
+    Parameters
+    ----------
+    points : DataArray, dims (stimulus, axis)
+        Two or three coordinates a stimulus, as `embed_rdm` returns them. Not changed.
+    ax : Axes, optional
+        Where to draw, of the 3D kind for three coordinates; a new figure if None.
+    stimuli : StimulusSet, optional
+        Pictures.
+    along : str, optional
+        The factor that colours the points, blue to red, and orders the ways; left out where the points lack it.
+    within : sequence of str
+        Factors whose values a way keeps.
+    title : str, optional
+        What is above; the RDM's name if None.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If the points have other than two or three coordinates, or `ax` is not of their kind.
+    """
+    dims = points.sizes[_AXIS]
+    must_be_known(str(dims), ("2", "3"), "number of dimensions")
+    with drawing(ax) as style:
+        if ax is None:
+            side = style.single_mm / MM_PER_INCH
+            kind: dict[str, Any] = {"projection": "3d"} if dims == 3 else {}
+            ax = plt.figure(figsize=(side, side), layout="constrained").add_subplot(**kind)
+        if (dims == 3) != isinstance(ax, Axes3D):
+            message = (
+                f"Points of {dims} coordinates need axes of {dims} dimensions, but the ones given are not. Omit ax."
+            )
+            raise ValueError(message)
+        values = np.asarray(points.values, dtype=float)
+        ordered = along if along in points.coords else None
+        for way in _ways(points, ordered, within):
+            ax.plot(*values[way].T, color="#B5B5B5", linewidth=0.7 * style.line_pt, zorder=1)
+        look: dict[str, Any] = {"c": _colors(points, ordered), "s": (0.5 * style.small_pt) ** 2, "zorder": 2}
+        look |= {"edgecolor": "white", "linewidth": 0.3 * style.line_pt}
+        ax.scatter(*values.T, **(look | {"depthshade": False} if dims == 3 else look))
+        _bare(ax, values, style)
+        stress = f"stress {points.attrs['stress']:.2f}" if "stress" in points.attrs else ""
+        kind_text = ", ".join(text for text in (str(points.attrs.get("kind", "")), stress) if text)
+        ax.annotate(kind_text, (0.01, 0.01), xycoords="axes fraction", fontsize=style.small_pt, color=QUIET)
+        network, _, layer = str(points.attrs.get("rdm", "")).rpartition("/")
+        named = f"{network_label(network)} {layer}" if network else layer
+        ax.set_title(
+            printable(named if title is None else title), loc="left", fontsize=style.text_pt, parse_math=False
+        )
+        if stimuli is not None:
+            _draw_pictures(ax, values, _files(points, stimuli), style)
+        add_note(ax, note_of(points.attrs, [network]), style, pad=2.4)
+        keep_source(ax, _table(points), name="mds")
+    return ax
+
+
+def place_pictures(points: np.ndarray, side: float, room: tuple[float, float]) -> list[tuple[float, float] | None]:
+    """Find a place for each picture, at its point or near it, so that none hides another or leaves the room.
+
+    Parameters
+    ----------
+    points : ndarray, shape (stimulus, 2)
+        Where the points are, in mm.
+    side : float
+        Length of a picture's side, in mm.
+    room : tuple of float
+        Width and height to stay within, in mm.
+
+    Returns
+    -------
+    list of tuple of float or None
+        The middle of each picture; None where there is no room for it.
+    """
+    turns = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    offsets = [np.zeros(2)] + [
+        r * side * np.array([np.cos(t), np.sin(t)]) for r in (1.0, 1.5, 2.0, 2.6) for t in turns
+    ]
+    crowd = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    first = np.argsort(np.sort(crowd, axis=1)[:, min(3, len(points) - 1)], kind="stable")[::-1]
+    taken: list[np.ndarray] = []
+    places: list[tuple[float, float] | None] = [None] * len(points)
+    for index in first:
+        others = np.delete(points, index, axis=0)
+        free = [points[index] + offset for offset in offsets if _is_free(points[index] + offset, taken, side, room)]
+        clear = [middle for middle in free if np.abs(others - middle).max(axis=1).min(initial=np.inf) > 0.55 * side]
+        if free:
+            middle = (clear or free)[0]
+            taken.append(middle)
+            places[index] = (float(middle[0]), float(middle[1]))
+    return places
+
+
+def _is_free(middle: np.ndarray, taken: Sequence[np.ndarray], side: float, room: tuple[float, float]) -> bool:
+    inside = np.all(middle >= side / 2) and np.all(middle <= np.array(room) - side / 2)
+    return bool(inside and all(np.abs(middle - other).max() >= 1.05 * side for other in taken))
+
+
+def _ways(points: xr.DataArray, along: str | None, within: Sequence[str]) -> list[np.ndarray]:
+    if along is None:
+        return []
+    level = np.asarray(points[along].values, dtype=float)
+    kept = [name for name in within if name in points.coords]
+    keys = ["\0".join(str(points[name].values[i]) for name in kept) for i in range(len(level))]
+    ways = []
+    for key in dict.fromkeys(keys):
+        members = np.flatnonzero(np.array(keys) == key)
+        members = members[np.argsort(level[members], kind="stable")]
+        if len(np.unique(level[members])) == len(members) > 1:
+            ways.append(members)
+    return ways
+
+
+def _colors(points: xr.DataArray, along: str | None) -> Any:
+    if along is None:
+        return "#3A3A3A"
+    level = np.asarray(points[along].values, dtype=float)
+    reach = np.nanmax(np.abs(level)) or 1.0
+    return (
+        mpl.colormaps[_SHADES](0.5 + 0.5 * level / reach)
+        if level.min() < 0
+        else mpl.colormaps[_SHADES](level / reach)
+    )
+
+
+def _bare(ax: Axes, values: np.ndarray, style: FigureStyle) -> None:
+    if isinstance(ax, Axes3D):
+        ax.set_box_aspect(np.ptp(values, axis=0) + 1e-9, zoom=1.15)
+        ax.grid(visible=False)
+        for axis, name in zip((ax.xaxis, ax.yaxis, ax.zaxis), "123", strict=True):
+            axis.set_ticklabels([])
+            axis.set_tick_params(length=0)
+            axis.set_label_text(f"axis {name}", fontsize=style.small_pt)
+            axis.labelpad = -1.6 * style.small_pt
+        return
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.margins(0.12)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color="#C8C8C8")
+
+
+def _files(points: xr.DataArray, stimuli: StimulusSet) -> list[Any]:
+    found = dict(zip(stimuli.ids, stimuli.files, strict=True))
+    return [found.get(str(name)) for name in points[STIMULUS].values]
+
+
+def _draw_pictures(ax: Axes, values: np.ndarray, files: Sequence[Any], style: FigureStyle) -> None:
+    width, height = size_mm(ax)
+    box = ax.get_window_extent()
+    flat = values
+    if isinstance(ax, Axes3D):
+        x, y, _ = proj3d.proj_transform(*values.T, ax.get_proj())
+        flat = np.stack([x, y], axis=1)
+    dots = (ax.transData.transform(flat) - [box.x0, box.y0]) / root_of(ax).dpi * MM_PER_INCH
+    side = float(np.clip(0.36 * np.sqrt(width * height / len(values)), 1.6 * points_mm(style.text_pt), 0.12 * width))
+    places = place_pictures(dots, side, (width, height))
+    for index in np.linspace(0, len(values) - 1, min(len(values), _MOST_PICTURES)).round().astype(int):
+        place, file = places[index], files[index]
+        if place is None or file is None:
+            continue
+        picture = thumbnail(file, pixels=128)
+        zoom = side / MM_PER_INCH * POINTS_PER_INCH / max(picture.shape[:2])
+        apart = float(np.hypot(*(np.array(place) - dots[index])))
+        ax.add_artist(AnnotationBbox(
+            OffsetImage(picture, zoom=zoom), tuple(flat[index]), xybox=(place[0] / width, place[1] / height),
+            boxcoords="axes fraction", frameon=False, pad=0, zorder=3,
+            arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.4 * style.line_pt} if apart > 0.3 else None,
+        ))  # fmt: skip
+
+
+def _table(points: xr.DataArray) -> pd.DataFrame:
+    columns = {str(name): part.values for name, part in points.coords.items() if part.dims == (STIMULUS,)}
+    return pd.DataFrame(columns | {f"axis_{n + 1}": points.values[:, n] for n in range(points.sizes[_AXIS])})

@@ -1,0 +1,231 @@
+"""RDMs side by side: what each layer holds apart and together, beside what people do."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from scipy import stats
+
+from rsa_face.figures.canvas import blank_axes, inset_mm, keep_source, note_of, points_mm, size_mm
+from rsa_face.figures.margins import draw_brackets_below, draw_margin, draw_separators, margin_mm
+from rsa_face.figures.ordering import Group, groups_along, same_stimuli, sort_stimuli
+from rsa_face.figures.rdm_layout import Plan, plan_panels
+from rsa_face.figures.style import QUIET, RDM_COLORS, FigureStyle, drawing, in_order, ink
+from rsa_face.schema import NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, must_be_known
+from rsa_face.stimuli.catalogue import StimulusSet
+
+_log = logging.getLogger(__name__)
+SCALES = ("rank", "shared", "own")
+_MOST_IN_A_TABLE = 2_000_000
+_NEVER = "#E9E9E9"
+
+
+def plot_rdms(
+    rdms: xr.DataArray,
+    *,
+    ax: Axes | None = None,
+    human: xr.DataArray | None = None,
+    scale: str = "rank",
+    sort: Sequence[str] | None = None,
+    stimuli: StimulusSet | None = None,
+) -> Axes:
+    """Draw RDMs side by side, their stimuli sorted into groups, with the human RDM beside them.
+
+    Up to six stand in a row; more stand in a row for each network, its layers from first to last.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs; select those to show first. Not changed.
+    ax : Axes, optional
+        Where to draw: the space is filled and the axes themselves made invisible. A new figure if None.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j) or (stimulus_i, stimulus_j), optional
+        Human RDMs; several participants are shown by their mean. Not changed.
+    scale : {"rank", "shared", "own"}
+        ``rank``: each RDM's dissimilarities by rank, from 0 to 1, so that all can be compared. ``shared``: as they
+        are, one scale for all layers. ``own``: each from its least to its greatest.
+    sort : sequence of str, optional
+        Factors to sort stimuli by, the outermost first; it makes the groups. If None: `occlusion`, `identity` and
+        `level`, where they vary.
+    stimuli : StimulusSet, optional
+        Images for the margins.
+
+    Returns
+    -------
+    Axes
+        The axes that hold the panels.
+
+    Raises
+    ------
+    ValueError
+        If a factor or scale is unknown, or the human RDM lacks a stimulus.
+    """
+    must_be_known(scale, SCALES, "scale")
+    rdms = _layers_in_order(rdms)
+    rdms, factors = sort_stimuli(rdms, sort)
+    groups = groups_along(list(rdms[factors[0]].values)) if factors else []
+    people = None if human is None else _mean_person(same_stimuli(human, rdms))
+    values = [*([people.values] if people is not None else []), *rdms.values]
+    with drawing(ax) as style:
+        room = (style.double_mm, style.tallest_mm) if ax is None else size_mm(ax)
+        margin = margin_mm(style, groups=bool(groups), images=stimuli is not None)
+        plan = plan_panels(rdms, room, margin, style, human=people is not None)
+        if ax is None:
+            plan = replace(plan, width=max(style.single_mm, max(one.left + one.side for one in plan.panels) + 0.5))
+            ax = blank_axes(width_mm=plan.width, height_mm=plan.height)
+        ax.set_axis_off()
+        ax.set(xlim=(0, plan.width), ylim=(plan.height, 0))
+        shades = [shade(one, scale) for one in values]
+        limits = _limits(shades, scale, human=people is not None)
+        _draw_panels(ax, plan, shades, limits, groups, style)
+        _draw_bars(ax, plan, limits, _texts(rdms, human, scale), style)
+        files = dict(zip(stimuli.ids, stimuli.files, strict=True)) if stimuli is not None else {}
+        draw_margin(ax, plan.panels[0], groups, [files.get(str(name)) for name in rdms[STIMULUS_I].values], style)
+        simulated = bool(rdms.attrs.get("simulated")) or _simulated(human)
+        note = note_of({**rdms.attrs, "simulated": simulated}, map(str, rdms[NETWORK].values))
+        ax.text(plan.width, 0.6, note, fontsize=style.small_pt, color=QUIET, fontstyle="italic", ha="right", va="top",
+                parse_math=False)  # fmt: skip
+        keep_source(ax, rdms_table(rdms, people), name="rdms")
+    return ax
+
+
+def rdms_table(rdms: xr.DataArray, human: xr.DataArray | None = None) -> pd.DataFrame:
+    """Return the dissimilarities of RDMs, one row a pair and one column an RDM.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        RDMs. Not changed.
+    human : DataArray, dims (stimulus_i, stimulus_j), optional
+        A human RDM in the same order of stimuli.
+
+    Returns
+    -------
+    DataFrame
+        `stimulus_i`, `stimulus_j`, ``human`` where given, and each RDM. Past two million numbers it is empty, and the
+        log says that the study's ``rdms.nc`` holds them.
+    """
+    ids = np.array([str(value) for value in rdms[STIMULUS_I].values], dtype=object)
+    i, j = np.triu_indices(len(ids), k=1)
+    if len(i) * rdms.sizes[RDM] > _MOST_IN_A_TABLE:
+        _log.warning("No table of %d x %d dissimilarities: the RDMs' own file holds them.", rdms.sizes[RDM], len(i))
+        return pd.DataFrame({"stimulus_i": [], "stimulus_j": []})
+    columns: dict[str, np.ndarray] = {"stimulus_i": ids[i], "stimulus_j": ids[j]}
+    if human is not None:
+        columns["human"] = human.values[i, j]
+    columns |= {str(name): values[i, j] for name, values in zip(rdms[RDM].values, rdms.values, strict=True)}
+    return pd.DataFrame(columns)
+
+
+def shade(values: np.ndarray, scale: str) -> np.ndarray:
+    """Return what is shown of an RDM: its diagonal left out, and ranks in place of values if asked for.
+
+    Parameters
+    ----------
+    values : ndarray, shape (stimulus, stimulus)
+        Dissimilarities; NaN means never judged. Not changed.
+    scale : str
+        ``rank``, or another that leaves values as they are.
+
+    Returns
+    -------
+    ndarray, shape (stimulus, stimulus)
+        Values, or ranks from 0 to 1 with ties at their mean.
+    """
+    shown = np.array(values, dtype=float)
+    np.fill_diagonal(shown, np.nan)
+    if scale == "rank":
+        judged = ~np.isnan(shown)
+        shown[judged] = (stats.rankdata(shown[judged]) - 1) / max(judged.sum() - 1, 1)
+    return shown
+
+
+def _layers_in_order(rdms: xr.DataArray) -> xr.DataArray:
+    names = [str(name) for name in rdms[NETWORK].values]
+    place = {name: index for index, name in enumerate(in_order(names))}
+    within = np.asarray(rdms[ORDER].values if ORDER in rdms.coords else np.arange(len(names)), dtype=float)
+    return rdms.isel({RDM: np.lexsort(np.stack([within, [place[name] for name in names]]))})
+
+
+def _mean_person(human: xr.DataArray) -> xr.DataArray:
+    if human.ndim == 2:
+        return human
+    judged = human.notnull().sum(PARTICIPANT)
+    return human.fillna(0).sum(PARTICIPANT) / judged.where(judged > 0)
+
+
+def _simulated(human: xr.DataArray | None) -> bool:
+    return human is not None and bool(human.attrs.get("simulated", False))
+
+
+def _limits(shades: Sequence[np.ndarray], scale: str, *, human: bool) -> list[tuple[float, float]]:
+    own = [(float(np.nanmin(shown)), float(np.nanmax(shown))) if np.isfinite(shown).any() else (0.0, 1.0)
+           for shown in shades]  # fmt: skip
+    if scale == "rank":
+        return [(0.0, 1.0)] * len(own)
+    if scale == "own":
+        return own
+    layers = own[1:] if human else own
+    shared = (min(low for low, _ in layers), max(high for _, high in layers))
+    return [*own[: int(human)], *[shared] * len(layers)]
+
+
+def _draw_panels(
+    ax: Axes,
+    plan: Plan,
+    shades: Sequence[np.ndarray],
+    limits: Sequence[tuple[float, float]],
+    groups: Sequence[Group],
+    style: FigureStyle,
+) -> None:
+    colors = mpl.colormaps[RDM_COLORS].with_extremes(bad=_NEVER)
+    for panel, shown, (low, high) in zip(plan.panels, shades, limits, strict=True):
+        inset = inset_mm(ax, panel.left, panel.top, panel.side, panel.side)
+        inset.imshow(shown, cmap=colors, vmin=low, vmax=high, aspect="auto", interpolation_stage="rgba")
+        inset.set(xticks=[], yticks=[], label=panel.title)
+        inset.spines[:].set(visible=True, linewidth=0.4 * style.line_pt, color=QUIET)
+        draw_separators(inset, groups, style)
+        ax.text(panel.left + panel.side / 2, panel.top - 0.35 * points_mm(panel.title_pt), panel.title,
+                fontsize=panel.title_pt, color=ink(panel.color), ha="center", parse_math=False)  # fmt: skip
+        if plan.in_a_row:
+            draw_brackets_below(ax, panel, groups, shown.shape[0], style)
+    for heading in plan.headings:
+        ax.text(heading.left, heading.base, heading.text, color=ink(heading.color), fontsize=style.text_pt,
+                weight="bold", parse_math=False)  # fmt: skip
+
+
+def _texts(rdms: xr.DataArray, human: xr.DataArray | None, scale: str) -> list[str]:
+    """Return what the colour bars say: one for ranks, otherwise people's first."""
+    if scale == "rank":
+        return ["Rank of dissimilarity"]
+    people = [] if human is None else ["Dissimilarity (people)"]
+    measure = str(rdms.attrs.get("measure", ""))
+    return [*people, f"Dissimilarity ({measure})" if measure else "Dissimilarity"]
+
+
+def _draw_bars(
+    ax: Axes, plan: Plan, limits: Sequence[tuple[float, float]], texts: Sequence[str], style: FigureStyle
+) -> None:
+    type_mm = points_mm(style.small_pt)
+    length = max(min(30.0, plan.panels[0].side - 4.8 * type_mm), 6 * type_mm)
+    lefts = [plan.panels[0].left, plan.panels[min(1, len(plan.panels) - 1)].left]
+    for place, text in enumerate(texts):
+        left = lefts[place] if len(texts) > 1 else lefts[0]
+        low, high = limits[min(place, len(limits) - 1)]
+        inset = inset_mm(ax, left + 2.2 * type_mm, plan.bars, length, 0.7 * type_mm)
+        bar = ax.figure.colorbar(
+            ScalarMappable(Normalize(low, high), RDM_COLORS), cax=inset, orientation="horizontal"
+        )
+        bar.outline.set_visible(False)
+        bar.set_ticks([])
+        for place_x, limit, side in ((-0.03, low, "right"), (1.03, high, "left")):
+            inset.text(place_x, 0.5, f"{limit:.2g}", transform=inset.transAxes, fontsize=style.small_pt, ha=side,
+                       va="center")  # fmt: skip
+        inset.text(0.5, -0.45, text, transform=inset.transAxes, fontsize=style.small_pt, ha="center", va="top")

@@ -1,0 +1,96 @@
+"""A study in one figure: the layer curve, where it turns human-like, the contrast, and the RDMs behind it."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+
+from rsa_face.figures.canvas import points_mm
+from rsa_face.figures.contrast import plot_contrast
+from rsa_face.figures.layers import plot_layers
+from rsa_face.figures.localization import plot_localization
+from rsa_face.figures.networks import plot_networks
+from rsa_face.figures.rdms import plot_rdms
+from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing, in_order
+from rsa_face.schema import NETWORK, RDM
+from rsa_face.stimuli.catalogue import StimulusSet
+
+_CAPITALS = ("plos", "apa")
+
+
+def plot_study(
+    result: xr.Dataset,
+    *,
+    where: xr.Dataset | None = None,
+    contrast: xr.Dataset | None = None,
+    rdms: xr.DataArray | None = None,
+    human: xr.DataArray | None = None,
+    stimuli: StimulusSet | None = None,
+) -> dict[str, Axes]:
+    """Draw a study's panels in one figure over the page; what is not given leaves no gap.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison: the layer curve. Not changed.
+    where : Dataset, dims (target, layer), optional
+        The answer of `localize`.
+    contrast : Dataset, dims (layer, bound), optional
+        The difference of two networks, of `contrast_layers`.
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j), optional
+        Layer RDMs; the most similar layer of each network is shown, as an example.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j), optional
+        Human RDMs, shown beside them.
+    stimuli : StimulusSet, optional
+        Pictures for the margin of the RDMs.
+
+    Returns
+    -------
+    dict of str to Axes
+        ``layers``, ``networks``, and ``localization``, ``contrast``, ``rdms`` where drawn; all of one figure.
+    """
+    with drawing() as style:
+        middle = [name for name, given in (("localization", where), ("contrast", contrast)) if given is not None]
+        heights = {"layers": 38, "middle": 38, "rdms": 29}
+        rows = ["layers", "middle", *(["rdms"] if rdms is not None else [])]
+        unit = points_mm(style.text_pt)
+        tall = sum(heights[row] for row in rows) * 0.68 * unit
+        figure = plt.figure(figsize=(style.double_mm / MM_PER_INCH, tall / MM_PER_INCH), layout="constrained")
+        parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=[heights[row] for row in rows])[:, 0]
+        axes = {"layers": plot_layers(result, ax=parts[0].add_subplot())}
+        names = ["networks", *middle]
+        columns = parts[1].subfigures(1, len(names), squeeze=False)[0]
+        for name, part in zip(names, columns, strict=True):
+            ax = part.add_subplot()
+            if name == "networks":
+                axes[name] = plot_networks(result, ax=ax)
+            elif name == "localization" and where is not None:
+                axes[name] = plot_localization(where, ax=ax)
+            elif contrast is not None:
+                axes[name] = plot_contrast(contrast, ax=ax)
+        if rdms is not None:
+            sheet = parts[2].add_axes((0.02, 0.0, 0.98, 1.0))
+            axes["rdms"] = plot_rdms(_examples(rdms, result), ax=sheet, human=human, stimuli=stimuli)
+        _letter(list(axes.values()), style)
+    return axes
+
+
+def _examples(rdms: xr.DataArray, result: xr.Dataset) -> xr.DataArray:
+    similarity = dict(zip(map(str, result[RDM].values), result["similarity"].values, strict=True))
+    labels = [str(name) for name in rdms[RDM].values]
+    networks = rdms[NETWORK].values.astype(str)
+    kept = []
+    for network in in_order(networks)[:5]:
+        members = np.flatnonzero(networks == network).tolist()
+        kept.append(max(members, key=lambda place: similarity.get(labels[place], -np.inf)))
+    return rdms.isel({RDM: kept})
+
+
+def _letter(axes: list[Axes], style: FigureStyle) -> None:
+    for place, ax in enumerate(axes):
+        letter = chr(ord("a") + place)
+        part = ax.get_figure()
+        if isinstance(part, SubFigure):
+            part.text(0.004, 0.995, letter.upper() if style.name in _CAPITALS else letter, weight="bold",
+                      fontsize=style.text_pt + 1, ha="left", va="top")  # fmt: skip

@@ -1,0 +1,63 @@
+"""The training curve: a network's loss and accuracy, epoch by epoch, on faces it learnt from and on others."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+_LABELS = {"loss": "Cross-entropy loss", "accuracy": "Accuracy"}
+
+
+def plot_training(
+    history: pd.DataFrame | Mapping[str, pd.DataFrame], *, score: str = "accuracy", ax: Axes | None = None
+) -> Axes:
+    """Draw a score of one or several trainings along the epochs.
+
+    Solid lines are the training faces, as seen with dropout and variation; dashed ones the validation faces. A
+    training that stopped early ends early.
+
+    Parameters
+    ----------
+    history : DataFrame, one row an epoch, or mapping of str to such
+        As `train_valence` returns it; the keys name the networks.
+    score : {"accuracy", "loss"}
+        What to draw.
+    ax : Axes, optional
+        Where; a new figure unless given.
+
+    Returns
+    -------
+    Axes
+        What was drawn on.
+
+    Raises
+    ------
+    ValueError
+        If the score is unknown, or a history has no epochs.
+    """
+    if score not in _LABELS:
+        message = f"The score must be one of {', '.join(_LABELS)}, but is {score!r}. Choose one of these."
+        raise ValueError(message)
+    each = {"": history} if isinstance(history, pd.DataFrame) else dict(history)
+    empty = [name for name, rows in each.items() if rows.empty]
+    if empty or not each:
+        message = f"A training curve must have epochs, but {empty or 'nothing'} has none. Train first."
+        raise ValueError(message)
+    ax = plt.subplots(figsize=(3.5, 2.6), layout="constrained")[1] if ax is None else ax
+    for number, (name, rows) in enumerate(each.items()):
+        colour = f"C{number % 10}"
+        marker = "o" if len(rows) == 1 else ""
+        ax.plot(rows["epoch"], rows[score], color=colour, marker=marker, label=f"{name} training".strip())
+        if f"validation_{score}" in rows.columns:
+            aside = rows[f"validation_{score}"]
+            label = f"{name} validation".strip()
+            ax.plot(rows["epoch"], aside, color=colour, marker=marker, linestyle="--", label=label)
+    if score == "accuracy":
+        ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":", label="chance (two classes)")
+        ax.set_ylim(0, 1.02)
+    ax.set(xlabel="Epoch", ylabel=_LABELS[score])
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(frameon=False, fontsize="small")
+    return ax

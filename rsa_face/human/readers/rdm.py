@@ -1,0 +1,216 @@
+"""RDMs that are RDMs already: square tables, condensed vectors, numpy, Matlab and rsatoolbox files."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from rsa_face.human.faults import Fault, listed, raise_faults
+from rsa_face.human.judgements import Floats, Judgements, triangles
+from rsa_face.human.layout import Source
+from rsa_face.human.readers.rdm_arrays import Stack, read_hdf5, read_mat, read_netcdf, read_npz
+from rsa_face.human.readers.rdm_tables import read_csv
+from rsa_face.human.trials import naturally
+from rsa_face.schema import repeated
+
+_READERS: dict[str, Callable[[Path, Source, str | None], Stack]] = {
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".txt": read_csv,
+    ".npz": read_npz,
+    ".npy": read_npz,
+    ".mat": read_mat,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".nc": read_netcdf,
+}
+
+
+class RdmOptions(BaseModel):
+    """How to read RDMs.
+
+    Parameters
+    ----------
+    values : str
+        ``dissimilarity``, or ``similarity``: then dissimilarity = `top` - similarity.
+    top : float
+        The similarity of a stimulus with itself, for `values` = similarity.
+    variable : str, optional
+        The variable to read, in a file that holds several.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    values: Literal["dissimilarity", "similarity"] = "dissimilarity"
+    top: float = 1.0
+    variable: str | None = None
+
+
+def read_rdms(source: Source, options: RdmOptions) -> Judgements:
+    """Read RDMs of one or several participants from one or several files, and check every one of them.
+
+    Rows are matched by id. A file that names no stimuli takes the names given as `ids`; with none given they are
+    called stimulus_01, stimulus_02, ..., which match no stimulus table, so that nothing is ever matched by mere
+    position. One empty triangle is filled from the other, and an empty diagonal is 0.
+
+    Parameters
+    ----------
+    source : Source
+        Files ending in .csv, .tsv, .txt, .npz, .npy, .mat, .h5, .hdf5 or .nc.
+    options : RdmOptions
+        What the numbers are.
+
+    Returns
+    -------
+    Judgements
+        As many participants as the files hold.
+
+    Raises
+    ------
+    ValueError
+        If an RDM is not square, asymmetric, infinite or not 0 on the diagonal, an id is missing, repeated or
+        unknown, or the file's kind is.
+    """
+    stacks = []
+    for path in source.paths:
+        if path.suffix.lower() not in _READERS:
+            message = f"RDMs must be in a file ending in {', '.join(_READERS)}, but {path.name} is not. Convert it."
+            raise ValueError(message)
+        stack = _READERS[path.suffix.lower()](path, source, options.variable)
+        stacks.append(_whole(_named(stack, path, source, single=len(source.paths) > 1), path, options))
+    return _joined(stacks, source, options)
+
+
+def _named(stack: Stack, path: Path, source: Source, *, single: bool) -> Stack:
+    """Give names to stimuli and participants that the file leaves without."""
+    n = stack.matrices.shape[-1]
+    ids, people = stack.stimuli, stack.participants
+    attrs = dict(stack.attrs)
+    if ids is not None and source.ids is not None and set(ids) != set(source.ids):
+        message = (
+            f"Rows that have ids must not be given others, but {path.name} names its {n} rows ({listed(ids, 3)}). "
+            "Leave out ids, or rename them with a table (layout rename)."
+        )
+        raise ValueError(message)
+    if ids is None and source.ids is not None:
+        if len(source.ids) != n:
+            message = (
+                f"There must be an id for each row of {path.name}, but {len(source.ids)} are given for {n} rows."
+            )
+            raise ValueError(message)
+        ids, attrs["ids"] = list(source.ids), "given, in the order of the rows"
+    if ids is None and source.stimuli is not None:
+        message = (
+            f"RDMs must name their stimuli to be matched with others, but {path.name} does not. Name its {n} rows "
+            "with ids: a list or a file; or ids='stimuli' if they stand in the order of the stimuli."
+        )
+        raise ValueError(message)
+    if ids is None:
+        ids, attrs["ids"] = (
+            [f"stimulus_{k:0{max(2, len(str(n)))}d}" for k in range(1, n + 1)],
+            "made up: none in file",
+        )
+    if people is None:
+        count = len(stack.matrices)
+        width = max(2, len(str(count)))
+        people = [path.stem] if count == 1 and single else [f"participant_{k:0{width}d}" for k in range(1, count + 1)]
+    return replace(stack, stimuli=ids, participants=people, attrs=attrs)
+
+
+def _whole(stack: Stack, path: Path, options: RdmOptions) -> Stack:
+    """Return the stack as dissimilarities, after checking that every matrix is an RDM."""
+    stimuli, participants = stack.stimuli or [], stack.participants or []
+    faults = [Fault(path.name, 0, "", f"stimulus {one!r} occurs more than once") for one in repeated(stimuli)]
+    twice = repeated(participants)
+    faults += [Fault(path.name, 0, "", f"participant {one!r} occurs more than once") for one in twice]
+    matrices = stack.matrices.astype(float)
+    if options.values == "similarity":
+        matrices = options.top - matrices
+        high = np.nanmin(matrices, initial=0.0) < -1e-9
+        if high:
+            found = options.top - float(np.nanmin(matrices))
+            faults.append(Fault(path.name, 0, "", f"a similarity is {found:.6g}, above its top {options.top:.6g}"))
+    mirrored = np.array([_mirrored(matrix) for matrix in matrices])
+    for who, matrix in enumerate(mirrored):
+        faults += _faults_of(matrix, stack, who, path)
+    raise_faults(faults, f"RDMs of {path.name} must be square, symmetric and 0 on the diagonal")
+    return replace(stack, matrices=mirrored)
+
+
+def _mirrored(matrix: Floats) -> Floats:
+    upper, lower = np.triu_indices(len(matrix), 1), np.tril_indices(len(matrix), -1)
+    matrix = matrix.copy()
+    if np.isnan(matrix[lower]).all():
+        matrix.T[upper] = matrix[upper]
+    elif np.isnan(matrix[upper]).all():
+        matrix.T[lower] = matrix[lower]
+    diagonal = np.diagonal(matrix)
+    if np.isnan(diagonal).any():
+        np.fill_diagonal(matrix, np.nan_to_num(diagonal))
+    return matrix
+
+
+def _faults_of(matrix: Floats, stack: Stack, who: int, path: Path) -> list[Fault]:
+    ids, name = stack.stimuli or [], (stack.participants or [])[who]
+    lines = stack.lines[who] if stack.lines is not None else [0] * len(ids)
+    faults = []
+    for k in np.flatnonzero(np.abs(np.diagonal(matrix)) > 1e-12):
+        said = f"{name!r} has {matrix[k, k]:.6g} on the diagonal at {ids[k]!r}"
+        faults.append(Fault(path.name, lines[k], ids[k] if lines[k] else "", said))
+    infinite = np.argwhere(np.triu(np.isinf(matrix), 1))
+    for i, j in infinite[:20]:
+        faults.append(
+            Fault(path.name, lines[i], ids[j] if lines[i] else "", f"{name!r} is infinite at ({ids[i]}, {ids[j]})")
+        )
+    same = np.isclose(matrix, matrix.T, rtol=1e-6, atol=1e-12, equal_nan=True)
+    off = np.argwhere(np.triu(~same, 1))
+    for i, j in off[:20]:
+        more = f" and at {len(off) - 20} more pairs" if len(off) > 20 and (i, j) == tuple(off[19]) else ""
+        said = f"{name!r} is asymmetric at ({ids[i]}, {ids[j]}): {matrix[i, j]:.6g} against {matrix[j, i]:.6g}{more}"
+        faults.append(Fault(path.name, lines[i], ids[j] if lines[i] else "", said))
+    return faults
+
+
+def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgements:
+    """Join the files' participants over all their stimuli, in the order asked for."""
+    there = [list(stack.stimuli or []) for stack in stacks]
+    found = list(dict.fromkeys(one for ids in there for one in ids))
+    ids = list(source.stimuli) if source.stimuli is not None else found
+    if any(set(one) != set(found) for one in there):
+        ids = ids if source.stimuli is not None else naturally(found)
+    unknown = [
+        Fault(s.path.name, 0, "", f"{one!r} is not among the stimuli")
+        for s in stacks
+        for one in naturally(set(s.stimuli or []) - set(ids))
+    ]
+    raise_faults(
+        unknown, "Stimuli of human RDMs must be known", then="Check the ids, or take these RDMs' shared stimuli."
+    )
+    people = [name for stack in stacks for name in stack.participants or []]
+    if repeated(people):
+        message = f"Each participant must have one RDM, but {source.name} hold {repeated(people)} more than once."
+        raise ValueError(message)
+    place = {one: index for index, one in enumerate(ids)}
+    full = np.full((len(people), len(ids), len(ids)), np.nan)
+    counts = np.zeros(full.shape, dtype=np.int32)
+    at = 0
+    for stack in stacks:
+        order = np.array([place[one] for one in stack.stimuli or []])
+        block = np.ix_(np.arange(at, at + len(stack.matrices)), order, order)
+        full[block] = stack.matrices
+        counts[block] = ~np.isnan(stack.matrices) if stack.coverage is None else stack.coverage
+        at += len(stack.matrices)
+    judged = triangles(full)
+    coverage = triangles(counts)
+    n_trials = [np.asarray(s.n_trials if s.n_trials is not None else np.zeros(len(s.matrices))) for s in stacks]
+    trials = np.concatenate(n_trials).astype(np.int64)
+    if all(stack.n_trials is None for stack in stacks):
+        trials = (~np.isnan(judged)).sum(axis=1)
+    attrs = {"values": options.values, **{k: v for stack in stacks for k, v in stack.attrs.items()}}
+    shared = [name for name in stacks[0].coords if all(name in stack.coords for stack in stacks)]
+    coords = {name: [value for stack in stacks for value in stack.coords[name]] for name in shared}
+    simulated = any(stack.simulated for stack in stacks)
+    return Judgements(people, ids, judged, coverage, trials, attrs=attrs, coords=coords, simulated=simulated)

@@ -1,0 +1,352 @@
+"""RDMs from numpy, Matlab, rsatoolbox and netCDF files, as they lie there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import scipy.io
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.spatial.distance import squareform
+
+from rsa_face.human.faults import listed
+from rsa_face.human.judgements import Floats
+from rsa_face.human.layout import Source
+from rsa_face.provenance import load
+from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J
+
+STIMULUS_NAMES = (
+    "stimulus",
+    "stimuli",
+    "ids",
+    "stimulus_ids",
+    "labels",
+    "label",
+    "conds",
+    "conditions",
+    "name",
+    "names",
+)
+PARTICIPANT_NAMES = ("participant", "participants", "subject", "subjects", "subj", "name", "names")
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The RDMs of one file, before any check of their values.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    matrices : array, shape (participant, stimulus, stimulus)
+        As they lie in the file.
+    stimuli, participants : list of str, optional
+        Their names, where the file has them.
+    coverage : array, shape (participant, stimulus, stimulus), optional
+        How often each pair was judged, where the file says so.
+    n_trials : array, shape (participant,), optional
+        How many trials, where the file says so.
+    lines : list of list of int, optional
+        For each participant and row the line of a text file.
+    attrs : dict
+        What else the file says of all.
+    coords : dict of str to list
+        What else the file says of each participant.
+    simulated : bool
+        The file says that no person made these.
+    """
+
+    path: Path
+    matrices: Floats
+    stimuli: list[str] | None = None
+    participants: list[str] | None = None
+    coverage: NDArray[np.integer[Any]] | None = None
+    n_trials: NDArray[np.integer[Any]] | None = None
+    lines: list[list[int]] | None = None
+    attrs: dict[str, Any] = field(default_factory=dict)
+    coords: dict[str, list[Any]] = field(default_factory=dict)
+    simulated: bool = False
+
+
+def read_npz(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - the readers share one form
+    """Read RDMs from a numpy file: an array of squares or of upper triangles, and names where there are any.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .npz or .npy.
+    source : Source
+        Not used.
+    variable : str, optional
+        The array to read, of several.
+
+    Returns
+    -------
+    Stack
+        Unchecked.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, holds pickled objects, or no array of RDMs.
+    """
+    try:
+        opened = np.load(path, allow_pickle=False)
+        arrays = {"rdms": opened} if isinstance(opened, np.ndarray) else {name: opened[name] for name in opened.files}
+    except (OSError, ValueError, EOFError) as error:
+        message = (
+            f"RDMs must be plain arrays, but {path.name} cannot be read as such: {error}. Save it with np.savez."
+        )
+        raise ValueError(message) from error
+    return _stack_of(path, arrays, variable)
+
+
+def read_mat(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - the readers share one form
+    """Read RDMs from a Matlab file: an array, or a struct array with the field RDM (and name).
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .mat; of any version.
+    source : Source
+        Not used.
+    variable : str, optional
+        The variable to read, of several.
+
+    Returns
+    -------
+    Stack
+        Unchecked.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or holds no RDMs.
+    """
+    try:
+        if h5py.is_hdf5(path):
+            arrays = _mat73(path)
+        else:
+            found = scipy.io.loadmat(path, squeeze_me=False, chars_as_strings=True)
+            arrays = {name: value for name, value in found.items() if not name.startswith("__")}
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+        message = f"RDMs must be in a whole .mat file, but {path.name} cannot be read: {error}. Save it anew."
+        raise ValueError(message) from error
+    structs = [name for name, value in arrays.items() if value.dtype.names and "RDM" in value.dtype.names]
+    if (variable is None and len(structs) == 1) or variable in structs:
+        return _stack_of_structs(path, arrays[variable or structs[0]])
+    return _stack_of(path, arrays, variable)
+
+
+def read_hdf5(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - the readers share one form
+    """Read RDMs that rsatoolbox saved as HDF5, with the names in its descriptors.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .h5 or .hdf5.
+    source : Source
+        Not used.
+    variable : str, optional
+        Not used.
+
+    Returns
+    -------
+    Stack
+        Unchecked.
+
+    Raises
+    ------
+    ValueError
+        If the file is not such a file.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            held = _plain_group(file)
+    except OSError as error:
+        message = f"RDMs must be in a whole HDF5 file, but {path.name} cannot be read: {error}. Save it anew."
+        raise ValueError(message) from error
+    if "dissimilarities" not in held:
+        message = f"An HDF5 file must be one that rsatoolbox saved, but {path.name} holds {listed(sorted(held))}."
+        raise ValueError(message)
+    people, patterns = held.get("rdm_descriptors", {}), held.get("pattern_descriptors", {})
+    named = _named_in(patterns, STIMULUS_NAMES)
+    participants = _named_in(people, PARTICIPANT_NAMES)
+    said = held.get("descriptors", {})
+    matrices = _squares(np.asarray(held["dissimilarities"], dtype=float), path, "dissimilarities")
+    coverage = people.get("coverage")
+    n = matrices.shape[-1]
+    return Stack(
+        path,
+        matrices,
+        stimuli=named,
+        participants=participants,
+        coverage=None
+        if coverage is None
+        else _squares(np.asarray(coverage).reshape(-1, n * (n - 1) // 2), path, "coverage").astype(np.int32),
+        n_trials=None if "n_trials" not in people else np.asarray(people["n_trials"]),
+        attrs=json.loads(said["attrs"]) if "attrs" in said else {},
+        coords={
+            k: list(v) for k, v in people.items() if k not in ("index", "coverage", "n_trials", *PARTICIPANT_NAMES)
+        },
+        simulated=bool(said.get("simulated", False)),
+    )
+
+
+def read_netcdf(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - one form for all
+    """Read human RDMs that this package saved.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .nc.
+    source : Source
+        Not used.
+    variable : str, optional
+        The array to read, in a file of several.
+
+    Returns
+    -------
+    Stack
+        Unchecked.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no array of human RDMs.
+    """
+    loaded = load(path)
+    array = loaded if isinstance(loaded, xr.DataArray) else loaded.get(variable or "dissimilarity")
+    if array is None or set(array.dims) != {PARTICIPANT, STIMULUS_I, STIMULUS_J}:
+        message = (
+            f"Human RDMs must have the dims (participant, stimulus_i, stimulus_j), but {path.name} holds others."
+        )
+        raise ValueError(message)
+    array = array.transpose(PARTICIPANT, STIMULUS_I, STIMULUS_J)
+    known = (PARTICIPANT, STIMULUS_I, STIMULUS_J, "coverage", "n_trials")
+    return Stack(
+        path,
+        np.asarray(array.values, dtype=float),
+        stimuli=[str(value) for value in array[STIMULUS_I].values],
+        participants=[str(value) for value in array[PARTICIPANT].values],
+        coverage=array["coverage"].values if "coverage" in array.coords else None,
+        n_trials=array["n_trials"].values if "n_trials" in array.coords else None,
+        attrs=dict(array.attrs),
+        coords={
+            str(k): v.values.tolist() for k, v in array.coords.items() if k not in known and v.dims == (PARTICIPANT,)
+        },
+        simulated=bool(array.attrs.get("simulated", False)),
+    )
+
+
+def _stack_of(path: Path, arrays: Mapping[str, NDArray[Any]], variable: str | None) -> Stack:
+    named = {name: value for name, value in arrays.items() if name.lower() in (*STIMULUS_NAMES, *PARTICIPANT_NAMES)}
+    numeric = [
+        k
+        for k, v in arrays.items()
+        if v.dtype.kind in "fiub" and v.ndim in (1, 2, 3) and v.size > 2 and k not in named
+    ]
+    if variable is not None and variable not in arrays:
+        there = listed(sorted(arrays))
+        message = f"The variable to read must be in the file, but {path.name} has no {variable!r}, only {there}."
+        raise ValueError(message)
+    if variable is None and len(numeric) != 1:
+        holds = f"{len(numeric)} ({listed(sorted(numeric))})" if numeric else f"none among {listed(sorted(arrays))}"
+        message = (
+            f"A file of RDMs must hold one array of numbers, but {path.name} holds {holds}. Name it: option variable."
+        )
+        raise ValueError(message)
+    matrices = _squares(np.asarray(arrays[variable or numeric[0]], dtype=float), path, variable or numeric[0])
+    stimuli = _texts(named, STIMULUS_NAMES, matrices.shape[-1])
+    participants = _texts(named, PARTICIPANT_NAMES, len(matrices))
+    return Stack(path, matrices, stimuli, None if participants == stimuli else participants)
+
+
+def _stack_of_structs(path: Path, structs: NDArray[Any]) -> Stack:
+    each = [_squares(np.asarray(one["RDM"], dtype=float), path, "RDM") for one in structs.flat]
+    sizes = sorted({one.shape[-1] for one in each})
+    if len(sizes) > 1:
+        message = f"All RDMs of a struct array must be of one size, but {path.name} has {sizes} rows. Split the file."
+        raise ValueError(message)
+    names = None
+    if structs.dtype.names and "name" in structs.dtype.names:
+        names = ["".join(np.asarray(one["name"]).astype(str).ravel()).strip() for one in structs.flat]
+        names = [name.rsplit("|", 1)[-1].strip() for name in names]
+    return Stack(path, np.concatenate(each), None, names if names and len(set(names)) == len(names) else None)
+
+
+def _squares(values: Floats, path: Path, name: str) -> Floats:
+    """Return a stack of squares, from one square, a stack of them (in either order), or upper triangles."""
+    values = np.squeeze(values) if values.ndim == 3 and 1 in values.shape[1:] else values
+    shape = values.shape
+    if values.ndim == 3 and shape[1] == shape[2]:
+        return values
+    if values.ndim == 3 and shape[0] == shape[1]:
+        return np.moveaxis(values, 2, 0)
+    if values.ndim == 2 and shape[0] == shape[1]:
+        return values[None]
+    flat = np.atleast_2d(values) if values.ndim < 3 else values
+    if flat.ndim == 2 and flat.shape[1] == 1:
+        flat = flat.T
+    pairs = flat.shape[-1]
+    rows = round((1 + np.sqrt(1 + 8 * pairs)) / 2)
+    if flat.ndim != 2 or rows * (rows - 1) // 2 != pairs:
+        message = (
+            f"RDMs must be square, or upper triangles of n(n-1)/2 entries, but {name!r} of {path.name} has the shape "
+            f"{tuple(shape)}. Save one square for each participant."
+        )
+        raise ValueError(message)
+    return np.array([squareform(row, checks=False) for row in flat])
+
+
+def _texts(named: Mapping[str, NDArray[Any]], names: tuple[str, ...], count: int) -> list[str] | None:
+    for name in names:
+        found = next((value for key, value in named.items() if key.lower() == name), None)
+        if found is None:
+            continue
+        cells = [np.asarray(cell).astype(str).ravel() for cell in np.asarray(found).ravel()]
+        texts = [str(cell[0]).strip() if len(cell) else "" for cell in cells]
+        if len(texts) == count:
+            return texts
+    return None
+
+
+def _named_in(descriptors: Mapping[str, Any], names: tuple[str, ...]) -> list[str] | None:
+    found = next((descriptors[name] for name in names if name in descriptors), None)
+    return None if found is None else [str(value) for value in np.asarray(found).ravel()]
+
+
+def _plain_group(group: h5py.Group) -> dict[str, Any]:
+    held: dict[str, Any] = dict(group.attrs)
+    for name, item in group.items():
+        if isinstance(item, h5py.Group):
+            inner = _plain_group(item)
+            as_list = bool(inner) and all(key.isdecimal() for key in inner)
+            held[name] = [inner[key] for key in sorted(inner, key=int)] if as_list else inner
+        elif item.shape is None:
+            held[name] = None
+        else:
+            value = item[()]
+            value = (
+                np.char.decode(value, "utf-8") if isinstance(value, np.ndarray) and value.dtype.kind == "S" else value
+            )
+            held[name] = value.decode() if isinstance(value, bytes) else value
+    return held
+
+
+def _mat73(path: Path) -> dict[str, NDArray[Any]]:
+    arrays = {}
+    with h5py.File(path, "r") as file:
+        for name, item in file.items():
+            if not isinstance(item, h5py.Dataset):
+                continue
+            if item.dtype == h5py.ref_dtype:
+                cells = ["".join(chr(int(code)) for code in np.ravel(file[ref][()])) for ref in np.ravel(item[()])]
+                arrays[name] = np.array(cells)
+            else:
+                arrays[name] = item[()].T
+    return arrays

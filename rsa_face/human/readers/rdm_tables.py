@@ -1,0 +1,217 @@
+"""RDMs from delimited text: a square with ids on both sides, a stack of squares, or a list of pairs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsa_face.human.faults import Fault, raise_faults
+from rsa_face.human.judgements import Floats
+from rsa_face.human.layout import Layout, Source
+from rsa_face.human.readers.rdm_arrays import Stack
+from rsa_face.human.tables import Table, as_numbers, lines_of, read_table
+from rsa_face.human.trials import Column, Trials, naturally, read_trials
+
+ATTRS_REMARK = "rsa_face: "
+PAIR_COLUMNS = (
+    Column("participant", required=False),
+    Column("stimulus_a", stimulus=True),
+    Column("stimulus_b", stimulus=True),
+    Column("dissimilarity", number=True, required=False, empty=True),
+    Column("similarity", number=True, required=False, empty=True),
+    Column("coverage", number=True, required=False, empty=True),
+    Column("n_trials", number=True, required=False, empty=True),
+    Column("response_bias", number=True, required=False, empty=True),
+)
+
+
+def read_csv(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - the readers share one form
+    """Read RDMs from delimited text, in whichever of three forms it is.
+
+    A square has the ids in its first row and first column. A stack of squares has the column `participant` before
+    these. A list of pairs has the columns stimulus_a, stimulus_b and dissimilarity (or similarity).
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    source : Source
+        Its layout.
+    variable : str, optional
+        Not used.
+
+    Returns
+    -------
+    Stack
+        Unchecked but for text among numbers, and ids that differ between the two sides.
+
+    Raises
+    ------
+    ValueError
+        If a cell is no number, the rows' ids are not the columns', or a pair occurs twice.
+    """
+    table = read_table(path, source.layout)
+    mapped = source.layout.columns
+    if {str(mapped.get(name, name)) for name in ("stimulus_a", "stimulus_b")} <= set(table.header):
+        return _from_pairs(path, source)
+    if not source.layout.names and _has_no_ids(table):
+        names = tuple(str(k) for k in range(len(table.header)))
+        bare = read_table(path, source.layout.model_copy(update={"names": names}))
+        return _without_ids(bare)
+    return _from_squares(table, str(mapped.get("participant", "participant")))
+
+
+def _has_no_ids(table: Table) -> bool:
+    """Return whether even the first line holds an RDM's numbers: as many lines as cells, all of them numbers."""
+    numbers = not as_numbers(table.header)[1] and "" not in table.header
+    return numbers and len(table.rows) + 1 == len(table.header)
+
+
+def _without_ids(table: Table) -> Stack:
+    matrix, faults = _numbers(table, list(table.header))
+    raise_faults(faults, "A dissimilarity must be a number, or empty where a pair was never judged")
+    return Stack(table.path, matrix[None])
+
+
+def _from_squares(table: Table, participant: str) -> Stack:
+    stacked = participant in table.header
+    corner = next((k for k, name in enumerate(table.header) if name != participant), 0)
+    name_of_ids, ids = table.header[corner], [name for name in table.header[corner + 1 :] if name != participant]
+    if name_of_ids == "":
+        table = _with_corner(table)
+        name_of_ids = _CORNER
+    if not ids or any(one not in table.codes for one in ids):
+        message = (
+            f"A square RDM must have the ids in its first row and column, but {table.path.name} has {table.header}."
+        )
+        raise ValueError(message)
+    rows = [table.values[name_of_ids][code] for code in table.codes[name_of_ids]]
+    people = [table.values[participant][code] for code in table.codes[participant]] if stacked else [""] * len(rows)
+    values, faults = _numbers(table, ids)
+    raise_faults(faults, "A dissimilarity must be a number, or empty where a pair was never judged")
+    lines = lines_of(table, range(len(rows)))
+    names = list(dict.fromkeys(people))
+    who = np.array(people, dtype=object)
+    matrices, places = [], []
+    for name in names:
+        mine = np.flatnonzero(who == name)
+        own = [rows[k] for k in mine]
+        faults += _differing(table, name, own, ids, lines[int(mine[0])])
+        if not faults:
+            order = [int(mine[own.index(one)]) for one in ids]
+            matrices.append(values[order])
+            places.append([lines[k] for k in order])
+    raise_faults(faults, f"RDMs of {table.path.name} must be square, with the same ids on both sides")
+    return Stack(table.path, np.array(matrices), ids, names if stacked else None, lines=places)
+
+
+_CORNER = "stimulus (first column)"
+
+
+def _with_corner(table: Table) -> Table:
+    header = (_CORNER, *table.header[1:]) if table.header[0] == "" else table.header
+    if _CORNER not in header:
+        header = tuple(_CORNER if name == "" else name for name in table.header)
+    layout = Layout(names=header, separator=table.separator, encoding=table.encoding)
+    whole = read_table(table.path, layout)
+    codes = {name: column[1:] for name, column in whole.codes.items()}
+    return Table(
+        table.path,
+        header,
+        codes,
+        whole.values,
+        table.remarks,
+        whole.first_line,
+        whole.rows[1:],
+        table.encoding,
+        table.separator,
+    )
+
+
+def _differing(table: Table, name: str, own: list[str], ids: list[str], line: int) -> list[Fault]:
+    whose = f" of {name!r}" if name else ""
+    said = [f"row {one!r}{whose} is no column" for one in naturally(set(own) - set(ids))]
+    said += [f"column {one!r} is no row{whose}" for one in naturally(set(ids) - set(own))]
+    said += [f"row {one!r}{whose} occurs {own.count(one)} times" for one in naturally(set(own)) if own.count(one) > 1]
+    return [Fault(table.path.name, line, "", one) for one in said]
+
+
+def _numbers(table: Table, names: list[str]) -> tuple[Floats, list[Fault]]:
+    columns, faults = [], []
+    for name in names:
+        numbers, wrong = as_numbers(table.values[name])
+        columns.append(numbers[table.codes[name]] if len(numbers) else np.empty(0))
+        rows = np.flatnonzero(np.isin(table.codes[name], wrong))
+        for row, line in zip(rows[:20], lines_of(table, rows[:20].tolist()), strict=True):
+            value = table.values[name][table.codes[name][row]]
+            faults.append(Fault(table.path.name, line, name, f"{value!r} is not a number"))
+    return np.stack(columns, axis=1), faults
+
+
+def _from_pairs(path: Path, source: Source) -> Stack:
+    single = Source((path,), source.kind, source.layout, source.stimuli)
+    trials = read_trials(single, PAIR_COLUMNS)
+    if trials.has("dissimilarity") == trials.has("similarity"):
+        message = f"A list of pairs must have one column dissimilarity (or similarity), but {path.name} has not one."
+        raise ValueError(message)
+    said = _remarked(trials.tables[0])
+    people = trials.values("participant") if trials.has("participant") else [path.stem]
+    ids = said.pop("stimuli", None) or trials.values("stimulus_a", "stimulus_b")
+    people = said.pop("participants", None) or people
+    who = trials.codes("participant", people) if trials.has("participant") else np.zeros(len(trials.frame), int)
+    a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
+    key = (who * len(ids) + np.minimum(a, b)) * len(ids) + np.maximum(a, b)
+    _, first = np.unique(key, return_index=True)
+    again = np.ones(len(key), dtype=bool)
+    again[first] = False
+    trials.fault(again, "", lambda row: f"the pair ({ids[a[row]]}, {ids[b[row]]}) occurs again")
+    trials.settle()
+    shape = (len(people), len(ids), len(ids))
+    value = trials.frame["dissimilarity" if trials.has("dissimilarity") else "similarity"].to_numpy(float)
+    return Stack(
+        path,
+        _filled(shape, who, a, b, value, np.nan),
+        ids,
+        people,
+        coverage=_filled(shape, who, a, b, trials.frame["coverage"].to_numpy(float), 0).astype(np.int32)
+        if trials.has("coverage")
+        else None,
+        n_trials=_of_each(trials, "n_trials", who, len(people)),
+        attrs={k: v for k, v in said.items() if k not in ("simulated", "coords")},
+        coords=_coords(trials, said, who, len(people)),
+        simulated=trials.simulated or bool(said.get("simulated", False)),
+    )
+
+
+def _filled(shape: tuple[int, int, int], who: Any, a: Any, b: Any, value: Floats, empty: float) -> Floats:
+    matrices = np.full(shape, empty, dtype=float)
+    matrices[:, np.arange(shape[1]), np.arange(shape[1])] = 0
+    matrices[who, a, b] = value
+    matrices[who, b, a] = value
+    return matrices
+
+
+def _of_each(trials: Trials, column: str, who: NDArray[np.int64], count: int) -> NDArray[np.int64] | None:
+    if not trials.has(column):
+        return None
+    values = np.zeros(count)
+    values[who] = trials.frame[column].to_numpy(float)
+    return values.astype(np.int64)
+
+
+def _coords(trials: Trials, said: dict[str, Any], who: NDArray[np.int64], count: int) -> dict[str, list[Any]]:
+    coords = dict(said.get("coords", {}))
+    if trials.has("response_bias"):
+        values = np.full(count, np.nan)
+        values[who] = trials.frame["response_bias"].to_numpy(float)
+        coords["response_bias"] = values.tolist()
+    return coords
+
+
+def _remarked(table: Table) -> dict[str, Any]:
+    for line in table.remarks:
+        if line.startswith(ATTRS_REMARK):
+            return dict(json.loads(line.removeprefix(ATTRS_REMARK)))
+    return {}

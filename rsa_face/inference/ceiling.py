@@ -1,0 +1,167 @@
+"""The noise ceiling: how similar to people any layer could be, given how much people differ."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from rsa_face.inference.bootstrap import evaluate_draws
+from rsa_face.inference.comparisons import COMPARISONS, check_people
+from rsa_face.inference.draws import evaluate, prepare
+from rsa_face.inference.resampling import draw_resamples
+from rsa_face.inference.vectors import Floats, stimuli_of, to_vectors
+from rsa_face.provenance import rng_from
+from rsa_face.schema import BOUND, BOUNDS, PARTICIPANT, check_rdms, must_be_known
+
+
+def noise_ceiling(
+    human: xr.DataArray,
+    *,
+    comparison: str = "rho-a",
+    resample: str | None = "both",
+    draws: int = 1000,
+    seed: int = 0,
+    groups: str | None = None,
+    resamples: Mapping[str, NDArray[Any]] | None = None,
+    confidence: float = 0.95,
+    memory: float = 2e9,
+    progress: bool = False,
+) -> xr.DataArray:
+    """Return the bounds between which the best possible layer would lie.
+
+    Lower bound: the mean similarity of each participant with the pool of the others; a layer that knows the others
+    would reach it. Upper bound: with the pool of all, the participant included; no layer can do better (Nili,
+    Wingfield, Walther, Su, Marslen-Wilson & Kriegeskorte 2014, 10.1371/journal.pcbi.1003553). The pool is the mean
+    of RDMs scaled as the comparison scales them; for Kendall's tau it is, as in rsatoolbox, the mean of ranks.
+
+    Parameters
+    ----------
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs; NaN means never judged: each pair is pooled over those who judged it. Not changed.
+    comparison : str
+        As in `compare_rdms`.
+    resample : str, optional
+        ``"stimulus"``, ``"participant"`` or ``"both"``: what to draw for the interval. No interval if None.
+    draws : int
+        How many draws.
+    seed : int
+        The study's seed.
+    groups : str, optional
+        A coordinate along `stimulus_i` whose values are drawn as wholes.
+    resamples : mapping of str to array of int, optional
+        The draws to take instead, as in `draw_resamples`.
+    confidence : float
+        Of the interval.
+    memory : float
+        How much memory to use at most, in bytes.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    DataArray, dims (bound,)
+        Lower and upper bound, with the coordinates `interval_lower` and `interval_upper`: the percentile interval of
+        each bound over the draws.
+
+    Raises
+    ------
+    ValueError
+        If there is one participant only, or the RDMs cannot be compared.
+    """
+    must_be_known(comparison, COMPARISONS, "comparison")
+    check_rdms(human, along=PARTICIPANT, name="Human RDMs")
+    refuse_one_participant(human)
+    check_people(human)
+    vectors = to_vectors(human.values)
+    bounds = xr.DataArray(ceiling_of(vectors, comparison), {BOUND: list(BOUNDS)}, (BOUND,), "noise_ceiling")
+    bounds.attrs = {"comparison": comparison, "resample": resample, "confidence": confidence, "seed": seed}
+    bounds.attrs["simulated"] = bool(human.attrs.get("simulated", False))
+    if resample is None:
+        return bounds
+    rng = rng_from(seed, "bootstrap")
+    drawn = draw_resamples(human, resample=resample, draws=draws, rng=rng, groups=groups, resamples=resamples)
+    nothing = np.empty((0, vectors.shape[1]))
+    found = evaluate_draws(nothing, vectors, drawn, comparison=comparison, memory=memory, progress=progress)
+    interval = percentile_interval(found.ceiling[0], confidence)
+    bounds.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped}
+    bounds.attrs["interval_kind"] = "percentile"
+    return bounds.assign_coords(interval_lower=(BOUND, interval[:, 0]), interval_upper=(BOUND, interval[:, 1]))
+
+
+def ceiling_of(vectors: Floats, comparison: str) -> Floats:
+    """Return the lower and the upper bound of the noise ceiling.
+
+    Parameters
+    ----------
+    vectors : array, shape (participant, pair)
+        Human RDMs of two participants or more; NaN means never judged.
+    comparison : str
+        A name in `COMPARISONS`.
+
+    Returns
+    -------
+    array, shape (2,)
+        Lower and upper bound.
+    """
+    ready = prepare(np.empty((0, vectors.shape[1])), vectors, comparison)
+    _, ceiling = evaluate(ready, np.ones(stimuli_of(vectors.shape[1])))
+    return ceiling(np.ones(len(vectors)))
+
+
+def refuse_one_participant(human: xr.DataArray) -> None:
+    """Refuse human RDMs of a single participant: how people differ cannot be seen in one.
+
+    Parameters
+    ----------
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two participants.
+    """
+    people = [str(value) for value in human[PARTICIPANT].values]
+    if len(people) < 2:
+        message = (
+            f"At least 2 participants must be given for a noise ceiling, but there is only {people}. "
+            "Use `compare_rdms` for the similarities with one participant."
+        )
+        raise ValueError(message)
+
+
+def percentile_interval(draws: Floats, confidence: float) -> Floats:
+    """Return the percentile interval of each column, as rsatoolbox frames it.
+
+    The draws are framed by minus and plus infinity, so that an interval that too few draws can bound has no bound
+    (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13).
+
+    Parameters
+    ----------
+    draws : array, shape (draw, column)
+        Values; NaN draws are left out.
+    confidence : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    array, shape (column, 2)
+        Lower and upper limit.
+    """
+    columns = []
+    for column in draws.T:
+        known = np.sort(column[~np.isnan(column)])
+        framed = np.concatenate([[-np.inf], known, [np.inf]])
+        columns.append([_quantile(framed, (1 - confidence) / 2), _quantile(framed, (1 + confidence) / 2)])
+    return np.asarray(columns).reshape(-1, 2)
+
+
+def _quantile(framed: Floats, part: float) -> float:
+    at = part * (len(framed) - 1)
+    low = int(np.floor(at))
+    high, rest = min(low + 1, len(framed) - 1), at - low
+    if np.isinf(framed[low]) or (rest > 0 and np.isinf(framed[high])):
+        return float("-inf") if part < 0.5 else float("inf")
+    return float(framed[low] + rest * (framed[high] - framed[low]))

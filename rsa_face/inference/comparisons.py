@@ -1,0 +1,248 @@
+"""How similar two RDMs are: the eight comparisons of rsatoolbox, with missing pairs left out for each participant."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from rsa_face.inference.kendall import tau
+from rsa_face.inference.products import cosines, metric_of, products, take
+from rsa_face.inference.ranking import double_ranks, sort_once
+from rsa_face.inference.vectors import Floats, Truths, pair_weights, stimuli_of, to_vectors
+from rsa_face.rdms.align import align_stimuli
+from rsa_face.schema import PARTICIPANT, RDM, check_rdms, must_be_known
+
+FEWEST_PAIRS = 3  # what three stimuli have; with fewer, any two RDMs agree or disagree by chance alone
+
+Kernel = Callable[..., Floats]
+
+
+def compare_rdms(rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "rho-a") -> xr.DataArray:
+    """Compare each layer's RDM with each participant's.
+
+    Stimuli are matched by id. A pair that a participant never judged is left out of that participant's similarity
+    alone, and the layers are ranked anew over the pairs that remain; filling such pairs in would make up data.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs; NaN means never judged. Not changed.
+    comparison : str
+        One of cosine, corr, spearman, rho-a, tau-a, kendall (tau-b), corr_cov and cosine_cov, as in rsatoolbox.
+
+    Returns
+    -------
+    DataArray, dims (rdm, participant)
+        Similarities, -1 to 1; NaN where fewer than three pairs are shared.
+
+    Raises
+    ------
+    ValueError
+        If the comparison is unknown, the stimuli differ, there are fewer than three, or an RDM cannot be compared.
+    """
+    must_be_known(comparison, COMPARISONS, "comparison")
+    rdms, human = comparable(rdms, human)
+    found = COMPARISONS[comparison](to_vectors(rdms.values), to_vectors(human.values))
+    coords = {name: value for name, value in rdms.coords.items() if value.dims == (RDM,)}
+    coords |= {name: value for name, value in human.coords.items() if value.dims == (PARTICIPANT,)}
+    return xr.DataArray(found, coords, (RDM, PARTICIPANT), "similarity", {"comparison": comparison})
+
+
+def comparable(rdms: xr.DataArray, human: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Check that layers and people can be compared, and line their stimuli up.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs. Not changed.
+
+    Returns
+    -------
+    tuple of DataArray
+        The layer RDMs in the order of the human RDMs' stimuli, and the human RDMs.
+
+    Raises
+    ------
+    ValueError
+        If the stimuli differ or there are fewer than three, a layer misses a pair or has one value only, or a
+        participant judged too few pairs or always the same; all at once, by name.
+    """
+    check_rdms(human, along=PARTICIPANT, name="Human RDMs")
+    check_rdms(rdms, along=RDM, name="Layer RDMs")
+    rdms = align_stimuli(rdms, human, names=("layer RDMs", "human RDMs"))
+    check_people(human, faults=faults_of_layers(rdms))
+    return rdms, human
+
+
+def faults_of_layers(rdms: xr.DataArray) -> list[str]:
+    """Return what keeps layer RDMs from being compared.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs.
+
+    Returns
+    -------
+    list of str
+        A fault for each layer that misses a pair, or is equally dissimilar everywhere.
+    """
+    faults = []
+    for label, vector in zip(rdms[RDM].values, to_vectors(rdms.values), strict=True):
+        missing = int(np.isnan(vector).sum())
+        if missing:
+            faults.append(f"layer {str(label)!r} lacks {missing} of {len(vector)} pairs")
+        elif len(vector) and vector.max() == vector.min():
+            faults.append(f"layer {str(label)!r} has the same dissimilarity, {vector[0]:.6g}, for every pair")
+    return faults
+
+
+def check_people(human: xr.DataArray, *, faults: list[str] | None = None) -> None:
+    """Refuse human RDMs that no similarity can be computed from.
+
+    Parameters
+    ----------
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs.
+    faults : list of str, optional
+        Faults found before, to be raised with these.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three stimuli, or a participant judged too few pairs or always the same.
+    """
+    faults = list(faults or [])
+    count = human.sizes["stimulus_i"]
+    if count < 3:
+        message = (
+            f"RDMs must hold at least 3 stimuli to be compared, but these hold {count}: "
+            f"{[str(value) for value in human['stimulus_i'].values]}. Use more stimuli."
+        )
+        raise ValueError(message)
+    for label, vector in zip(human[PARTICIPANT].values, to_vectors(human.values), strict=True):
+        judged = vector[~np.isnan(vector)]
+        if len(judged) < FEWEST_PAIRS:
+            faults.append(f"participant {str(label)!r} judged {len(judged) or 'none'} of {len(vector)} pairs")
+        elif judged.max() == judged.min():
+            faults.append(f"participant {str(label)!r} judged every pair the same, {judged[0]:.6g}")
+    if faults:
+        more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
+        found = "; ".join(faults[:20]) + more
+        message = f"RDMs must vary over at least {FEWEST_PAIRS} pairs to be compared, but {found}. Leave these out."
+        raise ValueError(message)
+
+
+def _by_products(x: Floats, y: Floats, weights: Floats, stimuli: Floats, *, centred: bool, whitened: bool) -> Floats:
+    metric = metric_of(weights, stimuli, centred=centred, whitened=whitened)
+    return cosines(*products(take(x, metric), take(y, metric), metric))
+
+
+def _by_ranks(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:
+    ranks_x, _order, whole = double_ranks(sort_once(x), weights)
+    ranks_y = double_ranks(sort_once(y), weights)[0]
+    return rank_correlation(ranks_x, ranks_y, whole.astype(np.float64), tie_corrected=tie_corrected)
+
+
+def rank_correlation(x: NDArray[Any], y: NDArray[Any], weights: Floats, *, tie_corrected: bool) -> Floats:
+    """Return Spearman's correlation of ranks in a draw, corrected for ties or not.
+
+    Not corrected it is rho-a, the mean over random ways of breaking ties (Schuett, Kipnis, Diedrichsen & Kriegeskorte
+    2023, 10.7554/eLife.82566), so that an RDM gains nothing from having ties.
+
+    Parameters
+    ----------
+    x : array, shape (rdm, kept)
+        Twice the ranks.
+    y : array, shape (participant, kept)
+        Twice the ranks.
+    weights : array, shape (kept,)
+        How often each pair occurs.
+    tie_corrected : bool
+        Whether to divide by the ranks' own variance: Spearman's rho. It is 0 where an RDM has one value only.
+
+    Returns
+    -------
+    array, shape (rdm, participant)
+        The correlations.
+    """
+    total = weights.sum()
+    own, other = x.astype(np.float64), y.astype(np.float64)
+    own -= total + 1  # whole numbers still, so that up to some 400 stimuli the sums below are exact
+    other -= total + 1
+    heavy = other * weights
+    between = own @ heavy.T
+    if not tie_corrected:
+        return np.asarray(3 * between / (total**3 - total))
+    of_x = np.square(own) @ weights
+    return cosines(between, of_x, np.einsum("ij,ij->i", heavy, other))
+
+
+def _by_kendall(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:
+    ranks_x, ordered, whole = double_ranks(sort_once(x), weights)
+    ranks_y = double_ranks(sort_once(y), weights)[0]
+    return tau((ranks_x, ordered), ranks_y, whole, tie_corrected=tie_corrected)
+
+
+def _over_what_is_there(kernel: Kernel) -> Kernel:
+    """Give a comparison of whole vectors the missing pairs: those of either side are left out."""
+
+    def compare(x: Floats, y: Floats, stimuli: NDArray[Any] | None = None) -> Floats:
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        drawn = np.ones(stimuli_of(x.shape[1])) if stimuli is None else np.asarray(stimuli, dtype=np.float64)
+        weights = pair_weights(drawn)
+        found = np.full((len(x), len(y)), np.nan)
+        for rows, there_x in alike(~np.isnan(x)):
+            for columns, there_y in alike(~np.isnan(y)):
+                shared = weights * there_x * there_y
+                if np.count_nonzero(shared) >= FEWEST_PAIRS:
+                    found[np.ix_(rows, columns)] = kernel(x[rows], y[columns], shared, drawn)
+        return found
+
+    return compare
+
+
+def alike(there: Truths) -> Iterator[tuple[NDArray[np.int64], Truths]]:
+    """Yield the groups of RDMs that have the same pairs.
+
+    Parameters
+    ----------
+    there : array of bool, shape (rdm, pair)
+        Which pairs each RDM has.
+
+    Yields
+    ------
+    tuple of array
+        The places of a group's RDMs, and the pairs that they have.
+    """
+    if there.all():
+        yield np.arange(len(there)), np.ones(there.shape[1], dtype=bool)
+        return
+    masks, group = np.unique(there, axis=0, return_inverse=True)
+    for index, mask in enumerate(masks):
+        yield np.flatnonzero(group.ravel() == index), mask
+
+
+KERNELS: dict[str, Kernel] = {
+    "cosine": partial(_by_products, centred=False, whitened=False),
+    "corr": partial(_by_products, centred=True, whitened=False),
+    "spearman": partial(_by_ranks, tie_corrected=True),
+    "rho-a": partial(_by_ranks, tie_corrected=False),
+    "tau-a": partial(_by_kendall, tie_corrected=False),
+    "kendall": partial(_by_kendall, tie_corrected=True),
+    "corr_cov": partial(_by_products, centred=True, whitened=True),
+    "cosine_cov": partial(_by_products, centred=False, whitened=True),
+}
+"""By name: functions of (rdm, pair) and (participant, pair) vectors that are whole where `weights` (pair,) is not 0,
+and of how often each stimulus was drawn; they return (rdm, participant) similarities."""
+
+COMPARISONS: dict[str, Kernel] = {name: _over_what_is_there(kernel) for name, kernel in KERNELS.items()}
+"""By name: functions of (rdm, pair) and (participant, pair) vectors, and optionally how often each stimulus was
+drawn, that return (rdm, participant) similarities. NaN pairs of either side are left out."""

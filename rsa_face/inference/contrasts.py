@@ -1,0 +1,213 @@
+"""Where one network is more like people than another: their difference at every matched layer, with honest bands."""
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+from scipy import stats
+
+from rsa_face.inference.results import Matched, matched_layers, resampled_of
+from rsa_face.inference.significance import cluster_p, correct, sign_flips
+from rsa_face.inference.simultaneous import Resampled, Spread, critical_value, family_p, single_p
+from rsa_face.provenance import rng_from
+from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER, must_be_known
+
+CLUSTERS = ("none", "draws", "participants")
+
+
+def contrast_layers(
+    result: xr.Dataset,
+    *,
+    network: str,
+    baseline: str,
+    match: str = "auto",
+    cluster: str = "none",
+    seed: int = 0,
+) -> xr.Dataset:
+    """Subtract a baseline network's similarity from another's at every matched layer.
+
+    The two are compared within each draw, so what a draw does to both drops out. The band holds for all layers at
+    once: wherever it leaves 0, the networks differ there, however many layers were looked at.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison with draws that holds both networks, as `compare_layers` returns it. Not changed.
+    network, baseline : str
+        The network, and what is subtracted from it.
+    match : str
+        ``"auto"``, ``"name"`` or ``"depth"``: see `matched_layers`.
+    cluster : str
+        Also test runs of neighbouring layers: ``"draws"``, against runs in the draws about no difference
+        (generalises to whatever was resampled); ``"participants"``, against participants' differences turned
+        around at random (a permutation test: exact, but for these stimuli alone); or ``"none"``.
+    seed : int
+        The seed of the turned differences.
+
+    Returns
+    -------
+    Dataset, dims (layer, bound)
+        ``difference``; ``difference_error``; ``difference_interval``, of each layer by itself;
+        ``difference_band``, of all layers at once; ``p_difference``, two-sided, and beside it
+        ``p_difference_corrected`` (largest t of the family), ``p_difference_holm`` and ``p_difference_fdr``;
+        ``p_cluster`` and ``cluster``, its number. Coordinates name the baseline's layer; ``attrs["unmatched"]`` names
+        layers left out.
+
+    Raises
+    ------
+    ValueError
+        If a network or option is unknown, no layer has a counterpart, or the result holds no draws.
+    """
+    must_be_known(cluster, CLUSTERS, "cluster test")
+    matched = matched_layers(result, network=network, baseline=baseline, match=match)
+    spread = differences(resampled_of(result), matched)
+    confidence = float(result.attrs.get("confidence", 0.95))
+    p = single_p(spread, two_sided=True)
+    columns: dict[str, object] = {
+        "difference": (LAYER, spread.estimate),
+        "difference_error": (LAYER, spread.error),
+        "difference_interval": ((LAYER, BOUND), interval(spread, confidence=confidence)),
+        "difference_band": ((LAYER, BOUND), band(spread, confidence=confidence)),
+        "p_difference": (LAYER, p),
+        "p_difference_corrected": (LAYER, family_p(spread, two_sided=True)),
+        "p_difference_holm": (LAYER, correct(p, method="holm")),
+        "p_difference_fdr": (LAYER, correct(p, method="fdr")),
+    }
+    if cluster != "none":
+        threshold = float(stats.t.isf(0.025, spread.freedom))
+        found = _clusters_of_draws(spread, threshold) if cluster == "draws" else None
+        p_cluster, number = found or _clusters_of_participants(result, matched, threshold, seed)
+        columns |= {"p_cluster": (LAYER, p_cluster), "cluster": (LAYER, number)}
+    attrs = {
+        **{
+            name: result.attrs[name]
+            for name in ("comparison", "resample", "draws", "simulated")
+            if name in result.attrs
+        },
+        "network": network,
+        "baseline": baseline,
+        "matched_by": matched.by,
+        "unmatched": list(matched.alone),
+        "confidence": confidence,
+        "interval_kind": "t by the draws' standard error; band: largest t over layers",
+        "cluster_test": cluster,
+        "seed": seed,
+    }
+    return xr.Dataset(columns, coords=_coords(result, matched), attrs=attrs)
+
+
+def differences(resampled: Resampled, matched: Matched) -> Spread:
+    """Return the differences between matched layers with their spread, paired within draws.
+
+    Parameters
+    ----------
+    resampled : Resampled
+        Similarities and their draws, in the order of a result's `rdm`.
+    matched : Matched
+        Which is subtracted from which.
+
+    Returns
+    -------
+    Spread
+        One difference for each pair of layers.
+    """
+    weights = np.zeros((resampled.estimate.size, matched.network.size))
+    columns = np.arange(matched.network.size)
+    weights[matched.network, columns] += 1
+    weights[matched.baseline, columns] -= 1
+    return resampled.spread(weights)
+
+
+def interval(spread: Spread, *, confidence: float) -> Float[np.ndarray, "quantity 2"]:
+    """Return the interval of each estimate by itself.
+
+    Parameters
+    ----------
+    spread : Spread
+        The estimates.
+    confidence : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    array, shape (quantity, 2)
+        Lower and upper bound: t times the standard error on either side.
+    """
+    reach = float(stats.t.isf((1 - confidence) / 2, spread.freedom)) * spread.error
+    return np.stack([spread.estimate - reach, spread.estimate + reach], axis=1)
+
+
+def band(spread: Spread, *, confidence: float) -> Float[np.ndarray, "quantity 2"]:
+    """Return intervals that hold for all estimates at once.
+
+    Parameters
+    ----------
+    spread : Spread
+        The family of estimates.
+    confidence : float
+        The probability that none of the intervals misses.
+
+    Returns
+    -------
+    array, shape (quantity, 2)
+        Lower and upper bounds. It stays valid for whichever estimate one picks after looking: Berk, Brown, Buja,
+        Zhang & Zhao 2013, 10.1214/12-AOS1077.
+    """
+    reach = critical_value(spread, confidence=confidence) * spread.error
+    return np.stack([spread.estimate - reach, spread.estimate + reach], axis=1)
+
+
+def participant_t(
+    paired: Float[np.ndarray, "layer participant"], signs: Float[np.ndarray, "shuffle participant"]
+) -> Float[np.ndarray, "shuffle layer"]:
+    """Return the t value of participants' differences at each layer, after turning some of them around.
+
+    Parameters
+    ----------
+    paired : array, shape (layer, participant)
+        Differences.
+    signs : array, shape (shuffle, participant)
+        +1 or -1 for each participant; the same at all layers, which keeps what the layers share.
+
+    Returns
+    -------
+    array, shape (shuffle, layer)
+        Mean over standard error; 0 where no participant differs.
+    """
+    people = paired.shape[1]
+    mean = signs @ paired.T / people
+    squares = (paired**2).mean(axis=1)
+    variance = (squares - mean**2) * people / (people - 1)
+    error = np.sqrt(np.maximum(variance, 0.0) / people)
+    return np.asarray(np.divide(mean, error, out=np.zeros_like(mean), where=error > 1e-12), dtype=float)
+
+
+def _clusters_of_draws(
+    spread: Spread, threshold: float
+) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
+    return cluster_p(spread.t, spread.chance_t, threshold=threshold)
+
+
+def _clusters_of_participants(
+    result: xr.Dataset, matched: Matched, threshold: float, seed: int
+) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
+    each = np.asarray(result["participant_similarity"].transpose("rdm", "participant").values, dtype=float)
+    paired = each[matched.network] - each[matched.baseline]
+    paired = paired[:, ~np.isnan(paired).any(axis=0)]
+    shuffles = int(result.attrs.get("draws", 1000))
+    signs = sign_flips(paired.shape[1], shuffles=shuffles, rng=rng_from(seed, "turned differences"))
+    observed = participant_t(paired, np.ones((1, paired.shape[1])))[0]
+    return cluster_p(observed, participant_t(paired, signs), threshold=threshold)
+
+
+def _coords(result: xr.Dataset, matched: Matched) -> dict[str, object]:
+    names = np.asarray(result[LAYER].values, dtype=str)
+    coords: dict[str, object] = {
+        LAYER: names[matched.network],
+        f"baseline_{LAYER}": (LAYER, names[matched.baseline]),
+        BOUND: list(BOUNDS),
+    }
+    for name in (DEPTH, ORDER):
+        if name in result.coords:
+            coords[name] = (LAYER, result[name].values[matched.network])
+            coords[f"baseline_{name}"] = (LAYER, result[name].values[matched.baseline])
+    return coords

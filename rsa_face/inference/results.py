@@ -1,0 +1,197 @@
+"""What a comparison's result holds for one network: its layers in order of depth, their similarities and draws."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Int
+
+from rsa_face.inference.comparisons import COMPARISONS
+from rsa_face.inference.draws import mean_over
+from rsa_face.inference.resampling import Draws, draw_resamples
+from rsa_face.inference.simultaneous import Resampled
+from rsa_face.inference.uncertainty import draws_of
+from rsa_face.inference.vectors import to_vectors
+from rsa_face.provenance import rng_from
+from rsa_face.schema import DEPTH, LAYER, NETWORK, ORDER, PARTICIPANT, RDM, must_be_known
+
+MATCHES = ("auto", "name", "depth")
+LOWER_CEILING = -2
+UPPER_CEILING = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Layers of two networks, side by side.
+
+    Parameters
+    ----------
+    network : array, shape (layer,)
+        Places along the result's `rdm` of one network's layers, in order of depth.
+    baseline : array, shape (layer,)
+        Places of the other network's layers that are set beside these.
+    alone : tuple of str
+        Layers of the network that have no counterpart.
+    by : str
+        ``name`` or ``depth``.
+    """
+
+    network: Int[np.ndarray, " layer"]
+    baseline: Int[np.ndarray, " layer"]
+    alone: tuple[str, ...]
+    by: str
+
+
+def layers_of(result: xr.Dataset, network: str) -> Int[np.ndarray, " layer"]:
+    """Return where a network's layers lie along a result's `rdm`, in order of depth.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison. Not changed.
+    network : str
+        The network.
+
+    Returns
+    -------
+    array, shape (layer,)
+        Places along `rdm`.
+
+    Raises
+    ------
+    ValueError
+        If the result holds no such network.
+    """
+    names = np.asarray(result[NETWORK].values, dtype=str)
+    must_be_known(network, sorted(set(names.tolist())), "network of this result")
+    places = np.flatnonzero(names == network)
+    along = ORDER if ORDER in result.coords else DEPTH
+    return np.asarray(places[np.argsort(result[along].values[places], kind="stable")])
+
+
+def matched_layers(result: xr.Dataset, *, network: str, baseline: str, match: str = "auto") -> Matched:
+    """Set each layer of a network beside the layer of another that stands at the same place.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison that holds both networks. Not changed.
+    network, baseline : str
+        The two networks.
+    match : str
+        ``"name"``: the layer of the same name; layers without one are left out and named. ``"depth"``: the layer at
+        the nearest relative depth, the shallower of two. ``"auto"``: by name where the network has every layer of
+        the baseline (FE-AlexNet and AlexNet), by depth otherwise (FE-AlexNet and VGG16).
+
+    Returns
+    -------
+    Matched
+        The pairs, in order of the network's depth.
+
+    Raises
+    ------
+    ValueError
+        If a network is unknown, both are the same, the match is unknown, or no layer has a counterpart.
+    """
+    must_be_known(match, MATCHES, "match")
+    if network == baseline:
+        message = f"A network must be compared with another, but both are {network!r}. Name another baseline."
+        raise ValueError(message)
+    ours, theirs = layers_of(result, network), layers_of(result, baseline)
+    names = np.asarray(result[LAYER].values, dtype=str)
+    place = {names[index]: index for index in theirs}
+    if match == "auto":
+        match = "name" if set(place) <= set(names[ours].tolist()) else "depth"
+    if match == "depth":
+        depth = np.asarray(result[DEPTH].values, dtype=float)
+        gap = np.abs(depth[ours][:, None] - depth[theirs][None, :])
+        return Matched(ours, theirs[np.argmin(np.round(gap, 9), axis=1)], (), match)
+    kept = np.array([index for index in ours if names[index] in place], dtype=int)
+    if kept.size == 0:
+        message = (
+            f"Layers matched by name must share names, but {network!r} has {names[ours].tolist()} and {baseline!r} "
+            f"has {names[theirs].tolist()}. Match them by depth."
+        )
+        raise ValueError(message)
+    alone = tuple(str(names[index]) for index in ours if names[index] not in place)
+    return Matched(kept, np.array([place[names[index]] for index in kept], dtype=int), alone, match)
+
+
+def resampled_of(result: xr.Dataset) -> Resampled:
+    """Return a result's similarities and, last, its lower and upper noise ceiling, with the draws of all of them.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison with draws. Not changed.
+
+    Returns
+    -------
+    Resampled
+        One quantity for each RDM, then the two ceilings where the result has them.
+
+    Raises
+    ------
+    ValueError
+        If the result holds no draws.
+    """
+    draws = draws_of(result, "similarity_draws")
+    estimate = np.asarray(result["similarity"].values, dtype=float)
+    if "noise_ceiling_draws" in result:
+        draws = np.concatenate([draws, draws_of(result, "noise_ceiling_draws")], axis=2)
+        estimate = np.concatenate([estimate, np.asarray(result["noise_ceiling"].values, dtype=float)])
+    units = (int(result.attrs["stimuli"]), int(result.attrs["participants"]))
+    return Resampled(estimate, draws, str(result.attrs["resample"]), units, int(result.attrs["seed"]))
+
+
+def draws_again(result: xr.Dataset, rdms: xr.DataArray, human: xr.DataArray) -> Draws:
+    """Return the draws that a result was made from, drawn again by its seed, and check that they are the same.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison with draws. Not changed.
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Its layer RDMs, aligned with the human RDMs. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Its human RDMs, in the same order. Not changed.
+
+    Returns
+    -------
+    Draws
+        The draws.
+
+    Raises
+    ------
+    ValueError
+        If the RDMs are others, stand in another order, or the draws were handed in rather than drawn by seed.
+    """
+    faults = [
+        f"{dim} is {found[:8]} rather than {wanted[:8]}"
+        for dim, array in ((RDM, rdms), (PARTICIPANT, human))
+        if (found := [str(v) for v in array[dim].values]) != (wanted := [str(v) for v in result[dim].values])
+    ]
+    if faults:
+        message = f"The RDMs must be those the result was made from, but {'; '.join(faults)}. Give the same files."
+        raise ValueError(message)
+    kept = draws_of(result, "similarity_draws")[0]
+    drawn = draw_resamples(
+        human,
+        resample=str(result.attrs["resample"]),
+        draws=int(result.attrs["draws"]),
+        rng=rng_from(int(result.attrs["seed"]), "bootstrap"),
+        groups=result.attrs.get("groups"),
+    )
+    first = int(np.flatnonzero(~np.isnan(kept).any(axis=1))[0])
+    compare = COMPARISONS[str(result.attrs["comparison"])]
+    each = compare(to_vectors(rdms.values), to_vectors(human.values), drawn.stimuli[first])
+    again = mean_over(each, drawn.participants[first])
+    if not np.allclose(again, kept[first], atol=1e-8):
+        worst = int(np.argmax(np.abs(again - kept[first])))
+        message = (
+            f"Draws made again by the result's seed must give its values, but {str(result[RDM].values[worst])!r} has "
+            f"{again[worst]:.6g} rather than {kept[first, worst]:.6g}. Give the same stimuli in their order; draws "
+            "that were handed in cannot be made again."
+        )
+        raise ValueError(message)
+    return drawn

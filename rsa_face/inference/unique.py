@@ -1,0 +1,309 @@
+"""What only some layers explain: variance split among sets of layers, and one layer with its features reweighted."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import KFold
+
+from rsa_face.inference.comparisons import COMPARISONS, check_people, comparable
+from rsa_face.inference.draws import mean_over
+from rsa_face.inference.vectors import to_vectors
+from rsa_face.provenance import rng_from
+from rsa_face.schema import PARTICIPANT, RDM, STIMULUS, STIMULUS_I, check_rdms, must_be_known, stimulus_ids
+
+SET = "set"
+FEWEST_IN_FOLD = 4
+Fold = tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]
+
+
+def partition_variance(
+    sets: Mapping[str, Sequence[str]],
+    *,
+    rdms: xr.DataArray,
+    human: xr.DataArray,
+    folds: tuple[int, int] = (3, 5),
+    seed: int = 0,
+) -> xr.Dataset:
+    """Split the explained variance of people's judgements among sets of layers.
+
+    Layers of a set are summed with weights that are 0 or more, learnt on some stimuli and participants and tested on
+    others; otherwise the set with the most layers would seem to explain the most.
+
+    Parameters
+    ----------
+    sets : mapping of str to sequence of str
+        Names of layers, as ``"network/layer"``, by the name of their set; two sets or more.
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs; NaN means never judged. Not changed.
+    folds : tuple of int
+        Into how many parts stimuli and participants are divided.
+    seed : int
+        The seed of the division.
+
+    Returns
+    -------
+    Dataset, dims (set, participant)
+        ``explained (set, participant)``, by each set alone; ``unique (set, participant)``, what is lost without it;
+        ``total (participant)``, by all sets together; ``shared (participant)``, total less what is unique. Shares of
+        the variance of left-out judgements; a share below 0 is worse than a constant, and is kept as it is.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two sets, a set is empty or names an unknown layer, or there are too few stimuli or
+        participants to leave some out.
+
+    Notes
+    -----
+    Non-negative least squares as in Khaligh-Razavi & Kriegeskorte 2014, 10.1371/journal.pcbi.1003915, and Jozwik,
+    Kriegeskorte & Mur 2016, 10.1016/j.neuropsychologia.2015.10.023; each participant's judgements are brought to mean
+    0 and variance 1.
+    """
+    rdms, human = comparable(rdms, human)
+    columns = _columns_of(sets, rdms)
+    parts = list(_parts(human.sizes[STIMULUS_I], human.sizes[PARTICIPANT], folds, rng_from(seed, "folds")))
+    names = list(sets)
+    everything = np.unique(np.concatenate(list(columns.values())))
+    layers, people = np.asarray(rdms.values, dtype=float), _standardised(np.asarray(human.values, dtype=float))
+
+    def explained(chosen: Int[np.ndarray, " layer"]) -> Float[np.ndarray, " participant"]:
+        return explained_variance(layers[chosen], people, parts)
+
+    total = explained(everything)
+    alone = np.stack([explained(columns[name]) for name in names])
+    without = np.stack([explained(_union(columns, [other for other in names if other != name])) for name in names])
+    unique = total[None] - without
+    return xr.Dataset(
+        {
+            "explained": ((SET, PARTICIPANT), alone),
+            "unique": ((SET, PARTICIPANT), unique),
+            "total": (PARTICIPANT, total),
+            "shared": (PARTICIPANT, total - unique.sum(axis=0)),
+        },
+        coords={SET: names, PARTICIPANT: human[PARTICIPANT].values},
+        attrs={"folds": list(folds), "seed": seed, "simulated": bool(human.attrs.get("simulated", False))},
+    )
+
+
+def explained_variance(
+    layers: Float[np.ndarray, "layer stimulus stimulus"],
+    people: Float[np.ndarray, "participant stimulus stimulus"],
+    parts: Sequence[tuple[Fold, Fold]],
+) -> Float[np.ndarray, " participant"]:
+    """Return the share of each participant's variance that a sum of layers explains where it was not fitted.
+
+    Parameters
+    ----------
+    layers : array, shape (layer, stimulus, stimulus)
+        Layer RDMs.
+    people : array, shape (participant, stimulus, stimulus)
+        Human RDMs of mean 0 and variance 1; NaN means never judged.
+    parts : sequence of pairs of folds
+        Stimuli to fit on and to leave out, participants to fit on and to leave out.
+
+    Returns
+    -------
+    array, shape (participant,)
+        1 less the squared errors over the squared deviations from the mean, both summed over folds of stimuli; NaN
+        for a participant without judgements to test.
+    """
+    errors, deviations = np.zeros(people.shape[0]), np.zeros(people.shape[0])
+    for (fit, out), (some, others) in parts:
+        target = _mean_of(_pairs(people[some], fit))
+        known = ~np.isnan(target)
+        model = LinearRegression(positive=True).fit(_pairs(layers, fit)[:, known].T, target[known])
+        guess = model.predict(_pairs(layers, out).T)
+        for person in others:
+            own = _pairs(people[[person]], out)[0]
+            judged = ~np.isnan(own)
+            if judged.any():
+                errors[person] += ((own - guess)[judged] ** 2).sum()
+                deviations[person] += ((own[judged] - own[judged].mean()) ** 2).sum()
+    share = np.divide(errors, deviations, out=np.full(errors.size, np.nan), where=deviations > 0)
+    return np.asarray(1 - share, dtype=float)
+
+
+def reweight_layer(
+    activations: xr.DataArray,
+    human: xr.DataArray,
+    *,
+    comparison: str = "rho-a",
+    components: int = 20,
+    folds: tuple[int, int] = (3, 5),
+    seed: int = 0,
+) -> xr.Dataset:
+    """Weigh one layer's features so that it is most like people, and test that on other stimuli and participants.
+
+    A layer may hold what people use and much besides; equal weights for all features hide it.
+
+    Parameters
+    ----------
+    activations : DataArray, dims (stimulus, ...)
+        What one layer computes for each stimulus. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs; NaN means never judged. Not changed.
+    comparison : str
+        How the resulting RDM is compared with people.
+    components : int
+        How many weights are learnt at most. A layer with more features is first brought to as many principal
+        components, fitted without the stimuli left out.
+    folds : tuple of int
+        Into how many parts stimuli and participants are divided.
+    seed : int
+        The seed of the division.
+
+    Returns
+    -------
+    Dataset, dims (participant,)
+        ``reweighted`` and ``raw``, the similarity of weighed and of equal features, both over the left-out stimuli
+        only and averaged over folds; NaN where too few pairs were judged.
+
+    Raises
+    ------
+    ValueError
+        If the stimuli differ, the comparison is unknown, or there are too few stimuli or participants.
+
+    Notes
+    -----
+    Squared differences along each component, weighed by non-negative least squares. Kaniuth & Hebart 2022,
+    10.1016/j.neuroimage.2022.119294; Khaligh-Razavi & Kriegeskorte 2014, 10.1371/journal.pcbi.1003915.
+    """
+    must_be_known(comparison, COMPARISONS, "comparison")
+    check_people(check_rdms(human, along=PARTICIPANT, name="Human RDMs"))
+    features = _features_of(activations, human)
+    parts = list(_parts(human.sizes[STIMULUS_I], human.sizes[PARTICIPANT], folds, rng_from(seed, "folds")))
+    people = np.asarray(human.values, dtype=float)
+    scaled = _standardised(people)
+    found = np.full((2, len(parts), people.shape[0]), np.nan)
+    for place, ((fit, out), (some, others)) in enumerate(parts):
+        guesses = np.stack(reweighted(features, _mean_of(_pairs(scaled[some], fit)), fit, out, components=components))
+        found[:, place, others] = COMPARISONS[comparison](guesses, _pairs(people[others], out))
+    weighed, raw = (mean_over(values.T, np.ones(len(parts))) for values in found)
+    return xr.Dataset(
+        {"reweighted": (PARTICIPANT, weighed), "raw": (PARTICIPANT, raw)},
+        coords={PARTICIPANT: human[PARTICIPANT].values},
+        attrs={
+            "comparison": comparison,
+            "components": components,
+            "folds": list(folds),
+            "seed": seed,
+            "simulated": bool(human.attrs.get("simulated", False)),
+        },
+    )
+
+
+def reweighted(
+    features: Float[np.ndarray, "stimulus feature"],
+    target: Float[np.ndarray, " pair"],
+    fit: Int[np.ndarray, " some"],
+    out: Int[np.ndarray, " others"],
+    *,
+    components: int,
+) -> tuple[Float[np.ndarray, " other_pair"], Float[np.ndarray, " other_pair"]]:
+    """Return the dissimilarities of left-out stimuli, by learnt and by equal weights.
+
+    Parameters
+    ----------
+    features : array, shape (stimulus, feature)
+        What a layer computes.
+    target : array, shape (pair,)
+        Judgements of the stimuli fitted on; NaN where nobody judged.
+    fit, out : array of int
+        Stimuli to fit on, and to leave out.
+    components : int
+        How many weights at most.
+
+    Returns
+    -------
+    tuple of array, each of shape (other_pair,)
+        Dissimilarities of the pairs left out.
+    """
+    raw = _squared_differences(features[out]).sum(axis=1)
+    if features.shape[1] > components:
+        basis = PCA(n_components=min(components, fit.size - 1), svd_solver="full").fit(features[fit])
+        features = basis.transform(features)
+    known = ~np.isnan(target)
+    model = LinearRegression(positive=True)
+    model.fit(_squared_differences(features[fit])[known], target[known])
+    return np.asarray(_squared_differences(features[out]) @ model.coef_, dtype=float), raw
+
+
+def _squared_differences(scores: Float[np.ndarray, "stimulus component"]) -> Float[np.ndarray, "pair component"]:
+    rows, columns = np.triu_indices(scores.shape[0], 1)
+    return np.asarray((scores[rows] - scores[columns]) ** 2, dtype=float)
+
+
+def _pairs(
+    squares: Float[np.ndarray, "rdm stimulus stimulus"], stimuli: Int[np.ndarray, " some"]
+) -> Float[np.ndarray, "rdm pair"]:
+    return np.asarray(to_vectors(squares[np.ix_(np.arange(squares.shape[0]), stimuli, stimuli)]))
+
+
+def _mean_of(people: Float[np.ndarray, "participant pair"]) -> Float[np.ndarray, " pair"]:
+    return np.asarray(mean_over(people.T, np.ones(people.shape[0])))
+
+
+def _standardised(
+    people: Float[np.ndarray, "participant stimulus stimulus"],
+) -> Float[np.ndarray, "participant stimulus stimulus"]:
+    vectors = to_vectors(people)
+    mean, spread = np.nanmean(vectors, axis=1), np.nanstd(vectors, axis=1)
+    return np.asarray((people - mean[:, None, None]) / spread[:, None, None], dtype=float)
+
+
+def _parts(
+    stimuli: int, participants: int, folds: tuple[int, int], rng: np.random.Generator
+) -> Iterator[tuple[Fold, Fold]]:
+    of_stimuli, of_people = folds
+    faults = []
+    if of_stimuli < 2 or stimuli // of_stimuli < FEWEST_IN_FOLD:
+        faults.append(f"{stimuli} stimuli do not make {of_stimuli} parts of {FEWEST_IN_FOLD} or more")
+    if of_people < 2 or participants < of_people:
+        faults.append(f"{participants} participants do not make {of_people} parts")
+    if faults:
+        message = f"Some stimuli and participants must be left out, but {' and '.join(faults)}. Ask for other parts."
+        raise ValueError(message)
+    seeds = rng.integers(0, 2**31, 2)
+    people = list(KFold(of_people, shuffle=True, random_state=int(seeds[1])).split(np.arange(participants)))
+    for fit, out in KFold(of_stimuli, shuffle=True, random_state=int(seeds[0])).split(np.arange(stimuli)):
+        yield from (((fit, out), some) for some in people)
+
+
+def _columns_of(sets: Mapping[str, Sequence[str]], rdms: xr.DataArray) -> dict[str, Int[np.ndarray, " _"]]:
+    place = {str(name): index for index, name in enumerate(rdms[RDM].values)}
+    faults = [f"{name!r} names no layer" for name, members in sets.items() if not members]
+    faults += [
+        f"{name!r} names {unknown[:8]}, which are not among the RDMs"
+        for name, members in sets.items()
+        if (unknown := sorted(set(members) - set(place)))
+    ]
+    if len(sets) < 2:
+        faults.append(f"there is only {list(sets)}")
+    if faults:
+        message = f"Variance is split among two sets of layers or more, but {'; '.join(faults[:20])}. Name layers."
+        raise ValueError(message)
+    return {name: np.array([place[member] for member in members]) for name, members in sets.items()}
+
+
+def _union(columns: Mapping[str, Int[np.ndarray, " _"]], names: list[str]) -> Int[np.ndarray, " _"]:
+    return np.unique(np.concatenate([columns[name] for name in names]))
+
+
+def _features_of(activations: xr.DataArray, human: xr.DataArray) -> Float[np.ndarray, "stimulus feature"]:
+    have = [str(value) for value in activations[STIMULUS].values]
+    want = stimulus_ids(human)
+    if sorted(have) != sorted(want):
+        lacks, beyond = sorted(set(want) - set(have)), sorted(set(have) - set(want))
+        message = (
+            f"Activations must be of the stimuli that were judged, but they lack {lacks[:8]} and have {beyond[:8]} "
+            "beyond. Select the shared stimuli first."
+        )
+        raise ValueError(message)
+    ordered = activations.transpose(STIMULUS, ...).isel({STIMULUS: [have.index(stimulus) for stimulus in want]})
+    return np.asarray(ordered.values, dtype=float).reshape(len(want), -1)

@@ -1,0 +1,197 @@
+"""Feature excitation: the channel-attention block that turns AlexNet into FE-AlexNet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from rsa_face.schema import repeated
+
+Position = Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
+
+# The torchvision module after which the block stands: after the nonlinearity of a convolution or a fully connected
+# layer, and how many channels pass there. In the order they run.
+_PLACES: dict[str, tuple[str, str, int]] = {
+    "conv1": ("features", "1", 64),
+    "pool1": ("features", "2", 64),
+    "conv2": ("features", "4", 192),
+    "pool2": ("features", "5", 192),
+    "conv3": ("features", "7", 384),
+    "conv4": ("features", "9", 256),
+    "conv5": ("features", "11", 256),
+    "pool5": ("features", "12", 256),
+    "fc6": ("classifier", "2", 4096),
+    "fc7": ("classifier", "5", 4096),
+}
+POSITIONS: tuple[str, ...] = tuple(_PLACES)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where the feature-excitation block stands in FE-AlexNet, and how narrow its waist is.
+
+    Parameters
+    ----------
+    position : str
+        The layer after which the block stands; after its ReLU for ``conv1`` ... ``conv5``, ``fc6``, ``fc7``.
+    reduction : int
+        Channels in, over channels in the waist.
+    bias : bool
+        Whether the gate's two layers have biases.
+    """
+
+    position: str = "pool5"
+    reduction: int = 16
+    bias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.position not in _PLACES:
+            message = f"The attention position must be one of {', '.join(POSITIONS)}, but is {self.position!r}."
+            raise ValueError(message)
+        channels = _PLACES[self.position][2]
+        if not 1 <= self.reduction <= channels:
+            message = (
+                f"The attention reduction must lie between 1 and the {channels} channels at {self.position}, "
+                f"but is {self.reduction}. Choose a smaller one."
+            )
+            raise ValueError(message)
+
+
+class FeatureExcitation(nn.Module):
+    """Weigh each channel by a gate between 0 and 1 that is computed from all channels' means.
+
+    A squeeze-and-excitation block (Hu, Shen & Sun 2018, 10.1109/CVPR.2018.00745), without biases unless asked
+    for. With the gate at 1 the input passes unchanged, bit for bit.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the input.
+    reduction : int
+        Channels over the width of the waist.
+    bias : bool
+        Whether the gate's two layers have biases.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, *, bias: bool = False) -> None:
+        super().__init__()
+        waist = max(channels // reduction, 1)
+        self.gate = nn.Sequential(
+            nn.Linear(channels, waist, bias=bias),
+            nn.ReLU(),
+            nn.Linear(waist, channels, bias=bias),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the gated maps.
+
+        Parameters
+        ----------
+        maps : Tensor, shape (stimulus, channel) or (stimulus, channel, row, column)
+            What the layer before computed.
+
+        Returns
+        -------
+        Tensor, of the same shape
+            Each channel times its gate.
+        """
+        if maps.ndim == 2:
+            gate: Tensor = self.gate(maps)
+            return maps * gate
+        gate = self.gate(maps.mean(dim=(2, 3)))
+        return maps * gate[:, :, None, None]
+
+
+def insert_attention(module: nn.Module, blocks: Attention | Sequence[Attention]) -> None:
+    """Put feature-excitation blocks into a torchvision AlexNet.
+
+    One block is called ``fe``, several ``fe_<position>`` each. The modules before and after keep their names, so
+    that the state dict of the AlexNet around them stays torchvision's.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A torchvision AlexNet. Changed in place.
+    blocks : Attention or sequence of Attention
+        Where, and how narrow.
+
+    Raises
+    ------
+    ValueError
+        If two blocks have the same position.
+    """
+    wanted = [blocks] if isinstance(blocks, Attention) else list(blocks)
+    twice = repeated([block.position for block in wanted])
+    if twice:
+        message = f"Each attention block must have a position of its own, but several stand at {twice}. Move one."
+        raise ValueError(message)
+    for block in wanted:
+        part, after, channels = _PLACES[block.position]
+        sequence = nn.Sequential()
+        for name, child in getattr(module, part).named_children():
+            sequence.add_module(name, child)
+            if name == after:
+                excitation = FeatureExcitation(channels, block.reduction, bias=block.bias)
+                sequence.add_module("fe" if len(wanted) == 1 else f"fe_{block.position}", excitation)
+        setattr(module, part, sequence)
+
+
+def find_attention(module: nn.Module) -> tuple[Attention, ...]:
+    """Say which feature-excitation blocks stand in a network.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A torchvision AlexNet, with or without blocks.
+
+    Returns
+    -------
+    tuple of Attention
+        In the order they run.
+    """
+    found = []
+    for position, (part, after, channels) in _PLACES.items():
+        names = [name for name, _ in getattr(module, part, nn.Sequential()).named_children()]
+        behind = names[names.index(after) + 1 :][:1] if after in names else []
+        block = getattr(getattr(module, part), behind[0]) if behind else None
+        if isinstance(block, FeatureExcitation) and isinstance(block.gate[0], nn.Linear):
+            first = block.gate[0]
+            found.append(Attention(position, channels // first.out_features, first.bias is not None))
+    return tuple(found)
+
+
+def block_place(position: str) -> tuple[str, int, int]:
+    """Return where a block of some position stands in torchvision's AlexNet.
+
+    Parameters
+    ----------
+    position : str
+        One of `POSITIONS`.
+
+    Returns
+    -------
+    str, int, int
+        The part (``features`` or ``classifier``), the index of the module before the block, and the channels.
+    """
+    part, after, channels = _PLACES[position]
+    return part, int(after), channels
+
+
+def open_gate(module: nn.Module) -> None:
+    """Force every feature-excitation gate of a network to 1, so that it computes what AlexNet computes.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A network with such blocks. Changed in place.
+    """
+    for block in [child for child in module.modules() if isinstance(child, FeatureExcitation)]:
+        block.gate = nn.Sequential(_Ones())
+
+
+class _Ones(nn.Module):
+    def forward(self, means: Tensor) -> Tensor:
+        return torch.ones_like(means)

@@ -1,0 +1,211 @@
+"""Files of weights from anywhere: fetched if need be, recognised, and put under the names of their network."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from rsa_face.networks.attention import Attention
+from rsa_face.networks.layouts import Layout, keys_of, recognise
+from rsa_face.networks.weights import must_be_a_file, read_state
+from rsa_face.provenance import hash_file
+from rsa_face.stimuli.images import Preprocessing
+
+log = logging.getLogger(__name__)
+
+RECORD = "rsa_face"
+
+
+def read_weights(
+    path: str | Path, *, layout: str = "auto", attention: Sequence[Attention] = ()
+) -> tuple[dict[str, Tensor], Layout]:
+    """Read a file of weights in any of the layouts, under the names of the network it is for.
+
+    What this package wrote brings its preprocessing, outputs and untrained parameters with it; for other files
+    these are the layout's. A first convolution that takes blue, green, red is turned around, so that every
+    network takes red, green, blue.
+
+    Parameters
+    ----------
+    path : str or Path
+        See `read_state`.
+    layout : str
+        ``auto``, or one of `rsa_face.networks.layouts.LAYOUTS`.
+    attention : sequence of Attention
+        Where a block stands whose name in the file does not say.
+
+    Returns
+    -------
+    dict of str to Tensor, Layout
+        The state dict, names the layout does not know included; and what the file is.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file cannot be read, or no layout fits.
+    """
+    record = read_record(path)
+    state = read_state(path)
+    told = [Attention(**block) for block in record.get("attention", [])] or attention
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    found = with_record(recognise(shapes, layout=layout, source=str(path), attention=told), record)
+    mine = {own: _fitted(own, state[name]) for own, name in found.keys.items()}
+    if found.reverses_colours and "features.0.weight" in mine:
+        mine["features.0.weight"] = mine["features.0.weight"].flip(1)
+    return mine | {name: state[name] for name in found.unknown}, found
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Read what this package noted in a file of weights, without reading the weights.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any file of weights.
+
+    Returns
+    -------
+    dict
+        Settings, preprocessing, history; empty for files of other origin.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is cut short.
+    """
+    path = must_be_a_file(path)
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as opened:
+            found = (opened.metadata() or {}).get(RECORD, "{}")
+    except (SafetensorError, OSError) as error:
+        message = f"A weights file must be whole and hold tensors alone, but {str(path)!r} does not: {error}"
+        raise ValueError(message) from error
+    record: dict[str, Any] = json.loads(found)
+    return record
+
+
+def with_record(layout: Layout, record: Mapping[str, Any]) -> Layout:
+    """Return a layout with what this package noted in the file.
+
+    Parameters
+    ----------
+    layout : Layout
+        As recognised.
+    record : mapping
+        From `read_record`.
+
+    Returns
+    -------
+    Layout
+        The same, if nothing was noted.
+    """
+    if "preprocessing" not in record:
+        return layout
+    told: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in record["preprocessing"].items()
+    }
+    return replace(
+        layout,
+        preprocessing=Preprocessing(**told),
+        outputs=tuple(record.get("outputs", ())),
+        untrained=tuple(record.get("untrained", ())),
+    )
+
+
+def find_weights(weights: str | Path) -> Path:
+    """Return the file that holds some weights, fetching it first if it lies on the Hugging Face Hub.
+
+    Parameters
+    ----------
+    weights : str or Path
+        A path, or ``hf://OWNER/REPO/FILE``, with ``@REVISION`` after the repository for a fixed version.
+
+    Returns
+    -------
+    Path
+        A file here; the Hub's goes to its own cache.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the Hub's client is not installed.
+    RuntimeError
+        If the Hub cannot be reached, or has no such file.
+    """
+    if not str(weights).startswith("hf://"):
+        return Path(weights)
+    address = re.fullmatch(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/([^@]+)", str(weights))
+    if address is None:
+        message = f"Weights on the Hub must be hf://OWNER/REPO/FILE (or REPO@REVISION), but are {str(weights)!r}."
+        raise ValueError(message)
+    try:
+        hub = import_module("huggingface_hub")
+    except ModuleNotFoundError as error:
+        message = (
+            f"Weights on the Hub need huggingface_hub, but it is not here: pip install 'rsa-face[hf]' ({weights})"
+        )
+        raise ModuleNotFoundError(message) from error
+    log.info("weights from the Hugging Face Hub: %s", weights)
+    try:
+        return Path(hub.hf_hub_download(repo_id=address[1], filename=address[3], revision=address[2]))
+    except (OSError, ValueError, RuntimeError) as error:
+        message = f"Weights on the Hub must be reachable once, but {str(weights)!r} could not be had: {error}"
+        raise RuntimeError(message) from error
+
+
+def _fitted(key: str, value: Tensor) -> Tensor:
+    # a fully connected layer that was published as a convolution over the whole map
+    return value.flatten(1) if key.startswith("classifier.") and value.ndim == 4 else value
+
+
+def inspect_weights(weights: str | Path, *, layout: str = "auto") -> dict[str, Any]:
+    """Say what a file of weights holds and what of it would load, without building a network.
+
+    Parameters
+    ----------
+    weights : str or Path
+        A file, or ``hf://OWNER/REPO/FILE``.
+    layout : str
+        ``auto``, or one of `rsa_face.networks.layouts.LAYOUTS`.
+
+    Returns
+    -------
+    dict
+        `file`, `sha256`, `layout`, `architecture`, `classes`, `outputs`, `attention`, `preprocessing`, `loads` (how
+        many tensors), `unknown` (in the file, for nothing), `missing` (in the network, not in the file).
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file cannot be read, or no layout fits.
+    """
+    file = find_weights(weights)
+    _, found = read_weights(file, layout=layout)
+    return {
+        "file": str(file),
+        "sha256": hash_file(file),
+        "layout": found.name,
+        "architecture": found.architecture,
+        "classes": found.classes,
+        "outputs": list(found.outputs),
+        "attention": [f"{block.position} / {block.reduction}" for block in found.attention],
+        "preprocessing": found.preprocessing.record(),
+        "loads": len(found.keys),
+        "unknown": list(found.unknown),
+        "missing": [key for key in keys_of(found.architecture, found.attention) if key not in found.keys],
+    }

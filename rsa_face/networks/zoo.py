@@ -1,0 +1,323 @@
+"""Build one of the five networks: AlexNet, VGG11, VGG13, VGG16, or FE-AlexNet."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from rsa_face.networks.attention import Attention, insert_attention
+from rsa_face.networks.files import find_weights, read_weights
+from rsa_face.networks.layers import Layer, name_layers, select_layers
+from rsa_face.networks.layouts import Layout
+from rsa_face.networks.weights import imagenet_state, load_state, start_weights
+from rsa_face.provenance import hash_content, hash_file
+from rsa_face.schema import must_be_known
+from rsa_face.stimuli.images import Preprocessing
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "alexnet": models.alexnet,
+    "vgg11": models.vgg11,
+    "vgg13": models.vgg13,
+    "vgg16": models.vgg16,
+    "fe_alexnet": models.alexnet,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A torch module with what is needed to record from it: its layers' names and the input it expects.
+
+    Made by `build_network`; or by hand, for any module (see `rsa_face.networks.layers.name_modules`).
+
+    Parameters
+    ----------
+    name : str
+        What the network is called in every array, table and figure.
+    module : nn.Module
+        In evaluation mode.
+    layers : tuple of Layer
+        Where activations can be recorded, in the order they run.
+    preprocessing : Preprocessing
+        The one its weights were trained with.
+    architecture : str
+        ``alexnet``, ... or the class of the module.
+    weights : str
+        ``random``, ``imagenet``, or the file they came from.
+    untrained : tuple of str
+        Parameters that are still at their random start. A result that rests on them is labelled so.
+    outputs : tuple of str
+        What the outputs of the last layer stand for (``sad``, ``happy``); empty if nobody has said.
+    weights_sha256 : str
+        Of the file the weights came from; empty if they came from none.
+    """
+
+    name: str
+    module: nn.Module
+    layers: tuple[Layer, ...]
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    architecture: str = "custom"
+    weights: str = "given"
+    untrained: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    weights_sha256: str = ""
+
+    def content_hash(self) -> str:
+        """Return the sha256 of the weights: of every parameter's name, type, shape and bytes.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+        """
+        state = {name: _bytes_of(value) for name, value in self.module.state_dict().items()}
+        return hash_content({"module": str(self.module), **state})
+
+    def select(self, wanted: str | list[str]) -> tuple[Layer, ...]:
+        """Return the layers to record, refusing those that the weights at hand do not reach.
+
+        Parameters
+        ----------
+        wanted : str or list of str
+            ``main``, ``all``, or names.
+
+        Returns
+        -------
+        tuple of Layer
+            In the order they run.
+
+        Raises
+        ------
+        ValueError
+            If a layer is unknown, or the weights file held convolutions alone and the layer lies behind them.
+        """
+        chosen = select_layers(self.layers, wanted, network=self.name)
+        if not self.weights.endswith((".safetensors", ".pth", ".pt")):
+            return chosen
+        beyond = [layer.name for layer in chosen if self._lacks_weights(layer)]
+        if beyond:
+            inside = " ".join(layer.name for layer in self.layers if not self._lacks_weights(layer))
+            message = (
+                f"Layers must have weights to be recorded, but {self.weights!r} of {self.name} lacks {beyond}. "
+                f"Choose among those it reaches: {inside}."
+            )
+            raise ValueError(message)
+        return chosen
+
+    def rests_on_random(self, layer: Layer) -> bool:
+        """Say whether a layer's activations depend on a parameter that is still at its random start.
+
+        Parameters
+        ----------
+        layer : Layer
+            One of the network's.
+
+        Returns
+        -------
+        bool
+            True if such a parameter lies at or before the layer.
+        """
+        paths = [before.path for before in self.layers if before.order <= layer.order]
+        return any(key.startswith(f"{path}.") for path in paths for key in self.untrained)
+
+    def _lacks_weights(self, layer: Layer) -> bool:
+        missing = [key for key in self.untrained if key.startswith("classifier.") and ".fe." not in key]
+        return bool(missing) and layer.path.startswith("classifier.")
+
+
+def build_network(
+    name: str,
+    *,
+    weights: str | Path = "random",
+    seed: int = 0,
+    classes: int = 2,
+    attention: Attention | Mapping[str, object] | Sequence[Attention | Mapping[str, object]] | None = None,
+    preprocessing: Preprocessing | None = None,
+    label: str | None = None,
+    layout: str = "auto",
+    head: str = "file",
+) -> Network:
+    """Build a network on torchvision's own class, with its weights, in evaluation mode.
+
+    The in-place ReLUs of torchvision are kept; what is recorded from the network is copied, so they do no harm.
+
+    Parameters
+    ----------
+    name : {"alexnet", "vgg11", "vgg13", "vgg16", "fe_alexnet"}
+        The architecture.
+    weights : str or Path
+        ``random`` (from the seed), ``imagenet`` (torchvision's, downloaded once; the last layer starts anew unless
+        there are 1,000 classes), a ``.safetensors`` or ``.pth`` file, or ``hf://OWNER/REPO/FILE``.
+    seed : int
+        For all weights that start at random.
+    classes : int
+        Outputs of the last layer.
+    attention : Attention or mapping, or sequence of these, optional
+        Position, reduction and bias of the feature-excitation blocks; for ``fe_alexnet`` alone. Those of the file
+        unless given, or one after pool5.
+    preprocessing : Preprocessing, optional
+        What input the weights expect; what belongs to the file or its layout, or ImageNet's, unless given.
+    label : str, optional
+        What to call the network in arrays and figures; `name` unless given.
+    layout : str
+        Whose file it is, where its keys do not say: see `rsa_face.networks.layouts.recognise`.
+    head : {"file", "new"}
+        Whether the last layer is the file's, or starts from the seed: to transfer weights to other classes.
+
+    Returns
+    -------
+    Network
+        On the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the name, position or number of classes is impossible, or the weights do not fit.
+    FileNotFoundError
+        If the weights file does not exist.
+    RuntimeError
+        If weights must be downloaded and cannot be.
+
+    Examples
+    --------
+    >>> network = build_network("fe_alexnet", seed=0)
+    >>> [layer.name for layer in network.select("main")]
+    ['relu1', 'relu2', 'relu3', 'relu4', 'relu5', 'fe', 'relu6', 'relu7', 'fc8']
+    """
+    must_be_known(name, ARCHITECTURES, "network")
+    must_be_known(head, ("file", "new"), "head")
+    if classes < 2:
+        message = f"A network must tell at least 2 classes apart, but classes is {classes}. Choose 2 or more."
+        raise ValueError(message)
+    blocks = _attention_of(name, attention)
+    source = _Source(str(weights))
+    if source.name not in ("random", "imagenet"):
+        source = _read_source(source.name, layout, name, blocks=blocks, asked=attention is not None)
+        if attention is None and source.layout is not None and source.layout.attention:
+            blocks = source.layout.attention
+    module = _skeleton(name, classes, blocks)
+    start_weights(module, seed=seed)
+    untrained = _fill(module, name, source, classes, head)
+    found = source.layout
+    return Network(
+        name=label or name,
+        module=module.eval(),
+        layers=name_layers(module),
+        preprocessing=preprocessing or (found.preprocessing if found else Preprocessing()),
+        architecture=name,
+        weights=source.name,
+        untrained=untrained,
+        outputs=found.outputs if found and head == "file" and len(found.outputs) == classes else (),
+        weights_sha256=source.sha256,
+    )
+
+
+def count_parameters(
+    name: str, *, classes: int = 2, attention: Attention | Sequence[Attention] = ()
+) -> dict[str, int]:
+    """Count a network's parameters without building it.
+
+    Parameters
+    ----------
+    name : str
+        The architecture.
+    classes : int
+        Outputs of the last layer.
+    attention : Attention or sequence of Attention
+        The feature-excitation blocks; for ``fe_alexnet`` one after pool5 unless given.
+
+    Returns
+    -------
+    dict of str to int
+        `features`, `attention`, `classifier` and `all`.
+
+    Examples
+    --------
+    >>> count_parameters("alexnet", classes=1000)["all"]
+    61100840
+    """
+    must_be_known(name, ARCHITECTURES, "network")
+    with torch.device("meta"):
+        module = ARCHITECTURES[name](num_classes=classes)
+        blocks = _attention_of(name, attention or None)
+        if blocks:
+            insert_attention(module, blocks)
+    counts = {"features": 0, "attention": 0, "classifier": 0}
+    for key, parameter in module.named_parameters():
+        counts["attention" if ".gate." in key else key.split(".")[0]] += parameter.numel()
+    return {**counts, "all": sum(counts.values())}
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    name: str
+    state: dict[str, Tensor] = field(default_factory=dict)
+    layout: Layout | None = None
+    sha256: str = ""
+
+
+def _read_source(weights: str, layout: str, network: str, *, blocks: tuple[Attention, ...], asked: bool) -> _Source:
+    file = find_weights(weights)
+    state, found = read_weights(file, layout=layout, attention=blocks)
+    if found.architecture != network and (found.architecture, network) != ("alexnet", "fe_alexnet"):
+        message = (
+            f"Weights must be of the network they are loaded into, but {weights!r} holds {found.architecture} in the "
+            f"layout {found.name} and the network is {network}. Build {found.architecture}, or choose another file."
+        )
+        raise ValueError(message)
+    here, there = ([block.position for block in each] for each in (blocks, found.attention))
+    if asked and there and here != there:
+        message = (
+            f"Attention must stand where the weights have it, but is asked at {here} and {weights!r} has {there}."
+        )
+        raise ValueError(message)
+    return _Source(weights, state, found, hash_file(file))
+
+
+def _attention_of(name: str, attention: object) -> tuple[Attention, ...]:
+    if name != "fe_alexnet":
+        if attention is not None:
+            message = f"Attention must be asked of fe_alexnet alone, but was asked of {name!r}. Leave it out."
+            raise ValueError(message)
+        return ()
+    if attention is None:
+        return (Attention(),)
+    blocks = [attention] if isinstance(attention, Attention | Mapping) else list(attention)  # type: ignore[call-overload]
+    known = {"position", "reduction", "bias"}
+    unknown = sorted({key for block in blocks if isinstance(block, Mapping) for key in set(block) - known})
+    if unknown:
+        message = f"Attention must have position, reduction and bias alone, but has {unknown}. Remove these."
+        raise ValueError(message)
+    return tuple(block if isinstance(block, Attention) else Attention(**block) for block in blocks)
+
+
+def _skeleton(name: str, classes: int, attention: tuple[Attention, ...]) -> nn.Module:
+    with torch.device("meta"):
+        module = ARCHITECTURES[name](num_classes=classes)
+        if attention:
+            insert_attention(module, attention)
+    return module.to_empty(device="cpu")
+
+
+def _fill(module: nn.Module, name: str, source: _Source, classes: int, head: str) -> tuple[str, ...]:
+    if source.name == "random":
+        return tuple(module.state_dict())
+    last = ["classifier.6.weight", "classifier.6.bias"]
+    if source.name == "imagenet":
+        state = imagenet_state("alexnet" if name == "fe_alexnet" else name)
+        fresh = [] if classes == 1000 and head == "file" else last
+    else:
+        state, fresh = source.state, last if head == "new" else []
+    own = module.state_dict()
+    kept: dict[str, Tensor] = {key: value for key, value in state.items() if key not in fresh}
+    has_head = any(key.startswith("classifier.") for key in kept)
+    left = load_state(module, {**{key: own[key] for key in fresh if has_head}, **kept}, source=source.name)
+    before = set(source.layout.untrained) if source.layout else set()
+    return tuple(sorted({*left, *fresh, *before}))
+
+
+def _bytes_of(value: Tensor) -> object:
+    flat = value.detach().cpu().contiguous()
+    return flat.view(torch.uint8).numpy() if flat.ndim else flat.item()

@@ -1,0 +1,227 @@
+"""Exchange RDMs with rsatoolbox, losing nothing either way."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rsatoolbox.data
+import rsatoolbox.data.noise
+import rsatoolbox.rdm
+import xarray as xr
+
+from rsa_face.schema import RDM, STIMULUS, STIMULUS_I, STIMULUS_J, check_rdms
+
+
+def to_rsatoolbox(rdms: xr.DataArray) -> rsatoolbox.rdm.RDMs:
+    """Turn RDMs into rsatoolbox's class.
+
+    Coords along the RDMs become its ``rdm_descriptors``, coords along the stimuli its ``pattern_descriptors``,
+    attrs its ``descriptors``. Note that rsatoolbox's ``compare`` and ``eval_*`` go by position: align first.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j) or (participant, stimulus_i, stimulus_j)
+        Layer or human RDMs. Not changed.
+
+    Returns
+    -------
+    rsatoolbox.rdm.RDMs
+        With dissimilarities in float64, in rsatoolbox's order (upper triangle, row by row).
+    """
+    along = str(rdms.dims[0])
+    check_rdms(rdms, along=along)
+    rows, columns = np.triu_indices(rdms.sizes[STIMULUS_I], k=1)
+    patterns = {str(name): coord.values for name, coord in rdms.coords.items() if coord.dims == (STIMULUS_I,)}
+    patterns[STIMULUS] = patterns.pop(STIMULUS_I)
+    kept = {"along": along, "name": str(rdms.name or ""), "attrs": json.dumps(rdms.attrs, default=_plain)}
+    return rsatoolbox.rdm.RDMs(
+        np.asarray(rdms.values, dtype=np.float64)[:, rows, columns],
+        dissimilarity_measure=rdms.attrs.get("measure"),
+        descriptors=kept,
+        rdm_descriptors={str(name): coord.values for name, coord in rdms.coords.items() if coord.dims == (along,)},
+        pattern_descriptors=patterns,
+    )
+
+
+def from_rsatoolbox(rdms: rsatoolbox.rdm.RDMs) -> xr.DataArray:
+    """Turn rsatoolbox's RDMs into a labelled array.
+
+    What `to_rsatoolbox` made comes back as it was. RDMs made elsewhere keep all descriptors; the stimulus ids are
+    the descriptor ``stimulus``, ``stim``, ``conds`` or ``index``, whichever there is first.
+
+    Parameters
+    ----------
+    rdms : rsatoolbox.rdm.RDMs
+        One or more RDMs.
+
+    Returns
+    -------
+    DataArray, dims (rdm, stimulus_i, stimulus_j) or (participant, stimulus_i, stimulus_j)
+        The RDMs.
+    """
+    described = dict(rdms.descriptors)
+    along = str(described.pop("along", RDM))
+    name = described.pop("name", "") or None
+    attrs = json.loads(described.pop("attrs", "{}")) | described
+    if rdms.dissimilarity_measure is not None:
+        attrs.setdefault("measure", rdms.dissimilarity_measure)
+    patterns = {key: np.asarray(value) for key, value in rdms.pattern_descriptors.items()}
+    which = next(key for key in (STIMULUS, "stim", "conds", "index") if key in patterns)
+    ids = patterns.pop(which).astype(str).astype(object)
+    groups = {key: np.asarray(value) for key, value in rdms.rdm_descriptors.items()}
+    labels = groups.pop(along, groups.get("index", np.arange(rdms.n_rdm))).astype(str).astype(object)
+    coords: dict[str, Any] = {along: labels, STIMULUS_I: ids, STIMULUS_J: ids}
+    coords |= {key: (along, value) for key, value in groups.items() if key != "index"}
+    coords |= {key: (STIMULUS_I, value) for key, value in patterns.items() if key != "index"}
+    array = xr.DataArray(rdms.get_matrices(), coords, (along, STIMULUS_I, STIMULUS_J), name=name, attrs=attrs)
+    return check_rdms(array, along=along)
+
+
+def calc_rdm(values: np.ndarray, measure: str) -> np.ndarray:
+    """Compute one RDM by rsatoolbox's own ``calc_rdm``.
+
+    Parameters
+    ----------
+    values : ndarray, shape (stimulus, ...)
+        A layer.
+    measure : {"correlation", "euclidean"}
+        rsatoolbox's name.
+
+    Returns
+    -------
+    ndarray of float64, shape (stimulus, stimulus)
+        In the order of the rows.
+
+    Raises
+    ------
+    ValueError
+        If rsatoolbox has no such measure for single patterns.
+    """
+    if measure not in ("correlation", "euclidean"):
+        message = f"rsatoolbox must know the measure, but has no {measure!r}. Choose the engine 'gram'."
+        raise ValueError(message)
+    dataset = rsatoolbox.data.Dataset(values.reshape(len(values), -1).astype(np.float64))
+    matrix: np.ndarray = rsatoolbox.rdm.calc_rdm(dataset, method=measure).get_matrices()[0]
+    return matrix
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Which condition, and which fold, each row of a layer presents.
+
+    Parameters
+    ----------
+    rows : list of str
+        The condition of each row.
+    folds : list of str or None
+        The fold of each row.
+    coords : mapping
+        The conditions under ``stimulus``, in the order they first occur, and the factors that belong to them.
+    """
+
+    rows: list[str]
+    folds: list[str] | None
+    coords: Mapping[str, Any]
+
+
+def condition_coords(
+    stimuli: Mapping[Any, Any], conditions: str | None, folds: str | None, measure: str
+) -> Conditions:
+    """Sort the rows of layers by what they present.
+
+    Parameters
+    ----------
+    stimuli : mapping of str to array
+        Ids and factors, one value a row.
+    conditions : str or None
+        The factor that says what each row presents.
+    folds : str or None
+        The factor that tells presentations apart; needed for crossnobis.
+    measure : {"mahalanobis", "crossnobis"}
+        What they are for.
+
+    Returns
+    -------
+    Conditions
+        With those factors that have one value a condition.
+
+    Raises
+    ------
+    ValueError
+        If a factor is missing or unknown, or a condition is presented once.
+    """
+    needed = {"conditions": conditions} | ({"folds": folds} if measure == "crossnobis" else {})
+    known = [str(name) for name in stimuli]
+    wrong = [f"{key} is {value!r}" for key, value in needed.items() if value not in known]
+    if wrong:
+        message = (
+            f"{measure} must be told which factors repeat a stimulus, but {', '.join(wrong)}. Choose of {known}."
+        )
+        raise ValueError(message)
+    rows = [str(value) for value in np.asarray(stimuli[conditions])]
+    names = list(dict.fromkeys(rows))
+    once = [name for name in names if rows.count(name) < 2]
+    if once:
+        message = f"{measure} must have each condition presented twice or more, but {once[:8]} are not."
+        raise ValueError(message)
+    coords: dict[str, Any] = {STIMULUS: np.array(names, dtype=object)}
+    for name in known:
+        pairs = dict.fromkeys(zip(rows, np.asarray(stimuli[name]).tolist(), strict=True))
+        if len(pairs) == len(names) and name not in (STIMULUS, conditions):
+            coords[name] = np.array([value for _, value in pairs])
+    return Conditions(rows, [str(value) for value in np.asarray(stimuli[folds])] if folds else None, coords)
+
+
+def calc_noise_rdm(values: np.ndarray, conditions: Conditions, measure: str, memory: float) -> np.ndarray:
+    """Compute one RDM in units of the noise between presentations, by rsatoolbox.
+
+    The noise covariance is estimated from the presentations of each condition about their mean, and shrunk
+    towards its diagonal (Ledoit & Wolf 2004, 10.1016/S0047-259X(03)00096-4); crossnobis is that of Walther et al.
+    2016 (10.1016/j.neuroimage.2015.12.012).
+
+    Parameters
+    ----------
+    values : ndarray, shape (row, ...)
+        A layer, one row a presentation.
+    conditions : Conditions
+        What each row presents.
+    measure : {"mahalanobis", "crossnobis"}
+        rsatoolbox's name.
+    memory : float
+        GiB that may be used.
+
+    Returns
+    -------
+    ndarray of float64, shape (condition, condition)
+        In the order of the conditions.
+
+    Raises
+    ------
+    ValueError
+        If the features x features matrix does not fit in memory, or a value is not finite.
+    """
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    needed = 4 * 8 * flat.shape[1] ** 2 / 2**30
+    if needed > memory:
+        message = (
+            f"The covariance of {flat.shape[1]} features must fit in {memory:g} GiB of memory, but needs "
+            f"{needed:.3g}. Pool or project the activations when extracting them, or allow more."
+        )
+        raise ValueError(message)
+    if not np.isfinite(flat).all():
+        message = f"Activations must be finite, but row {int(np.argmin(np.isfinite(flat).all(axis=1)))} is not."
+        raise ValueError(message)
+    described = {"condition": conditions.rows} | ({"fold": conditions.folds} if conditions.folds else {})
+    dataset = rsatoolbox.data.Dataset(flat, obs_descriptors=described)
+    noise = rsatoolbox.data.noise.prec_from_measurements(dataset, obs_desc="condition")
+    folds = {"cv_descriptor": "fold"} if measure == "crossnobis" else {}
+    rdms = rsatoolbox.rdm.calc_rdm(dataset, method=measure, descriptor="condition", noise=noise, **folds)
+    order = [list(rdms.pattern_descriptors["condition"]).index(name) for name in conditions.coords[STIMULUS]]
+    matrix: np.ndarray = rdms.get_matrices()[0][np.ix_(order, order)]
+    return matrix
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)

@@ -1,0 +1,1 @@
+"""The finished study as one page that opens anywhere."""

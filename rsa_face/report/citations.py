@@ -1,0 +1,20 @@
+"""Works that a study's methods rest on, each with its DOI."""
+
+CITATIONS = {
+    "rsa": "Kriegeskorte, Mur & Bandettini 2008, Representational similarity analysis. doi:10.3389/neuro.06.004.2008",
+    "ceiling": "Nili et al. 2014, A toolbox for representational similarity analysis. "
+    "doi:10.1371/journal.pcbi.1003553",
+    "inference": "Schütt, Kipnis, Diedrichsen & Kriegeskorte 2023, Statistical inference on representational "
+    "geometries. doi:10.7554/eLife.82566",
+    "alexnet": "Krizhevsky, Sutskever & Hinton 2017, ImageNet classification with deep convolutional neural "
+    "networks. doi:10.1145/3065386",
+    "vgg": "Simonyan & Zisserman 2015, Very deep convolutional networks for large-scale image recognition. "
+    "doi:10.48550/arXiv.1409.1556",
+    "excitation": "Hu, Shen & Sun 2018, Squeeze-and-excitation networks. doi:10.1109/CVPR.2018.00745",
+    "fe_alexnet": "Ying, Li & Chen 2023, arXiv 2310.13674. doi:10.48550/arXiv.2310.13674",
+    "imagenet": "Deng et al. 2009, ImageNet: a large-scale hierarchical image database. "
+    "doi:10.1109/CVPR.2009.5206848",
+    "torch": "Paszke et al. 2019, PyTorch. doi:10.48550/arXiv.1912.01703",
+    "xarray": "Hoyer & Hamman 2017, xarray: N-D labeled arrays and datasets in Python. doi:10.5334/jors.148",
+    "scaling": "Kruskal 1964, Multidimensional scaling by optimizing goodness of fit. doi:10.1007/BF02289565",
+}

@@ -1,0 +1,206 @@
+"""RDMs, pictures and embeddings in a form small enough to carry in one page."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from PIL import Image
+
+from rsa_face.figures.folder import StudyFolder
+from rsa_face.figures.ordering import factors_of, same_stimuli, sort_stimuli
+from rsa_face.figures.style import in_order, network_label
+from rsa_face.figures.thumbnails import thumbnail
+from rsa_face.rdms.embedding import embed_rdm
+from rsa_face.schema import LAYER, NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
+
+_RDM_BYTES = 5_000_000
+_PICTURE_BYTES = 3_000_000
+_TOP = 65534
+_UNJUDGED = 65535
+_MOST_EMBEDDED = 150
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What the page's RDM explorer shows.
+
+    Parameters
+    ----------
+    content : dict
+        Fit for JSON: `stimuli`, `factors`, `rdms`, `human`, `embeddings`.
+    notes : tuple of str
+        What was left out to keep the page small, in sentences.
+    """
+
+    content: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def explorer_of(study: StudyFolder) -> Explorer | None:
+    """Return a study's RDMs, pictures and embeddings, packed.
+
+    Dissimilarities keep 16 bits between each RDM's least and greatest. Where there are too many stimuli for a page,
+    every second, third, ... is kept, in the order of their factors, and a note says so.
+
+    Parameters
+    ----------
+    study : StudyFolder
+        What its folder holds.
+
+    Returns
+    -------
+    Explorer or None
+        None where there are no RDMs.
+    """
+    if study.rdms is None:
+        return None
+    rdms, _ = sort_stimuli(study.rdms)
+    rdms, notes = _thinned(rdms)
+    human = _mean_person(study, rdms, notes)
+    pictures = _pictures(study, [str(name) for name in rdms[STIMULUS_I].values], notes)
+    factors = factors_of(rdms)
+    stimuli = [
+        {
+            "id": str(name),
+            "image": picture,
+            "factors": {factor: _plain(rdms[factor].values[place]) for factor in factors},
+        }
+        for place, (name, picture) in enumerate(zip(rdms[STIMULUS_I].values, pictures, strict=True))
+    ]
+    place = {name: index for index, name in enumerate(in_order(map(str, rdms[NETWORK].values)))}
+    within = rdms[ORDER].values if ORDER in rdms.coords else np.arange(rdms.sizes[RDM])
+    order = sorted(range(rdms.sizes[RDM]), key=lambda n: (place[str(rdms[NETWORK].values[n])], within[n]))
+    packed = [
+        {"network": str(rdms[NETWORK].values[n]), "label": network_label(str(rdms[NETWORK].values[n])),
+         "layer": str(rdms[LAYER].values[n]), **_pack(rdms.values[n])}
+        for n in order
+    ]  # fmt: skip
+    people = None
+    if human is not None and study.human is not None:
+        people = {"n": int(study.human.sizes[PARTICIPANT]), **_pack(human)}
+    content = {"stimuli": stimuli, "factors": factors, "rdms": packed, "human": people}
+    content |= {"start": _start(study, packed), "embeddings": _embeddings(study, rdms, human, notes)}
+    return Explorer(content, tuple(notes))
+
+
+def _start(study: StudyFolder, packed: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the RDM shown first: the most similar layer of FE-AlexNet, or of all."""
+    networks = {one["network"] for one in packed}
+    score = _scores(study)
+    pool = [one for one in packed if one["network"] == "fe_alexnet" or "fe_alexnet" not in networks]
+    best = max(pool, key=lambda one: score.get(f"{one['network']}/{one['layer']}", -np.inf))
+    return {"network": best["network"], "layer": best["layer"]}
+
+
+def _scores(study: StudyFolder) -> dict[str, float]:
+    if study.result is None:
+        return {}
+    names = zip(study.result[NETWORK].values, study.result[LAYER].values, strict=True)
+    labels = [f"{network}/{layer}" for network, layer in names]
+    return dict(zip(labels, map(float, study.result["similarity"].values), strict=True))
+
+
+def _thinned(rdms: xr.DataArray) -> tuple[xr.DataArray, list[str]]:
+    count = rdms.sizes[STIMULUS_I]
+    most = max(int(np.sqrt(_RDM_BYTES / (rdms.sizes[RDM] + 1) / 8 * 3)), 8)
+    if count <= most:
+        return rdms, []
+    kept = np.unique(np.linspace(0, count - 1, most).round().astype(int))
+    note = f"To keep this page small, RDMs and pictures show {len(kept)} of {count} stimuli, spread evenly; "
+    note += "ranks are among these."
+    return rdms.isel({STIMULUS_I: kept, STIMULUS_J: kept}), [note]
+
+
+def _mean_person(study: StudyFolder, rdms: xr.DataArray, notes: list[str]) -> np.ndarray | None:
+    if study.human is None:
+        return None
+    try:
+        human = same_stimuli(study.human, rdms)
+    except ValueError as error:
+        notes.append(f"People's RDM is not shown beside the layers'. {error}")
+        return None
+    judged = human.notnull().sum(PARTICIPANT)
+    return np.asarray((human.fillna(0).sum(PARTICIPANT) / judged.where(judged > 0)).values, dtype=float)
+
+
+def _pack(values: np.ndarray) -> dict[str, Any]:
+    i, j = np.triu_indices(len(values), k=1)
+    flat = np.asarray(values[i, j], dtype=float)
+    known = np.isfinite(flat)
+    low, high = (float(flat[known].min()), float(flat[known].max())) if known.any() else (0.0, 1.0)
+    steps = np.full(flat.shape, _UNJUDGED, dtype="<u2")
+    steps[known] = np.round((flat[known] - low) / ((high - low) or 1.0) * _TOP).astype("<u2")
+    return {"low": low, "high": high, "values": base64.b64encode(steps.tobytes()).decode("ascii")}
+
+
+def _pictures(study: StudyFolder, ids: Sequence[str], notes: list[str]) -> list[str | None]:
+    if study.stimuli is None:
+        return [None] * len(ids)
+    files = dict(zip(study.stimuli.ids, study.stimuli.files, strict=True))
+    pixels = 112 if len(ids) <= 120 else 80 if len(ids) <= 500 else 48
+    pictures: list[str | None] = []
+    spent = 0
+    for name in ids:
+        picture = _as_uri(thumbnail(files[name], pixels=pixels)) if name in files and spent < _PICTURE_BYTES else None
+        spent += len(picture or "")
+        pictures.append(picture)
+    shown = sum(picture is not None for picture in pictures)
+    if shown < len(ids):
+        notes.append(f"Pictures are there for {shown} of {len(ids)} stimuli.")
+    return pictures
+
+
+def _as_uri(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=78)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
+
+
+def _embeddings(
+    study: StudyFolder, rdms: xr.DataArray, human: np.ndarray | None, notes: list[str]
+) -> list[dict[str, Any]]:
+    step = -(-rdms.sizes[STIMULUS_I] // _MOST_EMBEDDED)
+    some = slice(None, None, step)
+    kept = list(range(0, rdms.sizes[STIMULUS_I], step))
+    few = rdms.isel({STIMULUS_I: some, STIMULUS_J: some})
+    if step > 1:
+        notes.append(f"Embeddings show {len(kept)} of {rdms.sizes[STIMULUS_I]} stimuli.")
+    found = []
+    for place in _to_embed(study, rdms):
+        name = f"{network_label(str(few[NETWORK].values[place]))} {few[LAYER].values[place]}"
+        found.append(_embedding(few.isel({RDM: place}), name, kept))
+    if human is not None and np.isfinite(human[some, some][~np.eye(len(kept), dtype=bool)]).all():
+        values = np.array(human[some, some])
+        np.fill_diagonal(values, 0)
+        found.insert(0, _embedding(few.isel({RDM: 0}, drop=True).copy(data=values), "People (mean)", kept))
+    return found
+
+
+def _to_embed(study: StudyFolder, rdms: xr.DataArray) -> list[int]:
+    """Return the most similar and the last layer of each network."""
+    names, score = rdms[NETWORK].values.astype(str), _scores(study)
+    labels = [f"{network}/{layer}" for network, layer in zip(names, rdms[LAYER].values, strict=True)]
+    chosen: list[int] = []
+    for network in in_order(names):
+        members = np.flatnonzero(names == network).tolist()
+        best = max(members, key=lambda place: score.get(labels[place], -np.inf))
+        chosen += sorted({best, members[-1]})
+    return chosen
+
+
+def _embedding(rdm: xr.DataArray, name: str, kept: list[int]) -> dict[str, Any]:
+    points = embed_rdm(rdm, starts=0)
+    return {
+        "name": name,
+        "stress": points.attrs["stress"],
+        "stimuli": kept,
+        "points": points.values.round(4).tolist(),
+    }
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value

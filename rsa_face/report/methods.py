@@ -1,0 +1,165 @@
+"""The methods section, written from what a study recorded of itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rsa_face.figures.canvas import COMPARISON_LABELS
+from rsa_face.figures.folder import StudyFolder
+from rsa_face.figures.style import architecture_of, in_order, network_label
+from rsa_face.report.answer import listed
+from rsa_face.report.citations import CITATIONS
+from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, STIMULUS_I
+
+_MEASURES = {
+    "correlation": "1 minus the Pearson correlation of the two patterns",
+    "euclidean": "the squared Euclidean distance of the two patterns, divided by their number of features",
+    "cosine": "1 minus the cosine of the two patterns",
+    "mahalanobis": "the squared Mahalanobis distance of the two patterns",
+    "crossnobis": "the cross-validated Mahalanobis distance of the two patterns",
+}
+_RESAMPLED = {
+    "stimulus": "resampling stimuli",
+    "participant": "resampling participants",
+    "both": "resampling stimuli and participants together",
+    "dual": "the dual bootstrap over stimuli and participants with its variance correction",
+}
+
+
+@dataclass(frozen=True)
+class MethodsText:
+    """A methods section.
+
+    Parameters
+    ----------
+    paragraphs : tuple of str
+        Ready to paste.
+    references : tuple of str
+        The works cited, each with its DOI.
+    """
+
+    paragraphs: tuple[str, ...]
+    references: tuple[str, ...]
+
+
+def methods_of(study: StudyFolder) -> MethodsText:
+    """Write what was done in a study, with its numbers and versions.
+
+    Only what the folder records is said; a part that is not recorded is left out.
+
+    Parameters
+    ----------
+    study : StudyFolder
+        What its folder holds.
+
+    Returns
+    -------
+    MethodsText
+        Paragraphs and references.
+    """
+    cited: list[str] = []
+    parts = [_stimuli(study), _networks(study, cited), _rdms(study, cited), _people(study), _inference(study, cited)]
+    paragraphs = [part for part in [*parts, _software(study, cited)] if part]
+    return MethodsText(tuple(paragraphs), tuple(CITATIONS[name] for name in dict.fromkeys(cited)))
+
+
+def _stimuli(study: StudyFolder) -> str:
+    if study.rdms is None:
+        return ""
+    rdms = study.rdms
+    factors = []
+    for name, values in rdms.coords.items():
+        if values.dims == (STIMULUS_I,) and name != STIMULUS_I:
+            count = len(set(map(str, values.values)))
+            if 1 < count < rdms.sizes[STIMULUS_I]:
+                factors.append(f"{name} ({count} values)")
+    varied = f", which varied in {listed(sorted(factors))}" if factors else ""
+    return f"Stimuli were {rdms.sizes[STIMULUS_I]} images{varied}."
+
+
+def _networks(study: StudyFolder, cited: list[str]) -> str:
+    part = study.rdms if study.rdms is not None else study.result
+    if part is None:
+        return ""
+    networks = in_order(map(str, part[NETWORK].values))
+    for name in networks:
+        architecture = architecture_of(name)
+        cited += ["vgg"] if architecture.startswith("vgg") else ["alexnet"] if "alexnet" in architecture else []
+        cited += ["excitation", "fe_alexnet"] if architecture == "fe_alexnet" else []
+    said = []
+    for name in networks:
+        layers = [str(layer) for layer in part[LAYER].values[part[NETWORK].values.astype(str) == name]]
+        said.append(
+            f"{network_label(name)} ({len(layers)} layers, {layers[0]} to {layers[-1]}{_weights(study, name)})"
+        )
+        cited += ["imagenet"] if "imagenet" in _weights(study, name) else []
+    return f"Networks were {listed(said, most=12)}. Activations of each layer were recorded in evaluation mode."
+
+
+def _weights(study: StudyFolder, network: str) -> str:
+    config = study.manifest.get("study")
+    entries = config.get("networks") if isinstance(config, Mapping) else None
+    for entry in entries or []:
+        if isinstance(entry, Mapping) and network in (entry.get("label"), entry.get("name")):
+            return f"; weights: {entry.get('weights', 'not recorded')}, seed {entry.get('seed', 0)}"
+    return "; untrained weights" if network in study.untrained else ""
+
+
+def _rdms(study: StudyFolder, cited: list[str]) -> str:
+    part = study.rdms if study.rdms is not None else study.result
+    measure = str(part.attrs.get("measure") or "") if part is not None else ""
+    if not measure:
+        return ""
+    cited.append("rsa")
+    what = _MEASURES.get(measure, measure)
+    return (
+        "For each layer the dissimilarity of every pair of stimuli was computed and collected in a representational "
+        f"dissimilarity matrix (RDM; Kriegeskorte et al. 2008). Dissimilarity was {what}."
+    )
+
+
+def _people(study: StudyFolder) -> str:
+    if study.human is None:
+        return ""
+    attrs = study.human.attrs
+    kind = f" from {attrs['kind']} trials" if attrs.get("kind") else ""
+    who = "simulated observers" if attrs.get("simulated") else "participants"
+    unjudged = int(study.human.isnull().sum()) // 2
+    left = f" Pairs never judged ({unjudged} over all of them) were left out pairwise." if unjudged else ""
+    return f"Human RDMs of {study.human.sizes[PARTICIPANT]} {who} were made{kind}, one for each.{left}"
+
+
+def _inference(study: StudyFolder, cited: list[str]) -> str:
+    if study.result is None:
+        return ""
+    attrs, result = study.result.attrs, study.result
+    comparison = str(attrs.get("comparison", ""))
+    text = (
+        f"Each layer RDM was compared with each participant's RDM by {COMPARISON_LABELS.get(comparison, comparison)}"
+    )
+    text += " and the similarities averaged."
+    cited.append("inference")
+    if "noise_ceiling" in result:
+        cited.append("ceiling")
+        lower, upper = (float(value) for value in result["noise_ceiling"].values)
+        text += f" The noise ceiling, {lower:.3f} to {upper:.3f}, was estimated as in Nili et al. (2014): its lower "
+        text += "bound leaves each participant out of the mean it is compared with."
+    if "similarity_interval" in result:
+        resample = attrs.get("resample")
+        how = _RESAMPLED.get(str(resample), "the spread over participants")
+        draws = f" ({attrs['draws']} draws, seed {attrs.get('seed', 0)})" if resample and attrs.get("draws") else ""
+        kind = attrs.get("interval_kind", "kind not recorded")
+        text += f" {float(attrs.get('confidence', 0.95)):.0%} intervals ({kind})"
+        text += f" rest on {how}{draws}; see Schütt et al. (2023)."
+    if "p_above_zero_corrected" in result:
+        text += " P values were corrected over the family of layers."
+    return text
+
+
+def _software(study: StudyFolder, cited: list[str]) -> str:
+    versions: Any = study.manifest.get("versions")
+    if not isinstance(versions, Mapping) or not versions:
+        return ""
+    cited += ["torch", "xarray"]
+    named = [f"{name} {version}" for name, version in versions.items() if version != "not installed"]
+    return f"Analyses ran in {listed(list(map(str, named)), most=20)}."

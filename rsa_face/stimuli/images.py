@@ -1,0 +1,191 @@
+"""What a network sees: an image read as right RGB, then resized, cropped and normalised as its weights expect."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode, functional
+
+from rsa_face.stimuli.catalogue import StimulusSet
+
+MOST_PIXELS = 100_000_000
+_SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes a network's input; it belongs to the weights and is recorded with the activations.
+
+    Parameters
+    ----------
+    resize : int or tuple of int
+        A number sets the shorter side and keeps the shape; (height, width) sets both.
+    crop : int
+        Side of the square cut from the centre, in pixels.
+    mean, sd : tuple of float
+        Taken from, and divided into, red, green and blue in 0-1.
+    interpolation : str
+        ``bilinear``, ``bicubic`` or ``nearest``.
+    antialias : bool
+        Whether shrinking averages over all pixels it covers. Weights of torchvision were trained with it.
+    """
+
+    resize: int | tuple[int, int] = 256
+    crop: int = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    sd: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: str = "bilinear"
+    antialias: bool = True
+
+    def __post_init__(self) -> None:
+        sizes = [self.resize] if isinstance(self.resize, int) else list(self.resize)
+        faults = [f"resize is {self.resize}"] if min(sizes) < 1 or len(sizes) > 2 else []
+        faults += [f"crop is {self.crop}"] if not 1 <= self.crop <= min(sizes) else []
+        faults += [f"sd is {self.sd}"] if min(self.sd) <= 0 else []
+        known = [mode.value for mode in InterpolationMode][:3]
+        faults += [f"interpolation is {self.interpolation!r}"] if self.interpolation not in known else []
+        if faults:
+            message = (
+                "Preprocessing must have sizes of 1 or more, a crop no larger than the resized image, sd above 0 and "
+                f"an interpolation among {known}, but {'; '.join(faults)}."
+            )
+            raise ValueError(message)
+
+    def record(self) -> dict[str, object]:
+        """Return the settings as a plain dict, for manifests and attrs.
+
+        Returns
+        -------
+        dict
+            By parameter name.
+        """
+        return asdict(self)
+
+
+def read_image(file: str | Path) -> np.ndarray:
+    """Read an image file as RGB, whatever its kind.
+
+    Grayscale is repeated in three channels; 16-bit gray keeps its range; a palette is looked up; transparent
+    pixels show white, as a viewer shows them, not the colour hidden beneath; a rotation noted by the camera
+    (EXIF) is carried out.
+
+    Parameters
+    ----------
+    file : str or Path
+        A PNG, JPEG, TIFF, BMP or any other file that pillow reads.
+
+    Returns
+    -------
+    ndarray of float32, shape (row, column, 3)
+        Red, green and blue in 0-1.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not an image, is cut short, or has more than 100 million pixels.
+    """
+    path = Path(file)
+    if not path.is_file():
+        message = f"An image must exist to be read, but there is no file {str(path)!r}. Check the stimulus table."
+        raise FileNotFoundError(message)
+    try:
+        with Image.open(path) as image:
+            _must_be_of_sane_size(image, path)
+            return _as_rgb(ImageOps.exif_transpose(image))
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError, EOFError) as error:
+        message = f"An image must be readable, but {str(path)!r} is not: {error}. Replace the file."
+        raise ValueError(message) from error
+
+
+def preprocess(image: np.ndarray, preprocessing: Preprocessing) -> Tensor:
+    """Turn an RGB image into a network's input.
+
+    Parameters
+    ----------
+    image : ndarray, shape (row, column, 3)
+        RGB in 0-1.
+    preprocessing : Preprocessing
+        Resize, crop, mean and sd.
+
+    Returns
+    -------
+    Tensor of float32, shape (3, crop, crop)
+        The input.
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    size = [preprocessing.resize] if isinstance(preprocessing.resize, int) else list(preprocessing.resize)
+    mode = InterpolationMode(preprocessing.interpolation)
+    pixels = functional.resize(pixels, size, interpolation=mode, antialias=preprocessing.antialias)
+    pixels = functional.center_crop(pixels, [preprocessing.crop, preprocessing.crop])
+    normalised: Tensor = functional.normalize(pixels, list(preprocessing.mean), list(preprocessing.sd))
+    return normalised
+
+
+def read_batches(stimuli: StimulusSet, preprocessing: Preprocessing, *, batch: int = 32) -> Iterator[Tensor]:
+    """Read the stimuli as network inputs, a batch at a time, the next batch being read while one is used.
+
+    Parameters
+    ----------
+    stimuli : StimulusSet
+        What to read.
+    preprocessing : Preprocessing
+        How.
+    batch : int
+        Stimuli in a batch; the last may be smaller.
+
+    Yields
+    ------
+    Tensor of float32, shape (stimulus, 3, crop, crop)
+        In the stimuli's order.
+
+    Raises
+    ------
+    ValueError
+        If an image cannot be read; the stimulus and its file are named.
+    """
+    if batch < 1:
+        message = f"A batch must hold at least 1 stimulus, but batch is {batch}. Choose a larger one."
+        raise ValueError(message)
+    pairs = iter(zip(stimuli.ids, stimuli.files, strict=True))
+
+    def read(stimulus: str, file: Path) -> Tensor:
+        try:
+            return preprocess(read_image(file), preprocessing)
+        except ValueError as error:
+            message = f"Stimulus {stimulus!r}: {error}"
+            raise ValueError(message) from error
+
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="images") as pool:
+        waiting = [pool.submit(read, *pair) for pair in islice(pairs, batch)]
+        while waiting:
+            following = [pool.submit(read, *pair) for pair in islice(pairs, batch)]
+            yield torch.stack([image.result() for image in waiting])
+            waiting = following
+
+
+def _must_be_of_sane_size(image: Image.Image, path: Path) -> None:
+    columns, rows = image.size
+    if columns * rows > MOST_PIXELS:
+        message = f"An image must have at most {MOST_PIXELS:,} pixels, but {str(path)!r} says {columns} x {rows}."
+        raise ValueError(message)
+
+
+def _as_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode in _SIXTEEN_BITS:
+        gray = np.asarray(image).astype(np.float32) / np.float32(65535)
+        return np.repeat(np.clip(gray, 0, 1)[..., None], 3, axis=2)
+    if image.mode == "F":
+        message = "its pixels are floating-point numbers without a stated range; save it as 8 or 16 bits"
+        raise OSError(message)
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+    return np.asarray(image.convert("RGB"), dtype=np.float32) / np.float32(255)

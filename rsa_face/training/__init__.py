@@ -1,0 +1,1 @@
+"""Transfer learning to valence: training tables, the training itself, checkpoints, and how well it went."""

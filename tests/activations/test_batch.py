@@ -1,0 +1,100 @@
+"""A batch computes every RDM once, goes on where it stopped, and is listed by name."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rsa_face.activations import batch as module
+from rsa_face.activations.batch import Batch, compute_batch, is_done, load_batch
+from rsa_face.activations.streaming import stream_rdms
+from rsa_face.networks.zoo import build_network
+from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.images import Preprocessing
+
+
+@pytest.fixture
+def masked(stimuli):
+    return StimulusSet(stimuli.table.assign(occlusion=["none", "eyes"] * 5))
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch):
+    """Let the batch build networks that see 64 x 64 pixels, and count them."""
+    built = []
+
+    def build(name, **settings):
+        built.append(name)
+        return build_network(name, preprocessing=Preprocessing(resize=64, crop=64), **settings)
+
+    monkeypatch.setattr(module, "build_network", build)
+    return built
+
+
+def make(masked, tmp_path, **changes) -> Batch:
+    settings = {"networks": ("alexnet",), "seeds": (0, 1), "occlusions": ("none", "eyes")}
+    settings |= {"measures": ("correlation", "euclidean"), "layers": ("relu1", "fc8")}
+    return Batch(stimuli=masked, folder=tmp_path, **{**settings, **changes})
+
+
+def test_every_unit_is_computed_once_and_loads_by_name(masked, tmp_path, small_networks):
+    batch = make(masked, tmp_path)
+    told = []
+    files = compute_batch(batch, tell=lambda unit, _path, new: told.append((unit.name, new)))
+    assert len(files) == len(set(files)) == len(told) == 8
+    assert len(small_networks) == 4
+    rdms = load_batch(tmp_path)
+    assert sorted(rdms) == sorted(unit.name for unit in batch.units)
+    one = rdms["alexnet-seed1-eyes-euclidean"]
+    assert (one.attrs["seed"], one.attrs["occlusion"], one.attrs["measure"]) == (1, "eyes", "euclidean")
+    network = build_network("alexnet", seed=1, preprocessing=Preprocessing(resize=64, crop=64))
+    expected = stream_rdms([network], masked.select(occlusion="eyes"), layers=["relu1", "fc8"], measure="euclidean")
+    np.testing.assert_allclose(one.values, expected.values, rtol=1e-5)
+    xr.testing.assert_equal(one.coords["rdm"], expected.coords["rdm"])
+
+
+def test_a_second_run_computes_only_what_is_missing_or_damaged(masked, tmp_path, small_networks):
+    batch = make(masked, tmp_path, seeds=(0,))
+    files = compute_batch(batch)
+    files[0].unlink()
+    files[3].write_bytes(b"damaged")
+    small_networks.clear()
+    told = []
+    compute_batch(batch, tell=lambda _unit, _path, new: told.append(new))
+    assert sorted(told) == [False, False, True, True]
+    assert len(small_networks) == 2
+    assert all(is_done(batch, unit) for unit in batch.units)
+
+
+def test_other_layers_make_a_unit_stale(masked, tmp_path):
+    settings = {"seeds": (0,), "occlusions": ("none",), "measures": ("correlation",)}
+    compute_batch(make(masked, tmp_path, **settings))
+    other = make(masked, tmp_path, layers=("relu2",), **settings)
+    assert not is_done(other, other.units[0])
+
+
+def test_stored_and_streamed_units_are_the_same(masked, tmp_path):
+    settings = {"seeds": (0,), "occlusions": ("all",), "measures": ("correlation",)}
+    streamed = compute_batch(make(masked, tmp_path / "a", **settings))
+    stored = compute_batch(make(masked, tmp_path / "b", **settings), stream=False)
+    assert [file.name for file in streamed] == [file.name for file in stored]
+    first, second = (load_batch(tmp_path / name)["alexnet-seed0-all-correlation"] for name in "ab")
+    np.testing.assert_allclose(first.values, second.values, atol=1e-6)
+    assert (tmp_path / "b/stores/alexnet-seed0-all.zarr/zarr.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"occlusions": ("hat",)}, "hat"),
+        ({"measures": ("crossnobis",)}, "'crossnobis'"),
+        ({"networks": ("x",)}, "'x'"),
+    ],
+)
+def test_an_impossible_batch_is_refused(masked, tmp_path, changes, fault):
+    with pytest.raises(ValueError, match=fault):
+        compute_batch(make(masked, tmp_path, **changes))
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        load_batch(tmp_path)

@@ -1,0 +1,75 @@
+"""Workers of a cluster write the same store, byte for byte, though one of them is killed."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from rsa_face.activations.extract import extract
+from rsa_face.activations.recording import Options
+from rsa_face.activations.store import verify_store
+from rsa_face.networks.layers import name_modules
+from rsa_face.networks.zoo import Network
+from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.images import Preprocessing
+
+distributed = pytest.importorskip("distributed")
+
+
+def make_network() -> Network:
+    generator = torch.Generator().manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(16 * 62 * 62, 5))
+    with torch.no_grad():
+        for value in module.parameters():
+            value.copy_(torch.randn(value.shape, generator=generator) / 5)
+    return Network("tiny", module.eval(), name_modules(module), Preprocessing(resize=64, crop=64))
+
+
+def contents(store):
+    files = [file for file in sorted(store.rglob("c/**/*")) if file.is_file()]
+    return {str(file.relative_to(store)): file.read_bytes() for file in files}
+
+
+@pytest.fixture
+def many(stimuli):
+    """120 stimuli that share ten images."""
+    files = stimuli.table["file"].tolist() * 12
+    return StimulusSet(pd.DataFrame({"stimulus": [f"t{place:03d}" for place in range(120)], "file": files}))
+
+
+@pytest.mark.filterwarnings("ignore")  # dask warns of the worker that the test kills
+def test_a_store_written_by_workers_of_which_one_is_killed_equals_that_of_one_process(tmp_path, many):
+    settings = {"layers": "all", "batch": 2, "options": Options(chunk=4), "progress": False}
+    whole = extract([make_network()], many, tmp_path / "whole.zarr", **settings)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers,
+        distributed.Client(workers) as client,
+    ):
+        first, *others = client.run(os.getpid).values()
+        killed = []
+
+        def kill():
+            while not list((tmp_path / "made.zarr/tiny").glob("3/activation/c/*/0")):
+                time.sleep(0.01)
+            os.kill(first, signal.SIGKILL)
+            killed.append(len(list((tmp_path / "made.zarr/tiny").glob("3/activation/c/*/0"))))
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        address = workers.scheduler_address
+        made = extract([make_network()], many, tmp_path / "made.zarr", cluster=address, **settings)
+        killer.join()
+        assert others
+        assert 0 < killed[0] < 30
+        assert contents(tmp_path / "made.zarr") == contents(tmp_path / "whole.zarr")
+        assert verify_store(tmp_path / "made.zarr") == []
+        assert not [file for file in tmp_path.iterdir() if ".task-" in file.name]
+        alone = compute_rdms(whole)
+        np.testing.assert_array_equal(compute_rdms(made, cluster=address).values, alone.values)

@@ -1,0 +1,109 @@
+"""Extraction to disk and streamed RDMs against the bare forward pass, and what each costs in memory.
+
+Run as ``python tests/benchmarks/throughput.py [STIMULI] [NETWORK ...]``. The bare forward pass runs over batches that
+are preloaded; extraction reads and decodes the images, hashes images and weights, and writes every main layer.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from rsa_face.activations.extract import extract
+from rsa_face.activations.recording import Options
+from rsa_face.activations.streaming import stream_rdms
+from rsa_face.networks.zoo import Network, build_network
+from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.schema import NETWORKS
+from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.images import read_batches
+
+BATCH = 32
+
+
+def make_stimuli(folder: Path, number: int) -> StimulusSet:
+    rng = np.random.default_rng(0)
+    files = []
+    for place in range(number):
+        coarse = Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8))
+        coarse.resize((256, 256), Image.Resampling.BICUBIC).save(folder / f"{place}.jpg", quality=90)
+        files.append(str(folder / f"{place}.jpg"))
+    return StimulusSet(pd.DataFrame({"stimulus": [f"s{place:04d}" for place in range(number)], "file": files}))
+
+
+def seconds(work: Callable[[], object]) -> np.ndarray:
+    """Time some work: by the clock, and of the processor (all threads)."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return np.array([time.perf_counter() - wall, time.process_time() - processor])
+
+
+def forward(network: Network, batches: list[torch.Tensor]) -> None:
+    with torch.inference_mode():
+        for inputs in batches:
+            network.module(inputs)
+
+
+def compare(network: Network, stimuli: StimulusSet, folder: Path) -> None:
+    batches = list(read_batches(stimuli, network.preprocessing, batch=BATCH))
+    forward(network, batches[:1])
+    first = seconds(lambda: forward(network, batches))
+    store = folder / f"{network.name}.zarr"
+    stored = seconds(lambda: extract([network], stimuli, store, batch=BATCH, progress=False))
+    second = seconds(lambda: forward(network, batches))
+    streamed = seconds(lambda: stream_rdms([network], stimuli, batch=BATCH, progress=False))
+    third = seconds(lambda: forward(network, batches))
+    size = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
+    number = sum(1 for file in store.rglob("c/**/*") if file.is_file())
+    to_disk, streaming = 2 * stored / (first + second), 2 * streamed / (second + third)
+    print(
+        f"{network.name:11s} forward {first[0]:6.1f} {second[0]:6.1f} {third[0]:6.1f} s"
+        f"   extract to disk {stored[0]:6.1f} s, ratio {to_disk[0]:.2f} (processor {to_disk[1]:.2f})"
+        f"   stream_rdms {streamed[0]:6.1f} s, ratio {streaming[0]:.2f} (processor {streaming[1]:.2f})"
+        f"   store {size / 2**30:.2f} GiB in {number} files",
+        flush=True,
+    )
+
+
+def options_of(network: Network, stimuli: StimulusSet, folder: Path) -> None:
+    whole = compute_rdms(extract([network], stimuli, folder / "whole.zarr", batch=BATCH, progress=False))
+    for name, dtype, options in (
+        ("float16 kept", "float16", Options()),
+        ("bfloat16 kept", "bfloat16", Options()),
+        ("autocast", "float32", Options(autocast=True)),
+        ("channels_last", "float32", Options(channels_last=True)),
+        ("projection 4096", "float32", Options(projection=4096)),
+    ):
+        store = folder / f"{name}.zarr"
+        spent = seconds(
+            lambda dtype=dtype, options=options, store=store: extract(
+                [network], stimuli, store, batch=BATCH, dtype=dtype, options=options, progress=False
+            )
+        )
+        rdms = compute_rdms(extract([network], stimuli, store, batch=BATCH, dtype=dtype, options=options))
+        pairs = np.triu_indices(len(stimuli), 1)
+        same = min(np.corrcoef(a[pairs], b[pairs])[0, 1] for a, b in zip(rdms.values, whole.values, strict=True))
+        off = abs(rdms - whole).max().item()
+        print(
+            f"{network.name}, {name:16s} {spent[0]:6.1f} s   entries off by up to {off:.1e}"
+            f"   lowest correlation of a layer's RDM with float32's {same:.6f}"
+        )
+
+
+def main(number: int, names: list[str]) -> None:
+    print(f"{number} images, batches of {BATCH}, layers: main, {torch.get_num_threads()} threads")
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        stimuli = make_stimuli(Path(name), number)
+        for architecture in names:
+            compare(build_network(architecture), stimuli, Path(name))
+        options_of(build_network("alexnet", classes=1000), stimuli, Path(name))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 96, sys.argv[2:] or list(NETWORKS))

@@ -1,0 +1,57 @@
+"""``rsa-face figures`` writes every figure a study's folder has the parts for."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rsa_face.cli import main
+from rsa_face.provenance import save
+
+
+@pytest.fixture
+def results(tmp_path):
+    layers = ["relu1", "fe", "fc8"]
+    coords = {
+        "rdm": [f"fe_alexnet/{layer}" for layer in layers],
+        "network": ("rdm", ["fe_alexnet"] * 3),
+        "layer": ("rdm", layers),
+        "order": ("rdm", [0, 1, 2]),
+        "depth": ("rdm", [0.3, 0.6, 1.0]),
+    }
+    result = xr.Dataset({"similarity": ("rdm", [0.1, 0.2, 0.3])}, coords, {"comparison": "rho-a", "simulated": True})
+    points = np.random.default_rng(0).normal(size=(3, 6, 2))
+    values = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
+    ids = [f"s{n}" for n in range(6)]
+    rdms = xr.DataArray(values, coords | {"stimulus_i": ids, "stimulus_j": ids}, ("rdm", "stimulus_i", "stimulus_j"))
+    save(result, tmp_path / "layers.nc")
+    save(rdms, tmp_path / "rdms.nc")
+    return tmp_path
+
+
+def run(*words: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(["figures", *map(str, words)])
+    return int(left.value.code)
+
+
+def test_figures_are_written_and_what_is_missing_is_said(results, capsys):
+    assert run(results, "--style", "plos", "--formats", "png") == 0
+    written = {path.name for path in (results / "figures").iterdir()}
+    assert {"layers.png", "layers.csv", "networks.png", "rdms.png", "mds-fe_alexnet.png", "study.png"} <= written
+    assert "Left out: There is no human_rdms.nc" in capsys.readouterr().out
+
+
+def test_paths_are_printed_as_json(results, capsys):
+    assert run(results, "--formats", "png", "--out", results / "elsewhere", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert str(results / "elsewhere" / "layers.png") in said["written"]
+
+
+def test_a_wrong_request_is_one_line_and_exit_code_2(results, capsys):
+    assert run(results, "--style", "cell") == 2
+    assert "'cell'" in capsys.readouterr().err
+    assert run(results, "--formats", "bmp") == 2
+    assert run(results / "nowhere") == 2
+    assert "Traceback" not in capsys.readouterr().err

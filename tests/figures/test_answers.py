@@ -1,0 +1,132 @@
+"""Localisation, contrast, network bars, embeddings and layer-by-layer similarity show the numbers they are given."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.collections import PathCollection
+from mpl_toolkits.mplot3d import Axes3D
+
+from rsa_face.figures.contrast import plot_contrast
+from rsa_face.figures.localization import plot_localization
+from rsa_face.figures.mds import place_pictures, plot_mds
+from rsa_face.figures.networks import plot_networks
+from rsa_face.figures.rdm_similarity import plot_rdm_similarity
+from rsa_face.figures.study import plot_study
+
+
+def words(ax) -> list[str]:
+    return [part.get_text() for part in [*ax.texts, ax.title, ax._left_title, ax._right_title] if part.get_text()]
+
+
+def test_localization_bars_are_the_probabilities(localization):
+    ax = plot_localization(localization)
+    heights = np.array([bar.get_height() for bar in ax.patches]).reshape(3, -1)
+    np.testing.assert_allclose(heights, localization["probability"].values)
+    assert [label.get_text() for label in ax.get_xticklabels()][-1] == "none"
+    assert {"First above AlexNet", "simulated observers"} <= set(words(ax))
+
+
+def test_layers_outside_the_set_are_pale(localization):
+    ax = plot_localization(localization)
+    lightness = np.array([sum(bar.get_facecolor()[:3]) for bar in ax.patches]).reshape(3, -1)
+    inside = localization["in_set"].values
+    assert lightness[inside].max() < lightness[~inside].min()
+
+
+def test_contrast_draws_difference_band_and_corrected_test(contrast):
+    ax = plot_contrast(contrast)
+    line = next(line for line in ax.lines if line.get_marker() == "D")
+    np.testing.assert_array_equal(line.get_ydata(), contrast["difference"].values)
+    marked = next(part for part in ax.collections if isinstance(part, PathCollection) and part.get_sizes()[0] > 5)
+    assert len(marked.get_offsets()) == (contrast["p_difference_corrected"].values < 0.05).sum() == 2
+    assert ax.get_ylabel().startswith("FE-AlexNet − AlexNet")
+    bare = plot_contrast(contrast.drop_vars("p_difference_corrected"))
+    assert "p < 0.05,\nuncorrected" in words(bare)
+
+
+def test_network_bars_stand_at_the_last_layer_unless_one_is_named(result):
+    ax = plot_networks(result)
+    assert [bar.get_height() for bar in ax.containers[0]] == [result["similarity"].values[7]]
+    ax = plot_networks(result, layers={"fe_alexnet": "fe"})
+    assert ax.containers[0][0].get_height() == result.sel(rdm="fe_alexnet/fe")["similarity"].item()
+    assert ax.get_xticklabels()[0].get_text() == "FE-AlexNet\nfe"
+
+
+def test_every_participant_is_a_dot(result):
+    ax = plot_networks(result, layers={"vgg16": "relu7"})
+    dots = next(part for part in ax.collections if isinstance(part, PathCollection))
+    expected = result.sel(rdm="vgg16/relu7")["participant_similarity"].values
+    np.testing.assert_allclose(np.sort(dots.get_offsets()[:, 1]), np.sort(expected))
+
+
+def test_planned_comparisons_are_written_and_must_be_shown(result):
+    ax = plot_networks(result, compared=[("alexnet", "fe_alexnet", 0.0001), ("alexnet", "vgg16", 0.0312)])
+    assert {"p < 0.001", "p = 0.031"} <= set(words(ax))
+    with pytest.raises(ValueError, match=r"\['resnet'\] are not"):
+        plot_networks(result, compared=[("resnet", "alexnet", 0.5)])
+    with pytest.raises(ValueError, match="'vgg11' has no 'conv9'"):
+        plot_networks(result, layers={"vgg11": "conv9"})
+
+
+def points(dims: int, count: int = 24) -> xr.DataArray:
+    values = np.random.default_rng(0).normal(size=(count, dims))
+    coords = {
+        "stimulus": [f"id{n // 6}_{n % 6}" for n in range(count)],
+        "axis": np.arange(1, dims + 1),
+        "identity": ("stimulus", [f"id{n // 6}" for n in range(count)]),
+        "level": ("stimulus", np.tile(np.linspace(-1, 1, 6), count // 6)),
+    }
+    attrs = {"stress": 0.123, "kind": "metric", "rdm": "vgg16/relu5_3", "untrained": ["vgg16"]}
+    return xr.DataArray(values, coords, ("stimulus", "axis"), attrs=attrs)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_embeddings_show_stress_ways_and_pictures(faces, dims):
+    ax = plot_mds(points(dims), stimuli=faces)
+    assert isinstance(ax, Axes3D) == (dims == 3)
+    assert {"metric, stress 0.12", "VGG16 relu5_3", "untrained weights: VGG16"} <= set(words(ax))
+    assert len(ax.lines) == 4
+    assert len(ax.artists) >= 20
+
+
+def test_ways_follow_the_level_whatever_the_order_of_stimuli():
+    order = np.random.default_rng(1).permutation(24)
+    ax = plot_mds(points(2).isel(stimulus=order))
+    way = points(2).values[:6]
+    assert any(np.allclose(np.c_[line.get_xdata(), line.get_ydata()], way) for line in ax.lines)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_picture_hides_another_or_leaves_the_figure(seed):
+    spots = np.random.default_rng(seed).uniform(0, 60, size=(80, 2))
+    kept = np.array([place for place in place_pictures(spots, 6.0, (60.0, 60.0)) if place is not None])
+    gaps = np.abs(kept[:, None] - kept[None]).max(axis=-1) + 99 * np.eye(len(kept))
+    assert gaps.min() >= 6.0
+    assert kept.min() >= 3.0
+    assert kept.max() <= 57.0
+    assert len(kept) > 20
+
+
+def test_points_of_another_dimension_than_the_axes_are_refused():
+    import matplotlib.pyplot as plt
+
+    with pytest.raises(ValueError, match="Points of 3 coordinates"):
+        plot_mds(points(3), ax=plt.figure().add_subplot())
+
+
+def test_layers_by_layers_are_put_in_order(rdms):
+    names = rdms["rdm"].values
+    values = np.random.default_rng(0).uniform(size=(len(names),) * 2)
+    along = {name: ("rdm", rdms[name].values) for name in ("network", "layer", "order")}
+    similarity = xr.DataArray(values, {"rdm": names, "rdm_j": names, **along}, ("rdm", "rdm_j"))
+    shuffled = np.random.default_rng(1).permutation(len(names))
+    ax = plot_rdm_similarity(similarity.isel(rdm=shuffled, rdm_j=shuffled))
+    np.testing.assert_array_equal(ax.images[0].get_array(), values)
+    assert [text.get_text() for text in ax.texts][:2] == ["AlexNet", "FE-AlexNet"]
+
+
+def test_a_study_figure_holds_what_it_is_given(result, localization, contrast, rdms, human, faces):
+    whole = plot_study(result, where=localization, contrast=contrast, rdms=rdms, human=human, stimuli=faces)
+    assert list(whole) == ["layers", "networks", "localization", "contrast", "rdms"]
+    assert len({ax.get_figure(root=True) for ax in whole.values()}) == 1
+    assert list(plot_study(result)) == ["layers", "networks"]

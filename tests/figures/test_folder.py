@@ -1,0 +1,52 @@
+"""A study's folder is shown as far as it goes, and what is not there is said in a sentence each."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from rsa_face.figures.folder import read_folder
+from rsa_face.provenance import save
+
+
+def test_a_whole_folder_is_read(result, rdms, human, localization, faces, tmp_path):
+    save(result, tmp_path / "layers.nc")
+    save(rdms, tmp_path / "rdms.nc")
+    save(human, tmp_path / "human_rdms.nc")
+    save(localization, tmp_path / "localization.nc")
+    table = {"stimuli": {"table": str(faces.files[0].parent / "stimuli.csv")}, "study": {"name": "mine"}}
+    (tmp_path / "manifest.json").write_text(json.dumps(table), encoding="utf-8")
+    study = read_folder(tmp_path)
+    assert study.missing == ()
+    assert study.name == "mine"
+    assert study.simulated
+    assert study.untrained == ["vgg16"]
+    assert len(study.stimuli) == 24
+    xr.testing.assert_identical(study.extras["localization"], localization)
+
+
+def test_missing_stages_are_named_and_the_rest_read(rdms, tmp_path):
+    save(rdms, tmp_path / "rdms.nc")
+    study = read_folder(tmp_path)
+    assert study.rdms is not None
+    said = " ".join(study.missing)
+    assert all(name in said for name in ("layers.nc", "human_rdms.nc", "manifest.json", "stimuli.csv"))
+
+
+def test_damaged_and_outdated_files_are_named(rdms, tmp_path):
+    save(rdms, tmp_path / "rdms.nc")
+    (tmp_path / "human_rdms.nc").write_bytes(b"half a file")
+    (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
+    save(xr.Dataset({"value": ("model", np.arange(3.0))}), tmp_path / "layers.nc")
+    said = read_folder(tmp_path).missing
+    assert any("layers.nc has another form" in sentence and "'model'" in sentence for sentence in said)
+    assert any("human_rdms.nc cannot be read" in sentence for sentence in said)
+    assert any("manifest.json cannot be read" in sentence for sentence in said)
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none at"):
+        read_folder(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"holds none\. There is no layers\.nc"):
+        read_folder(tmp_path)

@@ -1,0 +1,115 @@
+"""The layer curve shows every number it is given, keeps its labels apart, and says what was simulated."""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from rsa_face.figures.canvas import size_mm
+from rsa_face.figures.layers import layers_table, plot_layers
+from rsa_face.figures.style import NETWORK_COLORS, figure_style
+
+
+def texts(ax) -> list[str]:
+    parts = [*ax.texts, ax.title, ax._left_title, ax._right_title, *ax.get_xticklabels()]
+    return [part.get_text() for part in parts if part.get_text()]
+
+
+def overlapping(artists) -> list[tuple[str, str]]:
+    boxes = [(part.get_text(), part.get_window_extent().shrunk(0.98, 0.98)) for part in artists if part.get_text()]
+    return [(a, b) for (a, one), (b, other) in itertools.combinations(boxes, 2) if one.overlaps(other)]
+
+
+def test_the_curve_passes_through_every_similarity(result):
+    ax = plot_layers(result)
+    drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
+    np.testing.assert_array_equal(drawn["VGG16"], result["similarity"].values[result["network"] == "vgg16"])
+    assert {line.get_color() for line in ax.lines if line.get_label() == "VGG16"} == {NETWORK_COLORS["vgg16"].lower()}
+
+
+@pytest.mark.parametrize("style", ["nature", "plos", "apa", "talk"])
+@pytest.mark.parametrize("networks", [None, ["vgg16"]])
+def test_no_label_touches_another(result, style, networks):
+    with figure_style(style):
+        ax = plot_layers(result, networks=networks)
+        ax.figure.draw_without_rendering()
+        labels = [*ax.texts, ax._right_title, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.yaxis.label]
+        assert overlapping(labels) == []
+        whole = ax.figure.bbox
+        inside = [whole.contains(*corner) for part in labels for corner in part.get_window_extent().corners()]
+        assert all(inside)
+
+
+def test_all_layers_are_named_where_there_is_room_for_them(result):
+    ax = plot_layers(result)
+    assert [label.get_text() for label in ax.get_xticklabels()] == result["layer"].values.tolist()
+
+
+def test_significance_rows_use_corrected_values_and_mark_those_below_alpha(result):
+    ax = plot_layers(result, networks=["vgg13"])
+    squares = next(part for part in ax.collections if part.get_sizes().size and part.get_sizes()[0] > 5)
+    of_network = result["network"].values == "vgg13"
+    assert len(squares.get_offsets()) == (result["p_above_zero_corrected"].values[of_network] < 0.05).sum()
+    assert "p < 0.05" in texts(ax)
+
+
+def test_a_layer_above_the_ceiling_is_not_marked_below_it(result):
+    result["p_below_ceiling_corrected"][:] = 0.001
+    result["similarity"][:] = 0.9
+    ax = plot_layers(result.drop_vars(["p_above_zero", "p_above_zero_corrected"]), networks=["vgg11"])
+    assert max(len(part.get_offsets()) for part in ax.collections if part.get_sizes().size == 1) == 11
+    assert all(part.get_sizes()[0] < 5 for part in ax.collections if len(part.get_offsets()) == 11)
+
+
+def test_uncorrected_p_values_are_called_so(result):
+    assert "p < 0.05, uncorrected" in texts(plot_layers(result.drop_vars("p_above_zero_corrected")))
+
+
+def test_what_a_result_lacks_is_not_drawn(result):
+    bare = result[["similarity"]]
+    ax = plot_layers(bare)
+    assert not any("ceiling" in text for text in texts(ax))
+    assert len(ax.collections) == 0
+
+
+def test_simulated_observers_and_untrained_weights_are_written_on_the_figure(result):
+    result.attrs["untrained"] = ["vgg16"]
+    assert "simulated observers; untrained weights: VGG16" in texts(plot_layers(result))
+    assert "simulated observers" in texts(plot_layers(result, networks=["alexnet"]))
+    result.attrs["simulated"] = False
+    assert "simulated observers" not in "".join(texts(plot_layers(result)))
+
+
+def test_the_excitation_block_is_marked_once(result):
+    assert texts(plot_layers(result)).count("FE") == 1
+    assert texts(plot_layers(result, along="depth")).count("FE") == 1
+
+
+def test_partial_similarity_is_matched_by_layer_name(result):
+    partial = (result[["similarity"]] * 0.5).isel(rdm=slice(None, None, -1)).assign_attrs(partialled=["pixels"])
+    ax = plot_layers(result, partial=partial, networks=["alexnet"])
+    dashed = next(line for line in ax.lines if line.get_markerfacecolor() == "white")
+    np.testing.assert_allclose(dashed.get_ydata(), result["similarity"].values[:8] * 0.5)
+    assert "without pixels" in [text.get_text() for text in ax.artists[0].get_texts()]
+
+
+def test_axes_that_are_handed_in_are_drawn_on(result):
+    _, axes = plt.subplots(1, 2)
+    assert plot_layers(result, ax=axes[1]) is axes[1]
+    assert len(axes[0].lines) == 0
+    assert size_mm(axes[1])[0] < 100
+
+
+def test_the_table_holds_one_row_a_layer_in_the_order_shown(result):
+    table = layers_table(result.isel(rdm=slice(None, None, -1)))
+    assert table["network"].drop_duplicates().tolist() == ["alexnet", "fe_alexnet", "vgg11", "vgg13", "vgg16"]
+    assert table.loc[table["layer"] == "fe", "similarity"].item() == result["similarity"].values[13]
+    assert {"similarity_lower", "p_above_zero_corrected", "noise_ceiling_upper", "participants"} <= set(table)
+
+
+def test_an_unknown_network_is_named(result):
+    with pytest.raises(ValueError, match="'resnet'"):
+        plot_layers(result, networks=["resnet"])
+    with pytest.raises(ValueError, match="'time'"):
+        plot_layers(result, along="time")

@@ -1,0 +1,119 @@
+"""RDMs are shown sorted into groups, on one scale, with people's beside them, and no stimulus in another's place."""
+
+import numpy as np
+import pytest
+
+from rsa_face.figures.rdms import plot_rdms, rdms_table, shade
+
+
+def panels(ax):
+    return [part for part in ax.child_axes if part.images and part.images[0].get_array().ndim == 2]
+
+
+FEW = ["alexnet/relu1", "fe_alexnet/fe", "vgg16/fc8"]
+
+
+def test_stimuli_are_sorted_by_the_factors_asked_for(rdms):
+    few = rdms.sel(rdm=FEW)
+    ax = plot_rdms(few, sort=["level", "identity"], scale="own")
+    order = np.lexsort([few["identity"].values.astype(str), few["level"].values])
+    shown = np.asarray(panels(ax)[0].images[0].get_array().filled(0))
+    np.testing.assert_array_equal(shown, few.values[0][np.ix_(order, order)])
+
+
+def test_the_order_of_stimuli_in_the_array_changes_nothing(rdms, human):
+    order = np.random.default_rng(0).permutation(rdms.sizes["stimulus_i"])
+    few = rdms.sel(rdm=FEW)
+    plain, shuffled = (plot_rdms(part, human=human) for part in (few, few.isel(stimulus_i=order, stimulus_j=order)))
+    for one, other in zip(panels(plain), panels(shuffled), strict=True):
+        np.testing.assert_allclose(one.images[0].get_array().filled(-1), other.images[0].get_array().filled(-1))
+
+
+def test_ranks_run_from_0_to_1_and_leave_the_diagonal_and_unjudged_pairs_out():
+    values = np.array([[0, 1, 5], [1, 0, np.nan], [5, np.nan, 0]], dtype=float)
+    np.testing.assert_allclose(shade(values, "rank")[0, 1:], [1 / 6, 5 / 6])
+    assert np.isnan(shade(values, "rank")[[0, 1, 1], [0, 1, 2]]).all()
+
+
+def test_layers_share_one_scale_and_people_keep_theirs(rdms, human):
+    few = rdms.sel(rdm=FEW)
+    people, *layers = (part.images[0].get_clim() for part in panels(plot_rdms(few, human=human, scale="shared")))
+    off = ~np.eye(few.sizes["stimulus_i"], dtype=bool)
+    assert set(layers) == {(few.values[:, off].min(), few.values[:, off].max())}
+    assert people not in layers
+
+
+def test_people_come_first_then_networks_in_their_order(rdms, human):
+    ax = plot_rdms(rdms.isel(rdm=slice(None, None, -1)), human=human)
+    assert [part.get_label() for part in panels(ax)][:3] == ["People (mean)", "relu1", "relu2"]
+    assert len(panels(ax)) == rdms.sizes["rdm"] + 1
+
+
+def test_no_title_touches_another(rdms, human, faces):
+    for part in (rdms, rdms.sel(rdm=FEW)):
+        ax = plot_rdms(part, human=human, stimuli=faces)
+        ax.figure.draw_without_rendering()
+        boxes = [text.get_window_extent().shrunk(0.98, 0.98) for text in ax.texts if text.get_text()]
+        assert not any(boxes[i].overlaps(boxes[j]) for i in range(len(boxes)) for j in range(i))
+        assert all(ax.figure.bbox.contains(*corner) for box in boxes for corner in box.corners())
+
+
+def test_thumbnails_stand_on_the_margin_and_do_not_touch(rdms, faces):
+    ax = plot_rdms(rdms.sel(rdm=FEW), stimuli=faces)
+    ax.figure.draw_without_rendering()
+    pictures = [
+        part.get_window_extent() for part in ax.child_axes if part.images and part.images[0].get_array().ndim == 3
+    ]
+    assert len(pictures) >= 4
+    assert not any(pictures[i].overlaps(pictures[j]) for i in range(len(pictures)) for j in range(i))
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_figure_drawn(rdms, faces, tmp_path, caplog):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    table = faces.table.assign(file=str(broken))
+    ax = plot_rdms(rdms.sel(rdm=FEW), stimuli=type(faces)(table))
+    assert "broken.png" in caplog.text
+    assert len(panels(ax)) == 3
+
+
+def test_ids_and_groups_with_markup_and_emoji_are_drawn(rdms):
+    few = rdms.sel(rdm=FEW).copy()
+    few["identity"] = (
+        "stimulus_i",
+        np.repeat(["$x$ <b>", "Ann \U0001f9d1", '"q"', "a very long name"], 6).astype(object),
+    )
+    ax = plot_rdms(few, sort=["identity"])
+    ax.figure.draw_without_rendering()
+    assert {"$x$ <b>", "Ann ▫", "a very …"} <= {text.get_text() for text in ax.texts}
+
+
+def test_the_note_names_simulated_observers_and_untrained_networks(rdms, human):
+    ax = plot_rdms(rdms, human=human)
+    assert "simulated observers; untrained weights: VGG16" in [text.get_text() for text in ax.texts]
+
+
+def test_the_table_holds_every_pair_once(rdms):
+    table = rdms_table(rdms.sel(rdm=FEW))
+    assert len(table) == 24 * 23 // 2
+    row = table[(table["stimulus_i"] == "id0_1") & (table["stimulus_j"] == "id2_3")]
+    assert row["vgg16/fc8"].item() == rdms.sel(rdm="vgg16/fc8", stimulus_i="id0_1", stimulus_j="id2_3").item()
+
+
+def test_what_cannot_be_shown_is_named(rdms, human):
+    with pytest.raises(ValueError, match="'gender'"):
+        plot_rdms(rdms, sort=["gender"])
+    with pytest.raises(ValueError, match="'log'"):
+        plot_rdms(rdms, scale="log")
+    with pytest.raises(ValueError, match=r"\['id0_0'\] \(1 in all\)"):
+        plot_rdms(rdms, human=human.isel(stimulus_i=slice(1, None), stimulus_j=slice(1, None)))
+
+
+def test_occlusions_stand_in_their_usual_order(rdms):
+    few = rdms.sel(rdm=FEW).assign_coords(occlusion=("stimulus_i", np.repeat(["mouth", "none", "nose", "eyes"], 6)))
+    ax = plot_rdms(few.isel(stimulus_i=slice(None), stimulus_j=slice(None)))
+    below = [
+        text for text in ax.texts if text.get_text() in ("none", "eyes", "nose", "mouth") and text.get_va() == "top"
+    ]
+    places = sorted(below[:4], key=lambda text: text.get_position()[0])
+    assert [text.get_text() for text in places] == ["none", "eyes", "nose", "mouth"]

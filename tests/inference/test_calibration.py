@@ -1,0 +1,49 @@
+"""Tests reject no more often than they say, and sets hold what was planted; fewer simulations than the table's."""
+
+import numpy as np
+import pytest
+
+from rsa_face.inference.layerwise import compare_layers
+from tests.benchmarks.calibration import PLANTED, one_result, rates, shares
+from tests.inference.simulated import simulate
+
+SIMULATIONS = 200
+SIZE = (20, 40)
+SLACK = 2.6 * np.sqrt(0.05 * 0.95 / SIMULATIONS)
+
+
+def test_the_simulations_compute_draws_as_the_package_does() -> None:
+    rdms, human = simulate(shares(PLANTED), participants=10, stimuli=20, rng=np.random.default_rng([3, 10, 20]))
+    package = compare_layers(rdms, human, comparison="corr", resample="dual", draws=60, seed=3)
+    quick, _, _ = one_result(PLANTED, (10, 20), 3, draws=60)
+    for name, values in package.data_vars.items():
+        np.testing.assert_allclose(quick[name], values, atol=1e-10, err_msg=str(name))
+
+
+@pytest.mark.slow
+def test_where_nothing_is_similar_tests_rarely_reject() -> None:
+    found = rates("no similarity", SIZE, SIMULATIONS)
+    assert 0.03 < found["one layer above 0: shuffled stimuli"] < 0.065
+    assert found["20 layers above 0, any: largest of shuffles"] < 0.05 + SLACK
+    assert found["20 layers above 0, any: largest t"] < 0.05 + SLACK
+    assert found["one layer above 0: t, dual bootstrap"] < 0.065
+    assert found["20 layers above 0, any: not corrected"] > 0.2
+
+
+@pytest.mark.slow
+def test_where_layers_are_equal_differences_are_rarely_found_and_intervals_cover() -> None:
+    found = rates("equal layers", SIZE, SIMULATIONS)
+    assert found["one difference: t, dual bootstrap"] < 0.065
+    assert found["10 differences, any: largest t"] < 0.05 + SLACK
+    assert found["10 differences, any run: clusters of draws"] < 0.05 + SLACK
+    assert found["coverage: similarity, 95 % t interval"] > 0.92
+    assert found["coverage: difference, 95 % t interval"] > 0.92
+    assert found["layer set: one of 10 equal peaks"] > 0.92
+
+
+@pytest.mark.slow
+def test_the_sets_hold_the_planted_layers() -> None:
+    found = rates("planted layers", SIZE, SIMULATIONS)
+    for target in ("peak", "at_ceiling", "above_baseline"):
+        assert found[f"layer set: {target}"] > 0.95 - SLACK
+    assert found["layers in the set: peak"] < 3

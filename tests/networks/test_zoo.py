@@ -1,0 +1,59 @@
+"""Networks are torchvision's own, in evaluation mode, told apart by the hash of their weights."""
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from rsa_face.networks.zoo import build_network
+
+
+@pytest.fixture(scope="module")
+def alexnet():
+    return build_network("alexnet", seed=0)
+
+
+def test_the_module_is_torchvisions_with_its_in_place_relus(alexnet):
+    assert type(alexnet.module) is models.AlexNet
+    assert all(child.inplace for child in alexnet.module.modules() if isinstance(child, nn.ReLU))
+    assert not alexnet.module.training
+
+
+def test_equal_weights_have_equal_hashes_and_one_changed_value_another(alexnet):
+    twin = build_network("alexnet", seed=0)
+    assert twin.content_hash() == alexnet.content_hash()
+    with torch.no_grad():
+        twin.module.features[0].weight[0, 0, 0, 0] += 1
+    assert twin.content_hash() != alexnet.content_hash()
+
+
+def test_a_random_network_says_that_all_of_it_is_untrained(alexnet):
+    assert set(alexnet.untrained) == set(alexnet.module.state_dict())
+
+
+def test_classes_set_the_width_of_the_last_layer():
+    assert build_network("alexnet", classes=5).module.classifier[6].out_features == 5
+
+
+def test_imagenet_weights_with_other_classes_leave_the_last_layer_untrained(monkeypatch):
+    state = build_network("alexnet", classes=1000, seed=9).module.state_dict()
+    monkeypatch.setattr("rsa_face.networks.zoo.imagenet_state", lambda _name: dict(state))
+    network = build_network("alexnet", weights="imagenet", classes=2)
+    assert network.untrained == ("classifier.6.bias", "classifier.6.weight")
+    assert torch.equal(network.module.features[0].weight, state["features.0.weight"])
+    assert build_network("alexnet", weights="imagenet", classes=1000).untrained == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ({"name": "resnet50"}, "alexnet, vgg11, vgg13, vgg16, fe_alexnet, but is 'resnet50'"),
+        ({"name": "alexnet", "classes": 1}, "classes is 1"),
+        ({"name": "vgg16", "attention": {"position": "pool5"}}, "asked of 'vgg16'"),
+        ({"name": "fe_alexnet", "attention": {"place": "pool5"}}, r"\['place'\]"),
+        ({"name": "alexnet", "weights": "w.ckpt"}, r"'w\.ckpt'"),
+    ],
+)
+def test_an_impossible_network_is_refused(arguments, fault):
+    with pytest.raises(ValueError, match=fault):
+        build_network(**arguments)
