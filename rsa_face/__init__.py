@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.style import figure_style as figure_style
     from rsa_face.human.behaviour import read_human as read_human
+    from rsa_face.human.datasets import fetch_dataset as fetch_dataset
+    from rsa_face.human.observers import simulate_choices as simulate_choices
+    from rsa_face.human.observers import simulate_ratings as simulate_ratings
     from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
     from rsa_face.inference.comparisons import compare_rdms as compare_rdms
     from rsa_face.inference.contrasts import contrast_layers as contrast_layers
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
     from rsa_face.rdms.toolbox_result import to_rsatoolbox_result as to_rsatoolbox_result
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
+    from rsa_face.stimuli.faces import render_faces as render_faces
+    from rsa_face.stimuli.occlusion import occlude as occlude
     from rsa_face.training.loop import train_valence as train_valence
     from rsa_face.training.settings import TrainingSettings as TrainingSettings
     from rsa_face.training.tables import read_training as read_training
@@ -72,6 +77,7 @@ _HOME = {
     "describe_store": "activations.store",
     "embed_rdm": "rdms.embedding",
     "extract": "activations.extract",
+    "fetch_dataset": "human.datasets",
     "figure_style": "figures.style",
     "from_rsatoolbox": "rdms.toolbox",
     "held_out_similarity": "inference.nested",
@@ -79,6 +85,7 @@ _HOME = {
     "load_batch": "activations.batch",
     "localize": "inference.localization",
     "noise_ceiling": "inference.ceiling",
+    "occlude": "stimuli.occlusion",
     "open_activations": "activations.store",
     "partition_variance": "inference.unique",
     "plot_contrast": "figures.contrast",
@@ -93,11 +100,14 @@ _HOME = {
     "read_stimuli": "stimuli.catalogue",
     "read_training": "training.tables",
     "relate_rdms": "rdms.second_order",
+    "render_faces": "stimuli.faces",
     "reweight_layer": "inference.unique",
     "save": "provenance",
     "save_figure": "figures.saving",
     "shared_stimuli": "rdms.align",
     "shuffle_layers": "inference.permutation",
+    "simulate_choices": "human.observers",
+    "simulate_ratings": "human.observers",
     "stream_rdms": "activations.streaming",
     "to_rsatoolbox": "rdms.toolbox",
     "to_rsatoolbox_result": "rdms.toolbox_result",
@@ -122,6 +132,7 @@ __all__ = [
     "describe_store",
     "embed_rdm",
     "extract",
+    "fetch_dataset",
     "figure_style",
     "from_rsatoolbox",
     "held_out_similarity",
@@ -129,6 +140,7 @@ __all__ = [
     "load_batch",
     "localize",
     "noise_ceiling",
+    "occlude",
     "open_activations",
     "partition_variance",
     "plot_contrast",
@@ -143,11 +155,14 @@ __all__ = [
     "read_stimuli",
     "read_training",
     "relate_rdms",
+    "render_faces",
     "reweight_layer",
     "save",
     "save_figure",
     "shared_stimuli",
     "shuffle_layers",
+    "simulate_choices",
+    "simulate_ratings",
     "stream_rdms",
     "to_rsatoolbox",
     "to_rsatoolbox_result",

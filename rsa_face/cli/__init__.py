@@ -6,9 +6,11 @@ import typer
 from typer.exceptions import TyperException
 
 from rsa_face.cli.activations import register as register_activations
+from rsa_face.cli.datasets import datasets_app
 from rsa_face.cli.figures import figures
 from rsa_face.cli.human import human_app
 from rsa_face.cli.localization import localize_layers
+from rsa_face.cli.observers import register as register_observers
 from rsa_face.cli.report import report
 from rsa_face.cli.inference import inference_app
 from rsa_face.cli.stimuli import stimuli_app
@@ -26,7 +28,9 @@ app = typer.Typer(
 register_study(app)
 register_activations(app)
 app.add_typer(stimuli_app)
+register_observers(human_app)
 app.add_typer(human_app)
+app.add_typer(datasets_app)
 app.command("figures")(figures)
 app.command("report")(report)
 app.command("localize")(localize_layers)

@@ -1,11 +1,84 @@
-"""``rsa-face stimuli``: look at stimuli, and draw schematic ones."""
+"""``rsa-face stimuli``: check, show, render and mask stimuli."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-stimuli_app = typer.Typer(name="stimuli", help="Check stimuli, and draw schematic ones.", no_args_is_help=True)
+stimuli_app = typer.Typer(name="stimuli", help="Check, show, render and mask stimuli.", no_args_is_help=True)
+
+_Out = Annotated[Path, typer.Option("--out", help="Folder to write into.")]
+
+
+@stimuli_app.command()
+def render(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into, or the table in it (.csv).")],
+    identities: Annotated[str, typer.Option(help="How many, or which numbers: 6, or 7-30, or 1,4.")] = "6",
+    levels: Annotated[
+        str, typer.Option(help="How many from -1 (sad) to 1 (happy), or which: 9, or -1,-.5,.5,1.")
+    ] = "9",
+    size: Annotated[int, typer.Option(help="Pixels along each side.")] = 224,
+    seed: Annotated[int, typer.Option(help="Draws the identities, and view and light where they vary.")] = 0,
+    yaw: Annotated[float, typer.Option(help="Degrees the head turns to the viewer's right.")] = 0.0,
+    pitch: Annotated[float, typer.Option(help="Degrees the head nods upward.")] = 0.0,
+    azimuth: Annotated[float, typer.Option(help="Degrees the main light stands to the viewer's right.")] = -19.0,
+    elevation: Annotated[float, typer.Option(help="Degrees the main light stands above the eyes.")] = 25.0,
+    vary_view: Annotated[float, typer.Option(help="Degrees the yaw varies to either side, pitch half of it.")] = 0.0,
+    vary_light: Annotated[float, typer.Option(help="Degrees the light varies to either side.")] = 0.0,
+    colour: Annotated[bool, typer.Option("--colour", help="Colour images instead of gray ones.")] = False,
+) -> None:
+    """Render faces from sad to happy: images, stimuli.csv and their regions (needs rsa-face[faces])."""
+    from rsa_face.stimuli.camera import View
+    from rsa_face.stimuli.faces import Look, render_faces
+
+    view = View(yaw=yaw, pitch=pitch, azimuth=azimuth, elevation=elevation)
+    look = Look(view=view, vary_view=vary_view, vary_light=vary_light, colour=colour)
+    steps = _numbers(levels, "levels")
+    made = render_faces(
+        out,
+        identities=_which(identities),
+        levels=int(steps[0]) if len(steps) == 1 else steps,
+        size=size,
+        seed=seed,
+        look=look,
+    )
+    table = out if out.suffix == ".csv" else out / "stimuli.csv"
+    print(f"{len(made)} images of {made.table['identity'].nunique()} identities: {table}")
+
+
+@stimuli_app.command()
+def occlude(
+    table: Annotated[Path, typer.Argument(help="The stimulus table (CSV).")],
+    out: _Out,
+    regions: Annotated[str, typer.Option(help="What to mask.")] = "eyes,nose,mouth",
+    fill: Annotated[str, typer.Option(help="What to put there: gray or blur.")] = "gray",
+) -> None:
+    """Mask regions of faces: images and a table with the factor occlusion."""
+    from rsa_face.stimuli.catalogue import read_stimuli
+    from rsa_face.stimuli.occlusion import occlude as mask
+
+    masked = mask(read_stimuli(table), [name.strip() for name in regions.split(",")], out, fill=fill)
+    print(f"{len(masked)} stimuli, whole and masked: {out / 'stimuli.csv'}")
+
+
+@stimuli_app.command()
+def show(
+    table: Annotated[Path, typer.Argument(help="The stimulus table (CSV).")],
+    out: Annotated[Path | None, typer.Option("--out", help="Also write a contact sheet (PNG).")] = None,
+    columns: Annotated[int, typer.Option(help="Images in a row of the contact sheet.")] = 9,
+) -> None:
+    """Say what a stimulus table holds; with --out, draw all its images on one sheet."""
+    from rsa_face.stimuli.catalogue import read_stimuli
+    from rsa_face.stimuli.occlusion import contact_sheet
+
+    stimuli = read_stimuli(table)
+    print(f"{len(stimuli)} stimuli in {table}")
+    for factor in stimuli.factors:
+        values = sorted(stimuli.table[factor].dropna().unique())
+        listed = ", ".join(str(value) for value in values[:12])
+        print(f"  {factor}: {len(values)} values ({listed}{', ...' if len(values) > 12 else ''})")
+    if out is not None:
+        print(f"Contact sheet: {contact_sheet(stimuli, out, columns=columns)}")
 
 
 @stimuli_app.command("check")
@@ -42,3 +115,19 @@ def schematic(
             table.to_csv(beside, index=False)
         print(out / name)
     print(out / "stimuli.csv")
+
+
+def _which(text: str) -> int | list[int]:
+    low, dash, high = text.partition("-")
+    if dash:
+        return list(range(int(_numbers(low, "identities")[0]), int(_numbers(high, "identities")[0]) + 1))
+    numbers = [int(number) for number in _numbers(text, "identities")]
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _numbers(text: str, what: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError as error:
+        message = f"The {what} must be a number or numbers with commas between, but are {text!r}."
+        raise ValueError(message) from error

@@ -1,27 +1,129 @@
-"""Simulated observers, always labelled so: ratings of how different two faces look, from a known space."""
+"""Simulated observers, always labelled so: choices and ratings of faces, with the truth kept beside them.
+
+They serve to check an analysis against what is known to be true of its data; they say nothing about people.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
-from rsa_face.provenance import rng_from
+from rsa_face.provenance import rng_from, write_beside
+from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
+
+# Published, on a morph from 0 (sad) to 1 (happy): PSEs of 40 participants (github JyBmegan/PsychometricFittingCurve,
+# Human_PSE_40_Subjects.csv) and the group's share of "happy" at nine morphs, 50 participants with two trials each
+# (github JyBmegan/SE-AlexNet, human-data-9point.csv); Ying, Li & Chen 2023, arXiv 2310.13674.
+PSE_MEAN, PSE_SD = 0.514, 0.092
+GROUP_CURVE = {0.0: 0.01, 0.2: 0.02, 0.3: 0.10, 0.4: 0.06, 0.5: 0.44, 0.6: 0.80, 0.7: 0.84, 0.8: 0.93, 1.0: 0.99}
+# A cumulative Gaussian through the group's curve has SD .117; PSEs that differ by SD .092 leave .072 to each person.
+CURVE_SD, CURVE_SPREAD = 0.072, 0.20  # median of the persons' SDs, and SD of their logarithms (assumed)
+LAPSE_MOST = 0.04  # lapses are drawn evenly from 0 to this (assumed)
+# Assumed, not published: how much flatter the curve gets, and where it shifts to, when a region is masked.
+FLATTER = {"none": 1.0, "eyes": 1.4, "nose": 1.1, "mouth": 2.5}
+SHIFT = {"none": 0.0, "eyes": 0.02, "nose": 0.0, "mouth": 0.06}
+
+
+@dataclass(frozen=True)
+class Space:
+    """The space observers rate distances in: weights and noise, all assumed.
+
+    Parameters
+    ----------
+    valence, identity : float
+        Weights on the difference in level (per unit, 2 at most) and on being different people.
+    noise : float
+        SD of a rating's noise, in the units of the weights.
+    spread : float
+        SD of the observers' own weights around these, as a fraction of them.
+    """
+
+    valence: float = 1.0
+    identity: float = 0.5
+    noise: float = 0.5
+    spread: float = 0.2
+
+
+def simulate_choices(
+    stimuli: StimulusSet,
+    *,
+    participants: int = 20,
+    repeats: int = 2,
+    seed: int = 0,
+    occlusions: Sequence[str] = (),
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Simulate two-choice trials: happy or sad, by observers whose PSEs are distributed as published ones are.
+
+    Each observer has a cumulative Gaussian over the morph, (level + 1) / 2, with a PSE, a width and lapses that go
+    either way. Masking a region flattens and shifts the curve by amounts that are assumed, `FLATTER` and `SHIFT`,
+    and vary by a tenth between observers.
+
+    Parameters
+    ----------
+    stimuli : StimulusSet
+        With the factor `level`, -1 to +1, and `occlusion` where faces are masked.
+    participants : int
+        How many observers.
+    repeats : int
+        How often each one judges each stimulus.
+    seed : int
+        For everything drawn; an observer does not depend on how many there are.
+    occlusions : sequence of str
+        If the stimuli are all whole: show each with these masks, under the ids that `occlude` gives them
+        (``none`` for the whole face). As the table says, if empty.
+
+    Returns
+    -------
+    trials : DataFrame, a row for each trial, in the order they were shown
+        Columns `participant`, `stimulus`, `response` (happy, sad), `level`, `occlusion`, `simulated` (true).
+    truth : DataFrame, a row for each participant and occlusion
+        Columns `participant`, `occlusion`, `pse` and `sd` (in units of level), `lapse` (share of trials answered
+        by chance), `pse_morph` and `sd_morph` (0 to 1), `simulated`.
+
+    Raises
+    ------
+    ValueError
+        If the stimuli lack the factor level, masks are asked for faces that are masked already, or a number is
+        below 1.
+    """
+    _check(stimuli, ["level"], participants=participants, repeats=repeats)
+    shown = _shown(stimuli, occlusions)
+    morph = (shown["level"].to_numpy(dtype=float) + 1) / 2
+    masks = [name for name in OCCLUSIONS if name in set(shown["occlusion"])]
+    trials, truth = [], []
+    for number in range(1, participants + 1):
+        rng = rng_from(seed, "choices", number)
+        pse, spread = rng.normal(PSE_MEAN, PSE_SD), CURVE_SD * np.exp(rng.normal(0, CURVE_SPREAD))
+        lapse, own = rng.uniform(0, LAPSE_MOST), np.exp(rng.normal(0, 0.1, 2))
+        curve = {name: (pse + SHIFT[name] * own[0], spread * (1 + (FLATTER[name] - 1) * own[1])) for name in masks}
+        truth += [_person(number, name, 2 * at - 1, 2 * wide, lapse, at, wide) for name, (at, wide) in curve.items()]
+        at, wide = np.array([curve[name] for name in shown["occlusion"]]).T
+        happy = lapse / 2 + (1 - lapse) * norm.cdf((morph - at) / wide)
+        order = rng.permutation(np.repeat(np.arange(len(shown)), repeats))
+        said = np.where(rng.uniform(size=len(order)) < happy[order], "happy", "sad")
+        seen = shown.iloc[order].assign(participant=f"p{number:02d}", response=said, simulated="true")
+        trials.append(seen[["participant", "stimulus", "response", "level", "occlusion", "simulated"]])
+    columns = ["participant", "occlusion", "pse", "sd", "lapse", "pse_morph", "sd_morph", "simulated"]
+    return pd.concat(trials, ignore_index=True), pd.DataFrame(truth, columns=columns)
 
 
 def simulate_ratings(
     stimuli: StimulusSet,
     *,
-    participants: int = 12,
+    participants: int = 20,
     seed: int = 0,
-    valence: float = 1.0,
-    identity: float = 0.5,
-    noise: float = 0.5,
+    share: float = 1.0,
+    space: Space | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Simulate ratings of every pair of faces, 0 (the same) to 100 (as different as can be).
+    """Simulate ratings of pairs of faces, 0 (the same) to 100 (as different as can be).
 
     A pair's distance is the weighted difference in level, plus the weight of identity where the two are different
-    people, plus an observer's own noise on each rating; each observer's weights vary by a fifth around those given.
-    These are assumptions, not findings: the truth is returned beside the ratings so that analyses can be checked
-    against it.
+    people, plus an observer's own noise on each rating; each observer's weights vary around those of the space.
+    All of this is assumed: the truth is returned beside the ratings so that analyses can be checked against it.
 
     Parameters
     ----------
@@ -30,44 +132,115 @@ def simulate_ratings(
     participants : int
         How many observers.
     seed : int
-        For weights and noise.
-    valence, identity : float
-        Weights on the difference in level (per unit, 2 at most) and on being different people.
-    noise : float
-        SD of a rating's noise, in the units of the weights.
+        For weights, noise and the pairs each one sees; an observer does not depend on how many there are.
+    share : float
+        Of all pairs, those that each observer rates, drawn anew for each: above 0, at most 1.
+    space : Space, optional
+        Weights and noise.
 
     Returns
     -------
     ratings : DataFrame, a row for each participant and pair
-        Columns `participant`, `stimulus_a`, `stimulus_b`, `rating`, `simulated` (true).
+        Columns `participant`, `stimulus_a`, `stimulus_b`, `rating` (whole numbers), `simulated` (true).
     truth : DataFrame, a row for each participant
-        Columns `participant`, `valence`, `identity`, `noise`.
+        Columns `participant`, `valence`, `identity`, `noise`, `simulated`.
 
     Raises
     ------
     ValueError
-        If the stimuli lack a factor.
+        If the stimuli lack a factor, there are no participants, or the share is out of range.
     """
-    lacking = [name for name in ("level", "identity") if name not in stimuli.factors]
-    if lacking:
-        message = f"Simulated observers must see the factors level and identity, but the stimuli lack {lacking}."
+    _check(stimuli, ["level", "identity"], participants=participants)
+    if not 0 < share <= 1:
+        message = f"Each observer must rate a share of the pairs above 0 and at most 1, but {share} is asked for."
         raise ValueError(message)
+    space = space or Space()
     first, second = np.triu_indices(len(stimuli), k=1)
     ids = np.array(stimuli.ids, dtype=object)
     level = stimuli.table["level"].to_numpy(dtype=float)
     person = stimuli.table["identity"].astype(str).to_numpy()
     differ, apart = person[first] != person[second], np.abs(level[first] - level[second])
-    most = 2 * valence + identity
+    most = 2 * space.valence + space.identity
     ratings, truth = [], []
     for number in range(1, participants + 1):
-        name = f"sim{number:02d}"
         rng = rng_from(seed, "ratings", number)
-        weights = np.array([valence, identity]) * rng.normal(1, 0.2, 2).clip(0.2)
-        seen = weights[0] * apart + weights[1] * differ + rng.normal(0, noise, len(first))
+        weights = np.array([space.valence, space.identity]) * rng.normal(1, space.spread, 2).clip(0.2)
+        seen = weights[0] * apart + weights[1] * differ + rng.normal(0, space.noise, len(first))
         rating = np.rint(100 * np.clip(seen / most, 0, 1)).astype(int)
-        pairs = {"stimulus_a": ids[first], "stimulus_b": ids[second], "rating": rating}
-        ratings.append(pd.DataFrame({"participant": name, **pairs, "simulated": "true"}))
-        truth.append((name, *(round(float(weight), 4) for weight in weights), noise))
-    return pd.concat(ratings, ignore_index=True), pd.DataFrame(
-        truth, columns=["participant", "valence", "identity", "noise"]
+        kept = np.sort(rng.permutation(len(first))[: max(1, round(share * len(first)))])
+        pairs = {"stimulus_a": ids[first[kept]], "stimulus_b": ids[second[kept]], "rating": rating[kept]}
+        ratings.append(pd.DataFrame({"participant": f"p{number:02d}", **pairs, "simulated": "true"}))
+        truth.append((f"p{number:02d}", *(round(float(weight), 4) for weight in weights), space.noise, "true"))
+    columns = ["participant", "valence", "identity", "noise", "simulated"]
+    return pd.concat(ratings, ignore_index=True), pd.DataFrame(truth, columns=columns)
+
+
+def write_observers(out_dir: str | Path, **tables: pd.DataFrame) -> list[Path]:
+    """Write tables of simulated observers, each under a first line that says so.
+
+    The column `simulated` becomes the remark ``# simulated: true``, which `read_human` reads, so that the files
+    stay small and no row can be taken for a person's.
+
+    Parameters
+    ----------
+    out_dir : str or Path
+        The folder; made if need be.
+    **tables : DataFrame
+        File name without ending -> table: ``choices=...``, ``choices_truth=...``.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+    """
+    written = []
+    for name, table in tables.items():
+        path = Path(out_dir) / f"{name}.csv"
+        text = table.drop(columns="simulated").to_csv(index=False, lineterminator="\n")
+        with write_beside(path) as beside:
+            beside.write_text(f"# simulated: true\n{text}", "utf-8")
+        written.append(path)
+    return written
+
+
+def _shown(stimuli: StimulusSet, occlusions: Sequence[str]) -> pd.DataFrame:
+    table = stimuli.table
+    if "occlusion" not in table.columns:
+        table = table.assign(occlusion="none")
+    for name in [*occlusions, *table["occlusion"].unique()]:
+        must_be_known(str(name), OCCLUSIONS, "occlusion")
+    if not occlusions:
+        return table
+    masked = sorted(set(table["occlusion"]) - {"none"})
+    if masked:
+        message = f"Faces must be whole to be shown masked, but have occlusion {masked}. Ask for no occlusions."
+        raise ValueError(message)
+    return pd.concat(
+        [
+            table.assign(
+                occlusion=name,
+                stimulus=table["stimulus"] if name == "none" else table["stimulus"] + f"_{name}",
+            )
+            for name in dict.fromkeys(occlusions)
+        ],
+        ignore_index=True,
     )
+
+
+def _person(number: int, occlusion: str, *numbers: float) -> tuple[object, ...]:
+    return (f"p{number:02d}", occlusion, *(round(float(value), 4) for value in numbers), "true")
+
+
+def _check(stimuli: StimulusSet, factors: list[str], **counts: int) -> None:
+    lacking = [name for name in factors if name not in stimuli.factors]
+    if lacking:
+        message = f"Simulated observers must see the factors {factors}, but the stimuli lack {lacking}."
+        raise ValueError(message)
+    few = {name: count for name, count in counts.items() if count < 1}
+    if few:
+        message = f"Simulated observers must be 1 or more, and repeats too, but {few} is asked for."
+        raise ValueError(message)
+    level = stimuli.table["level"].to_numpy(dtype=float)
+    if not (np.abs(level) <= 1).all():
+        message = f"Levels must lie from -1 (sad) to +1 (happy), but go from {level.min():g} to {level.max():g}."
+        raise ValueError(message)
