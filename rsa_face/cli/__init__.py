@@ -9,10 +9,9 @@ from rsa_face.cli.activations import register as register_activations
 from rsa_face.cli.datasets import datasets_app
 from rsa_face.cli.figures import figures
 from rsa_face.cli.human import human_app
-from rsa_face.cli.localization import localize_layers
+from rsa_face.cli.inference import inference_app
 from rsa_face.cli.observers import register as register_observers
 from rsa_face.cli.report import report
-from rsa_face.cli.inference import inference_app
 from rsa_face.cli.stimuli import stimuli_app
 from rsa_face.cli.study import register as register_study
 from rsa_face.cli.training import training_app, weights_app
@@ -33,10 +32,8 @@ app.add_typer(human_app)
 app.add_typer(datasets_app)
 app.command("figures")(figures)
 app.command("report")(report)
-app.command("localize")(localize_layers)
 app.add_typer(training_app)
 app.add_typer(weights_app)
-app.add_typer(datasets_app)
 app.add_typer(inference_app)
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130

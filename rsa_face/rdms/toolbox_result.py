@@ -49,8 +49,8 @@ def to_rsatoolbox_result(result: xr.Dataset) -> Result:
     people = int(result.attrs["participants"])
     stimuli = int(result.attrs["stimuli"])
     evaluations, ceiling, variances = _fixed(result, people) if resample is None else _drawn(result)
-    return Result(  # type: ignore[no-untyped-call]  # rsatoolbox has no types here
-        [Model(str(name)) for name in result[RDM].values],  # type: ignore[no-untyped-call]
+    return Result(
+        [Model(str(name)) for name in result[RDM].values],
         evaluations,
         method=result.attrs["comparison"],
         cv_method=_CALLED[resample],
