@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, Occlusion, repeated
+from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, repeated
 
 PACKAGED = "package:"
 STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
@@ -50,11 +50,9 @@ class Section(BaseModel):
 
 
 class StimuliSection(Section):
-    """The stimulus table, and the parts of the face to mask."""
+    """The stimulus table."""
 
     table: ExistingPath
-    occlusion: tuple[Occlusion, ...] = ()
-    fill: Literal["gray", "blur"] = "gray"
 
 
 class AttentionSection(Section):
@@ -125,8 +123,6 @@ class InferenceSection(Section):
     draws: Annotated[int, Field(ge=10)] = 1000
     seed: Seed = 0
     groups: str | None = None
-    baseline: NetworkName | None = None
-    controls: tuple[str, ...] = ()
 
 
 class Study(Section):
