@@ -147,8 +147,9 @@ def save(array: xr.DataArray | xr.Dataset, path: str | Path) -> Path:
         dataset.attrs = {"__array__": 1, "__name__": array.name or ""}
     for variable in (dataset, *(dataset[name] for name in dataset.variables)):
         variable.attrs = dict(map(_attr_in, variable.attrs.items()))
+    content = bytes(dataset.to_netcdf(engine="h5netcdf"))  # in memory: HDF5 itself does not survive a full disk
     with write_beside(path) as beside:
-        dataset.to_netcdf(beside, engine="h5netcdf")
+        beside.write_bytes(content)
     return path
 
 

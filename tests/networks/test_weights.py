@@ -85,7 +85,7 @@ def test_missing_unexpected_and_wrongly_shaped_keys_are_all_named():
 def test_a_last_layer_of_other_classes_says_which_number_to_pass():
     module = skeleton()
     state = state_of(module) | {"classifier.6.weight": torch.zeros(7, 4096), "classifier.6.bias": torch.zeros(7)}
-    with pytest.raises(ValueError, match="has 7 classes: pass classes= that"):
+    with pytest.raises(ValueError, match="has 7 classes: pass classes=7, or head='new'"):
         load_state(module, state, source="seven.pth")
 
 
