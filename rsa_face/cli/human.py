@@ -1,10 +1,8 @@
-"""``rsa-face human``: check, convert and describe files of human behaviour."""
+"""``rsa-face human``: simulate observers, always labelled so."""
 
 import typer
 
-human_app = typer.Typer(
-    name="human", help="Check, convert and describe files of human behaviour.", no_args_is_help=True
-)
+human_app = typer.Typer(name="human", help="Simulate observers, always labelled so.", no_args_is_help=True)
 
 
 @human_app.callback()

@@ -286,7 +286,7 @@ def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
         [fault for table in tables for fault in _missing_columns(table, columns, layout)],
         f"A file of kind {source.kind!r} must have its columns",
         then="Name the file's own columns for ours, with layout columns={'ours': 'theirs'}; "
-        f"`rsa-face human template {source.kind}` shows them.",
+        "`human_data/README.md` lists them.",
     )
     frames = [_raw_frame(table, columns, layout) for table in tables]
     frame = _stacked(frames)
