@@ -12,17 +12,9 @@ from PIL import Image
 from rsa_face.provenance import rng_from, write_beside
 from rsa_face.stimuli.camera import View, photograph, projected
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
-from rsa_face.stimuli.head import (
-    HAPPY,
-    SAD,
-    SIZE_OF_EXPRESSION,
-    Identity,
-    draw_identity,
-    expression,
-    eye_centres,
-    read_head,
-    visible_points,
-)
+from rsa_face.stimuli.expressions import HAPPY, SAD, SIZE_OF_EXPRESSION, expression
+from rsa_face.stimuli.head import eye_centres, read_head, visible_points
+from rsa_face.stimuli.identities import Identity, draw_identity
 
 _MARGIN = 0.012  # around a region, as a fraction of the image
 
