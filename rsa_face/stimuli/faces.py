@@ -9,20 +9,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rsa_face.provenance import rng_from, write_beside
+from rsa_face.provenance import rng_from, writable_folder, write_beside
 from rsa_face.stimuli.camera import View, photograph, projected
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
-from rsa_face.stimuli.head import (
-    HAPPY,
-    SAD,
-    SIZE_OF_EXPRESSION,
-    Identity,
-    draw_identity,
-    expression,
-    eye_centres,
-    read_head,
-    visible_points,
-)
+from rsa_face.stimuli.expressions import HAPPY, SAD, SIZE_OF_EXPRESSION, expression
+from rsa_face.stimuli.head import eye_centres, read_head, visible_points
+from rsa_face.stimuli.identities import Identity, draw_identity
 
 _MARGIN = 0.012  # around a region, as a fraction of the image
 
@@ -110,35 +102,6 @@ def render_faces(
     with write_beside(table) as beside:
         pd.DataFrame(rows).to_csv(beside, index=False, lineterminator="\n")
     return read_stimuli(table)
-
-
-def writable_folder(out_dir: str | Path) -> Path:
-    """Make a folder and hold it to being writable, before any work is done for it.
-
-    Parameters
-    ----------
-    out_dir : str or Path
-        The folder.
-
-    Returns
-    -------
-    Path
-        The same.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be made or written to.
-    """
-    folder = Path(out_dir)
-    try:
-        with write_beside(folder / "writable.txt") as beside:
-            beside.write_text("", "utf-8")
-        (folder / "writable.txt").unlink()
-    except OSError as error:
-        message = f"The output folder must be writable, but {str(folder)!r} is not: {error}. Name another folder."
-        raise ValueError(message) from error
-    return folder
 
 
 def regions(identity: Identity, *, view: View, size: int) -> dict[str, str]:

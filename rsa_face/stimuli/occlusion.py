@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from rsa_face.provenance import write_beside
+from rsa_face.provenance import writable_folder, write_beside
 from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
-from rsa_face.stimuli.faces import writable_folder
 
 REGIONS = tuple(name for name in OCCLUSIONS if name != "none")
 # Where aligned square photographs have their features, if the table does not say: left, top, right, bottom as
