@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from rsa_face.psychophysics.curves import PSE, WIDTH, Problem, fit_curves, information_of
+from rsa_face.psychophysics.climb import fit_curves, information_of
+from rsa_face.psychophysics.curves import PSE, WIDTH, Problem
 
 Array = np.ndarray
 _SMALLEST_SPREAD = 1e-3
