@@ -132,7 +132,7 @@ def evaluate_curve(
     return np.asarray(guess + (1 - guess - lapse) * sigmoid.cumulative(z))
 
 
-def slope_at_pse(theta: Float[Array, "curve 4"], sigmoid: Sigmoid) -> Float[Array, " curve"]:
+def slope_at_pse(theta: Float[Array, "*curve 4"], sigmoid: Sigmoid) -> Float[Array, "*curve"]:
     """Return how steeply P(happy) rises at the PSE, per unit of level.
 
     Parameters
