@@ -12,7 +12,7 @@ jaxtyping.install_import_hook(
         "rsa_face.psychophysics.consistency",
         "rsa_face.psychophysics.curves",
         "rsa_face.psychophysics.intervals",
-        "rsa_face.psychophysics.likeness",
+        "rsa_face.psychophysics.distances",
         "rsa_face.psychophysics.pooling",
     ],
     "beartype.beartype",

@@ -73,7 +73,7 @@ def test_the_curve_is_compared_with_the_mean_of_peoples_choices(table):
 
 def test_a_network_that_chooses_as_people_do_stands_at_the_values_that_say_so(people, networks):
     twin = table_of("network", {"twin": (0.5, 0.1)})
-    same = pd.concat([table_of("participant", {name: (0.5, 0.1) for name in "abc"})])
+    same = pd.concat([table_of("participant", dict.fromkeys("abc", (0.5, 0.1)))])
     found = human_likeness(fit_psychometric(same, EXACT), fit_psychometric(twin, EXACT), draws=20)
     for name in ("delta_pse", "slope_ratio", "rmse", "r2"):
         assert found[name].item() == pytest.approx(MEASURES[name], abs=1e-4)
