@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
+    from rsa_face.psychophysics.choices import read_choices as read_choices
+    from rsa_face.psychophysics.consistency import error_consistency as error_consistency
+    from rsa_face.psychophysics.decisions import network_choices as network_choices
+    from rsa_face.psychophysics.likeness import human_likeness as human_likeness
+    from rsa_face.psychophysics.psychometric import fit_psychometric as fit_psychometric
     from rsa_face.rdms.align import align_stimuli as align_stimuli
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
     from rsa_face.rdms.controls import control_rdms as control_rdms
@@ -76,14 +81,18 @@ _HOME = {
     "correct_layers": "inference.families",
     "describe_store": "activations.store",
     "embed_rdm": "rdms.embedding",
+    "error_consistency": "psychophysics.consistency",
     "extract": "activations.extract",
     "fetch_dataset": "human.datasets",
     "figure_style": "figures.style",
+    "fit_psychometric": "psychophysics.psychometric",
     "from_rsatoolbox": "rdms.toolbox",
     "held_out_similarity": "inference.nested",
+    "human_likeness": "psychophysics.likeness",
     "load": "provenance",
     "load_batch": "activations.batch",
     "localize": "inference.localization",
+    "network_choices": "psychophysics.decisions",
     "noise_ceiling": "inference.ceiling",
     "occlude": "stimuli.occlusion",
     "open_activations": "activations.store",
@@ -96,6 +105,7 @@ _HOME = {
     "plot_rdm_similarity": "figures.rdm_similarity",
     "plot_rdms": "figures.rdms",
     "plot_study": "figures.study",
+    "read_choices": "psychophysics.choices",
     "read_human": "human.behaviour",
     "read_stimuli": "stimuli.catalogue",
     "read_training": "training.tables",
@@ -131,14 +141,18 @@ __all__ = [
     "correct_layers",
     "describe_store",
     "embed_rdm",
+    "error_consistency",
     "extract",
     "fetch_dataset",
     "figure_style",
+    "fit_psychometric",
     "from_rsatoolbox",
     "held_out_similarity",
+    "human_likeness",
     "load",
     "load_batch",
     "localize",
+    "network_choices",
     "noise_ceiling",
     "occlude",
     "open_activations",
@@ -151,6 +165,7 @@ __all__ = [
     "plot_rdm_similarity",
     "plot_rdms",
     "plot_study",
+    "read_choices",
     "read_human",
     "read_stimuli",
     "read_training",
