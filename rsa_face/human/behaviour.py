@@ -18,8 +18,9 @@ from rsa_face.human.readers.rating import RatingOptions, judge_ratings, rating_c
 from rsa_face.human.readers.rdm import RdmOptions, read_rdms
 from rsa_face.human.readers.samediff import SameDiffOptions, judge_same_different, samediff_columns
 from rsa_face.human.readers.triplet import TripletOptions, judge_triplets, triplet_columns
+from rsa_face.human.reading import read_trials
 from rsa_face.human.tables import read_table
-from rsa_face.human.trials import GROUP, Column, Trials, naturally, read_trials
+from rsa_face.human.trials import GROUP, Column, Trials, naturally
 from rsa_face.schema import PARTICIPANT, STIMULUS, check_rdms, must_be_known, repeated
 
 
