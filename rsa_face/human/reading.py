@@ -175,7 +175,7 @@ def _must_occur(values: Sequence[str], column: pd.Series, name: str) -> None:
 
 def _checked(trials: Trials, columns: Sequence[Column]) -> Trials:
     made = dict(trials.frame.items())
-    renamed = _renaming(trials.source)
+    renamed = renaming(trials.source)
     for column in columns:
         if column.name not in made:
             continue
@@ -223,7 +223,24 @@ def _note(
     trials.fault(is_bad[codes], column, lambda row: f"{values[codes[row]]!r} {said}")
 
 
-def _renaming(source: Source) -> dict[str, str] | None:
+def renaming(source: Source) -> dict[str, str] | None:
+    """Return the ids a source's table of names gives to the file's own.
+
+    Parameters
+    ----------
+    source : Source
+        Its layout names the table.
+
+    Returns
+    -------
+    dict of str to str, or None
+        The file's id -> the id elsewhere; None if there is no such table.
+
+    Raises
+    ------
+    ValueError
+        If the table has not two columns, or repeats a name.
+    """
     if source.layout.rename is None:
         return None
     table = read_table(source.layout.rename, Layout())
