@@ -99,8 +99,8 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
 
 def _of_rdms(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
     from rsa_face.figures.mds import plot_mds
+    from rsa_face.figures.palette import in_order
     from rsa_face.figures.rdm_similarity import plot_rdm_similarity
-    from rsa_face.figures.style import in_order
     from rsa_face.rdms.embedding import embed_rdm
     from rsa_face.rdms.second_order import relate_rdms
 

@@ -12,15 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 
-from rsa_face.figures.style import (
-    MM_PER_INCH,
-    POINTS_PER_INCH,
-    QUIET,
-    FigureStyle,
-    in_order,
-    network_label,
-    usable_font,
-)
+from rsa_face.figures.palette import QUIET, in_order, network_label
+from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, FigureStyle, usable_font
 
 _log = logging.getLogger(__name__)
 _SOURCE = "_rsa_face_source"

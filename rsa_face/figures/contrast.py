@@ -6,7 +6,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from rsa_face.figures.canvas import COMPARISON_LABELS, add_note, keep_source, new_axes, note_of, points_mm, size_mm
-from rsa_face.figures.style import QUIET, FigureStyle, drawing, network_colors, network_label, network_markers
+from rsa_face.figures.palette import QUIET, network_colors, network_label, network_markers
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import mark_significant, name_layers_below
 from rsa_face.schema import BOUND, LAYER
 

@@ -7,7 +7,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from rsa_face.figures.canvas import add_note, keep_source, new_axes, note_of, points_mm
-from rsa_face.figures.style import QUIET, FigureStyle, drawing, ink, network_colors, network_label, paler
+from rsa_face.figures.palette import QUIET, ink, network_colors, network_label, paler
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_layers_below
 from rsa_face.schema import LAYER
 

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 
 from rsa_face.figures.canvas import inset_mm, points_mm, printable
 from rsa_face.figures.ordering import Group
+from rsa_face.figures.palette import HUMAN_COLOR
 from rsa_face.figures.rdm_layout import Panel
-from rsa_face.figures.style import HUMAN_COLOR, FigureStyle
+from rsa_face.figures.style import FigureStyle
 from rsa_face.figures.thumbnails import thumbnail
 
 _LEAST_PICTURE = 3.6

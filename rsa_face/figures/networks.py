@@ -18,7 +18,8 @@ from rsa_face.figures.canvas import (
     printable,
     size_mm,
 )
-from rsa_face.figures.style import CEILING_COLOR, QUIET, FigureStyle, drawing, in_order, network_colors, network_label
+from rsa_face.figures.palette import CEILING_COLOR, QUIET, in_order, network_colors, network_label
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.figures.canvas import points_mm, printable
-from rsa_face.figures.style import HUMAN_COLOR, FigureStyle, in_order, network_colors, network_label
+from rsa_face.figures.palette import HUMAN_COLOR, in_order, network_colors, network_label
+from rsa_face.figures.style import FigureStyle
 from rsa_face.schema import LAYER, NETWORK, RDM
 
 _MOST_IN_A_ROW = 6

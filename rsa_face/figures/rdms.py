@@ -16,8 +16,9 @@ from scipy import stats
 from rsa_face.figures.canvas import blank_axes, inset_mm, keep_source, note_of, points_mm, size_mm
 from rsa_face.figures.margins import draw_brackets_below, draw_margin, draw_separators, margin_mm
 from rsa_face.figures.ordering import Group, groups_along, same_stimuli, sort_stimuli
+from rsa_face.figures.palette import QUIET, RDM_COLORS, in_order, ink
 from rsa_face.figures.rdm_layout import Plan, plan_panels
-from rsa_face.figures.style import QUIET, RDM_COLORS, FigureStyle, drawing, in_order, ink
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.schema import NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 

@@ -11,8 +11,9 @@ from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.localization import plot_localization
 from rsa_face.figures.networks import plot_networks
+from rsa_face.figures.palette import in_order
 from rsa_face.figures.rdms import plot_rdms
-from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing, in_order
+from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
 from rsa_face.schema import NETWORK, RDM
 from rsa_face.stimuli.catalogue import StimulusSet
 

@@ -7,7 +7,7 @@ import xarray as xr
 
 from rsa_face.figures.canvas import COMPARISON_LABELS
 from rsa_face.figures.folder import StudyFolder
-from rsa_face.figures.style import network_label
+from rsa_face.figures.palette import network_label
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM
 
 _GENERAL = {

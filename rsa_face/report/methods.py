@@ -6,7 +6,7 @@ from typing import Any
 
 from rsa_face.figures.canvas import COMPARISON_LABELS
 from rsa_face.figures.folder import StudyFolder
-from rsa_face.figures.style import architecture_of, in_order, network_label
+from rsa_face.figures.palette import architecture_of, in_order, network_label
 from rsa_face.report.answer import listed
 from rsa_face.report.citations import CITATIONS
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, STIMULUS_I

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from rsa_face.figures.folder import StudyFolder, read_folder
-from rsa_face.figures.style import RDM_COLORS, network_label
+from rsa_face.figures.palette import RDM_COLORS, network_label
 from rsa_face.provenance import write_beside
 from rsa_face.report.answer import answer_of, listed
 from rsa_face.report.charts import curve_charts, layer_chart, palettes, region_charts
