@@ -126,5 +126,6 @@ def test_findings_without_draws_are_one_sentence_of_what_is_most_similar():
         attrs={"comparison": "rho-a", "simulated": False},
     )
     assert tell_findings(result) == [
-        "Of 2 layers in 1 networks, a/relu2 is most similar to the participants (rho-a 0.40; noise ceiling 0.50 to 0.60)."
+        "Of 2 layers in 1 networks, a/relu2 is most similar to the participants (rho-a 0.40; noise ceiling 0.50 to "
+        "0.60)."
     ]
