@@ -55,7 +55,10 @@ def test_eyes_fall_on_the_same_two_points_for_every_identity(mesh):
 
 
 def test_turning_the_head_right_moves_the_nose_right_and_a_nod_moves_it_up(someone):
-    nose = someone[[np.argmax(someone[:, 2] * (np.abs(someone[:, 0]) < 0.2))]]
+    from rsa_face.stimuli.head import read_head
+
+    skin = someone[np.unique(read_head().parts["skin"])]
+    nose = skin[[np.argmax(skin[:, 2])]]
     still, turned, nodded = (
         projected(someone, nose, view=view, size=100)[0] for view in (View(), View(yaw=15), View(pitch=10))
     )
