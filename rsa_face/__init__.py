@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rsa_face.figures.networks import plot_networks as plot_networks
     from rsa_face.figures.rdm_similarity import plot_rdm_similarity as plot_rdm_similarity
     from rsa_face.figures.rdms import plot_rdms as plot_rdms
+    from rsa_face.figures.reliability import plot_reliability as plot_reliability
     from rsa_face.figures.saving import save_figure as save_figure
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.style import figure_style as figure_style
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from rsa_face.human.datasets import fetch_dataset as fetch_dataset
     from rsa_face.human.observers import simulate_choices as simulate_choices
     from rsa_face.human.observers import simulate_ratings as simulate_ratings
+    from rsa_face.human.reliability import assess_reliability as assess_reliability
+    from rsa_face.human.reliability import reliability_table as reliability_table
     from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
     from rsa_face.inference.comparisons import compare_rdms as compare_rdms
     from rsa_face.inference.contrasts import contrast_layers as contrast_layers
@@ -71,6 +74,7 @@ _HOME = {
     "TrainingSettings": "training.settings",
     "add_partial": "inference.partial",
     "align_stimuli": "rdms.align",
+    "assess_reliability": "human.reliability",
     "audit": "activations.audit",
     "build_network": "networks.zoo",
     "compare_layers": "inference.layerwise",
@@ -104,12 +108,14 @@ _HOME = {
     "plot_networks": "figures.networks",
     "plot_rdm_similarity": "figures.rdm_similarity",
     "plot_rdms": "figures.rdms",
+    "plot_reliability": "figures.reliability",
     "plot_study": "figures.study",
     "read_choices": "psychophysics.choices",
     "read_human": "human.behaviour",
     "read_stimuli": "stimuli.catalogue",
     "read_training": "training.tables",
     "relate_rdms": "rdms.second_order",
+    "reliability_table": "human.reliability",
     "render_faces": "stimuli.faces",
     "reweight_layer": "inference.unique",
     "save": "provenance",
@@ -131,6 +137,7 @@ __all__ = [
     "TrainingSettings",
     "add_partial",
     "align_stimuli",
+    "assess_reliability",
     "audit",
     "build_network",
     "compare_layers",
@@ -164,12 +171,14 @@ __all__ = [
     "plot_networks",
     "plot_rdm_similarity",
     "plot_rdms",
+    "plot_reliability",
     "plot_study",
     "read_choices",
     "read_human",
     "read_stimuli",
     "read_training",
     "relate_rdms",
+    "reliability_table",
     "render_faces",
     "reweight_layer",
     "save",

@@ -22,6 +22,7 @@ from rsa_face.human.readers.rdm import RdmOptions, read_rdms
 from rsa_face.human.readers.samediff import SameDiffOptions, judge_same_different, samediff_columns
 from rsa_face.human.readers.triplet import TripletOptions, judge_triplets, triplet_columns
 from rsa_face.human.reading import read_trials
+from rsa_face.human.repeats import repeats_of
 from rsa_face.human.tables import read_table
 from rsa_face.human.trials import GROUP, Column, Trials, naturally
 from rsa_face.schema import PARTICIPANT, STIMULUS, check_rdms, must_be_known, repeated
@@ -208,7 +209,7 @@ def _judged(source: Source, how: TrialKind | FileKind, options: Any) -> dict[str
     trials = read_trials(source, how.columns(options, source))
     if not by:
         return {"": _with_counts(how.judge(trials, options), trials)}
-    column = trials.frame[f"file:{by}"]
+    column = trials.frame[f"file:{by}"] if trials.has(f"file:{by}") else repeats_of(trials)
     levels = naturally({str(value) for value in column.unique()})
     return {
         level: _with_counts(how.judge(trials.select((column == level).to_numpy()), options), trials)

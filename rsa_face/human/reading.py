@@ -16,6 +16,7 @@ from rsa_face.human.trials import GROUP, Column, Trials, naturally
 
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = re.compile(rf"\d{{1,2}}-({_MONTHS})|({_MONTHS})-\d\d|\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}.*", re.IGNORECASE)
+REPEAT = "repeat"
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no", "")
 
 
@@ -78,7 +79,7 @@ def _missing_columns(table: Table, columns: Sequence[Column], layout: Layout) ->
             continue
         hint = " (a file without participants is read as one with layout group=True)" if name == "participant" else ""
         lacks += [f"there is no column {one!r}{hint}" for one in absent]
-    others = [*layout.keep, *layout.drop, *([layout.by] if layout.by else [])]
+    others = [*layout.keep, *layout.drop, *([layout.by] if layout.by not in (None, REPEAT) else [])]
     lacks += [f"there is no column {name!r} to select by" for name in others if name not in table.codes]
     unknown = sorted(set(layout.columns) - {column.name for column in columns})
     lacks += [f"{name!r} is no column of this kind" for name in unknown]

@@ -39,7 +39,7 @@ def test_a_zoomed_in_trial_changes_no_relation_within_it():
     near = np.full(6, np.nan)
     near[[0, 5]] = [0.9, 0.9]
     found = combine_arrangements(np.stack([whole, near]))
-    np.testing.assert_allclose(found, whole / np.linalg.norm(whole), rtol=1e-6)
+    np.testing.assert_allclose(found, whole / np.linalg.norm(whole), atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -89,7 +89,7 @@ def test_a_mat_file_whose_participants_saw_another_order_is_matched_by_name(tmp_
     stimuli = np.array(["a.png", "b.png", "c.png"])
     file = tmp_path / "Meadows_exp_v_v1_sort_1D.mat"
     scipy.io.savemat(file, {"rdmutv_able_fly": [1.0, 2.0, 3.0], "stimuli_able_fly": stimuli,
-                            "rdmutv_shy_cat": [3.0, 2.0, 1.0], "stimuli_shy_cat": stimuli[::-1]})  # fmt: skip
+                            "rdmutv_shy_cat": [3.0, 2.0, 1.0], "stimuli_shy_cat": stimuli[::-1].copy()})  # fmt: skip
     human = read_human(file, kind="arrangement")
     assert human.participant.values.tolist() == ["able-fly", "shy-cat"]
     assert np.array_equal(human.values[0], human.values[1])
