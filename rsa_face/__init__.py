@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
+    from rsa_face.psychophysics.agreement import relate_measures as relate_measures
     from rsa_face.psychophysics.choices import read_choices as read_choices
     from rsa_face.psychophysics.consistency import error_consistency as error_consistency
     from rsa_face.psychophysics.decisions import network_choices as network_choices
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from rsa_face.rdms.toolbox import from_rsatoolbox as from_rsatoolbox
     from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
     from rsa_face.rdms.toolbox_result import to_rsatoolbox_result as to_rsatoolbox_result
+    from rsa_face.saliency.maps import saliency as saliency
+    from rsa_face.saliency.regions import saliency_regions as saliency_regions
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
     from rsa_face.stimuli.faces import render_faces as render_faces
@@ -109,9 +112,12 @@ _HOME = {
     "read_human": "human.behaviour",
     "read_stimuli": "stimuli.catalogue",
     "read_training": "training.tables",
+    "relate_measures": "psychophysics.agreement",
     "relate_rdms": "rdms.second_order",
     "render_faces": "stimuli.faces",
     "reweight_layer": "inference.unique",
+    "saliency": "saliency.maps",
+    "saliency_regions": "saliency.regions",
     "save": "provenance",
     "save_figure": "figures.saving",
     "shared_stimuli": "rdms.align",
@@ -169,9 +175,12 @@ __all__ = [
     "read_human",
     "read_stimuli",
     "read_training",
+    "relate_measures",
     "relate_rdms",
     "render_faces",
     "reweight_layer",
+    "saliency",
+    "saliency_regions",
     "save",
     "save_figure",
     "shared_stimuli",
