@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from rsa_face.figures.localization import plot_localization as plot_localization
     from rsa_face.figures.mds import plot_mds as plot_mds
     from rsa_face.figures.networks import plot_networks as plot_networks
+    from rsa_face.figures.psychometric import plot_psychometric as plot_psychometric
     from rsa_face.figures.rdm_similarity import plot_rdm_similarity as plot_rdm_similarity
     from rsa_face.figures.rdms import plot_rdms as plot_rdms
+    from rsa_face.figures.saliency import plot_saliency as plot_saliency
     from rsa_face.figures.saving import save_figure as save_figure
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.style import figure_style as figure_style
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from rsa_face.stimuli.faces import render_faces as render_faces
     from rsa_face.stimuli.occlusion import occlude as occlude
     from rsa_face.training.loop import train_valence as train_valence
+    from rsa_face.training.readout import fit_readout as fit_readout
     from rsa_face.training.settings import TrainingSettings as TrainingSettings
     from rsa_face.training.tables import read_training as read_training
 
@@ -89,6 +92,7 @@ _HOME = {
     "fetch_dataset": "human.datasets",
     "figure_style": "figures.style",
     "fit_psychometric": "psychophysics.psychometric",
+    "fit_readout": "training.readout",
     "from_rsatoolbox": "rdms.toolbox",
     "held_out_similarity": "inference.nested",
     "human_likeness": "psychophysics.likeness",
@@ -105,8 +109,10 @@ _HOME = {
     "plot_localization": "figures.localization",
     "plot_mds": "figures.mds",
     "plot_networks": "figures.networks",
+    "plot_psychometric": "figures.psychometric",
     "plot_rdm_similarity": "figures.rdm_similarity",
     "plot_rdms": "figures.rdms",
+    "plot_saliency": "figures.saliency",
     "plot_study": "figures.study",
     "read_choices": "psychophysics.choices",
     "read_human": "human.behaviour",
@@ -152,6 +158,7 @@ __all__ = [
     "fetch_dataset",
     "figure_style",
     "fit_psychometric",
+    "fit_readout",
     "from_rsatoolbox",
     "held_out_similarity",
     "human_likeness",
@@ -168,8 +175,10 @@ __all__ = [
     "plot_localization",
     "plot_mds",
     "plot_networks",
+    "plot_psychometric",
     "plot_rdm_similarity",
     "plot_rdms",
+    "plot_saliency",
     "plot_study",
     "read_choices",
     "read_human",
