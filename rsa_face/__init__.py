@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from rsa_face.figures.localization import plot_localization as plot_localization
     from rsa_face.figures.mds import plot_mds as plot_mds
     from rsa_face.figures.networks import plot_networks as plot_networks
+    from rsa_face.figures.psychometric import plot_psychometric as plot_psychometric
     from rsa_face.figures.rdm_similarity import plot_rdm_similarity as plot_rdm_similarity
     from rsa_face.figures.rdms import plot_rdms as plot_rdms
+<<<<<<< HEAD
     from rsa_face.figures.reliability import plot_reliability as plot_reliability
+=======
+    from rsa_face.figures.saliency import plot_saliency as plot_saliency
+>>>>>>> psycho
     from rsa_face.figures.saving import save_figure as save_figure
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.style import figure_style as figure_style
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
+    from rsa_face.psychophysics.agreement import relate_measures as relate_measures
     from rsa_face.psychophysics.choices import read_choices as read_choices
     from rsa_face.psychophysics.consistency import error_consistency as error_consistency
     from rsa_face.psychophysics.decisions import network_choices as network_choices
@@ -60,11 +66,14 @@ if TYPE_CHECKING:
     from rsa_face.rdms.toolbox import from_rsatoolbox as from_rsatoolbox
     from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
     from rsa_face.rdms.toolbox_result import to_rsatoolbox_result as to_rsatoolbox_result
+    from rsa_face.saliency.maps import saliency as saliency
+    from rsa_face.saliency.regions import saliency_regions as saliency_regions
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
     from rsa_face.stimuli.faces import render_faces as render_faces
     from rsa_face.stimuli.occlusion import occlude as occlude
     from rsa_face.training.loop import train_valence as train_valence
+    from rsa_face.training.readout import fit_readout as fit_readout
     from rsa_face.training.settings import TrainingSettings as TrainingSettings
     from rsa_face.training.tables import read_training as read_training
 
@@ -90,6 +99,7 @@ _HOME = {
     "fetch_dataset": "human.datasets",
     "figure_style": "figures.style",
     "fit_psychometric": "psychophysics.psychometric",
+    "fit_readout": "training.readout",
     "from_rsatoolbox": "rdms.toolbox",
     "held_out_similarity": "inference.nested",
     "human_likeness": "psychophysics.likeness",
@@ -106,18 +116,26 @@ _HOME = {
     "plot_localization": "figures.localization",
     "plot_mds": "figures.mds",
     "plot_networks": "figures.networks",
+    "plot_psychometric": "figures.psychometric",
     "plot_rdm_similarity": "figures.rdm_similarity",
     "plot_rdms": "figures.rdms",
+<<<<<<< HEAD
     "plot_reliability": "figures.reliability",
+=======
+    "plot_saliency": "figures.saliency",
+>>>>>>> psycho
     "plot_study": "figures.study",
     "read_choices": "psychophysics.choices",
     "read_human": "human.behaviour",
     "read_stimuli": "stimuli.catalogue",
     "read_training": "training.tables",
+    "relate_measures": "psychophysics.agreement",
     "relate_rdms": "rdms.second_order",
     "reliability_table": "human.reliability",
     "render_faces": "stimuli.faces",
     "reweight_layer": "inference.unique",
+    "saliency": "saliency.maps",
+    "saliency_regions": "saliency.regions",
     "save": "provenance",
     "save_figure": "figures.saving",
     "shared_stimuli": "rdms.align",
@@ -153,6 +171,7 @@ __all__ = [
     "fetch_dataset",
     "figure_style",
     "fit_psychometric",
+    "fit_readout",
     "from_rsatoolbox",
     "held_out_similarity",
     "human_likeness",
@@ -169,18 +188,26 @@ __all__ = [
     "plot_localization",
     "plot_mds",
     "plot_networks",
+    "plot_psychometric",
     "plot_rdm_similarity",
     "plot_rdms",
+<<<<<<< HEAD
     "plot_reliability",
+=======
+    "plot_saliency",
+>>>>>>> psycho
     "plot_study",
     "read_choices",
     "read_human",
     "read_stimuli",
     "read_training",
+    "relate_measures",
     "relate_rdms",
     "reliability_table",
     "render_faces",
     "reweight_layer",
+    "saliency",
+    "saliency_regions",
     "save",
     "save_figure",
     "shared_stimuli",

@@ -135,7 +135,7 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
     simulated = (
         table["simulated"].map(_is_true).any() if "simulated" in table else table.attrs.get("simulated", False)
     )
-    clean.attrs = {"checked": True, "simulated": bool(simulated)}
+    clean.attrs = {"checked": True, "simulated": bool(simulated), "untrained": table.attrs.get("untrained", [])}
     return clean
 
 

@@ -112,6 +112,7 @@ def human_likeness(
         "level_scale": people.attrs.get("level_scale"),
         "levels_shared": len(levels),
         "simulated": simulated,
+        "untrained": networks.attrs.get("untrained", []),
     }
     return table
 

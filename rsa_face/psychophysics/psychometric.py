@@ -127,7 +127,8 @@ def fit_psychometric(
     """
     curve = curve if isinstance(curve, Curve) else Curve(**dict(curve or {}))  # type: ignore[arg-type]  # it checks
     must_be_known(interval, INTERVALS, "interval")
-    counts = count_choices(check_choices(choices))
+    checked = check_choices(choices)
+    counts = count_choices(checked)
     interval = _interval_kind(interval, curve, counts)
     status = first_status(counts)
     rows = np.flatnonzero(~np.isin(status, UNFITTED))
@@ -160,6 +161,7 @@ def fit_psychometric(
         "draws": draws if interval == "bootstrap" else 0,
         "seed": seed,
         "deviance_test": "simulated" if bootstrap is not None else "chi2",
+        "untrained": checked.attrs.get("untrained", []),
     }
     return dataset
 

@@ -92,7 +92,8 @@ def test_a_bound_of_the_users_that_binds_is_flagged(simulate):
 
 
 @pytest.mark.parametrize(
-    ("happy", "status"), [([0] * 9, "constant"), ([10] * 9, "constant"), ([10, 9, 8, 7, 5, 3, 2, 1, 0], "falling")]
+    ("happy", "status"),
+    [([0] * 9, "constant"), ([10] * 9, "constant"), ([5] * 9, "constant"), ([10, 9, 8, 7, 5, 3, 2, 1, 0], "falling")],
 )
 def test_choices_that_hold_no_curve_say_why(happy, status):
     table = pd.concat([person(happy, name="odd"), person([0, 0, 1, 2, 5, 8, 9, 10, 10], name="usual")])
