@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rsa_face.activations.store import verify_store as verify_store
     from rsa_face.activations.streaming import stream_rdms as stream_rdms
     from rsa_face.figures.contrast import plot_contrast as plot_contrast
+    from rsa_face.figures.folder import read_results as read_results
     from rsa_face.figures.layers import plot_layers as plot_layers
     from rsa_face.figures.localization import plot_localization as plot_localization
     from rsa_face.figures.mds import plot_mds as plot_mds
@@ -127,6 +128,7 @@ _HOME = {
     "plot_study": "figures.study",
     "read_choices": "psychophysics.choices",
     "read_human": "human.behaviour",
+    "read_results": "figures.folder",
     "read_stimuli": "stimuli.catalogue",
     "read_training": "training.tables",
     "relate_measures": "psychophysics.agreement",
@@ -199,6 +201,7 @@ __all__ = [
     "plot_study",
     "read_choices",
     "read_human",
+    "read_results",
     "read_stimuli",
     "read_training",
     "relate_measures",

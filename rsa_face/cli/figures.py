@@ -29,7 +29,7 @@ def figures(
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    from rsa_face.figures.folder import read_folder
+    from rsa_face.figures.folder import read_results
     from rsa_face.figures.rdms import SCALES
     from rsa_face.figures.saving import save_figure
     from rsa_face.figures.style import figure_style
@@ -39,7 +39,7 @@ def figures(
     wanted = [name.strip() for name in formats.split(",") if name.strip()]
     for name in wanted:
         must_be_known(name, _FORMATS, "image format")
-    study = read_folder(results)
+    study = read_results(results)
     folder = out or results / "figures"
     by = [name.strip() for name in sort.split(",") if name.strip()] or None
     written: list[Path] = []

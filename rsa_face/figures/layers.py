@@ -11,8 +11,10 @@ from rsa_face.figures.canvas import (
     COMPARISON_LABELS,
     add_note,
     keep_source,
+    name_values,
     new_axes,
     note_of,
+    points_mm,
     printable,
 )
 from rsa_face.figures.layer_marks import (
@@ -88,8 +90,10 @@ def plot_layers(
     with drawing(ax) as style:
         count = int(np.isin(result[NETWORK].values.astype(str), shown).sum())
         if ax is None:
-            wide = style.double_mm if along == "layer" and count > 16 else style.single_mm
-            ax = new_axes(width_mm=wide, height_mm=max(10.5 * style.text_pt, 0.33 * wide))
+            over_page = along == "layer" and count > 16
+            wide = style.double_mm if over_page else max(style.single_mm, 34 * points_mm(style.text_pt))
+            tall = max(29 * points_mm(style.text_pt), 0.33 * wide)
+            ax = new_axes(width_mm=min(wide, style.double_mm), height_mm=min(tall, style.tallest_mm))
         blocks = place_blocks(result, shown, along, ax, style)
         draw_ceiling(ax, result, style)
         for block in blocks:
@@ -166,7 +170,7 @@ def _limit(ax: Axes, result: xr.Dataset, partial: xr.Dataset | None, blocks: Seq
 def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle, along: str) -> None:
     comparison = str(result.attrs.get("comparison", ""))
     named = COMPARISON_LABELS.get(comparison, comparison)
-    ax.set_ylabel(f"Similarity to people\n({named})" if named else "Similarity to people")
+    name_values(ax, f"Similarity to people\n({named})" if named else "Similarity to people", style)
     if along == "depth" and len(blocks) > 1:
         ax.set_xlabel("Relative depth")
         ax.set_xlim(0, 1.02)

@@ -12,6 +12,7 @@ from rsa_face.figures.canvas import (
     COMPARISON_LABELS,
     add_note,
     keep_source,
+    name_values,
     new_axes,
     note_of,
     points_mm,
@@ -82,7 +83,7 @@ def plot_networks(
         ax.set_xticks(range(len(rows)), labels, parse_math=False, **lean)
         ax.tick_params(axis="x", length=0)
         comparison = str(result.attrs.get("comparison", ""))
-        ax.set_ylabel(f"Similarity to people\n({COMPARISON_LABELS.get(comparison, comparison)})")
+        name_values(ax, f"Similarity to people\n({COMPARISON_LABELS.get(comparison, comparison)})", style)
         _draw_brackets(ax, [(list(rows).index(a), list(rows).index(b), p) for a, b, p in compared], style)
         add_note(ax, note_of(result.attrs, rows), style)
         keep_source(ax, _table(result, rows), name="networks")

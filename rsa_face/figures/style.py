@@ -83,7 +83,7 @@ def figure_style(name: str = "nature") -> Iterator[FigureStyle]:
     must_be_known(name, STYLES, "figure style")
     token = _active.set(STYLES[name])
     try:
-        with mpl.rc_context(settings_of(STYLES[name])):
+        with _settings(settings_of(STYLES[name])):
             yield STYLES[name]
     finally:
         _active.reset(token)
@@ -113,7 +113,7 @@ def drawing(ax: Any = None) -> Iterator[FigureStyle]:
         with figure_style("nature") as style:
             yield style
     else:
-        with mpl.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}):
+        with _settings({"svg.fonttype": "none", "pdf.fonttype": 42}):
             yield _style_of_settings()
 
 
@@ -178,6 +178,24 @@ def usable_font() -> str:
     """
     here = {entry.name for entry in font_manager.fontManager.ttflist}
     return next(name for name in _FONTS if name in here or name == _FONTS[-1])
+
+
+@contextmanager
+def _settings(values: dict[Any, Any]) -> Iterator[None]:
+    """Set matplotlib's settings for a block, but leave it to the backend whether drawing is interactive.
+
+    The backend is loaded with the first figure, perhaps in this block; Jupyter's then turns interactive drawing on,
+    and shows no further figure if that is undone.
+    """
+    interactive = mpl.is_interactive()
+    try:
+        with mpl.rc_context(values):
+            try:
+                yield
+            finally:
+                interactive = mpl.is_interactive()
+    finally:
+        mpl.interactive(interactive)
 
 
 def _style_of_settings() -> FigureStyle:

@@ -24,6 +24,17 @@ def test_a_style_leaves_settings_as_they_were(name):
     assert dict(mpl.rcParams) == before
 
 
+def test_a_backend_that_turns_interactive_drawing_on_is_left_to_it():
+    # as Jupyter's does when the first figure is made
+    before = mpl.is_interactive()
+    try:
+        with figure_style():
+            mpl.interactive(True)
+        assert mpl.is_interactive()
+    finally:
+        mpl.interactive(before)
+
+
 def test_a_style_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match=r"nature, plos, apa, talk, but is 'cell'"), figure_style("cell"):
         pass
