@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     from rsa_face.figures.psychometric import plot_psychometric as plot_psychometric
     from rsa_face.figures.rdm_similarity import plot_rdm_similarity as plot_rdm_similarity
     from rsa_face.figures.rdms import plot_rdms as plot_rdms
-<<<<<<< HEAD
     from rsa_face.figures.reliability import plot_reliability as plot_reliability
-=======
     from rsa_face.figures.saliency import plot_saliency as plot_saliency
->>>>>>> psycho
     from rsa_face.figures.saving import save_figure as save_figure
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.style import figure_style as figure_style
@@ -120,11 +117,8 @@ _HOME = {
     "plot_psychometric": "figures.psychometric",
     "plot_rdm_similarity": "figures.rdm_similarity",
     "plot_rdms": "figures.rdms",
-<<<<<<< HEAD
     "plot_reliability": "figures.reliability",
-=======
     "plot_saliency": "figures.saliency",
->>>>>>> psycho
     "plot_study": "figures.study",
     "read_choices": "psychophysics.choices",
     "read_human": "human.behaviour",
@@ -193,11 +187,8 @@ __all__ = [
     "plot_psychometric",
     "plot_rdm_similarity",
     "plot_rdms",
-<<<<<<< HEAD
     "plot_reliability",
-=======
     "plot_saliency",
->>>>>>> psycho
     "plot_study",
     "read_choices",
     "read_human",
