@@ -20,17 +20,8 @@ from rsa_face.figures.canvas import (
     printable,
     size_mm,
 )
-from rsa_face.figures.style import (
-    HUMAN_COLOR,
-    QUIET,
-    FigureStyle,
-    drawing,
-    in_order,
-    ink,
-    network_colors,
-    network_label,
-    network_markers,
-)
+from rsa_face.figures.palette import HUMAN_COLOR, QUIET, in_order, ink, network_colors, network_label, network_markers
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.schema import NETWORK, PARTICIPANT
 
 _WHOLE = {"none": "Whole face"}

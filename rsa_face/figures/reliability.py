@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rsa_face.figures.canvas import COMPARISON_LABELS, add_note, keep_source, note_of, printable
-from rsa_face.figures.style import CEILING_COLOR, HUMAN_COLOR, MM_PER_INCH, QUIET, FigureStyle, drawing
+from rsa_face.figures.palette import CEILING_COLOR, HUMAN_COLOR, QUIET
+from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
 from rsa_face.schema import PARTICIPANT
 
 _FLAGGED = "#A80F3C"

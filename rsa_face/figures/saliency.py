@@ -20,7 +20,8 @@ from rsa_face.figures.canvas import (
     printable,
     size_mm,
 )
-from rsa_face.figures.style import QUIET, FigureStyle, drawing, in_order, ink, network_colors, network_label
+from rsa_face.figures.palette import QUIET, in_order, ink, network_colors, network_label
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.thumbnails import thumbnail
 from rsa_face.schema import NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
