@@ -80,6 +80,8 @@ def extract_command(
     pool: Annotated[str, typer.Option(help="none, or mean over space.")] = "none",
     projection: Annotated[int | None, typer.Option(help="Keep this many random projections.")] = None,
     chunk: Annotated[int, typer.Option(help="Stimuli in a file.")] = 256,
+    autocast: Annotated[bool, typer.Option(help="Compute in bfloat16 where torch deems it safe.")] = False,
+    channels_last: Annotated[bool, typer.Option(help="Keep maps in memory with channels last.")] = False,
     cluster: Cluster = None,
 ) -> None:
     """Record what layers compute for all stimuli, into a store; go on where an earlier run stopped."""
@@ -88,7 +90,8 @@ def extract_command(
     from rsa_face.networks.zoo import build_network
     from rsa_face.stimuli.catalogue import read_stimuli
 
-    options = Options(chunk=chunk, pool=pool, projection=projection, seed=seed)
+    kept: dict[str, Any] = {"chunk": chunk, "pool": pool, "projection": projection, "seed": seed}
+    options = Options(**kept, autocast=autocast, channels_last=channels_last)
     stimuli = read_stimuli(table)
     networks = [build_network(name, weights=weights, seed=seed) for name in network]
     _say_what_is_there(store)
