@@ -25,8 +25,8 @@ def spearman_brown(reliability: Floats | float, times: Floats | float) -> Floats
     Returns
     -------
     array
-        k r / (1 + (k - 1) r) (Spearman 1910, 10.1111/j.2044-8295.1910.tb00206.x; Brown 1910,
-        10.1111/j.2044-8295.1910.tb00207.x); NaN where this has no meaning: for r of -1 / (k - 1) and below.
+        k r / (1 + (k - 1) |r|) (Spearman 1910, 10.1111/j.2044-8295.1910.tb00206.x; Brown 1910,
+        10.1111/j.2044-8295.1910.tb00207.x); with |r| below the line, a negative correlation stays above -1.
 
     Examples
     --------
@@ -34,8 +34,7 @@ def spearman_brown(reliability: Floats | float, times: Floats | float) -> Floats
     np.float64(0.667)
     """
     r, k = np.asarray(reliability, dtype=float), np.asarray(times, dtype=float)
-    below = 1 + (k - 1) * r
-    return np.asarray(np.where(below > 0, k * r / np.where(below > 0, below, 1.0), np.nan))[()]
+    return np.asarray(k * r / (1 + (k - 1) * np.abs(r)))[()]
 
 
 def single_reliability(between: float, size: int) -> float:

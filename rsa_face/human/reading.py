@@ -65,6 +65,25 @@ def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
     return replace(trials, simulated=_says_simulated(trials))
 
 
+def other_columns(source: Source) -> list[str]:
+    """Return the columns of a file that hold neither ids nor what rows are selected by: responses, or scales.
+
+    Parameters
+    ----------
+    source : Source
+        Its first file's header is read.
+
+    Returns
+    -------
+    list of str
+        Names, in the order of the file.
+    """
+    layout = source.layout
+    taken = {name for ours in ("participant", "stimulus") for name in _names_in_file(ours, layout)}
+    taken |= {*layout.keep, *layout.drop, str(layout.by), "simulated", "participant", "stimulus", "trial", ""}
+    return [name for name in read_table(source.paths[0], layout, []).header if name not in taken]
+
+
 def _names_in_file(name: str, layout: Layout) -> tuple[str, ...]:
     names = layout.columns.get(name, name)
     return (names,) if isinstance(names, str) else tuple(names)
@@ -260,11 +279,7 @@ def renaming(source: Source) -> dict[str, str] | None:
 
 
 def _says_simulated(trials: Trials) -> bool:
-    remarked = any(
-        re.fullmatch(r"simulated\s*[:=]\s*(true|yes|1)", line, re.IGNORECASE)
-        for t in trials.tables
-        for line in t.remarks
-    )
+    remarked = any(is_simulated(table) for table in trials.tables)
     if "file:simulated" not in trials.frame:
         return remarked
     column = trials.frame["file:simulated"].cat
@@ -274,3 +289,19 @@ def _says_simulated(trials: Trials) -> bool:
         message = f"The column simulated must be true or false, but {trials.source.name} has {strange} in it."
         raise ValueError(message)
     return remarked or bool(used & set(_TRUE))
+
+
+def is_simulated(table: Table) -> bool:
+    """Return whether a remark above the header says that no person made these (``# simulated: true``).
+
+    Parameters
+    ----------
+    table : Table
+        A file.
+
+    Returns
+    -------
+    bool
+        True if it does.
+    """
+    return any(re.fullmatch(r"simulated\s*[:=]\s*(true|yes|1)", line, re.IGNORECASE) for line in table.remarks)

@@ -229,7 +229,7 @@ def reliability_table(reliability: xr.Dataset) -> pd.DataFrame:
     if "response_bias" in found:
         flagged = _names(found, "bias_outlying")
         rows.append(("response bias", *_spread(found["response_bias"].values), f"{_kind_of_bias(found)}; {flagged}"))
-    if "test_retest" in found:
+    if "test_retest" in found and not np.isnan(found["test_retest"].values).all():
         rows.append(("test-retest similarity", *_spread(found["test_retest"].values), "median; least and most"))
     return pd.DataFrame(rows, columns=["quantity", "value", "lower", "upper", "note"])
 

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from rsa_face.human.faults import listed
 from rsa_face.human.judgements import Floats, Judgements, share
 from rsa_face.human.layout import Source
-from rsa_face.human.reading import renaming
-from rsa_face.human.tables import read_table
+from rsa_face.human.reading import other_columns, renaming
 from rsa_face.human.trials import GROUP, Column, Trials, naturally
 
 
@@ -61,17 +60,7 @@ def confusion_columns(options: ConfusionOptions, source: Source) -> tuple[Column
     if options.form == "trials":
         as_stimuli = options.distance == "confusability"
         return (*first, Column("response", stimulus=as_stimuli), Column("trial", required=False))
-    return (*first, *(Column(name, number=True) for name in _responses_in_header(options, source)))
-
-
-def _responses_in_header(options: ConfusionOptions, source: Source) -> list[str]:
-    if options.responses:
-        return list(options.responses)
-    layout = source.layout
-    named = [layout.columns.get(name, name) for name in ("participant", "stimulus")]
-    taken = {one for name in named for one in ([name] if isinstance(name, str) else name)}
-    taken |= {*layout.keep, *layout.drop, str(layout.by), "simulated", "", "participant", "stimulus"}
-    return [name for name in read_table(source.paths[0], layout, []).header if name not in taken]
+    return (*first, *(Column(name, number=True) for name in options.responses or other_columns(source)))
 
 
 def judge_confusions(trials: Trials, options: ConfusionOptions) -> Judgements:

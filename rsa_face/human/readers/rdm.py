@@ -208,9 +208,12 @@ def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgeme
     coverage = triangles(counts)
     n_trials = [np.asarray(s.n_trials if s.n_trials is not None else np.zeros(len(s.matrices))) for s in stacks]
     trials = np.concatenate(n_trials).astype(np.int64)
-    if all(stack.n_trials is None for stack in stacks):
+    if all(stack.n_trials is None for stack in stacks):  # pairs stand for them
         trials = (~np.isnan(judged)).sum(axis=1)
-    attrs = {"values": options.values, **{k: v for stack in stacks for k, v in stack.attrs.items()}}
+    said = {k: v for stack in stacks for k, v in stack.attrs.items()}
+    attrs = said if "kind" in said else {"values": options.values, **said}
+    if all(stack.n_trials is None for stack in stacks):
+        attrs["trials_known"] = False
     shared = [name for name in stacks[0].coords if all(name in stack.coords for stack in stacks)]
     coords = {name: [value for stack in stacks for value in stack.coords[name]] for name in shared}
     simulated = any(stack.simulated for stack in stacks)
