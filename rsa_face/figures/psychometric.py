@@ -11,11 +11,11 @@ from scipy.special import ndtri
 from scipy.stats import t as student
 
 from rsa_face.figures.canvas import (
-    add_note,
     blank_axes,
     inset_mm,
     keep_source,
     note_of,
+    note_on_sheet,
     points_mm,
     printable,
     size_mm,
@@ -77,7 +77,7 @@ def plot_psychometric(
             panel.set_xlabel(_SCALES.get(next(iter(scales)), "Level"))
             panel.set_ylabel("P(happy)" if place % columns == 0 else "")
         _draw_legend(ax, people, networks, style, sheet.legend_top(len(occlusions)))
-        add_note(ax, _note(people, networks), style, pad=-1.4)
+        note_on_sheet(ax, _note(people, networks), style)
         keep_source(ax, pd.DataFrame(lines), name="psychometric")
     return ax
 
@@ -93,7 +93,7 @@ class _Sheet:
 
     def panel(self, place: int, count: int) -> Axes:
         line = points_mm(self.style.text_pt)
-        left, gap, top, below = 4.2 * line, 2.6 * line, 2.6 * line, 4.0 * line
+        left, gap, top, below = 4.2 * line, 2.6 * line, 3.2 * line, 4.0 * line
         rows = -(-count // self.columns)
         width = (self.width - left - line - gap * (self.columns - 1)) / self.columns
         row_height = (self.legend_top(count)) / rows
@@ -254,7 +254,7 @@ def _draw_legend(
     )
     y = top + 0.6 * line
     for label, color, marker in entries:
-        width = letter * (len(label) + 4)
+        width = letter * (len(label) + 6)
         if x + width > ax.get_xlim()[1]:
             x, y = 4.2 * points_mm(style.text_pt), y + line
         ax.plot(x, y, marker=marker, color=color, markersize=0.6 * style.small_pt, linestyle="none")

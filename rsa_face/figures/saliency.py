@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from rsa_face.figures.canvas import (
-    add_note,
     blank_axes,
     inset_mm,
     keep_source,
     note_of,
+    note_on_sheet,
     points_mm,
     printable,
     size_mm,
@@ -89,7 +89,7 @@ def plot_saliency(
         sources = [_shown(relative)]
         if regions is not None:
             sources = [_draw_bars(ax, regions, networks, 4.5 * line + side * len(networks), style)]
-        add_note(ax, note_of(maps.attrs, networks), style, pad=-1.4)
+        note_on_sheet(ax, note_of(maps.attrs, networks), style)
         keep_source(ax, sources[0], name="saliency")
     return ax
 
@@ -181,13 +181,11 @@ def _draw_bars(ax: Axes, regions: xr.Dataset, networks: list[str], top: float, s
     table = _averages(regions)
     occlusions = list(dict.fromkeys(table["occlusion"]))
     width, height = ax.get_xlim()[1], ax.get_ylim()[0]
-    each = (width - 6 * line - 2.5 * line * (len(occlusions) - 1)) / len(occlusions)
+    each = (width - 6 * line - 5 * line * (len(occlusions) - 1)) / len(occlusions)
     colors = network_colors(networks)
     highest = float(np.nanmax(table["proportion"] + table["se"].fillna(0)))
     for place, occlusion in enumerate(occlusions):
-        panel = inset_mm(
-            ax, 5 * line + place * (each + 2.5 * line), top + 1.5 * line, each, height - top - 5.5 * line
-        )
+        panel = inset_mm(ax, 5 * line + place * (each + 5 * line), top + 1.5 * line, each, height - top - 5.5 * line)
         here = table[table["occlusion"] == occlusion]
         names = list(dict.fromkeys(here["region"]))
         step = 0.8 / len(networks)

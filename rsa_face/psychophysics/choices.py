@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rsa_face.schema import NETWORK, PARTICIPANT
+from rsa_face.schema import NETWORK, OCCLUSIONS, PARTICIPANT
 
 ANSWERS = ("sad", "happy")
 LEVEL_SCALES = ("signed", "morph", "other")
@@ -22,7 +22,7 @@ class Counts:
     observer : str
         The dimension that counts the observers: ``participant`` or ``network``.
     observers, occlusions : tuple of str
-        Their names, in the order they first come in the table.
+        Their names: observers in the order they first come in the table, the whole face before masked ones.
     levels : ndarray, shape (level,)
         Rising.
     trials, happy : ndarray, shape (observer, occlusion, level)
@@ -304,7 +304,8 @@ def _in_order(occlusions: tuple[str, ...]) -> tuple[str, ...]:
 
 def _order(occlusions: object) -> list[int]:
     names = [str(name) for name in occlusions]  # type: ignore[attr-defined]  # an index or a tuple of names
-    return sorted(range(len(names)), key=lambda index: (names[index] != "none", index))
+    places = {name: place for place, name in enumerate(OCCLUSIONS)}
+    return sorted(range(len(names)), key=lambda index: (places.get(names[index], len(places)), index))
 
 
 def _lines(wrong: object) -> list[int]:

@@ -30,8 +30,7 @@ def first_status(counts: Counts) -> np.ndarray:
     ndarray of str, shape (observer x occlusion,)
         ``fitted`` (so far); ``separated`` (a step fits as well: the width is the fit's bound); ``falling`` (happy
         answers become fewer towards the happy end); or, not to be fitted, ``constant`` (the same answers at every
-        level),
-        ``few levels`` (fewer than three) and ``not shown``.
+        level), ``few levels`` (fewer than three) and ``not shown``.
     """
     shown = counts.trials > 0
     levels = shown.sum(axis=-1).ravel()
