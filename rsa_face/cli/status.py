@@ -1,4 +1,4 @@
-"""``rsa-face status``: the studies under a folder, which stages are done, stale or missing, and how large they are."""
+"""``rsa-face status``: the studies under a folder, which stages are done, stale or missing, and how large."""
 
 import json
 from collections.abc import Iterator, Mapping
