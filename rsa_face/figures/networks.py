@@ -77,7 +77,7 @@ def plot_networks(
             printable(network_label(name)) + "\n" + printable(layer) for name, layer in zip(rows, names, strict=True)
         ]
         longest = max(len(line) for label in labels for line in label.split("\n"))
-        fits = 0.6 * points_mm(style.small_pt) * longest < size_mm(ax)[0] / len(rows)
+        fits = 0.6 * points_mm(style.small_pt) * longest < size_mm(ax)[0] / (len(rows) + 0.2 + 2 * spare)
         lean: dict[str, Any] = {} if fits else {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
         labels = labels if fits else [label.replace("\n", " ") for label in labels]
         ax.set_xticks(range(len(rows)), labels, parse_math=False, **lean)

@@ -1,0 +1,172 @@
+"""``rsa-face status``: the studies under a folder, which stages are done, stale or missing, and how large."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+@dataclass(frozen=True)
+class StageState:
+    """How a stage of a study stands.
+
+    Parameters
+    ----------
+    name : str
+        The stage.
+    state : str
+        ``done``, ``stale`` (made from something that has changed since) or ``missing`` (a file is gone).
+    reason : str
+        Why it is not done; empty if it is.
+    finished : str
+        When it was last done.
+    size : int
+        Of its files, in bytes.
+    """
+
+    name: str
+    state: str
+    reason: str
+    finished: str
+    size: int
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="A folder with studies' results, or an activation store.")] = Path(
+        "results"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="For another program to read.")] = False,
+) -> None:
+    """Show what is there: each study's stages and sizes, or an activation store's networks."""
+    if (folder / "zarr.json").is_file():
+        from rsa_face.cli.activations import show_command
+
+        show_command(folder)
+        return
+    found = sorted(folder.rglob("manifest.json"))
+    if not found:
+        message = f"A folder must hold a study's results to show their state, but {str(folder)!r} holds none."
+        raise FileNotFoundError(message)
+    if as_json:
+        studies = {str(path.parent): [asdict(stage) for stage in stages_of(path.parent)] for path in found}
+        print(json.dumps(studies, indent=1))
+        return
+    for path in found:
+        name = json.loads(path.read_text("utf-8")).get("name", "unfinished study")
+        print(f"{path.parent}: {name}, {in_words(_size_of(path.parent))}")
+        for stage in stages_of(path.parent):
+            said = f"done {stage.finished}" if stage.state == "done" else f"{stage.state}: {stage.reason}"
+            print(f"  {stage.name:<28} {in_words(stage.size):>8}  {said}")
+
+
+def stages_of(folder: Path) -> list[StageState]:
+    """Return how each stage of a study stands.
+
+    A stage is stale if the package's code, a file or image it read, or a stage it rests on has changed since.
+
+    Parameters
+    ----------
+    folder : Path
+        The study's output folder, with its ``manifest.json``.
+
+    Returns
+    -------
+    list of StageState
+        In the order they were done.
+
+    Raises
+    ------
+    ValueError
+        If the manifest is damaged.
+    """
+    from rsa_face.manifest import Manifest
+
+    kept = Manifest(folder, print).read()
+    images = _hash_of_stimuli(kept)
+    behind: dict[str, str] = {}
+    stages = []
+    for name, entry in kept["stages"].items():
+        state, reason = _judged(folder, entry, images, behind)
+        if state != "done":
+            behind |= dict.fromkeys(entry["outputs"].values(), name)
+        size = sum((folder / file).stat().st_size for file in entry["outputs"] if (folder / file).is_file())
+        stages.append(StageState(name, state, reason, str(entry.get("finished", "")), size))
+    return stages
+
+
+def in_words(size: int) -> str:
+    """Return a number of bytes as people say it.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+
+    Returns
+    -------
+    str
+        With its unit.
+
+    Examples
+    --------
+    >>> in_words(999), in_words(5_430_000)
+    ('999 B', '5.4 MB')
+    """
+    value, step = float(size), 0
+    while value >= 1000 and step < len(_UNITS) - 1:
+        value, step = value / 1000, step + 1
+    return f"{value:.0f} {_UNITS[step]}" if step == 0 else f"{value:.1f} {_UNITS[step]}"
+
+
+def _judged(folder: Path, entry: Mapping[str, Any], images: str | None, behind: Mapping[str, str]) -> tuple[str, str]:
+    from rsa_face.provenance import code_hash, hash_content, hash_file
+
+    gone = [file for file in entry["outputs"] if not (folder / file).is_file()]
+    if gone:
+        return "missing", f"no {', '.join(gone)}"
+    written = [file for file, kept in entry["outputs"].items() if hash_file(folder / file) != kept]
+    if written:
+        return "stale", f"{', '.join(written)} is not what the stage wrote"
+    rests_on = set(_words(entry["inputs"]))
+    before = sorted({name for digest, name in behind.items() if digest in rests_on})
+    if before:
+        return "stale", f"rests on {', '.join(before)}"
+    files = [Path(word) for word in rests_on if word.startswith("/") and Path(word).is_file()]
+    changed = sorted(str(file) for file in files if hash_file(file) not in rests_on)
+    if changed:
+        return "stale", f"{', '.join(changed)} has changed"
+    if images is not None and "stimuli" in entry["inputs"] and entry["inputs"]["stimuli"] != images:
+        return "stale", "the stimuli have changed"
+    if hash_content(code_hash(), entry["inputs"]) != entry["fingerprint"]:
+        return "stale", "made by another version of rsa_face"
+    return "done", ""
+
+
+def _words(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _words(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _words(part)
+
+
+def _hash_of_stimuli(kept: Mapping[str, Any]) -> str | None:
+    from rsa_face.stimuli.catalogue import read_stimuli
+
+    table = kept.get("study", {}).get("stimuli", {}).get("table")
+    try:
+        return read_stimuli(table).content_hash() if table else None
+    except (ValueError, OSError) as error:
+        return f"unreadable: {error}"
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

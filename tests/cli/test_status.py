@@ -1,0 +1,68 @@
+"""``rsa-face status`` tells done stages from stale and missing ones, and why."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rsa_face.cli.status import stages_of, status
+from rsa_face.manifest import Manifest
+from rsa_face.provenance import hash_file
+
+
+@pytest.fixture
+def study(tmp_path) -> Path:
+    folder, table = tmp_path / "mine", tmp_path / "ratings.csv"
+    folder.mkdir()
+    table.write_text("a rating\n")
+    manifest = Manifest(folder, lambda _: None)
+    inputs = {"table": hash_file(table), "human": {"table": str(table), "where": {}}}
+    manifest.stage("human", lambda: (folder / "human.nc").write_text("h"), inputs=inputs, outputs=["human.nc"])
+    rests_on = {"human": manifest.hash_of("human.nc"), "draws": (10, 20)}
+    manifest.stage("result", lambda: (folder / "layers.nc").write_text("r"), inputs=rests_on, outputs=["layers.nc"])
+    manifest.note(name="mine")
+    return folder
+
+
+def states(folder: Path) -> dict[str, tuple[str, str]]:
+    return {stage.name: (stage.state, stage.reason) for stage in stages_of(folder)}
+
+
+def test_a_study_that_is_up_to_date_is_done(study):
+    assert states(study) == {"human": ("done", ""), "result": ("done", "")}
+
+
+def test_a_file_that_is_gone_is_missing_and_what_rests_on_it_stale(study):
+    (study / "human.nc").unlink()
+    assert states(study) == {"human": ("missing", "no human.nc"), "result": ("stale", "rests on human")}
+
+
+def test_a_file_that_was_written_over_is_stale(study):
+    (study / "layers.nc").write_text("other")
+    assert states(study)["result"] == ("stale", "layers.nc is not what the stage wrote")
+
+
+def test_data_that_changed_since_make_a_stage_stale(study):
+    (study.parent / "ratings.csv").write_text("another\n")
+    state, reason = states(study)["human"]
+    assert state == "stale"
+    assert "ratings.csv has changed" in reason
+
+
+def test_other_code_makes_every_stage_stale(study, monkeypatch):
+    monkeypatch.setattr("rsa_face.provenance.code_hash", lambda: "another")
+    assert states(study)["human"] == ("stale", "made by another version of rsa_face")
+
+
+def test_every_study_under_a_folder_is_shown_with_its_size(study, capsys):
+    status(study.parent)
+    said = capsys.readouterr().out
+    assert f"{study}: mine" in said
+    assert "1 B  done" in said
+    status(study.parent, as_json=True)
+    assert [stage["name"] for stage in json.loads(capsys.readouterr().out)[str(study)]] == ["human", "result"]
+
+
+def test_a_folder_without_studies_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        status(tmp_path)
