@@ -29,7 +29,7 @@ def figures(
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    from rsa_face.figures.folder import read_folder
+    from rsa_face.figures.folder import read_results
     from rsa_face.figures.rdms import SCALES
     from rsa_face.figures.saving import save_figure
     from rsa_face.figures.style import figure_style
@@ -39,7 +39,7 @@ def figures(
     wanted = [name.strip() for name in formats.split(",") if name.strip()]
     for name in wanted:
         must_be_known(name, _FORMATS, "image format")
-    study = read_folder(results)
+    study = read_results(results)
     folder = out or results / "figures"
     by = [name.strip() for name in sort.split(",") if name.strip()] or None
     written: list[Path] = []
@@ -99,8 +99,8 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
 
 def _of_rdms(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
     from rsa_face.figures.mds import plot_mds
+    from rsa_face.figures.palette import in_order
     from rsa_face.figures.rdm_similarity import plot_rdm_similarity
-    from rsa_face.figures.style import in_order
     from rsa_face.rdms.embedding import embed_rdm
     from rsa_face.rdms.second_order import relate_rdms
 

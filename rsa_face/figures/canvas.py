@@ -1,6 +1,7 @@
 """What every figure needs beside its data: axes of a size in mm, honest notes, printable text, its numbers."""
 
 import logging
+import textwrap
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
@@ -11,19 +12,14 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
 
-from rsa_face.figures.style import (
-    MM_PER_INCH,
-    POINTS_PER_INCH,
-    QUIET,
-    FigureStyle,
-    in_order,
-    network_label,
-    usable_font,
-)
+from rsa_face.figures.palette import QUIET, in_order, network_label
+from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, FigureStyle, usable_font
 
 _log = logging.getLogger(__name__)
 _SOURCE = "_rsa_face_source"
+NOTE = "note"
 COMPARISON_LABELS = {
     "cosine": "cosine",
     "corr": "Pearson r",
@@ -180,6 +176,23 @@ def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
     return "; ".join(parts)
 
 
+def name_values(ax: Axes, text: str, style: FigureStyle) -> None:
+    """Write what the vertical axis measures, smaller where it would be longer than the axis.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    text : str
+        One line or two.
+    style : FigureStyle
+        The sizes in force.
+    """
+    longest = max(map(len, text.split("\n")))
+    fits = size_mm(ax)[1] / (0.52 * points_mm(1) * longest)
+    ax.set_ylabel(text, fontsize=min(max(fits, style.small_pt), style.text_pt), parse_math=False)
+
+
 def add_note(ax: Axes, note: str, style: FigureStyle, *, pad: float = 0.5) -> None:
     """Write a note on the origin of the numbers at the upper right of axes.
 
@@ -195,8 +208,26 @@ def add_note(ax: Axes, note: str, style: FigureStyle, *, pad: float = 0.5) -> No
         Distance from the axes, in times the small type size.
     """
     if note:
-        ax.set_title(note, loc="right", fontsize=style.small_pt, color=QUIET, fontstyle="italic",
-                     pad=pad * style.small_pt, parse_math=False)  # fmt: skip
+        letters = int(size_mm(ax)[0] / (0.52 * points_mm(style.small_pt)))
+        parts = [note] if len(note) <= letters else note.split("; ")
+        lines = [line for part in parts for line in textwrap.wrap(part, max(letters, 20), break_on_hyphens=False)]
+        title = ax.set_title("\n".join(lines), loc="right", fontsize=style.small_pt,
+                             color=QUIET, fontstyle="italic", pad=pad * style.small_pt, parse_math=False)  # fmt: skip
+        title.set_gid(NOTE)
+
+
+def hide_notes(ax: Axes) -> None:
+    """Take the notes on the origin of the numbers off axes, where the figure around them says it once.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    """
+    for text in ax.findobj(Text):
+        if text.get_gid() == NOTE:
+            text.set_visible(False)
+            text.set_in_layout(False)
 
 
 def printable(text: object) -> str:

@@ -5,8 +5,18 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from rsa_face.figures.canvas import COMPARISON_LABELS, add_note, keep_source, new_axes, note_of, points_mm, size_mm
-from rsa_face.figures.style import QUIET, FigureStyle, drawing, network_colors, network_label, network_markers
+from rsa_face.figures.canvas import (
+    COMPARISON_LABELS,
+    add_note,
+    keep_source,
+    name_values,
+    new_axes,
+    note_of,
+    points_mm,
+    size_mm,
+)
+from rsa_face.figures.palette import QUIET, network_colors, network_label, network_markers
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import mark_significant, name_layers_below
 from rsa_face.schema import BOUND, LAYER
 
@@ -50,7 +60,7 @@ def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float 
         ax.plot(x, values, color=color, marker=marker, zorder=3)
         ax.set_xlim(-0.8, len(x) - 0.2)
         _draw_test(ax, contrast, x, alpha, color, style)
-        ax.set_ylabel(_label(network, baseline, str(contrast.attrs.get("comparison", ""))))
+        name_values(ax, _label(network, baseline, str(contrast.attrs.get("comparison", ""))), style)
         names = [str(name) for name in contrast[LAYER].values]
         name_layers_below(ax, x, names, style)
         add_note(ax, note_of(contrast.attrs, [network, baseline]), style)

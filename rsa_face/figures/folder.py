@@ -1,8 +1,9 @@
 """A study's output folder, read to be shown: whatever is there, and in words what is not."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,35 @@ class StudyFolder:
         named = [part.attrs.get("untrained") or [] for part in parts]
         return sorted({str(name) for names in named for name in ([names] if isinstance(names, str) else names)})
 
+    def _repr_html_(self) -> str:
+        """Show in a notebook what is there, what it rests on, and what is missing."""
+        rests_on = [
+            *(["<b>Simulated observers.</b> No person took part."] if self.simulated else []),
+            *([f"<b>Untrained weights:</b> {escape(', '.join(self.untrained))}."] if self.untrained else []),
+        ]
+        rows = [f"<tr><td>{escape(name)}</td><td>{escape(size)}</td></tr>" for name, size in self._sizes()]
+        gone = [f"<li>{escape(sentence)}</li>" for sentence in self.missing]
+        return (
+            f"<div><b>{escape(self.name)}</b> ({escape(str(self.path))})"
+            + "".join(f"<p>{sentence}</p>" for sentence in rests_on)
+            + f"<table><tbody>{''.join(rows)}</tbody></table>"
+            + (f"<ul>{''.join(gone)}</ul>" if gone else "")
+            + "</div>"
+        )
 
-def read_folder(folder: str | Path) -> StudyFolder:
+    def _sizes(self) -> list[tuple[str, str]]:
+        """Return each part that is there, and how large it is in words."""
+        parts = {"result": self.result, "rdms": self.rdms, "human": self.human}
+        parts |= {f"extras[{name!r}]": extra for name, extra in self.extras.items()}
+        found = [
+            (name, ", ".join(f"{size} {dim}" for dim, size in part.sizes.items()))
+            for name, part in parts.items()
+            if part is not None
+        ]
+        return found + ([("stimuli", f"{len(self.stimuli)} images")] if self.stimuli is not None else [])
+
+
+def read_results(folder: str | Path) -> StudyFolder:
     """Read a study's output folder, or as much of it as there is.
 
     A stage that did not run, or a file from an older version, does not keep the rest from being shown: it is named
@@ -107,7 +135,7 @@ def read_folder(folder: str | Path) -> StudyFolder:
     faults: list[str] = []
     found = {name: _read(path / name, dims, faults) for name, dims in _EXPECTED.items()}
     manifest = _read_manifest(path / "manifest.json", faults)
-    extras = _read_extras(path, faults)
+    extras = _read_extras(path, _origin(found.values()), faults)
     if not any(part is not None for part in found.values()) and not extras:
         message = f"A study's results must hold {', '.join(_EXPECTED)}, but {str(path)!r} holds none. " + " ".join(
             faults
@@ -158,7 +186,13 @@ def _read_manifest(path: Path, faults: list[str]) -> dict[str, Any]:
     return manifest
 
 
-def _read_extras(path: Path, faults: list[str]) -> dict[str, xr.Dataset]:
+def _origin(found: Iterable[xr.DataArray | xr.Dataset | None]) -> dict[str, Any]:
+    """Return what a part that does not say what it rests on inherits from those it was made of."""
+    attrs = [part.attrs for part in found if part is not None]
+    return {name: one[name] for one in attrs for name in ("untrained",) if one.get(name)}
+
+
+def _read_extras(path: Path, origin: Mapping[str, Any], faults: list[str]) -> dict[str, xr.Dataset]:
     extras: dict[str, xr.Dataset] = {}
     for file in sorted(path.glob("*.nc")):
         if file.name in _EXPECTED or not file.stem.startswith(EXTRAS):
@@ -168,7 +202,8 @@ def _read_extras(path: Path, faults: list[str]) -> dict[str, xr.Dataset]:
         except (ValueError, OSError) as error:
             faults.append(f"{file.name} cannot be read ({error}).")
             continue
-        extras[file.stem] = array if isinstance(array, xr.Dataset) else array.to_dataset(name=file.stem)
+        extra = array if isinstance(array, xr.Dataset) else array.to_dataset(name=file.stem)
+        extras[file.stem] = extra.assign_attrs({**origin, **extra.attrs})
     return extras
 
 

@@ -6,14 +6,15 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from rsa_face.figures.canvas import add_note, keep_source, new_axes, note_of, points_mm
-from rsa_face.figures.style import QUIET, FigureStyle, drawing, ink, network_colors, network_label, paler
+from rsa_face.figures.canvas import add_note, keep_source, new_axes, note_of, points_mm, size_mm
+from rsa_face.figures.palette import QUIET, ink, network_colors, network_label, paler
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_layers_below
 from rsa_face.schema import LAYER
 
 _TARGET = "target"
 _NONE = "none"
-_ROW = 1.45
+_ROW = 1.45  # from one row of bars to the next, where a bar of all draws is 1 high
 
 
 def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -44,15 +45,16 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
             ax = new_axes(
                 width_mm=style.single_mm, height_mm=(2.0 + 3.2 * len(targets)) * 2.6 * points_mm(style.text_pt)
             )
-        for row, target in enumerate(targets):
-            _draw_row(ax, where.sel({_TARGET: target}), places, -row * _ROW, color, style)
+        pitch = _pitch(ax, len(targets), style)
+        bottoms = [-row * pitch for row in range(len(targets))]
+        for bottom, target in zip(bottoms, targets, strict=True):
+            _draw_row(ax, where.sel({_TARGET: target}), places, bottom, color, style)
             question = _questions(where.attrs).get(target, target)
-            ax.text(places[0] - 0.5, -row * _ROW + 1.13, question, fontsize=style.small_pt, va="bottom", ha="left",
+            ax.text(places[0] - 0.5, bottom + 1.13, question, fontsize=style.small_pt, va="bottom", ha="left",
                     weight="bold", color=ink(color), parse_math=False)  # fmt: skip
         ax.set_xlim(places[0] - 0.7, places[-1] + 0.7)
-        ax.set_ylim(-(len(targets) - 1) * _ROW - 0.12, 1.42)
+        ax.set_ylim(bottoms[-1] - 0.12, pitch - 0.03)
         ax.set_ylabel("Share of draws")
-        bottoms = [-row * _ROW for row in range(len(targets))]
         ax.set_yticks([bottom + share for bottom in bottoms for share in (0, 1)], ["0", "1"] * len(targets))
         ax.spines["left"].set_visible(False)
         name_layers_below(ax, places, layers, style)
@@ -60,6 +62,12 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         table = where[["probability", "in_set"]].to_dataframe().reset_index()
         keep_source(ax, table[[_TARGET, LAYER, "probability", "in_set"]], name="localization")
     return ax
+
+
+def _pitch(ax: Axes, rows: int, style: FigureStyle) -> float:
+    """Return how far rows stand apart for a heading to fit between them, in heights of a whole bar."""
+    share = 1.7 * points_mm(style.small_pt) / max(size_mm(ax)[1] - 3 * points_mm(style.text_pt), 10.0)
+    return max(_ROW, (1.2 + 0.1 * share) / max(1 - rows * share, 0.3))
 
 
 def _draw_row(

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 
 from rsa_face.figures.canvas import inset_mm, points_mm, printable
 from rsa_face.figures.ordering import Group
+from rsa_face.figures.palette import HUMAN_COLOR
 from rsa_face.figures.rdm_layout import Panel
-from rsa_face.figures.style import HUMAN_COLOR, FigureStyle
+from rsa_face.figures.style import FigureStyle
 from rsa_face.figures.thumbnails import thumbnail
 
 _LEAST_PICTURE = 3.6
@@ -72,13 +73,12 @@ def draw_margin(
         edge -= picture + 0.3
     if not 1 < len(groups) <= _MOST_GROUPS:
         return
-    for group in groups:
-        low, high = panel.top + group.start * step + 0.25, panel.top + group.stop * step - 0.25
+    spans = [(panel.top + group.start * step + 0.25, panel.top + group.stop * step - 0.25) for group in groups]
+    texts, size = _fitted([group.label for group in groups], [high - low for low, high in spans], style)
+    for (low, high), text in zip(spans, texts, strict=True):
         _bracket(ax, [edge, edge - 0.6, edge - 0.6, edge], [low, low, high, high], style)
-        label = _shortened(group.label, high - low, style)
-        if label:
-            ax.text(edge - 0.9, (low + high) / 2, label, fontsize=style.small_pt, rotation=90,
-                    ha="right", va="center", parse_math=False)  # fmt: skip
+        ax.text(edge - 0.9, (low + high) / 2, text, fontsize=size, rotation=90, ha="right", va="center",
+                parse_math=False)  # fmt: skip
 
 
 def draw_brackets_below(ax: Axes, panel: Panel, groups: Sequence[Group], count: int, style: FigureStyle) -> None:
@@ -100,17 +100,15 @@ def draw_brackets_below(ax: Axes, panel: Panel, groups: Sequence[Group], count: 
     if not 1 < len(groups) <= _MOST_GROUPS:
         return
     step, y = panel.side / count, panel.top + panel.side + 0.5
-    for group in groups:
-        low, high = panel.left + group.start * step + 0.25, panel.left + group.stop * step - 0.25
+    spans = [(panel.left + group.start * step + 0.25, panel.left + group.stop * step - 0.25) for group in groups]
+    texts, size = _fitted([group.label for group in groups], [high - low for low, high in spans], style)
+    for (low, high), text in zip(spans, texts, strict=True):
         _bracket(ax, [low, low, high, high], [y, y + 0.6, y + 0.6, y], style)
-        label = _shortened(group.label, high - low, style)
-        if label:
-            ax.text((low + high) / 2, y + 0.9, label, fontsize=style.small_pt, ha="center", va="top",
-                    parse_math=False)  # fmt: skip
+        ax.text((low + high) / 2, y + 0.9, text, fontsize=size, ha="center", va="top", parse_math=False)
 
 
-def draw_separators(ax: Axes, groups: Sequence[Group], style: FigureStyle) -> None:
-    """Draw thin lines between the groups of an RDM.
+def draw_separators(ax: Axes, groups: Sequence[Group], cell_mm: float, style: FigureStyle) -> None:
+    """Draw lines between the groups of an RDM, thinner than its cells so that they hide none.
 
     Parameters
     ----------
@@ -118,22 +116,44 @@ def draw_separators(ax: Axes, groups: Sequence[Group], style: FigureStyle) -> No
         Shows the RDM as an image. Changed.
     groups : sequence of Group
         Runs of stimuli.
+    cell_mm : float
+        Side of a cell.
     style : FigureStyle
         The sizes in force.
     """
+    width = min(0.5 * style.line_pt, 0.4 * cell_mm / points_mm(1))
     if 1 < len(groups) <= _MOST_GROUPS:
         for group in groups[1:]:
             for line in (ax.axhline, ax.axvline):
-                line(group.start - 0.5, color="white", linewidth=0.4 * style.line_pt)
+                line(group.start - 0.5, color="white", linewidth=width)
 
 
 def _picture(style: FigureStyle) -> float:
     return max(_LEAST_PICTURE, 2.0 * points_mm(style.small_pt))
 
 
-def _shortened(label: str, room_mm: float, style: FigureStyle) -> str:
+def _fitted(labels: Sequence[str], rooms_mm: Sequence[float], style: FigureStyle) -> tuple[list[str], float]:
+    """Return labels that fit, and their size: smaller first, then without the letters all begin with, then cut."""
+    whole = [printable(label) for label in labels]
+    stems = [label.rstrip("0123456789") for label in whole]
+    shared = next(
+        (n for n, letters in enumerate(zip(*stems, strict=False)) if len(set(letters)) > 1), min(map(len, stems))
+    )
+    ends = [label[shared:] for label in whole]
+    for texts in (whole, ends) if all(ends) else (whole,):
+        for size in (style.small_pt, style.least_pt):
+            if all(_width(text, size) <= room + 0.3 for text, room in zip(texts, rooms_mm, strict=True)):
+                return texts, size
+    return [_cut(label, room, style.least_pt) for label, room in zip(whole, rooms_mm, strict=True)], style.least_pt
+
+
+def _width(text: str, size: float) -> float:
+    return 0.58 * points_mm(size) * len(text)
+
+
+def _cut(label: str, room_mm: float, size: float) -> str:
     """Return as much of a label as there is room for; nothing where not even three letters would fit."""
-    label, letters = printable(label), int(room_mm / (0.6 * points_mm(style.small_pt)) + 0.3)
+    letters = int((room_mm + 0.3) / _width("m", size))
     if len(label) <= letters:
         return label
     return f"{label[: letters - 1]}…" if letters >= 3 else ""

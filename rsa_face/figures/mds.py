@@ -13,7 +13,8 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from mpl_toolkits.mplot3d import Axes3D, proj3d
 
 from rsa_face.figures.canvas import add_note, keep_source, note_of, points_mm, printable, root_of, size_mm
-from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, QUIET, FigureStyle, drawing, network_label
+from rsa_face.figures.palette import QUIET, network_label
+from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, FigureStyle, drawing
 from rsa_face.figures.thumbnails import thumbnail
 from rsa_face.schema import STIMULUS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet

@@ -12,13 +12,15 @@ from rsa_face.figures.canvas import (
     COMPARISON_LABELS,
     add_note,
     keep_source,
+    name_values,
     new_axes,
     note_of,
     points_mm,
     printable,
     size_mm,
 )
-from rsa_face.figures.style import CEILING_COLOR, QUIET, FigureStyle, drawing, in_order, network_colors, network_label
+from rsa_face.figures.palette import CEILING_COLOR, QUIET, in_order, network_colors, network_label
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM
 
 
@@ -81,7 +83,7 @@ def plot_networks(
         ax.set_xticks(range(len(rows)), labels, parse_math=False, **lean)
         ax.tick_params(axis="x", length=0)
         comparison = str(result.attrs.get("comparison", ""))
-        ax.set_ylabel(f"Similarity to people\n({COMPARISON_LABELS.get(comparison, comparison)})")
+        name_values(ax, f"Similarity to people\n({COMPARISON_LABELS.get(comparison, comparison)})", style)
         _draw_brackets(ax, [(list(rows).index(a), list(rows).index(b), p) for a, b, p in compared], style)
         add_note(ax, note_of(result.attrs, rows), style)
         keep_source(ax, _table(result, rows), name="networks")

@@ -6,12 +6,14 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.figures.canvas import points_mm, printable
-from rsa_face.figures.style import HUMAN_COLOR, FigureStyle, in_order, network_colors, network_label
+from rsa_face.figures.palette import HUMAN_COLOR, in_order, network_colors, network_label
+from rsa_face.figures.style import FigureStyle
 from rsa_face.schema import LAYER, NETWORK, RDM
 
 _MOST_IN_A_ROW = 6
 _MOST_COLUMNS = 16
 _WIDEST = 45.0
+_GAP = 0.8
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,15 @@ class Heading:
         The name, and its colour.
     left, base : float
         Where it is written, in mm from the upper left corner.
+    align : str
+        ``left`` or ``right`` of it.
     """
 
     text: str
     color: str
     left: float
     base: float
+    align: str = "left"
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Plan:
         Of the whole, in mm.
     bars : float
         Where the colour bars begin, in mm from the top.
+    shown : tuple of int
+        Places of the layer RDMs that are shown: all, but where they would be too small to be read.
     in_a_row : bool
         Whether all stand in one row.
     """
@@ -77,6 +84,7 @@ class Plan:
     width: float = 0.0
     height: float = 0.0
     bars: float = 0.0
+    shown: tuple[int, ...] = ()
     in_a_row: bool = True
 
 
@@ -130,46 +138,81 @@ def _one_row(
     name = network_label(networks[0])
     heading = Heading(printable(name), colors[networks[0]], panels[int(human)].left, head - 1.7 * type_mm)
     return Plan(
-        panels, [heading] if one else [], room[0], head + side + foot, head + side + 2.8 * type_mm, in_a_row=True
+        panels,
+        [heading] if one else [],
+        room[0],
+        head + side + foot,
+        head + side + 2.8 * type_mm,
+        tuple(range(rdms.sizes[RDM])),
+        in_a_row=True,
     )
 
 
 def _rows_of_networks(
     rdms: xr.DataArray, room: tuple[float, float], margin: float, style: FigureStyle, *, human: bool
 ) -> Plan:
-    colors = network_colors(map(str, rdms[NETWORK].values))
-    small, gap = points_mm(style.small_pt), 0.8
-    note, title, name, foot = 1.8 * small, 1.5 * small, 1.6 * points_mm(style.text_pt), 4.6 * small
+    names = [str(layer) for layer in rdms[LAYER].values]
+    small, foot = points_mm(style.small_pt), 4.6 * points_mm(style.small_pt)
+    note, title, name = 1.8 * small, 1.5 * small, 1.6 * points_mm(style.text_pt)
     tall = room[1] - note - foot
     person = min(0.24 * room[0], tall - title - name, 1.3 * _WIDEST) if human else 0.0
     left = margin + (person + 5.0 if human else 0.0)
     wide = room[0] - left - 0.4
-    rows = _rows(rdms, _columns([str(layer) for layer in rdms[LAYER].values], wide, gap, style))
-    columns = max(len(row) for row in rows)
-    side = min((wide - (columns - 1) * gap) / columns, tall / len(rows) - title - name, _WIDEST)
-    size = _type_that_fits([str(layer) for layer in rdms[LAYER].values], side + 0.3 * gap, style)
-    panels = (
-        [Panel("People (mean)", HUMAN_COLOR, margin, note + title + name, person, style.small_pt)] if human else []
-    )
-    headings = []
-    for place, row in enumerate(rows):
-        top = note + (place + 1) * (title + name) + place * side
-        network = str(rdms[NETWORK].values[row[0]])
-        if place == 0 or network != str(rdms[NETWORK].values[rows[place - 1][0]]):
-            text = printable(network_label(network))
-            headings.append(Heading(text, colors[network], left, top - title - 0.2 * small))
-        for column, index in enumerate(row):
-            text = printable(rdms[LAYER].values[index])
-            panels.append(Panel(text, colors[network], left + column * (side + gap), top, side, size))
+    needs = max(map(len, names)) * 0.58 * points_mm(style.least_pt)
+    rows = _rows(rdms, int(np.clip((wide + _GAP) // (needs + 0.7 * _GAP), 3, _MOST_COLUMNS)))
+    side = min(_side(wide, rows), tall / len(rows) - title - name, _WIDEST)
+    beside = side < 0.8 * needs
+    if beside:  # a slide: names on the left, one row a network, as many of its layers as can be read
+        networks = in_order(map(str, rdms[NETWORK].values))
+        indent = 0.62 * points_mm(style.text_pt) * max(len(network_label(one)) for one in networks) + 2.0
+        side = min(tall / len(networks) - title, _WIDEST)
+        columns = max(int((wide - indent + _GAP) // (max(side, needs) + _GAP)), 3)
+        rows = [_thinned(places, names, columns) for places in _rows(rdms, rdms.sizes[RDM])]
+        side = min(side, _side(wide - indent, rows))
+        name, left = 0.0, left + indent
+    panels, headings = _place_rows(rdms, rows, side, (left, note, title, name), style, beside=beside)
+    if human:
+        panels.insert(0, Panel("People (mean)", HUMAN_COLOR, margin, note + title + name, person, style.small_pt))
     bottom = max(panel.top + panel.side for panel in panels)
     bars = (panels[0].top + person if human else bottom) + small
-    return Plan(panels, headings, room[0], max(bottom + 0.5, bars + foot - small), bars, in_a_row=False)
+    shown = tuple(np.concatenate(rows).tolist())
+    return Plan(panels, headings, room[0], max(bottom + 0.5, bars + foot - small), bars, shown, in_a_row=False)
 
 
-def _columns(texts: list[str], width_mm: float, gap: float, style: FigureStyle) -> int:
-    """Return how many RDMs stand in a row, so that their names can be read."""
-    needs = max(map(len, texts)) * 0.58 * points_mm(style.least_pt)
-    return int(np.clip((width_mm + gap) // (needs + 0.7 * gap), 3, _MOST_COLUMNS))
+def _place_rows(
+    rdms: xr.DataArray,
+    rows: list[np.ndarray],
+    side: float,
+    heights: tuple[float, float, float, float],
+    style: FigureStyle,
+    *,
+    beside: bool,
+) -> tuple[list[Panel], list[Heading]]:
+    left, top, title, name = heights
+    colors, layers = network_colors(map(str, rdms[NETWORK].values)), [str(layer) for layer in rdms[LAYER].values]
+    size = _type_that_fits([layers[index] for row in rows for index in row], side + 0.3 * _GAP, style)
+    panels: list[Panel] = []
+    headings: list[Heading] = []
+    before = ""
+    for row in rows:
+        network = str(rdms[NETWORK].values[row[0]])
+        top += title + (name if network != before else 0.0)
+        if network != before:
+            text = printable(network_label(network))
+            place = (
+                (left - 2.0, top + 0.6 * side) if beside else (left, top - title - 0.2 * points_mm(style.small_pt))
+            )
+            headings.append(Heading(text, colors[network], *place, "right" if beside else "left"))
+        for column, index in enumerate(row):
+            place_x = left + column * (side + _GAP)
+            panels.append(Panel(printable(layers[index]), colors[network], place_x, top, side, size))
+        top, before = top + side, network
+    return panels, headings
+
+
+def _side(wide: float, rows: list[np.ndarray]) -> float:
+    columns = max(len(row) for row in rows)
+    return (wide - (columns - 1) * _GAP) / columns
 
 
 def _rows(rdms: xr.DataArray, columns: int) -> list[np.ndarray]:
@@ -181,6 +224,17 @@ def _rows(rdms: xr.DataArray, columns: int) -> list[np.ndarray]:
         most = columns if len(networks) > 1 else min(columns, 7)
         rows += np.array_split(places, -(-len(places) // most))
     return rows
+
+
+def _thinned(places: np.ndarray, names: list[str], most: int) -> np.ndarray:
+    """Return as many layers as fit: the first, the last, the FE block, and others evenly between."""
+    if len(places) <= most:
+        return places
+    kept = np.linspace(0, len(places) - 1, most).round().astype(int)
+    block = [at for at, place in enumerate(places) if names[place] == "fe"]
+    for at in block:
+        kept[1 + np.abs(kept[1:-1] - at).argmin()] = at
+    return np.asarray(places[np.unique(kept)])
 
 
 def _type_that_fits(texts: list[str], width_mm: float, style: FigureStyle) -> float:

@@ -6,7 +6,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from rsa_face.figures.canvas import COMPARISON_LABELS, add_note, keep_source, new_axes, note_of, points_mm, size_mm
-from rsa_face.figures.style import FigureStyle, drawing, in_order, ink, network_colors, network_label
+from rsa_face.figures.palette import in_order, ink, network_colors, network_label
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_layers_below
 from rsa_face.schema import LAYER, NETWORK, ORDER, RDM
 

@@ -13,11 +13,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from scipy import stats
 
-from rsa_face.figures.canvas import blank_axes, inset_mm, keep_source, note_of, points_mm, size_mm
+from rsa_face.figures.canvas import NOTE, blank_axes, inset_mm, keep_source, note_of, points_mm, size_mm
 from rsa_face.figures.margins import draw_brackets_below, draw_margin, draw_separators, margin_mm
 from rsa_face.figures.ordering import Group, groups_along, same_stimuli, sort_stimuli
+from rsa_face.figures.palette import QUIET, RDM_COLORS, in_order, ink
 from rsa_face.figures.rdm_layout import Plan, plan_panels
-from rsa_face.figures.style import QUIET, RDM_COLORS, FigureStyle, drawing, in_order, ink
+from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.schema import NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -38,7 +39,8 @@ def plot_rdms(
 ) -> Axes:
     """Draw RDMs side by side, their stimuli sorted into groups, with the human RDM beside them.
 
-    Up to six stand in a row; more stand in a row for each network, its layers from first to last.
+    Up to six stand in a row; more stand in a row for each network, its layers from first to last. Where they would
+    be too small to be read, as on a slide, some layers are left out, and how many is written.
 
     Parameters
     ----------
@@ -72,7 +74,6 @@ def plot_rdms(
     rdms, factors = sort_stimuli(rdms, sort)
     groups = groups_along(list(rdms[factors[0]].values)) if factors else []
     people = None if human is None else _mean_person(same_stimuli(human, rdms))
-    values = [*([people.values] if people is not None else []), *rdms.values]
     with drawing(ax) as style:
         room = (style.double_mm, style.tallest_mm) if ax is None else size_mm(ax)
         margin = margin_mm(style, groups=bool(groups), images=stimuli is not None)
@@ -82,6 +83,7 @@ def plot_rdms(
             ax = blank_axes(width_mm=plan.width, height_mm=plan.height)
         ax.set_axis_off()
         ax.set(xlim=(0, plan.width), ylim=(plan.height, 0))
+        values = [*([people.values] if people is not None else []), *rdms.values[list(plan.shown)]]
         shades = [shade(one, scale) for one in values]
         limits = _limits(shades, scale, human=people is not None)
         _draw_panels(ax, plan, shades, limits, groups, style)
@@ -90,8 +92,10 @@ def plot_rdms(
         draw_margin(ax, plan.panels[0], groups, [files.get(str(name)) for name in rdms[STIMULUS_I].values], style)
         simulated = bool(rdms.attrs.get("simulated")) or _simulated(human)
         note = note_of({**rdms.attrs, "simulated": simulated}, map(str, rdms[NETWORK].values))
+        if len(plan.shown) < rdms.sizes[RDM]:
+            note = "; ".join([*([note] if note else []), f"{len(plan.shown)} of {rdms.sizes[RDM]} layers shown"])
         ax.text(plan.width, 0.6, note, fontsize=style.small_pt, color=QUIET, fontstyle="italic", ha="right", va="top",
-                parse_math=False)  # fmt: skip
+                parse_math=False, gid=NOTE)  # fmt: skip
         keep_source(ax, rdms_table(rdms, people), name="rdms")
     return ax
 
@@ -191,14 +195,14 @@ def _draw_panels(
         inset.imshow(shown, cmap=colors, vmin=low, vmax=high, aspect="auto", interpolation_stage="rgba")
         inset.set(xticks=[], yticks=[], label=panel.title)
         inset.spines[:].set(visible=True, linewidth=0.4 * style.line_pt, color=QUIET)
-        draw_separators(inset, groups, style)
+        draw_separators(inset, groups, panel.side / shown.shape[0], style)
         ax.text(panel.left + panel.side / 2, panel.top - 0.35 * points_mm(panel.title_pt), panel.title,
                 fontsize=panel.title_pt, color=ink(panel.color), ha="center", parse_math=False)  # fmt: skip
         if plan.in_a_row:
             draw_brackets_below(ax, panel, groups, shown.shape[0], style)
     for heading in plan.headings:
         ax.text(heading.left, heading.base, heading.text, color=ink(heading.color), fontsize=style.text_pt,
-                weight="bold", parse_math=False)  # fmt: skip
+                ha=heading.align, weight="bold", parse_math=False)  # fmt: skip
 
 
 def _texts(rdms: xr.DataArray, human: xr.DataArray | None, scale: str) -> list[str]:

@@ -6,17 +6,20 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from rsa_face.figures.canvas import points_mm
+from rsa_face.figures.canvas import hide_notes, points_mm
 from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.localization import plot_localization
 from rsa_face.figures.networks import plot_networks
+from rsa_face.figures.palette import in_order
 from rsa_face.figures.rdms import plot_rdms
-from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing, in_order
+from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
 from rsa_face.schema import NETWORK, RDM
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _CAPITALS = ("plos", "apa")
+_HEIGHTS = {"layers": 26.0, "middle": 26.0, "rdms": 20.0}  # in times the type size
+_LEAST = 0.5
 
 
 def plot_study(
@@ -29,6 +32,8 @@ def plot_study(
     stimuli: StimulusSet | None = None,
 ) -> dict[str, Axes]:
     """Draw a study's panels in one figure over the page; what is not given leaves no gap.
+
+    A slide has no room for the RDMs, which are left to `plot_rdms`.
 
     Parameters
     ----------
@@ -52,12 +57,11 @@ def plot_study(
     """
     with drawing() as style:
         middle = [name for name, given in (("localization", where), ("contrast", contrast)) if given is not None]
-        heights = {"layers": 38, "middle": 38, "rdms": 29}
-        rows = ["layers", "middle", *(["rdms"] if rdms is not None else [])]
-        unit = points_mm(style.text_pt)
-        tall = sum(heights[row] for row in rows) * 0.68 * unit
+        rows = _rows_that_fit(["layers", "middle", *(["rdms"] if rdms is not None else [])], style)
+        heights = [_HEIGHTS[row] for row in rows]
+        tall = min(sum(heights) * points_mm(style.text_pt), style.tallest_mm)
         figure = plt.figure(figsize=(style.double_mm / MM_PER_INCH, tall / MM_PER_INCH), layout="constrained")
-        parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=[heights[row] for row in rows])[:, 0]
+        parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
         axes = {"layers": plot_layers(result, ax=parts[0].add_subplot())}
         names = ["networks", *middle]
         columns = parts[1].subfigures(1, len(names), squeeze=False)[0]
@@ -69,11 +73,23 @@ def plot_study(
                 axes[name] = plot_localization(where, ax=ax)
             elif contrast is not None:
                 axes[name] = plot_contrast(contrast, ax=ax)
-        if rdms is not None:
+        if rdms is not None and "rdms" in rows:
             sheet = parts[2].add_axes((0.02, 0.0, 0.98, 1.0))
             axes["rdms"] = plot_rdms(_examples(rdms, result), ax=sheet, human=human, stimuli=stimuli)
+        for name, ax in axes.items():
+            if name != "layers":
+                hide_notes(ax)
         _letter(list(axes.values()), style)
     return axes
+
+
+def _rows_that_fit(rows: list[str], style: FigureStyle) -> list[str]:
+    """Return the rows a page or slide has room for, from the top."""
+    while len(rows) > 1:
+        if _LEAST * sum(_HEIGHTS[row] for row in rows) * points_mm(style.text_pt) <= style.tallest_mm:
+            break
+        rows = rows[:-1]
+    return rows
 
 
 def _examples(rdms: xr.DataArray, result: xr.Dataset) -> xr.DataArray:

@@ -38,10 +38,11 @@ def _that_fit(places: np.ndarray, mm_per_unit: float, style: FigureStyle) -> tup
     for size in (style.small_pt, (style.small_pt + style.least_pt) / 2, style.least_pt):
         if room >= 1.12 * points_mm(size):
             return np.ones(len(places), dtype=bool), size
-    kept, last = np.zeros(len(places), dtype=bool), -np.inf
-    for place, x in enumerate(places):
-        if (x - last) * mm_per_unit >= 1.12 * points_mm(style.least_pt):
-            kept[place], last = True, x
+    kept, least = np.zeros(len(places), dtype=bool), 1.12 * points_mm(style.least_pt) / mm_per_unit
+    steps = np.diff(places)
+    for run in np.split(np.arange(len(places)), np.flatnonzero(steps > 1.5 * steps.min()) + 1):
+        for place in run[[-1, *range(len(run) - 1)]]:  # a network's last layer is named whatever else is
+            kept[place] = np.abs(places[kept] - places[place]).min(initial=np.inf) >= least
     return kept, style.least_pt
 
 

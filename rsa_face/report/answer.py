@@ -7,7 +7,7 @@ import xarray as xr
 
 from rsa_face.figures.canvas import COMPARISON_LABELS
 from rsa_face.figures.folder import StudyFolder
-from rsa_face.figures.style import network_label
+from rsa_face.figures.palette import network_label
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM
 
 _GENERAL = {
@@ -112,7 +112,7 @@ def _most_similar(result: xr.Dataset, where: xr.Dataset | None, study: StudyFold
     name = f"{network_label(str(best[NETWORK].item()))} {best[LAYER].item()}"
     text = (
         f"Of {result.sizes[RDM]} layers, {name} came out most similar to people "
-        f" ({named} {float(best['similarity']):.3f}{_interval(best)}; {people}{faces}); "
+        f"({named} {float(best['similarity']):.3f}{_interval(best)}; {people}{faces}); "
         "being the best of many, it flatters itself a little"
     )
     peak = _target(where, "peak")
@@ -137,7 +137,7 @@ def _at_ceiling(result: xr.Dataset, where: xr.Dataset | None) -> str:
         network, picked = network_label(str(where.attrs.get("network"))), str(reach["picked"].item())
         none = float(reach["probability"].sel({LAYER: "none"})) if "none" in reach[LAYER].values else 0.0
         if picked == "none":
-            return f"No layer of {network} reached {band}; none did in {none:.0%} of draws."
+            return f"No layer of {network} reached {band}; so it was in {none:.0%} of draws."
         share = float(reach["probability"].sel({LAYER: picked}))
         return (
             f"The first layer of {network} that could not be told from {band} was {picked} ({share:.0%} of draws); "
@@ -160,7 +160,7 @@ def _between_networks(contrast: xr.Dataset | None, where: xr.Dataset | None) -> 
         lower, upper = contrast["difference_band"].transpose("bound", LAYER).values
         names, value = [str(name) for name in contrast[LAYER].values], contrast["difference"].values
         above = [name for name, low in zip(names, lower, strict=True) if low > 0]
-        top = int(np.nanargmax(value))
+        top = int(np.nanargmax(value if above else np.abs(value)))
         band = f"band {lower[top]:.3f} to {upper[top]:.3f}"
         most = f"the largest difference, at {names[top]}, was {value[top]:+.3f} ({band})"
         if above:

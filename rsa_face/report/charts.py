@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.figures.canvas import COMPARISON_LABELS
-from rsa_face.figures.style import NETWORK_COLORS, in_order, ink, network_colors, network_label
+from rsa_face.figures.palette import NETWORK_COLORS, in_order, ink, network_colors, network_label
 from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM
 
 _SYMBOLS = {

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.ordering import factors_of, same_stimuli, sort_stimuli
-from rsa_face.figures.style import in_order, network_label
+from rsa_face.figures.palette import in_order, network_label
 from rsa_face.figures.thumbnails import thumbnail
 from rsa_face.rdms.embedding import embed_rdm
 from rsa_face.schema import LAYER, NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J

@@ -6,10 +6,10 @@ from typing import Any
 
 from rsa_face.figures.canvas import COMPARISON_LABELS
 from rsa_face.figures.folder import StudyFolder
-from rsa_face.figures.style import architecture_of, in_order, network_label
+from rsa_face.figures.palette import architecture_of, in_order, network_label
 from rsa_face.report.answer import listed
 from rsa_face.report.citations import CITATIONS
-from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, STIMULUS_I
+from rsa_face.schema import LAYER, NETWORK, OCCLUSIONS, PARTICIPANT, STIMULUS_I
 
 _MEASURES = {
     "correlation": "1 minus the Pearson correlation of the two patterns",
@@ -69,7 +69,7 @@ def _stimuli(study: StudyFolder) -> str:
     rdms = study.rdms
     factors = []
     for name, values in rdms.coords.items():
-        if values.dims == (STIMULUS_I,) and name != STIMULUS_I:
+        if values.dims == (STIMULUS_I,) and name not in (STIMULUS_I, *OCCLUSIONS):  # boxes of regions are no factor
             count = len(set(map(str, values.values)))
             if 1 < count < rdms.sizes[STIMULUS_I]:
                 factors.append(f"{name} ({count} values)")

@@ -13,8 +13,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from rsa_face.figures.folder import StudyFolder, read_folder
-from rsa_face.figures.style import RDM_COLORS, network_label
+from rsa_face.figures.folder import StudyFolder, read_results
+from rsa_face.figures.palette import RDM_COLORS, network_label
 from rsa_face.provenance import write_beside
 from rsa_face.report.answer import answer_of, listed
 from rsa_face.report.charts import curve_charts, layer_chart, palettes, region_charts
@@ -69,7 +69,7 @@ def write_report(results: str | Path, *, out: str | Path | None = None) -> Path:
     FileNotFoundError
         If there is no such folder, or nothing in it to report.
     """
-    study = read_folder(results)
+    study = read_results(results)
     path = Path(out) if out is not None else study.path / "report.html"
     page = render_page(study)
     with write_beside(path) as beside:

@@ -8,7 +8,7 @@ import xarray as xr
 
 from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.layers import layers_table
-from rsa_face.figures.style import network_label
+from rsa_face.figures.palette import network_label
 
 _MOST_ROWS = 5000
 

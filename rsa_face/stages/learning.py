@@ -12,7 +12,6 @@ from tqdm import tqdm
 from rsa_face.config import NetworkSection, Study, TrainingSection
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import hash_file, load, save, write_beside
-from rsa_face.schema import repeated
 from rsa_face.stages.faces import table_of
 from rsa_face.stages.networks import build, networks_of, start_of, trained_file
 from rsa_face.training.loop import train_valence
@@ -116,7 +115,7 @@ def _bar(*, shown: bool) -> Iterator[Any]:
 
 def _join(study: Study, files: list[str], manifest: Manifest) -> xr.Dataset:
     def join() -> None:
-        each = [cast("xr.Dataset", load(study.output / file)) for file in files]
+        each = [_with_whole_name(cast("xr.Dataset", load(study.output / file))) for file in files]
         joined = xr.concat(each, "network", join="outer", combine_attrs="drop_conflicts")
         save(joined, study.output / SCORES)
         with write_beside(study.output / "training.csv") as beside:
@@ -125,6 +124,11 @@ def _join(study: Study, files: list[str], manifest: Manifest) -> xr.Dataset:
     inputs = {file: hash_file(study.output / file) for file in files}
     manifest.stage("scores on held-out faces", join, inputs=inputs, outputs=[SCORES, "training.csv"])
     return cast("xr.Dataset", load(study.output / SCORES))
+
+
+def _with_whole_name(scores: xr.Dataset) -> xr.Dataset:
+    # Text of fixed width is cut to the first array's when arrays are joined; objects keep their length.
+    return scores.assign_coords(network=scores["network"].values.astype(object))
 
 
 def histories(study: Study) -> dict[str, pd.DataFrame]:
@@ -140,8 +144,7 @@ def histories(study: Study) -> dict[str, pd.DataFrame]:
     dict of str to DataFrame, one row an epoch
         By network; see `Trained`.
     """
-    sections = networks_of(study)
-    twice = repeated([section.called for section in sections])
-    assert not twice, twice
-    logs = {section.called: (study.output / trained_file(section)).with_suffix(".csv") for section in sections}
+    logs = {
+        section.called: (study.output / trained_file(section)).with_suffix(".csv") for section in networks_of(study)
+    }
     return {name: pd.read_csv(file) for name, file in logs.items() if file.is_file()}

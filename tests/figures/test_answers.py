@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.collections import PathCollection
+from matplotlib.text import Text
 from mpl_toolkits.mplot3d import Axes3D
 
+from rsa_face.figures.canvas import NOTE
 from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.localization import plot_localization
 from rsa_face.figures.mds import place_pictures, plot_mds
 from rsa_face.figures.networks import plot_networks
 from rsa_face.figures.rdm_similarity import plot_rdm_similarity
 from rsa_face.figures.study import plot_study
+from rsa_face.figures.style import STYLES, figure_style
 
 
 def words(ax) -> list[str]:
@@ -130,3 +133,16 @@ def test_a_study_figure_holds_what_it_is_given(result, localization, contrast, r
     assert list(whole) == ["layers", "networks", "localization", "contrast", "rdms"]
     assert len({ax.get_figure(root=True) for ax in whole.values()}) == 1
     assert list(plot_study(result)) == ["layers", "networks"]
+
+
+def test_a_study_figure_says_once_what_it_rests_on(result, localization, contrast):
+    whole = plot_study(result, where=localization, contrast=contrast)
+    notes = [text for text in whole["layers"].get_figure(root=True).findobj(Text) if text.get_gid() == NOTE]
+    assert [text.get_visible() for text in notes].count(True) == 1
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_study_figure_is_no_taller_than_its_page(result, localization, contrast, rdms, name):
+    with figure_style(name):
+        figure = plot_study(result, where=localization, contrast=contrast, rdms=rdms)["layers"].get_figure(root=True)
+    assert figure.get_size_inches()[1] * 25.4 <= STYLES[name].tallest_mm + 1e-6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.figures.folder import read_folder
+from rsa_face.figures.folder import read_results
 from rsa_face.provenance import save
 
 
@@ -17,18 +17,35 @@ def test_a_whole_folder_is_read(result, rdms, human, localization, faces, tmp_pa
     save(localization, tmp_path / "localization.nc")
     table = {"stimuli": {"table": str(faces.files[0].parent / "stimuli.csv")}, "study": {"name": "mine"}}
     (tmp_path / "manifest.json").write_text(json.dumps(table), encoding="utf-8")
-    study = read_folder(tmp_path)
+    study = read_results(tmp_path)
     assert study.missing == ()
     assert study.name == "mine"
     assert study.simulated
     assert study.untrained == ["vgg16"]
     assert len(study.stimuli) == 24
-    xr.testing.assert_identical(study.extras["localization"], localization)
+    xr.testing.assert_equal(study.extras["localization"], localization)
+
+
+def test_a_part_that_does_not_say_so_rests_on_the_same_weights(rdms, localization, tmp_path):
+    save(rdms, tmp_path / "rdms.nc")
+    save(localization.drop_attrs(), tmp_path / "localization.nc")
+    assert read_results(tmp_path).extras["localization"].attrs["untrained"] == ["vgg16"]
+
+
+def test_in_a_notebook_it_says_what_is_there_what_it_rests_on_and_what_is_missing(result, tmp_path):
+    save(result.assign_attrs(untrained=["vgg16"]), tmp_path / "layers.nc")
+    (tmp_path / "manifest.json").write_text(json.dumps({"study": {"name": "<b>mine</b>"}}), encoding="utf-8")
+    shown = read_results(tmp_path)._repr_html_()
+    assert "&lt;b&gt;mine&lt;/b&gt;" in shown
+    assert "Simulated observers" in shown
+    assert "vgg16" in shown
+    assert f"{result.sizes['rdm']} rdm" in shown
+    assert "There is no rdms.nc" in shown
 
 
 def test_missing_stages_are_named_and_the_rest_read(rdms, tmp_path):
     save(rdms, tmp_path / "rdms.nc")
-    study = read_folder(tmp_path)
+    study = read_results(tmp_path)
     assert study.rdms is not None
     said = " ".join(study.missing)
     assert all(name in said for name in ("layers.nc", "human_rdms.nc", "manifest.json", "stimuli.csv"))
@@ -39,7 +56,7 @@ def test_damaged_and_outdated_files_are_named(rdms, tmp_path):
     (tmp_path / "human_rdms.nc").write_bytes(b"half a file")
     (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
     save(xr.Dataset({"value": ("model", np.arange(3.0))}), tmp_path / "layers.nc")
-    said = read_folder(tmp_path).missing
+    said = read_results(tmp_path).missing
     assert any("layers.nc has another form" in sentence and "'model'" in sentence for sentence in said)
     assert any("human_rdms.nc cannot be read" in sentence for sentence in said)
     assert any("manifest.json cannot be read" in sentence for sentence in said)
@@ -47,6 +64,6 @@ def test_damaged_and_outdated_files_are_named(rdms, tmp_path):
 
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none at"):
-        read_folder(tmp_path / "nowhere")
+        read_results(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"holds none\. There is no layers\.nc"):
-        read_folder(tmp_path)
+        read_results(tmp_path)

@@ -8,7 +8,8 @@ import pytest
 
 from rsa_face.figures.canvas import size_mm
 from rsa_face.figures.layers import layers_table, plot_layers
-from rsa_face.figures.style import NETWORK_COLORS, figure_style
+from rsa_face.figures.palette import NETWORK_COLORS
+from rsa_face.figures.style import figure_style
 
 
 def texts(ax) -> list[str]:
@@ -113,3 +114,11 @@ def test_an_unknown_network_is_named(result):
         plot_layers(result, networks=["resnet"])
     with pytest.raises(ValueError, match="'time'"):
         plot_layers(result, along="time")
+
+
+def test_where_names_are_thinned_each_networks_last_layer_is_named(result):
+    with figure_style("apa"):
+        ax = plot_layers(result)
+    named = [label.get_text() for label in ax.get_xticklabels()]
+    assert len(named) < result.sizes["rdm"]
+    assert named.count("fc8") == 5

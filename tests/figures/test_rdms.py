@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rsa_face.figures.rdms import plot_rdms, rdms_table, shade
+from rsa_face.figures.style import figure_style
 
 
 def panels(ax):
@@ -85,7 +86,9 @@ def test_ids_and_groups_with_markup_and_emoji_are_drawn(rdms):
     )
     ax = plot_rdms(few, sort=["identity"])
     ax.figure.draw_without_rendering()
-    assert {"$x$ <b>", "Ann ▫", "a very …"} <= {text.get_text() for text in ax.texts}
+    written = {text.get_text() for text in ax.texts}
+    assert {"$x$ <b>", "Ann ▫"} <= written
+    assert any(text.startswith("a very") and text.endswith("…") for text in written)
 
 
 def test_the_note_names_simulated_observers_and_untrained_networks(rdms, human):
@@ -117,3 +120,13 @@ def test_occlusions_stand_in_their_usual_order(rdms):
     ]
     places = sorted(below[:4], key=lambda text: text.get_position()[0])
     assert [text.get_text() for text in places] == ["none", "eyes", "nose", "mouth"]
+
+
+def test_a_slide_shows_fewer_layers_says_so_and_keeps_the_first_the_block_and_the_last(rdms):
+    with figure_style("talk"):
+        ax = plot_rdms(rdms)
+    titles = [panel.get_label() for panel in panels(ax)]
+    names = rdms["layer"].values[rdms["network"].values == "fe_alexnet"]
+    assert len(titles) < rdms.sizes["rdm"]
+    assert {names[0], "fe", names[-1]} <= set(titles)
+    assert any(text.get_text().endswith(f"{len(titles)} of {rdms.sizes['rdm']} layers shown") for text in ax.texts)

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from rsa_face.human.judgements import Floats, Judgements, share
-from rsa_face.human.layout import Layout
+from rsa_face.human.layout import Source
 from rsa_face.human.trials import GROUP, Column, Trials
 
 
@@ -31,14 +31,14 @@ class FeatureOptions(BaseModel):
     scale: tuple[float, float] | None = None
 
 
-def feature_columns(options: FeatureOptions, layout: Layout) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
+def feature_columns(options: FeatureOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
     """Return what a file of feature ratings must hold.
 
     Parameters
     ----------
     options : FeatureOptions
         Its scales.
-    layout : Layout
+    source : Source
         Not used.
 
     Returns

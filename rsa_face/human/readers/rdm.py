@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from rsa_face.human.faults import Fault, listed, raise_faults
 from rsa_face.human.judgements import Floats, Judgements, triangles
 from rsa_face.human.layout import Source
-from rsa_face.human.readers.rdm_arrays import Stack, read_hdf5, read_mat, read_netcdf, read_npz
+from rsa_face.human.readers.rdm_arrays import Stack, read_mat, read_npz
+from rsa_face.human.readers.rdm_saved import read_hdf5, read_netcdf
 from rsa_face.human.readers.rdm_tables import read_csv
 from rsa_face.human.trials import naturally
 from rsa_face.schema import repeated

@@ -11,8 +11,9 @@ from rsa_face.human.faults import Fault, raise_faults
 from rsa_face.human.judgements import Floats
 from rsa_face.human.layout import Layout, Source
 from rsa_face.human.readers.rdm_arrays import Stack
+from rsa_face.human.reading import read_trials
 from rsa_face.human.tables import Table, as_numbers, lines_of, read_table
-from rsa_face.human.trials import Column, Trials, naturally, read_trials
+from rsa_face.human.trials import Column, Trials, naturally
 
 ATTRS_REMARK = "rsa_face: "
 PAIR_COLUMNS = (

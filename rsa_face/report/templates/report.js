@@ -29,7 +29,7 @@
       annotations: (chart.layout.annotations || []).map((one) => ({ ...one, font: { color: words[one.name] || color("--quiet") } })),
       shapes: (chart.layout.shapes || []).map((one) => ({ ...one, fillcolor: color("--band") })),
       legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, hovermode: "closest", dragmode: false,
-      ...(printing ? { width: 690, autosize: false } : { autosize: true }),
+      ...(printing ? { width: 690, height: Math.min(chart.layout.height, 340), autosize: false } : { autosize: true }),
     };
     return [traces, layout];
   };

@@ -1,0 +1,297 @@
+"""The marks of a layer curve: networks' blocks, bands, the noise ceiling, the tests, the FE block."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from rsa_face.figures.canvas import (
+    points_mm,
+    size_mm,
+)
+from rsa_face.figures.palette import (
+    CEILING_COLOR,
+    QUIET,
+    in_order,
+    ink,
+    network_colors,
+    network_label,
+    network_markers,
+)
+from rsa_face.figures.style import FigureStyle
+from rsa_face.figures.ticks import mark_significant
+from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, ORDER, RDM
+
+_FE_LAYERS = ("fe", "fe_gate")
+_TESTS = (("p_above_zero", "above 0"), ("p_below_ceiling", "below ceiling"))
+_GAP = 1.3
+
+
+@dataclass(frozen=True)
+class Block:
+    """One network's place along the horizontal axis.
+
+    Parameters
+    ----------
+    network : str
+        Its name.
+    rows : array of int
+        Places of its layers along the result's `rdm`, in order.
+    layers : tuple of str
+        Their names.
+    x : array of float
+        Where each is drawn.
+    color, marker : str
+        How.
+    """
+
+    network: str
+    rows: np.ndarray
+    layers: tuple[str, ...]
+    x: np.ndarray
+    color: str
+    marker: str
+
+
+def place_blocks(result: xr.Dataset, shown: Sequence[str], along: str, ax: Axes, style: FigureStyle) -> list[Block]:
+    """Give each network its place along the horizontal axis, with room for its name.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison. Not changed.
+    shown : sequence of str
+        Networks, in order.
+    along : {"layer", "depth"}
+        As for `plot_layers`.
+    ax : Axes
+        The axes to fill.
+    style : FigureStyle
+        The sizes in force.
+
+    Returns
+    -------
+    list of Block
+        One for each network.
+    """
+    everyone = in_order(map(str, result[NETWORK].values))
+    colors, markers = network_colors(everyone), network_markers(everyone)
+    rows = [rows_in_order(result, [name]) for name in shown]
+    counts = [len(row) for row in rows]
+    starts = _starts(shown, counts, size_mm(ax)[0] - 6 * points_mm(style.text_pt), style)
+    blocks = []
+    for name, row, start in zip(shown, rows, starts, strict=True):
+        layers = tuple(str(layer) for layer in result[LAYER].values[row])
+        x = result[DEPTH].values[row].astype(float) if along == "depth" else start + np.arange(len(row), dtype=float)
+        blocks.append(Block(name, row, layers, x, colors[name], markers[name]))
+    return blocks
+
+
+def rows_in_order(result: xr.Dataset, networks: Sequence[str]) -> np.ndarray:
+    """Return where networks' layers stand in a result, from first to last.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison. Not changed.
+    networks : sequence of str
+        Networks, in order.
+
+    Returns
+    -------
+    array of int
+        Places along `rdm`.
+    """
+    names = result[NETWORK].values.astype(str)
+    along = result[ORDER if ORDER in result.coords else DEPTH].values
+    rows = [np.flatnonzero(names == network) for network in networks]
+    return np.concatenate([row[np.argsort(along[row], kind="stable")] for row in rows])
+
+
+def _starts(names: Sequence[str], counts: Sequence[int], width_mm: float, style: FigureStyle) -> list[float]:
+    """Leave each network room for its name: one of two layers needs more than two steps."""
+    needs = [0.75 * points_mm(style.text_pt) * len(network_label(name)) for name in names]
+    spans = [float(count) for count in counts]
+    for _ in range(3):
+        step = width_mm / (sum(spans) + _GAP * len(spans))
+        spans = [max(count, need / step) for count, need in zip(counts, needs, strict=True)]
+    starts, edge = [], 0.0
+    for count, span in zip(counts, spans, strict=True):
+        starts.append(edge + (span - count) / 2)
+        edge += span + _GAP
+    return starts
+
+
+def draw_ceiling(ax: Axes, result: xr.Dataset, style: FigureStyle) -> None:
+    """Draw the noise ceiling as a band, and the line of no similarity.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    result : Dataset, dims (rdm, ...)
+        A comparison. Not changed.
+    style : FigureStyle
+        The sizes in force.
+    """
+    ax.axhline(0, color=QUIET, linewidth=0.5 * style.line_pt, linestyle=(0, (3, 2)), zorder=0.6)
+    if "noise_ceiling" not in result:
+        return
+    lower, upper = (float(value) for value in result["noise_ceiling"].values)
+    ax.axhspan(lower, upper, color=CEILING_COLOR, linewidth=0, zorder=0.5)
+    _beside(ax, (lower + upper) / 2, "noise\nceiling", style)
+
+
+def draw_curve(ax: Axes, result: xr.Dataset, block: Block, style: FigureStyle, *, banded: bool) -> None:
+    """Draw a network's similarities and their intervals.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    result : Dataset, dims (rdm, ...)
+        A comparison. Not changed.
+    block : Block
+        The network.
+    style : FigureStyle
+        The sizes in force.
+    banded : bool
+        Whether intervals are a band; else a bar for each layer.
+    """
+    values = result["similarity"].values[block.rows]
+    ax.plot(block.x, values, color=block.color, marker=block.marker, label=network_label(block.network), zorder=3)
+    if "similarity_interval" not in result:
+        return
+    lower, upper = result["similarity_interval"].transpose(BOUND, RDM).values[:, block.rows]
+    if len(block.x) == 1 or not banded:
+        ax.vlines(block.x, lower, upper, color=block.color, linewidth=0.6 * style.line_pt, alpha=0.6, zorder=2)
+    else:
+        ax.fill_between(block.x, lower, upper, color=block.color, alpha=0.22, linewidth=0, zorder=2)
+
+
+def draw_partial(ax: Axes, partial: xr.Dataset, block: Block, style: FigureStyle) -> None:
+    """Draw what remains of the similarities given the controls: dashed, with open marks.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    partial : Dataset, dims (rdm, ...)
+        With ``similarity``. Not changed.
+    block : Block
+        The network.
+    style : FigureStyle
+        The sizes in force.
+    """
+    labels = [f"{block.network}/{layer}" for layer in block.layers]
+    values = matched(partial, np.array(labels, dtype=object), "similarity")
+    ax.plot(block.x, values, color=block.color, marker=block.marker, markerfacecolor="white",
+            markeredgewidth=0.7 * style.line_pt, linestyle=(0, (2.5, 1.2)), zorder=2.5)  # fmt: skip
+
+
+def matched(dataset: xr.Dataset, labels: np.ndarray, variable: str) -> np.ndarray:
+    """Return a variable at the named RDMs.
+
+    Parameters
+    ----------
+    dataset : Dataset, dims (rdm, ...)
+        Where to look. Not changed.
+    labels : array of str
+        Names along `rdm`.
+    variable : str
+        Which variable.
+
+    Returns
+    -------
+    array of float
+        NaN where a name is not there.
+    """
+    found = dict(zip(map(str, dataset[RDM].values), dataset[variable].values, strict=True))
+    return np.array([found.get(str(label), np.nan) for label in labels], dtype=float)
+
+
+def draw_tests(
+    ax: Axes, result: xr.Dataset, blocks: Sequence[Block], alpha: float, style: FigureStyle, *, stacked: bool
+) -> None:
+    """Draw a row of marks under the curves for each test, one mark a layer that passes it.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    result : Dataset, dims (rdm, ...)
+        A comparison. Not changed.
+    blocks : sequence of Block
+        The networks.
+    alpha : float
+        The level below which a p value is marked.
+    style : FigureStyle
+        The sizes in force.
+    stacked : bool
+        Whether each network has a line of its own.
+    """
+    tests = [(_best(result, name), text) for name, text in _TESTS if name in result or f"{name}_corrected" in result]
+    if not tests:
+        return
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    type_mm = points_mm(style.small_pt)
+    line, gap = (0.6 * type_mm if stacked else 1.1 * type_mm), 0.6 * type_mm
+    lines = len(blocks) if stacked else 1
+    strip = gap + len(tests) * (lines * line + gap)
+    unit = (high - low) / max(size_mm(ax)[1] - strip - 2 * points_mm(style.text_pt), 5.0)
+    ax.axhline(low, color=CEILING_COLOR, linewidth=0.5 * style.line_pt)
+    corrected = all(name.endswith("_corrected") for name, _ in tests)
+    _beside(ax, low + 0.7 * type_mm * unit, f"p < {alpha:g}{'' if corrected else ', uncorrected'}", style)
+    y = low - gap * unit
+    for name, text in tests:
+        for place, block in enumerate(blocks):
+            row = y - ((place if stacked else 0) + 0.5) * line * unit
+            mark_significant(ax, block.x, _passes(result, name, alpha)[block.rows], row, block.color, style)
+        _beside(ax, y - 0.5 * lines * line * unit, text, style)
+        y -= (lines * line + gap) * unit
+    ax.set_ylim(y, high)
+    ax.set_yticks(ticks)
+
+
+def _passes(result: xr.Dataset, name: str, alpha: float) -> np.ndarray:
+    passed = np.asarray(result[name].values < alpha)
+    if name.startswith("p_below_ceiling") and "noise_ceiling" in result:
+        passed &= np.asarray(result["similarity"].values < float(result["noise_ceiling"].values[0]))
+    return passed
+
+
+def _best(result: xr.Dataset, name: str) -> str:
+    return f"{name}_corrected" if f"{name}_corrected" in result else name
+
+
+def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along: str) -> None:
+    """Mark where the feature-excitation block stands.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    blocks : sequence of Block
+        The networks.
+    style : FigureStyle
+        The sizes in force.
+    along : {"layer", "depth"}
+        As for `plot_layers`.
+    """
+    for block in blocks:
+        inside = block.x[[layer in _FE_LAYERS for layer in block.layers]]
+        if inside.size == 0:
+            continue
+        reach = 0.45 if along == "layer" else 0.012
+        ax.axvspan(inside.min() - reach, inside.max() + reach, color=block.color, alpha=0.10, linewidth=0, zorder=0.4)
+        ax.annotate("FE", (inside.mean(), 1), (0, -0.3 * style.small_pt), ("data", "axes fraction"), "offset points",
+                    color=ink(block.color), fontsize=style.small_pt, ha="center", va="top",
+                    weight="bold")  # fmt: skip
+
+
+def _beside(ax: Axes, y: float, text: str, style: FigureStyle) -> None:
+    ax.annotate(text, (1, y), (0.6 * style.small_pt, 0), ("axes fraction", "data"), "offset points",
+                fontsize=style.small_pt, color=QUIET, va="center", linespacing=0.95)  # fmt: skip
