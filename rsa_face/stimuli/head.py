@@ -38,6 +38,8 @@ class Head:
         How much a point belongs to the lips or to the rims of the eyelids, 0 to 1.
     inner : ndarray, shape (points,)
         1 for the skin behind the lips, 0 elsewhere.
+    whole : ndarray, shape (faces, 4)
+        The corners of the skin with the back of the head, which is never shown.
     """
 
     rest: np.ndarray
@@ -45,6 +47,7 @@ class Head:
     lips: np.ndarray
     lids: np.ndarray
     inner: np.ndarray
+    whole: np.ndarray
 
 
 @cache
@@ -78,7 +81,14 @@ def read_head() -> Head:
     lips, lids = (
         _painted(name, on_skin) * np.isin(np.arange(len(points)), parts["skin"]) for name in ("lips", "eyelids")
     )
-    return Head(rest=rest, parts=parts, lips=lips, lids=lids, inner=_behind(lips, parts["skin"]))
+    return Head(
+        rest=rest,
+        parts=parts,
+        lips=lips,
+        lids=lids,
+        inner=_behind(lips, parts["skin"]),
+        whole=corners[groups == "body"],
+    )
 
 
 def must_have_faces_extra() -> None:
@@ -224,11 +234,11 @@ def without_ears(shape: np.ndarray) -> np.ndarray:
 @cache
 def _ears() -> tuple[np.ndarray, np.ndarray, csc_array, Callable[[np.ndarray], np.ndarray]]:
     """Return the ears' points, those beside them, the ties between both, and what solves for the flat ear."""
-    skin = read_head().parts["skin"]
-    ears = np.intersect1d(np.flatnonzero(np.abs(target(_EARS)).sum(axis=1)), skin)
-    ties = csc_array(_ties(skin)[ears])
+    whole = read_head().whole
+    ears = np.intersect1d(np.flatnonzero(np.abs(target(_EARS)).sum(axis=1)), whole)
+    ties = csc_array(_ties(whole)[ears])
     within = ties[:, ears]
-    beside = np.setdiff1d(np.unique(ties.indices), ears)
+    beside = np.setdiff1d(np.unique(ties.nonzero()[1]), ears)
     count = np.asarray(ties.sum(axis=1)).ravel()
     return ears, beside, ties[:, beside], splu(csc_array(diags_array(count) - within)).solve
 

@@ -35,6 +35,10 @@ def test_flat_ears_stick_out_less_and_nothing_else_moves(mesh):
     ears = np.abs(head.target("ears/*-ear-scale-incr")).sum(axis=1) > 0
     np.testing.assert_array_equal(flat[~ears], rest[~ears])
     assert np.abs(flat[ears, 0]).max() < np.abs(rest[ears, 0]).max() - 0.05
+    ends = flat[ears].min(axis=0), flat[ears].max(axis=0)
+    assert (ends[0] > rest[ears].min(axis=0) - 0.02).all()
+    assert (ends[1] < rest[ears].max(axis=0) + 0.02).all()
+    assert ends[0][0] == pytest.approx(-ends[1][0], abs=1e-3)
     np.testing.assert_allclose(head.without_ears(flat), flat, atol=1e-9)
 
 
