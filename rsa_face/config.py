@@ -203,6 +203,20 @@ class HumanSection(Section):
     options: dict[str, Any] = {}
 
 
+class ChoicesSection(Section):
+    """Two-choice trials, happy or sad, along the morph: people's psychometric curves, and the trained networks'."""
+
+    table: ExistingPath
+    curve: dict[str, Any] = {}
+
+
+class SaliencySection(Section):
+    """Maps of what the networks' answers rest on; shares of each region where the stimuli have regions."""
+
+    layer: str = "last"
+    method: str = "gradcam"
+
+
 class InferenceSection(Section):
     """How layers and people are compared, and how sure one wants to be.
 
@@ -237,6 +251,9 @@ class Study(Section):
     rdms: RdmsSection = RdmsSection()
     human: HumanSection | None = None
     inference: InferenceSection = InferenceSection()
+    choices: ChoicesSection | None = None
+    saliency: SaliencySection | None = None
+    cluster: Annotated[str, Field(pattern=r"^(local:[1-9]\d*|(tcp|tls)://.+:\d+)$")] | None = None
     output: PathToWrite
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rsa_face.config import Study
 from rsa_face.manifest import Manifest
+from rsa_face.stages.answering import ask_happy_or_sad, look_where
 from rsa_face.stages.comparing import compare, contrast_networks, find_layer
 from rsa_face.stages.drawing import draw_figures
 from rsa_face.stages.faces import show_stimuli
@@ -37,7 +38,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     Path
         The output folder: ``layers.csv``, ``layers.nc``, ``rdms.nc``, ``human_rdms.nc``, ``stimuli.csv``,
         ``manifest.json``, ``figures/``, and where the study asks for them ``weights/``, ``training.csv``,
-        ``contrast.nc`` and ``localization.nc``.
+        ``contrast.nc``, ``localization.nc``, ``psychometric.csv`` and ``saliency.csv``.
 
     Raises
     ------
@@ -52,6 +53,9 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     result = compare(study, stimuli, rdms, human, manifest, progress=progress)
     contrasts = contrast_networks(study, result, manifest)
     where = find_layer(study, rdms, human, result, manifest)
-    draw_figures(study, stimuli, manifest, rdms=rdms, human=human, result=result, contrasts=contrasts, where=where)
+    curves = ask_happy_or_sad(study, stimuli, manifest)
+    looked = look_where(study, stimuli, manifest)
+    found = {"rdms": rdms, "human": human, "result": result, "contrasts": contrasts, "where": where}
+    draw_figures(study, stimuli, manifest, **found, curves=curves, saliency=looked)
     manifest.note(study=study.model_dump(mode="json"), name=study.name)
     return study.output

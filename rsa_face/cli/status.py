@@ -48,6 +48,14 @@ def status(
 
         show_command(folder)
         return
+    if (folder / "units.json").is_file():
+        from rsa_face.activations.batch import describe_batch
+
+        units = describe_batch(folder)
+        for name, done in units.items():
+            print(f"{'done' if done else 'to do':<6} {name}")
+        print(f"{sum(units.values())} of {len(units)} done")
+        return
     found = sorted(folder.rglob("manifest.json"))
     if not found:
         message = f"A folder must hold a study's results to show their state, but {str(folder)!r} holds none."

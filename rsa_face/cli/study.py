@@ -7,7 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from rsa_face.cli.status import status
+
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write here instead of the study's own folder.")]
+Cluster = Annotated[str | None, typer.Option(help="local:N or tcp://HOST:PORT (needs rsa-face[cluster]).")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 DEMOS = {"random": "demo", "imagenet": "demo-imagenet"}
 AsJson = Annotated[bool, typer.Option("--json", help="For another program to read.")]
@@ -17,6 +20,7 @@ def run(
     study: Annotated[str, typer.Argument(help="A study file, or an embedded study's name.")],
     output: Output = None,
     quiet: Quiet = False,
+    cluster: Cluster = None,
 ) -> None:
     """Run a study's stages in order; what is up to date is not run again."""
     from rsa_face.config import load_study
@@ -24,6 +28,8 @@ def run(
     from rsa_face.study import run_study
 
     loaded = load_study(study, output=output)
+    if cluster is not None:
+        loaded = loaded.model_copy(update={"cluster": cluster})
     say = (lambda _line: None) if quiet else (lambda line: print(line, file=sys.stderr))
     folder = run_study(loaded, progress=not quiet, say=say)
     _show(folder)
@@ -101,40 +107,10 @@ def layers(
         )
 
 
-def status(
-    folder: Annotated[Path, typer.Argument(help="A folder with studies' results, or an activation store.")] = Path(
-        "results"
-    ),
-) -> None:
-    """Show what is there: each study's stages, or an activation store's networks."""
-    if (folder / "zarr.json").is_file():
-        from rsa_face.cli.activations import show_command
-
-        show_command(folder)
-        return
-    found = sorted(folder.rglob("manifest.json"))
-    if not found:
-        message = f"A folder must hold a study's results to show their state, but {str(folder)!r} holds none."
-        raise FileNotFoundError(message)
-    for path in found:
-        _print_stages(path)
-
-
 def register(app: typer.Typer) -> None:
     """Put these commands on the command line."""
     for command in (run, demo, networks, layers, status):
         app.command(command.__name__)(command)
-
-
-def _print_stages(path: Path) -> None:
-    from rsa_face.manifest import Manifest
-
-    kept = Manifest(path.parent, print).read()
-    print(f"{path.parent}: {kept.get('name', 'unfinished study')}")
-    for name, entry in kept["stages"].items():
-        gone = [file for file in entry["outputs"] if not (path.parent / file).is_file()]
-        state = f"missing {', '.join(gone)}" if gone else f"done {entry['finished']} in {entry['seconds']} s"
-        print(f"  {name:<28} {state}")
 
 
 def _show(folder: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rsa_face.inference.bootstrap import evaluate_draws
 from rsa_face.inference.ceiling import ceiling_of, percentile_interval, refuse_one_participant
 from rsa_face.inference.comparisons import COMPARISONS, comparable
+from rsa_face.inference.distributed import evaluate_draws_on
 from rsa_face.inference.draws import mean_over
 from rsa_face.inference.resampling import Draws, draw_resamples
 from rsa_face.inference.uncertainty import (
@@ -41,6 +42,7 @@ def compare_layers(
     confidence: float = 0.95,
     memory: float = 2e9,
     device: str = "auto",
+    cluster: str | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Compare every layer with every participant, and say how sure the result is.
@@ -75,6 +77,9 @@ def compare_layers(
     device : str
         ``"cpu"``, ``"cuda"``, or ``"auto"``: a graphics processor where there is one and the comparison runs there
         (cosine, corr, spearman and rho-a of RDMs without missing pairs).
+    cluster : str, optional
+        ``local:N`` or ``tcp://HOST:PORT``: hand the draws to dask workers, which compute on the CPU; the values are
+        the same to the bit.
     progress : bool
         Whether to show a progress bar.
 
@@ -117,7 +122,11 @@ def compare_layers(
     drawn = draw_resamples(
         human, resample=resample, draws=draws, rng=rng_from(seed, "bootstrap"), groups=groups, resamples=resamples
     )
-    found = evaluate_draws(x, y, drawn, comparison=comparison, memory=memory, device=device, progress=progress)
+    settings: dict[str, Any] = {"comparison": comparison, "memory": memory, "progress": progress}
+    if cluster is None:
+        found = evaluate_draws(x, y, drawn, device=device, **settings)
+    else:
+        found = evaluate_draws_on(cluster, x, y, drawn, **settings)
     result.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped, "groups": groups}
     return _spread_over_draws(result, drawn, found.similarity, found.ceiling)
 

@@ -77,6 +77,7 @@ def compare(
             draws=asked.draws,
             seed=asked.seed,
             groups=asked.groups,
+            cluster=study.cluster,
             progress=progress,
         )
         result = correct_layers(result, rdms=about, human=human, method=asked.method)

@@ -10,12 +10,14 @@ from rsa_face.config import Study
 from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.localization import plot_localization
+from rsa_face.figures.psychometric import plot_psychometric
 from rsa_face.figures.rdms import plot_rdms
+from rsa_face.figures.saliency import plot_saliency
 from rsa_face.figures.saving import save_figure
 from rsa_face.figures.style import figure_style
 from rsa_face.figures.training import plot_training
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import code_hash, hash_content
+from rsa_face.provenance import code_hash, hash_content, load
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.schema import stimulus_ids
 from rsa_face.stages.learning import histories
@@ -34,7 +36,7 @@ def draw_figures(study: Study, stimuli: StimulusSet, manifest: Manifest, **found
     manifest : Manifest
         Where the stage is recorded.
     **found : DataArray, Dataset, mapping or None
-        ``rdms``, and where there are such: ``human``, ``result``, ``contrasts``, ``where``.
+        ``rdms``, and where there are such: ``human``, ``result``, ``contrasts``, ``where``, ``curves``, ``saliency``.
     """
     drawings = _drawings(study, stimuli, found)
 
@@ -60,6 +62,14 @@ def _drawings(study: Study, stimuli: StimulusSet, found: Mapping[str, Any]) -> d
     where = found.get("where")
     if where is not None:
         drawings["localization"] = lambda: plot_localization(where)
+    curves, looked = found.get("curves") or {}, found.get("saliency")
+    if curves:
+        drawings["psychometric"] = lambda: plot_psychometric(
+            curves["psychometric"], curves.get("psychometric_networks")
+        )
+    maps = study.output / "saliency_maps.nc"
+    if looked is not None and maps.is_file():
+        drawings["saliency"] = lambda: plot_saliency(cast("xr.DataArray", load(maps)), stimuli, regions=looked)
     logs = histories(study) if study.training is not None else {}
     if logs:
         drawings["training"] = lambda: plot_training(logs)
@@ -69,4 +79,6 @@ def _drawings(study: Study, stimuli: StimulusSet, found: Mapping[str, Any]) -> d
 def _files(manifest: Manifest, found: Mapping[str, Any]) -> dict[str, str]:
     made = {"rdms": "rdms.nc", "human": "human_rdms.nc", "result": "layers.nc", "where": "localization.nc"}
     hashes = {file: manifest.hash_of(file) for name, file in made.items() if found.get(name) is not None}
-    return {**hashes, **({"contrast.nc": manifest.hash_of("contrast.nc")} if found.get("contrasts") else {})}
+    more = {"contrast.nc": found.get("contrasts"), "psychometric.csv": found.get("curves"),
+            "saliency.csv": found.get("saliency") is not None}  # fmt: skip
+    return {**hashes, **{file: manifest.hash_of(file) for file, there in more.items() if there}}

@@ -102,7 +102,7 @@ def _rdms_of(
 
     def make() -> None:
         network = build(study, section)
-        if asked.store is None:
+        if asked.store is None and study.cluster is None:
             rdms = stream_rdms(
                 [network],
                 stimuli,
@@ -113,7 +113,7 @@ def _rdms_of(
                 progress=progress,
             )
         else:
-            store = asked.store / f"{section.called.replace('/', '-')}.zarr"
+            store = (asked.store or study.output / "stores") / f"{section.called.replace('/', '-')}.zarr"
             tree = extract(
                 [network],
                 stimuli,
@@ -122,9 +122,10 @@ def _rdms_of(
                 device=asked.device,
                 batch=asked.batch,
                 dtype=asked.dtype,
+                cluster=study.cluster,
                 progress=progress,
             )
-            rdms = compute_rdms(tree, measure=study.rdms.measure)
+            rdms = compute_rdms(tree, measure=study.rdms.measure, cluster=study.cluster)
         save(rdms, study.output / file)
 
     return make
