@@ -9,11 +9,12 @@ import xarray as xr
 
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save, write_beside
-from rsa_face.psychophysics.choices import check_choices, scale_of, to_morph
+from rsa_face.psychophysics.choices import check_choices, count_choices, scale_of, to_morph
 from rsa_face.psychophysics.consistency import error_consistency
 from rsa_face.psychophysics.decisions import network_choices
 from rsa_face.psychophysics.likeness import human_likeness
 from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
+from rsa_face.psychophysics.status import UNFITTED, first_status
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _COLUMNS = ("pse", "slope", "width", "guess", "lapse")
@@ -129,6 +130,22 @@ def tabulate_curves(fit: xr.Dataset) -> pd.DataFrame:
             row["bound"] = " ".join(str(name) for name in at["parameter"].values[at.values])
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def any_curve(choices: pd.DataFrame) -> bool:
+    """Say whether a curve can be fitted to anybody's choices: answers that differ, on enough levels.
+
+    Parameters
+    ----------
+    choices : DataFrame
+        See `check_choices`.
+
+    Returns
+    -------
+    bool
+        False if everybody gave one answer to everything.
+    """
+    return bool((~np.isin(first_status(count_choices(check_choices(choices))), UNFITTED)).any())
 
 
 def _on_scale_of(networks: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:

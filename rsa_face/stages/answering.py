@@ -11,12 +11,12 @@ from rsa_face.manifest import Manifest
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import hash_file, load, write_beside
 from rsa_face.psychophysics.choices import read_choices
-from rsa_face.psychophysics.stage import ask_networks, write_psychophysics
+from rsa_face.psychophysics.stage import any_curve, ask_networks, write_psychophysics
 from rsa_face.saliency.stage import write_saliency
 from rsa_face.stages.networks import build, networks_of, trained_file
 from rsa_face.stimuli.catalogue import StimulusSet
 
-ANSWERS = "answers.csv"
+ANSWERS, PEOPLE, NETWORKS = "answers.csv", "psychometric", "psychometric_networks"
 
 
 def ask_happy_or_sad(study: Study, stimuli: StimulusSet, manifest: Manifest) -> dict[str, xr.Dataset]:
@@ -34,19 +34,22 @@ def ask_happy_or_sad(study: Study, stimuli: StimulusSet, manifest: Manifest) -> 
     Returns
     -------
     dict of str to Dataset
-        ``psychometric`` and, with networks, ``psychometric_networks``; empty where the study has no choices.
+        ``psychometric`` and, with networks that give more than one answer, ``psychometric_networks``; empty where
+        the study has no choices.
     """
     asked = study.choices
     if asked is None:
         return {}
-    names = ["psychometric"]
     trained = study.training is not None and "level" in stimuli.factors
     if trained:
         _ask(study, stimuli, manifest)
-        names.append("psychometric_networks")
 
     def fit() -> None:
         answers = read_choices(study.output / ANSWERS) if trained else None
+        if answers is not None and not any_curve(answers):
+            manifest.say("left out: the networks' curves, since each gives one answer to every face")
+            answers = None
+            (study.output / f"{NETWORKS}.nc").unlink(missing_ok=True)
         write_psychophysics(
             read_choices(asked.table),
             answers,

@@ -7,7 +7,7 @@ import xarray as xr
 
 import rsa_face as rf
 from rsa_face.config import load_study
-from rsa_face.human.observers import simulate_ratings
+from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.stages.comparing import varying
 from rsa_face.stages.networks import networks_of
 from rsa_face.stages.telling import tell_findings, tell_study
@@ -23,6 +23,8 @@ networks:
 training: {table: others/stimuli.csv, label: level, epochs: 1, lr: 1.0e-4, batch: 4, dropout: 0.0}
 human: {table: ratings.csv, kind: rating, options: {scale: [0, 100]}, where: {occlusion: none}}
 inference: {resample: both, draws: 60, controls: [pixels, identity]}
+choices: {table: choices.csv, curve: {guess: 0.02, lapse: 0.02}}
+saliency: {layer: relu5}
 output: results
 """
 
@@ -36,6 +38,8 @@ def folder(tmp_path_factory):
     table["identity"] = "other " + table["identity"].astype(str)
     table.to_csv(folder / "others" / "stimuli.csv", index=False)
     simulate_ratings(stimuli, participants=4)[0].to_csv(folder / "ratings.csv", index=False)
+    trials, _ = simulate_choices(stimuli, participants=3, repeats=4, occlusions=["none", "mouth"])
+    trials.to_csv(folder / "choices.csv", index=False)
     (folder / "study.yaml").write_text(STUDY)
     run_study(load_study(folder / "study.yaml"), progress=False)
     return folder
@@ -88,8 +92,16 @@ def test_what_was_found_is_told_with_what_it_does_not_mean(folder):
     assert "simulated" in told[2]
 
 
+def test_people_and_networks_have_curves_and_the_networks_maps(folder):
+    curves = pd.read_csv(folder / "results" / "psychometric.csv")
+    assert "p01" in set(curves["observer"])
+    assert set(curves["occlusion"]) == {"none", "mouth"}
+    shares = pd.read_csv(folder / "results" / "saliency.csv")
+    assert set(shares["network"]) == {"alexnet", "fe_alexnet"}
+
+
 def test_every_figure_of_the_study_is_drawn(folder):
-    for name in ("layers", "rdms", "contrast", "localization", "training"):
+    for name in ("layers", "rdms", "contrast", "localization", "training", "psychometric", "saliency"):
         assert (folder / "results" / "figures" / f"{name}.pdf").stat().st_size > 1000
 
 
