@@ -1,5 +1,6 @@
 """The dask workers that a stage may run on: some on this machine, or a scheduler elsewhere."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -57,7 +58,9 @@ def connect(cluster: str) -> Iterator[Any]:
         yield client
 
 
-def map_in_order(client: Any, function: Callable[..., Result], items: Sequence[Any]) -> Iterator[Result]:
+def map_in_order(
+    client: Any, function: Callable[..., Result], items: Sequence[Any], *, shared: Any = None
+) -> Iterator[Result]:
     """Run a function on workers for every item, and hand back the results in the order of the items.
 
     A worker that dies takes nothing with it: dask runs what it had begun again elsewhere. So the function must
@@ -68,16 +71,19 @@ def map_in_order(client: Any, function: Callable[..., Result], items: Sequence[A
     client : distributed.Client
         From `connect`.
     function : callable
-        Takes one item.
+        Takes one item, and `shared` if there is any.
     items : sequence
         Small enough to be sent.
+    shared : object, optional
+        What every call needs; sent to each worker once.
 
     Yields
     ------
     object
         What the function returned.
     """
-    futures = client.map(function, items, pure=False, retries=2)
+    sent = [] if shared is None else [[_share(client, shared)] * len(items)]
+    futures = client.map(function, items, *sent, pure=False, retries=2)
     try:
         for future in futures:
             result: Result = future.result()
@@ -85,3 +91,14 @@ def map_in_order(client: Any, function: Callable[..., Result], items: Sequence[A
             yield result
     finally:
         client.cancel(futures)
+
+
+def _share(client: Any, shared: Any) -> Any:
+    # a task that returns its argument, not `scatter`: scattered values are lost with the workers that hold them
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sending large graph")
+        return client.submit(_itself, shared, pure=False, retries=2)
+
+
+def _itself(shared: Any) -> Any:
+    return shared

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, repeated
+from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, Occlusion, repeated
 
 PACKAGED = "package:"
 STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
@@ -39,7 +39,18 @@ def _weights(value: Any, info: ValidationInfo) -> Any:
 
 ExistingPath = Annotated[Path, BeforeValidator(_existing)]
 PathToWrite = Annotated[Path, BeforeValidator(_resolved)]
+
+
+def _stimuli_or_existing(value: Any, info: ValidationInfo) -> Any:
+    return value if value in ("stimuli", None) else _existing(value, info)
+
+
+def _control(value: Any, info: ValidationInfo) -> Any:
+    return str(_existing(value, info)) if str(value).endswith((".nc", ".csv")) else value
+
+
 Weights = Annotated[str, BeforeValidator(_weights)]
+Control = Annotated[str, BeforeValidator(_control)]
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -50,9 +61,19 @@ class Section(BaseModel):
 
 
 class StimuliSection(Section):
-    """The stimulus table."""
+    """The stimulus table, and which of its faces are also shown with a region masked."""
 
     table: ExistingPath
+    occlusion: tuple[Occlusion, ...] = ()
+    fill: Literal["gray", "blur"] = "gray"
+
+    @model_validator(mode="after")
+    def _occlusions_differ(self) -> Self:
+        twice = repeated(self.occlusion)
+        if twice:
+            message = f"each occlusion is shown once, but {twice} stands there more than once"
+            raise ValueError(message)
+        return self
 
 
 class AttentionSection(Section):
@@ -81,13 +102,80 @@ class NetworkSection(Section):
     seed: Seed = 0
     classes: Annotated[int, Field(ge=2)] = 2
     attention: AttentionSection | None = None
-    preprocessing: PreprocessingSection = PreprocessingSection()
+    preprocessing: PreprocessingSection | None = None
     label: str | None = None
+    seeds: tuple[Seed, ...] = ()
+    pretraining: str | None = None
 
     @property
     def called(self) -> str:
         """What the network is called in arrays and figures."""
         return self.label or self.name
+
+    @property
+    def start(self) -> str:
+        """What the network's weights are called in its name, where it is trained over several seeds."""
+        return self.pretraining or Path(self.weights).stem
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        twice = repeated([str(seed) for seed in self.seeds])
+        if twice:
+            message = f"each seed makes one network, but {twice} stands there more than once"
+            raise ValueError(message)
+        return self
+
+
+class AugmentationSection(Section):
+    """How far training images are varied; see `rsa_face.training.settings.Augmentation`."""
+
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    shift: Annotated[float, Field(ge=0, le=1)] = 0.05
+    scale: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    rotate: Annotated[float, Field(ge=0, le=180)] = 5.0
+    brightness: Annotated[float, Field(ge=0, le=10)] = 0.2
+    contrast: Annotated[float, Field(ge=0, le=0.9)] = 0.2
+
+
+class TrainingSection(Section):
+    """How all networks are trained to tell happy from sad; see `rsa_face.training.settings.TrainingSettings`.
+
+    `held_out` are faces of other identities to judge in the end: a table, or ``stimuli``, the study's own.
+    """
+
+    table: ExistingPath
+    kind: Literal["table", "folder", "affectnet-csv", "affectnet-npy"] = "table"
+    label: str = "valence"
+    rule: dict[str, str] = {}
+    held_out: Annotated[Path | Literal["stimuli"] | None, BeforeValidator(_stimuli_or_existing)] = "stimuli"
+    held_out_label: str = "level"
+    classes: tuple[str, ...] = ("sad", "happy")
+    freeze: str = "none"
+    epochs: Annotated[int, Field(ge=1)] = 40
+    lr: Annotated[float, Field(gt=0)] = 1e-4
+    batch: Annotated[int, Field(ge=1)] = 128
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Annotated[int, Field(ge=0)] = 0
+    zero_head: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    size: Annotated[int, Field(ge=32)] | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    augmentation: AugmentationSection | None = None
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    patience: Annotated[int, Field(ge=1)] | None = None
+    stop_at: Annotated[float, Field(gt=0, le=1)] | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    device: str = "auto"
+    skip_unreadable: bool = False
+
+    @model_validator(mode="after")
+    def _watches_what_it_waits_for(self) -> Self:
+        if self.patience is not None and not self.validation:
+            message = "patience watches the validation faces, so validation must be above 0"
+            raise ValueError(message)
+        return self
 
 
 class ActivationsSection(Section):
@@ -116,13 +204,26 @@ class HumanSection(Section):
 
 
 class InferenceSection(Section):
-    """How layers and people are compared, and how sure one wants to be."""
+    """How layers and people are compared, and how sure one wants to be.
+
+    `network` is held against `baseline` layer by layer, where the study has both; `controls` are RDMs whose share in
+    a similarity is taken out: ``pixels``, a factor of the stimulus table, or a file.
+    """
 
     comparison: Comparison = "rho-a"
     resample: Literal["stimulus", "participant", "both", "dual"] | None = None
     draws: Annotated[int, Field(ge=10)] = 1000
     seed: Seed = 0
     groups: str | None = None
+    correction: Literal["max", "holm", "fdr"] | None = None
+    network: str = "fe_alexnet"
+    baseline: str = "alexnet"
+    controls: tuple[Control, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """How p values are corrected: by the largest over layers; without draws, by Holm."""
+        return self.correction or ("max" if self.resample else "holm")
 
 
 class Study(Section):
@@ -131,6 +232,7 @@ class Study(Section):
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     stimuli: StimuliSection
     networks: tuple[NetworkSection, ...]
+    training: TrainingSection | None = None
     activations: ActivationsSection = ActivationsSection()
     rdms: RdmsSection = RdmsSection()
     human: HumanSection | None = None

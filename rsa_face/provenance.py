@@ -115,6 +115,35 @@ def write_beside(path: str | Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def writable_folder(out_dir: str | Path) -> Path:
+    """Make a folder and hold it to being writable, before any work is done for it.
+
+    Parameters
+    ----------
+    out_dir : str or Path
+        The folder.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be made or written to.
+    """
+    folder = Path(out_dir)
+    try:
+        with write_beside(folder / "writable.txt") as beside:
+            beside.write_text("", "utf-8")
+        (folder / "writable.txt").unlink()
+    except OSError as error:
+        message = f"The output folder must be writable, but {str(folder)!r} is not: {error}. Name another folder."
+        raise ValueError(message) from error
+    return folder
+
+
 def save(array: xr.DataArray | xr.Dataset, path: str | Path) -> Path:
     """Write an array or a result as netCDF, so that `load` returns it with attrs and coords intact.
 

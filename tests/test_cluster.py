@@ -23,8 +23,13 @@ def test_a_missing_package_names_the_extra(monkeypatch):
 class Client:
     """Answers like dask's, in this process."""
 
-    def map(self, function, items, **_options):
-        return [Future(function(item)) for item in items]
+    def map(self, function, items, *shared, **_options):
+        given = [[each.value for each in futures] for futures in shared]
+        return [Future(function(*arguments)) for arguments in zip(items, *given, strict=True)]
+
+    def submit(self, function, *arguments, **_options):
+        self.sent = [*getattr(self, "sent", []), *arguments]
+        return Future(function(*arguments))
 
     def cancel(self, futures):
         self.cancelled = len(futures)
@@ -45,3 +50,10 @@ def test_results_come_in_the_order_of_the_items():
     client = Client()
     assert list(map_in_order(client, lambda item: item * 2, [3, 1, 2])) == [6, 2, 4]
     assert client.cancelled == 3
+
+
+def test_what_every_call_needs_is_sent_once():
+    client = Client()
+    found = list(map_in_order(client, lambda item, shared: item * shared["factor"], [3, 1], shared={"factor": 5}))
+    assert found == [15, 5]
+    assert client.sent == [{"factor": 5}]

@@ -59,5 +59,9 @@ def test_an_unknown_study_names_those_there_are():
 
 
 @pytest.mark.parametrize("name", embedded_studies())
-def test_embedded_studies_are_right(name, tmp_path):
+def test_embedded_studies_are_right(name, tmp_path, monkeypatch):
+    for file in ("stimuli.csv", "rdms.nc"):  # where `datasets fetch` puts them
+        (tmp_path / "human_data" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "human_data" / name / file).touch()
+    monkeypatch.chdir(tmp_path)
     assert load_study(name, output=tmp_path).output == tmp_path

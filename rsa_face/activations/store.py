@@ -7,7 +7,8 @@ import filelock
 import xarray as xr
 import zarr
 
-from rsa_face.activations.blocks import Cut, batches_claimed, faults_of_block, read_cut
+from rsa_face.activations.blocks import batches_claimed, faults_of_block
+from rsa_face.activations.cuts import Cut, read_cut
 
 FORMAT = 2
 

@@ -11,16 +11,8 @@ import torch
 import zarr
 from torch import Tensor
 
-from rsa_face.activations.blocks import (
-    Cut,
-    append_batch,
-    batches_in,
-    create_array,
-    cut_layer,
-    finish_block,
-    keep_batches,
-    read_cut,
-)
+from rsa_face.activations.blocks import append_batch, batches_in, finish_block, keep_batches
+from rsa_face.activations.cuts import Cut, create_array, cut_layer, read_cut
 from rsa_face.activations.recording import Options, as_stored, record_batch
 from rsa_face.activations.writing import begin_layer
 from rsa_face.networks.layers import Layer

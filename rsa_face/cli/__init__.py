@@ -11,7 +11,9 @@ from rsa_face.cli.figures import figures
 from rsa_face.cli.human import human_app
 from rsa_face.cli.inference import inference_app
 from rsa_face.cli.observers import register as register_observers
+from rsa_face.cli.psychophysics import psychophysics_app
 from rsa_face.cli.report import report
+from rsa_face.cli.saliency import saliency_app
 from rsa_face.cli.stimuli import stimuli_app
 from rsa_face.cli.study import register as register_study
 from rsa_face.cli.training import training_app, weights_app
@@ -35,6 +37,8 @@ app.command("report")(report)
 app.add_typer(training_app)
 app.add_typer(weights_app)
 app.add_typer(inference_app)
+app.add_typer(psychophysics_app)
+app.add_typer(saliency_app)
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 

@@ -80,6 +80,8 @@ def extract_command(
     pool: Annotated[str, typer.Option(help="none, or mean over space.")] = "none",
     projection: Annotated[int | None, typer.Option(help="Keep this many random projections.")] = None,
     chunk: Annotated[int, typer.Option(help="Stimuli in a file.")] = 256,
+    autocast: Annotated[bool, typer.Option(help="Compute in bfloat16 where torch deems it safe.")] = False,
+    channels_last: Annotated[bool, typer.Option(help="Keep maps in memory with channels last.")] = False,
     cluster: Cluster = None,
 ) -> None:
     """Record what layers compute for all stimuli, into a store; go on where an earlier run stopped."""
@@ -88,7 +90,8 @@ def extract_command(
     from rsa_face.networks.zoo import build_network
     from rsa_face.stimuli.catalogue import read_stimuli
 
-    options = Options(chunk=chunk, pool=pool, projection=projection, seed=seed)
+    kept: dict[str, Any] = {"chunk": chunk, "pool": pool, "projection": projection, "seed": seed}
+    options = Options(**kept, autocast=autocast, channels_last=channels_last)
     stimuli = read_stimuli(table)
     networks = [build_network(name, weights=weights, seed=seed) for name in network]
     _say_what_is_there(store)
@@ -107,9 +110,9 @@ def extract_command(
 
 
 def rdms_command(
-    table: Table,
-    network: Networks,
-    out: Annotated[Path, typer.Option(help="Folder for the RDMs.")],
+    table: Annotated[Path, typer.Argument(help="A stimulus table (CSV or TSV), or a study (YAML) in its place.")],
+    network: Annotated[list[str] | None, typer.Option(help="With a table: which networks; repeat.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the RDMs; a study has one of its own.")] = None,
     weights: Weights = "random",
     seed: Annotated[list[int] | None, typer.Option(help="Repeat for several; 0 unless given.")] = None,
     occlusion: Annotated[list[str] | None, typer.Option(help="Repeat for several; all stimuli unless given.")] = None,
@@ -123,40 +126,36 @@ def rdms_command(
     show: Annotated[bool, typer.Option("--list", help="Say which units are done, and run none.")] = False,
 ) -> None:
     """Compute RDMs of networks x seeds x occlusions x measures, each once; run it again to go on."""
-    from rsa_face.activations.batch import Batch, Unit, compute_batch, is_done
+    from rsa_face.activations.batch import compute_batch
+    from rsa_face.activations.units import Batch, is_done, sources_of
     from rsa_face.stimuli.catalogue import read_stimuli
 
-    wanted = Batch(
-        stimuli=read_stimuli(table),
-        folder=out,
-        networks=tuple(network),
-        weights=weights,
-        seeds=tuple(seed or [0]),
-        occlusions=tuple(occlusion or ["all"]),
-        measures=tuple(measure or ["correlation"]),
-        layers=_layers(layers),
-    )
+    if table.suffix in (".yaml", ".yml"):
+        flags = {"--network": network, "--seed": seed, "--occlusion": occlusion}
+        _must_be_left_to_the_study([name for name, given in flags.items() if given])
+        if show:
+            _list_units_of_study(table, out)
+            return
+        wanted = _batch_of_study(table, out, measure or [])
+    else:
+        _must_be_given([name for name, given in (("--network", network), ("--out", out)) if not given])
+        wanted = Batch(
+            stimuli=read_stimuli(table),
+            folder=out or Path(),
+            networks=sources_of(network or [], seed or [0], weights=weights),
+            occlusions=tuple(occlusion or ["all"]),
+            measures=tuple(measure or ["correlation"]),
+            layers=_layers(layers),
+        )
     if show:
-        states = {unit.name: is_done(wanted, unit) for unit in wanted.units}
-        for name, done in states.items():
-            print(f"{'done' if done else 'to do':6s} {name}")
-        print(f"{sum(states.values())} of {len(states)} done")
+        _list_units({unit.name: is_done(wanted, unit) for unit in wanted.units})
         return
-    begun = last = time.monotonic()
-    computed = 0
-
-    def tell(_unit: Unit, path: Path, new: bool) -> None:
-        nonlocal last, computed
-        now = time.monotonic()
-        computed += new
-        print(f"{path}  {f'{now - last:.1f} s' if new else 'was there'}", flush=True)
-        last = now
-
+    teller = _Teller()
     streaming = stream and cluster is None
-    files = compute_batch(
-        wanted, stream=streaming, device=device, size=batch, memory=memory, cluster=cluster, tell=tell
+    compute_batch(
+        wanted, stream=streaming, device=device, size=batch, memory=memory, cluster=cluster, tell=teller.tell
     )
-    print(f"{len(files)} units, {computed} computed now, {time.monotonic() - begun:.1f} s in all, in {out}")
+    print(teller.total(), f"in {wanted.folder}")
 
 
 @activations_app.command("show")
@@ -193,6 +192,58 @@ def remove_command(store: Store, yes: Annotated[bool, typer.Option("--yes", help
 
 def _layers(words: str) -> Any:
     return words if words in ("main", "all") else tuple(word.strip() for word in words.split(",") if word.strip())
+
+
+def _batch_of_study(file: Path, out: Path | None, measures: list[str]) -> Any:
+    from rsa_face.config import load_study
+    from rsa_face.manifest import Manifest
+    from rsa_face.stages.batch import batch_of
+
+    study = load_study(file)
+    manifest = Manifest(study.output, lambda line: print(line, file=sys.stderr))
+    return batch_of(study, manifest, folder=out, measures=measures)
+
+
+def _must_be_left_to_the_study(given: list[str]) -> None:
+    if given:
+        message = f"A study says itself what it compares, but {', '.join(given)} is given too. Leave that out."
+        raise ValueError(message)
+
+
+def _must_be_given(missing: list[str]) -> None:
+    if missing:
+        message = f"A stimulus table must come with --network and --out, but {' and '.join(missing)} is not given."
+        raise ValueError(message)
+
+
+def _list_units_of_study(file: Path, out: Path | None) -> None:
+    from rsa_face.activations.batch import describe_batch
+    from rsa_face.config import load_study
+    from rsa_face.stages.batch import BATCH
+
+    _list_units(describe_batch(out or load_study(file).output / BATCH))
+
+
+def _list_units(states: dict[str, bool]) -> None:
+    for name, done in states.items():
+        print(f"{'done' if done else 'to do':6s} {name}")
+    print(f"{sum(states.values())} of {len(states)} done")
+
+
+class _Teller:
+    """Prints a line for each unit, and counts."""
+
+    def __init__(self) -> None:
+        self.begun = self.last = time.monotonic()
+        self.units = self.computed = 0
+
+    def tell(self, _unit: Any, path: Path, new: bool) -> None:
+        now = time.monotonic()
+        print(f"{path}  {f'{now - self.last:.1f} s' if new else 'was there'}", flush=True)
+        self.units, self.computed, self.last = self.units + 1, self.computed + new, now
+
+    def total(self) -> str:
+        return f"{self.units} units, {self.computed} computed now, {time.monotonic() - self.begun:.1f} s in all,"
 
 
 def _say_what_is_there(store: Path) -> None:

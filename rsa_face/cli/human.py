@@ -1,10 +1,209 @@
-"""``rsa-face human``: simulate observers, always labelled so."""
+"""``rsa-face human``: check a file of judgements, convert it, and write an example of each kind."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-human_app = typer.Typer(name="human", help="Simulate observers, always labelled so.", no_args_is_help=True)
+human_app = typer.Typer(name="human", help="Check, convert and simulate human judgements.", no_args_is_help=True)
+
+_File = Annotated[list[Path], typer.Argument(help="A file of judgements, or several that belong together.")]
+_Kind = Annotated[
+    str, typer.Option(help="rdm, rating, triplet, arrangement, confusion, samediff, choice or features.")
+]
+_Stimuli = Annotated[Path | None, typer.Option(help="The stimulus table: every id must be in it, and all be judged.")]
+_Ids = Annotated[Path | None, typer.Option(help="Ids for the rows of a file that names none, in its order.")]
+_Options = Annotated[
+    list[str], typer.Option("--option", "-o", help="How judgements are read: direction=similarity, scale=1,7, ...")
+]
+_Layout = Annotated[
+    list[str],
+    typer.Option(
+        "--layout",
+        "-l",
+        help="How the file is laid out: columns.participant=subj, keep.practice=0, drop.late=1, by=occlusion, "
+        "group=true, rename=ids.csv, participants=people.csv, names=p, separator=;, encoding=cp1252.",
+    ),
+]
 
 
-@human_app.callback()
-def _human() -> None:
-    pass
+@human_app.command()
+def check(
+    file: _File,
+    kind: _Kind,
+    stimuli: _Stimuli = None,
+    ids: _Ids = None,
+    option: _Options = [],  # noqa: B006 - typer copies it
+    layout: _Layout = [],  # noqa: B006
+    comparison: Annotated[str, typer.Option(help="Of people with people: spearman, corr or rho-a.")] = "spearman",
+    halves: Annotated[int, typer.Option(help="Random halves for the reliability.")] = 500,
+    figure: Annotated[Path | None, typer.Option(help="Draw the reliability: a path without ending.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Write the reliability as a table (.csv).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read judgements, and say what is in them, how good they are and what to look at. Writes nothing unasked."""
+    from rsa_face.human.behaviour import read_human
+    from rsa_face.human.reliability import assess_reliability, reliability_table
+    from rsa_face.human.summary import advise, summarise
+
+    chosen, arranged = _settings(option), _settings(layout)
+    human = read_human(file, kind=kind, options=chosen, layout=arranged, stimuli=stimuli, ids=_ids(ids))
+    pages = []
+    for level, part in _parts(human):
+        several = part.sizes["participant"] > 1 and "group" not in part.attrs
+        retest = _retest(file, kind, chosen, arranged, stimuli, part) if several and not level else None
+        found, why = None, ""
+        try:
+            found = assess_reliability(part, comparison=comparison, halves=halves, retest=retest) if several else None
+        except ValueError as error:
+            why = f"No reliability can be computed: {error}"
+        rows = None if found is None else reliability_table(found)
+        advice = [why] * bool(why) + advise(part, found, matched=stimuli is not None)
+        pages.append({"level": level, "summary": summarise(part), "reliability": rows, "advice": advice})
+        if found is not None:
+            _write_reliability(found, rows, level, figure=figure, table=table, quiet=as_json)
+    if as_json:
+        plain = [page | {"reliability": _records(page["reliability"])} for page in pages]
+        print(json.dumps({"kind": kind, "files": [str(path) for path in file], "parts": plain}))
+        return
+    for page in pages:
+        _print_page(page, f"{', '.join(path.name for path in file)}, read as {kind}")
+
+
+@human_app.command()
+def convert(
+    file: _File,
+    kind: _Kind,
+    out: Annotated[list[Path], typer.Option("--out", help="Ends in .nc, .h5 (rsatoolbox) or .csv; may be repeated.")],
+    stimuli: _Stimuli = None,
+    ids: _Ids = None,
+    option: _Options = [],  # noqa: B006 - typer copies it
+    layout: _Layout = [],  # noqa: B006
+) -> None:
+    """Write judgements as one RDM for each participant: netCDF, rsatoolbox HDF5 or CSV."""
+    from rsa_face.human.behaviour import read_human
+    from rsa_face.human.writing import write_human
+
+    human = read_human(
+        file, kind=kind, options=_settings(option), layout=_settings(layout), stimuli=stimuli, ids=_ids(ids)
+    )
+    for level, part in _parts(human):
+        for path in out:
+            print(write_human(part, path.with_stem(f"{path.stem}-{level}") if level else path))
+
+
+@human_app.command()
+def template(
+    kind: Annotated[str, typer.Argument(help="The kind of judgement.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write; printed if not given.")] = None,
+) -> None:
+    """Write an example file of a kind, with a comment for each column."""
+    from rsa_face.human.templates import template_of
+    from rsa_face.provenance import write_beside
+
+    text = template_of(kind)
+    if out is None:
+        print(text, end="")
+        return
+    if out.exists():
+        message = f"A template must be a new file, but {str(out)!r} exists. Choose another name."
+        raise ValueError(message)
+    with write_beside(out) as beside:
+        beside.write_text(text, "utf-8")
+    print(out)
+
+
+def _settings(words: list[str]) -> dict[str, Any]:
+    """Return settings from words such as scale=1,7 and columns.participant=subj."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            message = f"A setting must be written name=value, but is {word!r}."
+            raise ValueError(message)
+        outer, dot, inner = name.partition(".")
+        parts = value.split(",") if "," in value and value != "," else [value]
+        read = parts if dot or outer == "names" else [yaml.safe_load(part) for part in parts]
+        one: Any = read[0] if len(read) == 1 and outer not in ("names", "scales", "responses") else read
+        one = value if outer in ("separator", "encoding", "answer", "same", "different") else one
+        if dot:
+            found.setdefault(outer, {})[inner] = one
+        else:
+            found[outer] = one
+    return found
+
+
+def _ids(ids: Path | None) -> str | Path | None:
+    return "stimuli" if ids is not None and str(ids) == "stimuli" else ids
+
+
+def _parts(human: Any) -> list[tuple[str, Any]]:
+    if human.ndim == 3:
+        return [("", human)]
+    factor = str(human.dims[0])
+    return [(str(level), human.sel({factor: level}, drop=True)) for level in human[factor].values]
+
+
+def _retest(
+    file: list[Path], kind: str, options: dict[str, Any], layout: dict[str, Any], stimuli: Path | None, part: Any
+) -> Any:
+    """Return the RDMs from both parts of the repeats; None where nothing repeats."""
+    from rsa_face.human.behaviour import KINDS, TrialKind, read_human
+
+    how = KINDS[kind]
+    if not isinstance(how, TrialKind) or kind == "features" or part["coverage"].max() < 2:
+        return None
+    try:
+        return read_human(file, kind=kind, options=options, layout=layout | {"by": "repeat"}, stimuli=stimuli)
+    except ValueError:  # nothing repeats, or a part lacks a stimulus
+        return None
+
+
+def _write_reliability(
+    found: Any, rows: Any, level: str, *, figure: Path | None, table: Path | None, quiet: bool
+) -> None:
+    from rsa_face.provenance import write_beside
+
+    written = []
+    if figure is not None:
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        from rsa_face.figures.canvas import root_of
+        from rsa_face.figures.reliability import plot_reliability
+        from rsa_face.figures.saving import save_figure
+
+        drawn = plot_reliability(found)["people"]
+        written += save_figure(root_of(drawn), figure.with_name(f"{figure.name}-{level}") if level else figure)
+    if table is not None:
+        path = table.with_stem(f"{table.stem}-{level}") if level else table
+        with write_beside(path) as beside:
+            rows.to_csv(beside, index=False, lineterminator="\n")
+        written.append(path)
+    if not quiet:
+        for path in written:
+            print(path)
+
+
+def _records(rows: Any) -> Any:
+    return None if rows is None else json.loads(rows.to_json(orient="records"))
+
+
+def _print_page(page: dict[str, Any], title: str) -> None:
+    print(f"{title}{', ' + page['level'] if page['level'] else ''}")
+    width = max(len(name) for name in page["summary"])
+    for name, value in page["summary"].items():
+        print(f"  {name:<{width}}  {value}")
+    if page["reliability"] is not None:
+        print("Reliability")
+        for row in page["reliability"].itertuples():
+            value = "" if row.value != row.value else f"{row.value:.3g}"
+            span = "" if row.lower != row.lower else f"{row.lower:.3f} to {row.upper:.3f}"
+            print(f"  {row.quantity:<34} {value:>6}  {span:<16}  {row.note}")
+    if page["advice"]:
+        print("Before you compare")
+        for sentence in page["advice"]:
+            print(f"  - {sentence}")

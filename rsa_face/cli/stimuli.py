@@ -37,7 +37,7 @@ def render(
     made = render_faces(
         out,
         identities=_which(identities),
-        levels=int(steps[0]) if len(steps) == 1 else steps,
+        levels=int(steps[0]) if len(steps) == 1 and steps[0].is_integer() else steps,
         size=size,
         seed=seed,
         look=look,
@@ -119,10 +119,14 @@ def schematic(
 
 def _which(text: str) -> int | list[int]:
     low, dash, high = text.partition("-")
+    numbers = _numbers(f"{low},{high}" if dash else text, "identities")
+    if not all(number.is_integer() for number in numbers):
+        message = f"The identities must be whole numbers, but are {text!r}. Say how many, or which: 6, 7-30 or 1,4."
+        raise ValueError(message)
+    whole = [int(number) for number in numbers]
     if dash:
-        return list(range(int(_numbers(low, "identities")[0]), int(_numbers(high, "identities")[0]) + 1))
-    numbers = [int(number) for number in _numbers(text, "identities")]
-    return numbers[0] if len(numbers) == 1 else numbers
+        return list(range(whole[0], whole[-1] + 1))
+    return whole[0] if len(whole) == 1 else whole
 
 
 def _numbers(text: str, what: str) -> list[float]:

@@ -9,6 +9,7 @@ import typer
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write here instead of the study's own folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+DEMOS = {"random": "demo", "imagenet": "demo-imagenet"}
 AsJson = Annotated[bool, typer.Option("--json", help="For another program to read.")]
 
 
@@ -19,21 +20,29 @@ def run(
 ) -> None:
     """Run a study's stages in order; what is up to date is not run again."""
     from rsa_face.config import load_study
+    from rsa_face.stages.telling import tell_study
     from rsa_face.study import run_study
 
     loaded = load_study(study, output=output)
     say = (lambda _line: None) if quiet else (lambda line: print(line, file=sys.stderr))
     folder = run_study(loaded, progress=not quiet, say=say)
     _show(folder)
+    for sentence in tell_study(folder):
+        print(sentence)
 
 
-def demo(output: Output = None, quiet: Quiet = False) -> None:
-    """Run the study that comes with the package: schematic faces, untrained networks, simulated observers."""
-    run("demo", output=output, quiet=quiet)
-    print(
-        "This shows that the way from images to a layer curve works, and nothing about people: the faces are drawn, "
-        "the networks are untrained and the observers are simulated."
-    )
+def demo(
+    output: Output = None,
+    quiet: Quiet = False,
+    weights: Annotated[
+        str, typer.Option(help="random: train from scratch; imagenet: download weights and train the classifier.")
+    ] = "random",
+) -> None:
+    """Run the study that comes with the package: rendered faces, networks trained on them, simulated observers."""
+    from rsa_face.schema import must_be_known
+
+    must_be_known(weights, DEMOS, "start of the demo's networks")
+    run(DEMOS[weights], output=output, quiet=quiet)
 
 
 def networks(as_json: AsJson = False) -> None:
@@ -129,6 +138,6 @@ def _print_stages(path: Path) -> None:
 
 
 def _show(folder: Path) -> None:
-    for name in ("layers.csv", "figures/layers.pdf", "figures/rdms.pdf", "manifest.json"):
-        if (folder / name).is_file():
+    for name in ("layers.csv", "training.csv", "contrast.csv", "localization.nc", "figures", "manifest.json"):
+        if (folder / name).exists():
             print(folder / name)

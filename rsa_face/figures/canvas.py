@@ -230,6 +230,23 @@ def hide_notes(ax: Axes) -> None:
             text.set_in_layout(False)
 
 
+def note_on_sheet(ax: Axes, note: str, style: FigureStyle) -> None:
+    """Write a note on the origin of the numbers at the upper right of a sheet of panels.
+
+    Parameters
+    ----------
+    ax : Axes
+        From `blank_axes`, its limits its size in mm. Changed.
+    note : str
+        What `note_of` returned; nothing is written where it is empty.
+    style : FigureStyle
+        The sizes in force.
+    """
+    line = points_mm(style.small_pt)
+    ax.text(ax.get_xlim()[1] - 0.5 * line, 0.9 * line, note, fontsize=style.small_pt, color=QUIET, fontstyle="italic",
+            ha="right", va="center", parse_math=False)  # fmt: skip
+
+
 def printable(text: object) -> str:
     """Return text with the characters the figure's font lacks replaced, so that drawing it never fails.
 

@@ -12,14 +12,19 @@ from pydantic import BaseModel
 from rsa_face.human.faults import Fault, listed, raise_faults
 from rsa_face.human.judgements import Judgements, to_array
 from rsa_face.human.layout import Layout, Source, settings_of
+from rsa_face.human.readers.arrangement import ArrangementOptions, arrangement_columns, judge_arrangements
 from rsa_face.human.readers.choice import ChoiceOptions, choice_columns, judge_choices
+from rsa_face.human.readers.confusion import ConfusionOptions, confusion_columns, judge_confusions
 from rsa_face.human.readers.features import FeatureOptions, feature_columns, judge_features
+from rsa_face.human.readers.meadows import read_meadows
 from rsa_face.human.readers.rating import RatingOptions, judge_ratings, rating_columns
 from rsa_face.human.readers.rdm import RdmOptions, read_rdms
 from rsa_face.human.readers.samediff import SameDiffOptions, judge_same_different, samediff_columns
 from rsa_face.human.readers.triplet import TripletOptions, judge_triplets, triplet_columns
+from rsa_face.human.reading import read_trials
+from rsa_face.human.repeats import repeats_of
 from rsa_face.human.tables import read_table
-from rsa_face.human.trials import GROUP, Column, Trials, naturally, read_trials
+from rsa_face.human.trials import GROUP, Column, Trials, naturally
 from rsa_face.schema import PARTICIPANT, STIMULUS, check_rdms, must_be_known, repeated
 
 
@@ -40,7 +45,7 @@ class TrialKind:
     options : type of BaseModel
         What may be chosen.
     columns : callable
-        (options, layout) -> the columns of its file.
+        (options, source) -> the columns of its file.
     judge : callable
         (trials, options) -> the judgements.
     files : dict of str to callable
@@ -48,7 +53,7 @@ class TrialKind:
     """
 
     options: type[BaseModel]
-    columns: Callable[[Any, Layout], tuple[Column, ...]]
+    columns: Callable[[Any, Source], tuple[Column, ...]]
     judge: Callable[[Trials, Any], Judgements]
     files: Mapping[str, Callable[[Source, Any], Judgements]]
 
@@ -71,6 +76,13 @@ class FileKind:
 
 KINDS: dict[str, TrialKind | FileKind] = {
     "rdm": FileKind(RdmOptions, read_rdms),
+    "arrangement": TrialKind(
+        ArrangementOptions,
+        arrangement_columns,
+        judge_arrangements,
+        {".mat": read_meadows, ".json": read_meadows},
+    ),
+    "confusion": TrialKind(ConfusionOptions, confusion_columns, judge_confusions, {}),
     "rating": TrialKind(RatingOptions, rating_columns, judge_ratings, {}),
     "triplet": TrialKind(TripletOptions, triplet_columns, judge_triplets, {}),
     "samediff": TrialKind(SameDiffOptions, samediff_columns, judge_same_different, {}),
@@ -194,10 +206,10 @@ def _judged(source: Source, how: TrialKind | FileKind, options: Any) -> dict[str
             raise ValueError(message)
         return {"": whole(source, options)}
     assert isinstance(how, TrialKind)
-    trials = read_trials(source, how.columns(options, source.layout))
+    trials = read_trials(source, how.columns(options, source))
     if not by:
         return {"": _with_counts(how.judge(trials, options), trials)}
-    column = trials.frame[f"file:{by}"]
+    column = trials.frame[f"file:{by}"] if trials.has(f"file:{by}") else repeats_of(trials)
     levels = naturally({str(value) for value in column.unique()})
     return {
         level: _with_counts(how.judge(trials.select((column == level).to_numpy()), options), trials)

@@ -11,7 +11,7 @@ import scipy.io
 import xarray as xr
 from PIL import Image
 
-from rsa_face.provenance import hash_file, save, write_beside
+from rsa_face.provenance import hash_file, save, writable_folder, write_beside
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known
 
 
@@ -84,7 +84,8 @@ def fetch_dataset(name: str, out_dir: str | Path | None = None, *, source: str |
     Raises
     ------
     ValueError
-        If the name is unknown, or a checksum differs: both are shown and the file is kept aside.
+        If the name is unknown, the folder cannot be written to, or a checksum differs: both are shown and the file
+        is kept aside.
     FileNotFoundError
         If `source` lacks a file.
     ConnectionError
@@ -93,8 +94,7 @@ def fetch_dataset(name: str, out_dir: str | Path | None = None, *, source: str |
     must_be_known(name, DATASETS, "data set")
     dataset = DATASETS[name]
     folder = Path("human_data") / name if out_dir is None else Path(out_dir)
-    originals = folder / "original"
-    originals.mkdir(parents=True, exist_ok=True)
+    originals = writable_folder(folder) / "original"
     wanted = [file for file in dataset.files if not _is_here(originals / file.name, file)]
     if source is None:
         _download(dataset, wanted, originals)

@@ -166,12 +166,12 @@ def squares(triangles: NDArray[Any], stimuli: int) -> NDArray[Any]:
     array, shape (participant, stimulus, stimulus)
         Of the same type of number.
     """
-    matrices = np.zeros((len(triangles), stimuli, stimuli), dtype=triangles.dtype)
     i, j = np.triu_indices(stimuli, 1)
-    for matrix, triangle in zip(matrices, triangles, strict=True):
-        matrix[i, j] = triangle
-        matrix[j, i] = triangle
-    return matrices
+    place = np.zeros((stimuli, stimuli), dtype=np.intp)
+    place[i, j] = place[j, i] = np.arange(1, len(i) + 1)
+    bordered = np.zeros((len(triangles), len(i) + 1), dtype=triangles.dtype)
+    bordered[:, 1:] = triangles
+    return bordered[:, place]
 
 
 def triangles(matrices: NDArray[Any]) -> NDArray[Any]:

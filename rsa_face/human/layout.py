@@ -27,7 +27,8 @@ class Layout(BaseModel):
     drop : dict of str to tuple of str
         Column of the file -> the values whose rows are left out (time-outs, catch trials), and counted.
     by : str, optional
-        A factor's column in the file, such as occlusion: one RDM per participant and level of it.
+        A factor's column in the file, such as occlusion: one RDM per participant and level of it. ``repeat``, where
+        the file has no such column, parts the repeats of the same trial: the first, third ... and the others.
     group : bool
         The file has no participants: it is read as one pseudo-participant, ``group``.
     participants : Path, optional

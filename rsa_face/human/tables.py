@@ -252,7 +252,8 @@ def _encode(
     for chunk in _chunks(file, len(header), separator):
         if chunk is None:
             return None
-        blank = np.array(chunk[0].str.strip() == "")
+        own, first = pd.factorize(chunk[0].to_numpy())
+        blank = np.array([not str(value).strip() for value in first], dtype=bool)[own]
         if blank.any():
             blank[blank] = (chunk[blank].map(str.strip) == "").all(axis=1)
         rows.append((at + np.flatnonzero(~blank)).astype(np.int32))

@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from rsa_face.inference.comparisons import FEWEST_PAIRS, KERNELS, alike, rank_correlation
 from rsa_face.inference.kendall import tau
-from rsa_face.inference.products import Metric, cosines, metric_of, products, take
+from rsa_face.inference.products import Metric, cosines, metric_of, products, take, weighted_products
 from rsa_face.inference.ranking import Sorted, double_ranks, kept_in_order, pooled_ranks, sort_once
 from rsa_face.inference.vectors import Floats, Ranks, Truths, Whole, pair_weights
 
 Ceiling = Callable[[NDArray[Any]], Floats]
 
 _FLAT = 1e-13  # an RDM whose variance in a draw is a smaller part of its mean square has one value only
-_ROWS = 1024
 _GRID = 2.0**40  # pooled ranks that differ by less than this part of their range are ties
 
 
@@ -213,15 +212,7 @@ def _by_products(layers: Floats, people: Floats, metric: Metric) -> tuple[Floats
 def _by_columns(columns: Floats, layers: int, weights: Floats, *, centred: bool) -> tuple[Floats, Ceiling]:
     """Return plain cosines or correlations in a draw from two products of matrices."""
     kept = np.flatnonzero(weights)
-    gram = np.zeros((columns.shape[1], columns.shape[1] - layers))
-    sums, squares = np.zeros(columns.shape[1]), np.zeros(columns.shape[1])
-    for start in range(0, len(kept), _ROWS):  # few rows at a time stay in the processor's cache
-        rows = kept[start : start + _ROWS]
-        chosen, heavy = columns.take(rows, axis=0), weights[rows]
-        gram += chosen.T @ (chosen[:, layers:] * heavy[:, None])
-        squares[:layers] += heavy @ np.square(chosen[:, :layers])
-        sums += heavy @ chosen
-    squares[layers:] = np.diagonal(gram[layers:])
+    gram, sums, squares = weighted_products(columns, kept, weights[kept], layers)
     if centred:
         raw, total = squares, weights.sum()
         gram -= np.outer(sums, sums[layers:] / total)

@@ -33,9 +33,9 @@ def tau(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, *, tie_corrected: bool
     """
     ranks, ordered = x
     ordered_y = np.argsort(y, axis=1, kind="stable").astype(np.int32)
-    blocks = max(1, round(1.7 * len(weights) ** 0.5))
+    width = max(1, round(0.55 * len(weights) ** 0.5))
     ties_x, ties_y = _ties(ranks, ordered, weights), _ties(y, ordered_y, weights)
-    counts = _concordance((ranks, ordered, ties_x), (y, ordered_y, ties_y), weights, blocks, matched)
+    counts = _concordance((ranks, ordered, ties_x), (y, ordered_y, ties_y), weights, width, matched)
     total = float(weights.sum(dtype=np.int64))
     pairs = total * (total - 1) / 2
     table = counts[:, 0] if matched else counts
@@ -64,39 +64,92 @@ def _ties(ranks: Any, ordered: Any, weights: Any) -> Any:
 
 
 @compiled
-def _concordance(x: Any, y: Any, weights: Any, blocks: Any, matched: Any) -> Any:
+def _concordance(x: Any, y: Any, weights: Any, width: Any, matched: Any) -> Any:
     """Return concordant minus discordant pairs of pairs.
 
     Both RDMs are cut into blocks of neighbouring ranks. Pairs that lie in other blocks of both are counted from how
-    many lie in each combination of blocks; those in the same block of either one by one, in loops over neighbours
-    that a processor can run several at a time.
+    many lie in each combination of blocks; those in the same block of either one by one. RDMs without ties are cut
+    into blocks of one width, which stand side by side so that a processor can count several blocks at a time.
     """
     ranks_x, ordered_x, ties_x = x
     ranks_y, ordered_y, ties_y = y
     rdms, pairs = ranks_x.shape
     people = len(ranks_y)
-    total = 0
+    blocks = (pairs + width - 1) // width
+    total, copies = 0, 0
     for index in range(pairs):
         total += weights[index]
+        copies += weights[index] * (weights[index] - 1) // 2
     table = np.empty((rdms, 1 if matched else people), dtype=np.int64)
     block_x, block_y = np.empty(pairs, dtype=np.int32), np.empty((people, pairs), dtype=np.int32)
-    values, others = np.empty(pairs, dtype=np.int32), np.empty(pairs, dtype=np.int32)
-    heavy = np.empty(pairs, dtype=np.int32)
+    turned_x, turned_y = np.empty((width, blocks), np.int32), np.empty((people, width, blocks), np.int32)
+    heavy_x, heavy_y = np.empty((width, blocks), np.int32), np.empty((people, width, blocks), np.int32)
+    room = (np.empty(pairs, np.int32), np.empty(pairs, np.int32), np.empty(pairs, np.int32))
+    found, others = np.empty(blocks, np.int32), np.empty((width, blocks), np.int32)
     for person in range(people):
-        _cut(ranks_y[person], block_y[person], total, blocks)
+        if ties_y[person] == copies:
+            _cut_evenly(ordered_y[person], weights, block_y[person], turned_y[person], heavy_y[person])
+        else:
+            _cut(ranks_y[person], block_y[person], total, blocks)
     for rdm in range(rdms):
-        _cut(ranks_x[rdm], block_x, total, blocks)
+        if ties_x[rdm] == copies:
+            _cut_evenly(ordered_x[rdm], weights, block_x, turned_x, heavy_x)
+        else:
+            _cut(ranks_x[rdm], block_x, total, blocks)
         for column in range(table.shape[1]):
             person = rdm if matched else column
             against = _between_blocks(block_x, block_y[person], weights, blocks)
-            _gather(ordered_x[rdm], ranks_x[rdm], ranks_y[person], weights, values, others, heavy)
-            joint = _joint_ties(values, others, heavy, ties_x[rdm])
-            against += _within_blocks(ordered_x[rdm], block_x, values, others, heavy)
-            _gather(ordered_y[person], ranks_y[person], block_x, weights, values, others, heavy)
-            against += _within_blocks(ordered_y[person], block_y[person], values, others, heavy)
+            joint = copies  # copies of one pair are tied in both
+            if ties_x[rdm] == copies:
+                against += _within_even_blocks(turned_x, ranks_y[person], heavy_x, found, others)
+            else:
+                values, ranks, heavy = room
+                _gather(ordered_x[rdm], ranks_x[rdm], ranks_y[person], weights, values, ranks, heavy)
+                joint = _joint_ties(values, ranks, heavy, ties_x[rdm])
+                against += _within_blocks(ordered_x[rdm], block_x, values, ranks, heavy)
+            if ties_y[person] == copies:
+                against += _within_even_blocks(turned_y[person], block_x, heavy_y[person], found, others)
+            else:
+                values, ranks, heavy = room
+                _gather(ordered_y[person], ranks_y[person], block_x, weights, values, ranks, heavy)
+                against += _within_blocks(ordered_y[person], block_y[person], values, ranks, heavy)
             alike = ties_x[rdm] + ties_y[person] - joint
             table[rdm, column] = total * (total - 1) // 2 - alike - 2 * against
     return table
+
+
+@compiled
+def _cut_evenly(ordered: Any, weights: Any, block: Any, turned: Any, heavy: Any) -> Any:
+    """Put pairs into blocks of one width in order, a column for each block; what is left of the last weighs 0."""
+    width, blocks = turned.shape
+    pairs = len(ordered)
+    for number in range(blocks):
+        for row in range(width):
+            index = number * width + row
+            if index < pairs:
+                place = ordered[index]
+                block[place] = number
+                turned[row, number], heavy[row, number] = place, weights[place]
+            else:
+                turned[row, number], heavy[row, number] = 0, 0
+
+
+@compiled
+def _within_even_blocks(turned: Any, ranks: Any, heavy: Any, found: Any, others: Any) -> Any:
+    """Return the discordant pairs within blocks, for all blocks side by side."""
+    width, blocks = turned.shape
+    for row in range(width):
+        for block in range(blocks):
+            others[row, block] = ranks[turned[row, block]]
+    against = 0
+    for later in range(1, width):
+        found[:] = 0
+        for earlier in range(later):
+            for block in range(blocks):
+                found[block] += heavy[earlier, block] * np.int32(others[earlier, block] > others[later, block])
+        for block in range(blocks):
+            against += np.int64(heavy[later, block]) * found[block]
+    return against
 
 
 @compiled
@@ -116,7 +169,7 @@ def _gather(ordered: Any, own: Any, other: Any, weights: Any, values: Any, other
 @compiled
 def _between_blocks(block_x: Any, block_y: Any, weights: Any, blocks: Any) -> Any:
     """Return the discordant pairs that lie in different blocks of both RDMs."""
-    held = np.zeros((blocks, blocks), dtype=np.int64)
+    held = np.zeros((blocks, blocks), dtype=np.int32)
     for index in range(len(weights)):
         held[block_x[index], block_y[index]] += weights[index]
     against: Any = 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rsa_face.schema import NETWORK, PARTICIPANT
+from rsa_face.schema import NETWORK, OCCLUSIONS, PARTICIPANT
 
 ANSWERS = ("sad", "happy")
 LEVEL_SCALES = ("signed", "morph", "other")
@@ -22,7 +22,7 @@ class Counts:
     observer : str
         The dimension that counts the observers: ``participant`` or ``network``.
     observers, occlusions : tuple of str
-        Their names, in the order they first come in the table.
+        Their names: observers in the order they first come in the table, the whole face before masked ones.
     levels : ndarray, shape (level,)
         Rising.
     trials, happy : ndarray, shape (observer, occlusion, level)
@@ -81,7 +81,7 @@ def read_choices(path: str | Path) -> pd.DataFrame:
     return check_choices(table, name=path.name)
 
 
-def check_choices(table: pd.DataFrame, *, name: str = "The table of choices") -> pd.DataFrame:
+def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") -> pd.DataFrame:
     """Hold a table of choices to its form, and return it with its answers as numbers.
 
     Parameters
@@ -135,7 +135,7 @@ def check_choices(table: pd.DataFrame, *, name: str = "The table of choices") ->
     simulated = (
         table["simulated"].map(_is_true).any() if "simulated" in table else table.attrs.get("simulated", False)
     )
-    clean.attrs = {"checked": True, "simulated": bool(simulated)}
+    clean.attrs = {"checked": True, "simulated": bool(simulated), "untrained": table.attrs.get("untrained", [])}
     return clean
 
 
@@ -262,7 +262,7 @@ def _faults_of_level(table: pd.DataFrame) -> list[str]:
     return [
         f"line {line} has no level"
         if pd.isna(values[line - 2])
-        else f"line {line} has the level {values[line - 2]!r}"
+        else f"line {line} has the level {str(values[line - 2])!r}"
         for line in _lines(bad)
     ]
 
@@ -274,10 +274,12 @@ def _faults_of_answers(table: pd.DataFrame) -> list[str]:
         return [f"line {line} answers {str(table['response'].iloc[line - 2])!r}" for line in _lines(wrong)]
     chances = pd.to_numeric(table["p_happy"], errors="coerce").to_numpy(dtype=float)
     wrong = ~((chances >= 0) & (chances <= 1))
-    faults = [f"line {line} has p_happy {table['p_happy'].iloc[line - 2]!r}" for line in _lines(wrong)]
+    faults = [f"line {line} has p_happy {str(table['p_happy'].iloc[line - 2])!r}" for line in _lines(wrong)]
     if "trials" in table:
         trials = pd.to_numeric(table["trials"], errors="coerce").to_numpy(dtype=float)
-        faults += [f"line {line} has trials {table['trials'].iloc[line - 2]!r}" for line in _lines(~(trials >= 1))]
+        faults += [
+            f"line {line} has trials {str(table['trials'].iloc[line - 2])!r}" for line in _lines(~(trials >= 1))
+        ]
     return faults
 
 
@@ -302,7 +304,8 @@ def _in_order(occlusions: tuple[str, ...]) -> tuple[str, ...]:
 
 def _order(occlusions: object) -> list[int]:
     names = [str(name) for name in occlusions]  # type: ignore[attr-defined]  # an index or a tuple of names
-    return sorted(range(len(names)), key=lambda index: (names[index] != "none", index))
+    places = {name: place for place, name in enumerate(OCCLUSIONS)}
+    return sorted(range(len(names)), key=lambda index: (places.get(names[index], len(places)), index))
 
 
 def _lines(wrong: object) -> list[int]:

@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from rsa_face.networks.answers import answer_places
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import rng_from
-from rsa_face.psychophysics.choices import ANSWERS
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
@@ -72,34 +72,6 @@ def network_choices(
     return together
 
 
-def answer_places(network: Network) -> tuple[int, int]:
-    """Return which of a network's outputs stand for sad and for happy.
-
-    Parameters
-    ----------
-    network : Network
-        Any.
-
-    Returns
-    -------
-    tuple of int
-        Sad, happy.
-
-    Raises
-    ------
-    ValueError
-        If it has no such outputs, or more than two without names.
-    """
-    if not network.outputs and _width(network) == 2:
-        return 0, 1
-    lacking = [answer for answer in ANSWERS if answer not in network.outputs]
-    if lacking:
-        named = list(network.outputs) or f"{_width(network)} outputs without names"
-        message = f"A network must have outputs for sad and happy to choose, but {network.name} has {named}."
-        raise ValueError(message + " Train it for valence first.")
-    return network.outputs.index("sad"), network.outputs.index("happy")
-
-
 def _probabilities(network: Network, stimuli: StimulusSet, batch: int) -> np.ndarray:
     sad, happy = answer_places(network)
     device = next(network.module.parameters()).device
@@ -112,11 +84,6 @@ def _probabilities(network: Network, stimuli: StimulusSet, batch: int) -> np.nda
 
 def _two_way(logits: Tensor, sad: int, happy: int) -> Tensor:
     return torch.sigmoid((logits[:, happy] - logits[:, sad]).double()).cpu()
-
-
-def _width(network: Network) -> int:
-    biases = [value for name, value in network.module.named_parameters() if name.endswith("weight")]
-    return int(biases[-1].shape[0])
 
 
 def _random_readout(network: Network) -> bool:

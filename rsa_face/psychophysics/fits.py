@@ -7,7 +7,8 @@ import xarray as xr
 from scipy.stats import chi2
 
 from rsa_face.psychophysics.choices import Counts
-from rsa_face.psychophysics.curves import PARAMETERS, Problem, evaluate_curve, value_of
+from rsa_face.psychophysics.climb import value_of
+from rsa_face.psychophysics.curves import PARAMETERS, Problem, evaluate_curve
 from rsa_face.psychophysics.intervals import (
     NUMBERS,
     Bootstrap,

@@ -9,19 +9,8 @@ from scipy.optimize import elementwise
 from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 
-from rsa_face.psychophysics.curves import (
-    GUESS,
-    LAPSE,
-    PSE,
-    WIDTH,
-    Problem,
-    evaluate_curve,
-    exchange,
-    fit_curves,
-    slope_at_pse,
-    starting_points,
-    value_of,
-)
+from rsa_face.psychophysics.climb import fit_curves, starting_points, value_of
+from rsa_face.psychophysics.curves import GUESS, LAPSE, PSE, WIDTH, Problem, evaluate_curve, exchange, slope_at_pse
 
 Array = np.ndarray
 _CURVES_AT_ONCE = 20_000

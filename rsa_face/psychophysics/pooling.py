@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from rsa_face.psychophysics.curves import PSE, WIDTH, Problem, fit_curves, information_of
+from rsa_face.psychophysics.climb import fit_curves, information_of
+from rsa_face.psychophysics.curves import PSE, WIDTH, Problem
 
 Array = np.ndarray
-_SMALLEST_SPREAD = 1e-3
+_LEAST_LOG_SPREAD = np.log([1e-3, 1e-2])  # of the PSE in levels, and of the log width: narrower is no spread
+_AT_REST = 2e-5
+_LONGEST_LEAP = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,7 @@ class Pooled:
 
 
 def pool_curves(
-    problem: Problem, theta: Float[Array, "curve 4"], group: Int[Array, " curve"], *, rounds: int = 500
+    problem: Problem, theta: Float[Array, "curve 4"], group: Int[Array, " curve"], *, rounds: int = 200
 ) -> Pooled:
     """Fit a population and its curves together, by expectation maximisation with Laplace's approximation.
 
@@ -62,30 +65,55 @@ def pool_curves(
     -----
     PSE and log width are normal over participants. Each round finds every participant's most probable parameters
     given the population, then sets the population's mean and variance to those of the participants, adding each
-    one's own uncertainty, the inverse of the information at its maximum (Huys et al. 2011,
-    10.1371/journal.pcbi.1002028; empirical Bayes as in Morris 1983, 10.1080/01621459.1983.10477920; for
-    psychometric curves of several participants see Moscatelli et al. 2012, 10.1167/12.11.26).
+    one's own uncertainty, the inverse of the information at its maximum. Plain rounds creep where participants hardly
+    differ, so each pair of rounds is followed by a leap along its way (Varadhan & Roland 2008,
+    10.1111/j.1467-9469.2007.00585.x). See Huys et al. 2011, 10.1371/journal.pcbi.1002028; for empirical Bayes
+    Morris 1983, 10.1080/01621459.1983.10477920; for curves of several participants Moscatelli et al. 2012,
+    10.1167/12.11.26.
     """
     groups = int(group.max()) + 1
     range_of_levels = float(np.ptp(problem.levels))
     centre = _per_group(theta[:, [PSE, WIDTH]], group, groups, np.median)
-    spread = np.tile([range_of_levels / 4, 0.5], (groups, 1))
+    population = np.concatenate([centre, np.log(np.tile([range_of_levels / 4, 0.5], (groups, 1)))], axis=1)
     converged = False
     for _ in range(rounds):
-        penalised = _with_prior(problem, centre, spread, group)
-        theta, _ = fit_curves(penalised, theta)
-        own = _own_variance(theta, penalised)
-        new_centre = _per_group(theta[:, [PSE, WIDTH]], group, groups, np.mean)
-        squares = (theta[:, [PSE, WIDTH]] - new_centre[group]) ** 2 + own
-        new_spread = np.maximum(np.sqrt(_per_group(squares, group, groups, np.mean)), _SMALLEST_SPREAD)
-        moved = max(np.abs(new_centre - centre).max(), np.abs(new_spread - spread).max())
-        centre, spread = new_centre, new_spread
-        if moved < 1e-5:
-            converged = True
+        once, theta = _round(problem, theta, population, group)
+        twice, theta = _round(problem, theta, once, group)
+        if _moved(once, twice) < _AT_REST:
+            population, converged = twice, True
             break
+        population = np.maximum(_leap(population, once, twice), [-np.inf, -np.inf, *_LEAST_LOG_SPREAD])
+    centre, spread = population[:, :2], np.exp(population[:, 2:])
     penalised = _with_prior(problem, centre, spread, group)
     theta, _ = fit_curves(penalised, theta)
     return Pooled(theta, penalised, centre, spread, converged)
+
+
+def _round(problem: Problem, theta: Array, population: Array, group: Array) -> tuple[Array, Array]:
+    """Fit the curves given the population, then the population given the curves."""
+    penalised = _with_prior(problem, population[:, :2], np.exp(population[:, 2:]), group)
+    theta, _ = fit_curves(penalised, theta)
+    centre = _per_group(theta[:, [PSE, WIDTH]], group, len(population), np.mean)
+    squares = (theta[:, [PSE, WIDTH]] - centre[group]) ** 2 + _own_variance(theta, penalised)
+    spread = 0.5 * np.log(_per_group(squares, group, len(population), np.mean))
+    return np.concatenate([centre, np.maximum(spread, _LEAST_LOG_SPREAD)], axis=1), theta
+
+
+def _moved(once: Array, twice: Array) -> float:
+    centre, spread = (
+        np.abs(twice[:, :2] - once[:, :2]).max(),
+        np.abs(np.exp(twice[:, 2:]) - np.exp(once[:, 2:])).max(),
+    )
+    return float(max(centre, spread))
+
+
+def _leap(start: Array, once: Array, twice: Array) -> Array:
+    """Go on along the way of two rounds, further the less it bends: each group by itself."""
+    step = once - start
+    bend = (twice - once) - step
+    length = np.linalg.norm(step, axis=1) / np.maximum(np.linalg.norm(bend, axis=1), 1e-12)
+    length = np.clip(length, 1.0, _LONGEST_LEAP)[:, None]
+    return np.asarray(start + 2 * length * step + length**2 * bend)
 
 
 def _with_prior(problem: Problem, centre: Array, spread: Array, group: Array) -> Problem:

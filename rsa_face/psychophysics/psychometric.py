@@ -9,7 +9,8 @@ import xarray as xr
 
 from rsa_face.provenance import rng_from
 from rsa_face.psychophysics.choices import MIDDLES, Counts, check_choices, count_choices
-from rsa_face.psychophysics.curves import SIGMOIDS, Problem, fit_best, starting_points
+from rsa_face.psychophysics.climb import fit_best, starting_points
+from rsa_face.psychophysics.curves import SIGMOIDS, Problem
 from rsa_face.psychophysics.fits import Fits
 from rsa_face.psychophysics.intervals import draw_curves
 from rsa_face.psychophysics.pooling import Pooled, pool_curves
@@ -126,7 +127,8 @@ def fit_psychometric(
     """
     curve = curve if isinstance(curve, Curve) else Curve(**dict(curve or {}))  # type: ignore[arg-type]  # it checks
     must_be_known(interval, INTERVALS, "interval")
-    counts = count_choices(check_choices(choices))
+    checked = check_choices(choices)
+    counts = count_choices(checked)
     interval = _interval_kind(interval, curve, counts)
     status = first_status(counts)
     rows = np.flatnonzero(~np.isin(status, UNFITTED))
@@ -159,6 +161,7 @@ def fit_psychometric(
         "draws": draws if interval == "bootstrap" else 0,
         "seed": seed,
         "deviance_test": "simulated" if bootstrap is not None else "chi2",
+        "untrained": checked.attrs.get("untrained", []),
     }
     return dataset
 

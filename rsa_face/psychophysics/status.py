@@ -13,6 +13,7 @@ FITTED, SEPARATED, FALLING, CONSTANT, FEW_LEVELS, NOT_SHOWN, NOT_CONVERGED = (
     "not shown",
     "not converged",
 )
+_SAME = 1e-6
 UNFITTED = (CONSTANT, FEW_LEVELS, NOT_SHOWN)
 
 
@@ -28,8 +29,8 @@ def first_status(counts: Counts) -> np.ndarray:
     -------
     ndarray of str, shape (observer x occlusion,)
         ``fitted`` (so far); ``separated`` (a step fits as well: the width is the fit's bound); ``falling`` (happy
-        answers become fewer towards the happy end); or, not to be fitted, ``constant`` (all answers the same),
-        ``few levels`` (fewer than three) and ``not shown``.
+        answers become fewer towards the happy end); or, not to be fitted, ``constant`` (the same answers at every
+        level), ``few levels`` (fewer than three) and ``not shown``.
     """
     shown = counts.trials > 0
     levels = shown.sum(axis=-1).ravel()
@@ -40,7 +41,9 @@ def first_status(counts: Counts) -> np.ndarray:
     status = np.full(levels.size, FITTED, dtype=object)
     status[separated(counts)] = SEPARATED
     status[rise < 0] = FALLING
-    status[(happy <= 0) | (happy >= total)] = CONSTANT
+    highest = np.where(shown, share, -np.inf).max(axis=-1).ravel()
+    lowest = np.where(shown, share, np.inf).min(axis=-1).ravel()
+    status[(happy <= 0) | (happy >= total) | (highest - lowest < _SAME)] = CONSTANT
     status[levels < 3] = FEW_LEVELS
     status[levels == 0] = NOT_SHOWN
     return status

@@ -1,7 +1,7 @@
 """Compute RDMs from activations: every layer read once, a slab of features at a time, within a memory budget."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -11,7 +11,7 @@ import xarray as xr
 import zarr
 
 from rsa_face.cluster import connect, map_in_order
-from rsa_face.rdms.moments import Moments, block_moments, dissimilarities, merge_moments
+from rsa_face.rdms.moments import Moments, block_moments, dissimilarities, merge_moments, product_threads
 from rsa_face.schema import DEPTH, LAYER, NETWORK, ORDER, RDM, STIMULUS, STIMULUS_I, STIMULUS_J, must_be_known
 
 DEFINITIONS = {
@@ -165,9 +165,10 @@ class _Layer:
 def _gram_rdms(layers: Sequence[_Layer], measure: str, memory: float, cluster: str | None) -> Iterator[np.ndarray]:
     cuts = [_groups(layer, memory) for layer in layers]
     if cluster is None:
-        for layer, groups in zip(layers, cuts, strict=True):
-            moments = merge_moments(_sum_slabs(layer.read, slabs, measure) for slabs in groups)
-            yield _named(layer, dissimilarities, moments, measure, layer.ids)
+        with product_threads() as pool:
+            for layer, groups in zip(layers, cuts, strict=True):
+                moments = merge_moments(_sum_slabs(layer.read, slabs, measure, pool) for slabs in groups)
+                yield _named(layer, dissimilarities, moments, measure, layer.ids)
         return
     homeless = [layer.name for layer in layers if layer.source is None]
     if homeless:
@@ -199,8 +200,11 @@ def _groups(layer: _Layer, memory: float) -> list[list[tuple[int, int]]]:
     return [slabs[start : start + together] for start in range(0, len(slabs), together)]
 
 
-def _sum_slabs(read: Callable[[int, int], np.ndarray], slabs: Sequence[tuple[int, int]], measure: str) -> Moments:
-    return merge_moments(block_moments(slab.reshape(len(slab), -1), measure) for slab in _read_ahead(read, slabs))
+def _sum_slabs(
+    read: Callable[[int, int], np.ndarray], slabs: Sequence[tuple[int, int]], measure: str, pool: Executor
+) -> Moments:
+    flat = (slab.reshape(len(slab), -1) for slab in _read_ahead(read, slabs))
+    return merge_moments(block_moments(values, measure, pool) for values in flat)
 
 
 def _read_ahead(read: Callable[[int, int], np.ndarray], slabs: Sequence[tuple[int, int]]) -> Iterator[np.ndarray]:
@@ -216,7 +220,8 @@ def _read_ahead(read: Callable[[int, int], np.ndarray], slabs: Sequence[tuple[in
 def _moments_at(item: tuple[str, list[tuple[int, int]], str]) -> Moments:
     source, slabs, measure = item
     array: Any = zarr.open_array(source, mode="r")
-    return _sum_slabs(lambda start, stop: np.asarray(array[:, start:stop]), slabs, measure)
+    with product_threads() as pool:
+        return _sum_slabs(lambda start, stop: np.asarray(array[:, start:stop]), slabs, measure, pool)
 
 
 def _named(layer: _Layer, compute: Callable[..., np.ndarray], *arguments: Any) -> np.ndarray:

@@ -1,13 +1,17 @@
 """The arithmetic of RDMs: inner products added up block by block, exact where textbook formulas cancel."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 _SINGLE = 4  # bytes of a float32
 _MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
+_ROWS = 128  # of a product with itself, computed at once by one thread; only the upper half is computed
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,25 @@ def sum_moments(blocks: Iterable[np.ndarray], measure: str) -> Moments:
     return merge_moments([block_moments(block, measure) for block in blocks])
 
 
-def block_moments(block: np.ndarray, measure: str) -> Moments:
+@contextmanager
+def product_threads() -> Iterator[Executor]:
+    """Let as many threads multiply as the linear algebra library may use, each a part of its own.
+
+    The library would cut a product according to its number of threads, and so round differently on another
+    machine. Cut the same way everywhere, RDMs are equal bit for bit, whatever the number of threads or workers.
+
+    Yields
+    ------
+    Executor
+        For `block_moments`; while it lives, the library itself uses one thread.
+    """
+    with threadpool_limits(1, user_api="blas") as limits:
+        threads = limits.get_original_num_threads().get("blas") or 1
+        with ThreadPoolExecutor(threads, thread_name_prefix="products") as pool:
+            yield pool
+
+
+def block_moments(block: np.ndarray, measure: str, pool: Executor | None = None) -> Moments:
     """Return the moments of one block of features.
 
     Parameters
@@ -68,6 +90,8 @@ def block_moments(block: np.ndarray, measure: str) -> Moments:
         Not changed.
     measure : {"correlation", "euclidean", "cosine"}
         What the moments are for.
+    pool : Executor, optional
+        From `product_threads`.
 
     Returns
     -------
@@ -80,13 +104,13 @@ def block_moments(block: np.ndarray, measure: str) -> Moments:
     if not np.isfinite(scale).all():
         return Moments(np.zeros((len(values), len(values))), np.zeros((len(values), 1)), size, scale)
     if measure == "euclidean":
-        return Moments(_self_products(values - values.mean(axis=0)), np.zeros((len(values), 1)), size, scale)
+        return Moments(_self_products(values - values.mean(axis=0), pool), np.zeros((len(values), 1)), size, scale)
     mean = values.mean(axis=1, keepdims=True)
     square = np.einsum("ij,ij->i", values, values)[:, None] / values.shape[1]
     shift = np.where(is_far_from_0(mean, square), mean, 0).astype(values.dtype)
     shifted = values - shift if shift.any() else values
     rest = shifted.mean(axis=1, dtype=np.float64)
-    within = _self_products(shifted)
+    within = _self_products(shifted, pool)
     within -= values.shape[1] * np.outer(rest, rest)
     return Moments(within, shift.astype(np.float64) + rest[:, None], size, scale)
 
@@ -167,11 +191,23 @@ def dissimilarities(moments: Moments, measure: str, ids: Sequence[str]) -> np.nd
     return np.asarray(rdm)
 
 
-def _self_products(values: np.ndarray) -> np.ndarray:
+def _self_products(values: np.ndarray, pool: Executor | None) -> np.ndarray:
     products = np.zeros((len(values), len(values)))
-    for start in range(0, values.shape[1], _MOST_FEATURES):
-        part = values[:, start : start + _MOST_FEATURES]
-        products += part @ part.T  # numpy takes half the work for a product with itself
+
+    def fill(start: int) -> None:
+        stop = start + _ROWS
+        for first in range(0, values.shape[1], _MOST_FEATURES):
+            part = values[:, first : first + _MOST_FEATURES]
+            products[start:stop, start:] += part[start:stop] @ part[start:].T
+
+    for _ in (map if pool is None else pool.map)(fill, range(0, len(values), _ROWS)):
+        pass
+    below = np.tril_indices(_ROWS, -1)
+    for start in range(0, len(values), _ROWS):
+        square = products[start : start + _ROWS, start : start + _ROWS]
+        inside = below if len(square) == _ROWS else np.tril_indices(len(square), -1)
+        square[inside] = square.T[inside]
+        products[start + _ROWS :, start : start + _ROWS] = products[start : start + _ROWS, start + _ROWS :].T
     return products
 
 

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rsatoolbox.data
 import rsatoolbox.data.noise
+import rsatoolbox.io.meadows
 import rsatoolbox.rdm
 import xarray as xr
 
@@ -77,6 +79,30 @@ def from_rsatoolbox(rdms: rsatoolbox.rdm.RDMs) -> xr.DataArray:
     coords |= {key: (STIMULUS_I, value) for key, value in patterns.items() if key != "index"}
     array = xr.DataArray(rdms.get_matrices(), coords, (along, STIMULUS_I, STIMULUS_J), name=name, attrs=attrs)
     return check_rdms(array, along=along)
+
+
+def load_meadows(path: Path) -> tuple[list[str], list[str], list[str], np.ndarray] | None:
+    """Read a file of Meadows Research by `rsatoolbox.io.meadows`.
+
+    Parameters
+    ----------
+    path : Path
+        A .mat file.
+
+    Returns
+    -------
+    tuple of (list of str, list of str, list of str, ndarray), or None
+        Participants, their tasks, stimulus ids, and upper triangles of shape (participant, pair). None where
+        rsatoolbox cannot tell from the file's name what is in it.
+    """
+    try:
+        rdms = rsatoolbox.io.meadows.load_rdms(str(path), sort=False)
+    except (ValueError, KeyError, IndexError):
+        return None
+    people = [str(name) for name in rdms.rdm_descriptors["participant"]]
+    tasks = rdms.rdm_descriptors.get("task", rdms.rdm_descriptors.get("task_index", [""] * len(people)))
+    ids = [str(name) for name in rdms.pattern_descriptors["conds"]]
+    return people, [str(task) for task in tasks], ids, np.asarray(rdms.dissimilarities, dtype=np.float64)
 
 
 def calc_rdm(values: np.ndarray, measure: str) -> np.ndarray:

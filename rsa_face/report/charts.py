@@ -72,18 +72,21 @@ def curve_charts(psychometric: xr.Dataset) -> dict[str, Any] | None:
     Parameters
     ----------
     psychometric : Dataset
-        With a variable along `level` and at most one other dimension of observers. Not changed.
+        As `fit_psychometric` makes it: `proportion` along `level`. Participants are averaged. Not changed.
 
     Returns
     -------
     dict or None
         As `layer_chart`; None where nothing lies along `level`.
     """
-    usual = ("curve", "probability", "p_happy", "proportion")
+    usual = ("proportion", "curve", "probability", "p_happy")
     name = next((one for one in usual if one in psychometric and "level" in psychometric[one].dims), None)
     if name is None:
         return None
     curves = psychometric[name]
+    if "participant" in curves.dims:
+        people = f"People (mean of {curves.sizes['participant']})"
+        curves = curves.mean("participant").expand_dims(network=[people])
     others = [str(dim) for dim in curves.dims if dim != "level"]
     flat = curves.stack(one=others) if others else curves.expand_dims(one=[""])
     flat = flat.transpose("one", "level")

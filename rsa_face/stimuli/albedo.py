@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-SKIN, LIPS, TEETH, LASHES = 0.74, 0.50, 0.70, 0.02  # reflectances
+SKIN, LIPS, INNER, TEETH, LASHES = 0.74, 0.50, 0.06, 0.70, 0.02  # reflectances
 _TINT_SKIN, _TINT_LIPS = np.array([1.10, 0.86, 0.74]), np.array([1.28, 0.80, 0.76])
 _TINT_IRIS = np.array([1.15, 0.95, 0.78])
 _PER_DM = 400  # pixels of the painting in a decimetre
@@ -18,7 +18,9 @@ _LEFT, _RIGHT, _LOW, _HIGH = -1.0, 1.0, -1.6, 1.4  # what the painting covers, d
 _HAIRS = 420  # strokes in a brow
 
 
-def skin_albedo(across: np.ndarray, up: np.ndarray, lips: np.ndarray, *, colour: bool) -> np.ndarray:
+def skin_albedo(
+    across: np.ndarray, up: np.ndarray, *, lips: np.ndarray, inner: np.ndarray, colour: bool
+) -> np.ndarray:
     """Return what the points of the skin reflect.
 
     Parameters
@@ -27,6 +29,8 @@ def skin_albedo(across: np.ndarray, up: np.ndarray, lips: np.ndarray, *, colour:
         Where each point lies on the average face, in dm from between the eyes.
     lips : ndarray, shape (points,)
         How much each point belongs to the lips, 0 to 1.
+    inner : ndarray, shape (points,)
+        How much each point lies behind the lips, 0 to 1: little light falls in there.
     colour : bool
         Whether the three channels differ.
 
@@ -40,9 +44,9 @@ def skin_albedo(across: np.ndarray, up: np.ndarray, lips: np.ndarray, *, colour:
     skin = (SKIN + mottle) * (1 - under_eyes) * (1 - 0.62 * _sampled(_brows(), across, up))
     edge = _smooth_step(lips, 0.25, 0.75)[:, None]
     tints = (_TINT_SKIN, _TINT_LIPS) if colour else (np.ones(3), np.ones(3))
-    return np.asarray(
-        np.clip((1 - edge) * skin[:, None] * tints[0] + edge * (LIPS + mottle)[:, None] * tints[1], 0, 1)
-    )
+    outside = (1 - edge) * skin[:, None] * tints[0] + edge * (LIPS + mottle)[:, None] * tints[1]
+    dark = _smooth_step(inner, 0.0, 0.5)[:, None]
+    return np.asarray(np.clip((1 - dark) * outside + dark * INNER, 0, 1))
 
 
 def eye_albedo(points: np.ndarray, *, colour: bool) -> np.ndarray:

@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rsa_face.stimuli.albedo import LASHES, TEETH, eye_albedo, skin_albedo
 from rsa_face.stimuli.head import eye_centres, read_head
@@ -16,7 +15,7 @@ GRAY = 0.5  # of the background and, on average, of every face
 CONTRAST = 0.16  # root mean square contrast of every face within the oval
 _BETWEEN_EYES = 0.335  # distance of the eyes, as a fraction of the image's width
 _EYE_LINE = 0.35  # height of the eyes from the top, as a fraction of the image
-_OVAL = (0.5, 0.505, 0.355, 0.475)  # centre across and down, half width and half height, as fractions of the image
+_OVAL = (0.5, 0.505, 0.335, 0.475)  # centre across and down, half width and half height, as fractions of the image
 _DISTANCE = 15.0  # of the camera, dm: a portrait lens
 _FINER = 3  # pixels rendered for one of the image, along each side
 _SUBDIVISIONS = {"skin": 2, "left eye": 4, "right eye": 4, "teeth": 2, "lashes": 2}
@@ -50,8 +49,9 @@ class View:
 def photograph(neutral: np.ndarray, shape: np.ndarray, *, view: View, size: int, colour: bool) -> np.ndarray:
     """Render a head, aligned by its eyes, within an oval on mid-gray.
 
-    Every image has the same mean luminance and the same root mean square contrast within the oval; what that
-    pushes beyond black or white is cut off, which touches the glint of the eyes and the corners of the mouth.
+    Every image has the same mean luminance and the same root mean square contrast within the oval, where a turned
+    head leaves it mid-gray; what that pushes beyond black or white is cut off, which touches the glint of the eyes
+    and the corners of the mouth.
 
     Parameters
     ----------
@@ -71,17 +71,18 @@ def photograph(neutral: np.ndarray, shape: np.ndarray, *, view: View, size: int,
     ndarray of uint8, shape (size, size) or (size, size, 3)
         The image.
     """
-    fine = _rendered(neutral, shape, view, size * _FINER, colour=colour)
-    image = np.asarray(Image.fromarray(fine).resize((size, size), Image.Resampling.BOX), dtype=float) / 255
+    fine = _rendered(neutral, shape, view, size * _FINER, colour=colour) / 255
+    cover = _coarser(fine[..., 3:])
+    image = _coarser(fine[..., :3] * fine[..., 3:]) / np.maximum(cover, 1e-6)
     inside = oval(size)
-    luminance = image @ np.array([0.299, 0.587, 0.114])
+    shown = inside * cover[..., 0]
     for _ in range(8):  # cutting off shifts mean and contrast a little: correct and repeat
-        mean = np.average(luminance, weights=inside)
-        spread = np.sqrt(np.average((luminance - mean) ** 2, weights=inside))
-        image = np.clip((image - mean) * (CONTRAST / spread) + GRAY, 0, 1)
         luminance = image @ np.array([0.299, 0.587, 0.114])
-    image = GRAY + inside[..., None] * (image - GRAY)
-    whole = np.round(image * 255).astype(np.uint8)
+        mean = np.average(luminance, weights=shown)
+        spread = np.sqrt((shown * (luminance - mean) ** 2).sum() / inside.sum())
+        image = np.clip((image - mean) * (CONTRAST / spread) + GRAY, 0, 1)
+    image = GRAY + shown[..., None] * (image - GRAY)
+    whole = np.asarray(np.round(image * 255), dtype=np.uint8)
     return whole if colour else whole[..., 0]
 
 
@@ -145,7 +146,14 @@ def _turned(points: np.ndarray, shape: np.ndarray, view: View) -> np.ndarray:
     return np.asarray((points - middle) @ (turn @ nod).T + middle)
 
 
+def _coarser(fine: np.ndarray) -> np.ndarray:
+    """Average the pixels rendered for each one of the image."""
+    side = len(fine) // _FINER
+    return np.asarray(fine.reshape(side, _FINER, side, _FINER, -1).mean(axis=(1, 3)))
+
+
 def _rendered(neutral: np.ndarray, shape: np.ndarray, view: View, size: int, *, colour: bool) -> np.ndarray:
+    """Return red, green, blue and cover of a head, before anything is matched or cut out."""
     with _quiet_vtk():
         import pyvista as pv
 
@@ -164,7 +172,7 @@ def _rendered(neutral: np.ndarray, shape: np.ndarray, view: View, size: int, *, 
             plotter.camera.position = centre + np.array([0, 0, _DISTANCE])
             plotter.camera.view_angle = float(np.rad2deg(2 * np.arctan(width / 2 / _DISTANCE)))
             plotter.camera.clipping_range = (_DISTANCE - 4, _DISTANCE + 4)
-            return np.asarray(plotter.screenshot(return_img=True))
+            return np.asarray(plotter.screenshot(return_img=True, transparent_background=True))
         finally:
             plotter.close()
 
@@ -189,7 +197,7 @@ def _surface(part: str, shape: np.ndarray) -> Any:
     places = places.reshape(corners.shape)
     triangles = np.concatenate([places[:, [0, 1, 2]], places[:, [0, 2, 3]]])
     coarse = pv.PolyData.from_regular_faces(shape[used], triangles)
-    coarse.point_data["lips"] = read_head().lips[used]
+    coarse.point_data["lips"], coarse.point_data["inner"] = read_head().lips[used], read_head().inner[used]
     fine = coarse.subdivide(_SUBDIVISIONS[part], "loop")
     return fine.compute_normals(
         cell_normals=False, split_vertices=False, consistent_normals=False, auto_orient_normals=False
@@ -203,7 +211,8 @@ def _albedo(part: str, *, colour: bool) -> np.ndarray:
     points = np.asarray(surface.points, dtype=float)
     if part == "skin":
         from_eyes = points - eye_centres(head.rest).mean(axis=0)
-        albedo = skin_albedo(from_eyes[:, 0], from_eyes[:, 1], np.asarray(surface.point_data["lips"]), colour=colour)
+        lips, inner = (np.asarray(surface.point_data[name]) for name in ("lips", "inner"))
+        albedo = skin_albedo(from_eyes[:, 0], from_eyes[:, 1], lips=lips, inner=inner, colour=colour)
     elif part.endswith("eye"):
         albedo = eye_albedo(points, colour=colour)
     else:

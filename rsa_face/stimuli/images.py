@@ -124,9 +124,12 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing) -> Tensor:
     size = [preprocessing.resize] if isinstance(preprocessing.resize, int) else list(preprocessing.resize)
     mode = InterpolationMode(preprocessing.interpolation)
     pixels = functional.resize(pixels, size, interpolation=mode, antialias=preprocessing.antialias)
-    pixels = functional.center_crop(pixels, [preprocessing.crop, preprocessing.crop])
-    normalised: Tensor = functional.normalize(pixels, list(preprocessing.mean), list(preprocessing.sd))
-    return normalised
+    cropped = functional.center_crop(pixels, [preprocessing.crop, preprocessing.crop]).numpy()
+    # numpy, not torch: called in a reader's thread, torch would start threads that get in the forward pass's way
+    mean, sd = (np.asarray(values, np.float32)[:, None, None] for values in (preprocessing.mean, preprocessing.sd))
+    normalised = np.subtract(cropped, mean)
+    normalised /= sd
+    return torch.from_numpy(normalised)
 
 
 def read_batches(stimuli: StimulusSet, preprocessing: Preprocessing, *, batch: int = 32) -> Iterator[Tensor]:

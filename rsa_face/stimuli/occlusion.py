@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from rsa_face.provenance import write_beside
+from rsa_face.provenance import writable_folder, write_beside
 from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
-from rsa_face.stimuli.faces import writable_folder
 
 REGIONS = tuple(name for name in OCCLUSIONS if name != "none")
 # Where aligned square photographs have their features, if the table does not say: left, top, right, bottom as
@@ -62,7 +61,7 @@ def occlude(stimuli: StimulusSet, regions: Sequence[str], out_dir: str | Path, *
         must_be_known(region, REGIONS, "region")
     must_be_known(fill, FILLS, "fill")
     _check_whole(stimuli, regions)
-    boxes = _boxes_of(stimuli, regions)
+    boxes = region_boxes(stimuli, regions)
     folder = writable_folder(out_dir)
     tables = [stimuli.table.assign(occlusion="none")]
     for region in dict.fromkeys(regions):
@@ -77,6 +76,46 @@ def occlude(stimuli: StimulusSet, regions: Sequence[str], out_dir: str | Path, *
     with write_beside(table) as beside:
         pd.concat(tables).to_csv(beside, index=False, lineterminator="\n")
     return read_stimuli(table)
+
+
+def region_boxes(stimuli: StimulusSet, regions: Sequence[str]) -> dict[str, list[tuple[int, int, int, int]]]:
+    """Find every region in every image.
+
+    Parameters
+    ----------
+    stimuli : StimulusSet
+        With columns `eyes`, `nose` and `mouth`, or square images; see `occlude`.
+    regions : sequence of str
+        Which.
+
+    Returns
+    -------
+    dict of str to list of (left, top, right, bottom)
+        For each region its box in each image, in pixels of the file; right and bottom excluded.
+
+    Raises
+    ------
+    ValueError
+        If a region has no area, lies outside its image, or cannot be told; all faults at once.
+    """
+    boxes: dict[str, list[tuple[int, int, int, int]]] = {region: [] for region in regions}
+    faults = []
+    sizes = [_size_of(file) for file in stimuli.files]
+    for region in boxes:
+        given = stimuli.table[region] if region in stimuli.table.columns else [None] * len(stimuli)
+        for stimulus, size, text in zip(stimuli.ids, sizes, given, strict=True):
+            try:
+                boxes[region].append(_box(region, text, size))
+            except ValueError as error:
+                faults.append(f"{stimulus!r}: {error}")
+    if faults:
+        more = f" and {len(faults) - 20} more" if len(faults) > 20 else ""
+        message = (
+            f"Regions must lie within their images, but {'; '.join(faults[:20])}{more}. Correct the table's columns "
+            "eyes, nose and mouth ('left top right bottom' in pixels)."
+        )
+        raise ValueError(message)
+    return boxes
 
 
 def contact_sheet(stimuli: StimulusSet, path: str | Path, *, columns: int = 9) -> Path:
@@ -128,28 +167,6 @@ def _check_whole(stimuli: StimulusSet, regions: Sequence[str]) -> None:
     if taken:
         message = f"Masked faces are named <id>_<region>, but the table already has {taken[:8]}. Rename these."
         raise ValueError(message)
-
-
-def _boxes_of(stimuli: StimulusSet, regions: Sequence[str]) -> dict[str, list[tuple[int, int, int, int]]]:
-    """Find every region in every image; all faults are raised at once."""
-    boxes: dict[str, list[tuple[int, int, int, int]]] = {region: [] for region in regions}
-    faults = []
-    sizes = [_size_of(file) for file in stimuli.files]
-    for region in boxes:
-        given = stimuli.table[region] if region in stimuli.table.columns else [None] * len(stimuli)
-        for stimulus, size, text in zip(stimuli.ids, sizes, given, strict=True):
-            try:
-                boxes[region].append(_box(region, text, size))
-            except ValueError as error:
-                faults.append(f"{stimulus!r}: {error}")
-    if faults:
-        more = f" and {len(faults) - 20} more" if len(faults) > 20 else ""
-        message = (
-            f"Regions must lie within their images, but {'; '.join(faults[:20])}{more}. Correct the table's columns "
-            "eyes, nose and mouth ('left top right bottom' in pixels)."
-        )
-        raise ValueError(message)
-    return boxes
 
 
 def _box(region: str, text: object, size: tuple[int, int]) -> tuple[int, int, int, int]:

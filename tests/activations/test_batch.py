@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.activations import batch as module
-from rsa_face.activations.batch import Batch, compute_batch, is_done, load_batch
+from rsa_face.activations import units as module
+from rsa_face.activations.batch import compute_batch, describe_batch, load_batch
 from rsa_face.activations.streaming import stream_rdms
+from rsa_face.activations.units import Batch, is_done, sources_of
 from rsa_face.networks.zoo import build_network
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import Preprocessing
@@ -32,8 +33,9 @@ def small_networks(monkeypatch):
 
 def make(masked, tmp_path, **changes) -> Batch:
     settings = {"networks": ("alexnet",), "seeds": (0, 1), "occlusions": ("none", "eyes")}
-    settings |= {"measures": ("correlation", "euclidean"), "layers": ("relu1", "fc8")}
-    return Batch(stimuli=masked, folder=tmp_path, **{**settings, **changes})
+    settings |= {"measures": ("correlation", "euclidean"), "layers": ("relu1", "fc8"), **changes}
+    sources = sources_of(settings.pop("networks"), settings.pop("seeds"))
+    return Batch(stimuli=masked, folder=tmp_path, networks=sources, **settings)
 
 
 def test_every_unit_is_computed_once_and_loads_by_name(masked, tmp_path, small_networks):
@@ -57,6 +59,7 @@ def test_a_second_run_computes_only_what_is_missing_or_damaged(masked, tmp_path,
     files = compute_batch(batch)
     files[0].unlink()
     files[3].write_bytes(b"damaged")
+    assert describe_batch(tmp_path) == {file.stem: file not in (files[0], files[3]) for file in files}
     small_networks.clear()
     told = []
     compute_batch(batch, tell=lambda _unit, _path, new: told.append(new))
@@ -95,6 +98,14 @@ def test_an_impossible_batch_is_refused(masked, tmp_path, changes, fault):
         compute_batch(make(masked, tmp_path, **changes))
 
 
+def test_one_network_given_twice_is_refused(masked, tmp_path):
+    both = sources_of(["alexnet"]) + sources_of(["alexnet"], weights="imagenet")
+    with pytest.raises(ValueError, match="alexnet of seed 0"):
+        Batch(stimuli=masked, folder=tmp_path, networks=both)
+
+
 def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        describe_batch(tmp_path)
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         load_batch(tmp_path)

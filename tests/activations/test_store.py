@@ -10,7 +10,8 @@ import pytest
 import zarr
 from torch import nn
 
-from rsa_face.activations.blocks import append_batch, batches_in, create_array, cut_layer, finish_block
+from rsa_face.activations.blocks import append_batch, batches_in, finish_block
+from rsa_face.activations.cuts import create_array, cut_layer
 from rsa_face.activations.extract import extract
 from rsa_face.activations.recording import Options
 from rsa_face.activations.store import describe_store, open_activations, verify_store

@@ -1,8 +1,10 @@
 """Exact RDMs of all main layers of a network with nothing stored: time against the bare forward pass, and memory.
 
-Run as ``python tests/benchmarks/stream_memory.py [NETWORK] [STIMULI]`` (vgg16 500: minutes, and up to 15 GB of
-temporary file). The bare forward pass is timed over 32 preloaded images before and after, and scaled up. Seconds of
-the processor are printed beside those of the clock: they tell the ratio on a machine that others use, too.
+Run as ``python tests/benchmarks/stream_memory.py [NETWORK] [STIMULI] [SIDE] [GIB]``; vgg16 500 224 3 unless given: on
+two cores about eight minutes, and up to 13 GB of temporary files in the current folder. SIDE is the images', in
+pixels, GIB what of a layer may be held in memory. The bare forward pass is timed over 32 preloaded images before and
+after, and scaled up. Seconds of the processor are printed beside those of the clock: they tell the ratio on a machine
+that others use, too.
 """
 
 import resource
@@ -21,7 +23,7 @@ from throughput import forward, make_stimuli
 from rsa_face.activations.streaming import stream_rdms
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import read_batches
+from rsa_face.stimuli.images import Preprocessing, read_batches
 
 BATCH = 16
 
@@ -41,8 +43,8 @@ def watch(peak: list[float], done: threading.Event) -> None:
         peak.append(pages * resource.getpagesize() / 2**30)
 
 
-def main(name: str, number: int) -> None:
-    network = build_network(name)
+def main(name: str = "vgg16", number: int = 500, side: int = 224, memory: float = 3.0) -> None:
+    network = build_network(name, preprocessing=Preprocessing(resize=side, crop=side))
     with tempfile.TemporaryDirectory(dir=".") as folder:
         stimuli = make_stimuli(Path(folder), number)
         before = bare(network, stimuli)
@@ -51,14 +53,15 @@ def main(name: str, number: int) -> None:
         watcher = threading.Thread(target=watch, args=(peak, done))
         watcher.start()
         wall, processor = time.perf_counter(), time.process_time()
-        rdms = stream_rdms([network], stimuli, batch=BATCH, scratch=folder, progress=False)
+        rdms = stream_rdms([network], stimuli, batch=BATCH, memory=memory, scratch=folder, progress=False)
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
         done.set()
         watcher.join()
         after = bare(network, stimuli)
     scale = number / 64
     walls, processors = scale * (before[0] + after[0]), scale * (before[1] + after[1])
-    print(f"{name}, {number} images, {rdms.sizes['rdm']} main layers, {torch.get_num_threads()} threads")
+    print(f"{name}, {number} images of {side} x {side}, {memory:g} GiB of a layer held in memory")
+    print(f"{rdms.sizes['rdm']} main layers, {torch.get_num_threads()} threads")
     print(f"bare forward pass  {walls:7.1f} s by the clock  {processors:7.1f} s of the processor")
     print(f"stream_rdms        {wall:7.1f} s by the clock  {processor:7.1f} s of the processor")
     print(f"ratio              {wall / walls:7.2f}               {processor / processors:9.2f}")
@@ -66,4 +69,5 @@ def main(name: str, number: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "vgg16", int(sys.argv[2]) if len(sys.argv) > 2 else 500)
+    given = [convert(word) for convert, word in zip((str, int, int, float), sys.argv[1:], strict=False)]
+    main(*given)

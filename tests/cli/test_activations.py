@@ -73,6 +73,32 @@ def test_rdms_are_computed_unit_by_unit_listed_and_gone_on_with(capsys, table, t
     assert "done   alexnet-seed0-none-cosine" in run(capsys, *words, "--list")[1]
 
 
+def test_rdms_of_a_study_are_those_of_its_networks_seeds_and_occlusions(capsys, table, tmp_path):
+    study = tmp_path / "study.yaml"
+    network = "name: alexnet, preprocessing: {resize: 64, crop: 64}"
+    study.write_text(
+        f"name: small\nstimuli: {{table: {table}}}\noutput: out\nactivations: {{layers: [relu5, fc8]}}\n"
+        f"networks:\n  - {{{network}, label: one}}\n  - {{{network}, seeds: [3, 4]}}\n",
+        "utf-8",
+    )
+    code, _, err = run(capsys, "rdms", study, "--list")
+    assert code == 2
+    assert str(tmp_path / "out/batch") in err
+    words = ("rdms", study, "--measure", "correlation", "--measure", "cosine")
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert str(tmp_path / "out/batch/alexnet-random-4-seed4-none-cosine.nc") in out
+    assert "6 units, 6 computed now" in out
+    assert "6 units, 0 computed now" in run(capsys, *words)[1]
+    (tmp_path / "out/batch/one-seed0-none-cosine.nc").unlink()
+    listed = run(capsys, "rdms", study, "--list")[1]
+    assert "to do  one-seed0-none-cosine" in listed
+    assert "5 of 6 done" in listed
+    code, _, err = run(capsys, *words, "--network", "vgg11")
+    assert code == 2
+    assert "--network is given" in err
+
+
 def test_doctor_says_what_an_uncopied_hook_would_get_wrong(capsys):
     code, out, _ = run(capsys, "doctor", "--network", "alexnet")
     assert code == 0
@@ -87,6 +113,7 @@ def test_doctor_says_what_an_uncopied_hook_would_get_wrong(capsys):
         (("activations", "show", "absent.zarr"), "absent.zarr"),
         (("extract", "absent.csv", "--network", "alexnet", "--store", "x.zarr"), "absent.csv"),
         (("doctor", "--network", "resnet"), "'resnet'"),
+        (("rdms", "stimuli.csv", "--network", "alexnet"), "--out is not given"),
     ],
 )
 def test_wrong_requests_end_with_code_2_and_one_line(capsys, words, fault):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rsa_face.inference.layerwise import compare_layers
-from tests.benchmarks.calibration import PLANTED, one_result, rates, shares
+from tests.benchmarks.calibration import rates
+from tests.benchmarks.scenarios import PLANTED, one_result, shares
 from tests.inference.simulated import simulate
 
 SIMULATIONS = 200
@@ -23,7 +24,7 @@ def test_the_simulations_compute_draws_as_the_package_does() -> None:
 @pytest.mark.slow
 def test_where_nothing_is_similar_tests_rarely_reject() -> None:
     found = rates("no similarity", SIZE, SIMULATIONS)
-    assert 0.03 < found["one layer above 0: shuffled stimuli"] < 0.065
+    assert 0.03 < found["one layer above 0: shuffled labels"] < 0.065
     assert found["20 layers above 0, any: largest of shuffles"] < 0.05 + SLACK
     assert found["20 layers above 0, any: largest t"] < 0.05 + SLACK
     assert found["one layer above 0: t, dual bootstrap"] < 0.065
@@ -43,7 +44,7 @@ def test_where_layers_are_equal_differences_are_rarely_found_and_intervals_cover
 
 @pytest.mark.slow
 def test_the_sets_hold_the_planted_layers() -> None:
-    found = rates("planted layers", SIZE, SIMULATIONS)
+    found = rates("planted onset", SIZE, SIMULATIONS)
     for target in ("peak", "at_ceiling", "above_baseline"):
         assert found[f"layer set: {target}"] > 0.95 - SLACK
     assert found["layers in the set: peak"] < 3

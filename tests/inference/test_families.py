@@ -6,15 +6,20 @@ import xarray as xr
 
 from rsa_face.inference.families import correct_layers
 from rsa_face.inference.layerwise import compare_layers
-from rsa_face.inference.significance import holm
+from rsa_face.inference.permutation import shuffle_layers
+from rsa_face.inference.significance import CORRECTIONS, holm
 from tests.inference.simulated import simulate
 
 
 @pytest.fixture(scope="module")
-def result() -> xr.Dataset:
+def made() -> tuple[xr.DataArray, xr.DataArray]:
     shares = {f"alexnet/l{place}": 0.2 * place for place in range(5)}
-    rdms, human = simulate(shares, stimuli=30, participants=10, rng=np.random.default_rng(0))
-    return compare_layers(rdms, human, comparison="corr", resample="dual", draws=300, seed=0)
+    return simulate(shares, stimuli=30, participants=10, rng=np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def result(made: tuple[xr.DataArray, xr.DataArray]) -> xr.Dataset:
+    return compare_layers(*made, comparison="corr", resample="dual", draws=300, seed=0)
 
 
 @pytest.mark.parametrize("method", ["max", "holm", "fdr"])
@@ -39,3 +44,41 @@ def test_the_largest_t_needs_draws_and_the_method_must_be_known(result: xr.Datas
     without = result.drop_vars([name for name in result if "draws" in str(name)])
     with pytest.raises(ValueError, match="must hold draws"):
         correct_layers(without)
+
+
+def test_with_the_rdms_the_labels_are_shuffled_and_the_t_test_is_kept(
+    made: tuple[xr.DataArray, xr.DataArray], result: xr.Dataset
+) -> None:
+    rdms, human = made
+    corrected = correct_layers(result, rdms=rdms, human=human, shuffles=400)
+    shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=400, seed=0)
+    np.testing.assert_array_equal(corrected["p_above_zero_t"], result["p_above_zero"])
+    np.testing.assert_array_equal(corrected["p_above_zero"], shuffled["p_permutation"])
+    assert (corrected["p_above_zero_corrected"] >= shuffled["p_permutation_corrected"]).all()
+    assert (corrected["p_above_zero_corrected"] >= corrected["p_above_zero"]).all()
+    np.testing.assert_array_equal(
+        corrected["p_below_ceiling_corrected"], correct_layers(result)["p_below_ceiling_corrected"]
+    )
+    assert corrected.attrs["p_above_zero_kind"] == "shuffle"
+
+
+@pytest.mark.parametrize("method", ["holm", "fdr"])
+def test_shuffles_suffice_for_every_layer_of_a_family(made: tuple[xr.DataArray, xr.DataArray], method: str) -> None:
+    rdms, human = made
+    result = compare_layers(rdms, human, comparison="corr", resample=None)
+    corrected = correct_layers(result, rdms=rdms, human=human, method=method)
+    np.testing.assert_allclose(
+        corrected["p_above_zero_corrected"], CORRECTIONS[method](corrected["p_above_zero"].values)
+    )
+    assert corrected["p_above_zero_corrected"].sel(rdm="alexnet/l4") < 0.01
+    assert "p_below_ceiling_corrected" in corrected
+
+
+def test_other_rdms_than_the_results_and_one_kind_alone_are_refused(
+    made: tuple[xr.DataArray, xr.DataArray], result: xr.Dataset
+) -> None:
+    rdms, human = made
+    with pytest.raises(ValueError, match="`human` is missing beside `rdms`"):
+        correct_layers(result, rdms=rdms)
+    with pytest.raises(ValueError, match=r"do not give its similarities of \['alexnet/l0'"):
+        correct_layers(result, rdms=rdms.copy(data=rdms.values[::-1]), human=human)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from rsa_face.activations.shelf import tensor_moments
-from rsa_face.rdms.moments import dissimilarities, sum_moments
+from rsa_face.rdms.moments import block_moments, dissimilarities, product_threads, sum_moments
 
 
 def patterns(seed: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -55,6 +56,17 @@ def test_blocks_with_means_far_apart_cancel_nothing():
     blocks = np.split(values, 3, axis=1)
     rdm = dissimilarities(sum_moments(blocks, "correlation"), "correlation", "abcdef")
     np.testing.assert_allclose(rdm, reference(values), atol=1e-12)
+
+
+def test_products_are_the_same_to_the_bit_whatever_the_number_of_threads():
+    values = patterns(0, (300, 20_000)).astype(np.float32)
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="blas"), product_threads() as pool:
+            found.append(block_moments(values, "correlation", pool).within)
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+    np.testing.assert_array_equal(found[0], found[0].T)
 
 
 def test_input_is_not_changed():

@@ -9,7 +9,7 @@ from scipy.special import expit, ndtri
 
 from rsa_face.human.faults import listed
 from rsa_face.human.judgements import Floats, Judgements, share, sum_by_pair
-from rsa_face.human.layout import Layout
+from rsa_face.human.layout import Source
 from rsa_face.human.trials import GROUP, Column, Trials
 
 _PAIRS_OF_ANSWERS = (("happy", "sad"), ("yes", "no"), ("1", "0"), ("true", "false"))
@@ -47,22 +47,22 @@ class ChoiceOptions(BaseModel):
     bounds: tuple[float, float] = (0.01, 0.99)
 
 
-def choice_columns(options: ChoiceOptions, layout: Layout) -> tuple[Column, ...]:
+def choice_columns(options: ChoiceOptions, source: Source) -> tuple[Column, ...]:
     """Return what a file of choices must hold: trials (`response`), or proportions (`p`, and `n` if known).
 
     Parameters
     ----------
     options : ChoiceOptions
         The distance; a curve needs `level`.
-    layout : Layout
-        Its names tell a table of proportions.
+    source : Source
+        Its layout tells a table of proportions.
 
     Returns
     -------
     tuple of Column
         The columns.
     """
-    proportions = "p" in (layout.names or ()) or "p" in layout.columns
+    proportions = "p" in (source.layout.names or ()) or "p" in source.layout.columns
     curve = options.distance == "curve"
     return (
         Column("participant", required=not proportions),

@@ -3,10 +3,11 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from rsa_face.human.judgements import Floats, Judgements, share
-from rsa_face.human.layout import Layout
+from rsa_face.human.layout import Source
+from rsa_face.human.reading import other_columns
 from rsa_face.human.trials import GROUP, Column, Trials
 
 
@@ -16,7 +17,7 @@ class FeatureOptions(BaseModel):
     Parameters
     ----------
     scales : tuple of str
-        The columns that are rated.
+        The columns that are rated; if not given, all but the participant's, the stimulus' and those that select rows.
     distance : str
         ``euclidean``; ``mahalanobis``, by the participant's own covariance of the scales over stimuli (its
         pseudo-inverse, where scales never vary); or ``correlation``, 1 - r over scales.
@@ -26,27 +27,27 @@ class FeatureOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    scales: tuple[str, ...] = Field(min_length=1)
+    scales: tuple[str, ...] = ()
     distance: Literal["euclidean", "mahalanobis", "correlation"] = "euclidean"
     scale: tuple[float, float] | None = None
 
 
-def feature_columns(options: FeatureOptions, layout: Layout) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
+def feature_columns(options: FeatureOptions, source: Source) -> tuple[Column, ...]:
     """Return what a file of feature ratings must hold.
 
     Parameters
     ----------
     options : FeatureOptions
         Its scales.
-    layout : Layout
-        Not used.
+    source : Source
+        Its header names the scales, where the options do not.
 
     Returns
     -------
     tuple of Column
         The columns; a rating may be missing.
     """
-    scales = (Column(name, number=True, empty=True) for name in options.scales)
+    scales = (Column(name, number=True, empty=True) for name in options.scales or other_columns(source))
     return (Column("participant"), Column("stimulus", stimulus=True), *scales)
 
 
@@ -74,21 +75,25 @@ def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
     """
     people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus")
     who, what = trials.codes("participant", people), trials.codes("stimulus", ids)
+    scales = [name for name in trials.columns if name not in ("participant", "stimulus")]
+    if not scales:
+        message = f"Stimuli must be rated on scales, but {trials.source.name} has no column but ids. Add the ratings."
+        raise ValueError(message)
     if options.scale:
-        for name in options.scales:
+        for name in scales:
             _no_rating_off(trials, name, *options.scale)
     again = trials.frame.duplicated(["participant", "stimulus"]).to_numpy()
     named = trials.frame["stimulus"]
     trials.fault(again, "stimulus", lambda row: f"{named.iloc[row]!r} is rated again by the same participant")
     trials.settle()
-    rated = np.full((len(people), len(ids), len(options.scales)), np.nan)
-    rated[who, what] = trials.frame[list(options.scales)].to_numpy(float)
+    rated = np.full((len(people), len(ids), len(scales)), np.nan)
+    rated[who, what] = trials.frame[list(scales)].to_numpy(float)
     distances = np.array([_distances(profile, options.distance) for profile in rated])
     given = ~np.isnan(rated)
-    missing = int(np.isnan(trials.frame[list(options.scales)].to_numpy(float)).sum())
+    missing = int(np.isnan(trials.frame[list(scales)].to_numpy(float)).sum())
     attrs = {
         "distance": options.distance,
-        "scales": list(options.scales),
+        "scales": list(scales),
         "missing_ratings": missing,
         "response_bias": "mean over all ratings",
     }

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.stats import rankdata
 
 from rsa_face.human.judgements import Floats, Judgements, pair_index, share, sum_by_pair
-from rsa_face.human.layout import Layout
+from rsa_face.human.layout import Source
 from rsa_face.human.trials import GROUP, Column, Trials
 
 
@@ -31,14 +31,14 @@ class RatingOptions(BaseModel):
     values: Literal["raw", "z", "rank"] = "raw"
 
 
-def rating_columns(options: RatingOptions, layout: Layout) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
+def rating_columns(options: RatingOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
     """Return what a file of ratings must hold.
 
     Parameters
     ----------
     options : RatingOptions
         Not used.
-    layout : Layout
+    source : Source
         Not used.
 
     Returns

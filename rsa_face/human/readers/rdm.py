@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from rsa_face.human.faults import Fault, listed, raise_faults
 from rsa_face.human.judgements import Floats, Judgements, triangles
 from rsa_face.human.layout import Source
-from rsa_face.human.readers.rdm_arrays import Stack, read_hdf5, read_mat, read_netcdf, read_npz
+from rsa_face.human.readers.rdm_arrays import Stack, read_mat, read_npz
+from rsa_face.human.readers.rdm_saved import read_hdf5, read_netcdf
 from rsa_face.human.readers.rdm_tables import read_csv
 from rsa_face.human.trials import naturally
 from rsa_face.schema import repeated
@@ -207,9 +208,12 @@ def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgeme
     coverage = triangles(counts)
     n_trials = [np.asarray(s.n_trials if s.n_trials is not None else np.zeros(len(s.matrices))) for s in stacks]
     trials = np.concatenate(n_trials).astype(np.int64)
-    if all(stack.n_trials is None for stack in stacks):
+    if all(stack.n_trials is None for stack in stacks):  # pairs stand for them
         trials = (~np.isnan(judged)).sum(axis=1)
-    attrs = {"values": options.values, **{k: v for stack in stacks for k, v in stack.attrs.items()}}
+    said = {k: v for stack in stacks for k, v in stack.attrs.items()}
+    attrs = said if "kind" in said else {"values": options.values, **said}
+    if all(stack.n_trials is None for stack in stacks):
+        attrs["trials_known"] = False
     shared = [name for name in stacks[0].coords if all(name in stack.coords for stack in stacks)]
     coords = {name: [value for stack in stacks for value in stack.coords[name]] for name in shared}
     simulated = any(stack.simulated for stack in stacks)

@@ -1,6 +1,5 @@
-"""RDMs from numpy, Matlab, rsatoolbox and netCDF files, as they lie there."""
+"""RDMs from numpy and Matlab files, as they lie there."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,15 +8,12 @@ from typing import Any
 import h5py
 import numpy as np
 import scipy.io
-import xarray as xr
 from numpy.typing import NDArray
 from scipy.spatial.distance import squareform
 
 from rsa_face.human.faults import listed
 from rsa_face.human.judgements import Floats
 from rsa_face.human.layout import Source
-from rsa_face.provenance import load
-from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J
 
 STIMULUS_NAMES = (
     "stimulus",
@@ -142,107 +138,6 @@ def read_mat(path: Path, source: Source, variable: str | None) -> Stack:  # noqa
     return _stack_of(path, arrays, variable)
 
 
-def read_hdf5(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - the readers share one form
-    """Read RDMs that rsatoolbox saved as HDF5, with the names in its descriptors.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in .h5 or .hdf5.
-    source : Source
-        Not used.
-    variable : str, optional
-        Not used.
-
-    Returns
-    -------
-    Stack
-        Unchecked.
-
-    Raises
-    ------
-    ValueError
-        If the file is not such a file.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            held = _plain_group(file)
-    except OSError as error:
-        message = f"RDMs must be in a whole HDF5 file, but {path.name} cannot be read: {error}. Save it anew."
-        raise ValueError(message) from error
-    if "dissimilarities" not in held:
-        message = f"An HDF5 file must be one that rsatoolbox saved, but {path.name} holds {listed(sorted(held))}."
-        raise ValueError(message)
-    people, patterns = held.get("rdm_descriptors", {}), held.get("pattern_descriptors", {})
-    named = _named_in(patterns, STIMULUS_NAMES)
-    participants = _named_in(people, PARTICIPANT_NAMES)
-    said = held.get("descriptors", {})
-    matrices = _squares(np.asarray(held["dissimilarities"], dtype=float), path, "dissimilarities")
-    coverage = people.get("coverage")
-    n = matrices.shape[-1]
-    return Stack(
-        path,
-        matrices,
-        stimuli=named,
-        participants=participants,
-        coverage=None
-        if coverage is None
-        else _squares(np.asarray(coverage).reshape(-1, n * (n - 1) // 2), path, "coverage").astype(np.int32),
-        n_trials=None if "n_trials" not in people else np.asarray(people["n_trials"]),
-        attrs=json.loads(said["attrs"]) if "attrs" in said else {},
-        coords={
-            k: list(v) for k, v in people.items() if k not in ("index", "coverage", "n_trials", *PARTICIPANT_NAMES)
-        },
-        simulated=bool(said.get("simulated", False)),
-    )
-
-
-def read_netcdf(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - one form for all
-    """Read human RDMs that this package saved.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in .nc.
-    source : Source
-        Not used.
-    variable : str, optional
-        The array to read, in a file of several.
-
-    Returns
-    -------
-    Stack
-        Unchecked.
-
-    Raises
-    ------
-    ValueError
-        If the file holds no array of human RDMs.
-    """
-    loaded = load(path)
-    array = loaded if isinstance(loaded, xr.DataArray) else loaded.get(variable or "dissimilarity")
-    if array is None or set(array.dims) != {PARTICIPANT, STIMULUS_I, STIMULUS_J}:
-        message = (
-            f"Human RDMs must have the dims (participant, stimulus_i, stimulus_j), but {path.name} holds others."
-        )
-        raise ValueError(message)
-    array = array.transpose(PARTICIPANT, STIMULUS_I, STIMULUS_J)
-    known = (PARTICIPANT, STIMULUS_I, STIMULUS_J, "coverage", "n_trials")
-    return Stack(
-        path,
-        np.asarray(array.values, dtype=float),
-        stimuli=[str(value) for value in array[STIMULUS_I].values],
-        participants=[str(value) for value in array[PARTICIPANT].values],
-        coverage=array["coverage"].values if "coverage" in array.coords else None,
-        n_trials=array["n_trials"].values if "n_trials" in array.coords else None,
-        attrs=dict(array.attrs),
-        coords={
-            str(k): v.values.tolist() for k, v in array.coords.items() if k not in known and v.dims == (PARTICIPANT,)
-        },
-        simulated=bool(array.attrs.get("simulated", False)),
-    )
-
-
 def _stack_of(path: Path, arrays: Mapping[str, NDArray[Any]], variable: str | None) -> Stack:
     named = {name: value for name, value in arrays.items() if name.lower() in (*STIMULUS_NAMES, *PARTICIPANT_NAMES)}
     numeric = [
@@ -260,14 +155,14 @@ def _stack_of(path: Path, arrays: Mapping[str, NDArray[Any]], variable: str | No
             f"A file of RDMs must hold one array of numbers, but {path.name} holds {holds}. Name it: option variable."
         )
         raise ValueError(message)
-    matrices = _squares(np.asarray(arrays[variable or numeric[0]], dtype=float), path, variable or numeric[0])
+    matrices = squares_of(np.asarray(arrays[variable or numeric[0]], dtype=float), path, variable or numeric[0])
     stimuli = _texts(named, STIMULUS_NAMES, matrices.shape[-1])
     participants = _texts(named, PARTICIPANT_NAMES, len(matrices))
     return Stack(path, matrices, stimuli, None if participants == stimuli else participants)
 
 
 def _stack_of_structs(path: Path, structs: NDArray[Any]) -> Stack:
-    each = [_squares(np.asarray(one["RDM"], dtype=float), path, "RDM") for one in structs.flat]
+    each = [squares_of(np.asarray(one["RDM"], dtype=float), path, "RDM") for one in structs.flat]
     sizes = sorted({one.shape[-1] for one in each})
     if len(sizes) > 1:
         message = f"All RDMs of a struct array must be of one size, but {path.name} has {sizes} rows. Split the file."
@@ -279,8 +174,28 @@ def _stack_of_structs(path: Path, structs: NDArray[Any]) -> Stack:
     return Stack(path, np.concatenate(each), None, names if names and len(set(names)) == len(names) else None)
 
 
-def _squares(values: Floats, path: Path, name: str) -> Floats:
-    """Return a stack of squares, from one square, a stack of them (in either order), or upper triangles."""
+def squares_of(values: Floats, path: Path, name: str) -> Floats:
+    """Return a stack of squares, from one square, a stack of them (in either order), or upper triangles.
+
+    Parameters
+    ----------
+    values : array
+        As it lies in the file.
+    path : Path
+        The file, for an error.
+    name : str
+        The variable, for an error.
+
+    Returns
+    -------
+    array, shape (rdm, stimulus, stimulus)
+        Not checked for symmetry.
+
+    Raises
+    ------
+    ValueError
+        If the shape is none of these.
+    """
     values = np.squeeze(values) if values.ndim == 3 and 1 in values.shape[1:] else values
     shape = values.shape
     if values.ndim == 3 and shape[1] == shape[2]:
@@ -313,29 +228,6 @@ def _texts(named: Mapping[str, NDArray[Any]], names: tuple[str, ...], count: int
         if len(texts) == count:
             return texts
     return None
-
-
-def _named_in(descriptors: Mapping[str, Any], names: tuple[str, ...]) -> list[str] | None:
-    found = next((descriptors[name] for name in names if name in descriptors), None)
-    return None if found is None else [str(value) for value in np.asarray(found).ravel()]
-
-
-def _plain_group(group: h5py.Group) -> dict[str, Any]:
-    held: dict[str, Any] = dict(group.attrs)
-    for name, item in group.items():
-        if isinstance(item, h5py.Group):
-            inner = _plain_group(item)
-            as_list = bool(inner) and all(key.isdecimal() for key in inner)
-            held[name] = [inner[key] for key in sorted(inner, key=int)] if as_list else inner
-        elif item.shape is None:
-            held[name] = None
-        else:
-            value = item[()]
-            value = (
-                np.char.decode(value, "utf-8") if isinstance(value, np.ndarray) and value.dtype.kind == "S" else value
-            )
-            held[name] = value.decode() if isinstance(value, bytes) else value
-    return held
 
 
 def _mat73(path: Path) -> dict[str, NDArray[Any]]:

@@ -11,8 +11,9 @@ from rsa_face.human.faults import Fault, raise_faults
 from rsa_face.human.judgements import Floats
 from rsa_face.human.layout import Layout, Source
 from rsa_face.human.readers.rdm_arrays import Stack
+from rsa_face.human.reading import is_simulated, read_trials
 from rsa_face.human.tables import Table, as_numbers, lines_of, read_table
-from rsa_face.human.trials import Column, Trials, naturally, read_trials
+from rsa_face.human.trials import Column, Trials, naturally
 
 ATTRS_REMARK = "rsa_face: "
 PAIR_COLUMNS = (
@@ -72,7 +73,7 @@ def _has_no_ids(table: Table) -> bool:
 def _without_ids(table: Table) -> Stack:
     matrix, faults = _numbers(table, list(table.header))
     raise_faults(faults, "A dissimilarity must be a number, or empty where a pair was never judged")
-    return Stack(table.path, matrix[None])
+    return Stack(table.path, matrix[None], simulated=is_simulated(table))
 
 
 def _from_squares(table: Table, participant: str) -> Stack:
@@ -104,7 +105,8 @@ def _from_squares(table: Table, participant: str) -> Stack:
             matrices.append(values[order])
             places.append([lines[k] for k in order])
     raise_faults(faults, f"RDMs of {table.path.name} must be square, with the same ids on both sides")
-    return Stack(table.path, np.array(matrices), ids, names if stacked else None, lines=places)
+    people = names if stacked else None
+    return Stack(table.path, np.array(matrices), ids, people, lines=places, simulated=is_simulated(table))
 
 
 _CORNER = "stimulus (first column)"

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.special import ndtri
 
 from rsa_face.human.judgements import Judgements, pair_index, share, sum_by_pair
-from rsa_face.human.layout import Layout
+from rsa_face.human.layout import Source
 from rsa_face.human.trials import GROUP, Column, Trials
 
 
@@ -35,14 +35,14 @@ class SameDiffOptions(BaseModel):
     same: str = "same"
 
 
-def samediff_columns(options: SameDiffOptions, layout: Layout) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all
+def samediff_columns(options: SameDiffOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all
     """Return what a file of same-different trials must hold.
 
     Parameters
     ----------
     options : SameDiffOptions
         Not used.
-    layout : Layout
+    source : Source
         Not used.
 
     Returns

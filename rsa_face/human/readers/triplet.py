@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from rsa_face.human.judgements import Judgements, pair_index, share, sum_by_pair
-from rsa_face.human.layout import Layout
+from rsa_face.human.layout import Source
 from rsa_face.human.trials import GROUP, Column, Trials
 
 _THREE = ("stimulus_1", "stimulus_2", "stimulus_3")
@@ -44,14 +44,14 @@ class TripletOptions(BaseModel):
         return self
 
 
-def triplet_columns(options: TripletOptions, layout: Layout) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
+def triplet_columns(options: TripletOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
     """Return what a file of triplets must hold.
 
     Parameters
     ----------
     options : TripletOptions
         How it names the odd one.
-    layout : Layout
+    source : Source
         Not used.
 
     Returns
@@ -97,14 +97,10 @@ def judge_triplets(trials: Trials, options: TripletOptions) -> Judgements:
     place = _place_of_odd(trials, options, three, ids, blank)
     trials.no_trial_twice()
     trials.settle()
+    pairs = np.stack([pair_index(three[i], three[j], len(ids)) for i, j in ((1, 2), (0, 2), (0, 1))])
     shape = (len(people), len(ids) * (len(ids) - 1) // 2)
-    shown = np.zeros(shape, dtype=np.int32)
-    kept = np.zeros(shape, dtype=np.int32)
-    for odd, (i, j) in enumerate(((1, 2), (0, 2), (0, 1))):
-        pair = pair_index(three[i], three[j], len(ids))
-        shown += sum_by_pair(who, pair, shape)
-        together = place == odd
-        kept += sum_by_pair(who[together], pair[together], shape)
+    shown = sum_by_pair(np.tile(who, 3), pairs.reshape(-1), shape)
+    kept = sum_by_pair(who, pairs[place, np.arange(len(who))], shape)
     n_trials = np.bincount(who, minlength=len(people))
     places = np.bincount(who * 3 + place, minlength=3 * len(people)).reshape(-1, 3)
     attrs = {"response_bias": "share of the place most often odd (chance: 0.33)"}

@@ -1,0 +1,138 @@
+"""``rsa-face psychometric``: curves of people and networks along the morph, and how far they lie apart."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rsa_face.networks.zoo import Network
+
+psychophysics_app = typer.Typer()
+
+Networks = Annotated[
+    list[str] | None,
+    typer.Option("--network", help="A network to ask, NAME=WEIGHTS (a file); repeat."),
+]
+
+
+@psychophysics_app.command("psychometric")
+def psychometric(
+    choices: Annotated[Path, typer.Argument(help="Choices of people: participant, level, response (CSV).")],
+    network: Networks = None,
+    stimuli: Annotated[Path | None, typer.Option(help="The stimulus table that networks judge.")] = None,
+    answers: Annotated[Path | None, typer.Option(help="Choices of networks, instead of asking them (CSV).")] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path("psychometric"),
+    sigmoid: Annotated[str, typer.Option(help="gaussian or logistic.")] = "gaussian",
+    method: Annotated[str, typer.Option(help="likelihood or 'least squares'.")] = "likelihood",
+    guess: Annotated[str, typer.Option(help="Fixed (0.02), or bounds (0,0.1).")] = "0,0.1",
+    lapse: Annotated[str, typer.Option(help="Fixed (0.02), or bounds (0,0.1).")] = "0,0.1",
+    pooling: Annotated[str, typer.Option(help="none or participants.")] = "none",
+    draws: Annotated[int, typer.Option(help="Bootstrap draws of the comparison with networks.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same draws.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Fit everybody's psychometric curve: PSE, slope, width, lapses, with intervals, and a figure."""
+    from rsa_face.provenance import load
+    from rsa_face.psychophysics.choices import read_choices
+    from rsa_face.psychophysics.psychometric import Curve
+    from rsa_face.psychophysics.stage import tabulate_curves, write_psychophysics
+
+    curve = Curve(sigmoid, _bounds("guess", guess), _bounds("lapse", lapse), None, method, pooling)
+    people = read_choices(choices)
+    judged = read_choices(answers) if answers is not None else _ask(network, stimuli)
+    written = write_psychophysics(people, judged, out, curve=curve, draws=draws, seed=seed)
+    fits: dict[str, Any] = {path.stem: load(path) for path in written if path.suffix == ".nc"}
+    written += _draw(fits, out)
+    tables = [tabulate_curves(fits[name]) for name in ("psychometric", "psychometric_networks") if name in fits]
+    if as_json:
+        rows = [row for table in tables for row in json.loads(table.to_json(orient="records"))]
+        simulated = bool(fits["psychometric"].attrs["simulated"])
+        print(json.dumps({"written": [str(path) for path in written], "simulated": simulated, "curves": rows}))
+        return
+    for table in tables:
+        _print_curves(table)
+    if fits["psychometric"].attrs["simulated"]:
+        print("Simulated: these are not choices of people.")
+    for path in written:
+        print(path)
+
+
+def networks_of(asked: list[str]) -> "Iterator[Network]":
+    """Build the networks that a command line names, each when it is its turn.
+
+    Parameters
+    ----------
+    asked : list of str
+        ``NAME=WEIGHTS``, or ``NAME`` for random weights.
+
+    Yields
+    ------
+    Network
+        In the order given.
+    """
+    from rsa_face.networks.zoo import build_network
+
+    for text in asked:
+        name, _, weights = text.partition("=")
+        yield build_network(name, weights=weights or "random")
+
+
+def _ask(network: list[str] | None, stimuli: Path | None) -> Any:
+    from rsa_face.psychophysics.stage import ask_networks
+    from rsa_face.stimuli.catalogue import read_stimuli
+
+    if not network:
+        return None
+    if stimuli is None:
+        message = (
+            f"Networks must be shown stimuli to be asked, but --stimuli is not given for {network}. Give a table."
+        )
+        raise ValueError(message)
+    return ask_networks(networks_of(network), read_stimuli(stimuli))
+
+
+def _bounds(name: str, text: str) -> float | tuple[float, float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        message = f"--{name} must be a number, or two with a comma between, but is {text!r}."
+        raise ValueError(message)
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def _draw(fits: dict[str, Any], out: Path) -> list[Path]:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    from rsa_face.figures.psychometric import plot_psychometric
+    from rsa_face.figures.saving import save_figure
+    from rsa_face.figures.style import figure_style
+
+    with figure_style():
+        figure: Any = plot_psychometric(fits["psychometric"], fits.get("psychometric_networks")).figure
+        written = save_figure(figure, out / "figures" / "psychometric")
+        plt.close(figure)
+    return written
+
+
+def _print_curves(table: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    kind = str(table["kind"].iloc[0])
+    shown = Table(title=f"Psychometric curves, a row for each {kind} and occlusion")
+    for name in (kind, "occlusion", "PSE", "interval", "slope", "lapse", "status", "at a bound"):
+        shown.add_column(name, justify="right" if name in ("PSE", "interval", "slope", "lapse") else "left")
+    for row in table.to_dict("records"):
+        ends = f"{row['pse_lower']:.3f} to {row['pse_upper']:.3f}" if "pse_lower" in row else ""
+        numbers = [f"{row['pse']:.3f}", ends, f"{row['slope']:.2f}", f"{row['lapse']:.3f}"]
+        shown.add_row(row["observer"], row["occlusion"], *numbers, row["status"], row["bound"])
+    Console().print(shown)

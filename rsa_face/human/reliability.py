@@ -1,0 +1,287 @@
+"""How good human RDMs are: noise ceiling, split halves, people needed, coverage, outlying people, response bias."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from rsa_face.human.halves import (
+    agreement_with_others,
+    group_sizes,
+    similarity_of_two,
+    single_reliability,
+    spearman_brown,
+    split_halves,
+)
+from rsa_face.human.judgements import Floats, triangles
+from rsa_face.inference.ceiling import noise_ceiling
+from rsa_face.provenance import rng_from
+from rsa_face.schema import BOUND, BOUNDS, DRAW, PARTICIPANT, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known
+
+COMPARISONS_OF_PEOPLE = ("spearman", "corr", "rho-a")
+TARGETS = (0.7, 0.8, 0.9, 0.95)
+FAR = 2.5  # median absolute deviations; Leys et al. 2013
+_DRAWS_OF_A_SIZE = 200
+
+
+def assess_reliability(
+    human: xr.DataArray,
+    *,
+    comparison: str = "spearman",
+    halves: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    retest: xr.DataArray | None = None,
+) -> xr.Dataset:
+    """Say how reliable human RDMs are, and whom and what that rests on. Nobody is dropped.
+
+    Parameters
+    ----------
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs of two participants or more, as `read_human` returns them. Not changed.
+    comparison : {"spearman", "corr", "rho-a"}
+        How two RDMs are compared.
+    halves : int
+        How many random halves.
+    seed : int
+        Draws the halves.
+    confidence : float
+        Of the interval of split halves.
+    retest : DataArray, dims (repeat, participant, stimulus_i, stimulus_j), optional
+        The same people's RDMs from two parts of their trials: ``read_human(..., layout={"by": "repeat"})``, or by
+        a column such as session. Not changed.
+
+    Returns
+    -------
+    Dataset
+        `noise_ceiling` (bound); `split_half_draws` (draw), their mean `split_half`, and with Spearman-Brown
+        `split_half_corrected` and `split_half_interval` (bound): the reliability of the mean over all participants;
+        `single`, that of one participant; `reliability_predicted` and `reliability_measured` over `group_size`, and
+        `participants_needed` (target); `agreement` (participant) with the mean of the others, and `outlying`
+        (participant), a flag; `pairs_judged` (participant), the share of pairs, and `people_of_pair`
+        (stimulus_i, stimulus_j); where there are such, `response_bias`, `bias_outlying` and `test_retest`
+        (participant).
+
+    Raises
+    ------
+    ValueError
+        If there is one participant only (or a group's curve), a participant judged too few pairs or all the same,
+        or the comparison is unknown.
+
+    Notes
+    -----
+    A participant is flagged whose agreement (Fisher's z) lies more than 2.5 median absolute deviations below the
+    median (Leys, Ley, Klein, Bernard & Licata 2013, 10.1016/j.jesp.2013.03.013), or whose response bias lies that
+    far from the median on either side. With few participants the flag is rough: look before leaving anyone out.
+    """
+    must_be_known(comparison, COMPARISONS_OF_PEOPLE, "comparison of people")
+    check_rdms(human, along=PARTICIPANT, name="Human RDMs")
+    if "group" in human.attrs:
+        message = (
+            "Reliability must be told from several participants, but these RDMs are one curve of a whole group. Ask "
+            "its authors for the trials of each participant."
+        )
+        raise ValueError(message)
+    ceiling = noise_ceiling(human, comparison=comparison, resample=None)
+    vectors = triangles(human.values).astype(float)
+    people = len(vectors)
+    draws = split_halves(vectors, comparison, halves=halves, rng=rng_from(seed, "halves"))
+    split = float(np.nanmean(draws))
+    single, times = single_reliability(split, people // 2), people / (people // 2)
+    agreement = agreement_with_others(vectors, comparison)
+    known, beyond = draws[~np.isnan(draws)], [(1 - confidence) / 2, (1 + confidence) / 2]
+    variables: dict[str, Any] = {
+        "noise_ceiling": (BOUND, ceiling.values),
+        "split_half_draws": (DRAW, draws),
+        "split_half": split,
+        "split_half_corrected": float(spearman_brown(split, times)),
+        "split_half_interval": (BOUND, spearman_brown(np.quantile(known, beyond), times)),
+        "single": single,
+        "agreement": (PARTICIPANT, agreement),
+        "outlying": (PARTICIPANT, far_from_median(np.arctanh(np.clip(agreement, -0.9999, 0.9999)), below=True)),
+        "pairs_judged": (PARTICIPANT, (~np.isnan(vectors)).mean(axis=1)),
+        "people_of_pair": ((STIMULUS_I, STIMULUS_J), _people_of_pair(human)),
+        "participants_needed": ("target", _needed(single)),
+    }
+    found = xr.Dataset(
+        variables,
+        {
+            PARTICIPANT: human[PARTICIPANT].values,
+            BOUND: list(BOUNDS),
+            "target": list(TARGETS),
+            STIMULUS_I: human[STIMULUS_I].values,
+            STIMULUS_J: human[STIMULUS_J].values,
+        },
+        {
+            "comparison": comparison,
+            "halves": halves,
+            "seed": seed,
+            "confidence": confidence,
+            "simulated": bool(human.attrs.get("simulated", False)),
+            "kind": str(human.attrs.get("kind", "")),
+        },
+    )
+    found = found.merge(_curve(vectors, comparison, single, rng_from(seed, "sizes")))
+    found = _with_bias(found, human)
+    return found if retest is None else found.assign(test_retest=repeat_similarity(retest, comparison=comparison))
+
+
+def repeat_similarity(retest: xr.DataArray, *, comparison: str = "spearman") -> xr.DataArray:
+    """Return how alike each participant's RDMs from two parts of the trials are.
+
+    Parameters
+    ----------
+    retest : DataArray, dims (any factor, participant, stimulus_i, stimulus_j)
+        RDMs of two parts, in the order in which they were taken. Not changed.
+    comparison : {"spearman", "corr", "rho-a"}
+        How two RDMs are compared.
+
+    Returns
+    -------
+    DataArray, dims (participant,)
+        Similarities over the pairs judged in both parts; NaN where these are fewer than three, or the participant
+        judged all the same.
+
+    Raises
+    ------
+    ValueError
+        If there are not exactly two parts.
+    """
+    must_be_known(comparison, COMPARISONS_OF_PEOPLE, "comparison of people")
+    factor = str(retest.dims[0])
+    if retest.ndim != 4 or retest.sizes[factor] != 2:
+        message = (
+            f"Test and retest must be two parts of the trials, but these RDMs have the dims {dict(retest.sizes)}. "
+            "Read them with layout by='repeat', or by a column with two values."
+        )
+        raise ValueError(message)
+    first, second = (triangles(part).astype(float) for part in retest.values)
+    values = np.full(len(first), np.nan)
+    for person, (one, other) in enumerate(zip(first, second, strict=True)):
+        both = ~np.isnan(one) & ~np.isnan(other)
+        if both.sum() > 2 and np.ptp(one[both]) > 0 and np.ptp(other[both]) > 0:
+            values[person] = similarity_of_two(one, other, comparison)
+    return xr.DataArray(values, {PARTICIPANT: retest[PARTICIPANT].values}, (PARTICIPANT,), "test_retest")
+
+
+def far_from_median(values: Floats, *, below: bool = False) -> np.ndarray:
+    """Return which values lie far from the median, by the median absolute deviation.
+
+    Parameters
+    ----------
+    values : array, shape (participant,)
+        NaN counts as far.
+    below : bool
+        Only those that lie below.
+
+    Returns
+    -------
+    array of bool, shape (participant,)
+        More than 2.5 scaled deviations away; none if all but a few values are equal.
+
+    Examples
+    --------
+    >>> far_from_median(np.array([1.0, 1.1, 0.9, 1.0, 5.0])).tolist()
+    [False, False, False, False, True]
+    """
+    away = values - np.nanmedian(values)
+    spread = 1.4826 * np.nanmedian(np.abs(away))
+    distance = -away if below else np.abs(away)
+    return np.asarray(np.isnan(values) | ((distance > FAR * spread) & (spread > 0)))
+
+
+def reliability_table(reliability: xr.Dataset) -> pd.DataFrame:
+    """Return a reliability as one table, a row for each quantity.
+
+    Parameters
+    ----------
+    reliability : Dataset
+        As `assess_reliability` returns it. Not changed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `quantity`, `value`, `lower`, `upper`, `note`.
+    """
+    found, confidence = reliability, float(reliability.attrs["confidence"])
+    low, high = (float(value) for value in found["noise_ceiling"])
+    bottom, top = (float(value) for value in found["split_half_interval"])
+    pairs = triangles(found["people_of_pair"].values)
+    halves = f"{found.attrs['halves']} random halves, Spearman-Brown; {confidence:.0%} of halves lie between"
+    rows: list[tuple[str, float, float, float, str]] = [
+        ("noise ceiling", np.nan, low, high, f"{found.attrs['comparison']}, leave-one-out to all"),
+        ("split-half reliability", float(found["split_half_corrected"]), bottom, top, halves),
+        ("reliability of one participant", float(found["single"]), np.nan, np.nan, "from the same halves"),
+        *(
+            (f"participants needed for {float(target):g}", float(needed), np.nan, np.nan, "by Spearman-Brown")
+            for target, needed in zip(found["target"], found["participants_needed"], strict=True)
+        ),
+        ("agreement with the others", *_spread(found["agreement"].values), "median; least and most"),
+        ("participants flagged as outlying", int(found["outlying"].sum()), np.nan, np.nan, _names(found, "outlying")),
+        ("pairs judged by a participant", *_spread(found["pairs_judged"].values), "share: median; least and most"),
+        (
+            "participants of a pair",
+            *_spread(pairs.astype(float)),
+            f"median; pairs judged by nobody: {int((pairs == 0).sum())}",
+        ),
+    ]
+    if "response_bias" in found:
+        flagged = _names(found, "bias_outlying")
+        rows.append(("response bias", *_spread(found["response_bias"].values), f"{_kind_of_bias(found)}; {flagged}"))
+    if "test_retest" in found and not np.isnan(found["test_retest"].values).all():
+        rows.append(("test-retest similarity", *_spread(found["test_retest"].values), "median; least and most"))
+    return pd.DataFrame(rows, columns=["quantity", "value", "lower", "upper", "note"])
+
+
+def _kind_of_bias(found: xr.Dataset) -> str:
+    return str(found.attrs.get("response_bias", "median; least and most"))
+
+
+def _spread(values: Floats) -> tuple[float, float, float]:
+    known = values[~np.isnan(values)]
+    return (float(np.median(known)), float(known.min()), float(known.max())) if len(known) else (np.nan,) * 3
+
+
+def _names(found: xr.Dataset, flag: str) -> str:
+    names = [str(name) for name in found[PARTICIPANT].values[found[flag].values]]
+    return f"flagged, not dropped: {', '.join(names)}" if names else "nobody flagged"
+
+
+def _people_of_pair(human: xr.DataArray) -> np.ndarray:
+    judged = (~np.isnan(human.values)).sum(axis=0)
+    np.fill_diagonal(judged, 0)
+    return np.asarray(judged)
+
+
+def _needed(single: float) -> list[float]:
+    """Return how many participants' mean is as reliable as each target; NaN where no number is."""
+    if not 0 < single < 1:
+        return [1.0 if single >= 1 else np.nan for _ in TARGETS]
+    return [float(np.ceil(target * (1 - single) / (single * (1 - target)) - 1e-9)) for target in TARGETS]
+
+
+def _curve(vectors: Floats, comparison: str, single: float, rng: np.random.Generator) -> xr.Dataset:
+    people = len(vectors)
+    sizes = group_sizes(people)
+    measured = {
+        size: float(np.nanmean(split_halves(vectors, comparison, halves=_DRAWS_OF_A_SIZE, size=size, rng=rng)))
+        for size in sizes
+    }
+    longest = max([people, *(int(needed) for needed in _needed(single)[:3] if needed <= 10 * people)])
+    all_sizes = sorted({*sizes, people, *(round(size) for size in np.geomspace(1, longest, 25))})
+    return xr.Dataset(
+        {
+            "reliability_predicted": ("group_size", spearman_brown(single, np.array(all_sizes, dtype=float))),
+            "reliability_measured": ("group_size", [measured.get(size, np.nan) for size in all_sizes]),
+        },
+        {"group_size": all_sizes},
+    )
+
+
+def _with_bias(found: xr.Dataset, human: xr.DataArray) -> xr.Dataset:
+    if "response_bias" not in human.coords:
+        return found
+    bias = np.asarray(human["response_bias"].values, dtype=float)
+    found = found.assign(response_bias=(PARTICIPANT, bias), bias_outlying=(PARTICIPANT, far_from_median(bias)))
+    return found.assign_attrs(response_bias=str(human.attrs.get("response_bias", "")))

@@ -1,0 +1,254 @@
+"""Do they agree? Networks ranked by geometry, by their choices and by where they look, and how the ranks relate."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import xarray as xr
+from scipy.stats import permutation_test, rankdata
+
+from rsa_face.provenance import rng_from
+from rsa_face.schema import BOUND, BOUNDS, DRAW, LAYER, NETWORK, RDM
+
+Array = np.ndarray
+QUANTITY, OTHER = "quantity", "quantity_other"
+_FEWEST = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """One number for each network, and which way is more human-like.
+
+    Parameters
+    ----------
+    values : ndarray, shape (network,)
+        NaN where a network has none.
+    rising : bool
+        Whether more is ranked first.
+    draws : ndarray, shape (draw, network), optional
+        The same over bootstrap draws.
+    """
+
+    values: Array
+    rising: bool
+    draws: Array | None = None
+
+
+def relate_measures(
+    result: xr.Dataset,
+    likeness: xr.Dataset | None = None,
+    regions: xr.Dataset | None = None,
+    *,
+    at: tuple[str, ...] = ("fc7", "relu7"),
+    occlusion: str = "none",
+    seed: int = 0,
+) -> xr.Dataset:
+    """Put each network's similarity to people beside its choices and its saliency, and correlate the ranks.
+
+    Two measures that call the same networks human-like say more than one; with few networks a rank correlation is
+    an anecdote, and its p value and number of networks are given beside it.
+
+    Parameters
+    ----------
+    result : Dataset
+        From `compare_layers`. Its networks are the rows; a network with several seeds is a row for each.
+    likeness : Dataset, optional
+        From `human_likeness`.
+    regions : Dataset, optional
+        From `saliency_regions`, with a dimension or coordinate `network`.
+    at : tuple of str
+        The layer to read beside the peak: the first of these that a network has.
+    occlusion : str
+        Whose psychometric distances and saliency are taken; ``none`` is the whole face.
+    seed : int
+        Of the permutations, where there are too many to take all.
+
+    Returns
+    -------
+    Dataset, dims (network, quantity) and (quantity, quantity_other), bound
+        `value`; `rank`, 1 the most human-like (for saliency: the most of it; ties share their mean rank); NaN where
+        a network has none. `rank_correlation` (Spearman's), its `rank_correlation_p` by permutation of networks,
+        two-sided, and `rank_correlation_interval` over draws where both have them and they are as many;
+        `n_networks` of each pair. `peak_layer` and `at_layer` name the layers.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to relate, or the networks of the parts differ altogether.
+
+    Notes
+    -----
+    Draws are joined one by one: pass the participants' draws of the comparison to `human_likeness` for them to be
+    the same people.
+    """
+    networks = list(dict.fromkeys(result[NETWORK].values.astype(str).tolist()))
+    quantities, layers = _of_similarity(result, networks, at)
+    quantities |= _of_choices(likeness, networks, occlusion) | _of_regions(regions, networks, occlusion)
+    _must_relate(quantities, networks)
+    names = list(quantities)
+    values = np.stack([quantities[name].values for name in names], axis=1)
+    ranks = np.stack(
+        [rank_networks(quantities[name].values, rising=quantities[name].rising) for name in names], axis=1
+    )
+    table = xr.Dataset(
+        {"value": ((NETWORK, QUANTITY), values), "rank": ((NETWORK, QUANTITY), ranks)}
+        | {name: (NETWORK, found) for name, found in layers.items()},
+        {NETWORK: networks, QUANTITY: names, OTHER: names, BOUND: list(BOUNDS)},
+    )
+    table = table.merge(_correlations(quantities, seed))
+    parts = [part for part in (result, likeness, regions) if part is not None]
+    table.attrs = {
+        "occlusion": occlusion,
+        "confidence": float(result.attrs.get("confidence", 0.95)),
+        "simulated": any(bool(part.attrs.get("simulated")) for part in parts),
+        "untrained": sorted({str(name) for part in parts for name in part.attrs.get("untrained") or []}),
+    }
+    return table
+
+
+def rank_networks(values: Array, *, rising: bool) -> Array:
+    """Rank values from 1, the most human-like; ties share their mean rank.
+
+    Parameters
+    ----------
+    values : ndarray, shape (network,)
+        NaN is not ranked.
+    rising : bool
+        Whether the largest comes first.
+
+    Returns
+    -------
+    ndarray, shape (network,)
+        NaN where there is no value.
+
+    Examples
+    --------
+    >>> rank_networks(np.array([0.1, 0.3, np.nan, 0.1]), rising=True)
+    array([2.5, 1. , nan, 2.5])
+    """
+    there = np.isfinite(values)
+    ranks = np.full(len(values), np.nan)
+    ranks[there] = rankdata(-values[there] if rising else values[there])
+    return ranks
+
+
+def _of_similarity(
+    result: xr.Dataset, networks: list[str], at: tuple[str, ...]
+) -> tuple[dict[str, Quantity], dict[str, list[str]]]:
+    names, layers = (result[coord].values.astype(str) for coord in (NETWORK, LAYER))
+    similarity = result["similarity"].values
+    peaks, places = [], []
+    for network in networks:
+        rows = np.flatnonzero(names == network)
+        peaks.append(int(rows[np.nanargmax(similarity[rows])]))
+        found = [int(row) for layer in at for row in rows if layers[row] == layer]
+        places.append(found[0] if found else -1)
+    draws = result["similarity_draws"].transpose(DRAW, RDM).values if "similarity_draws" in result else None
+    # a draw's peak is found in that draw: the peak of the whole would be picked on the same data
+    by_draw = None
+    if draws is not None:
+        by_draw = np.stack([np.nanmax(draws[:, names == network], axis=1) for network in networks], axis=1)
+    there = np.array(places) >= 0
+    quantities = {"similarity_peak": Quantity(similarity[peaks], True, by_draw)}
+    if there.any():
+        value = np.where(there, similarity[places], np.nan)
+        at_draws = None if draws is None else np.where(there, draws[:, places], np.nan)
+        quantities[f"similarity_{at[0]}"] = Quantity(value, True, at_draws)
+    at_layer = [str(layers[place]) if place >= 0 else "" for place in places]
+    return quantities, {"peak_layer": [str(layers[peak]) for peak in peaks], "at_layer": at_layer}
+
+
+def _of_choices(likeness: xr.Dataset | None, networks: list[str], occlusion: str) -> dict[str, Quantity]:
+    if likeness is None or occlusion not in likeness["occlusion"].values.astype(str):
+        return {}
+    here = likeness.sel(occlusion=occlusion).assign_coords({NETWORK: likeness[NETWORK].values.astype(str)})
+    here = here.reindex({NETWORK: networks})
+    found = {}
+    for name, label in (("delta_pse", "pse_distance"), ("rmse", "curve_rmse")):
+        drawn = f"{name}_draws"
+        draws = np.abs(here[drawn].transpose(DRAW, NETWORK).values) if drawn in here else None
+        found[label] = Quantity(np.abs(here[name].values), False, draws)
+    return found
+
+
+def _of_regions(regions: xr.Dataset | None, networks: list[str], occlusion: str) -> dict[str, Quantity]:
+    if regions is None:
+        return {}
+    share = regions["proportion"]
+    if "occlusion" in share.coords and "stimulus" in share.dims:
+        share = share.isel(stimulus=np.flatnonzero(share["occlusion"].values.astype(str) == occlusion))
+    share = share if NETWORK in share.dims else share.expand_dims(NETWORK)
+    share = share.mean([dim for dim in share.dims if dim not in (NETWORK, "region")])
+    share = share.assign_coords({NETWORK: share[NETWORK].values.astype(str)}).reindex({NETWORK: networks})
+    return {
+        f"saliency_{region}": Quantity(share.sel(region=region).values, True) for region in share["region"].values
+    }
+
+
+def _correlations(quantities: dict[str, Quantity], seed: int) -> xr.Dataset:
+    names = list(quantities)
+    size = (len(names), len(names))
+    rho, p, count, ends = np.eye(*size), np.full(size, np.nan), np.zeros(size, dtype=int), np.full((*size, 2), np.nan)
+    for i, j in combinations(range(len(names)), 2):
+        first, second = quantities[names[i]], quantities[names[j]]
+        both = np.isfinite(first.values) & np.isfinite(second.values)
+        count[i, j] = count[j, i] = int(both.sum())
+        rho[i, j] = rho[j, i] = _spearman(first, second, first.values[both], second.values[both])
+        if not np.isfinite(rho[i, j]):
+            continue
+        p[i, j] = p[j, i] = _chance(first, second, both, rng_from(seed, names[i], names[j]))
+        ends[i, j] = ends[j, i] = _interval(first, second, both)
+    for i, name in enumerate(names):
+        count[i, i] = int(np.isfinite(quantities[name].values).sum())
+    dims = (QUANTITY, OTHER)
+    return xr.Dataset(
+        {
+            "rank_correlation": (dims, rho),
+            "rank_correlation_p": (dims, p),
+            "rank_correlation_interval": ((*dims, BOUND), ends),
+            "n_networks": (dims, count),
+        }
+    )
+
+
+def _spearman(first: Quantity, second: Quantity, x: Array, y: Array) -> float:
+    if len(x) < _FEWEST:
+        return float("nan")
+    ranks = rank_networks(x, rising=first.rising), rank_networks(y, rising=second.rising)
+    if min(np.ptp(one) for one in ranks) == 0:
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _chance(first: Quantity, second: Quantity, both: Array, rng: np.random.Generator) -> float:
+    tested = permutation_test(
+        (first.values[both],),
+        lambda x: _spearman(first, second, x, second.values[both]),
+        permutation_type="pairings",
+        n_resamples=9999,
+        vectorized=False,
+        rng=rng,
+    )
+    return float(tested.pvalue)
+
+
+def _interval(first: Quantity, second: Quantity, both: Array) -> Array:
+    if first.draws is None or second.draws is None or len(first.draws) != len(second.draws):
+        return np.full(2, np.nan)
+    found = [
+        _spearman(first, second, x, y)
+        for x, y in zip(first.draws[:, both], second.draws[:, both], strict=True)
+        if np.isfinite(x).all() and np.isfinite(y).all()
+    ]
+    usable = [value for value in found if np.isfinite(value)]
+    return np.quantile(usable, [0.025, 0.975]) if usable else np.full(2, np.nan)
+
+
+def _must_relate(quantities: dict[str, Quantity], networks: list[str]) -> None:
+    empty = [name for name, quantity in quantities.items() if not np.isfinite(quantity.values).any()]
+    if empty:
+        message = (
+            f"The parts must share networks to be related, but {empty} has none of {networks}. Use the same labels "
+            "in the comparison, the choices and the saliency."
+        )
+        raise ValueError(message)

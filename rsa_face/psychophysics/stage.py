@@ -1,0 +1,137 @@
+"""The psychophysics of one study: curves of people and networks, and how far they lie apart, as files."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from rsa_face.networks.zoo import Network
+from rsa_face.provenance import save, write_beside
+from rsa_face.psychophysics.choices import check_choices, scale_of, to_morph
+from rsa_face.psychophysics.consistency import error_consistency
+from rsa_face.psychophysics.decisions import network_choices
+from rsa_face.psychophysics.likeness import human_likeness
+from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
+from rsa_face.stimuli.catalogue import StimulusSet
+
+_COLUMNS = ("pse", "slope", "width", "guess", "lapse")
+
+
+def ask_networks(networks: Iterable[Network], stimuli: StimulusSet) -> pd.DataFrame:
+    """Let networks judge the faces, one network after another.
+
+    Parameters
+    ----------
+    networks : iterable of Network
+        Each is asked before the next is taken, so that a generator keeps one in memory at a time.
+    stimuli : StimulusSet
+        With the factor `level`.
+
+    Returns
+    -------
+    DataFrame
+        As `network_choices` returns it for all of them.
+    """
+    tables = [network_choices(network, stimuli) for network in networks]
+    together = pd.concat(tables, ignore_index=True)
+    together.attrs = {"untrained": sorted({name for table in tables for name in table.attrs["untrained"]})}
+    return together
+
+
+def write_psychophysics(
+    people: pd.DataFrame,
+    networks: pd.DataFrame | None,
+    out: str | Path,
+    *,
+    curve: Curve | Mapping[str, object] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    resamples: Mapping[str, np.ndarray] | None = None,
+) -> list[Path]:
+    """Fit everybody's curves, compare networks with people, and write it all.
+
+    Parameters
+    ----------
+    people : DataFrame
+        Choices of people, see `check_choices`.
+    networks : DataFrame, optional
+        Choices of networks on the same faces, from `ask_networks`.
+    out : str or Path
+        The folder to write into.
+    curve : Curve or mapping, optional
+        What is fitted to people. Networks are fitted with the same sigmoid and bounds, each by itself.
+    draws : int
+        Bootstrap draws of the comparison.
+    seed : int
+        Of these.
+    resamples : mapping, optional
+        Draws of participants to take, see `human_likeness`.
+
+    Returns
+    -------
+    list of Path
+        ``psychometric.nc`` and ``psychometric.csv`` (a row for each observer and occlusion); with networks
+        ``psychometric_networks.nc`` and, with three participants or more, ``psychometric_likeness.nc``.
+
+    Raises
+    ------
+    ValueError
+        If the choices are at fault, or not one curve can be fitted.
+    """
+    out = Path(out)
+    chosen = check_choices(people)
+    curve = curve if isinstance(curve, Curve) else Curve(**dict(curve or {}))  # type: ignore[arg-type]  # it checks
+    fits = [fit_psychometric(chosen, curve, seed=seed)]
+    written = [save(fits[0], out / "psychometric.nc")]
+    if networks is not None:
+        answered = _on_scale_of(check_choices(networks), chosen)
+        alone = Curve(curve.sigmoid, curve.guess, curve.lapse, curve.width, curve.method)
+        fits.append(fit_psychometric(answered, alone, seed=seed))
+        written.append(save(fits[1], out / "psychometric_networks.nc"))
+        if fits[0].sizes.get("participant", 0) >= 3:
+            matched = "stimulus" in chosen and "stimulus" in answered
+            consistency = error_consistency(answered, chosen) if matched else None
+            likeness = human_likeness(*fits, consistency=consistency, draws=draws, seed=seed, resamples=resamples)
+            written.append(save(likeness, out / "psychometric_likeness.nc"))
+    with write_beside(out / "psychometric.csv") as beside:
+        pd.concat([tabulate_curves(fit) for fit in fits]).to_csv(beside, index=False, float_format="%.6g")
+    return [*written, out / "psychometric.csv"]
+
+
+def tabulate_curves(fit: xr.Dataset) -> pd.DataFrame:
+    """Return fitted curves as a table, a row for each observer and occlusion.
+
+    Parameters
+    ----------
+    fit : Dataset
+        From `fit_psychometric`. Not changed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `observer`, `kind` (participant or network), `occlusion`, the numbers with `*_lower` and `*_upper`,
+        `status`, and `bound`: the parameters that stand at a bound of the fit.
+    """
+    kind = "participant" if "participant" in fit.dims else "network"
+    rows = []
+    for observer in fit[kind].values:
+        for occlusion in fit["occlusion"].values:
+            one = fit.sel({kind: observer, "occlusion": occlusion})
+            row: dict[str, object] = {"observer": str(observer), "kind": kind, "occlusion": str(occlusion)}
+            for name in _COLUMNS:
+                row[name] = float(one[name])
+                if f"{name}_interval" in one:
+                    row[f"{name}_lower"], row[f"{name}_upper"] = one[f"{name}_interval"].values.tolist()
+            row["status"] = str(one["status"].item())
+            at = one["at_bound"].any("bound")
+            row["bound"] = " ".join(str(name) for name in at["parameter"].values[at.values])
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _on_scale_of(networks: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
+    """Put networks' levels on the morph where people's are; their tables have signed levels."""
+    scales = [scale_of(table["level"].to_numpy(dtype=float)) for table in (people, networks)]
+    return to_morph(networks) if scales == ["morph", "signed"] else networks

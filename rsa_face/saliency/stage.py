@@ -1,0 +1,122 @@
+"""Where the networks of one study look, as files."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from rsa_face.networks.zoo import Network
+from rsa_face.provenance import save, write_beside
+from rsa_face.saliency.gate import gate_openings
+from rsa_face.saliency.maps import LAST, saliency
+from rsa_face.saliency.regions import average_regions, join_networks, saliency_regions
+from rsa_face.schema import NETWORK, STIMULUS
+from rsa_face.stimuli.catalogue import StimulusSet
+
+_MOST_FACES = 8
+
+
+def write_saliency(
+    networks: Iterable[Network],
+    stimuli: StimulusSet,
+    out: str | Path,
+    *,
+    layer: str = LAST,
+    method: str = "gradcam",
+    answer: str = "happy",
+    faces: list[str] | None = None,
+) -> list[Path]:
+    """Make the maps of every network, and keep their shares by region and the maps of a few faces.
+
+    Maps of all faces are large and quickly made again; their shares are what is analysed.
+
+    Parameters
+    ----------
+    networks : iterable of Network
+        Each is done with before the next is taken.
+    stimuli : StimulusSet
+        With regions.
+    out : str or Path
+        The folder to write into.
+    layer, method, answer : str
+        See `saliency`.
+    faces : list of str, optional
+        Whose maps are kept, at most eight; spread over levels and occlusions unless given.
+
+    Returns
+    -------
+    list of Path
+        ``saliency.nc`` (shares of every face), ``saliency.csv`` (means by network, occlusion, level and region),
+        ``saliency_maps.nc``, and ``saliency_gate.nc`` for a network with a gate.
+
+    Raises
+    ------
+    ValueError
+        If a region is at fault, the layer has no space, or a network cannot tell happy from sad.
+    """
+    out = Path(out)
+    kept = faces or example_faces(stimuli)
+    regions, maps, written = [], [], []
+    for network in networks:
+        made = saliency(network, stimuli, layer=layer, method=method, answer=answer)
+        regions.append(saliency_regions(made, stimuli))
+        maps.append(made.sel({STIMULUS: kept}))
+        if any(one.kind == "gate" for one in network.layers):
+            written.append(save(gate_openings(network, stimuli), out / f"saliency_gate_{_plain(network.name)}.nc"))
+    joined = join_networks(regions)
+    with write_beside(out / "saliency.csv") as beside:
+        average_regions(joined).to_csv(beside, index=False, float_format="%.6g")
+    files = [save(joined, out / "saliency.nc"), out / "saliency.csv"]
+    if len({one.shape for one in maps}) == 1:
+        files.append(save(join_maps(maps), out / "saliency_maps.nc"))
+    return [*files, *written]
+
+
+def join_maps(maps: list[xr.DataArray]) -> xr.DataArray:
+    """Put the maps of several networks, of the same faces and size, into one array.
+
+    Parameters
+    ----------
+    maps : list of DataArray, dims (stimulus, row, column)
+        From `saliency`.
+
+    Returns
+    -------
+    DataArray, dims (network, stimulus, row, column)
+        Attrs `untrained` and `all_zero` of all of them.
+    """
+    names = np.array([str(one.attrs.get("network", "network")) for one in maps], dtype=object)
+    joined = xr.concat(maps, NETWORK, join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts")
+    joined = joined.assign_coords({NETWORK: names})
+    joined.attrs["untrained"] = sorted({name for one in maps for name in one.attrs.get("untrained", [])})
+    joined.attrs["all_zero"] = [
+        f"{name}: {face}" for name, one in zip(names, maps, strict=True) for face in one.attrs.get("all_zero", [])
+    ]
+    return joined
+
+
+def example_faces(stimuli: StimulusSet) -> list[str]:
+    """Pick faces to show: of one identity, the two ends of the morph under each occlusion.
+
+    Parameters
+    ----------
+    stimuli : StimulusSet
+        Any.
+
+    Returns
+    -------
+    list of str
+        At most eight ids, in the table's order.
+    """
+    table = stimuli.table
+    if "identity" in table:
+        table = table[table["identity"] == table["identity"].iloc[0]]
+    if "level" not in table:
+        return [str(value) for value in table["stimulus"][:_MOST_FACES]]
+    ends = table[table["level"].isin([table["level"].min(), table["level"].max()])]
+    return [str(value) for value in ends["stimulus"][:_MOST_FACES]]
+
+
+def _plain(name: str) -> str:
+    return name.replace("/", "-")

@@ -1,0 +1,127 @@
+"""What a study found, in sentences: each with its number, and with what it does not mean."""
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import xarray as xr
+
+from rsa_face.inference.localization import CEILING, NONE, PEAK
+from rsa_face.provenance import load
+from rsa_face.schema import NETWORK, RDM
+
+
+def tell_findings(
+    result: xr.Dataset,
+    *,
+    scores: xr.Dataset | None = None,
+    where: xr.Dataset | None = None,
+    contrast: xr.Dataset | None = None,
+) -> list[str]:
+    """Say in a sentence each which layer is most similar to people, where a network becomes human-like, and limits.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        From `compare_layers`.
+    scores : Dataset, dims (network, condition), optional
+        Of the training, on held-out faces.
+    where : Dataset, dims (target, layer), optional
+        From `localize`.
+    contrast : Dataset, dims (layer, bound), optional
+        From `contrast_layers`, with the baseline.
+
+    Returns
+    -------
+    list of str
+        Three sentences. The similarity of the layer picked is the one on stimuli and participants that did not pick
+        it, where that was computed.
+    """
+    found = [_most_similar(result, scores, where), _human_like(where, contrast), _limits(result, scores)]
+    return [sentence for sentence in found if sentence]
+
+
+def tell_study(folder: str | Path) -> list[str]:
+    """Say what a finished study found, from what it wrote.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Its output folder.
+
+    Returns
+    -------
+    list of str
+        See `tell_findings`; empty where nothing was compared with people.
+    """
+    parts = {
+        name: cast("xr.Dataset", load(Path(folder) / f"{name}.nc"))
+        for name in ("layers", "training", "localization", "contrast")
+        if (Path(folder) / f"{name}.nc").is_file()
+    }
+    if "layers" not in parts:
+        return []
+    found = {"scores": parts.get("training"), "where": parts.get("localization"), "contrast": parts.get("contrast")}
+    return tell_findings(parts["layers"], **found)
+
+
+def _most_similar(result: xr.Dataset, scores: xr.Dataset | None, where: xr.Dataset | None) -> str:
+    best = result.isel({RDM: int(np.nanargmax(result["similarity"].values))})
+    people = "simulated observers" if result.attrs.get("simulated") else "participants"
+    lower, upper = (float(value) for value in result["noise_ceiling"].values)
+    said = (
+        f"Of {result.sizes[RDM]} layers in {len(set(result[NETWORK].values))} networks, {best[RDM].item()} is most "
+        f"similar to the {people} ({result.attrs['comparison']} {float(best['similarity']):.2f}; noise ceiling "
+        f"{lower:.2f} to {upper:.2f})"
+    )
+    if where is not None and "held_out_similarity" in where:
+        held_out = float(where["held_out_similarity"].sel(target=PEAK))
+        said += f"; {where.attrs['network']}'s best layer scores {held_out:.2f} where it was not picked"
+    if scores is not None:
+        shown = "none" if "none" in scores["condition"].values else "all"
+        accuracy = scores["accuracy"].sel(condition=shown)
+        rows = zip(accuracy[NETWORK].values, accuracy.values, strict=True)
+        each = ", ".join(f"{name} {value:.2f}" for name, value in rows)
+        said += f". Share of held-out {'whole ' if shown == 'none' else ''}faces told right: {each}"
+    return said + "."
+
+
+def _human_like(where: xr.Dataset | None, contrast: xr.Dataset | None) -> str:
+    if where is None:
+        return ""
+    network, confidence = where.attrs["network"], float(where.attrs["confidence"])
+    said = []
+    if CEILING in where["target"].values:
+        reached = where.sel(target=CEILING)
+        picked = str(reached["picked"].item())
+        share = float(reached["probability"].sel(layer=picked))
+        inside = [
+            str(name) for name, kept in zip(where["layer"].values, reached["in_set"].values, strict=True) if kept
+        ]
+        answer = "no layer" if picked == NONE else f"{picked} is the first layer that"
+        said.append(
+            f"In {network}, {answer} reaches the noise ceiling (picked in {share:.0%} of draws; "
+            f"{confidence:.0%} set: {', '.join(inside)})"
+        )
+    if contrast is not None:
+        apart = contrast["p_difference_corrected"].values < 1 - confidence
+        above = contrast["difference"].values > 0
+        said.append(
+            f"it is above {contrast.attrs['baseline']} at {(apart & above).sum()} and below it at "
+            f"{(apart & ~above).sum()} of {len(apart)} matched layers, corrected for their number"
+        )
+    return "; ".join(said) + "."
+
+
+def _limits(result: xr.Dataset, scores: xr.Dataset | None) -> str:
+    reasons = []
+    if result.attrs.get("simulated"):
+        reasons.append("the observers are simulated")
+    untrained = result.attrs.get("untrained") or []
+    if len(untrained):
+        reasons.append(f"{', '.join(untrained)} rest on random weights")
+    if scores is not None:
+        reasons.append("the networks learnt from the few faces of this study's training table")
+    if not reasons:
+        return ""
+    return f"This does not say anything about people or about networks in general: {'; '.join(reasons)}."

@@ -1,0 +1,211 @@
+"""Simulated comparisons with known truth, and what each test, interval and set of layers makes of them."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from unittest.mock import patch
+
+import numpy as np
+import xarray as xr
+
+from rsa_face.inference.contrasts import contrast_layers
+from rsa_face.inference.layerwise import compare_layers
+from rsa_face.inference.localization import localize
+from rsa_face.inference.permutation import shuffle_layers
+from rsa_face.inference.results import matched_layers, resampled_of
+from rsa_face.inference.significance import correct
+from rsa_face.inference.simultaneous import family_p, single_p
+from rsa_face.inference.uncertainty import bootstrap_variance, degrees_of_freedom, p_one_sided, variance_over_people
+from tests.benchmarks.batched import correlate_draws
+from tests.inference.simulated import simulate
+
+LAYERS = [f"layer{number}" for number in range(10)]
+BASELINE = [0.3] * 10
+PLANTED = [0.3, 0.3, 0.3, 0.3, 0.3, 0.55, 0.75, 1.0, 0.6, 0.4]
+ONSET, PEAK = "layer5", "layer7"
+NULL = LAYERS[:5]
+DRAWS, SHUFFLES, ALPHA = 200, 199, 0.05
+
+LEVEL, FAMILY, COVERAGE, SET = (0.03, 0.065), (0.0, 0.06), (0.92, 0.98), (0.92, 0.99)
+_DRAWN = {"both": "stimuli and participants", "stimulus": "stimuli alone", "participant": "participants alone"}
+Size = tuple[int, int]
+Found = Iterator[tuple[str, float]]
+
+
+def shares(own: list[float]) -> dict[str, float]:
+    """Return the share of common features of each layer of the two networks."""
+    both = (("alexnet", BASELINE), ("fe_alexnet", own))
+    return {f"{network}/{layer}": share for network, of in both for layer, share in zip(LAYERS, of, strict=True)}
+
+
+def one_result(
+    own: list[float], size: Size, seed: int, *, related: bool = True, draws: int = DRAWS
+) -> tuple[xr.Dataset, xr.DataArray, xr.DataArray]:
+    """Return a simulated comparison with a dual bootstrap, and its RDMs."""
+    rng = np.random.default_rng([seed, *size])
+    rdms, human = simulate(shares(own), participants=size[0], stimuli=size[1], rng=rng, related=related)
+    with patch("rsa_face.inference.layerwise.evaluate_draws", correlate_draws):
+        result = compare_layers(rdms, human, comparison="corr", resample="dual", draws=draws, seed=seed)
+    return result, rdms, human
+
+
+def unrelated(size: Size, seed: int) -> Found:
+    """Yield whether each test rejects where no layer is similar."""
+    result, rdms, human = one_result(BASELINE, size, seed, related=False)
+    spread = resampled_of(result).spread(np.eye(22)[:, :20])
+    p, drawn = single_p(spread, two_sided=False), result["similarity_draws"].values
+    shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=SHUFFLES, seed=seed)
+    raw = shuffled["p_permutation"].values
+    yield "one layer above 0: shuffled labels", _share(raw <= ALPHA)
+    yield "one layer above 0: t, dual bootstrap", _share(p < ALPHA)
+    yield "one layer above 0: t, dual bootstrap (rsatoolbox's estimate)", _share(result["p_above_zero"] < ALPHA)
+    yield "one layer above 0: percentile, both", _share((1 + (drawn <= 0).sum(axis=0)) / (len(drawn) + 1) < ALPHA)
+    for name, p_other in _other_tests(result).items():
+        yield f"one layer above 0: {name}", _share(p_other < ALPHA)
+    yield "20 layers above 0, any: largest of shuffles", _any(shuffled["p_permutation_corrected"] <= ALPHA)
+    yield "20 layers above 0, any: largest t", _any(family_p(spread, two_sided=False) < ALPHA)
+    yield "20 layers above 0, any: Holm of t", _any(correct(p, method="holm") < ALPHA)
+    yield "20 layers above 0, any: FDR of t", _any(correct(p, method="fdr") < ALPHA)
+    yield "20 layers above 0, any: FDR of shuffles", _any(correct(raw, method="fdr") <= ALPHA)
+    yield "20 layers above 0, any: not corrected", _any(p < ALPHA)
+
+
+def equal(size: Size, seed: int) -> Found:
+    """Yield whether each test finds a difference between networks that are equally similar, and intervals cover."""
+    truth = _population()
+    result, _, _ = one_result(BASELINE, size, seed)
+    contrasts = {
+        cluster: contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster=cluster)
+        for cluster in ("draws", "participants")
+    }
+    contrast = contrasts["draws"]
+    yield "one difference: t, dual bootstrap", _share(contrast["p_difference"] < ALPHA)
+    yield "one difference: percentile, both", _percentile_differs(result)
+    yield "10 differences, any: largest t", _any(contrast["p_difference_corrected"] < ALPHA)
+    yield "10 differences, any: Holm", _any(contrast["p_difference_holm"] < ALPHA)
+    yield "10 differences, any: FDR", _any(contrast["p_difference_fdr"] < ALPHA)
+    yield "10 differences, any run: clusters of draws", _any(contrast["p_cluster"] < ALPHA)
+    turned = contrasts["participants"]["p_cluster"] <= ALPHA
+    yield "10 differences, any run: clusters, participants turned", _any(turned)
+    yield "coverage: similarity, 95 % t interval", _covers(result["similarity_interval"].values, truth)
+    yield "coverage: similarity, 95 % percentile, both", _percentile_covers(result, truth)
+    yield "coverage: difference, 95 % t interval", _covers(contrast["difference_interval"].values, 0.0)
+    lower, upper = contrast["difference_band"].values.T
+    yield "coverage: 10 differences, 95 % band", _every((lower <= 0) & (upper >= 0))
+    inside = localize(result)["in_set"].sel(target="peak", layer=LAYERS)
+    yield "layer set: one of 10 equal peaks", _share(inside)
+
+
+def planted(size: Size, seed: int) -> Found:
+    """Yield whether the sets hold the planted layers, and whether the tests find what is there."""
+    right = {"peak": PEAK, "at_ceiling": PEAK, "above_baseline": ONSET}
+    result, rdms, human = one_result(PLANTED, size, seed)
+    where = localize(result)
+    for target, layer in right.items():
+        inside = where["in_set"].sel(target=target)
+        yield f"layer set: {target}", float(inside.sel(layer=layer))
+        yield f"layers in the set: {target}", float(inside.sum())
+        yield f"picked right: {target}", float(where["picked"].sel(target=target) == layer)
+    early = str(where["picked"].sel(target="above_baseline").values) in NULL
+    yield "picked too early: above_baseline", float(early)
+    whole = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="draws")
+    yield (
+        "5 layers without a difference, any: largest t",
+        _any(whole["p_difference_corrected"].sel(layer=NULL) < ALPHA),
+    )
+    found = whole["p_difference_fdr"] < ALPHA
+    yield "false share of the differences found: FDR", float(found.sel(layer=NULL).sum() / max(1, int(found.sum())))
+    yield from _power(result, rdms, human, whole.sel(layer=ONSET), seed)
+
+
+def _power(result: xr.Dataset, rdms: xr.DataArray, human: xr.DataArray, onset: xr.Dataset, seed: int) -> Found:
+    spread = resampled_of(result).spread(np.eye(22)[:, :20])
+    shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=SHUFFLES, seed=seed)
+    weak, every_pair = "alexnet/layer0", 20 * 19 / 2
+    above = f"power, above 0 (share {BASELINE[0]:.1f})"
+    yield f"{above}: rsatoolbox's t, dual bootstrap", float(result["p_above_zero"].sel(rdm=weak) < ALPHA)
+    yield f"{above}: t, dual bootstrap", float(single_p(spread, two_sided=False)[0] < ALPHA)
+    yield f"{above}: shuffled labels", float(shuffled["p_permutation"].sel(rdm=weak) <= ALPHA)
+    yield f"{above}: rsatoolbox's t, Bonferroni over 20", float(result["p_above_zero"].sel(rdm=weak) < ALPHA / 20)
+    yield f"{above}: largest t of 20", float(family_p(spread, two_sided=False)[0] < ALPHA)
+    yield f"{above}: largest of shuffles of 20", float(shuffled["p_permutation_corrected"].sel(rdm=weak) <= ALPHA)
+    yield "power, onset's difference: rsatoolbox's t", float(onset["p_difference"] < ALPHA)
+    raw = float(onset["p_difference"])
+    yield "power, onset's difference: rsatoolbox's t, Bonferroni over all pairs", float(raw < ALPHA / every_pair)
+    yield "power, onset's difference: largest t of 10", float(onset["p_difference_corrected"] < ALPHA)
+    yield "power, onset's difference: Holm of 10", float(onset["p_difference_holm"] < ALPHA)
+    yield "power, onset's difference: FDR of 10", float(onset["p_difference_fdr"] < ALPHA)
+    yield "power, onset's difference: clusters of draws", float(onset["p_cluster"] < ALPHA)
+
+
+SCENARIOS: dict[str, Callable[[Size, int], Found]] = {
+    "no similarity": unrelated,
+    "equal layers": equal,
+    "planted onset": planted,
+}
+
+
+def wanted(name: str) -> tuple[float, float] | None:
+    """Return between what a rate should lie; None for power, for sizes of sets and for what is a warning only."""
+    if name.endswith("not corrected"):
+        return None
+    if name.startswith("one "):
+        return LEVEL
+    if name.startswith(("10 ", "20 ", "5 ", "picked too early", "false share")):
+        return FAMILY
+    if name == "coverage: 10 differences, 95 % band" or name.startswith("layer set"):
+        return SET
+    return COVERAGE if name.startswith("coverage") else None
+
+
+@cache
+def _population() -> float:
+    values = []
+    for seed in range(6):
+        rdms, human = simulate(shares(BASELINE), participants=10, stimuli=300, rng=np.random.default_rng([99, seed]))
+        rows, columns = np.triu_indices(300, 1)
+        everything = np.corrcoef(np.vstack([rdms.values[:, rows, columns], human.values[:, rows, columns]]))
+        values.append(everything[:20, 20:].mean())
+    return float(np.mean(values))
+
+
+def _other_tests(result: xr.Dataset) -> dict[str, np.ndarray]:
+    people, stimuli = int(result.attrs["participants"]), int(result.attrs["stimuli"])
+    estimate, each = result["similarity"].values, result["participant_similarity"].values
+    tests = {}
+    for kind, name in (
+        ("both", "similarity_draws"),
+        *((k, f"similarity_draws_{k}") for k in ("stimulus", "participant")),
+    ):
+        variance = bootstrap_variance(result[name].values[None], (stimuli, people), kind)
+        freedom = degrees_of_freedom((stimuli, people), kind)
+        tests[f"t, bootstrap of {_DRAWN[kind]}"] = p_one_sided(estimate, variance, freedom)
+    tests["t over participants, nothing resampled"] = p_one_sided(estimate, variance_over_people(each), people - 1)
+    return tests
+
+
+def _percentile_covers(result: xr.Dataset, truth: float) -> float:
+    low, high = np.quantile(result["similarity_draws"].values, [0.025, 0.975], axis=0)
+    return _share((low <= truth) & (truth <= high))
+
+
+def _percentile_differs(result: xr.Dataset) -> float:
+    matched = matched_layers(result, network="fe_alexnet", baseline="alexnet")
+    drawn = result["similarity_draws"].values
+    low, high = np.quantile(drawn[:, matched.network] - drawn[:, matched.baseline], [0.025, 0.975], axis=0)
+    return _share((low > 0) | (high < 0))
+
+
+def _covers(interval: np.ndarray, truth: float) -> float:
+    return _share((interval[:, 0] <= truth) & (truth <= interval[:, 1]))
+
+
+def _share(found: object) -> float:
+    return float(np.mean(np.asarray(found)))
+
+
+def _any(found: object) -> float:
+    return float(np.any(np.asarray(found)))
+
+
+def _every(found: object) -> float:
+    return float(np.all(np.asarray(found)))

@@ -1,0 +1,102 @@
+"""Psychometric curves are drawn with what they rest on: a panel for each occlusion, and every number kept."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.special import ndtr
+
+from rsa_face.figures.canvas import sources_of
+from rsa_face.figures.psychometric import plot_psychometric, wilson_interval
+from rsa_face.figures.saving import save_figure
+
+LEVELS, FINE = np.linspace(-1, 1, 5), np.linspace(-1, 1, 101)
+
+
+def fit_of(dim, pses, occlusions=("none", "mouth"), **attrs):
+    """Return a fit as `fit_psychometric` lays it out."""
+    pse = np.tile(np.asarray(list(pses.values()), float)[:, None], (1, len(occlusions)))
+    dims = (dim, "occlusion")
+    return xr.Dataset(
+        {
+            "pse": (dims, pse),
+            "curve": ((*dims, "curve_level"), ndtr((FINE - pse[..., None]) / 0.3)),
+            "proportion": ((*dims, "level"), ndtr((LEVELS - pse[..., None]) / 0.3)),
+            "n_trials": ((*dims, "level"), np.full((*pse.shape, 5), 10.0)),
+        },
+        {dim: list(pses), "occlusion": list(occlusions), "level": LEVELS, "curve_level": FINE},
+        {"level_scale": "signed", "answers": "trials", "confidence": 0.95} | attrs,
+    )
+
+
+@pytest.fixture
+def people():
+    return fit_of("participant", {"a": -0.1, "b": 0.0, "c": 0.1}, simulated=True)
+
+
+@pytest.fixture
+def networks():
+    fit = fit_of("network", {"alexnet/0": 0.3, "alexnet/1": 0.5, "vgg16/0": 3.0}, untrained=["vgg16/0"])
+    return fit.assign_coords(family=("network", ["alexnet", "alexnet", "vgg16"]))
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_a_panel_for_each_occlusion_and_a_line_for_each_family(people, networks):
+    ax = plot_psychometric(people, networks)
+    assert [panel.get_title(loc="left") for panel in ax.child_axes] == ["Whole face", "Mouth masked"]
+    assert "AlexNet (2 seeds)" in texts(ax)
+    assert "People (n = 3)" in texts(ax)
+    assert "simulated observers; untrained weights: VGG16 0" in texts(ax)
+    plt.close(ax.figure)
+
+
+def test_the_numbers_are_kept_with_binomial_intervals(people, networks):
+    ax = plot_psychometric(people, networks)
+    (name, table), *_ = sources_of(ax.figure)
+    assert name == "psychometric"
+    one = table[(table["observer"] == "people") & (table["occlusion"] == "none")]
+    share = ndtr((LEVELS - np.array([[-0.1], [0], [0.1]])) / 0.3).mean(axis=0)
+    np.testing.assert_allclose(one["proportion"], share)
+    np.testing.assert_allclose(one[["lower", "upper"]].T, wilson_interval(share * 30, np.full(5, 30.0)))
+    assert table[table["observer"] == "alexnet"]["mean_pse"].iloc[0] == pytest.approx(0.4)
+    plt.close(ax.figure)
+
+
+def test_a_pse_beyond_the_levels_is_an_arrow_not_a_longer_axis(people, networks):
+    ax = plot_psychometric(people, networks)
+    low, high = ax.child_axes[0].get_xlim()
+    assert -1.3 < low < high < 1.3
+    assert ">" in [line.get_marker() for line in ax.child_axes[0].lines]
+    plt.close(ax.figure)
+
+
+def test_people_alone_networks_alone_and_curves_that_were_not_fitted(people, networks):
+    people["pse"][0, 0] = np.nan
+    for one, other in ((people, None), (None, networks), (people * np.nan, None)):
+        attrs = people.attrs
+        ax = plot_psychometric(None if one is None else one.assign_attrs(attrs), other)
+        ax.figure.canvas.draw()
+        assert len(ax.child_axes) == 2
+        plt.close(ax.figure)
+
+
+def test_it_is_written_with_its_table(people, networks, tmp_path):
+    ax = plot_psychometric(people, networks)
+    written = save_figure(ax.figure, tmp_path / "psychometric", formats=["png"])
+    assert [path.name for path in written] == ["psychometric.png", "psychometric.csv"]
+    plt.close(ax.figure)
+
+
+def test_wilsons_interval_is_statsmodels_by_hand():
+    # 5 of 10: middle 1/2, half width z / (1 + z^2/10) * sqrt(1/40 + z^2/400)
+    z = 1.959963984540054
+    half = z / (1 + z**2 / 10) * np.sqrt(0.25 / 10 + z**2 / 400)
+    np.testing.assert_allclose(wilson_interval(np.array(5.0), np.array(10.0)), [0.5 - half, 0.5 + half])
+
+
+def test_curves_on_two_scales_are_refused(people, networks):
+    with pytest.raises(ValueError, match=r"\['morph', 'signed'\]"):
+        plot_psychometric(people, networks.assign_attrs(level_scale="morph"))

@@ -1,0 +1,93 @@
+"""Maps are laid over what the network saw, on one scale, and a map that is all zero is said to be so."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from PIL import Image
+
+from rsa_face.figures.canvas import sources_of
+from rsa_face.figures.saliency import plot_saliency
+from rsa_face.stimuli.catalogue import StimulusSet
+
+IDS = ["a", "b", "c"]
+
+
+@pytest.fixture
+def stimuli(tmp_path):
+    for stimulus in IDS:
+        picture = np.zeros((80, 40), dtype=np.uint8)
+        picture[20:60] = 200
+        Image.fromarray(picture).save(tmp_path / f"{stimulus}.png")
+    files = [str(tmp_path / f"{stimulus}.png") for stimulus in IDS]
+    return StimulusSet(pd.DataFrame({"stimulus": IDS, "file": files, "level": [-1.0, 0.0, 1.0]}))
+
+
+@pytest.fixture
+def maps():
+    values = np.random.default_rng(0).random((2, 3, 16, 16))
+    values[1] *= 1000
+    values[1, 2] = 0
+    coords = {"network": ["alexnet", "fe_alexnet"], "stimulus": IDS, "level": ("stimulus", [-1.0, 0.0, 1.0])}
+    attrs = {"preprocessing": {"resize": 16, "crop": 16}, "untrained": ["alexnet"]}
+    return xr.DataArray(values, coords, ("network", "stimulus", "row", "column"), attrs=attrs)
+
+
+@pytest.fixture
+def regions():
+    share = np.full((2, 3, 2), 0.2)
+    share[1] = 0.4
+    return xr.Dataset(
+        {"proportion": (("network", "stimulus", "region"), share), "area": (("stimulus", "region"), share[0] / 2)},
+        {"network": ["alexnet", "fe_alexnet"], "stimulus": IDS, "region": ["eyes", "mouth"]},
+    )
+
+
+def test_a_row_for_each_network_and_a_column_for_each_face(maps, stimuli):
+    ax = plot_saliency(maps, stimuli)
+    panels = [panel for panel in ax.child_axes if len(panel.images) > 0 and panel.get_xlim() == (0, 16)]
+    assert len(panels) == 6
+    assert [panel.get_title() for panel in panels[:3]] == ["-1", "+0", "+1"]
+    said = [text.get_text() for panel in panels for text in panel.texts]
+    assert said == ["all zero"]
+    assert "untrained weights: AlexNet" in [text.get_text() for text in ax.texts]
+    plt.close(ax.figure)
+
+
+def test_all_maps_have_one_scale_and_each_networks_mean_is_1(maps, stimuli):
+    ax = plot_saliency(maps, stimuli)
+    overlays = [panel.images[1] for panel in ax.child_axes if len(panel.images) == 2]
+    assert len({overlay.get_clim() for overlay in overlays}) == 1
+    assert {round(float(overlay.get_array().mean()), 6) for overlay in overlays} == {1.0}
+    plt.close(ax.figure)
+
+
+def test_the_picture_is_cut_as_the_network_saw_it(maps, stimuli):
+    ax = plot_saliency(maps, stimuli)
+    picture = next(panel.images[0] for panel in ax.child_axes if len(panel.images) > 0)
+    seen = picture.get_array()
+    assert seen.shape[0] == seen.shape[1]
+    assert float(seen[seen.shape[0] // 2].mean()) == pytest.approx(200, abs=2)
+    assert float(seen[0].mean()) == pytest.approx(200, abs=20)  # the dark upper quarter is cropped away
+    plt.close(ax.figure)
+
+
+def test_bars_show_the_mean_share_of_each_region(maps, stimuli, regions):
+    ax = plot_saliency(maps, stimuli, regions=regions)
+    (name, table), *_ = sources_of(ax.figure)
+    assert name == "saliency"
+    assert table.set_index(["network", "region"])["proportion"].round(6).to_dict() == {
+        ("alexnet", "eyes"): 0.2,
+        ("alexnet", "mouth"): 0.2,
+        ("fe_alexnet", "eyes"): 0.4,
+        ("fe_alexnet", "mouth"): 0.4,
+    }
+    bars = [panel for panel in ax.child_axes if panel.patches]
+    assert sorted(round(bar.get_height(), 6) for bar in bars[0].patches) == [0.2, 0.2, 0.4, 0.4]
+    plt.close(ax.figure)
+
+
+def test_faces_without_a_map_are_refused(maps, stimuli):
+    with pytest.raises(ValueError, match=r"\['z'\] lack one"):
+        plot_saliency(maps, stimuli, faces=["a", "z"])

@@ -1,0 +1,106 @@
+"""Tables of choices are held to their form, and counted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rsa_face.psychophysics.choices import check_choices, count_choices, read_choices, scale_of, to_morph
+
+
+def rows(**columns):
+    return pd.DataFrame({"participant": ["a"] * 4, "level": [-1.0, -0.5, 0.5, 1.0], **columns})
+
+
+def test_answers_are_counted_by_observer_occlusion_and_level():
+    table = pd.DataFrame(
+        {
+            "participant": ["b", "b", "b", "a"],
+            "level": [0.5, 0.5, -0.5, 0.5],
+            "occlusion": ["eyes", "eyes", "none", "none"],
+            "response": ["happy", "sad", "sad", "happy"],
+        }
+    )
+    counts = count_choices(check_choices(table))
+    assert (counts.observers, counts.occlusions, counts.scale) == (("b", "a"), ("none", "eyes"), "signed")
+    assert counts.trials.tolist() == [[[1, 0], [0, 2]], [[0, 1], [0, 0]]]
+    assert counts.happy.tolist() == [[[0, 0], [0, 1]], [[0, 1], [0, 0]]]
+    assert counts.answered
+
+
+def test_whole_faces_come_first_whatever_the_order_of_the_table():
+    table = rows(response=["sad", "sad", "happy", "happy"], occlusion=["mouth", "mouth", "none", "none"])
+    assert count_choices(check_choices(table)).occlusions == ("none", "mouth")
+
+
+def test_chances_without_trials_are_not_counted_trials():
+    counts = count_choices(check_choices(rows(p_happy=[0, 0.25, 0.75, 1])))
+    assert not counts.answered
+    assert counts.happy.ravel().tolist() == [0, 0.25, 0.75, 1]
+
+
+def test_a_network_with_seeds_is_an_observer_for_each_seed():
+    table = rows(response=["sad"] * 4, seed=[0, 0, 1, 1]).rename(columns={"participant": "network"})
+    assert count_choices(check_choices(table)).observers == ("a/0", "a/1")
+
+
+def test_signed_levels_are_put_on_the_morph_and_morphs_stay():
+    moved = to_morph(check_choices(rows(response=["sad", "sad", "happy", "happy"])))
+    assert moved["level"].tolist() == [0, 0.25, 0.75, 1]
+    assert to_morph(moved)["level"].tolist() == [0, 0.25, 0.75, 1]
+    assert scale_of(np.array([-3.0, 3.0])) == "other"
+    with pytest.raises(ValueError, match="run from -3 to 3"):
+        to_morph(pd.DataFrame({"level": [-3, 3]}))
+
+
+def test_responses_outside_two_labels_are_named_with_their_lines():
+    with pytest.raises(ValueError, match=r"line 3 answers 'neutral'; line 5 answers 'nan'"):
+        check_choices(rows(response=["sad", "neutral", "happy", None]))
+
+
+def test_a_missing_level_is_named_with_its_line():
+    table = rows(response=["sad"] * 4).astype({"level": object})
+    table.loc[1, "level"], table.loc[2, "level"] = None, "high"
+    with pytest.raises(ValueError, match=r"line 3 has no level; line 4 has the level 'high'"):
+        check_choices(table)
+
+
+def test_impossible_chances_and_trials_are_named():
+    with pytest.raises(ValueError, match=r"line 2 has p_happy '1.5'; line 4 has trials '0'"):
+        check_choices(rows(p_happy=[1.5, 0, 0, 1], trials=[1, 1, 0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (pd.DataFrame({"participant": ["a"], "level": [1]}), "response or p_happy"),
+        (pd.DataFrame({"level": [1], "response": ["sad"]}), "participant or network"),
+        (pd.DataFrame({"participant": ["a"], "response": ["sad"]}), "level"),
+        (pd.DataFrame({"participant": [], "level": [], "response": []}), "no rows"),
+    ],
+)
+def test_a_table_without_its_columns_is_refused(table, said):
+    with pytest.raises(ValueError, match=said):
+        check_choices(table)
+
+
+def test_more_than_twenty_faults_are_counted():
+    table = pd.DataFrame({"participant": "a", "level": range(30), "response": "maybe"})
+    with pytest.raises(ValueError, match="line 21 answers 'maybe'; and 10 more"):
+        check_choices(table)
+
+
+def test_simulated_rows_label_the_table(tmp_path):
+    table = rows(response=["sad", "sad", "happy", "happy"], simulated=[False, True, False, False])
+    table.to_csv(tmp_path / "choices.csv", index=False)
+    read = read_choices(tmp_path / "choices.csv")
+    assert read.attrs["simulated"] is True
+    assert count_choices(read).simulated
+    assert read["happy"].tolist() == [0, 0, 1, 1]
+
+
+def test_a_file_that_is_not_there_or_not_a_table_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.csv"):
+        read_choices(tmp_path / "nowhere.csv")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(ValueError, match=r"empty.csv is not"):
+        read_choices(tmp_path / "empty.csv")

@@ -1,0 +1,150 @@
+"""How human-like networks choose: worked by hand, and with uncertainty over people and seeds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy.special import ndtr
+
+from rsa_face.psychophysics.consistency import error_consistency
+from rsa_face.psychophysics.likeness import MEASURES, human_likeness
+from rsa_face.psychophysics.psychometric import fit_psychometric
+
+LEVELS = np.linspace(0, 1, 11)
+EXACT = {"guess": 0.0, "lapse": 0.0}
+
+
+def table_of(column, curves, occlusion="none"):
+    """Return exact chances of observers with (pse, sd)."""
+    parts = [
+        pd.DataFrame(
+            {
+                column: name,
+                "level": LEVELS,
+                "stimulus": [f"{occlusion}{place}" for place in range(11)],
+                "p_happy": ndtr((LEVELS - pse) / sd),
+                "occlusion": occlusion,
+            }
+        )
+        for name, (pse, sd) in curves.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def people():
+    whole = table_of("participant", {"a": (0.4, 0.1), "b": (0.5, 0.1), "c": (0.6, 0.1)})
+    masked = table_of("participant", {"a": (0.5, 0.2), "b": (0.6, 0.2), "c": (0.7, 0.2)}, "mouth")
+    return pd.concat([whole, masked])
+
+
+@pytest.fixture(scope="module")
+def networks():
+    whole = table_of("network", {"alexnet/0": (0.6, 0.05), "alexnet/1": (0.7, 0.05), "fe_alexnet": (0.5, 0.1)})
+    masked = table_of(
+        "network", {"alexnet/0": (0.6, 0.1), "alexnet/1": (0.7, 0.1), "fe_alexnet": (0.6, 0.2)}, "mouth"
+    )
+    return pd.concat([whole, masked])
+
+
+@pytest.fixture(scope="module")
+def table(people, networks):
+    return human_likeness(fit_psychometric(people, EXACT), fit_psychometric(networks, EXACT), draws=400)
+
+
+def test_distances_by_hand(table):
+    whole, masked = table.sel(occlusion="none"), table.sel(occlusion="mouth")
+    np.testing.assert_allclose(whole["delta_pse"], [0.1, 0.2, 0], atol=1e-4)
+    np.testing.assert_allclose(whole["slope_ratio"], [2, 2, 1], rtol=1e-3)
+    np.testing.assert_allclose(whole["pse_z"], [1, 2, 0], atol=1e-2)  # the people's SD is .1
+    np.testing.assert_allclose(masked["pse_shift"], [0, 0, 0.1], atol=1e-4)
+    np.testing.assert_allclose(masked["pse_shift_difference"], [-0.1, -0.1, 0], atol=1e-4)
+    np.testing.assert_allclose(masked["slope_change"], [0.5, 0.5, 0.5], rtol=1e-3)
+    np.testing.assert_allclose(masked["slope_change_ratio"], [1, 1, 1], rtol=1e-3)
+
+
+def test_the_curve_is_compared_with_the_mean_of_peoples_choices(table):
+    mean = ndtr((LEVELS - np.array([[0.4], [0.5], [0.6]])) / 0.1).mean(axis=0)
+    away = ndtr((LEVELS - 0.6) / 0.05) - mean
+    here = table.sel(network="alexnet/0", occlusion="none")
+    assert here["rmse"].item() == pytest.approx(np.sqrt((away**2).mean()), abs=1e-6)
+    assert here["r2"].item() == pytest.approx(1 - (away**2).sum() / ((mean - mean.mean()) ** 2).sum(), abs=1e-6)
+
+
+def test_a_network_that_chooses_as_people_do_stands_at_the_values_that_say_so(people, networks):
+    twin = table_of("network", {"twin": (0.5, 0.1)})
+    same = pd.concat([table_of("participant", dict.fromkeys("abc", (0.5, 0.1)))])
+    found = human_likeness(fit_psychometric(same, EXACT), fit_psychometric(twin, EXACT), draws=20)
+    for name in ("delta_pse", "slope_ratio", "rmse", "r2"):
+        assert found[name].item() == pytest.approx(MEASURES[name], abs=1e-4)
+    assert np.isnan(found["pse_z"].item())  # people who do not differ have no SD to count in
+
+
+def test_families_average_their_seeds_and_one_seed_is_never_forty_people(table):
+    whole = table.sel(occlusion="none")
+    assert table["n_seeds"].to_series().to_dict() == {"alexnet": 2, "fe_alexnet": 1}
+    np.testing.assert_allclose(whole["family_delta_pse"].sel(family="alexnet"), 0.15, atol=1e-4)
+    widths = whole["family_delta_pse_interval"].sel(bound="upper") - whole["family_delta_pse_interval"].sel(
+        bound="lower"
+    )
+    own = whole["delta_pse_interval"].sel(bound="upper") - whole["delta_pse_interval"].sel(bound="lower")
+    assert widths.sel(family="alexnet").item() > own.sel(network="alexnet/0").item()
+    assert widths.sel(family="fe_alexnet").item() == pytest.approx(own.sel(network="fe_alexnet").item(), abs=1e-9)
+    assert table["family_delta_pse_draws"].dims == ("draw", "family", "occlusion")
+
+
+def test_the_interval_over_participants_is_the_bootstrap_of_their_mean(people, networks):
+    many = table_of("participant", {f"p{n}": (pse, 0.1) for n, pse in enumerate(np.linspace(0.3, 0.7, 40))})
+    fits = fit_psychometric(many, EXACT), fit_psychometric(networks, EXACT)
+    found = human_likeness(*fits, draws=4000)["delta_pse_interval"].sel(network="fe_alexnet", occlusion="none")
+    error = np.linspace(0.3, 0.7, 40).std() / np.sqrt(40)
+    np.testing.assert_allclose(found, [-1.96 * error, 1.96 * error], atol=0.1 * error)
+
+
+def test_draws_handed_in_are_the_ones_taken(people, networks):
+    fits = fit_psychometric(people, EXACT), fit_psychometric(networks, EXACT)
+    only_first = human_likeness(*fits, resamples={"participant": np.zeros((5, 3), dtype=int)})
+    drawn = only_first["family_delta_pse_draws"].sel(family="fe_alexnet", occlusion="none")
+    np.testing.assert_allclose(drawn, 0.1, atol=1e-4)
+    with pytest.raises(ValueError, match="run from 0 to 7"):
+        human_likeness(*fits, resamples={"participant": np.array([[0, 7, 1]])})
+
+
+def test_people_are_measured_against_the_other_people(table):
+    np.testing.assert_allclose(table["human_delta_pse"].sel(occlusion="none"), [-0.15, 0, 0.15], atol=1e-4)
+
+
+def test_error_consistency_is_averaged_over_people(people, networks):
+    kappa = error_consistency(networks, people)
+    found = human_likeness(
+        fit_psychometric(people, EXACT), fit_psychometric(networks, EXACT), consistency=kappa, draws=50
+    )
+    here = found["error_consistency"].sel(network="alexnet/1", occlusion="none").item()
+    assert here == pytest.approx(kappa.sel(network="alexnet/1", occlusion="none").mean("participant").item())
+
+
+def test_simulated_people_label_the_table(people, networks):
+    people = people.assign(simulated=True)
+    found = human_likeness(fit_psychometric(people, EXACT), fit_psychometric(networks, EXACT), draws=10)
+    assert found.attrs["simulated"] is True
+
+
+def test_a_curve_that_was_not_fitted_is_left_out_of_the_mean(people, networks):
+    odd = table_of("participant", {"d": (0.5, 0.1)}).assign(p_happy=1.0)
+    fits = fit_psychometric(pd.concat([people, odd]), EXACT), fit_psychometric(networks, EXACT)
+    found = human_likeness(*fits, draws=50)
+    np.testing.assert_allclose(found["delta_pse"].sel(occlusion="none"), [0.1, 0.2, 0], atol=1e-4)
+    assert found["n_participants"].sel(occlusion="none").item() == 3
+
+
+def test_curves_that_cannot_be_compared_are_refused(people, networks):
+    human, machine = fit_psychometric(people, EXACT), fit_psychometric(networks, EXACT)
+    with pytest.raises(ValueError, match="there are 2 participants"):
+        human_likeness(human.isel(participant=[0, 1]), machine)
+    with pytest.raises(ValueError, match="people are morph and those of networks signed"):
+        human_likeness(human, machine.assign_attrs(level_scale="signed"))
+    with pytest.raises(ValueError, match="no occlusion is shared"):
+        human_likeness(human.sel(occlusion=["mouth"]), machine.sel(occlusion=["none"]))
+    with pytest.raises(ValueError, match="0 levels are shared"):
+        human_likeness(human, machine.assign_coords(level=machine["level"] + 0.05))
+    assert isinstance(human, xr.Dataset)
