@@ -59,9 +59,7 @@ def figures(
 
 
 def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Iterator[tuple[str, Callable[[], Any]]]:
-    from rsa_face.figures.contrast import plot_contrast
     from rsa_face.figures.layers import plot_layers
-    from rsa_face.figures.localization import plot_localization
     from rsa_face.figures.networks import plot_networks
     from rsa_face.figures.rdms import plot_rdms
     from rsa_face.figures.study import plot_study
@@ -71,11 +69,7 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
         yield "layers", lambda: _whole(plot_layers(result, partial=study.extras.get("partial")))
         yield "depth", lambda: _whole(plot_layers(result, partial=study.extras.get("partial"), along="depth"))
         yield "networks", lambda: _whole(plot_networks(result))
-    for name, extra in study.extras.items():
-        if name.startswith("localization"):
-            yield name, lambda extra=extra: _whole(plot_localization(extra))  # type: ignore[misc] # bound now
-        if name.startswith("contrast"):
-            yield name, lambda extra=extra: _whole(plot_contrast(extra))  # type: ignore[misc] # bound now
+    yield from _of_extras(study)
     if rdms is not None:
         yield "rdms", lambda: _whole(plot_rdms(rdms, human=human, scale=scale, sort=sort, stimuli=stimuli))
         yield from _of_rdms(study)
@@ -95,6 +89,24 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
                 )["layers"]
             ),
         )
+
+
+def _of_extras(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
+    from rsa_face.figures.contrast import plot_contrast
+    from rsa_face.figures.localization import plot_localization
+    from rsa_face.figures.psychometric import plot_psychometric
+    from rsa_face.figures.reliability import plot_reliability
+
+    draw: dict[str, Callable[[Any], Any]] = {
+        "localization": plot_localization,
+        "contrast": plot_contrast,
+        "psychometric": lambda fit: plot_psychometric(*((fit, None) if "participant" in fit.dims else (None, fit))),
+        "reliability": lambda reliability: plot_reliability(reliability)["halves"],
+    }
+    for name, extra in study.extras.items():
+        kind = next((kind for kind in draw if name.startswith(kind)), None)
+        if kind is not None:
+            yield name, lambda kind=kind, extra=extra: _whole(draw[kind](extra))  # type: ignore[misc] # bound now
 
 
 def _of_rdms(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:

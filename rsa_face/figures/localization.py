@@ -26,7 +26,8 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     where : Dataset, dims (target, layer)
-        As `localize` returns it: ``probability``, ``in_set`` and ``picked``. Not changed.
+        As `localize` returns it: ``probability``, and where there are any ``in_set`` and ``picked``. One target
+        alone may come without its dimension. Not changed.
     ax : Axes, optional
         Where to draw; a new figure if None.
 
@@ -35,6 +36,7 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Axes
         The axes drawn on.
     """
+    where = where if _TARGET in where.dims else where.expand_dims(_TARGET)
     targets = [str(name) for name in where[_TARGET].values]
     layers = [str(name) for name in where[LAYER].values]
     places = np.arange(len(layers), dtype=float) + 0.7 * (np.array(layers) == _NONE)
@@ -59,8 +61,9 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         ax.spines["left"].set_visible(False)
         name_layers_below(ax, places, layers, style)
         add_note(ax, note_of(where.attrs, [network]), style)
-        table = where[["probability", "in_set"]].to_dataframe().reset_index()
-        keep_source(ax, table[[_TARGET, LAYER, "probability", "in_set"]], name="localization")
+        columns = [name for name in ("probability", "in_set") if name in where]
+        table = where[columns].to_dataframe().reset_index()
+        keep_source(ax, table[[_TARGET, LAYER, *columns]], name="localization")
     return ax
 
 
@@ -73,14 +76,17 @@ def _pitch(ax: Axes, rows: int, style: FigureStyle) -> float:
 def _draw_row(
     ax: Axes, answer: xr.Dataset, places: np.ndarray, bottom: float, color: str, style: FigureStyle
 ) -> None:
-    share, inside = answer["probability"].values, answer["in_set"].values.astype(bool)
-    shades = [color if kept else paler(color, 0.62) for kept in inside]
+    share = answer["probability"].values
+    inside = answer["in_set"].values.astype(bool) if "in_set" in answer else np.zeros(len(share), dtype=bool)
+    shades = [color if kept or "in_set" not in answer else paler(color, 0.62) for kept in inside]
     ax.bar(places, share, bottom=bottom, width=0.8, color=shades, linewidth=0, zorder=2)
     ax.plot(places[[0, -1]] + [-0.5, 0.5], [bottom, bottom], color=QUIET, linewidth=0.5 * style.line_pt, zorder=1)
     ax.vlines(places[0] - 0.7, bottom, bottom + 1, color="#222222", linewidth=1.2 * style.line_pt)
     for place in places[inside]:
         ax.plot([place - 0.5, place + 0.5], [bottom - 0.07] * 2, color=color, linewidth=1.6 * style.line_pt,
                 solid_capstyle="butt", zorder=2)  # fmt: skip
+    if "picked" not in answer:
+        return
     layers = [str(name) for name in answer[LAYER].values]
     picked = places[layers.index(str(answer["picked"].item()))]
     top = bottom + share[layers.index(str(answer["picked"].item()))]

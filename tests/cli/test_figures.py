@@ -3,11 +3,13 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 from rsa_face.cli import main
 from rsa_face.provenance import save
+from rsa_face.psychophysics.psychometric import fit_psychometric
 
 
 @pytest.fixture
@@ -41,6 +43,16 @@ def test_figures_are_written_and_what_is_missing_is_said(results, capsys):
     written = {path.name for path in (results / "figures").iterdir()}
     assert {"layers.png", "layers.csv", "networks.png", "rdms.png", "mds-fe_alexnet.png", "study.png"} <= written
     assert "Left out: There is no human_rdms.nc" in capsys.readouterr().out
+
+
+def test_other_results_are_drawn_by_their_names(results, capsys):
+    trials = {"participant": "p1", "level": [-1, -0.5, 0, 0.5, 1] * 4, "p_happy": [0, 0.2, 0.5, 0.9, 1] * 4}
+    save(fit_psychometric(pd.DataFrame(trials)), results / "psychometric_people.nc")
+    picked = {"probability": (("target", "layer"), [[0.2, 0.8]]), "target": ["peak"], "layer": ["fe", "none"]}
+    save(xr.Dataset(picked, attrs={"network": "fe_alexnet"}), results / "localization.nc")
+    assert run(results, "--formats", "png") == 0
+    written = {path.name for path in (results / "figures").iterdir()}
+    assert {"psychometric_people.png", "localization.png", "localization.csv"} <= written
 
 
 def test_paths_are_printed_as_json(results, capsys):

@@ -36,6 +36,17 @@ def test_layers_outside_the_set_are_pale(localization):
     assert lightness[inside].max() < lightness[~inside].min()
 
 
+@pytest.mark.parametrize("gone", [["in_set"], ["picked"], ["in_set", "picked"]])
+def test_localization_without_a_part_draws_the_rest(localization, gone):
+    ax = plot_localization(localization.drop_vars(gone).drop_attrs())
+    assert len(ax.patches) == localization["probability"].size
+
+
+def test_one_question_alone_is_drawn(localization):
+    ax = plot_localization(localization.isel(target=0))
+    assert len(ax.patches) == localization.sizes["layer"]
+
+
 def test_contrast_draws_difference_band_and_corrected_test(contrast):
     ax = plot_contrast(contrast)
     line = next(line for line in ax.lines if line.get_marker() == "D")

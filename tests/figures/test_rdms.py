@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rsa_face.figures.rdm_layout import _thinned
 from rsa_face.figures.rdms import plot_rdms, rdms_table, shade
 from rsa_face.figures.style import figure_style
 
@@ -130,3 +131,9 @@ def test_a_slide_shows_fewer_layers_says_so_and_keeps_the_first_the_block_and_th
     assert len(titles) < rdms.sizes["rdm"]
     assert {names[0], "fe", names[-1]} <= set(titles)
     assert any(text.get_text().endswith(f"{len(titles)} of {rdms.sizes['rdm']} layers shown") for text in ax.texts)
+
+
+def test_thinned_layers_keep_the_first_the_block_and_the_last():
+    names = ["relu1", "relu2", "relu3", "relu4", "relu5", "fe", "relu6", "relu7", "fc8"]
+    kept = _thinned(np.arange(9), names, 3)
+    assert [names[place] for place in kept] == ["relu1", "fe", "fc8"]
