@@ -112,20 +112,22 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
     cuts, first = ensure_arrays(task, node)
     plan = _plan(task, cuts, blocks)
     rows = [row for _, start, stop in plan for row in range(start, stop)]
-    left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True))
+    if first:
+        rows = rows[cuts[0].rows :]  # the plan begins with the batch that was run already
+    left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True)) if rows else None
     writing: list[Future[None]] = []
     with at_device(task), ThreadPoolExecutor(2, thread_name_prefix="store") as pool:
         try:
-            batches = read_batches(left, task.network.preprocessing, batch=cuts[0].rows) if plan else iter(())
-            for (block, start, stop), inputs in zip(plan, batches, strict=True):
-                captured = first if first and start == 0 else _record(task, inputs, task.layers)
+            batches = iter(()) if left is None else read_batches(left, task.network.preprocessing, batch=cuts[0].rows)
+            for block, start, stop in plan:
+                captured = first or _record(task, next(batches), task.layers)
                 first = {}
                 _wait(writing)
                 writing = [
                     pool.submit(_write, task, layer, cut, captured.pop(layer.name), (block, start, stop))
                     for layer, cut in zip(task.layers, cuts, strict=True)
                 ]
-                bar.update(len(inputs))
+                bar.update(stop - start)
         finally:
             _wait(writing)
 

@@ -79,7 +79,7 @@ def main(kills: int) -> None:
         while killed < kills:
             store = folder / f"killed{stores}.zarr"
             stores += 1
-            while fork_and_kill(stimuli, store, float(rng.uniform(seconds / 4, seconds))) != 0:
+            while fork_and_kill(stimuli, store, float(rng.uniform(seconds / 2, seconds))) != 0:
                 killed += 1
                 found = describe_store(store)["networks"] if store.is_dir() else []
                 done.append(found[0]["done"] if found else 0)

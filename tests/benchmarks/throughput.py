@@ -54,6 +54,8 @@ def forward(network: Network, batches: list[torch.Tensor]) -> None:
 
 def compare(network: Network, stimuli: StimulusSet, folder: Path) -> None:
     batches = list(read_batches(stimuli, network.preprocessing, batch=BATCH))
+    few = StimulusSet(stimuli.table.iloc[:2].reset_index(drop=True))
+    extract([network], few, folder / "warm.zarr", progress=False)  # so that modules loaded on first use are there
     forward(network, batches[:1])
     first = seconds(lambda: forward(network, batches))
     store = folder / f"{network.name}.zarr"
