@@ -26,7 +26,9 @@ def compare(
     """Compare every layer with every participant, with intervals, corrected p values and the noise ceiling."""
     from rsa_face.inference.layerwise import compare_layers
     from rsa_face.provenance import save
+    from rsa_face.schema import must_be_known
 
+    must_be_known(correction, ("max", "holm", "fdr", "none"), "correction")
     if out.suffix != ".nc":
         message = f"The result is written as netCDF, so --out must end in .nc, but is {str(out)!r}."
         raise ValueError(message)
