@@ -48,6 +48,8 @@ def compare_layers(
     Conclusions about people in general need participants drawn, conclusions about faces in general need stimuli
     drawn; ``"dual"`` is for both, with the variance that holds its level (Schuett, Kipnis, Diedrichsen &
     Kriegeskorte 2023, 10.7554/eLife.82566). Definitions are rsatoolbox's: for the same draws the values are equal.
+    From some 40 stimuli and 20 participants on, its t tests and intervals are about as sure as they say; with fewer
+    they are too cautious, and `correct_layers` with the RDMs tests above zero by shuffled labels, which is exact.
 
     Parameters
     ----------
