@@ -15,25 +15,27 @@ def compare(
     human: Annotated[Path, typer.Argument(help="Human RDMs of the same stimuli (.nc).")],
     out: Annotated[Path, typer.Option(help="Where to write the result (.nc).")] = Path("comparison.nc"),
     comparison: Annotated[str, typer.Option(help="How two RDMs are compared.")] = "rho-a",
-    resample: Annotated[str, typer.Option(help="stimulus, participant, both, dual or none.")] = "both",
+    resample: Annotated[str, typer.Option(help="dual, both, stimulus, participant or none.")] = "dual",
     draws: Annotated[int, typer.Option(help="How many bootstrap draws.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same draws.")] = 0,
     groups: Annotated[str | None, typer.Option(help="Factor of the stimuli drawn as wholes: identity.")] = None,
+    correction: Annotated[str, typer.Option(help="Over all layers: max, holm, fdr or none.")] = "max",
+    controls: Annotated[Path | None, typer.Option(help="Control RDMs to take out as well (.nc).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Compare every layer with every participant, with intervals and the noise ceiling."""
+    """Compare every layer with every participant, with intervals, corrected p values and the noise ceiling."""
     from rsa_face.inference.layerwise import compare_layers
-    from rsa_face.provenance import load, save
+    from rsa_face.provenance import save
+    from rsa_face.schema import must_be_known
 
+    must_be_known(correction, ("max", "holm", "fdr", "none"), "correction")
     if out.suffix != ".nc":
         message = f"The result is written as netCDF, so --out must end in .nc, but is {str(out)!r}."
         raise ValueError(message)
-    layers, people = load(rdms), load(human)
-    _must_be_array(layers, rdms)
-    _must_be_array(people, human)
+    layers, people = _one_array(rdms), _one_array(human)
     result = compare_layers(
-        layers,  # type: ignore[arg-type]  # checked above
-        people,  # type: ignore[arg-type]
+        layers,
+        people,
         comparison=comparison,
         resample=None if resample == "none" else resample,
         draws=draws,
@@ -41,24 +43,46 @@ def compare(
         groups=groups,
         progress=not as_json,
     )
-    written = save(result, out)
+    result = _corrected(result, layers, people, correction)
+    if controls is not None:
+        from rsa_face.inference.partial import add_partial
+
+        result = add_partial(result, rdms=layers, human=people, controls=_one_array(controls))
+    _report(result, save(result, out), as_json=as_json)
+
+
+def _corrected(result: Any, layers: Any, people: Any, correction: str) -> Any:
+    from rsa_face.inference.families import correct_layers
+
+    if correction == "none":
+        return result
+    if correction == "max" and result.attrs["resample"] is None:
+        correction = "holm"  # without draws there is no largest t below the ceiling
+    if people.sizes["stimulus_i"] < 4:  # three stimuli cannot be shuffled
+        return correct_layers(result, method=correction)
+    return correct_layers(result, rdms=layers, human=people, method=correction)
+
+
+def _report(result: Any, written: Path, *, as_json: bool) -> None:
+    named = [name for name in ("p_above_zero", "p_below_ceiling", "partial_similarity") if name in result]
+    named += [f"{name}_corrected" for name in named if f"{name}_corrected" in result]
     rows: list[dict[str, float | str]] = [
         {
-            "layer": str(name),
+            "layer": str(label),
             "similarity": float(result["similarity"][place]),
             "lower": float(result["similarity_interval"][place, 0]),
             "upper": float(result["similarity_interval"][place, 1]),
-            "p_above_zero": float(result["p_above_zero"][place]),
-            "p_below_ceiling": float(result["p_below_ceiling"][place]),
+            **{name: float(result[name][place]) for name in named},
         }
-        for place, name in enumerate(result["rdm"].values)
+        for place, label in enumerate(result["rdm"].values)
     ]
     ceiling = [float(value) for value in result["noise_ceiling"]]
     if as_json:
         attrs = {str(name): value for name, value in result.attrs.items()}
         print(json.dumps({"path": str(written), "layers": rows, "noise_ceiling": ceiling, "attrs": attrs}))
         return
-    _print_table(rows, ceiling, f"{comparison}, {resample}, {result.sizes['participant']} participants")
+    how = f"{result.attrs['comparison']}, {result.attrs['resample'] or 'nothing resampled'}"
+    _print_table(rows, ceiling, f"{how}, {result.sizes['participant']} participants", result.attrs.get("correction"))
     if result.attrs.get("redrawn"):
         print(f"{result.attrs['redrawn']} draws held fewer than three stimuli or groups and were drawn again.")
     if result.attrs["simulated"]:
@@ -100,30 +124,30 @@ def localize_layers(
     print(save(where, out))
 
 
-def _print_table(rows: list[dict[str, float | str]], ceiling: list[float], title: str) -> None:
+def _print_table(
+    rows: list[dict[str, float | str]], ceiling: list[float], title: str, correction: str | None
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, caption=f"noise ceiling {ceiling[0]:.3f} to {ceiling[1]:.3f}; p values not corrected")
-    for name in ("layer", "similarity", "interval", "p above 0", "p ceiling"):
-        table.add_column(name, justify="left" if name == "layer" else "right")
+    said = f"p corrected over {len(rows)} layers ({correction})" if correction else "p values not corrected"
+    table = Table(title=title, caption=f"noise ceiling {ceiling[0]:.3f} to {ceiling[1]:.3f}; {said}")
+    end = "_corrected" if correction else ""
+    columns = {"similarity": "similarity", "interval": "interval", "partial": "partial_similarity"}
+    columns |= {"p above 0": f"p_above_zero{end}", "p ceiling": f"p_below_ceiling{end}"}
+    shown = {head: name for head, name in columns.items() if head == "interval" or name in rows[0]}
+    table.add_column("layer")
+    for head in shown:
+        table.add_column(head, justify="right")
     for row in rows:
-        table.add_row(
-            str(row["layer"]),
-            f"{row['similarity']:.3f}",
-            f"{row['lower']:.3f} to {row['upper']:.3f}",
-            f"{row['p_above_zero']:.3g}",
-            f"{row['p_below_ceiling']:.3g}",
-        )
+        cells = [
+            f"{row['lower']:.3f} to {row['upper']:.3f}"
+            if head == "interval"
+            else f"{row[name]:{'.3g' if head.startswith('p ') else '.3f'}}"
+            for head, name in shown.items()
+        ]
+        table.add_row(str(row["layer"]), *cells)
     Console().print(table)
-
-
-def _must_be_array(array: object, path: Path) -> None:
-    import xarray as xr
-
-    if not isinstance(array, xr.DataArray):
-        message = f"RDMs must be one array, but {str(path)!r} holds a dataset. Give what `rsa-face rdms` wrote."
-        raise ValueError(message)
 
 
 def _one_array(path: Path) -> Any:

@@ -26,7 +26,9 @@ def contrast_layers(
     """Subtract a baseline network's similarity from another's at every matched layer.
 
     The two are compared within each draw, so what a draw does to both drops out. The band holds for all layers at
-    once: wherever it leaves 0, the networks differ there, however many layers were looked at.
+    once: wherever it leaves 0, the networks differ there, however many layers were looked at. With as few as 20
+    stimuli and 10 participants the dual bootstrap's variance is too large, and tests and bands claim less often than
+    they may.
 
     Parameters
     ----------
@@ -39,7 +41,9 @@ def contrast_layers(
     cluster : str
         Also test runs of neighbouring layers: ``"draws"``, against runs in the draws about no difference
         (generalises to whatever was resampled); ``"participants"``, against participants' differences turned
-        around at random (a permutation test: exact, but for these stimuli alone); or ``"none"``.
+        around at random; or ``"none"``. Participants who look at the same stimuli share what those stimuli do by
+        chance, so turning them around answers for these stimuli alone: taken as a claim about other stimuli it is
+        wrong in most studies (README, calibration). Use ``"draws"``.
     seed : int
         The seed of the turned differences.
 

@@ -87,15 +87,10 @@ def _concordance(x: Any, y: Any, weights: Any, width: Any, matched: Any) -> Any:
     room = (np.empty(pairs, np.int32), np.empty(pairs, np.int32), np.empty(pairs, np.int32))
     found, others = np.empty(blocks, np.int32), np.empty((width, blocks), np.int32)
     for person in range(people):
-        if ties_y[person] == copies:
-            _cut_evenly(ordered_y[person], weights, block_y[person], turned_y[person], heavy_y[person])
-        else:
-            _cut(ranks_y[person], block_y[person], total, blocks)
+        own = (ranks_y[person], ordered_y[person], ties_y[person] == copies)
+        _cut(own, weights, total, block_y[person], turned_y[person], heavy_y[person])
     for rdm in range(rdms):
-        if ties_x[rdm] == copies:
-            _cut_evenly(ordered_x[rdm], weights, block_x, turned_x, heavy_x)
-        else:
-            _cut(ranks_x[rdm], block_x, total, blocks)
+        _cut((ranks_x[rdm], ordered_x[rdm], ties_x[rdm] == copies), weights, total, block_x, turned_x, heavy_x)
         for column in range(table.shape[1]):
             person = rdm if matched else column
             against = _between_blocks(block_x, block_y[person], weights, blocks)
@@ -116,6 +111,18 @@ def _concordance(x: Any, y: Any, weights: Any, width: Any, matched: Any) -> Any:
             alike = ties_x[rdm] + ties_y[person] - joint
             table[rdm, column] = total * (total - 1) // 2 - alike - 2 * against
     return table
+
+
+@compiled
+def _cut(rdm: Any, weights: Any, total: Any, block: Any, turned: Any, heavy: Any) -> Any:
+    """Put each pair into a block: of one width, or where there are ties, the block of its rank, which ties share."""
+    ranks, ordered, untied = rdm
+    if untied:
+        _cut_evenly(ordered, weights, block, turned, heavy)
+        return
+    blocks = turned.shape[1]
+    for index in range(len(ranks)):
+        block[index] = (np.int64(ranks[index]) * blocks) // (2 * total + 1)
 
 
 @compiled
@@ -150,13 +157,6 @@ def _within_even_blocks(turned: Any, ranks: Any, heavy: Any, found: Any, others:
         for block in range(blocks):
             against += np.int64(heavy[later, block]) * found[block]
     return against
-
-
-@compiled
-def _cut(ranks: Any, block: Any, total: Any, blocks: Any) -> Any:
-    """Put each pair into the block of its rank; equal ranks share a block."""
-    for index in range(len(ranks)):
-        block[index] = (np.int64(ranks[index]) * blocks) // (2 * total + 1)
 
 
 @compiled

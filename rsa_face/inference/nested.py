@@ -5,7 +5,8 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from rsa_face.inference.comparisons import COMPARISONS, comparable
-from rsa_face.inference.localization import TARGET, bar_of, pick, questions, scaled
+from rsa_face.inference.localization import TARGET
+from rsa_face.inference.picking import bar_of, pick, questions, scaled
 from rsa_face.inference.resampling import Draws
 from rsa_face.inference.results import draws_again, layers_of, resampled_of
 from rsa_face.inference.vectors import to_vectors

@@ -1,6 +1,7 @@
 """What a layer shares with people beyond pixels, level or identity: similarity given control RDMs."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -10,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from rsa_face.inference.ceiling import percentile_interval
 from rsa_face.inference.comparisons import FEWEST_PAIRS, alike, comparable
 from rsa_face.inference.draws import mean_over
-from rsa_face.inference.ranking import double_ranks, sort_once
+from rsa_face.inference.ranking import Sorted, double_ranks, sort_once
 from rsa_face.inference.resampling import Draws
 from rsa_face.inference.results import draws_again
 from rsa_face.inference.uncertainty import bootstrap_variance, degrees_of_freedom, t_interval
@@ -137,16 +138,43 @@ def partial_similarity(
         NaN where fewer than three pairs more than controls were judged; 0 where the controls leave nothing over.
     """
     drawn = np.ones(stimuli_of(layers.shape[1]), dtype=int) if stimuli is None else stimuli
-    weights = pair_weights(drawn)
-    found = np.full((layers.shape[0], people.shape[0]), np.nan)
-    for members, judged in alike(~np.isnan(people)):
+    return _compare_ready(_ready(layers, people, controls, method), drawn)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """Layers, people and controls, one above the other, and where they are ranked sorted once for all draws."""
+
+    values: Float[np.ndarray, "all pair"]
+    once: Sorted | None
+    judged: Bool[np.ndarray, "participant pair"]
+    layers: int
+    controls: int
+    method: str
+
+
+def _ready(
+    layers: Float[np.ndarray, "rdm pair"],
+    people: Float[np.ndarray, "participant pair"],
+    controls: Float[np.ndarray, "control pair"],
+    method: str,
+) -> _Ready:
+    values = np.concatenate([layers, controls, people])
+    once = None if method == "corr" else sort_once(values)
+    return _Ready(values, once, ~np.isnan(people), len(layers), len(controls), method)
+
+
+def _compare_ready(ready: _Ready, stimuli: Int[np.ndarray, " stimulus"]) -> Float[np.ndarray, "rdm participant"]:
+    weights = pair_weights(stimuli)
+    found = np.full((ready.layers, len(ready.judged)), np.nan)
+    given = ready.layers + ready.controls
+    for members, judged in alike(ready.judged):
         shared = weights * judged
-        if np.count_nonzero(shared) < FEWEST_PAIRS + controls.shape[0]:
+        if np.count_nonzero(shared) < FEWEST_PAIRS + ready.controls:
             continue
-        x, total = _centred(layers, shared, method)
-        y, _ = _centred(people[members], shared, method)
-        z, _ = _centred(controls, shared, method)
-        found[:, members] = _given(x, y, z, total, untied=method == "rho-a")
+        chosen, total = _centred(ready, np.concatenate([np.arange(given), given + members]), shared)
+        x, z, y = chosen[: ready.layers], chosen[ready.layers : given], chosen[given:]
+        found[:, members] = _given(x, y, z, total, untied=ready.method == "rho-a")
     return found
 
 
@@ -179,14 +207,15 @@ def partial_draws(
         In the order of ``drawn.kinds``; NaN in draws that were skipped.
     """
     values = np.full((len(drawn.kinds), len(drawn), layers.shape[0]), np.nan)
-    everything = partial_similarity(layers, people, controls, method=method)
+    ready = _ready(layers, people, controls, method)
+    everything = _compare_ready(ready, np.ones(drawn.stimuli.shape[1], dtype=int))
     everyone = np.ones(people.shape[0])
 
     def run(draw: int) -> None:
         times = drawn.participants[draw]
         each = everything
         if drawn.kinds != (PARTICIPANT,):
-            each = partial_similarity(layers, people, controls, method=method, stimuli=drawn.stimuli[draw])
+            each = _compare_ready(ready, drawn.stimuli[draw])
         for place, kind in enumerate(drawn.kinds):
             of_kind = everything if kind == PARTICIPANT else each
             values[place, draw] = mean_over(of_kind, everyone if kind == "stimulus" else times)
@@ -197,13 +226,13 @@ def partial_draws(
 
 
 def _centred(
-    vectors: Float[np.ndarray, "rdm pair"], weights: Float[np.ndarray, " pair"], method: str
-) -> tuple[Float[np.ndarray, "rdm kept"], float]:
+    ready: _Ready, rows: Int[np.ndarray, " chosen"], weights: Float[np.ndarray, " pair"]
+) -> tuple[Float[np.ndarray, "chosen kept"], float]:
     kept: Bool[np.ndarray, " pair"] = weights > 0
-    if method == "corr":
-        values, heavy = vectors[:, kept], weights[kept]
+    if ready.once is None:
+        values, heavy = ready.values[rows][:, kept], weights[kept]
     else:
-        ranks, whole = double_ranks(sort_once(vectors), weights)
+        ranks, whole = double_ranks(Sorted(ready.once.order[rows], ready.once.tied[rows]), weights)
         values, heavy = ranks / 2, whole.astype(float)
     values = values - (values @ heavy / heavy.sum())[:, None]
     return values * np.sqrt(heavy), float(heavy.sum())

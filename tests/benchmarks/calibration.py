@@ -125,6 +125,7 @@ def main() -> None:
     codes = sorted({block["code"] for block in blocks.values()})
     print(f"corr, {DRAWS} draws, {SHUFFLES} shuffles, alpha .05; 2 networks of 10 layers; code {', '.join(codes)}")
     print(f"Standard error of a rate of .05 over 1,000 simulations: {np.sqrt(0.05 * 0.95 / 1000):.3f}.")
+    print(f"{SHUFFLES} shuffles allow no p value below {1 / (SHUFFLES + 1):g}, too high for FDR over 20 layers.")
     if codes != [code_hash()]:
         print(f"The code is now {code_hash()}: remove {asked.kept} to measure it anew.")
     print("\n".join(["", *table(blocks, asked.scenarios, sizes)]))

@@ -27,8 +27,10 @@ def run(*words):
 
 def test_compare_writes_what_compare_layers_returns(files, capsys):
     rdms, human, out = files
-    assert run("compare", rdms, human, "--resample", "dual", "--draws", "50", "--out", out) == 0
-    expected = rf.compare_layers(rf.load(rdms), rf.load(human), resample="dual", draws=50)
+    assert run("compare", rdms, human, "--draws", "50", "--out", out) == 0
+    arrays = rf.load(rdms), rf.load(human)
+    expected = rf.compare_layers(*arrays, resample="dual", draws=50)
+    expected = rf.correct_layers(expected, rdms=arrays[0], human=arrays[1])
     assert rf.load(out).identical(expected)
     printed = capsys.readouterr().out
     assert "rdm2" in printed
@@ -45,8 +47,34 @@ def test_compare_prints_json_for_programs(files, capsys):
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [(("--comparison", "euclid"), "'euclid'"), (("--out", "result.csv"), "'result.csv'"), (("--draws", "1"), "is 1")],
+    [
+        (("--comparison", "euclid"), "'euclid'"),
+        (("--out", "result.csv"), "'result.csv'"),
+        (("--draws", "1"), "is 1"),
+        (("--correction", "bonferroni"), "'bonferroni'"),
+    ],
 )
 def test_a_wrong_request_is_said_in_a_line(files, capsys, words, expected):
     assert run("compare", *files[:2], *words) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_what_controls_leave_stands_beside_the_raw(files, tmp_path, capsys):
+    rdms, human, out = files
+    control = rf.save(rf.load(rdms)[:1], tmp_path / "control.nc")
+    assert run("compare", rdms, human, "--draws", "50", "--controls", str(control), "--out", out, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["layers"]
+    assert rows[0]["partial_similarity"] == 0
+    assert rows[1]["partial_similarity"] != rows[1]["similarity"]
+    assert rf.load(out).attrs["controls"] == ["rdm0"]
+
+
+def test_three_stimuli_are_compared_without_shuffling(files, tmp_path, capsys):
+    rdms, human, out = files
+    for file in (rdms, human):
+        whole = rf.load(file)
+        rf.save(whole[:, :3, :3], tmp_path / f"few-{file.rsplit('/', 1)[1]}")
+    few = [str(tmp_path / name) for name in ("few-r.nc", "few-h.nc")]
+    assert run("compare", *few, "--draws", "50", "--correction", "holm", "--out", out) == 0
+    assert "p_above_zero_corrected" in rf.load(out)
+    assert "drawn again" in capsys.readouterr().out

@@ -20,6 +20,7 @@ jaxtyping.install_import_hook(
         "rsa_face.inference.localization",
         "rsa_face.inference.partial",
         "rsa_face.inference.permutation",
+        "rsa_face.inference.picking",
         "rsa_face.inference.significance",
         "rsa_face.inference.simultaneous",
         "rsa_face.inference.nested",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from rsa_face.inference.accelerated import RUNS_HERE, evaluate_on
 from rsa_face.inference.bootstrap import evaluate_draws
@@ -9,11 +10,13 @@ from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.resampling import draw_resamples
 from tests.inference.conftest import make_vectors, to_array
 
+GPU = (pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device"))
+
 
 @pytest.mark.parametrize("comparison", RUNS_HERE)
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("resample", ["dual", "stimulus", "participant"])
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
 def test_all_draws_at_once_equal_one_by_one(comparison, ties, resample, device):
     x, y = make_vectors(8, 3, 3, seed=1, ties=ties)
     human = to_array(y, "participant")
@@ -34,3 +37,12 @@ def test_too_little_memory_for_one_draw_is_refused():
     draws = draw_resamples(to_array(y, "participant"), resample="both", draws=4, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="1e-06 GB"):
         evaluate_on("cpu", x, y, draws, comparison="corr", memory=1e3)
+
+
+@pytest.mark.parametrize("comparison", RUNS_HERE)
+def test_the_size_of_a_chunk_changes_nothing(comparison):
+    x, y = make_vectors(8, 3, 3, seed=1)
+    draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=40, rng=np.random.default_rng(0))
+    small, large = (evaluate_on("cpu", x, y, draws, comparison=comparison, memory=m) for m in (3e4, 1e8))
+    for one, other in zip(small, large, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
