@@ -7,17 +7,7 @@ from rsa_face.human.faults import listed
 from rsa_face.human.judgements import triangles
 from rsa_face.schema import PARTICIPANT, STIMULUS_I
 
-_KNOWN = (
-    "kind",
-    "left_out",
-    "source",
-    "options",
-    "stimuli_judged",
-    "simulated",
-    "response_bias",
-    "group",
-    "trials_known",
-)
+_KNOWN = ("kind", "left_out", "source", "options", "stimuli_judged", "simulated", "response_bias", "group")
 
 
 def summarise(human: xr.DataArray) -> dict[str, str]:
@@ -57,7 +47,8 @@ def summarise(human: xr.DataArray) -> dict[str, str]:
     if human.attrs.get("trials_known") is False:
         summary["trials"] = "not in the file"
         summary["judgements a pair"] = "not in the file"
-    attrs = {str(k): v for k, v in human.attrs.items() if k not in _KNOWN and v not in ([], {}, None, "")}
+    hidden = (*_KNOWN, "trials_known")
+    attrs = {str(k): v for k, v in human.attrs.items() if k not in hidden and v not in ([], {}, None, "")}
     return summary | {name.replace("_", " "): str(value) for name, value in attrs.items()}
 
 
