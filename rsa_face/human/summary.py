@@ -89,10 +89,13 @@ def advise(human: xr.DataArray, reliability: xr.Dataset | None, *, matched: bool
 
 def _advise_on(reliability: xr.Dataset) -> list[str]:
     advice = []
-    for flag, what in (("outlying", "agree least with the others"), ("bias_outlying", "answer unlike the others")):
+    for flag, what in (
+        ("outlying", "far less agreement with the others than most have"),
+        ("bias_outlying", "responses far from most people's"),
+    ):
         if flag in reliability and reliability[flag].any():
             names = [str(name) for name in reliability[PARTICIPANT].values[reliability[flag].values]]
-            advice.append(f"Look at {listed(names)}, who {what}; nobody is dropped.")
+            advice.append(f"Look at {listed(names)}: {what}. Nobody is dropped.")
     whole = float(reliability["split_half_corrected"])
     if whole < 0.7:
         needed = float(reliability["participants_needed"].sel(target=0.8))
