@@ -1,7 +1,7 @@
-"""How long a million triplets and ten million choices take to become RDMs, and how much memory, beside pandas.read_csv.
+"""What it costs to turn a million triplets and ten million choices into RDMs, beside pandas.read_csv alone.
 
-Run by name: ``pytest -s -m "" tests/benchmarks/test_human_speed.py``. Each reading has a process of its own, so that its
-memory is its own; pandas.read_csv of the same file, which makes no RDMs, comes before and after.
+Run by name: ``pytest -s -m "" tests/benchmarks/test_human_speed.py``. Each reading has a process of its own, so that
+its memory is its own; pandas.read_csv of the same file, which makes no RDMs, comes before and after.
 """
 
 import subprocess
@@ -16,7 +16,8 @@ import resource, sys, time
 start = time.perf_counter()
 from rsa_face.human.behaviour import read_human
 human = read_human(sys.argv[1], kind=sys.argv[2])
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, int(human.n_trials.sum()))
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+print(time.perf_counter() - start, memory, int(human.n_trials.sum()))
 """
 PEER = """
 import resource, sys, time

@@ -1,4 +1,4 @@
-"""Broken files of each kind: the error names file, line, column and value, all at once, and good files are left alone."""
+"""Broken files of each kind: the error names file, line, column and value, and all of them at once."""
 
 import numpy as np
 import pytest
