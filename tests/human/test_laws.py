@@ -59,7 +59,7 @@ def read(kind, rows):
 
 
 @pytest.mark.parametrize("kind", list(HEADS))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_shuffling_lines_changes_nothing(kind, data):
     rows = data.draw(rows_of(kind))
@@ -75,7 +75,7 @@ def test_shuffling_lines_changes_nothing(kind, data):
 
 
 @pytest.mark.parametrize("kind", list(HEADS))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(data=st.data())
 def test_renaming_people_changes_their_names_only(kind, data):
     rows = data.draw(rows_of(kind))
@@ -86,7 +86,7 @@ def test_renaming_people_changes_their_names_only(kind, data):
 
 
 @pytest.mark.parametrize("kind", ["rating", "samediff"])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_swapping_a_and_b_changes_nothing(kind, data):
     rows = data.draw(rows_of(kind))
@@ -97,7 +97,7 @@ def test_swapping_a_and_b_changes_nothing(kind, data):
 
 @pytest.mark.parametrize("ending", ["nc", "h5", "csv"])
 @pytest.mark.parametrize("kind", list(HEADS))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(data=st.data())
 def test_what_convert_wrote_is_read_as_the_same_array(kind, ending, data):
     human = read(kind, data.draw(rows_of(kind)))
