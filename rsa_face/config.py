@@ -1,6 +1,7 @@
 """The study file: what it may say, checked whole before anything runs, every fault with its line."""
 
 from collections.abc import Iterator
+from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -255,6 +256,11 @@ class Study(Section):
     saliency: SaliencySection | None = None
     cluster: Annotated[str, Field(pattern=r"^(local:[1-9]\d*|(tcp|tls)://.+:\d+)$")] | None = None
     output: PathToWrite
+
+    def _repr_html_(self) -> str:
+        """Show the study file in a notebook."""
+        said = yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        return f"<pre>{escape(said)}</pre>"
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

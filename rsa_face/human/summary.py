@@ -7,17 +7,7 @@ from rsa_face.human.faults import listed
 from rsa_face.human.judgements import triangles
 from rsa_face.schema import PARTICIPANT, STIMULUS_I
 
-_KNOWN = (
-    "kind",
-    "left_out",
-    "source",
-    "options",
-    "stimuli_judged",
-    "simulated",
-    "response_bias",
-    "group",
-    "trials_known",
-)
+_KNOWN = ("kind", "left_out", "source", "options", "stimuli_judged", "simulated", "response_bias", "group")
 
 
 def summarise(human: xr.DataArray) -> dict[str, str]:
@@ -57,7 +47,8 @@ def summarise(human: xr.DataArray) -> dict[str, str]:
     if human.attrs.get("trials_known") is False:
         summary["trials"] = "not in the file"
         summary["judgements a pair"] = "not in the file"
-    attrs = {str(k): v for k, v in human.attrs.items() if k not in _KNOWN and v not in ([], {}, None, "")}
+    hidden = (*_KNOWN, "trials_known")
+    attrs = {str(k): v for k, v in human.attrs.items() if k not in hidden and v not in ([], {}, None, "")}
     return summary | {name.replace("_", " "): str(value) for name, value in attrs.items()}
 
 
@@ -98,10 +89,13 @@ def advise(human: xr.DataArray, reliability: xr.Dataset | None, *, matched: bool
 
 def _advise_on(reliability: xr.Dataset) -> list[str]:
     advice = []
-    for flag, what in (("outlying", "agree least with the others"), ("bias_outlying", "answer unlike the others")):
+    for flag, what in (
+        ("outlying", "far less agreement with the others than most have"),
+        ("bias_outlying", "responses far from most people's"),
+    ):
         if flag in reliability and reliability[flag].any():
             names = [str(name) for name in reliability[PARTICIPANT].values[reliability[flag].values]]
-            advice.append(f"Look at {listed(names)}, who {what}; nobody is dropped.")
+            advice.append(f"Look at {listed(names)}: {what}. Nobody is dropped.")
     whole = float(reliability["split_half_corrected"])
     if whole < 0.7:
         needed = float(reliability["participants_needed"].sel(target=0.8))

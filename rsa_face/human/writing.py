@@ -47,10 +47,17 @@ def _write_hdf5(human: xr.DataArray, path: Path) -> Path:
     rdms = to_rsatoolbox(human)
     if "coverage" in human.coords:
         rdms.rdm_descriptors["coverage"] = triangles(human["coverage"].values)
+    for described in (rdms.rdm_descriptors, rdms.pattern_descriptors):  # rsatoolbox itself writes ASCII only
+        described.update({name: _as_utf8(value) for name, value in described.items()})
     rdms.descriptors["simulated"] = bool(human.attrs.get("simulated", False))
     with write_beside(path) as beside:
         rdms.save(str(beside), file_type="hdf5")
     return path
+
+
+def _as_utf8(values: Any) -> Any:
+    array = np.asarray(values)
+    return np.char.encode(array.astype(str), "utf-8") if array.dtype.kind in "UO" else values
 
 
 def _write_csv(human: xr.DataArray, path: Path) -> Path:

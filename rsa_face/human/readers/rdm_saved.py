@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.human.faults import listed
+from rsa_face.human.judgements import squares
 from rsa_face.human.layout import Source
-from rsa_face.human.readers.rdm_arrays import PARTICIPANT_NAMES, STIMULUS_NAMES, Stack, squares_of
+from rsa_face.human.readers.rdm_arrays import PARTICIPANT_NAMES, STIMULUS_NAMES, Stack
+from rsa_face.inference.vectors import stimuli_of
 from rsa_face.provenance import load
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J
 
@@ -51,17 +53,16 @@ def read_hdf5(path: Path, source: Source, variable: str | None) -> Stack:  # noq
     named = _named_in(patterns, STIMULUS_NAMES)
     participants = _named_in(people, PARTICIPANT_NAMES)
     said = held.get("descriptors", {})
-    matrices = squares_of(np.asarray(held["dissimilarities"], dtype=float), path, "dissimilarities")
+    vectors = np.atleast_2d(np.asarray(held["dissimilarities"], dtype=float))
+    n = stimuli_of(vectors.shape[1])
     coverage = people.get("coverage")
-    n = matrices.shape[-1]
+    counts = None if coverage is None else np.asarray(coverage, dtype=np.int32).reshape(vectors.shape)
     return Stack(
         path,
-        matrices,
+        squares(vectors, n),
         stimuli=named,
         participants=participants,
-        coverage=None
-        if coverage is None
-        else squares_of(np.asarray(coverage).reshape(-1, n * (n - 1) // 2), path, "coverage").astype(np.int32),
+        coverage=None if counts is None else squares(counts, n),
         n_trials=None if "n_trials" not in people else np.asarray(people["n_trials"]),
         attrs=json.loads(said["attrs"]) if "attrs" in said else {},
         coords={
