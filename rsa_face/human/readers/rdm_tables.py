@@ -105,13 +105,8 @@ def _from_squares(table: Table, participant: str) -> Stack:
             matrices.append(values[order])
             places.append([lines[k] for k in order])
     raise_faults(faults, f"RDMs of {table.path.name} must be square, with the same ids on both sides")
-<<<<<<< HEAD
-    whose = names if stacked else None
-    return Stack(table.path, np.array(matrices), ids, whose, lines=places, simulated=is_simulated(table))
-=======
     named = names if stacked else None
     return Stack(table.path, np.array(matrices), ids, named, lines=places, simulated=is_simulated(table))
->>>>>>> human
 
 
 _CORNER = "stimulus (first column)"
