@@ -76,6 +76,7 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
             yield name, lambda extra=extra: _whole(plot_localization(extra))  # type: ignore[misc] # bound now
         if name.startswith("contrast"):
             yield name, lambda extra=extra: _whole(plot_contrast(extra))  # type: ignore[misc] # bound now
+    yield from _of_behaviour(study)
     if rdms is not None:
         yield "rdms", lambda: _whole(plot_rdms(rdms, human=human, scale=scale, sort=sort, stimuli=stimuli))
         yield from _of_rdms(study)
@@ -95,6 +96,19 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
                 )["layers"]
             ),
         )
+
+
+def _of_behaviour(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
+    from rsa_face.figures.psychometric import plot_psychometric
+    from rsa_face.figures.saliency import plot_saliency
+
+    people, networks = (study.extras.get(name) for name in ("psychometric", "psychometric_networks"))
+    if people is not None or networks is not None:
+        yield "psychometric", lambda: _whole(plot_psychometric(people, networks))
+    kept = study.extras.get("saliency_maps")
+    if kept is not None:
+        maps = next(iter(kept.data_vars.values())).assign_attrs(kept.attrs)
+        yield "saliency", lambda: _whole(plot_saliency(maps, regions=study.extras.get("saliency")))
 
 
 def _of_rdms(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
