@@ -1,6 +1,7 @@
 """The table of choices: who was shown what, and whether the answer was happy or sad."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,8 @@ def read_choices(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path : str or Path
-        A CSV (or TSV) file; see `check_choices` for its columns.
+        A CSV (or TSV) file; see `check_choices` for its columns. Lines that begin with ``#`` above the header are
+        remarks; ``# simulated: true`` is heeded.
 
     Returns
     -------
@@ -73,12 +75,15 @@ def read_choices(path: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(message)
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     names = {"participant": str, "network": str, "stimulus": str, "response": str, "occlusion": str}
+    remarks = _remarks(path)
     try:
-        table = pd.read_csv(path, sep=separator, dtype=names, encoding="utf-8-sig")
+        table = pd.read_csv(path, sep=separator, dtype=names, encoding="utf-8-sig", skiprows=len(remarks))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         message = f"A table of choices must be a CSV or TSV file in UTF-8, but {path.name} is not: {error}."
         raise ValueError(message) from error
-    return check_choices(table, name=path.name)
+    table.attrs["simulated"] = "simulated: true" in remarks
+    counted = " (lines counted from its header)" if remarks else ""
+    return check_choices(table, name=f"{path.name}{counted}")
 
 
 def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") -> pd.DataFrame:
@@ -239,6 +244,11 @@ def scale_of(levels: np.ndarray) -> str:
     if levels.min() < -1 or levels.max() > 1:
         return "other"
     return "signed" if levels.min() < 0 else "morph"
+
+
+def _remarks(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return [line.lstrip("# ").strip().lower() for line in takewhile(lambda one: one.startswith("#"), file)]
 
 
 def _observer_of(table: pd.DataFrame, name: str) -> str:
