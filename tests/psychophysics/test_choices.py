@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsa_face.psychophysics.choices import check_choices, count_choices, read_choices, scale_of, to_morph
+from rsa_face.psychophysics.choices import check_choices, count_choices, read_choices
+from rsa_face.psychophysics.scales import scale_of, to_morph
 
 
 def rows(**columns):
