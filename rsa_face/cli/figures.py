@@ -70,6 +70,7 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
         yield "depth", lambda: _whole(plot_layers(result, partial=study.extras.get("partial"), along="depth"))
         yield "networks", lambda: _whole(plot_networks(result))
     yield from _of_extras(study)
+    yield from _of_behaviour(study)
     if rdms is not None:
         yield "rdms", lambda: _whole(plot_rdms(rdms, human=human, scale=scale, sort=sort, stimuli=stimuli))
         yield from _of_rdms(study)
@@ -94,19 +95,30 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
 def _of_extras(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
     from rsa_face.figures.contrast import plot_contrast
     from rsa_face.figures.localization import plot_localization
-    from rsa_face.figures.psychometric import plot_psychometric
     from rsa_face.figures.reliability import plot_reliability
 
     draw: dict[str, Callable[[Any], Any]] = {
         "localization": plot_localization,
         "contrast": plot_contrast,
-        "psychometric": lambda fit: plot_psychometric(*((fit, None) if "participant" in fit.dims else (None, fit))),
         "reliability": lambda reliability: plot_reliability(reliability)["halves"],
     }
     for name, extra in study.extras.items():
         kind = next((kind for kind in draw if name.startswith(kind)), None)
         if kind is not None:
             yield name, lambda kind=kind, extra=extra: _whole(draw[kind](extra))  # type: ignore[misc] # bound now
+
+
+def _of_behaviour(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
+    from rsa_face.figures.psychometric import plot_psychometric
+    from rsa_face.figures.saliency import plot_saliency
+
+    people, networks = (study.extras.get(name) for name in ("psychometric", "psychometric_networks"))
+    if people is not None or networks is not None:
+        yield "psychometric", lambda: _whole(plot_psychometric(people, networks))
+    kept = study.extras.get("saliency_maps")
+    if kept is not None:
+        maps = next(iter(kept.data_vars.values())).assign_attrs(kept.attrs)
+        yield "saliency", lambda: _whole(plot_saliency(maps, regions=study.extras.get("saliency")))
 
 
 def _of_rdms(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:

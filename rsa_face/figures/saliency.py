@@ -33,7 +33,7 @@ _WHOLE = {"none": "whole face"}
 
 def plot_saliency(
     maps: xr.DataArray,
-    stimuli: StimulusSet,
+    stimuli: StimulusSet | None = None,
     *,
     regions: xr.Dataset | None = None,
     faces: Sequence[str] | None = None,
@@ -48,8 +48,9 @@ def plot_saliency(
     ----------
     maps : DataArray, dims (stimulus, row, column) or (network, stimulus, row, column)
         From `saliency`. Not changed.
-    stimuli : StimulusSet
-        The faces.
+    stimuli : StimulusSet, optional
+        The faces. Unless given, the maps must name their images in the coordinate `file`, as `write_saliency`
+        leaves them.
     regions : Dataset, optional
         From `saliency_regions` or `join_networks`: bars, a group for each occlusion, with standard errors over
         faces.
@@ -69,7 +70,8 @@ def plot_saliency(
         If a face asked for has no map or is not in the table.
     """
     many = maps if NETWORK in maps.dims else maps.expand_dims({NETWORK: [str(maps.attrs.get("network", "network"))]})
-    chosen = _faces(many, stimuli, faces)
+    files = _files(many, stimuli)
+    chosen = _faces(many, files, faces)
     networks = in_order(map(str, many[NETWORK].values))
     with drawing(ax) as style:
         line = points_mm(style.small_pt)
@@ -84,7 +86,7 @@ def plot_saliency(
         relative = _relative(many.sel({STIMULUS: chosen}).transpose(NETWORK, STIMULUS, "row", "column"))
         top = float(np.nanquantile(relative.values, 0.995)) if np.isfinite(relative.values).any() else 1.0
         for row, network in enumerate(networks):
-            _draw_row(ax, relative.sel({NETWORK: network}), stimuli, (row, side, max(top, 1.0)), style)
+            _draw_row(ax, relative.sel({NETWORK: network}), files, (row, side, max(top, 1.0)), style)
         _draw_scale(ax, max(top, 1.0), (width, side * len(networks)), style)
         sources = [_shown(relative)]
         if regions is not None:
@@ -94,12 +96,23 @@ def plot_saliency(
     return ax
 
 
-def _faces(maps: xr.DataArray, stimuli: StimulusSet, faces: Sequence[str] | None) -> list[str]:
+def _files(maps: xr.DataArray, stimuli: StimulusSet | None) -> dict[str, str]:
+    if stimuli is not None:
+        return dict(zip(stimuli.ids, map(str, stimuli.files), strict=True))
+    if "file" not in maps.coords:
+        message = "Maps must name their images to be laid over them, but have no coordinate 'file'. Pass the stimuli."
+        raise ValueError(message)
+    return dict(
+        zip(maps[STIMULUS].values.astype(str).tolist(), maps["file"].values.astype(str).tolist(), strict=True)
+    )
+
+
+def _faces(maps: xr.DataArray, files: Mapping[str, str], faces: Sequence[str] | None) -> list[str]:
     have = [str(value) for value in maps[STIMULUS].values]
     if faces is None:
         spread = np.unique(np.linspace(0, len(have) - 1, min(len(have), _MOST_FACES)).round().astype(int))
         faces = [have[place] for place in spread]
-    lacking = sorted({face for face in faces if face not in have or face not in stimuli.ids})
+    lacking = sorted({face for face in faces if face not in have or face not in files})
     if lacking or not 1 <= len(faces) <= _MOST_FACES:
         message = (
             f"Faces to show must be 1 to {_MOST_FACES} and have a map and an image, but {len(faces)} are asked for "
@@ -115,11 +128,10 @@ def _relative(maps: xr.DataArray) -> xr.DataArray:
 
 
 def _draw_row(
-    ax: Axes, maps: xr.DataArray, stimuli: StimulusSet, place: tuple[int, float, float], style: FigureStyle
+    ax: Axes, maps: xr.DataArray, files: Mapping[str, str], place: tuple[int, float, float], style: FigureStyle
 ) -> None:
     row, side, top = place
     line = points_mm(style.small_pt)
-    files = dict(zip(stimuli.ids, stimuli.files, strict=True))
     name = str(maps[NETWORK].item())
     color = ink(network_colors([name])[name])
     ax.text(2.0 * line, 3.5 * line + (row + 0.5) * side, printable(network_label(name)), color=color, weight="bold",

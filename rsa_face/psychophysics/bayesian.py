@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.psychophysics.choices import MIDDLES, Counts, check_choices, count_choices
+from rsa_face.psychophysics.choices import Counts, check_choices, count_choices
+from rsa_face.psychophysics.scales import MIDDLES
 from rsa_face.psychophysics.status import UNFITTED, first_status
 from rsa_face.schema import BOUND, BOUNDS, must_be_known
 

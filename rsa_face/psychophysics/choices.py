@@ -1,16 +1,16 @@
 """The table of choices: who was shown what, and whether the answer was happy or sad."""
 
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from rsa_face.psychophysics.scales import scale_of
 from rsa_face.schema import NETWORK, OCCLUSIONS, PARTICIPANT
 
 ANSWERS = ("sad", "happy")
-LEVEL_SCALES = ("signed", "morph", "other")
-MIDDLES = {"signed": 0.0, "morph": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,8 @@ def read_choices(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path : str or Path
-        A CSV (or TSV) file; see `check_choices` for its columns.
+        A CSV (or TSV) file; see `check_choices` for its columns. Lines that begin with ``#`` above the header are
+        remarks; ``# simulated: true`` is heeded.
 
     Returns
     -------
@@ -73,12 +74,15 @@ def read_choices(path: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(message)
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     names = {"participant": str, "network": str, "stimulus": str, "response": str, "occlusion": str}
+    remarks = _remarks(path)
     try:
-        table = pd.read_csv(path, sep=separator, dtype=names, encoding="utf-8-sig")
+        table = pd.read_csv(path, sep=separator, dtype=names, encoding="utf-8-sig", skiprows=len(remarks))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         message = f"A table of choices must be a CSV or TSV file in UTF-8, but {path.name} is not: {error}."
         raise ValueError(message) from error
-    return check_choices(table, name=path.name)
+    table.attrs["simulated"] = "simulated: true" in remarks
+    counted = " (lines counted from its header)" if remarks else ""
+    return check_choices(table, name=f"{path.name}{counted}")
 
 
 def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") -> pd.DataFrame:
@@ -185,60 +189,9 @@ def count_choices(choices: pd.DataFrame, *, scale: str = "auto") -> Counts:
     )
 
 
-def to_morph(choices: pd.DataFrame) -> pd.DataFrame:
-    """Return choices with signed levels (-1 sad ... +1 happy) as morph positions (0 sad ... 1 happy).
-
-    A PSE of .5 on the morph is 0 on the signed scale; the published PSEs are on the morph.
-
-    Parameters
-    ----------
-    choices : DataFrame
-        With a column `level`. Not changed.
-
-    Returns
-    -------
-    DataFrame
-        The same with ``(level + 1) / 2``; unchanged if the levels are on the morph already.
-
-    Raises
-    ------
-    ValueError
-        If a level lies outside -1 ... +1.
-    """
-    levels = choices["level"].astype(float)
-    if scale_of(levels.to_numpy()) == "other":
-        message = (
-            f"Levels must lie between -1 and +1 to be put on the morph, but run from {levels.min():g} to "
-            f"{levels.max():g}. Scale them first."
-        )
-        raise ValueError(message)
-    signed = scale_of(levels.to_numpy()) == "signed"
-    moved = choices.assign(level=(levels + 1) / 2 if signed else levels)
-    moved.attrs = dict(choices.attrs)
-    return moved
-
-
-def scale_of(levels: np.ndarray) -> str:
-    """Tell the scale of levels from their range: signed if any is below 0.
-
-    Parameters
-    ----------
-    levels : ndarray
-        Positions on the morph.
-
-    Returns
-    -------
-    str
-        ``signed``, ``morph`` or ``other``.
-
-    Examples
-    --------
-    >>> scale_of(np.array([0.0, 0.5, 1.0])), scale_of(np.array([-1.0, 1.0]))
-    ('morph', 'signed')
-    """
-    if levels.min() < -1 or levels.max() > 1:
-        return "other"
-    return "signed" if levels.min() < 0 else "morph"
+def _remarks(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return [line.lstrip("# ").strip().lower() for line in takewhile(lambda one: one.startswith("#"), file)]
 
 
 def _observer_of(table: pd.DataFrame, name: str) -> str:

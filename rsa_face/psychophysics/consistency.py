@@ -5,7 +5,8 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
-from rsa_face.psychophysics.choices import MIDDLES, check_choices, scale_of
+from rsa_face.psychophysics.choices import check_choices
+from rsa_face.psychophysics.scales import MIDDLES, scale_of
 
 Array = np.ndarray
 

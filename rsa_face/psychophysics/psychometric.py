@@ -8,12 +8,13 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.provenance import rng_from
-from rsa_face.psychophysics.choices import MIDDLES, Counts, check_choices, count_choices
+from rsa_face.psychophysics.choices import Counts, check_choices, count_choices
 from rsa_face.psychophysics.climb import fit_best, starting_points
 from rsa_face.psychophysics.curves import SIGMOIDS, Problem
 from rsa_face.psychophysics.fits import Fits
 from rsa_face.psychophysics.intervals import draw_curves
 from rsa_face.psychophysics.pooling import Pooled, pool_curves
+from rsa_face.psychophysics.scales import MIDDLES
 from rsa_face.psychophysics.status import NOT_CONVERGED, UNFITTED, first_status
 from rsa_face.schema import must_be_known
 

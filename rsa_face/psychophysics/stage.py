@@ -9,11 +9,12 @@ import xarray as xr
 
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save, write_beside
-from rsa_face.psychophysics.choices import check_choices, count_choices, scale_of, to_morph
+from rsa_face.psychophysics.choices import check_choices, count_choices
 from rsa_face.psychophysics.consistency import error_consistency
 from rsa_face.psychophysics.decisions import network_choices
 from rsa_face.psychophysics.likeness import human_likeness
 from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
+from rsa_face.psychophysics.scales import scale_of, to_morph
 from rsa_face.psychophysics.status import UNFITTED, first_status
 from rsa_face.stimuli.catalogue import StimulusSet
 

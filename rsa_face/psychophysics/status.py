@@ -13,7 +13,7 @@ FITTED, SEPARATED, FALLING, CONSTANT, FEW_LEVELS, NOT_SHOWN, NOT_CONVERGED = (
     "not shown",
     "not converged",
 )
-_SAME = 1e-6
+_SAME = 1e-3  # shares that differ by less do not differ along the levels: rounding, not judgement
 UNFITTED = (CONSTANT, FEW_LEVELS, NOT_SHOWN)
 
 

@@ -72,6 +72,8 @@ def tables_of(study: StudyFolder) -> list[Table]:
         frame["network"] = [network_label(str(name)) for name in frame["network"]]
         tables.append(table_of(frame, name="layers", title="Layers"))
     for name, dataset in study.extras.items():
+        if name.startswith("saliency_maps"):
+            continue  # a row for each pixel is no table
         tables += [
             table_of(
                 frame,

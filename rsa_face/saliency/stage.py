@@ -48,7 +48,8 @@ def write_saliency(
     -------
     list of Path
         ``saliency.nc`` (shares of every face), ``saliency.csv`` (means by network, occlusion, level and region),
-        ``saliency_maps.nc``, and ``saliency_gate.nc`` for a network with a gate.
+        ``saliency_maps.nc`` (which names the images, to be drawn on; not where the networks' inputs differ in size),
+        and ``saliency_gate_<network>.nc`` for each network with a gate.
 
     Raises
     ------
@@ -57,11 +58,13 @@ def write_saliency(
     """
     out = Path(out)
     kept = faces or example_faces(stimuli)
+    files_of = dict(zip(stimuli.ids, stimuli.files, strict=True))
+    files_of_kept = [str(files_of[face]) for face in kept]
     regions, maps, written = [], [], []
     for network in networks:
         made = saliency(network, stimuli, layer=layer, method=method, answer=answer)
         regions.append(saliency_regions(made, stimuli))
-        maps.append(made.sel({STIMULUS: kept}))
+        maps.append(made.sel({STIMULUS: kept}).assign_coords(file=(STIMULUS, files_of_kept)))
         if any(one.kind == "gate" for one in network.layers):
             written.append(save(gate_openings(network, stimuli), out / f"saliency_gate_{_plain(network.name)}.nc"))
     joined = join_networks(regions)

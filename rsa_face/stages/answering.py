@@ -65,10 +65,9 @@ def ask_happy_or_sad(study: Study, stimuli: StimulusSet, manifest: Manifest) -> 
         "answers": manifest.hash_of(ANSWERS) if trained else None,
         "draws": [study.inference.draws, study.inference.seed],
     }
-    manifest.stage(
-        "psychometric curves", fit, inputs=inputs, outputs=["psychometric.csv", *(f"{n}.nc" for n in names)]
-    )
-    return {name: cast("xr.Dataset", load(study.output / f"{name}.nc")) for name in names}
+    manifest.stage("psychometric curves", fit, inputs=inputs, outputs=[f"{PEOPLE}.nc", f"{PEOPLE}.csv"])
+    files = {name: study.output / f"{name}.nc" for name in (PEOPLE, NETWORKS)}
+    return {name: cast("xr.Dataset", load(file)) for name, file in files.items() if file.is_file()}
 
 
 def look_where(study: Study, stimuli: StimulusSet, manifest: Manifest) -> xr.Dataset | None:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsa_face.psychophysics.choices import check_choices, count_choices, read_choices, scale_of, to_morph
+from rsa_face.psychophysics.choices import check_choices, count_choices, read_choices
+from rsa_face.psychophysics.scales import scale_of, to_morph
 
 
 def rows(**columns):
@@ -104,3 +105,12 @@ def test_a_file_that_is_not_there_or_not_a_table_is_refused(tmp_path):
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(ValueError, match=r"empty.csv is not"):
         read_choices(tmp_path / "empty.csv")
+
+
+def test_a_remark_above_the_header_labels_simulated_choices(tmp_path):
+    path = tmp_path / "choices.csv"
+    path.write_text("# simulated: true\n# by hand\nparticipant,level,response\na,-1,sad\na,1,happy\n")
+    assert read_choices(path).attrs["simulated"] is True
+    path.write_text("# by hand\nparticipant,level,response\na,-1,sad\na,1,maybe\n")
+    with pytest.raises(ValueError, match=r"lines counted from its header\) line 3 answers 'maybe'"):
+        read_choices(path)

@@ -127,6 +127,12 @@ def test_curves_and_regions_are_drawn_where_there_are_any():
     curves = xr.Dataset({"curve": (("network", "level"), [[0.1, 0.9]])}, {"network": ["vgg16"], "level": [-1.0, 1.0]})
     assert curve_charts(curves)["traces"][0]["y"] == [0.1, 0.9]
     assert curve_charts(xr.Dataset()) is None
+    dims = ("participant", "occlusion", "level")
+    people = xr.Dataset(
+        {"proportion": (dims, [[[0.0, 1.0]], [[0.5, 1.0]]])}, {"level": [-1, 1], "occlusion": ["none"]}
+    )
+    (trace,) = curve_charts(people)["traces"]
+    assert (trace["name"], trace["y"]) == ("People (mean of 2) none", [0.25, 1.0])
     shares = xr.Dataset(
         {"share": (("layer", "region"), [[0.2, 0.8]])}, {"layer": ["conv1"], "region": ["eyes", "mouth"]}
     )
