@@ -6,7 +6,8 @@ from typing import cast
 import numpy as np
 import xarray as xr
 
-from rsa_face.inference.picking import CEILING, NONE, PEAK
+from rsa_face.inference.localization import NONE
+from rsa_face.inference.picking import CEILING, PEAK
 from rsa_face.provenance import load
 from rsa_face.schema import NETWORK, RDM
 
