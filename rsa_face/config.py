@@ -155,6 +155,7 @@ class TrainingSection(Section):
     epochs: Annotated[int, Field(ge=1)] = 40
     lr: Annotated[float, Field(gt=0)] = 1e-4
     batch: Annotated[int, Field(ge=1)] = 128
+    mixed: bool = False
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: Annotated[int, Field(ge=0)] = 0
     zero_head: bool = False

@@ -77,6 +77,36 @@ class Learner:
     device: torch.device
 
 
+def mix_classes(targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a random order in which every stretch holds the classes in their shares of the whole.
+
+    Faces are alike in nearly everything: a batch with more of one class pushes all answers towards it.
+
+    Parameters
+    ----------
+    targets : ndarray of int, shape (image,)
+        Each image's class.
+    rng : Generator
+        For the order within each class and which class comes first.
+
+    Returns
+    -------
+    ndarray of int, shape (image,)
+        Places, each once.
+
+    Examples
+    --------
+    >>> targets = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    >>> targets[mix_classes(targets, np.random.default_rng(0))].reshape(4, 2).sum(axis=1)
+    array([1, 1, 1, 1])
+    """
+    place = np.empty(len(targets))
+    for target in rng.permutation(np.unique(targets)):
+        own = rng.permutation(np.flatnonzero(targets == target))
+        place[own] = (np.arange(len(own)) + 0.5) / len(own)
+    return np.lexsort((rng.random(len(targets)), place))
+
+
 def learn(
     learner: Learner,
     pictures: Pictures,
@@ -110,7 +140,8 @@ def learn(
         If the loss is no longer a number.
     """
     variation = settings.augmentation
-    order = rng_from(settings.seed, "order", epoch).permutation(len(pictures.table))
+    rng = rng_from(settings.seed, "order", epoch)
+    order = mix_classes(pictures.table.targets, rng) if settings.mixed else rng.permutation(len(pictures.table))
     draws = draw_variations(len(order), seed=settings.seed, epoch=epoch)
     torch.manual_seed(int(rng_from(settings.seed, "dropout", epoch).integers(2**62)))
     targets = torch.from_numpy(pictures.table.targets)

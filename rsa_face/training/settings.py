@@ -71,6 +71,8 @@ class TrainingSettings:
         Step size of Adam (Kingma & Ba 2015, arXiv 1412.6980).
     batch : int
         Images in a step.
+    mixed : bool
+        Whether every batch holds the classes in their shares of the whole, rather than by chance.
     schedule : {"constant", "cosine"}
         Whether the step size stays, or falls along a cosine towards 0 at the last step (Loshchilov & Hutter 2017,
         arXiv 1608.03983, without restarts).
@@ -116,6 +118,7 @@ class TrainingSettings:
     epochs: int = 40
     lr: float = 1e-4
     batch: int = 128
+    mixed: bool = False
     schedule: str = "constant"
     warmup: int = 0
     zero_head: bool = False
