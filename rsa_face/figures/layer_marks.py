@@ -267,7 +267,7 @@ def _best(result: xr.Dataset, name: str) -> str:
     return f"{name}_corrected" if f"{name}_corrected" in result else name
 
 
-def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along: str) -> None:
+def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along: str, *, lines: int = 0) -> None:
     """Mark where the feature-excitation block stands.
 
     Parameters
@@ -280,6 +280,8 @@ def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along
         The sizes in force.
     along : {"layer", "depth"}
         As for `plot_layers`.
+    lines : int
+        Lines of text at the upper edge that the name stays clear of.
     """
     for block in blocks:
         inside = block.x[[layer in _FE_LAYERS for layer in block.layers]]
@@ -287,8 +289,8 @@ def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along
             continue
         reach = 0.45 if along == "layer" else 0.012
         ax.axvspan(inside.min() - reach, inside.max() + reach, color=block.color, alpha=0.10, linewidth=0, zorder=0.4)
-        ax.annotate("FE", (inside.mean(), 1), (0, -0.3 * style.small_pt), ("data", "axes fraction"), "offset points",
-                    color=ink(block.color), fontsize=style.small_pt, ha="center", va="top",
+        ax.annotate("FE", (inside.mean(), 1), (0, -(0.3 + 1.7 * lines) * style.small_pt), ("data", "axes fraction"),
+                    "offset points", color=ink(block.color), fontsize=style.small_pt, ha="center", va="top",
                     weight="bold")  # fmt: skip
 
 

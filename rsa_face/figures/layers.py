@@ -102,7 +102,7 @@ def plot_layers(
                 draw_partial(ax, partial, block, style)
         _limit(ax, result, partial, blocks)
         draw_tests(ax, result, blocks, alpha, style, stacked=along == "depth")
-        mark_excitation(ax, blocks, style, along)
+        mark_excitation(ax, blocks, style, along, lines=0 if partial is None else 1)
         _label_axes(ax, result, blocks, style, along)
         if partial is not None:
             _draw_key(ax, partial, style)
@@ -160,7 +160,8 @@ def _limit(ax: Axes, result: xr.Dataset, partial: xr.Dataset | None, blocks: Seq
         values.append(result["similarity_interval"].transpose(RDM, BOUND).values[rows].ravel())
     values += [partial["similarity"].values] if partial is not None else []
     every = np.concatenate(values).astype(float)
-    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    every = every[np.isfinite(every)]  # too few draws have no interval: it is unbounded
+    low, high = float(every.min()), float(every.max())
     span = (high - low) or 1.0
     ax.set_ylim(low - 0.06 * span, high + 0.13 * span)
     edges = np.concatenate([block.x for block in blocks])

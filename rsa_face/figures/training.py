@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from rsa_face.figures.palette import network_colors, network_label
+
 _LABELS = {"loss": "Cross-entropy loss", "accuracy": "Accuracy"}
 
 
@@ -46,13 +48,14 @@ def plot_training(
         message = f"A training curve must have epochs, but {empty or 'nothing'} has none. Train first."
         raise ValueError(message)
     ax = plt.subplots(figsize=(3.5, 2.6), layout="constrained")[1] if ax is None else ax
-    for number, (name, rows) in enumerate(each.items()):
-        colour = f"C{number % 10}"
+    colours = network_colors(each)
+    for name, rows in each.items():
+        colour, called = colours[name], network_label(name)
         marker = "o" if len(rows) == 1 else ""
-        ax.plot(rows["epoch"], rows[score], color=colour, marker=marker, label=f"{name} training".strip())
+        ax.plot(rows["epoch"], rows[score], color=colour, marker=marker, label=f"{called} training".strip())
         if f"validation_{score}" in rows.columns:
             aside = rows[f"validation_{score}"]
-            label = f"{name} validation".strip()
+            label = f"{called} validation".strip()
             ax.plot(rows["epoch"], aside, color=colour, marker=marker, linestyle="--", label=label)
     if score == "accuracy":
         ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":", label="chance (two classes)")

@@ -122,3 +122,20 @@ def test_where_names_are_thinned_each_networks_last_layer_is_named(result):
     named = [label.get_text() for label in ax.get_xticklabels()]
     assert len(named) < result.sizes["rdm"]
     assert named.count("fc8") == 5
+
+
+def test_the_mark_of_the_fe_block_stays_clear_of_the_key_of_controls(result):
+    result.attrs["controls"] = ["pixels", "level", "identity"]
+    partial = result[["similarity"]].assign_attrs(controls=["pixels", "level", "identity"])
+    with figure_style("nature"):
+        ax = plot_layers(result, partial=partial)
+        ax.figure.draw_without_rendering()
+        key = [text for artist in ax.artists for text in artist.get_texts()]
+        assert len(key) == 2
+        assert overlapping([*ax.texts, *key]) == []
+
+
+def test_unbounded_intervals_of_too_few_draws_leave_the_curve_visible(result):
+    result["similarity_interval"][:] = np.array([-np.inf, np.inf])
+    low, high = plot_layers(result).get_ylim()
+    assert np.isfinite([low, high]).all()
