@@ -215,7 +215,7 @@ def _projection(layer: str, features: int, options: Options) -> Callable[[np.nda
 @cache
 def _fitted(layer: str, features: int, components: int, seed: int) -> SparseRandomProjection:
     state = int(rng_from(seed, "projection", layer).integers(2**31))
-    return SparseRandomProjection(components, random_state=state).fit(np.empty((1, features), np.float32))
+    return SparseRandomProjection(components, random_state=state).fit(np.zeros((1, features), np.float32))
 
 
 def _must_be_finite(array: np.ndarray, layer: str, ids: Sequence[str], dtype: str) -> None:

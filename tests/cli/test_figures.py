@@ -47,12 +47,12 @@ def test_figures_are_written_and_what_is_missing_is_said(results, capsys):
 
 def test_other_results_are_drawn_by_their_names(results, capsys):
     trials = {"participant": "p1", "level": [-1, -0.5, 0, 0.5, 1] * 4, "p_happy": [0, 0.2, 0.5, 0.9, 1] * 4}
-    save(fit_psychometric(pd.DataFrame(trials)), results / "psychometric_people.nc")
+    save(fit_psychometric(pd.DataFrame(trials)), results / "psychometric.nc")
     picked = {"probability": (("target", "layer"), [[0.2, 0.8]]), "target": ["peak"], "layer": ["fe", "none"]}
     save(xr.Dataset(picked, attrs={"network": "fe_alexnet"}), results / "localization.nc")
     assert run(results, "--formats", "png") == 0
     written = {path.name for path in (results / "figures").iterdir()}
-    assert {"psychometric_people.png", "localization.png", "localization.csv"} <= written
+    assert {"psychometric.png", "localization.png", "localization.csv"} <= written
 
 
 def test_paths_are_printed_as_json(results, capsys):

@@ -14,9 +14,9 @@ HISTORY = pd.DataFrame({
 def test_training_is_solid_and_validation_dashed():
     ax = plot_training({"alexnet": HISTORY, "vgg16": HISTORY.drop(columns="validation_accuracy")})
     drawn = {line.get_label(): line for line in ax.lines}
-    assert drawn["alexnet training"].get_ydata().tolist() == [0.5, 0.8, 0.9]
-    assert drawn["alexnet validation"].get_linestyle() == "--"
-    assert "vgg16 validation" not in drawn
+    assert drawn["AlexNet training"].get_ydata().tolist() == [0.5, 0.8, 0.9]
+    assert drawn["AlexNet validation"].get_linestyle() == "--"
+    assert "VGG16 validation" not in drawn
     plt.close("all")
 
 
