@@ -11,7 +11,7 @@ import torch
 import zarr
 from torch import Tensor
 
-from rsa_face.activations.blocks import append_batch, batches_in, finish_block, keep_batches
+from rsa_face.activations.blocks import append_batch, batches_in, finish_block, keep_batches, remove_part
 from rsa_face.activations.cuts import Cut, create_array, cut_layer, read_cut
 from rsa_face.activations.recording import Options, as_stored, record_batch
 from rsa_face.activations.writing import begin_layer
@@ -201,6 +201,9 @@ def _plan(task: Task, cuts: Sequence[Cut], blocks: Sequence[int] | None) -> list
         unfinished = [
             (draft, file, cut) for (draft, file), cut in zip(files, cuts, strict=True) if not file.is_file()
         ]
+        for draft, file in files:
+            if file.is_file():
+                remove_part(draft)  # killed after a file was whole, before its index was removed
         done = min((batches_in(draft, cut) for draft, _, cut in unfinished), default=0)
         for draft, file, cut in unfinished:
             keep_batches(draft, cut, done)

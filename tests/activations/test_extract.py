@@ -151,6 +151,19 @@ def test_an_interrupted_store_goes_on_and_equals_a_whole_one_byte_for_byte(tmp_p
     assert arrays_of(tmp_path / "cut.zarr") == arrays_of(tmp_path / "whole.zarr")
 
 
+def test_what_a_kill_left_beside_a_whole_file_is_removed(tmp_path, stimuli, monkeypatch):
+    settings = {"layers": "all", "batch": 3, "options": Options(chunk=6)}
+    extract([tiny()], stimuli, tmp_path / "whole.zarr", **settings)
+    with monkeypatch.context() as patch:
+        count_up_to(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            extract([tiny()], stimuli, tmp_path / "cut.zarr", **settings)
+    whole = next(file for file in sorted((tmp_path / "cut.zarr").rglob("c/**/0")) if file.is_file())
+    whole.with_name(f"{whole.name}.index").write_bytes(b"index of a file that was renamed just before the kill")
+    extract([tiny()], stimuli, tmp_path / "cut.zarr", **settings)
+    assert arrays_of(tmp_path / "cut.zarr") == arrays_of(tmp_path / "whole.zarr")
+
+
 def test_an_unfinished_store_says_how_many_stimuli_are_there(tmp_path, stimuli, monkeypatch):
     with monkeypatch.context() as patch:
         count_up_to(patch, 2, KeyboardInterrupt())
