@@ -16,9 +16,10 @@ def test_the_study_file_has_every_training_setting_with_its_default():
     assert said == known
 
 
-def test_patience_without_validation_faces_is_refused():
+def test_patience_without_validation_faces_is_refused(tmp_path):
+    (tmp_path / "faces.csv").touch()
     with pytest.raises(ValueError, match="patience watches the validation faces"):
-        TrainingSection.model_validate({"table": "faces.csv", "patience": 3})
+        TrainingSection.model_validate({"table": tmp_path / "faces.csv", "patience": 3})
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
