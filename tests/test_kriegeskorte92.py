@@ -5,8 +5,9 @@ import pytest
 import yaml
 
 import rsa_face as rf
-from rsa_face.config import STUDIES, load_study
+from rsa_face.config import load_study
 from rsa_face.human.datasets import fetch_dataset
+from rsa_face.sections import STUDIES
 from rsa_face.study import run_study
 
 

@@ -9,9 +9,10 @@ import pandas as pd
 import xarray as xr
 from tqdm import tqdm
 
-from rsa_face.config import NetworkSection, Study, TrainingSection
+from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import hash_file, load, save, write_beside
+from rsa_face.sections import NetworkSection, TrainingSection
 from rsa_face.stages.faces import table_of
 from rsa_face.stages.networks import build, networks_of, start_of, trained_file
 from rsa_face.training.loop import train_valence

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from rsa_face.config import NetworkSection, Study
+from rsa_face.config import Study
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_file
+from rsa_face.sections import NetworkSection
 from rsa_face.stimuli.images import Preprocessing
 
 WEIGHTS = "weights"

@@ -7,11 +7,12 @@ import xarray as xr
 
 from rsa_face.activations.extract import extract
 from rsa_face.activations.streaming import stream_rdms
-from rsa_face.config import NetworkSection, Study
+from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save
 from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.schema import RDM
+from rsa_face.sections import NetworkSection
 from rsa_face.stages.networks import build, networks_of, start_of, trained_file
 from rsa_face.stimuli.catalogue import StimulusSet
 

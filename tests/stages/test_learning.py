@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from rsa_face.config import TrainingSection
+from rsa_face.sections import TrainingSection
 from rsa_face.training.epochs import mix_classes
 from rsa_face.training.settings import TrainingSettings
 

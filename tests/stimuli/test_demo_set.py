@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import rsa_face as rf
-from rsa_face.config import STUDIES
+from rsa_face.sections import STUDIES
 from rsa_face.stimuli.camera import CONTRAST, oval
 
 DEMO = STUDIES / "demo"

@@ -1,0 +1,239 @@
+"""The sections of a study file, each a frozen model that refuses what it does not know."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, Occlusion, repeated
+
+PACKAGED = "package:"
+STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
+
+
+def _resolved(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str | Path):
+        return value
+    text = str(value)
+    if text.startswith(PACKAGED):
+        return STUDIES / text.removeprefix(PACKAGED)
+    return Path(info.context["base"]) / Path(text).expanduser() if info.context else Path(text)
+
+
+def _existing(value: Any, info: ValidationInfo) -> Any:
+    path = _resolved(value, info)
+    if isinstance(path, Path) and not path.exists():
+        message = f"there is no file {str(path)!r}"
+        raise ValueError(message)
+    return path
+
+
+def _weights(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str) or value in ("random", "imagenet") or value.startswith("hf://"):
+        return value
+    return str(_existing(value, info))
+
+
+ExistingPath = Annotated[Path, BeforeValidator(_existing)]
+PathToWrite = Annotated[Path, BeforeValidator(_resolved)]
+
+
+def _stimuli_or_existing(value: Any, info: ValidationInfo) -> Any:
+    return value if value in ("stimuli", None) else _existing(value, info)
+
+
+def _control(value: Any, info: ValidationInfo) -> Any:
+    return str(_existing(value, info)) if str(value).endswith((".nc", ".csv")) else value
+
+
+Weights = Annotated[str, BeforeValidator(_weights)]
+Control = Annotated[str, BeforeValidator(_control)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of a study file: unknown keys are refused, and nothing changes after it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StimuliSection(Section):
+    """The stimulus table, and which of its faces are also shown with a region masked."""
+
+    table: ExistingPath
+    occlusion: tuple[Occlusion, ...] = ()
+    fill: Literal["gray", "blur"] = "gray"
+
+    @model_validator(mode="after")
+    def _occlusions_differ(self) -> Self:
+        twice = repeated(self.occlusion)
+        if twice:
+            message = f"each occlusion is shown once, but {twice} stands there more than once"
+            raise ValueError(message)
+        return self
+
+
+class AttentionSection(Section):
+    """Where the feature-excitation block stands."""
+
+    position: Literal["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"] = "pool5"
+    reduction: Annotated[int, Field(ge=1)] = 16
+
+
+class PreprocessingSection(Section):
+    """What input the weights expect; ImageNet's unless said otherwise."""
+
+    resize: int | tuple[int, int] = 256
+    crop: Annotated[int, Field(ge=1)] = 224
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    sd: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
+    antialias: bool = True
+
+
+class NetworkSection(Section):
+    """One network: its architecture, weights and seed."""
+
+    name: NetworkName
+    weights: Weights = "random"
+    seed: Seed = 0
+    classes: Annotated[int, Field(ge=2)] = 2
+    attention: AttentionSection | None = None
+    preprocessing: PreprocessingSection | None = None
+    label: str | None = None
+    seeds: tuple[Seed, ...] = ()
+    pretraining: str | None = None
+
+    @property
+    def called(self) -> str:
+        """What the network is called in arrays and figures."""
+        return self.label or self.name
+
+    @property
+    def start(self) -> str:
+        """What the network's weights are called in its name, where it is trained over several seeds."""
+        return self.pretraining or Path(self.weights).stem
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        twice = repeated([str(seed) for seed in self.seeds])
+        if twice:
+            message = f"each seed makes one network, but {twice} stands there more than once"
+            raise ValueError(message)
+        return self
+
+
+class AugmentationSection(Section):
+    """How far training images are varied; see `rsa_face.training.settings.Augmentation`."""
+
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    shift: Annotated[float, Field(ge=0, le=1)] = 0.05
+    scale: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    rotate: Annotated[float, Field(ge=0, le=180)] = 5.0
+    brightness: Annotated[float, Field(ge=0, le=10)] = 0.2
+    contrast: Annotated[float, Field(ge=0, le=0.9)] = 0.2
+
+
+class TrainingSection(Section):
+    """How all networks are trained to tell happy from sad; see `rsa_face.training.settings.TrainingSettings`.
+
+    `held_out` are faces of other identities to judge in the end: a table, or ``stimuli``, the study's own.
+    """
+
+    table: ExistingPath
+    kind: Literal["table", "folder", "affectnet-csv", "affectnet-npy"] = "table"
+    label: str = "valence"
+    rule: dict[str, str] = {}
+    held_out: Annotated[Path | Literal["stimuli"] | None, BeforeValidator(_stimuli_or_existing)] = "stimuli"
+    held_out_label: str = "level"
+    classes: tuple[str, ...] = ("sad", "happy")
+    freeze: str = "none"
+    epochs: Annotated[int, Field(ge=1)] = 40
+    lr: Annotated[float, Field(gt=0)] = 1e-4
+    batch: Annotated[int, Field(ge=1)] = 128
+    mixed: bool = False
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Annotated[int, Field(ge=0)] = 0
+    zero_head: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    size: Annotated[int, Field(ge=32)] | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    augmentation: AugmentationSection | None = None
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    patience: Annotated[int, Field(ge=1)] | None = None
+    stop_at: Annotated[float, Field(gt=0, le=1)] | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    device: str = "auto"
+    skip_unreadable: bool = False
+
+    @model_validator(mode="after")
+    def _watches_what_it_waits_for(self) -> Self:
+        if self.patience is not None and not self.validation:
+            message = "patience watches the validation faces, so validation must be above 0"
+            raise ValueError(message)
+        return self
+
+
+class ActivationsSection(Section):
+    """Which layers are recorded, and whether they are stored: without a store, RDMs are streamed."""
+
+    store: PathToWrite | None = None
+    layers: str | tuple[str, ...] = "main"
+    dtype: Literal["float32", "float16"] = "float32"
+    batch: Annotated[int, Field(ge=1)] = 32
+    device: str = "auto"
+
+
+class RdmsSection(Section):
+    """What makes the RDMs."""
+
+    measure: Measure = "correlation"
+
+
+class HumanSection(Section):
+    """The human data, what kind they are, and which stimuli they are about."""
+
+    table: ExistingPath
+    kind: HumanKind
+    where: dict[str, str | float] = {}
+    options: dict[str, Any] = {}
+
+
+class ChoicesSection(Section):
+    """Two-choice trials, happy or sad, along the morph: people's psychometric curves, and the trained networks'."""
+
+    table: ExistingPath
+    curve: dict[str, Any] = {}
+
+
+class SaliencySection(Section):
+    """Maps of what the networks' answers rest on; shares of each region where the stimuli have regions."""
+
+    layer: str = "last"
+    method: str = "gradcam"
+
+
+class InferenceSection(Section):
+    """How layers and people are compared, and how sure one wants to be.
+
+    `network` is held against `baseline` layer by layer, where the study has both; `controls` are RDMs whose share in
+    a similarity is taken out: ``pixels``, a factor of the stimulus table, or a file.
+    """
+
+    comparison: Comparison = "rho-a"
+    resample: Literal["stimulus", "participant", "both", "dual"] | None = None
+    draws: Annotated[int, Field(ge=10)] = 1000
+    seed: Seed = 0
+    groups: str | None = None
+    correction: Literal["max", "holm", "fdr"] | None = None
+    network: str = "fe_alexnet"
+    baseline: str = "alexnet"
+    controls: tuple[Control, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """How p values are corrected: by the largest over layers; without draws, by Holm."""
+        return self.correction or ("max" if self.resample else "holm")
