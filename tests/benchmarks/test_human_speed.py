@@ -1,7 +1,8 @@
 """What it costs to turn a million triplets and ten million choices into RDMs, beside pandas.read_csv alone.
 
 Run by name: ``pytest -s -m "" tests/benchmarks/test_human_speed.py``. Each reading has a process of its own, so that
-its memory is its own; pandas.read_csv of the same file, which makes no RDMs, comes before and after.
+its memory is its own; pandas.read_csv of the same file, which makes no RDMs, comes before and after. Imports are done
+before the clock starts.
 """
 
 import subprocess
@@ -13,16 +14,16 @@ import pytest
 
 OURS = """
 import resource, sys, time
-start = time.perf_counter()
 from rsa_face.human.behaviour import read_human
+start = time.perf_counter()
 human = read_human(sys.argv[1], kind=sys.argv[2])
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print(time.perf_counter() - start, memory, int(human.n_trials.sum()))
 """
 PEER = """
 import resource, sys, time
-start = time.perf_counter()
 import pandas as pd
+start = time.perf_counter()
 rows = len(pd.read_csv(sys.argv[1]))
 print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, rows)
 """
