@@ -26,9 +26,8 @@ def contrast_layers(
     """Subtract a baseline network's similarity from another's at every matched layer.
 
     The two are compared within each draw, so what a draw does to both drops out. The band holds for all layers at
-    once: wherever it leaves 0, the networks differ there, however many layers were looked at. With as few as 20
-    stimuli and 10 participants the dual bootstrap's variance is too large, and tests and bands claim less often than
-    they may.
+    once: wherever it leaves 0, the networks differ there, however many layers were looked at. Standard errors are
+    those of the result: jackknifed, or of the draws.
 
     Parameters
     ----------
@@ -84,7 +83,7 @@ def contrast_layers(
     attrs = {
         **{
             name: result.attrs[name]
-            for name in ("comparison", "resample", "draws", "simulated")
+            for name in ("comparison", "resample", "draws", "variance", "simulated", "untrained")
             if name in result.attrs
         },
         "network": network,
@@ -92,7 +91,7 @@ def contrast_layers(
         "matched_by": matched.by,
         "unmatched": list(matched.alone),
         "confidence": confidence,
-        "interval_kind": "t by the draws' standard error; band: largest t over layers",
+        "interval_kind": "t by the standard error; band: largest t over layers",
         "cluster_test": cluster,
         "seed": seed,
     }

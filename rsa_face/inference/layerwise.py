@@ -7,11 +7,19 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rsa_face.inference.bootstrap import evaluate_draws
+from rsa_face.inference.bootstrap import Evaluated, evaluate_draws
 from rsa_face.inference.ceiling import ceiling_of, percentile_interval, refuse_one_participant
 from rsa_face.inference.comparisons import COMPARISONS, comparable
 from rsa_face.inference.distributed import evaluate_draws_on
 from rsa_face.inference.draws import mean_over
+from rsa_face.inference.jackknife import (
+    FEWEST_UNITS,
+    ROW,
+    Deletions,
+    deletions_of,
+    jackknife_rows,
+    jackknife_variance,
+)
 from rsa_face.inference.resampling import Draws, draw_resamples
 from rsa_face.inference.uncertainty import (
     bootstrap_variance,
@@ -26,6 +34,9 @@ from rsa_face.inference.vectors import Floats, to_vectors
 from rsa_face.provenance import rng_from
 from rsa_face.schema import BOUND, BOUNDS, DRAW, PARTICIPANT, RDM, must_be_known
 
+VARIANCES = ("jackknife", "bootstrap")
+"""Where the standard errors of a dual bootstrap come from."""
+
 _RESULT = (RDM, BOUND)
 
 
@@ -39,6 +50,7 @@ def compare_layers(
     seed: int = 0,
     groups: str | None = None,
     resamples: Mapping[str, NDArray[Any]] | None = None,
+    variance: str = "jackknife",
     confidence: float = 0.95,
     memory: float = 2e9,
     device: str = "auto",
@@ -48,10 +60,9 @@ def compare_layers(
     """Compare every layer with every participant, and say how sure the result is.
 
     Conclusions about people in general need participants drawn, conclusions about faces in general need stimuli
-    drawn; ``"dual"`` is for both, with the variance that holds its level (Schuett, Kipnis, Diedrichsen &
-    Kriegeskorte 2023, 10.7554/eLife.82566). Definitions are rsatoolbox's: for the same draws the values are equal.
-    From some 40 stimuli and 20 participants on, its t tests and intervals are about as sure as they say; with fewer
-    they are too cautious, and `correct_layers` with the RDMs tests above zero by shuffled labels, which is exact.
+    drawn; ``"dual"`` is for both (Schuett, Kipnis, Diedrichsen & Kriegeskorte 2023, 10.7554/eLife.82566). Definitions
+    are rsatoolbox's: for the same draws the values are equal. The dual bootstrap's own variance is too large with
+    fewer than some 40 stimuli, so the standard errors are jackknifed unless asked otherwise (README, calibration).
 
     Parameters
     ----------
@@ -73,6 +84,10 @@ def compare_layers(
         A coordinate along `stimulus_i`, such as ``identity``, whose values are drawn with all their stimuli.
     resamples : mapping of str to array of int, optional
         The draws to take instead, as in `draw_resamples`: positions in the order of `human`.
+    variance : str
+        Where the standard errors of ``"dual"`` come from: ``"jackknife"``, stimuli and participants left out one and
+        two at a time (`jackknife_variance`), or ``"bootstrap"``, the draws, as in rsatoolbox. Other ways to resample,
+        and fewer than five stimuli (or groups) or three participants, always take the draws'.
     confidence : float
         Of the intervals, between 0 and 1.
     memory : float
@@ -95,8 +110,10 @@ def compare_layers(
         With draws, also `p_above_zero_percentile` and `p_below_ceiling_percentile` (rdm), the share of draws on the
         other side, both one-sided; `similarity_draws` (draw, rdm), `noise_ceiling_draws` (draw, bound) and
         `noise_ceiling_interval` (bound, limit); for the dual bootstrap the draws over participants alone and stimuli
-        alone beside them, with ``_participant`` and ``_stimulus`` in their names. Skipped draws are NaN, and
-        counted in the attr `skipped`; draws thrown away and drawn again are counted in `redrawn`.
+        alone beside them, with ``_participant`` and ``_stimulus`` in their names, and, where the standard errors are
+        jackknifed, the rows they are made of (`similarity_jackknife`). The attr `variance` says where they come
+        from. Skipped draws are NaN, and counted in the attr `skipped`; draws thrown away and drawn again are counted
+        in `redrawn`.
 
     Raises
     ------
@@ -106,6 +123,7 @@ def compare_layers(
     """
     must_be_known(comparison, COMPARISONS, "comparison")
     must_be_known(device, ("auto", "cpu", "cuda"), "device")
+    must_be_known(variance, VARIANCES, "variance")
     _check_confidence(confidence)
     refuse_one_participant(human)
     rdms, human = comparable(rdms, human)
@@ -125,13 +143,22 @@ def compare_layers(
     drawn = draw_resamples(
         human, resample=resample, draws=draws, rng=rng_from(seed, "bootstrap"), groups=groups, resamples=resamples
     )
-    settings: dict[str, Any] = {"comparison": comparison, "memory": memory, "progress": progress}
-    if cluster is None:
-        found = evaluate_draws(x, y, drawn, device=device, **settings)
-    else:
-        found = evaluate_draws_on(cluster, x, y, drawn, **settings)
+    settings: dict[str, Any] = {"comparison": comparison, "memory": memory}
+
+    def evaluated(some: Draws, *, progress: bool) -> Evaluated:
+        if cluster is None:
+            return evaluate_draws(x, y, some, device=device, progress=progress, **settings)
+        return evaluate_draws_on(cluster, x, y, some, progress=progress, **settings)
+
+    found = evaluated(drawn, progress=progress)
     result.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped, "groups": groups}
-    return _spread_over_draws(result, drawn, found.similarity, found.ceiling)
+    result = _with_draws(result, drawn, found)
+    enough = all(there >= fewest for there, fewest in zip(drawn.units, FEWEST_UNITS, strict=True))
+    if variance == "bootstrap" or resample != "dual" or not enough:
+        return _spread_over_draws(result, drawn, found)
+    deletions = deletions_of(human, groups=groups, seed=seed)
+    left = evaluated(deletions.draws, progress=False)
+    return _spread_over_deletions(result, deletions, left)
 
 
 def _without_draws(rdms: xr.DataArray, human: xr.DataArray, each: Floats, ceiling: Floats) -> xr.Dataset:
@@ -161,35 +188,64 @@ def _spread_over_people(result: xr.Dataset, stimuli: int, confidence: float) -> 
     return result
 
 
-def _spread_over_draws(result: xr.Dataset, drawn: Draws, similarity: Floats, ceiling: Floats) -> xr.Dataset:
-    confidence = float(result.attrs["confidence"])
-    freedom = degrees_of_freedom(drawn.units, drawn.resample)
-    variances = bootstrap_variance(similarity, drawn.units, drawn.resample)
-    gaps = similarity - ceiling[:, :, :1]
-    below, gap_variances = np.nanmean(gaps, axis=(0, 1)), bootstrap_variance(gaps, drawn.units, drawn.resample)
-    means = np.nanmean(similarity, axis=(0, 1))
-    dual = drawn.resample == "dual"
-    if dual:
-        interval = t_interval(means, variances, freedom, confidence)
-        ceiling_variance = bootstrap_variance(ceiling, drawn.units, drawn.resample)
-        around = t_interval(np.nanmean(ceiling, axis=(0, 1)), ceiling_variance, freedom, confidence)
-    else:
-        interval = percentile_interval(similarity[0], confidence)
-        around = percentile_interval(ceiling[0], confidence)
-    result["similarity_variance"] = (RDM, variances)
-    result["similarity_interval"] = (_RESULT, interval)
-    result["noise_ceiling_interval"] = ((BOUND, "limit"), around)
-    result["p_above_zero"] = (RDM, p_one_sided(means, variances, freedom))
-    result["p_below_ceiling"] = (RDM, p_two_sided(below, gap_variances, freedom))
+def _with_draws(result: xr.Dataset, drawn: Draws, found: Evaluated) -> xr.Dataset:
+    similarity, ceiling = found.similarity, found.ceiling
     result["p_above_zero_percentile"] = (RDM, p_from_draws(similarity[0]))
-    result["p_below_ceiling_percentile"] = (RDM, p_from_draws(-gaps[0]))
+    result["p_below_ceiling_percentile"] = (RDM, p_from_draws(ceiling[0, :, :1] - similarity[0]))
     result.attrs["skipped"] = int(np.isnan(similarity).any(axis=(0, 2)).sum())
     for place, kind in enumerate(drawn.kinds):
         suffix = "" if place == 0 else f"_{kind}"
         result[f"similarity_draws{suffix}"] = ((DRAW, RDM), similarity[place])
         result[f"noise_ceiling_draws{suffix}"] = ((DRAW, BOUND), ceiling[place])
-    result.attrs |= _attrs_of("t" if dual else "percentile", drawn.units, freedom)
     return result.assign_coords(limit=list(BOUNDS))
+
+
+def _spread_over_draws(result: xr.Dataset, drawn: Draws, found: Evaluated) -> xr.Dataset:
+    similarity, ceiling, confidence = found.similarity, found.ceiling, float(result.attrs["confidence"])
+    freedom = degrees_of_freedom(drawn.units, drawn.resample)
+    variances, gap_variances, ceiling_variances = (
+        bootstrap_variance(draws, drawn.units, drawn.resample)
+        for draws in (similarity, similarity - ceiling[:, :, :1], ceiling)
+    )
+    means, bounds = np.nanmean(similarity, axis=(0, 1)), np.nanmean(ceiling, axis=(0, 1))
+    below = np.nanmean(similarity - ceiling[:, :, :1], axis=(0, 1))
+    result = _with_tests(result, (means, below, bounds), (variances, gap_variances, ceiling_variances), freedom)
+    dual = drawn.resample == "dual"
+    if not dual:
+        result["similarity_interval"] = (_RESULT, percentile_interval(similarity[0], confidence))
+        result["noise_ceiling_interval"] = ((BOUND, "limit"), percentile_interval(ceiling[0], confidence))
+    result.attrs |= {"variance": "bootstrap", **_attrs_of("t" if dual else "percentile", drawn.units, freedom)}
+    return result
+
+
+def _spread_over_deletions(result: xr.Dataset, deletions: Deletions, left: Evaluated) -> xr.Dataset:
+    units, layers = deletions.draws.units, result.sizes[RDM]
+    freedom = degrees_of_freedom(units, "dual")
+    values, bounds = result["similarity"].values, result["noise_ceiling"].values
+    whole, without = np.concatenate([values, bounds]), np.concatenate([left.similarity[0], left.ceiling[0]], axis=1)
+    rows = jackknife_rows(whole, without, deletions)
+    similarity, ceiling = rows[:, :layers], rows[:, layers:]
+    spreads = (similarity, similarity - ceiling[:, :1], ceiling)
+    over_similarity, over_gaps, over_ceiling = (jackknife_variance(some, deletions.components) for some in spreads)
+    estimates = (values, values - bounds[0], bounds)
+    result = _with_tests(result, estimates, (over_similarity, over_gaps, over_ceiling), freedom)
+    result["similarity_jackknife"] = ((ROW, RDM), similarity)
+    result["noise_ceiling_jackknife"] = ((ROW, BOUND), ceiling)
+    result.attrs |= {"variance": "jackknife", **_attrs_of("t", units, freedom)}
+    return result.assign_coords(component=(ROW, deletions.components))
+
+
+def _with_tests(
+    result: xr.Dataset, values: tuple[Floats, Floats, Floats], variances: tuple[Floats, Floats, Floats], freedom: int
+) -> xr.Dataset:
+    """Add the t tests and intervals of similarities, of their gaps to the lower ceiling, and of the ceiling."""
+    confidence = float(result.attrs["confidence"])
+    result["similarity_variance"] = (RDM, variances[0])
+    result["similarity_interval"] = (_RESULT, t_interval(values[0], variances[0], freedom, confidence))
+    result["noise_ceiling_interval"] = ((BOUND, "limit"), t_interval(values[2], variances[2], freedom, confidence))
+    result["p_above_zero"] = (RDM, p_one_sided(values[0], variances[0], freedom))
+    result["p_below_ceiling"] = (RDM, p_two_sided(values[1], variances[1], freedom))
+    return result
 
 
 def _attrs_of(interval_kind: str, units: tuple[int, int], freedom: int) -> dict[str, Any]:

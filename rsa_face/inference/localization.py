@@ -83,6 +83,7 @@ def localize(
     }
     attrs = {
         **{name: result.attrs.get(name) for name in ("comparison", "resample", "draws", "seed", "simulated")},
+        "untrained": list(result.attrs.get("untrained", [])),
         "network": network,
         "baseline": baseline,
         "match": match,

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from rsa_face.inference.ceiling import percentile_interval
 from rsa_face.inference.comparisons import FEWEST_PAIRS, alike, comparable
 from rsa_face.inference.draws import mean_over
+from rsa_face.inference.jackknife import Deletions, deletions_of, jackknife_rows, jackknife_variance
 from rsa_face.inference.ranking import Sorted, double_ranks, sort_once
 from rsa_face.inference.resampling import Draws
 from rsa_face.inference.results import draws_again
@@ -99,10 +100,12 @@ def add_partial(
         drawn = draws_again(result, rdms, human)
         draws = partial_draws(layers, people, given, drawn, method=method)
         mean = mean_over(each, np.ones(each.shape[1]))
-        columns["partial_similarity_interval"] = (
-            (RDM, BOUND),
-            _interval(mean, draws, drawn, float(result.attrs["confidence"])),
-        )
+        left = None
+        if result.attrs.get("variance") == "jackknife":
+            deletions = deletions_of(human, groups=result.attrs.get("groups"), seed=int(result.attrs["seed"]))
+            left = deletions, partial_draws(layers, people, given, deletions.draws, method=method)[0]
+        interval = _interval(mean, draws, drawn, left, confidence=float(result.attrs["confidence"]))
+        columns["partial_similarity_interval"] = ((RDM, BOUND), interval)
         for place, kind in enumerate(drawn.kinds):
             columns["partial_similarity_draws" + ("" if place == 0 else f"_{kind}")] = ((DRAW, RDM), draws[place])
     named = {"controls": [str(name) for name in controls[RDM].values], "partial_comparison": method}
@@ -271,11 +274,20 @@ def _basis(z: Float[np.ndarray, "control kept"]) -> Float[np.ndarray, "basis kep
 
 
 def _interval(
-    mean: Float[np.ndarray, " rdm"], draws: Float[np.ndarray, "kind draw rdm"], drawn: Draws, confidence: float
+    mean: Float[np.ndarray, " rdm"],
+    draws: Float[np.ndarray, "kind draw rdm"],
+    drawn: Draws,
+    left: tuple[Deletions, Float[np.ndarray, "deletion rdm"]] | None,
+    *,
+    confidence: float,
 ) -> Float[np.ndarray, "rdm 2"]:
     if drawn.resample != "dual":
         return np.asarray(percentile_interval(draws[0], confidence))
-    variances = bootstrap_variance(draws, drawn.units, drawn.resample)
+    if left is None:
+        variances = bootstrap_variance(draws, drawn.units, drawn.resample)
+    else:
+        deletions, without = left
+        variances = jackknife_variance(jackknife_rows(mean, without, deletions), deletions.components)
     return np.asarray(t_interval(mean, variances, degrees_of_freedom(drawn.units, drawn.resample), confidence))
 
 

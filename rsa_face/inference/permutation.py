@@ -25,7 +25,9 @@ def shuffle_layers(
 
     Rows and columns are shuffled together, the same way for all layers and participants. The test asks whether
     these participants' judgements of these stimuli are related to the layer at all; it does not generalise to
-    other stimuli or participants, and it cannot compare two layers that both are related (resample for that).
+    other stimuli or participants, and it cannot compare two layers that both are related (resample for that). Every
+    stimulus may change places with every other: of stimuli that come in groups (faces of one person), a layer that
+    knows the groups and nothing else is related to people who know them too.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """What a comparison's result holds for one network: its layers in order of depth, their similarities and draws."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -8,6 +8,7 @@ from jaxtyping import Int
 
 from rsa_face.inference.comparisons import COMPARISONS
 from rsa_face.inference.draws import mean_over
+from rsa_face.inference.jackknife import ROW
 from rsa_face.inference.resampling import Draws, draw_resamples
 from rsa_face.inference.simultaneous import Resampled
 from rsa_face.inference.uncertainty import draws_of
@@ -141,7 +142,12 @@ def resampled_of(result: xr.Dataset) -> Resampled:
         draws = np.concatenate([draws, draws_of(result, "noise_ceiling_draws")], axis=2)
         estimate = np.concatenate([estimate, np.asarray(result["noise_ceiling"].values, dtype=float)])
     units = (int(result.attrs["stimuli"]), int(result.attrs["participants"]))
-    return Resampled(estimate, draws, str(result.attrs["resample"]), units, int(result.attrs["seed"]))
+    resampled = Resampled(estimate, draws, str(result.attrs["resample"]), units, int(result.attrs["seed"]))
+    if "similarity_jackknife" not in result:
+        return resampled
+    rows = [result[name].transpose(ROW, ...).values for name in ("similarity_jackknife", "noise_ceiling_jackknife")]
+    components = [str(name) for name in result["component"].values]
+    return replace(resampled, rows=np.concatenate(rows, axis=1)[:, : estimate.size], components=components)
 
 
 def draws_again(result: xr.Dataset, rdms: xr.DataArray, human: xr.DataArray) -> Draws:

@@ -1,11 +1,13 @@
 """How far many estimates may stray by chance at once: critical values of their largest, from bootstrap draws."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from rsa_face.inference.jackknife import jackknife_variance
 from rsa_face.inference.uncertainty import bootstrap_variance, degrees_of_freedom
 
 TOLERANCE = 1e-12
@@ -27,6 +29,10 @@ class Resampled:
         How many stimuli (or groups) and participants there are.
     seed : int
         Of the chance in the standard errors themselves.
+    rows : array, shape (row, quantity), optional
+        What `jackknife.jackknife_rows` made of them; standard errors come from the draws if not given.
+    components : sequence of str
+        The component of each row.
     """
 
     estimate: Float[np.ndarray, " quantity"]
@@ -34,6 +40,8 @@ class Resampled:
     resample: str
     units: tuple[int, int]
     seed: int = 0
+    rows: Float[np.ndarray, "row quantity"] | None = None
+    components: Sequence[str] = ()
 
     def spread(self, weights: Float[np.ndarray, "quantity other"] | None = None) -> "Spread":
         """Return the spread of weighted sums of the estimates, such as differences, paired within each draw.
@@ -46,11 +54,15 @@ class Resampled:
         Returns
         -------
         Spread
-            Of the sums, with the variance of `uncertainty.bootstrap_variance`, corrected for a dual bootstrap.
+            Of the sums, with the variance of `jackknife.jackknife_variance` or `uncertainty.bootstrap_variance`.
         """
         weights = np.eye(self.estimate.size) if weights is None else weights
         sums = self.draws @ weights
-        error = np.asarray(np.sqrt(np.maximum(bootstrap_variance(sums, self.units, self.resample), 0.0)), dtype=float)
+        if self.rows is None:
+            variance = bootstrap_variance(sums, self.units, self.resample)
+        else:
+            variance = jackknife_variance(self.rows @ weights, self.components)
+        error = np.asarray(np.sqrt(np.maximum(variance, 0.0)), dtype=float)
         freedom = float(degrees_of_freedom(self.units, self.resample))
         return spread_of(self.estimate @ weights, sums[0], error, freedom=freedom, seed=self.seed)
 

@@ -35,11 +35,9 @@ def _moments(
     both: np.ndarray, products: np.ndarray, count: int, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     weights = weights / weights.sum(axis=1, keepdims=True)
-    kept = np.flatnonzero(weights.any(axis=0))
-    weights, both = weights[:, kept], both[:, kept]
     mean = weights @ both.T
     spread = np.sqrt(weights @ (both**2).T - mean**2)
-    raw = (weights @ products[:, kept].T).reshape(len(weights), len(both), -1)
+    raw = (weights @ products.T).reshape(len(weights), len(both), -1)
     raw -= mean[:, :, None] * mean[:, None, count:]
     raw /= spread[:, :, None] * spread[:, None, count:]
     return raw[:, :count], raw[:, count:]

@@ -7,14 +7,24 @@ from unittest.mock import patch
 import numpy as np
 import xarray as xr
 
-from rsa_face.inference.contrasts import contrast_layers
+from rsa_face.inference.ceiling import ceiling_of
+from rsa_face.inference.contrasts import contrast_layers, interval
 from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.localization import localize
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.results import matched_layers, resampled_of
 from rsa_face.inference.significance import correct
 from rsa_face.inference.simultaneous import family_p, single_p
-from rsa_face.inference.uncertainty import bootstrap_variance, degrees_of_freedom, p_one_sided, variance_over_people
+from rsa_face.inference.uncertainty import (
+    bootstrap_variance,
+    degrees_of_freedom,
+    draws_of,
+    p_one_sided,
+    p_two_sided,
+    t_differences,
+    t_interval,
+    variance_over_people,
+)
 from tests.benchmarks.batched import correlate_draws
 from tests.inference.simulated import simulate
 
@@ -56,8 +66,7 @@ def unrelated(size: Size, seed: int) -> Found:
     shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=SHUFFLES, seed=seed)
     raw = shuffled["p_permutation"].values
     yield "one layer above 0: shuffled labels", _share(raw <= ALPHA)
-    yield "one layer above 0: t, dual bootstrap", _share(p < ALPHA)
-    yield "one layer above 0: t, dual bootstrap (rsatoolbox's estimate)", _share(result["p_above_zero"] < ALPHA)
+    yield "one layer above 0: t, jackknife", _share(result["p_above_zero"] < ALPHA)
     yield "one layer above 0: percentile, both", _share((1 + (drawn <= 0).sum(axis=0)) / (len(drawn) + 1) < ALPHA)
     for name, p_other in _other_tests(result).items():
         yield f"one layer above 0: {name}", _share(p_other < ALPHA)
@@ -78,7 +87,9 @@ def equal(size: Size, seed: int) -> Found:
         for cluster in ("draws", "participants")
     }
     contrast = contrasts["draws"]
-    yield "one difference: t, dual bootstrap", _share(contrast["p_difference"] < ALPHA)
+    yield "one difference: t, jackknife", _share(contrast["p_difference"] < ALPHA)
+    drawn = drawn_differences(result)
+    yield "one difference: t, dual bootstrap (rsatoolbox)", _share(drawn["p_difference"] < ALPHA)
     yield "one difference: percentile, both", _percentile_differs(result)
     yield "10 differences, any: largest t", _any(contrast["p_difference_corrected"] < ALPHA)
     yield "10 differences, any: Holm", _any(contrast["p_difference_holm"] < ALPHA)
@@ -86,11 +97,13 @@ def equal(size: Size, seed: int) -> Found:
     yield "10 differences, any run: clusters of draws", _any(contrast["p_cluster"] < ALPHA)
     turned = contrasts["participants"]["p_cluster"] <= ALPHA
     yield "10 differences, any run: clusters, participants turned", _any(turned)
-    yield "coverage: similarity, 95 % t interval", _covers(result["similarity_interval"].values, truth)
+    yield "coverage: similarity, 95 % t interval, jackknife", _covers(result["similarity_interval"].values, truth)
+    yield "coverage: similarity, 95 % t interval, dual bootstrap", _covers(_dual_interval(result), truth)
     yield "coverage: similarity, 95 % percentile, both", _percentile_covers(result, truth)
-    yield "coverage: difference, 95 % t interval", _covers(contrast["difference_interval"].values, 0.0)
+    yield "coverage: difference, 95 % t interval, jackknife", _covers(contrast["difference_interval"].values, 0.0)
     lower, upper = contrast["difference_band"].values.T
     yield "coverage: 10 differences, 95 % band", _every((lower <= 0) & (upper >= 0))
+    yield from _around_ceiling(result, size)
     inside = localize(result)["in_set"].sel(target="peak", layer=LAYERS)
     yield "layer set: one of 10 equal peaks", _share(inside)
 
@@ -122,14 +135,16 @@ def _power(result: xr.Dataset, rdms: xr.DataArray, human: xr.DataArray, onset: x
     shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=SHUFFLES, seed=seed)
     weak, every_pair = "alexnet/layer0", 20 * 19 / 2
     above = f"power, above 0 (share {BASELINE[0]:.1f})"
-    yield f"{above}: rsatoolbox's t, dual bootstrap", float(result["p_above_zero"].sel(rdm=weak) < ALPHA)
-    yield f"{above}: t, dual bootstrap", float(single_p(spread, two_sided=False)[0] < ALPHA)
+    drawn = _other_tests(result)["t, dual bootstrap (rsatoolbox)"][0]
+    yield f"{above}: rsatoolbox's t, dual bootstrap", float(drawn < ALPHA)
+    yield f"{above}: t, jackknife", float(single_p(spread, two_sided=False)[0] < ALPHA)
     yield f"{above}: shuffled labels", float(shuffled["p_permutation"].sel(rdm=weak) <= ALPHA)
-    yield f"{above}: rsatoolbox's t, Bonferroni over 20", float(result["p_above_zero"].sel(rdm=weak) < ALPHA / 20)
+    yield f"{above}: rsatoolbox's t, Bonferroni over 20", float(drawn < ALPHA / 20)
     yield f"{above}: largest t of 20", float(family_p(spread, two_sided=False)[0] < ALPHA)
     yield f"{above}: largest of shuffles of 20", float(shuffled["p_permutation_corrected"].sel(rdm=weak) <= ALPHA)
-    yield "power, onset's difference: rsatoolbox's t", float(onset["p_difference"] < ALPHA)
-    raw = float(onset["p_difference"])
+    raw = float(drawn_differences(result)["p_difference"][LAYERS.index(ONSET)])
+    yield "power, onset's difference: rsatoolbox's t, dual bootstrap", float(raw < ALPHA)
+    yield "power, onset's difference: t, jackknife", float(onset["p_difference"] < ALPHA)
     yield "power, onset's difference: rsatoolbox's t, Bonferroni over all pairs", float(raw < ALPHA / every_pair)
     yield "power, onset's difference: largest t of 10", float(onset["p_difference_corrected"] < ALPHA)
     yield "power, onset's difference: Holm of 10", float(onset["p_difference_holm"] < ALPHA)
@@ -171,7 +186,7 @@ def _population() -> float:
 def _other_tests(result: xr.Dataset) -> dict[str, np.ndarray]:
     people, stimuli = int(result.attrs["participants"]), int(result.attrs["stimuli"])
     estimate, each = result["similarity"].values, result["participant_similarity"].values
-    tests = {}
+    tests: dict[str, np.ndarray] = {}
     for kind, name in (
         ("both", "similarity_draws"),
         *((k, f"similarity_draws_{k}") for k in ("stimulus", "participant")),
@@ -179,8 +194,51 @@ def _other_tests(result: xr.Dataset) -> dict[str, np.ndarray]:
         variance = bootstrap_variance(result[name].values[None], (stimuli, people), kind)
         freedom = degrees_of_freedom((stimuli, people), kind)
         tests[f"t, bootstrap of {_DRAWN[kind]}"] = p_one_sided(estimate, variance, freedom)
+    dual = bootstrap_variance(draws_of(result, "similarity_draws"), (stimuli, people), "dual")
+    tests["t, dual bootstrap (rsatoolbox)"] = p_one_sided(estimate, dual, min(people, stimuli) - 1)
     tests["t over participants, nothing resampled"] = p_one_sided(estimate, variance_over_people(each), people - 1)
     return tests
+
+
+def drawn_differences(result: xr.Dataset) -> xr.Dataset:
+    """Return rsatoolbox's t tests of the differences between layers of the same name, from the dual bootstrap."""
+    return t_differences(result, [(f"fe_alexnet/{layer}", f"alexnet/{layer}") for layer in LAYERS])
+
+
+def _dual_interval(result: xr.Dataset) -> np.ndarray:
+    people, stimuli = int(result.attrs["participants"]), int(result.attrs["stimuli"])
+    draws = draws_of(result, "similarity_draws")
+    variance = bootstrap_variance(draws, (stimuli, people), "dual")
+    return t_interval(draws.mean(axis=(0, 1)), variance, min(people, stimuli) - 1, 0.95)
+
+
+def _around_ceiling(result: xr.Dataset, size: Size) -> Found:
+    truth = _true_ceiling(size)
+    limits = result["noise_ceiling_interval"].values
+    for place, bound in enumerate(("lower", "upper")):
+        covered = limits[place, 0] <= truth[place] <= limits[place, 1]
+        yield f"coverage: {bound} noise ceiling, 95 % t interval", float(covered)
+    gaps = np.eye(22)[:, :20] - np.eye(22)[:, [20]]
+    spread = resampled_of(result).spread(gaps)
+    yield "coverage: gap to the lower ceiling, 95 % t interval", _covers(interval(spread, confidence=0.95), truth[2])
+    as_if_there = p_two_sided(spread.estimate - truth[2], spread.error**2, int(spread.freedom))
+    yield "one layer at the lower ceiling, apart from it: t", _share(as_if_there < ALPHA)
+
+
+@cache
+def _true_ceiling(size: Size) -> tuple[float, float, float]:
+    """Return the mean over many samples of the lower and upper ceiling, and of the layers' gap to the lower."""
+    found = []
+    rows, columns = np.triu_indices(size[1], 1)
+    for seed in range(400):
+        rng = np.random.default_rng([98, seed, *size])
+        rdms, human = simulate(shares(BASELINE), participants=size[0], stimuli=size[1], rng=rng)
+        x, y = rdms.values[:, rows, columns], human.values[:, rows, columns]
+        lower, upper = ceiling_of(y, "corr")
+        similarity = np.corrcoef(np.vstack([x, y]))[:20, 20:].mean()
+        found.append((lower, upper, similarity - lower))
+    lower, upper, gap = np.mean(found, axis=0)
+    return float(lower), float(upper), float(gap)
 
 
 def _percentile_covers(result: xr.Dataset, truth: float) -> float:

@@ -44,7 +44,12 @@ def test_draws_equal_rsatoolbox_and_so_do_variances_and_tests(comparison, resamp
     given = positions(resample, 10, 4)
     expected = rsatoolbox_result(x, y, comparison=comparison, resample=resample, given=given)
     result = compare_layers(
-        to_array(x, "rdm"), to_array(y, "participant"), comparison=comparison, resample=resample, resamples=given
+        to_array(x, "rdm"),
+        to_array(y, "participant"),
+        comparison=comparison,
+        resample=resample,
+        resamples=given,
+        variance="bootstrap",
     )
     assert_draws_equal(result, expected)
     np.testing.assert_allclose(result["similarity_variance"], expected.model_var, rtol=0, atol=1e-10)
@@ -76,9 +81,8 @@ def test_dual_interval_equals_rsatoolbox():
     x, y = make_vectors(10, 3, 4, seed=5)
     given = positions("dual", 10, 4, draws=30)
     expected = rsatoolbox_result(x, y, comparison="corr", resample="dual", given=given)
-    result = compare_layers(
-        to_array(x, "rdm"), to_array(y, "participant"), comparison="corr", resample="dual", resamples=given
-    )
+    layers, people = to_array(x, "rdm"), to_array(y, "participant")
+    result = compare_layers(layers, people, comparison="corr", resample="dual", resamples=given, variance="bootstrap")
     np.testing.assert_allclose(result["similarity_interval"].T, expected.get_ci(0.95), rtol=0, atol=1e-10)
     assert result.attrs["interval_kind"] == "t"
 
