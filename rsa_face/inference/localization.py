@@ -79,7 +79,7 @@ def localize(
     columns: dict[str, object] = {
         "similarity": (LAYER, np.append(own.estimate, np.nan)),
         "similarity_band": ((LAYER, BOUND), np.vstack([band(own, confidence=confidence), [np.nan, np.nan]])),
-        **_answers(asked, resampled, result.isel(rdm=layers), confidence),
+        **_answers(asked, resampled, result.coords.to_dataset().isel(rdm=layers), confidence),
     }
     attrs = {
         **{name: result.attrs.get(name) for name in ("comparison", "resample", "draws", "seed", "simulated")},
@@ -133,7 +133,7 @@ def _places_of(network: xr.Dataset) -> list[str]:
 
 
 def _coords(result: xr.Dataset, layers: Int[np.ndarray, " layer"]) -> dict[str, object]:
-    network = result.isel(rdm=layers)
+    network = result.coords.to_dataset().isel(rdm=layers)
     coords: dict[str, object] = {LAYER: _places_of(network)}
     for name in (DEPTH, ORDER):
         if name in result.coords:

@@ -15,7 +15,7 @@ def correlate_draws(layers: np.ndarray, people: np.ndarray, draws: Draws, **_: o
     rows, columns = np.triu_indices(draws.stimuli.shape[1], 1)
     both = np.vstack([layers, people])
     both = (both - both.mean(axis=1, keepdims=True)) / both.std(axis=1, keepdims=True)
-    products = (both[:, None] * both[None, len(layers) :]).reshape(-1, both.shape[1])
+    products = (both[:, None] * both[None, len(layers) :]).reshape(-1, both.shape[1]).astype(np.float32)
     once = _moments(both, products, len(layers), np.ones((1, rows.size)))
     for start in range(0, len(draws), _CHUNK):
         chunk = slice(start, start + _CHUNK)
@@ -37,7 +37,7 @@ def _moments(
     weights = weights / weights.sum(axis=1, keepdims=True)
     mean = weights @ both.T
     spread = np.sqrt(weights @ (both**2).T - mean**2)
-    raw = (weights @ products.T).reshape(len(weights), len(both), -1)
+    raw = (weights.astype(np.float32) @ products.T).astype(float).reshape(len(weights), len(both), -1)
     raw -= mean[:, :, None] * mean[:, None, count:]
     raw /= spread[:, :, None] * spread[:, None, count:]
     return raw[:, :count], raw[:, count:]

@@ -18,7 +18,7 @@ def test_the_simulations_compute_draws_as_the_package_does() -> None:
     package = compare_layers(rdms, human, comparison="corr", resample="dual", draws=60, seed=3)
     quick, _, _ = one_result(PLANTED, (10, 20), 3, draws=60)
     for name, values in package.data_vars.items():
-        np.testing.assert_allclose(quick[name], values, atol=1e-10, err_msg=str(name))
+        np.testing.assert_allclose(quick[name], values, atol=1e-5, err_msg=str(name))  # products in float32
 
 
 @pytest.mark.slow
@@ -27,18 +27,18 @@ def test_where_nothing_is_similar_tests_rarely_reject() -> None:
     assert 0.03 < found["one layer above 0: shuffled labels"] < 0.065
     assert found["20 layers above 0, any: largest of shuffles"] < 0.05 + SLACK
     assert found["20 layers above 0, any: largest t"] < 0.05 + SLACK
-    assert found["one layer above 0: t, dual bootstrap"] < 0.065
+    assert found["one layer above 0: t, jackknife"] < 0.065
     assert found["20 layers above 0, any: not corrected"] > 0.2
 
 
 @pytest.mark.slow
 def test_where_layers_are_equal_differences_are_rarely_found_and_intervals_cover() -> None:
     found = rates("equal layers", SIZE, SIMULATIONS)
-    assert found["one difference: t, dual bootstrap"] < 0.065
+    assert found["one difference: t, jackknife"] < 0.065
     assert found["10 differences, any: largest t"] < 0.05 + SLACK
     assert found["10 differences, any run: clusters of draws"] < 0.05 + SLACK
-    assert found["coverage: similarity, 95 % t interval"] > 0.92
-    assert found["coverage: difference, 95 % t interval"] > 0.92
+    assert found["coverage: similarity, 95 % t interval, jackknife"] > 0.92
+    assert found["coverage: difference, 95 % t interval, jackknife"] > 0.92
     assert found["layer set: one of 10 equal peaks"] > 0.92
 
 
