@@ -13,6 +13,7 @@ from rsa_face.stages.faces import show_stimuli
 from rsa_face.stages.judgement import judge_stimuli
 from rsa_face.stages.learning import train_networks
 from rsa_face.stages.representation import measure_layers
+from rsa_face.stages.sharing import share_variance
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     Path
         The output folder: ``layers.csv``, ``layers.nc``, ``rdms.nc``, ``human_rdms.nc``, ``stimuli.csv``,
         ``manifest.json``, ``figures/``, and where the study asks for them ``weights/``, ``training.csv``,
-        ``contrast.nc``, ``localization.nc``, ``psychometric.csv`` and ``saliency.csv``.
+        ``contrast.nc``, ``localization.nc``, ``variance.csv``, ``psychometric.csv`` and ``saliency.csv``.
 
     Raises
     ------
@@ -53,6 +54,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     result = compare(study, stimuli, rdms, human, manifest, progress=progress)
     contrasts = contrast_networks(study, result, manifest)
     where = find_layer(study, rdms, human, result, manifest)
+    share_variance(study, rdms, human, manifest)
     curves = ask_happy_or_sad(study, stimuli, manifest)
     looked = look_where(study, stimuli, manifest)
     found = {"rdms": rdms, "human": human, "result": result, "contrasts": contrasts, "where": where}

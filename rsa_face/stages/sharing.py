@@ -1,0 +1,90 @@
+"""What each network explains of people's judgements by itself, and what no other network explains."""
+
+from typing import cast
+
+import pandas as pd
+import xarray as xr
+
+from rsa_face.config import Study
+from rsa_face.inference.unique import FEWEST_IN_FOLD, partition_variance
+from rsa_face.manifest import Manifest
+from rsa_face.provenance import load, save, write_beside
+from rsa_face.schema import NETWORK, PARTICIPANT, RDM, STIMULUS_I
+from rsa_face.stages.comparing import judged, varying
+
+VARIANCE = "variance.nc"
+_FOLDS = (3, 5)
+
+
+def share_variance(
+    study: Study, rdms: xr.DataArray, human: xr.DataArray | None, manifest: Manifest
+) -> xr.Dataset | None:
+    """Split the variance that is explained of people's judgements among the study's networks.
+
+    All layers of a network together, weighed on other stimuli and participants: a network that resembles people as
+    much as another may do so by the same means, and then neither explains anything of its own.
+
+    Parameters
+    ----------
+    study : Study
+        Its `inference` section gives the seed of the division.
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j), or None
+        Human RDMs.
+    manifest : Manifest
+        Where the stage is recorded.
+
+    Returns
+    -------
+    Dataset, dims (set, participant), or None
+        From `partition_variance`, a set for each network; also in ``variance.nc``, and its means as a table in
+        ``variance.csv``. None where there is one network only, or too few stimuli or participants to leave some out.
+    """
+    if human is None:
+        return None
+    about = varying(judged(study, rdms, human))[0]
+    sets = {
+        str(network): [str(name) for name in about[RDM].values[about[NETWORK].values == network]]
+        for network in dict.fromkeys(about[NETWORK].values.tolist())
+    }
+    enough = human.sizes[STIMULUS_I] >= _FOLDS[0] * FEWEST_IN_FOLD and human.sizes[PARTICIPANT] >= _FOLDS[1]
+    if len(sets) < 2 or not enough:
+        return None
+
+    def make() -> None:
+        shares = partition_variance(sets, rdms=about, human=human, folds=_FOLDS, seed=study.inference.seed)
+        save(shares, study.output / VARIANCE)
+        with write_beside(study.output / "variance.csv") as beside:
+            tabulate_shares(shares).to_csv(beside, index=False, float_format="%.6g")
+
+    inputs = {
+        "rdms": manifest.hash_of("rdms.nc"),
+        "human": manifest.hash_of("human_rdms.nc"),
+        "seed": study.inference.seed,
+    }
+    manifest.stage("explained variance", make, inputs=inputs, outputs=[VARIANCE, "variance.csv"])
+    return cast("xr.Dataset", load(study.output / VARIANCE))
+
+
+def tabulate_shares(shares: xr.Dataset) -> pd.DataFrame:
+    """Return the split of the variance as a table, a row for each set, and one for all of them.
+
+    Parameters
+    ----------
+    shares : Dataset, dims (set, participant)
+        From `partition_variance`.
+
+    Returns
+    -------
+    DataFrame
+        ``set``, ``explained`` and ``unique``: means over participants, shares of their variance.
+    """
+    means = shares.mean(PARTICIPANT)
+    rows = [
+        {"set": str(name), "explained": float(means["explained"][place]), "unique": float(means["unique"][place])}
+        for place, name in enumerate(shares["set"].values)
+    ]
+    together = {"set": "all together", "explained": float(means["total"]), "unique": float("nan")}
+    table = pd.DataFrame([*rows, together])
+    return table.assign(participants=shares.sizes[PARTICIPANT], simulated=bool(shares.attrs.get("simulated", False)))

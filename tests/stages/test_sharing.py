@@ -1,0 +1,50 @@
+"""A study splits the variance its networks explain, and leaves it out where too few were asked."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rsa_face.manifest import Manifest
+from rsa_face.provenance import save
+from rsa_face.stages.sharing import share_variance
+from tests.inference.simulated import simulate
+
+
+def made(folder, *, stimuli=24, participants=8, shares=None) -> tuple[Any, Any, Any, Manifest, list[str]]:
+    shares = (
+        {"alexnet/a": 0.0, "alexnet/b": 0.0, "fe_alexnet/a": 0.2, "fe_alexnet/b": 0.9} if shares is None else shares
+    )
+    rdms, human = simulate(shares, stimuli=stimuli, participants=participants, rng=np.random.default_rng(0))
+    save(rdms, folder / "rdms.nc")
+    save(human, folder / "human_rdms.nc")
+    said: list[str] = []
+    study = SimpleNamespace(output=folder, human=None, inference=SimpleNamespace(seed=0))
+    return study, rdms, human, Manifest(folder, said.append), said
+
+
+def test_the_network_that_holds_what_people_share_explains_it_alone(tmp_path) -> None:
+    study, rdms, human, manifest, said = made(tmp_path)
+    shares = share_variance(study, rdms, human, manifest)
+    assert shares is not None
+    means = shares["unique"].mean("participant")
+    assert means.sel(set="fe_alexnet") > 0.1
+    assert abs(means.sel(set="alexnet")) < 0.05
+    table = pd.read_csv(tmp_path / "variance.csv")
+    assert table["set"].tolist() == ["alexnet", "fe_alexnet", "all together"]
+    assert table["unique"][1] == pytest.approx(float(means.sel(set="fe_alexnet")), rel=1e-4)
+    assert table["simulated"].all()
+    share_variance(study, rdms, human, manifest)
+    assert said[-1] == "explained variance: up to date"
+
+
+@pytest.mark.parametrize(
+    "few", [{"stimuli": 11}, {"participants": 4}, {"shares": {"alexnet/a": 0.3, "alexnet/b": 0.3}}]
+)
+def test_too_few_stimuli_people_or_networks_leave_it_out(tmp_path, few) -> None:
+    study, rdms, human, manifest, _ = made(tmp_path, **few)
+    assert share_variance(study, rdms, human, manifest) is None
+    assert share_variance(study, rdms, None, manifest) is None
+    assert not (tmp_path / "variance.nc").exists()
