@@ -11,16 +11,33 @@ import pytest
 import torch
 from torch import nn
 
+from rsa_face.activations.batch import compute_batch, load_batch
 from rsa_face.activations.extract import extract
 from rsa_face.activations.recording import Options
 from rsa_face.activations.store import verify_store
+from rsa_face.config import load_study
+from rsa_face.human.observers import simulate_ratings
+from rsa_face.manifest import Manifest
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
+from rsa_face.provenance import load
 from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.stages.batch import batch_of
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.study import run_study
 
 distributed = pytest.importorskip("distributed")
+
+STUDY = """\
+name: small
+stimuli: {table: stimuli.csv}
+networks: [{name: alexnet, preprocessing: {resize: 64, crop: 64}}]
+activations: {layers: [relu1, relu5, fc8]}
+human: {table: ratings.csv, kind: rating, options: {scale: [0, 100]}}
+inference: {comparison: corr, resample: dual, draws: 30}
+"""
 
 
 def make_network() -> Network:
@@ -73,3 +90,23 @@ def test_a_store_written_by_workers_of_which_one_is_killed_equals_that_of_one_pr
         assert not [file for file in tmp_path.iterdir() if ".task-" in file.name]
         alone = compute_rdms(whole)
         np.testing.assert_array_equal(compute_rdms(made, cluster=address).values, alone.values)
+
+
+@pytest.mark.filterwarnings("ignore")  # dask warns of sockets that close as its workers end
+def test_a_study_and_its_batch_by_workers_equal_those_of_one_process(tmp_path):
+    stimuli = draw_faces(tmp_path, identities=2, levels=3, size=64)
+    simulate_ratings(stimuli, participants=3)[0].to_csv(tmp_path / "ratings.csv", index=False)
+    (tmp_path / "study.yaml").write_text(STUDY, "utf-8")
+    run_study(load_study(tmp_path / "study.yaml", output=tmp_path / "alone"), progress=False)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers:
+        address = workers.scheduler_address
+        study = load_study(tmp_path / "study.yaml", output=tmp_path / "spread")
+        run_study(study.model_copy(update={"cluster": address}), progress=False)
+        batch = batch_of(study, Manifest(tmp_path / "spread", lambda _: None))
+        compute_batch(batch, stream=False, cluster=address)
+    alone, spread = (load(tmp_path / name / "rdms.nc") for name in ("alone", "spread"))
+    np.testing.assert_allclose(spread.values, alone.values, atol=1e-6)  # streamed alone, stored by workers
+    one, other = (load(tmp_path / name / "layers.nc") for name in ("alone", "spread"))
+    np.testing.assert_allclose(other["similarity_draws"], one["similarity_draws"], atol=1e-3)
+    (unit,) = load_batch(batch.folder).values()
+    np.testing.assert_array_equal(unit.values, spread.values)
