@@ -6,6 +6,8 @@ import numpy as np
 import xarray as xr
 
 FEATURES = 12
+_OWN = 0.7
+_SPREAD = 2 * (1 + _OWN**2) * np.sqrt(2 * FEATURES)  # of a person's distances, over all stimuli there could be
 
 
 def simulate(
@@ -29,7 +31,7 @@ def simulate(
         for share in shares.values()
     ]
     seen = common if related else rng.normal(size=(stimuli, FEATURES))
-    own = [seen + 0.7 * rng.normal(size=(stimuli, FEATURES)) for _ in range(participants)]
+    own = [seen + _OWN * rng.normal(size=(stimuli, FEATURES)) for _ in range(participants)]
     judged = [_noisy(_distances(features), noise, rng) for features in own]
     ids = [f"s{number}" for number in range(stimuli)]
     names = [name.split("/") for name in shares]
@@ -68,5 +70,5 @@ def _distances(features: np.ndarray) -> np.ndarray:
 
 
 def _noisy(rdm: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
-    upper = np.triu(rng.normal(size=rdm.shape) * noise * rdm[np.triu_indices_from(rdm, 1)].std(), 1)
+    upper = np.triu(rng.normal(size=rdm.shape) * noise * _SPREAD, 1)
     return rdm + upper + upper.T
