@@ -226,9 +226,11 @@ def alike(there: Truths) -> Iterator[tuple[NDArray[np.int64], Truths]]:
     if there.all():
         yield np.arange(len(there)), np.ones(there.shape[1], dtype=bool)
         return
-    masks, group = np.unique(there, axis=0, return_inverse=True)
-    for index, mask in enumerate(masks):
-        yield np.flatnonzero(group.ravel() == index), mask
+    groups: dict[bytes, list[int]] = {}
+    for place, packed in enumerate(np.packbits(there, axis=1)):
+        groups.setdefault(packed.tobytes(), []).append(place)
+    for members in groups.values():
+        yield np.array(members), there[members[0]]
 
 
 KERNELS: dict[str, Kernel] = {

@@ -1,13 +1,19 @@
 """Whether layers resemble people more than they would if the names of the stimuli were shuffled."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
 
+from rsa_face.inference.bootstrap import processors
 from rsa_face.inference.comparisons import COMPARISONS, comparable
+from rsa_face.inference.draws import evaluate, prepare
+from rsa_face.inference.ranking import sort_once
 from rsa_face.inference.significance import maximum_p, permutation_p
 from rsa_face.inference.vectors import to_vectors
 from rsa_face.provenance import rng_from
@@ -106,19 +112,36 @@ def shuffled_similarities(
     tuple of array, shapes (rdm,) and (shuffle, rdm)
         The similarities.
     """
-    compare, units = COMPARISONS[comparison], UNITS.get(comparison)
-    observed = np.nanmean(compare(layers, people), axis=1)
-    null = np.empty((orders.shape[0], layers.shape[0]))
-    if units is None or np.isnan(people).any():
-        for row, order in enumerate(orders):
-            null[row] = np.nanmean(compare(layers[:, shuffled_pairs(order)], people), axis=1)
-        return observed, null
-    mean, directions = units(people).mean(axis=0), units(layers)
+    units = UNITS.get(comparison)
+    observed = np.nanmean(COMPARISONS[comparison](layers, people), axis=1)
     back = np.argsort(orders, axis=1)
+    if units is None or np.isnan(people).any():
+        return observed, _compared_anew(layers, people, back, comparison)
+    null = np.empty((orders.shape[0], layers.shape[0]))
+    mean, directions = units(people).mean(axis=0), units(layers)
     for start in range(0, len(orders), 64):
         chunk = np.stack([mean[shuffled_pairs(order)] for order in back[start : start + 64]])
         null[start : start + 64] = chunk @ directions.T
     return observed, null
+
+
+def _compared_anew(
+    layers: Float[np.ndarray, "rdm pair"],
+    people: Float[np.ndarray, "participant pair"],
+    back: Int[np.ndarray, "shuffle stimulus"],
+    comparison: str,
+) -> Float[np.ndarray, "shuffle rdm"]:
+    """Return similarities with the participants' stimuli shuffled, so that the layers are sorted once only."""
+    prepared, once = prepare(layers, people, comparison), np.ones(back.shape[1], dtype=np.int64)
+
+    def compare(order: Int[np.ndarray, " stimulus"]) -> Float[np.ndarray, " rdm"]:
+        moved = people[:, shuffled_pairs(order)]
+        ranked = None if prepared.sorted_people is None else sort_once(moved)
+        shuffled = replace(prepared, people=moved, sorted_people=ranked, columns=None)
+        return np.asarray(np.nanmean(evaluate(shuffled, once)[0], axis=1))
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(processors()) as pool:
+        return np.stack(list(pool.map(compare, back)))
 
 
 def stimulus_shuffles(
