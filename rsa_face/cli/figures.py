@@ -10,7 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rsa_face.figures.folder import StudyFolder
 
-_MOST_TO_EMBED = 400
+_FEWEST_TO_EMBED, _MOST_TO_EMBED = 4, 400
+_WAYS_TO_EMBED: dict[str, dict[str, Any]] = {"": {}, "-nonmetric": {"metric": False}, "-3d": {"dims": 3}}
 _FORMATS = ("pdf", "svg", "png")
 
 
@@ -21,6 +22,8 @@ def figures(
     scale: Annotated[str, typer.Option(help="Of RDMs: rank, shared or own.")] = "rank",
     sort: Annotated[str, typer.Option(help="Factors to sort stimuli by, separated by commas.")] = "",
     out: Annotated[Path | None, typer.Option(help="Where to write; RESULTS/figures if not given.")] = None,
+    only: Annotated[str, typer.Option(help="Names of figures, separated by commas; all if not given.")] = "",
+    dpi: Annotated[int, typer.Option(min=50, max=1200, help="Of PNG, in dots per inch.")] = 300,
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
 ) -> None:
     """Draw a study's figures: PDF and SVG with real text, PNG at 300 dpi, and each panel's numbers as CSV."""
@@ -44,9 +47,13 @@ def figures(
     by = [name.strip() for name in sort.split(",") if name.strip()] or None
     written: list[Path] = []
     with figure_style(style):
-        for name, draw in _figures(study, scale=scale, sort=by):
-            figure = draw()
-            written += save_figure(figure, folder / name, formats=wanted)
+        drawings = dict(_figures(study, scale=scale, sort=by))
+        chosen = [name.strip() for name in only.split(",") if name.strip()] or list(drawings)
+        for name in chosen:
+            must_be_known(name, list(drawings), "figure of this study")
+        for name in chosen:
+            figure = drawings[name]()
+            written += save_figure(figure, folder / name, formats=wanted, dpi=dpi)
             plt.close(figure)
             if not as_json:
                 print(folder / name)
@@ -61,19 +68,27 @@ def figures(
 def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Iterator[tuple[str, Callable[[], Any]]]:
     from rsa_face.figures.layers import plot_layers
     from rsa_face.figures.networks import plot_networks
+    from rsa_face.figures.rdm_similarity import plot_rdm_similarity
     from rsa_face.figures.rdms import plot_rdms
     from rsa_face.figures.study import plot_study
+    from rsa_face.rdms.second_order import relate_rdms
 
-    result, rdms, human, stimuli = study.result, study.rdms, study.human, study.stimuli
+    result, rdms, stimuli = study.result, study.rdms, study.stimuli
+    shared, judged = _judged(study)
+    compared = _planned(study)
     if result is not None:
         yield "layers", lambda: _whole(plot_layers(result, partial=study.extras.get("partial")))
         yield "depth", lambda: _whole(plot_layers(result, partial=study.extras.get("partial"), along="depth"))
-        yield "networks", lambda: _whole(plot_networks(result))
+        yield "networks", lambda: _whole(plot_networks(result, compared=compared))
     yield from _of_extras(study)
     yield from _of_behaviour(study)
-    if rdms is not None:
-        yield "rdms", lambda: _whole(plot_rdms(rdms, human=human, scale=scale, sort=sort, stimuli=stimuli))
-        yield from _of_rdms(study)
+    if rdms is not None and shared is not None:
+        yield "rdms", lambda: _whole(plot_rdms(shared, human=judged, scale=scale, sort=sort, stimuli=stimuli))
+        if shared.sizes["stimulus_i"] < rdms.sizes["stimulus_i"]:
+            yield "rdms-all", lambda: _whole(plot_rdms(rdms, scale=scale, sort=sort, stimuli=stimuli))
+        if rdms.sizes["rdm"] > 1:
+            yield "rdm_similarity", lambda: _whole(plot_rdm_similarity(relate_rdms(rdms)))
+        yield from _of_rdms(shared, judged, stimuli, result)
     if result is not None:
         first = {name: next((study.extras[key] for key in study.extras if key.startswith(name)), None)
                  for name in ("localization", "contrast")}  # fmt: skip
@@ -84,9 +99,10 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
                     result,
                     where=first["localization"],
                     contrast=first["contrast"],
-                    rdms=rdms,
-                    human=human,
+                    rdms=shared,
+                    human=judged,
                     stimuli=stimuli,
+                    compared=compared,
                 )["layers"]
             ),
         )
@@ -121,30 +137,57 @@ def _of_behaviour(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]
         yield "saliency", lambda: _whole(plot_saliency(maps, regions=study.extras.get("saliency")))
 
 
-def _of_rdms(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
+def _of_rdms(rdms: Any, human: Any, stimuli: Any, result: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Draw people, and the layer of each network most like them, as points: in a plane, by ranks alone, in space."""
     from rsa_face.figures.mds import plot_mds
-    from rsa_face.figures.palette import in_order
-    from rsa_face.figures.rdm_similarity import plot_rdm_similarity
+    from rsa_face.figures.rdms import mean_person
+    from rsa_face.figures.study import most_similar
     from rsa_face.rdms.embedding import embed_rdm
-    from rsa_face.rdms.second_order import relate_rdms
 
-    rdms = study.rdms
-    assert rdms is not None  # the caller looked
-    if rdms.sizes["rdm"] > 1:
-        yield "rdm_similarity", lambda: _whole(plot_rdm_similarity(relate_rdms(rdms)))
-    if rdms.sizes["stimulus_i"] > _MOST_TO_EMBED:
+    if not _FEWEST_TO_EMBED <= rdms.sizes["stimulus_i"] <= _MOST_TO_EMBED:
         return
-    names = rdms["network"].values.astype(str)
-    for network in in_order(names):
-        last = int((names == network).nonzero()[0][rdms["order"].values[names == network].argmax()])
-        for metric in (True, False):
-            stem = f"mds-{network.replace('/', '-')}" + ("" if metric else "-nonmetric")
+    shown: dict[str, Any] = {}
+    if human is not None and not (mean := mean_person(human)).isnull().any():
+        factors = {name: part for name, part in rdms.coords.items() if part.dims == ("stimulus_i",)}
+        shown["people"] = mean.assign_coords(factors).assign_attrs(human.attrs).rename("People (mean)")
+    for rdm in most_similar(rdms, result):
+        shown[str(rdm["network"].item()).replace("/", "-")] = rdm
+    for name, rdm in shown.items():
+        for ending, asked in _WAYS_TO_EMBED.items():
             yield (
-                stem,
-                lambda last=last, metric=metric: _whole(  # type: ignore[misc] # bound now
-                    plot_mds(embed_rdm(rdms.isel(rdm=last), metric=metric), stimuli=study.stimuli)
-                ),
+                f"mds-{name}{ending}",
+                lambda rdm=rdm, asked=asked: _whole(plot_mds(embed_rdm(rdm, **asked), stimuli=stimuli)),  # type: ignore[misc] # bound now
             )
+
+
+def _judged(study: "StudyFolder") -> tuple[Any, Any]:
+    """Return the layers' and the human RDMs of the stimuli that people judged."""
+    from rsa_face.figures.ordering import judged_stimuli
+    from rsa_face.rdms.align import select_stimuli
+
+    if study.rdms is None or study.human is None:
+        return study.rdms, None
+    shared = judged_stimuli(study.human, study.rdms)
+    if len(shared) < _FEWEST_TO_EMBED:
+        return study.rdms, None
+    return select_stimuli(study.rdms, shared), select_stimuli(study.human, shared)
+
+
+def _planned(study: "StudyFolder") -> list[tuple[str, str, float]]:
+    """Return the contrasts of a study at the layer its networks end in, with Holm's correction for their number."""
+    import numpy as np
+
+    from rsa_face.inference.significance import correct
+
+    found = []
+    for name, contrast in study.extras.items():
+        if name.startswith("contrast") and "p_difference" in contrast and "order" in contrast.coords:
+            last = contrast.isel(layer=int(contrast["order"].values.argmax()))
+            found.append(
+                (str(contrast.attrs["network"]), str(contrast.attrs["baseline"]), float(last["p_difference"]))
+            )
+    values = correct(np.array([p for *_, p in found]), method="holm")
+    return [(network, baseline, float(p)) for (network, baseline, _), p in zip(found, values, strict=True)]
 
 
 def _whole(ax: Any) -> Any:

@@ -25,7 +25,24 @@ _MEANING = {
     "manifest.json": "the record of how it was made",
     "stimuli.csv": "the table of stimuli",
 }
-EXTRAS = ("localization", "contrast", "partial", "psychometric", "saliency", "reliability", "agreement")
+EXTRAS = ("localization", "contrast", "partial", "psychometric", "saliency", "reliability", "agreement", "training")
+_FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "localization": ("probability", (LAYER,)),
+    "contrast": ("difference", (LAYER,)),
+    "psychometric_likeness": ("rmse", (NETWORK,)),
+    "psychometric": ("proportion", ("level",)),
+    "saliency_layers": ("proportion", (RDM, "region")),
+    "agreement": ("rank", (NETWORK, "quantity")),
+    "partial": ("similarity", (RDM,)),
+    "training": ("accuracy", (NETWORK,)),
+}
+_ASKED = {
+    "contrast": ("inference", "the contrast with the baseline"),
+    "localization": ("inference", "the layer at which it turns human-like"),
+    "psychometric": ("choices", "the psychometric curves"),
+    "saliency": ("saliency", "where the networks look"),
+    "training": ("training", "the networks' accuracy"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +158,7 @@ def read_results(folder: str | Path) -> StudyFolder:
             faults
         )
         raise FileNotFoundError(message.strip())
+    faults += _not_done(manifest, set(extras))
     result, rdms, human = found["layers.nc"], found["rdms.nc"], found["human_rdms.nc"]
     assert result is None or isinstance(result, xr.Dataset)
     assert rdms is None or isinstance(rdms, xr.DataArray)
@@ -203,8 +221,45 @@ def _read_extras(path: Path, origin: Mapping[str, Any], faults: list[str]) -> di
             faults.append(f"{file.name} cannot be read ({error}).")
             continue
         extra = array if isinstance(array, xr.Dataset) else array.to_dataset(name=file.stem)
+        if not _has_form(file.stem, extra):
+            faults.append(
+                f"{file.name} has another form than this version writes, so it is not shown. Run the study again."
+            )
+            continue
         extras[file.stem] = extra.assign_attrs({**origin, **extra.attrs})
     return extras
+
+
+def _has_form(name: str, extra: xr.Dataset) -> bool:
+    """Return whether a result holds what is shown of its kind."""
+    kind = next((kind for kind in _FORMS if name.startswith(kind)), None)
+    if kind is None:
+        return True
+    variable, dims = _FORMS[kind]
+    return variable in extra and set(dims) <= set(extra[variable].dims)
+
+
+def _not_done(manifest: Mapping[str, Any], there: set[str]) -> list[str]:
+    """Return a sentence for each result that the study asks for and the folder lacks."""
+    config = manifest.get("study")
+    if not isinstance(config, Mapping):
+        return []
+    asked = {**config, "choices": config.get("psychophysics") or config.get("choices")}
+    inference = asked.get("inference")
+    names = [one.get("label") or one.get("name") for one in config.get("networks") or [] if isinstance(one, Mapping)]
+    if not isinstance(inference, Mapping):
+        inference = {}
+    if not (
+        inference.get("resample")
+        and asked.get("human")
+        and {inference.get("network"), inference.get("baseline")} <= set(names)
+    ):
+        asked["inference"] = None
+    return [
+        f"There is no {name}.nc, though the study asks for it: {meaning} cannot be shown."
+        for name, (section, meaning) in _ASKED.items()
+        if asked.get(section) and name not in there
+    ]
 
 
 def _read_stimuli(path: Path, manifest: Mapping[str, Any], faults: list[str]) -> StimulusSet | None:

@@ -196,6 +196,8 @@ def _draw_key(ax: Axes, partial: xr.Dataset, style: FigureStyle) -> None:
         ax.plot([], [], color=QUIET, marker="o", markerfacecolor="white", linestyle=(0, (2.5, 1.2)))[0],
     ]
     texts = ["raw", f"without {named}" if named else "partial"]
-    legend = ax.legend(handles, list(map(printable, texts)), loc="upper left", ncols=2, handlelength=2.2,
-                       fontsize=style.small_pt, borderaxespad=0.1)  # fmt: skip
-    ax.add_artist(legend)
+    networks = ax.get_legend()
+    ax.legend(handles, list(map(printable, texts)), loc="upper left", ncols=2, handlelength=2.2,
+              fontsize=style.small_pt, borderaxespad=0.1)  # fmt: skip
+    if networks is not None:
+        ax.add_artist(networks)  # axes keep one legend, and drop an earlier one without a word

@@ -37,8 +37,8 @@ def margin_mm(style: FigureStyle, *, groups: bool, images: bool) -> float:
 
 def draw_margin(
     ax: Axes, panel: Panel, groups: Sequence[Group], files: Sequence[Path | None], style: FigureStyle
-) -> None:
-    """Draw group brackets and pictures on the left of an RDM.
+) -> bool:
+    """Draw group brackets and pictures on the left of an RDM, and return whether every group's name found room.
 
     Pictures keep the height of their row and never touch: where rows are too narrow, every second, third, ... is
     shown.
@@ -55,6 +55,11 @@ def draw_margin(
         Each stimulus's image, in the order shown.
     style : FigureStyle
         The sizes in force.
+
+    Returns
+    -------
+    bool
+        False where a name had to be left out.
     """
     step = panel.side / len(files)
     edge = panel.left - 0.5
@@ -72,13 +77,14 @@ def draw_margin(
                 inset.set_axis_off()
         edge -= picture + 0.3
     if not 1 < len(groups) <= _MOST_GROUPS:
-        return
+        return True
     spans = [(panel.top + group.start * step + 0.25, panel.top + group.stop * step - 0.25) for group in groups]
     texts, size = _fitted([group.label for group in groups], [high - low for low, high in spans], style)
     for (low, high), text in zip(spans, texts, strict=True):
         _bracket(ax, [edge, edge - 0.6, edge - 0.6, edge], [low, low, high, high], style)
         ax.text(edge - 0.9, (low + high) / 2, text, fontsize=size, rotation=90, ha="right", va="center",
                 parse_math=False)  # fmt: skip
+    return all(texts)
 
 
 def draw_brackets_below(ax: Axes, panel: Panel, groups: Sequence[Group], count: int, style: FigureStyle) -> None:

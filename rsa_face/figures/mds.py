@@ -67,9 +67,8 @@ def plot_mds(
     must_be_known(str(dims), ("2", "3"), "number of dimensions")
     with drawing(ax) as style:
         if ax is None:
-            side = style.single_mm / MM_PER_INCH
             kind: dict[str, Any] = {"projection": "3d"} if dims == 3 else {}
-            ax = plt.figure(figsize=(side, side), layout="constrained").add_subplot(**kind)
+            ax = plt.figure(figsize=_size(points.values, style), layout="constrained").add_subplot(**kind)
         if (dims == 3) != isinstance(ax, Axes3D):
             message = (
                 f"Points of {dims} coordinates need axes of {dims} dimensions, but the ones given are not. Omit ax."
@@ -166,9 +165,17 @@ def _colors(points: xr.DataArray, along: str | None) -> Any:
     )
 
 
+def _size(values: np.ndarray, style: FigureStyle) -> tuple[float, float]:
+    """Return a column's width, and the height the points need beside it, in inches."""
+    wide = style.single_mm / MM_PER_INCH
+    tall = wide if values.shape[1] == 3 else wide * float(np.ptp(values[:, 1]) / (np.ptp(values[:, 0]) or 1.0))
+    return wide, float(np.clip(1.25 * tall, 0.6 * wide, wide))
+
+
 def _bare(ax: Axes, values: np.ndarray, style: FigureStyle) -> None:
     if isinstance(ax, Axes3D):
-        ax.set_box_aspect(np.ptp(values, axis=0) + 1e-9, zoom=1.15)
+        sides = np.ptp(values, axis=0)
+        ax.set_box_aspect(np.maximum(sides, 0.35 * sides.max()) + 1e-9, zoom=1.0)
         ax.grid(visible=False)
         for axis, name in zip((ax.xaxis, ax.yaxis, ax.zaxis), "123", strict=True):
             axis.set_ticklabels([])

@@ -113,6 +113,27 @@ def same_stimuli(human: xr.DataArray, rdms: xr.DataArray) -> xr.DataArray:
     return human.isel({STIMULUS_I: order, STIMULUS_J: order})
 
 
+def judged_stimuli(human: xr.DataArray, rdms: xr.DataArray) -> list[str]:
+    """Return the stimuli of layer RDMs that people judged too.
+
+    Networks are often shown more than people: masked faces beside whole ones.
+
+    Parameters
+    ----------
+    human : DataArray, dims (..., stimulus_i, stimulus_j)
+        Human RDMs. Not changed.
+    rdms : DataArray, dims (..., stimulus_i, stimulus_j)
+        Layer RDMs, whose order is kept.
+
+    Returns
+    -------
+    list of str
+        Ids; empty where there are none.
+    """
+    judged = {str(value) for value in human[STIMULUS_I].values}
+    return [name for name in map(str, rdms[STIMULUS_I].values) if name in judged]
+
+
 def groups_along(values: Sequence[object]) -> list[Group]:
     """Return the runs of equal values.
 

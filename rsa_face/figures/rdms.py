@@ -1,6 +1,7 @@
 """RDMs side by side: what each layer holds apart and together, beside what people do."""
 
 import logging
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from scipy import stats
 
-from rsa_face.figures.canvas import NOTE, blank_axes, inset_mm, keep_source, note_of, points_mm, size_mm
+from rsa_face.figures.canvas import NOTE, blank_axes, inset_mm, keep_source, note_of, points_mm, printable, size_mm
 from rsa_face.figures.margins import draw_brackets_below, draw_margin, draw_separators, margin_mm
 from rsa_face.figures.ordering import Group, groups_along, same_stimuli, sort_stimuli
 from rsa_face.figures.palette import QUIET, RDM_COLORS, in_order, ink
@@ -73,7 +74,7 @@ def plot_rdms(
     rdms = _layers_in_order(rdms)
     rdms, factors = sort_stimuli(rdms, sort)
     groups = groups_along(list(rdms[factors[0]].values)) if factors else []
-    people = None if human is None else _mean_person(same_stimuli(human, rdms))
+    people = None if human is None else mean_person(same_stimuli(human, rdms))
     with drawing(ax) as style:
         room = (style.double_mm, style.tallest_mm) if ax is None else size_mm(ax)
         margin = margin_mm(style, groups=bool(groups), images=stimuli is not None)
@@ -89,7 +90,9 @@ def plot_rdms(
         _draw_panels(ax, plan, shades, limits, groups, style)
         _draw_bars(ax, plan, limits, _texts(rdms, human, scale), style)
         files = dict(zip(stimuli.ids, stimuli.files, strict=True)) if stimuli is not None else {}
-        draw_margin(ax, plan.panels[0], groups, [files.get(str(name)) for name in rdms[STIMULUS_I].values], style)
+        shown = [files.get(str(name)) for name in rdms[STIMULUS_I].values]
+        if not draw_margin(ax, plan.panels[0], groups, shown, style):
+            _name_groups(ax, plan, groups, style)
         simulated = bool(rdms.attrs.get("simulated")) or _simulated(human)
         note = note_of({**rdms.attrs, "simulated": simulated}, map(str, rdms[NETWORK].values))
         if len(plan.shown) < rdms.sizes[RDM]:
@@ -158,7 +161,19 @@ def _layers_in_order(rdms: xr.DataArray) -> xr.DataArray:
     return rdms.isel({RDM: np.lexsort(np.stack([within, [place[name] for name in names]]))})
 
 
-def _mean_person(human: xr.DataArray) -> xr.DataArray:
+def mean_person(human: xr.DataArray) -> xr.DataArray:
+    """Return the mean of participants' RDMs, each pair over those who judged it.
+
+    Parameters
+    ----------
+    human : DataArray, dims (participant, stimulus_i, stimulus_j) or (stimulus_i, stimulus_j)
+        Human RDMs; NaN means never judged. Not changed.
+
+    Returns
+    -------
+    DataArray, dims (stimulus_i, stimulus_j)
+        NaN where nobody judged a pair; one RDM comes back as it is.
+    """
     if human.ndim == 2:
         return human
     judged = human.notnull().sum(PARTICIPANT)
@@ -203,6 +218,16 @@ def _draw_panels(
     for heading in plan.headings:
         ax.text(heading.left, heading.base, heading.text, color=ink(heading.color), fontsize=style.text_pt,
                 ha=heading.align, weight="bold", parse_math=False)  # fmt: skip
+
+
+def _name_groups(ax: Axes, plan: Plan, groups: Sequence[Group], style: FigureStyle) -> None:
+    """Write the groups' names beside the colour bar, where the brackets are too short for them."""
+    left = plan.panels[0].left + max(46.0, 0.3 * plan.width)
+    names = printable(", ".join(group.label for group in groups))
+    lines = textwrap.wrap(
+        f"Groups from the top: {names}", max(int((plan.width - left) / points_mm(style.small_pt) / 0.5), 20)
+    )
+    ax.text(left, plan.bars, "\n".join(lines[:2]), fontsize=style.small_pt, color=QUIET, va="top", parse_math=False)
 
 
 def _texts(rdms: xr.DataArray, human: xr.DataArray | None, scale: str) -> list[str]:

@@ -21,11 +21,13 @@ _DATELESS = {
 }
 
 
-def save_figure(figure: Figure, stem: str | Path, *, formats: Sequence[str] = ("pdf", "png")) -> list[Path]:
+def save_figure(
+    figure: Figure, stem: str | Path, *, formats: Sequence[str] = ("pdf", "png"), dpi: int = 300
+) -> list[Path]:
     """Write a figure, and a CSV file of the numbers each of its panels shows.
 
-    The figure keeps its size in mm: nothing is cropped. Text stays text, PNG has 300 dots an inch, and no date is
-    written, so the same figure gives the same file. Each file is written beside its place and moved in.
+    The figure keeps its size in mm: nothing is cropped. Text stays text, and no date is written, so the same figure
+    gives the same file. Each file is written beside its place and moved in.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ def save_figure(figure: Figure, stem: str | Path, *, formats: Sequence[str] = ("
         Path without an ending: ``figures/layers``. The folder is made if need be.
     formats : sequence of {"pdf", "svg", "png"}
         The images to write.
+    dpi : int
+        Dots an inch, of PNG and of pictures within PDF and SVG.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def save_figure(figure: Figure, stem: str | Path, *, formats: Sequence[str] = ("
     for name in formats:
         must_be_known(name, FORMATS, "image format")
     stem = Path(stem)
-    written = [_write_image(figure, stem.with_name(f"{stem.name}.{name}"), name) for name in formats]
+    written = [_write_image(figure, stem.with_name(f"{stem.name}.{name}"), name, dpi) for name in formats]
     sources = sources_of(figure)
     for place, (name, table) in enumerate(sources):
         suffix = "" if len(sources) == 1 else f"-{_letter(place)}-{_plain(name)}"
@@ -61,9 +65,9 @@ def save_figure(figure: Figure, stem: str | Path, *, formats: Sequence[str] = ("
     return written
 
 
-def _write_image(figure: Figure, path: Path, kind: str) -> Path:
+def _write_image(figure: Figure, path: Path, kind: str, dpi: int) -> Path:
     with mpl.rc_context(_REAL_TEXT), write_beside(path) as beside:
-        figure.savefig(beside, dpi=300, format=kind, metadata=_DATELESS[kind])
+        figure.savefig(beside, dpi=dpi, format=kind, metadata=_DATELESS[kind])
     return path
 
 

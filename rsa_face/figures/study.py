@@ -1,5 +1,7 @@
 """A study in one figure: the layer curve, where it turns human-like, the contrast, and the RDMs behind it."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
@@ -14,7 +16,7 @@ from rsa_face.figures.networks import plot_networks
 from rsa_face.figures.palette import in_order
 from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
-from rsa_face.schema import NETWORK, RDM
+from rsa_face.schema import NETWORK, ORDER, RDM
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _CAPITALS = ("plos", "apa")
@@ -30,6 +32,7 @@ def plot_study(
     rdms: xr.DataArray | None = None,
     human: xr.DataArray | None = None,
     stimuli: StimulusSet | None = None,
+    compared: Sequence[tuple[str, str, float]] = (),
 ) -> dict[str, Axes]:
     """Draw a study's panels in one figure over the page; what is not given leaves no gap.
 
@@ -49,6 +52,8 @@ def plot_study(
         Human RDMs, shown beside them.
     stimuli : StimulusSet, optional
         Pictures for the margin of the RDMs.
+    compared : sequence of (str, str, float)
+        Planned comparisons, as `plot_networks` takes them.
 
     Returns
     -------
@@ -68,14 +73,14 @@ def plot_study(
         for name, part in zip(names, columns, strict=True):
             ax = part.add_subplot()
             if name == "networks":
-                axes[name] = plot_networks(result, ax=ax)
+                axes[name] = plot_networks(result, ax=ax, compared=compared)
             elif name == "localization" and where is not None:
                 axes[name] = plot_localization(where, ax=ax)
             elif contrast is not None:
                 axes[name] = plot_contrast(contrast, ax=ax)
         if rdms is not None and "rdms" in rows:
             sheet = parts[2].add_axes((0.02, 0.0, 0.98, 1.0))
-            axes["rdms"] = plot_rdms(_examples(rdms, result), ax=sheet, human=human, stimuli=stimuli)
+            axes["rdms"] = plot_rdms(most_similar(rdms, result)[:5], ax=sheet, human=human, stimuli=stimuli)
         for name, ax in axes.items():
             if name != "layers":
                 hide_notes(ax)
@@ -92,14 +97,31 @@ def _rows_that_fit(rows: list[str], style: FigureStyle) -> list[str]:
     return rows
 
 
-def _examples(rdms: xr.DataArray, result: xr.Dataset) -> xr.DataArray:
-    similarity = dict(zip(map(str, result[RDM].values), result["similarity"].values, strict=True))
-    labels = [str(name) for name in rdms[RDM].values]
+def most_similar(rdms: xr.DataArray, result: xr.Dataset | None) -> xr.DataArray:
+    """Return the layer of each network that is most similar to people: an example of it, not a test.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs. Not changed.
+    result : Dataset, dims (rdm, ...), optional
+        A comparison; without one, each network's last layer is returned.
+
+    Returns
+    -------
+    DataArray, dims (rdm, stimulus_i, stimulus_j)
+        One for each network, in the order every figure shows them.
+    """
+    order = rdms[ORDER].values if ORDER in rdms.coords else range(rdms.sizes[RDM])
+    score = dict(zip(map(str, rdms[RDM].values), (-1e6 + np.asarray(order)).tolist(), strict=True))
+    if result is not None:
+        score |= dict(zip(map(str, result[RDM].values), result["similarity"].values.tolist(), strict=True))
     networks = rdms[NETWORK].values.astype(str)
-    kept = []
-    for network in in_order(networks)[:5]:
-        members = np.flatnonzero(networks == network).tolist()
-        kept.append(max(members, key=lambda place: similarity.get(labels[place], -np.inf)))
+    labels = [str(name) for name in rdms[RDM].values]
+    kept = [
+        max(np.flatnonzero(networks == network).tolist(), key=lambda place: score[labels[place]])
+        for network in in_order(networks)
+    ]
     return rdms.isel({RDM: kept})
 
 

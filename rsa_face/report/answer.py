@@ -51,7 +51,7 @@ def answer_of(study: StudyFolder) -> Answer:
         Sentences in plain words; where a stage is missing, the sentence says so.
     """
     where = next((part for name, part in study.extras.items() if name.startswith("localization")), None)
-    contrast = next((part for name, part in study.extras.items() if name.startswith("contrast")), None)
+    contrast = _with_baseline(study, where)
     network = _network_in_question(study, where)
     if network is None:
         question = "At which layer does a network become like people?"
@@ -61,11 +61,20 @@ def answer_of(study: StudyFolder) -> Answer:
         nothing = "Layers were not compared with people in this folder, so the question has no answer here."
         return Answer(question, (nothing,), _limits(study))
     sentences = (
-        _most_similar(study.result, where, study),
+        _most_similar(study.result, where),
         _at_ceiling(study.result, where),
         _between_networks(contrast, where),
     )
     return Answer(question, sentences, _limits(study))
+
+
+def _with_baseline(study: StudyFolder, where: xr.Dataset | None) -> xr.Dataset | None:
+    """Return the contrast with the baseline of the question, or the first there is."""
+    contrasts = [part for name, part in study.extras.items() if name.startswith("contrast")]
+    asked = [
+        one for one in contrasts if where is not None and one.attrs.get("baseline") == where.attrs.get("baseline")
+    ]
+    return next(iter([*asked, *contrasts]), None)
 
 
 def listed(names: list[str], most: int = 6) -> str:
@@ -103,28 +112,30 @@ def _network_in_question(study: StudyFolder, where: xr.Dataset | None) -> str | 
     return "fe_alexnet" if "fe_alexnet" in names else best
 
 
-def _most_similar(result: xr.Dataset, where: xr.Dataset | None, study: StudyFolder) -> str:
+def _most_similar(result: xr.Dataset, where: xr.Dataset | None) -> str:
     best = result.isel({RDM: int(np.nanargmax(result["similarity"].values))})
     comparison = str(result.attrs.get("comparison", ""))
     named = COMPARISON_LABELS.get(comparison, comparison) or "similarity"
-    people = f"{result.sizes[PARTICIPANT]} participants" if PARTICIPANT in result.sizes else "the participants"
-    faces = f" and {study.rdms.sizes['stimulus_i']} stimuli" if study.rdms is not None else ""
     name = f"{network_label(str(best[NETWORK].item()))} {best[LAYER].item()}"
     text = (
         f"Of {result.sizes[RDM]} layers, {name} came out most similar to people "
-        f"({named} {float(best['similarity']):.3f}{_interval(best)}; {people}{faces}); "
-        "being the best of many, it flatters itself a little"
+        f"({named} {float(best['similarity']):.3f}{_interval(best)}; {_sample(result)})"
     )
     peak = _target(where, "peak")
     if peak is None or where is None:
         return f"{text}."
-    network = network_label(str(where.attrs.get("network")))
     kept = [str(name) for name in peak[LAYER].values[peak["in_set"].values.astype(bool)]]
     share = float(peak["probability"].sel({LAYER: peak["picked"].item()}))
     picked = str(peak["picked"].item())
     said = "no layer stood out" if picked == "none" else f"it was {picked} ({share:.0%} of draws)"
     level = float(where.attrs.get("confidence", 0.95))
-    return f"{text}. Within {network} {said}, and the {level:.0%} set of layers not ruled out is {listed(kept)}."
+    set_of = f"the {level:.0%} set of layers that the data do not rule out is {listed(kept)}"
+    return f"{text}; within {network_label(str(where.attrs.get('network')))} {said}, and {set_of}."
+
+
+def _sample(result: xr.Dataset) -> str:
+    people = f"{result.sizes[PARTICIPANT]} participants" if PARTICIPANT in result.sizes else "the participants"
+    return f"{people} and {result.attrs['stimuli']} stimuli" if "stimuli" in result.attrs else people
 
 
 def _at_ceiling(result: xr.Dataset, where: xr.Dataset | None) -> str:
@@ -137,7 +148,7 @@ def _at_ceiling(result: xr.Dataset, where: xr.Dataset | None) -> str:
         network, picked = network_label(str(where.attrs.get("network"))), str(reach["picked"].item())
         none = float(reach["probability"].sel({LAYER: "none"})) if "none" in reach[LAYER].values else 0.0
         if picked == "none":
-            return f"No layer of {network} reached {band}; so it was in {none:.0%} of draws."
+            return f"No layer of {network} reached {band}, and in {none:.0%} of draws none did."
         share = float(reach["probability"].sel({LAYER: picked}))
         return (
             f"The first layer of {network} that could not be told from {band} was {picked} ({share:.0%} of draws); "
@@ -156,19 +167,7 @@ def _at_ceiling(result: xr.Dataset, where: xr.Dataset | None) -> str:
 
 def _between_networks(contrast: xr.Dataset | None, where: xr.Dataset | None) -> str:
     if contrast is not None and "difference_band" in contrast:
-        network, baseline = (network_label(str(contrast.attrs.get(name))) for name in ("network", "baseline"))
-        lower, upper = contrast["difference_band"].transpose("bound", LAYER).values
-        names, value = [str(name) for name in contrast[LAYER].values], contrast["difference"].values
-        above = [name for name, low in zip(names, lower, strict=True) if low > 0]
-        top = int(np.nanargmax(value if above else np.abs(value)))
-        band = f"band {lower[top]:.3f} to {upper[top]:.3f}"
-        most = f"the largest difference, at {names[top]}, was {value[top]:+.3f} ({band})"
-        if above:
-            return (
-                f"{network} was more like people than {baseline} at {listed(above)}, {len(above)} of {len(names)} "
-                f"matched layers, by the band that holds for all of them at once; {most}."
-            )
-        return f"At none of {len(names)} matched layers was {network} more like people than {baseline}; {most}."
+        return _by_band(contrast)
     first = _target(where, "above_baseline")
     if first is not None and where is not None:
         network, baseline = (network_label(str(where.attrs.get(name))) for name in ("network", "baseline"))
@@ -177,6 +176,26 @@ def _between_networks(contrast: xr.Dataset | None, where: xr.Dataset | None) -> 
         said = "No layer" if picked == "none" else f"{picked} was the first layer"
         return f"{said} of {network} {'was' if picked == 'none' else ''} above {baseline} ({share:.0%} of draws)."
     return "No network was compared with another."
+
+
+def _by_band(contrast: xr.Dataset) -> str:
+    network, baseline = (network_label(str(contrast.attrs.get(name))) for name in ("network", "baseline"))
+    lower, upper = contrast["difference_band"].transpose("bound", LAYER).values
+    names, value = [str(name) for name in contrast[LAYER].values], contrast["difference"].values
+    more = [name for name, low in zip(names, lower, strict=True) if low > 0]
+    less = [name for name, high in zip(names, upper, strict=True) if high < 0]
+    if more and less:
+        found = f"more like people than {baseline} at {listed(more)} and less so at {listed(less)}"
+    elif more or less:
+        found = f"{'more' if more else 'less'} like people than {baseline} at {listed(more or less)}"
+    else:
+        found = f"neither more nor less like people than {baseline} at any layer"
+    top = int(np.nanargmax(np.abs(value)))
+    most = f"{value[top]:+.3f} (band {lower[top]:.3f} to {upper[top]:.3f})".replace("-", "−")
+    return (
+        f"{network} was {found}, of {len(names)} matched layers, by the band that holds for all of them at once; the "
+        f"largest difference, at {names[top]}, was {most}."
+    )
 
 
 def _interval(layer: xr.Dataset) -> str:
@@ -200,6 +219,7 @@ def _limits(study: StudyFolder) -> tuple[str, ...]:
         names = listed([network_label(name) for name in study.untrained])
         limits.append(f"Untrained, random weights: {names}. Their similarity shows what architecture alone gives.")
     if study.result is not None:
+        limits.append("The layer that comes out best of many looks a little better than it is.")
         resample = study.result.attrs.get("resample")
         reach = _GENERAL.get(
             str(resample), "to nothing beyond these faces; the spread is that over these participants"

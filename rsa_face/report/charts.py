@@ -1,17 +1,18 @@
-"""Charts of the report, as plotly draws them: traces and layout, colours left to the page's theme."""
+"""Charts of the report, as plotly draws them: the layer curve, and what every chart is made of."""
 
 import colorsys
 import html
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from rsa_face.figures.canvas import COMPARISON_LABELS
-from rsa_face.figures.palette import NETWORK_COLORS, in_order, ink, network_colors, network_label
+from rsa_face.figures.palette import in_order, ink, network_colors, network_label
 from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM
 
-_SYMBOLS = {
+SYMBOLS = {
     "alexnet": "circle",
     "fe_alexnet": "diamond",
     "vgg11": "triangle-up",
@@ -21,7 +22,58 @@ _SYMBOLS = {
 _GAP = 1.5
 
 
-def layer_chart(result: xr.Dataset) -> dict[str, Any]:
+@dataclass(frozen=True)
+class View:
+    """One state of a chart.
+
+    Parameters
+    ----------
+    name : str
+        What is chosen to see it; empty where there is nothing to choose.
+    label : str
+        What a screen reader says of it.
+    traces : list of dict
+        As plotly takes them; ``meta`` names the network and the part it plays, and the page's theme colours it.
+    layout : dict
+        As plotly takes it.
+    """
+
+    name: str
+    label: str
+    traces: list[dict[str, Any]]
+    layout: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart and the words around it.
+
+    Parameters
+    ----------
+    id, title, hint : str
+        Anchor, heading, and how to read it.
+    views : tuple of View
+        One, or several of which the reader chooses.
+    least_width : int
+        In pixels; a narrower page scrolls sideways.
+    pick : str
+        What the views differ in, for the label of the choice.
+    """
+
+    id: str
+    title: str
+    hint: str
+    views: tuple[View, ...]
+    least_width: int
+    pick: str = ""
+
+    @property
+    def height(self) -> int:
+        """Height of the tallest view, in pixels."""
+        return max(int(view.layout["height"]) for view in self.views)
+
+
+def layer_chart(result: xr.Dataset) -> Chart:
     """Return the layer curve: networks side by side, value, interval and number of participants on hover.
 
     Parameters
@@ -31,26 +83,16 @@ def layer_chart(result: xr.Dataset) -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        `traces`, `layout`, `least_width` in pixels and `label` for screen readers.
+    Chart
+        Of one view.
     """
     traces: list[dict[str, Any]] = []
-    ticks: list[float] = []
-    names: list[str] = []
-    heads: list[dict[str, Any]] = []
-    start = 0.0
-    for network in in_order(map(str, result[NETWORK].values)):
-        part = _layers_of(result, network)
-        x = start + np.arange(part.sizes[RDM])
-        start += part.sizes[RDM] + _GAP
+    axis, heads, parts = place_layers(result)
+    for network, (part, x) in parts.items():
         traces += _curve(part, x, network)
-        ticks += x.tolist()
-        names += [html.escape(str(name)) for name in part[LAYER].values]
-        heads.append({"x": float(x.mean()), "y": 1.02, "yref": "paper", "yanchor": "bottom", "showarrow": False,
-                      "text": f"<b>{html.escape(network_label(network))}</b>", "name": network})  # fmt: skip
     layout: dict[str, Any] = {
-        "xaxis": {"tickvals": ticks, "ticktext": names, "tickangle": -90, "range": [-0.9, start - _GAP - 0.1]},
-        "yaxis": {"title": {"text": _similarity(result)}, "zeroline": True},
+        "xaxis": axis,
+        "yaxis": {"title": {"text": similarity_words(result)}, "zeroline": True},
         "annotations": heads,
         "showlegend": False,
         "height": 430,
@@ -63,89 +105,48 @@ def layer_chart(result: xr.Dataset) -> dict[str, Any]:
         heads.append({"x": 1.005, "xref": "paper", "xanchor": "left", "y": (lower + upper) / 2, "showarrow": False,
                       "align": "left", "text": "noise<br>ceiling"})  # fmt: skip
     label = f"Similarity of {result.sizes[RDM]} layers to people. The table of layers holds the same numbers."
-    return {"traces": traces, "layout": layout, "least_width": int(150 + 13 * start), "label": label}
+    hint = "Point at a layer for its similarity, interval and number of participants. Bands are intervals"
+    hint += "; the shaded column is the feature-excitation block." if "fe" in result[LAYER].values else "."
+    view = View("", label, traces, layout | {"shapes": [*layout.get("shapes", []), *_blocks(parts)]})
+    width = int(150 + 13 * axis["range"][1])
+    return Chart("layers", "Similarity of each layer to people", hint, (view,), width)
 
 
-def curve_charts(psychometric: xr.Dataset) -> dict[str, Any] | None:
-    """Return psychometric curves, if a result holds any along `level`.
-
-    Parameters
-    ----------
-    psychometric : Dataset
-        As `fit_psychometric` makes it: `proportion` along `level`. Participants are averaged. Not changed.
-
-    Returns
-    -------
-    dict or None
-        As `layer_chart`; None where nothing lies along `level`.
-    """
-    usual = ("proportion", "curve", "probability", "p_happy")
-    name = next((one for one in usual if one in psychometric and "level" in psychometric[one].dims), None)
-    if name is None:
-        return None
-    curves = psychometric[name]
-    if "participant" in curves.dims:
-        people = f"People (mean of {curves.sizes['participant']})"
-        curves = curves.mean("participant").expand_dims(network=[people])
-    others = [str(dim) for dim in curves.dims if dim != "level"]
-    flat = curves.stack(one=others) if others else curves.expand_dims(one=[""])
-    flat = flat.transpose("one", "level")
-    traces = []
-    for key, values in zip(flat["one"].values, flat.values, strict=True):
-        text = " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
-        network = next((part for part in text.split() if part in NETWORK_COLORS), "")
-        traces.append({"x": curves["level"].values.tolist(), "y": _numbers(values), "mode": "lines+markers",
-                       "name": html.escape(network_label(text)), "meta": {"network": network, "role": "line"},
-                       "hovertemplate": "level %{x}: %{y:.3f}<extra>%{fullData.name}</extra>"})  # fmt: skip
-    layout = {"xaxis": {"title": {"text": "Level (sad to happy)"}}, "height": 400, "showlegend": True,
-              "yaxis": {"title": {"text": "P(happy)"}, "range": [-0.02, 1.02]},
-              "margin": {"l": 64, "r": 16, "t": 20, "b": 52}}  # fmt: skip
-    return {
-        "traces": traces,
-        "layout": layout,
-        "least_width": 320,
-        "label": "Psychometric curves: share of happy choices.",
-    }
-
-
-def region_charts(saliency: xr.Dataset) -> dict[str, Any] | None:
-    """Return the share of saliency in each region of the face by layer, if a result holds any along `region`.
+def place_layers(
+    result: xr.Dataset,
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, tuple[xr.Dataset, np.ndarray]]]:
+    """Give each network's layers their places along one axis, networks side by side.
 
     Parameters
     ----------
-    saliency : Dataset
-        With a variable along `region`. Not changed.
+    result : Dataset, dims (rdm, ...)
+        Anything by layer. Not changed.
 
     Returns
     -------
-    dict or None
-        As `layer_chart`; None where nothing lies along `region`.
+    dict
+        The horizontal axis.
+    list of dict
+        The networks' names above it, as annotations.
+    dict of str to (Dataset, ndarray)
+        For each network its layers in order, and where they stand.
     """
-    name = next(
-        (str(one) for one, part in saliency.data_vars.items() if "region" in part.dims and part.ndim > 1), None
-    )
-    if name is None:
-        return None
-    shares = saliency[name]
-    keep = [dim for dim in ("network", "layer", "rdm", "region") if dim in shares.dims]
-    shares = shares.mean([dim for dim in shares.dims if dim not in keep])
-    others = [str(dim) for dim in shares.dims if dim != "region"]
-    flat = shares.stack(one=others).transpose("region", "one")
-    labels = [" ".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in flat["one"].values]
-    traces = [
-        {"type": "bar", "x": [html.escape(label) for label in labels], "y": _numbers(values),
-         "name": html.escape(str(region)), "hovertemplate": "%{x}: %{y:.3f}<extra>%{fullData.name}</extra>"}
-        for region, values in zip(flat["region"].values, flat.values, strict=True)
-    ]  # fmt: skip
-    layout: dict[str, Any] = {"barmode": "group", "height": 400, "showlegend": True, "xaxis": {"tickangle": -60}}
-    layout["yaxis"] = {"title": {"text": html.escape(name.replace("_", " ").capitalize())}}
-    layout["margin"] = {"l": 64, "r": 16, "t": 20, "b": 120}
-    return {
-        "traces": traces,
-        "layout": layout,
-        "least_width": 120 + 40 * len(labels),
-        "label": "Saliency by region and layer.",
-    }
+    ticks: list[float] = []
+    names: list[str] = []
+    heads: list[dict[str, Any]] = []
+    parts: dict[str, tuple[xr.Dataset, np.ndarray]] = {}
+    start = 0.0
+    for network in in_order(map(str, result[NETWORK].values)):
+        part = _layers_of(result, network)
+        x = start + np.arange(part.sizes[RDM])
+        start += part.sizes[RDM] + _GAP
+        ticks += x.tolist()
+        names += [html.escape(str(name)) for name in part[LAYER].values]
+        parts[network] = (part, x)
+        heads.append({"x": float(x.mean()), "y": 1.02, "yref": "paper", "yanchor": "bottom", "showarrow": False,
+                      "text": f"<b>{html.escape(network_label(network))}</b>", "name": network})  # fmt: skip
+    axis = {"tickvals": ticks, "ticktext": names, "tickangle": -90, "range": [-0.9, start - _GAP - 0.1]}
+    return axis, heads, parts
 
 
 def palettes(networks: list[str]) -> dict[str, dict[str, str]]:
@@ -166,10 +167,59 @@ def palettes(networks: list[str]) -> dict[str, dict[str, str]]:
             "words": {name: ink(color) for name, color in light.items()}}  # fmt: skip
 
 
+def similarity_words(result: xr.Dataset) -> str:
+    """Return what the similarity of a result is called, ready for a page.
+
+    Parameters
+    ----------
+    result : Dataset
+        Its attr `comparison` is read.
+
+    Returns
+    -------
+    str
+        Escaped.
+    """
+    comparison = str(result.attrs.get("comparison", ""))
+    named = COMPARISON_LABELS.get(comparison, html.escape(comparison))
+    return f"Similarity to people ({named})" if comparison else "Similarity to people"
+
+
+def numbers(values: np.ndarray) -> list[float | None]:
+    """Return numbers fit for JSON: what is not finite is missing.
+
+    Parameters
+    ----------
+    values : ndarray, shape (number,)
+        Any.
+
+    Returns
+    -------
+    list of float or None
+        The same.
+
+    Examples
+    --------
+    >>> numbers(np.array([0.5, np.nan]))
+    [0.5, None]
+    """
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
 def _layers_of(result: xr.Dataset, network: str) -> xr.Dataset:
     rows = np.flatnonzero(result[NETWORK].values.astype(str) == network)
     within = result[ORDER].values[rows] if ORDER in result.coords else rows
     return result.isel({RDM: rows[np.argsort(within, kind="stable")]})
+
+
+def _blocks(parts: dict[str, tuple[xr.Dataset, np.ndarray]]) -> list[dict[str, Any]]:
+    """Return a shaded column at each feature-excitation block."""
+    return [
+        {"type": "rect", "yref": "paper", "x0": float(place) - 0.45, "x1": float(place) + 0.45, "y0": 0, "y1": 1,
+         "line": {"width": 0}, "layer": "below", "name": "block"}
+        for part, x in parts.values()
+        for layer, place in zip(part[LAYER].values, x, strict=True) if str(layer) == "fe"
+    ]  # fmt: skip
 
 
 def _curve(part: xr.Dataset, x: np.ndarray, network: str) -> list[dict[str, Any]]:
@@ -181,10 +231,10 @@ def _curve(part: xr.Dataset, x: np.ndarray, network: str) -> list[dict[str, Any]
         lower, upper = part["similarity_interval"].transpose(BOUND, RDM).values
         band = {"x": x.tolist(), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
         band["meta"] = {"network": network, "role": "band"}
-        traces += [{**band, "y": _numbers(upper)}, {**band, "y": _numbers(lower), "fill": "tonexty"}]
+        traces += [{**band, "y": numbers(upper)}, {**band, "y": numbers(lower), "fill": "tonexty"}]
         confidence = float(part.attrs.get("confidence", 0.95))
         hover.append(f"{confidence:.0%} interval %{{customdata[2]:.3f}} to %{{customdata[3]:.3f}}")
-        columns += [_numbers(lower), _numbers(upper)]
+        columns += [numbers(lower), numbers(upper)]
     if "participant_similarity" in part:
         hover.append(f"n = %{{customdata[{len(columns)}]}} participants")
         columns.append(part["participant_similarity"].notnull().sum("participant").values.tolist())
@@ -192,25 +242,12 @@ def _curve(part: xr.Dataset, x: np.ndarray, network: str) -> list[dict[str, Any]
     if p is not None:
         how = "" if p.endswith("corrected") else " (uncorrected)"
         hover.append(f"p above 0 = %{{customdata[{len(columns)}]:.4f}}{how}")
-        columns.append(_numbers(part[p].values))
-    line = {"x": x.tolist(), "y": _numbers(part["similarity"].values), "mode": "lines+markers", "line": {"width": 2}}
+        columns.append(numbers(part[p].values))
+    line = {"x": x.tolist(), "y": numbers(part["similarity"].values), "mode": "lines+markers", "line": {"width": 2}}
     line["meta"] = {"network": network, "role": "line"}
-    line["marker"] = {"symbol": _SYMBOLS.get(network.split("/")[0], "cross"), "size": 9}
+    line["marker"] = {"symbol": SYMBOLS.get(network.split("/")[0], "cross"), "size": 9}
     line["customdata"] = [list(row) for row in zip(*columns, strict=True)]
     return [*traces, {**line, "name": label, "hovertemplate": "<br>".join(hover) + "<extra></extra>"}]
-
-
-def _similarity(result: xr.Dataset) -> str:
-    comparison = str(result.attrs.get("comparison", ""))
-    return (
-        f"Similarity to people ({COMPARISON_LABELS.get(comparison, html.escape(comparison))})"
-        if comparison
-        else "Similarity"
-    )
-
-
-def _numbers(values: np.ndarray) -> list[float | None]:
-    return [float(value) if np.isfinite(value) else None for value in values]
 
 
 def _lighter(color: str) -> str:

@@ -14,6 +14,15 @@ CITATIONS = {
     "fe_alexnet": "Ying, Li & Chen 2023, arXiv 2310.13674. doi:10.48550/arXiv.2310.13674",
     "imagenet": "Deng et al. 2009, ImageNet: a large-scale hierarchical image database. "
     "doi:10.1109/CVPR.2009.5206848",
+    "adam": "Kingma & Ba 2015, Adam: a method for stochastic optimization. doi:10.48550/arXiv.1412.6980",
+    "shuffles": "Nichols & Holmes 2002, Nonparametric permutation tests for functional neuroimaging. "
+    "doi:10.1002/hbm.1058",
+    "best": "Hsu 1981, Simultaneous confidence intervals for all distances from the “best”. "
+    "doi:10.1214/aos/1176345582",
+    "psychometric": "Wichmann & Hill 2001, The psychometric function: I. Fitting, sampling, and goodness of fit. "
+    "doi:10.3758/BF03194544",
+    "gradcam": "Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based "
+    "localization. doi:10.1109/ICCV.2017.74",
     "torch": "Paszke et al. 2019, PyTorch. doi:10.48550/arXiv.1912.01703",
     "xarray": "Hoyer & Hamman 2017, xarray: N-D labeled arrays and datasets in Python. doi:10.5334/jors.148",
     "scaling": "Kruskal 1964, Multidimensional scaling by optimizing goodness of fit. doi:10.1007/BF02289565",

@@ -11,9 +11,12 @@ import xarray as xr
 from PIL import Image
 
 from rsa_face.figures.folder import StudyFolder
-from rsa_face.figures.ordering import factors_of, same_stimuli, sort_stimuli
+from rsa_face.figures.ordering import factors_of, judged_stimuli, sort_stimuli
 from rsa_face.figures.palette import in_order, network_label
+from rsa_face.figures.rdms import mean_person
+from rsa_face.figures.study import most_similar
 from rsa_face.figures.thumbnails import thumbnail
+from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.embedding import embed_rdm
 from rsa_face.schema import LAYER, NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
 
@@ -21,7 +24,7 @@ _RDM_BYTES = 5_000_000
 _PICTURE_BYTES = 3_000_000
 _TOP = 65534
 _UNJUDGED = 65535
-_MOST_EMBEDDED = 150
+_MOST_EMBEDDED = 240
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def explorer_of(study: StudyFolder) -> Explorer | None:
         return None
     rdms, _ = sort_stimuli(study.rdms)
     rdms, notes = _thinned(rdms)
-    human = _mean_person(study, rdms, notes)
+    human = _people(study, rdms, notes)
     pictures = _pictures(study, [str(name) for name in rdms[STIMULUS_I].values], notes)
     factors = factors_of(rdms)
     stimuli = [
@@ -83,7 +86,8 @@ def explorer_of(study: StudyFolder) -> Explorer | None:
     if human is not None and study.human is not None:
         people = {"n": int(study.human.sizes[PARTICIPANT]), **_pack(human)}
     content = {"stimuli": stimuli, "factors": factors, "rdms": packed, "human": people}
-    content |= {"start": _start(study, packed), "embeddings": _embeddings(study, rdms, human, notes)}
+    start = _start(study, packed) | {"occlusion": _judged_alone(stimuli, human)}
+    content |= {"start": start, "embeddings": _embeddings(study, rdms, human, notes)}
     return Explorer(content, tuple(notes))
 
 
@@ -96,6 +100,15 @@ def _start(study: StudyFolder, packed: list[dict[str, Any]]) -> dict[str, str]:
     return {"network": best["network"], "layer": best["layer"]}
 
 
+def _judged_alone(stimuli: list[dict[str, Any]], human: np.ndarray | None) -> str:
+    """Return the occlusion to show first: the only one that people judged, if there is one."""
+    if human is None:
+        return ""
+    seen = np.isfinite(human).any(axis=0)
+    found = {str(one["factors"].get("occlusion", "")) for one, judged in zip(stimuli, seen, strict=True) if judged}
+    return found.pop() if len(found) == 1 else ""
+
+
 def _scores(study: StudyFolder) -> dict[str, float]:
     if study.result is None:
         return {}
@@ -106,7 +119,7 @@ def _scores(study: StudyFolder) -> dict[str, float]:
 
 def _thinned(rdms: xr.DataArray) -> tuple[xr.DataArray, list[str]]:
     count = rdms.sizes[STIMULUS_I]
-    most = max(int(np.sqrt(_RDM_BYTES / (rdms.sizes[RDM] + 1) / 8 * 3)), 8)
+    most = max(int(np.sqrt(_RDM_BYTES * 3 / 4 / (rdms.sizes[RDM] + 1))), 8)  # two bytes a pair, in base 64
     if count <= most:
         return rdms, []
     kept = np.unique(np.linspace(0, count - 1, most).round().astype(int))
@@ -115,16 +128,21 @@ def _thinned(rdms: xr.DataArray) -> tuple[xr.DataArray, list[str]]:
     return rdms.isel({STIMULUS_I: kept, STIMULUS_J: kept}), [note]
 
 
-def _mean_person(study: StudyFolder, rdms: xr.DataArray, notes: list[str]) -> np.ndarray | None:
+def _people(study: StudyFolder, rdms: xr.DataArray, notes: list[str]) -> np.ndarray | None:
+    """Return people's mean RDM of the stimuli shown; NaN where they judged a stimulus never, or never a pair."""
     if study.human is None:
         return None
-    try:
-        human = same_stimuli(study.human, rdms)
-    except ValueError as error:
-        notes.append(f"People's RDM is not shown beside the layers'. {error}")
+    ids = [str(name) for name in rdms[STIMULUS_I].values]
+    judged = judged_stimuli(study.human, rdms)
+    if not judged:
+        notes.append("People's RDM is not shown beside the layers': they judged none of these stimuli.")
         return None
-    judged = human.notnull().sum(PARTICIPANT)
-    return np.asarray((human.fillna(0).sum(PARTICIPANT) / judged.where(judged > 0)).values, dtype=float)
+    if len(judged) < len(ids):
+        notes.append(f"People judged {len(judged)} of these {len(ids)} stimuli; cells of the others are empty.")
+    places = np.array([ids.index(name) for name in judged])
+    whole = np.full((len(ids), len(ids)), np.nan)
+    whole[np.ix_(places, places)] = mean_person(select_stimuli(study.human, judged)).values
+    return whole
 
 
 def _pack(values: np.ndarray) -> dict[str, Any]:
@@ -163,33 +181,37 @@ def _as_uri(pixels: np.ndarray) -> str:
 def _embeddings(
     study: StudyFolder, rdms: xr.DataArray, human: np.ndarray | None, notes: list[str]
 ) -> list[dict[str, Any]]:
-    step = -(-rdms.sizes[STIMULUS_I] // _MOST_EMBEDDED)
-    some = slice(None, None, step)
-    kept = list(range(0, rdms.sizes[STIMULUS_I], step))
-    few = rdms.isel({STIMULUS_I: some, STIMULUS_J: some})
-    if step > 1:
-        notes.append(f"Embeddings show {len(kept)} of {rdms.sizes[STIMULUS_I]} stimuli.")
+    """Return people, and the most similar and the last layer of each network, as points."""
     found = []
-    for place in _to_embed(study, rdms):
-        name = f"{network_label(str(few[NETWORK].values[place]))} {few[LAYER].values[place]}"
-        found.append(_embedding(few.isel({RDM: place}), name, kept))
-    if human is not None and np.isfinite(human[some, some][~np.eye(len(kept), dtype=bool)]).all():
-        values = np.array(human[some, some])
+    if human is not None:
+        kept = _spread(np.flatnonzero(np.isfinite(human).any(axis=0)).tolist())
+        values = np.array(human[np.ix_(kept, kept)])
         np.fill_diagonal(values, 0)
-        found.insert(0, _embedding(few.isel({RDM: 0}, drop=True).copy(data=values), "People (mean)", kept))
+        if len(kept) > 2 and np.isfinite(values).all():
+            person = rdms.isel({RDM: 0, STIMULUS_I: kept, STIMULUS_J: kept}, drop=True).copy(data=values)
+            found.append(_embedding(person, "People (mean)", kept))
+    kept = _spread(list(range(rdms.sizes[STIMULUS_I])))
+    if len(kept) < rdms.sizes[STIMULUS_I]:
+        notes.append(f"Embeddings show {len(kept)} of {rdms.sizes[STIMULUS_I]} stimuli.")
+    if len(kept) < 3:
+        return found
+    for rdm in _to_embed(study, rdms.isel({STIMULUS_I: kept, STIMULUS_J: kept})):
+        name = f"{network_label(str(rdm[NETWORK].item()))} {rdm[LAYER].item()}"
+        found.append(_embedding(rdm, name, kept))
     return found
 
 
-def _to_embed(study: StudyFolder, rdms: xr.DataArray) -> list[int]:
-    """Return the most similar and the last layer of each network."""
-    names, score = rdms[NETWORK].values.astype(str), _scores(study)
-    labels = [f"{network}/{layer}" for network, layer in zip(names, rdms[LAYER].values, strict=True)]
-    chosen: list[int] = []
-    for network in in_order(names):
-        members = np.flatnonzero(names == network).tolist()
-        best = max(members, key=lambda place: score.get(labels[place], -np.inf))
-        chosen += sorted({best, members[-1]})
-    return chosen
+def _spread(places: list[int]) -> list[int]:
+    return places[:: -(-len(places) // _MOST_EMBEDDED)]
+
+
+def _to_embed(study: StudyFolder, rdms: xr.DataArray) -> list[xr.DataArray]:
+    last = most_similar(rdms, None)
+    if study.result is None:
+        return list(last)
+    names = [str(name) for name in most_similar(rdms, study.result)[RDM].values]
+    return [rdms.sel({RDM: name}) for pair in zip(names, map(str, last[RDM].values), strict=True)
+            for name in dict.fromkeys(pair)]  # fmt: skip
 
 
 def _embedding(rdm: xr.DataArray, name: str, kept: list[int]) -> dict[str, Any]:

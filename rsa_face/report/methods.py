@@ -9,6 +9,7 @@ from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.palette import architecture_of, in_order, network_label
 from rsa_face.report.answer import listed
 from rsa_face.report.citations import CITATIONS
+from rsa_face.report.findings import behaviour, turning
 from rsa_face.schema import LAYER, NETWORK, OCCLUSIONS, PARTICIPANT, STIMULUS_I
 
 _MEASURES = {
@@ -23,6 +24,11 @@ _RESAMPLED = {
     "participant": "resampling participants",
     "both": "resampling stimuli and participants together",
     "dual": "the dual bootstrap over stimuli and participants with its variance correction",
+}
+_CORRECTED = {
+    "max": "the largest statistic over layers",
+    "holm": "Holm's method",
+    "fdr": "the false discovery rate",
 }
 
 
@@ -58,7 +64,14 @@ def methods_of(study: StudyFolder) -> MethodsText:
         Paragraphs and references.
     """
     cited: list[str] = []
-    parts = [_stimuli(study), _networks(study, cited), _rdms(study, cited), _people(study), _inference(study, cited)]
+    parts = [
+        _stimuli(study),
+        " ".join(filter(None, (_networks(study, cited), _training(study, cited)))),
+        _rdms(study, cited),
+        _people(study),
+        _inference(study, cited),
+        " ".join(filter(None, (*turning(study, cited), *behaviour(study, cited)))),
+    ]
     paragraphs = [part for part in [*parts, _software(study, cited)] if part]
     return MethodsText(tuple(paragraphs), tuple(CITATIONS[name] for name in dict.fromkeys(cited)))
 
@@ -93,7 +106,7 @@ def _networks(study: StudyFolder, cited: list[str]) -> str:
             f"{network_label(name)} ({len(layers)} layers, {layers[0]} to {layers[-1]}{_weights(study, name)})"
         )
         cited += ["imagenet"] if "imagenet" in _weights(study, name) else []
-    return f"Networks were {listed(said, most=12)}. Activations of each layer were recorded in evaluation mode."
+    return f"Networks were {listed(said, most=12)}."
 
 
 def _weights(study: StudyFolder, network: str) -> str:
@@ -103,6 +116,27 @@ def _weights(study: StudyFolder, network: str) -> str:
         if isinstance(entry, Mapping) and network in (entry.get("label"), entry.get("name")):
             return f"; weights: {entry.get('weights', 'not recorded')}, seed {entry.get('seed', 0)}"
     return "; untrained weights" if network in study.untrained else ""
+
+
+def _training(study: StudyFolder, cited: list[str]) -> str:
+    config = study.manifest.get("study")
+    asked = config.get("training") if isinstance(config, Mapping) else None
+    recorded = "Activations of each layer were recorded in evaluation mode."
+    if not isinstance(asked, Mapping):
+        return recorded if study.rdms is not None else ""
+    cited.append("adam")
+    classes = listed([str(name) for name in asked.get("classes") or ("sad", "happy")])
+    learnt = "all layers" if asked.get("freeze", "none") == "none" else f"all but the frozen part ({asked['freeze']})"
+    text = (
+        f"All networks were then trained alike to tell {classes} faces apart: Adam (Kingma & Ba 2015), step size "
+        f"{asked.get('lr')}, batches of {asked.get('batch')}, {asked.get('epochs')} epochs, {learnt}."
+    )
+    scores = study.extras.get("training")
+    if scores is None or "accuracy" not in scores or "condition" not in scores.dims:
+        return f"{text} {recorded}"
+    accuracy = scores["accuracy"].isel(condition=0).values
+    text += f" On faces of other people they answered {accuracy.min():.0%} to {accuracy.max():.0%} correctly."
+    return f"{text} {recorded}"
 
 
 def _rdms(study: StudyFolder, cited: list[str]) -> str:
@@ -126,7 +160,8 @@ def _people(study: StudyFolder) -> str:
     who = "simulated observers" if attrs.get("simulated") else "participants"
     unjudged = int(study.human.isnull().sum()) // 2
     left = f" Pairs never judged ({unjudged} over all of them) were left out pairwise." if unjudged else ""
-    return f"Human RDMs of {study.human.sizes[PARTICIPANT]} {who} were made{kind}, one for each.{left}"
+    people, stimuli = study.human.sizes[PARTICIPANT], study.human.sizes[STIMULUS_I]
+    return f"Human RDMs of {people} {who} and {stimuli} stimuli were made{kind}, one for each of them.{left}"
 
 
 def _inference(study: StudyFolder, cited: list[str]) -> str:
@@ -151,9 +186,24 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
         kind = attrs.get("interval_kind", "kind not recorded")
         text += f" {float(attrs.get('confidence', 0.95)):.0%} intervals ({kind})"
         text += f" rest on {how}{draws}; see Schütt et al. (2023)."
-    if "p_above_zero_corrected" in result:
-        text += " P values were corrected over the family of layers."
+    if "p_above_zero" in result or "p_above_zero_corrected" in result:
+        text += _tested(result, cited)
+    controls = attrs.get("controls") or []
+    if "partial_similarity" in result and controls:
+        named = listed([str(name) for name in controls])
+        text += f" Similarities were computed again with control RDMs ({named}) partialled out."
     return text
+
+
+def _tested(result: Any, cited: list[str]) -> str:
+    by_shuffles = result.attrs.get("p_above_zero_kind") == "shuffle"
+    cited += ["shuffles"] if by_shuffles else []
+    how = "by shuffling stimulus labels" if by_shuffles else "by the draws' standard error"
+    text = f" Similarity above 0 was tested {how}"
+    if "p_above_zero_corrected" not in result:
+        return f"{text}; p values were not corrected."
+    how = _CORRECTED.get(str(result.attrs.get("correction")), "see the study file")
+    return f"{text}; p values were corrected over the family of layers ({how})."
 
 
 def _software(study: StudyFolder, cited: list[str]) -> str:

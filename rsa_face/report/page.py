@@ -1,7 +1,6 @@
 """The finished study as one HTML file: it opens anywhere, offline, and asks nothing of the network."""
 
 import json
-from dataclasses import dataclass
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
@@ -17,33 +16,22 @@ from rsa_face.figures.folder import StudyFolder, read_results
 from rsa_face.figures.palette import RDM_COLORS, network_label
 from rsa_face.provenance import write_beside
 from rsa_face.report.answer import answer_of, listed
-from rsa_face.report.charts import curve_charts, layer_chart, palettes, region_charts
+from rsa_face.report.behaviour import curve_chart, layer_saliency_chart, region_chart
+from rsa_face.report.charts import Chart, layer_chart, palettes
 from rsa_face.report.explorer import Explorer, explorer_of
 from rsa_face.report.methods import methods_of
-from rsa_face.report.tables import tables_of
+from rsa_face.report.tables import agreement_tables, left_out, tables_of
+from rsa_face.report.turning import contrast_chart, localization_chart
 from rsa_face.schema import NETWORK
 
 _MOST_MANIFEST = 200_000
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart and the words around it.
-
-    Parameters
-    ----------
-    id, title, hint, label : str
-        Anchor, heading, how to read it, and what a screen reader says.
-    least_width, height : int
-        In pixels; a narrower page scrolls sideways.
-    """
-
-    id: str
-    title: str
-    hint: str
-    label: str
-    least_width: int
-    height: int
+_SHORT = {
+    "layers": "Layers",
+    "localization": "Where",
+    "contrast": "Contrast",
+    "psychometric": "Choices",
+    "saliency": "Saliency",
+}
 
 
 def write_report(results: str | Path, *, out: str | Path | None = None) -> Path:
@@ -93,14 +81,17 @@ def render_page(study: StudyFolder) -> str:
     charts = _charts(study)
     explorer, tables = explorer_of(study), tables_of(study)
     content = {
-        "charts": [{"traces": chart["traces"], "layout": chart["layout"]} for _, chart in charts],
+        "charts": [
+            [{"label": view.label, "traces": view.traces, "layout": view.layout} for view in chart.views]
+            for chart in charts
+        ],
         "explorer": explorer.content if explorer else None,
         "palettes": palettes(_networks(study)),
         "ramp": _ramp(),
     }
-    sections = _sections(
-        [words for words, _ in charts], explorer, has_tables=bool(tables), manifest=bool(study.manifest)
-    )
+    agreement = agreement_tables(study)
+    has = {"agreement": bool(agreement), "tables": bool(tables), "manifest": bool(study.manifest)}
+    sections = _sections(charts, explorer, **has)
     page: str = _template().render(
         name=study.name,
         simulated=study.simulated,
@@ -108,7 +99,9 @@ def render_page(study: StudyFolder) -> str:
         answer=answer_of(study),
         sections=sections,
         missing=study.missing,
-        charts=[words for words, _ in charts],
+        charts=charts,
+        agreement=agreement,
+        left_out=left_out(study),
         explorer=explorer,
         tables=tables,
         methods=methods_of(study),
@@ -122,25 +115,21 @@ def render_page(study: StudyFolder) -> str:
     return page
 
 
-def _charts(study: StudyFolder) -> list[tuple[Chart, dict[str, Any]]]:
-    found: list[tuple[Chart, dict[str, Any]]] = []
-    if study.result is not None:
-        hint = "Point at a layer for its similarity, interval and number of participants. Bands are intervals."
-        found.append(_chart("layers", "Similarity of each layer to people", hint, layer_chart(study.result)))
-    for name, dataset in study.extras.items():
-        curves = curve_charts(dataset) if name.startswith("psychometric") else None
-        if curves is not None:
-            hint = "Share of happy choices along the morph, people and networks."
-            found.append(_chart(name, "Psychometric curves", hint, curves))
-        regions = region_charts(dataset) if name.startswith("saliency") else None
-        if regions is not None:
-            found.append(_chart(name, "Saliency by layer", "Share of saliency in each region of the face.", regions))
-    return found
-
-
-def _chart(name: str, title: str, hint: str, chart: dict[str, Any]) -> tuple[Chart, dict[str, Any]]:
-    words = Chart(name, title, hint, chart["label"], chart["least_width"], chart["layout"]["height"])
-    return words, chart
+def _charts(study: StudyFolder) -> list[Chart]:
+    """Return a study's charts, in the order its question asks for them."""
+    extras = study.extras
+    found: list[Chart | None] = [layer_chart(study.result) if study.result is not None else None]
+    where = extras.get("localization")
+    if where is not None and "target" in where.dims:
+        found.append(localization_chart(where))
+    contrasts = {name: part for name, part in extras.items() if name.startswith("contrast") and "difference" in part}
+    found.append(contrast_chart(contrasts) if contrasts else None)
+    found.append(curve_chart(extras.get("psychometric"), extras.get("psychometric_networks")))
+    if "saliency_layers" in extras:
+        found.append(layer_saliency_chart(extras["saliency_layers"]))
+    elif "saliency" in extras:
+        found.append(region_chart(extras["saliency"]))
+    return [chart for chart in found if chart is not None]
 
 
 def _networks(study: StudyFolder) -> list[str]:
@@ -149,13 +138,13 @@ def _networks(study: StudyFolder) -> list[str]:
 
 
 def _sections(
-    charts: list[Chart], explorer: Explorer | None, *, has_tables: bool, manifest: bool
+    charts: list[Chart], explorer: Explorer | None, *, agreement: bool, tables: bool, manifest: bool
 ) -> list[tuple[str, str]]:
-    short = {"layers": "Layers", "psychometric": "Psychometric", "saliency": "Saliency"}
-    sections = [("answer", "Answer"), *((chart.id, short.get(chart.id, chart.title)) for chart in charts)]
+    sections = [("answer", "Answer"), *((chart.id, _SHORT.get(chart.id, chart.title)) for chart in charts)]
+    sections += [("agreement", "Agreement")] if agreement else []
     if explorer is not None:
         sections += [("rdms", "RDMs"), *([("embeddings", "Faces")] if explorer.content["embeddings"] else [])]
-    sections += [("tables", "Tables")] if has_tables else []
+    sections += [("tables", "Tables")] if tables else []
     return [*sections, ("methods", "Methods"), *([("manifest", "Manifest")] if manifest else [])]
 
 

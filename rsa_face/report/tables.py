@@ -8,9 +8,29 @@ import xarray as xr
 
 from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.layers import layers_table
-from rsa_face.figures.palette import network_label
+from rsa_face.figures.palette import in_order, network_label
 
 _MOST_ROWS = 5000
+_MANY_ROWS = 1000
+_MAIN = {
+    "network": "network",
+    "layer": "layer",
+    "depth": "depth",
+    "similarity": "similarity",
+    "similarity_lower": "lower",
+    "similarity_upper": "upper",
+    "p_above_zero_corrected": "p above 0",
+    "p_above_zero": "p above 0, uncorrected",
+    "p_below_ceiling_corrected": "p below ceiling",
+    "p_below_ceiling": "p below ceiling, uncorrected",
+    "similarity_partial": "similarity, controls partialled out",
+    "participants": "n",
+}
+_QUANTITIES = {
+    "similarity_peak": "similarity, best layer",
+    "pse_distance": "PSE, distance from people",
+    "curve_rmse": "choices, distance from people",
+}
 
 
 @dataclass(frozen=True)
@@ -68,21 +88,88 @@ def tables_of(study: StudyFolder) -> list[Table]:
     """
     tables = []
     if study.result is not None:
-        frame = layers_table(study.result, partial=study.extras.get("partial"))
+        partial = study.extras.get("partial")
+        if partial is None and "partial_similarity" in study.result:
+            partial = xr.Dataset({"similarity": study.result["partial_similarity"]})
+        frame = layers_table(study.result, partial=partial)
         frame["network"] = [network_label(str(name)) for name in frame["network"]]
-        tables.append(table_of(frame, name="layers", title="Layers"))
+        main = [name for name in _MAIN if name in frame and f"{name}_corrected" not in frame]
+        tables.append(table_of(frame[main].rename(columns=_MAIN), name="layers", title="Layers"))
+        if len(frame.columns) > len(main):
+            tables.append(table_of(frame, name="layers-all-tests", title="Layers, every test"))
     for name, dataset in study.extras.items():
-        if name.startswith("saliency_maps"):
-            continue  # a row for each pixel is no table
+        if name == "agreement":
+            continue  # it has a section of its own
         tables += [
-            table_of(
-                frame,
-                name=f"{name}-{'-'.join(dims)}",
-                title=f"{name.replace('_', ' ').capitalize()}: {' by '.join(dims)}",
-            )
+            table_of(frame, name=f"{name}-{'-'.join(dims)}", title=_title(name, dims))
             for dims, frame in frames_of(dataset)
+            if len(frame) <= _MANY_ROWS
         ]
     return tables
+
+
+def left_out(study: StudyFolder) -> list[str]:
+    """Return the tables that are too long for a page, in words, and the files that hold them.
+
+    Parameters
+    ----------
+    study : StudyFolder
+        What its folder holds.
+
+    Returns
+    -------
+    list of str
+        A sentence for each.
+    """
+    return [
+        f"{_title(name, dims)}: {len(frame)} rows, in {name}.nc."
+        for name, dataset in study.extras.items()
+        if not name.startswith("saliency_maps") and name != "agreement"  # a row for each pixel is no table
+        for dims, frame in frames_of(dataset)
+        if len(frame) > _MANY_ROWS
+    ]
+
+
+def agreement_tables(study: StudyFolder) -> list[Table]:
+    """Return how the networks rank by each measure of likeness to people, and how far the ranks agree.
+
+    Parameters
+    ----------
+    study : StudyFolder
+        What its folder holds.
+
+    Returns
+    -------
+    list of Table
+        None where the study relates no measures.
+    """
+    agreement = study.extras.get("agreement")
+    if agreement is None or not {"value", "rank", "rank_correlation"} <= set(agreement.data_vars):
+        return []
+    agreement = agreement.sel(network=in_order(map(str, agreement["network"].values)))
+    quantities = agreement["quantity"].values.astype(str).tolist()
+    each: dict[str, object] = {"network": [network_label(str(name)) for name in agreement["network"].values]}
+    if "peak_layer" in agreement:
+        each["best layer"] = agreement["peak_layer"].values.astype(str)
+    for name in quantities:
+        each[_quantity(name)] = agreement["value"].sel(quantity=name).values
+        each[f"rank by {_quantity(name)}"] = agreement["rank"].sel(quantity=name).values
+    pairs = [(a, b) for place, a in enumerate(quantities) for b in quantities[place + 1 :]]
+    rows = []
+    for one, other in pairs:
+        part = agreement.sel(quantity=one, quantity_other=other)
+        row: dict[str, object] = {"measure": _quantity(one), "other measure": _quantity(other)}
+        row["rank correlation"] = float(part["rank_correlation"])
+        if "rank_correlation_interval" in part:
+            row |= {f"{end}": float(part["rank_correlation_interval"].sel(bound=end)) for end in ("lower", "upper")}
+        row |= {"p": float(part["rank_correlation_p"])} if "rank_correlation_p" in part else {}
+        row |= {"networks": int(part["n_networks"])} if "n_networks" in part else {}
+        rows.append(row)
+    title = "Networks by each measure (rank 1: most human-like)"
+    return [
+        table_of(pd.DataFrame(each), name="agreement-networks", title=title),
+        table_of(pd.DataFrame(rows), name="agreement-measures", title="How far the measures’ ranks agree"),
+    ]
 
 
 def frames_of(dataset: xr.Dataset) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
@@ -143,17 +230,33 @@ def table_of(frame: pd.DataFrame, *, name: str, title: str) -> Table:
         for name in frame
     )
     columns = tuple(str(column).replace("_", " ") for column in frame.columns)
-    rows = tuple(tuple(_cell(value, number) for value, number in zip(row, numeric, strict=True))
+    p = [_is_p(column) for column in frame.columns]
+    rows = tuple(tuple(_cell(value, *kind) for value, *kind in zip(row, numeric, p, strict=True))
                  for row in frame.itertuples(index=False, name=None))  # fmt: skip
     return Table(name, title, note, columns, numeric, rows)
 
 
-def _cell(value: object, number: bool) -> Cell:
+def _title(name: str, dims: tuple[str, ...]) -> str:
+    return f"{name.replace('_', ' ').capitalize()}: {' by '.join(dims)}"
+
+
+def _quantity(name: str) -> str:
+    return _QUANTITIES.get(name, name.replace("_", " "))
+
+
+def _is_p(column: object) -> bool:
+    words = str(column).replace("_", " ").split()
+    return bool(words) and words[0] == "p"
+
+
+def _cell(value: object, number: bool, p: bool) -> Cell:
     if not number:
         return Cell(str(value), str(value))
     if value is None or not np.isfinite(float(value)):  # type: ignore[arg-type] # the column is numeric
         return Cell("–", "")
     exact = float(value)  # type: ignore[arg-type] # the column is numeric
+    if p and exact < 0.001:
+        return Cell("< 0.001", repr(exact))
     short = (
         f"{exact:.0f}"
         if exact == round(exact) and abs(exact) < 1e6

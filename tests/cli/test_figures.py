@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from PIL import Image
 
 from rsa_face.cli import main
-from rsa_face.provenance import save
+from rsa_face.provenance import load, save
 from rsa_face.psychophysics.psychometric import fit_psychometric
 
 
@@ -50,13 +51,34 @@ def test_other_results_are_drawn_by_their_names(results, capsys):
     save(fit_psychometric(pd.DataFrame(trials)), results / "psychometric.nc")
     picked = {"probability": (("target", "layer"), [[0.2, 0.8]]), "target": ["peak"], "layer": ["fe", "none"]}
     save(xr.Dataset(picked, attrs={"network": "fe_alexnet"}), results / "localization.nc")
-    assert run(results, "--formats", "png") == 0
+    assert run(results, "--formats", "png", "--only", "psychometric,localization") == 0
     written = {path.name for path in (results / "figures").iterdir()}
     assert {"psychometric.png", "localization.png", "localization.csv"} <= written
 
 
+def test_people_who_judged_fewer_stimuli_stand_beside_the_layers_of_those(results, capsys):
+    rdms = load(results / "rdms.nc")
+    save(rdms.isel(stimulus_i=range(4), stimulus_j=range(4), rdm=[0, 1]).drop_vars(
+        ["rdm", "network", "layer", "order", "depth"]).rename(rdm="participant").assign_coords(
+        participant=["p1", "p2"]), results / "human_rdms.nc")  # fmt: skip
+    assert run(results, "--formats", "png", "--only", "rdms, rdms-all,mds-people") == 0
+    written = {path.name for path in (results / "figures").iterdir()}
+    assert written == {f"{name}.{ending}" for name in ("rdms", "rdms-all", "mds-people") for ending in ("png", "csv")}
+    assert len(pd.read_csv(results / "figures" / "rdms.csv")) == 6
+    assert len(pd.read_csv(results / "figures" / "rdms-all.csv")) == 15
+
+
+def test_a_figure_is_written_at_the_resolution_asked_for(results):
+    sizes = []
+    for dpi in (100, 200):
+        assert run(results, "--formats", "png", "--only", "layers", "--dpi", dpi) == 0
+        with Image.open(results / "figures" / "layers.png") as image:
+            sizes.append(np.array(image.size))
+    np.testing.assert_allclose(sizes[1] / sizes[0], 2, atol=0.02)
+
+
 def test_paths_are_printed_as_json(results, capsys):
-    assert run(results, "--formats", "png", "--out", results / "elsewhere", "--json") == 0
+    assert run(results, "--formats", "png", "--only", "layers", "--out", results / "elsewhere", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert str(results / "elsewhere" / "layers.png") in said["written"]
 
@@ -65,5 +87,7 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(results, capsys):
     assert run(results, "--style", "cell") == 2
     assert "'cell'" in capsys.readouterr().err
     assert run(results, "--formats", "bmp") == 2
+    assert run(results, "--only", "dream") == 2
+    assert "'dream'" in capsys.readouterr().err
     assert run(results / "nowhere") == 2
     assert "Traceback" not in capsys.readouterr().err

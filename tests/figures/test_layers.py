@@ -92,7 +92,14 @@ def test_partial_similarity_is_matched_by_layer_name(result):
     ax = plot_layers(result, partial=partial, networks=["alexnet"])
     dashed = next(line for line in ax.lines if line.get_markerfacecolor() == "white")
     np.testing.assert_allclose(dashed.get_ydata(), result["similarity"].values[:8] * 0.5)
-    assert "without pixels" in [text.get_text() for text in ax.artists[0].get_texts()]
+    assert "without pixels" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_along_depth_networks_are_named_beside_the_key_of_controls(result):
+    ax = plot_layers(result, partial=result[["similarity"]], along="depth")
+    (networks,) = ax.artists
+    assert [text.get_text() for text in networks.get_texts()] == ["AlexNet", "FE-AlexNet", "VGG11", "VGG13", "VGG16"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["raw", "partial"]
 
 
 def test_axes_that_are_handed_in_are_drawn_on(result):
@@ -130,7 +137,7 @@ def test_the_mark_of_the_fe_block_stays_clear_of_the_key_of_controls(result):
     with figure_style("nature"):
         ax = plot_layers(result, partial=partial)
         ax.figure.draw_without_rendering()
-        key = [text for artist in ax.artists for text in artist.get_texts()]
+        key = ax.get_legend().get_texts()
         assert len(key) == 2
         assert overlapping([*ax.texts, *key]) == []
 

@@ -65,6 +65,8 @@ def write_study(folder: Path) -> Path:
         {"comparison": "rho-a", "measure": "correlation", "resample": "both", "draws": 200, "seed": 0,
          "confidence": 0.95, "interval_kind": "percentile", "simulated": True},
     )  # fmt: skip
+    for name, part in _more(rng).items():
+        save(part.assign_attrs(simulated=True), folder / f"{name}.nc")
     save(result, folder / "layers.nc")
     save(rdms, folder / "rdms.nc")
     save(human, folder / "human_rdms.nc")
@@ -75,6 +77,38 @@ def write_study(folder: Path) -> Path:
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
+
+
+def _more(rng: np.random.Generator) -> dict[str, xr.Dataset]:
+    """Return the answers and the choices of the made-up study."""
+    layers = [*LAYERS["fe_alexnet"], "none"]
+    share = rng.dirichlet(np.ones(5), size=3)
+    targets = ["peak", "at_ceiling", "above_baseline"]
+    between = {"network": "fe_alexnet", "baseline": "alexnet", "comparison": "rho-a", "confidence": 0.95}
+    where = xr.Dataset(
+        {"probability": (("target", "layer"), share), "in_set": (("target", "layer"), share > 0.15),
+         "picked": ("target", [layers[row.argmax()] for row in share])},
+        {"target": targets, "layer": layers}, between,
+    )  # fmt: skip
+    value = np.array([-0.02, 0.01, 0.08])
+    contrast = xr.Dataset(
+        {"difference": ("layer", value), "difference_band": (("layer", "bound"), value[:, None] + [-0.04, 0.04])},
+        {"layer": LAYERS["alexnet"], "bound": ["lower", "upper"]}, between,
+    )  # fmt: skip
+    levels, dims = np.linspace(-1, 1, 5), ("occlusion", "level")
+    curves = 1 / (1 + np.exp(-4 * levels - np.array([0.0, 0.8])[:, None]))
+    people = xr.Dataset(
+        {"proportion": (("participant", *dims), np.stack([curves, curves**2]))},
+        {"level": levels, "occlusion": ["none", "eyes"], "participant": ["p0", "p1"]},
+    )
+    networks = people.isel(participant=[0]).rename(participant="network").assign_coords(network=["fe_alexnet"])
+    return {
+        "localization": where,
+        "contrast": contrast,
+        "contrast_other": contrast.assign_attrs(baseline="vgg16"),
+        "psychometric": people,
+        "psychometric_networks": networks,
+    }
 
 
 @pytest.fixture(scope="session")

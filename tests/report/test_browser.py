@@ -226,7 +226,65 @@ def test_the_layer_curve_is_drawn_and_says_what_is_pointed_at(page):
         return chart.data.filter((one) => one.customdata).map((one) => one.customdata.length)"""
     )
     assert hovers == [3, 4]
-    assert page.execute_script("return document.querySelectorAll('.chart .scatterlayer .trace').length") == 6
+    assert page.execute_script("return document.querySelectorAll('#layers .scatterlayer .trace').length") == 6
+
+
+def test_the_answers_and_the_choices_are_drawn_and_another_view_can_be_chosen(page):
+    drawn = page.execute_script(
+        """return Object.fromEntries([...document.querySelectorAll("section")]
+          .filter((one) => one.querySelector(".chart"))
+          .map((one) => [one.id, one.querySelectorAll(".point path, path.point").length]))"""
+    )
+    assert set(drawn) == {"layers", "localization", "contrast", "psychometric"}
+    assert all(count > 0 for count in drawn.values())
+    state = """const chart = document.querySelector(`#${arguments[0]} .chart`);
+        return [chart.getAttribute("aria-label"), JSON.stringify(chart.data.map((one) => one.y))]"""
+    for section, said in (("contrast", "VGG16"), ("psychometric", "eyes masked")):
+        before = page.execute_script(state, section)
+        choose(page, f"pick-{section}", "1")
+        after = page.execute_script(state, section)
+        assert said in after[0]
+        assert said not in before[0]
+        assert page.execute_script(f"return document.querySelector('#{section} .viewed span').textContent") == said
+    assert after[1] != before[1]
+
+
+def test_a_layer_pointed_at_says_its_value_interval_and_number_of_people(page, results):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    page.execute_script("document.getElementById('layers').scrollIntoView()")
+    ActionChains(page).move_to_element(page.find_element("css selector", "#layers path.point")).perform()
+    page.implicitly_wait(2)
+    said = page.find_element("css selector", "#layers .hovertext").text
+    page.implicitly_wait(0)
+    value = load(results / "layers.nc")["similarity"].values[0]
+    assert f"similarity {value:.3f}" in said
+    assert "95% interval" in said
+    assert "n = 5 participants" in said
+
+
+def test_everything_that_can_be_used_is_reached_by_tab_and_has_a_name(page):
+    names = page.execute_script(
+        """const nameOf = (one) => (one.getAttribute("aria-label") || one.getAttribute("aria-labelledby")
+            || (one.labels && one.labels.length && one.labels[0].textContent) || one.textContent || "").trim();
+        return [...document.querySelectorAll("a[href], button, select, summary, canvas, #embedding, [tabindex='0']")]
+          .filter((one) => one.offsetParent !== null || one.id === "embedding" || one.classList.contains("skip"))
+          .map((one) => [one.tagName, one.tabIndex, nameOf(one)])"""
+    )
+    assert len(names) > 30
+    assert [one for one in names if one[1] < 0 or not one[2]] == []
+
+
+def test_print_shows_short_tables_and_every_chart(page):
+    page.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    try:
+        assert (
+            page.execute_script("return document.querySelectorAll('details:not([open]):not(.long) table').length")
+            == 0
+        )
+        assert page.execute_script("return document.querySelectorAll('.chart .main-svg').length") > 0
+    finally:
+        page.execute_script("window.dispatchEvent(new Event('afterprint'))")
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, True), (390, False), (390, True)])

@@ -101,6 +101,38 @@ def test_missing_stages_are_said_and_the_rest_is_shown(results, tmp_path):
     assert "RDM explorer" not in words
 
 
+def test_a_stage_that_was_asked_for_and_is_not_there_is_said(results, tmp_path):
+    folder = shutil.copytree(results, tmp_path / "study")
+    kept = json.loads((folder / "manifest.json").read_text("utf-8"))
+    kept["study"] |= {
+        "inference": {"network": "fe_alexnet", "baseline": "alexnet", "resample": "dual"},
+        "human": {"table": "ratings.csv"}, "psychophysics": {"table": "choices.csv"}, "saliency": {"layer": "last"},
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(kept), encoding="utf-8")
+    (folder / "localization.nc").unlink()
+    words = " ".join(read(write_report(folder).read_text("utf-8")).words)
+    assert "There is no localization.nc, though the study asks for it" in words
+    assert "There is no saliency.nc, though the study asks for it: where the networks look cannot be shown." in words
+    assert "There is no contrast.nc" not in words
+    assert "FE-AlexNet minus another network" in words
+    assert "At which layer FE-AlexNet turns human-like" not in words
+
+
+def test_results_of_another_version_are_said_and_the_rest_is_shown(results, tmp_path):
+    folder = shutil.copytree(results, tmp_path / "study")
+    save(load(folder / "layers.nc").rename(similarity="score"), folder / "layers.nc")
+    save(load(folder / "contrast.nc").rename(difference="gap"), folder / "contrast.nc")
+    save(load(folder / "localization.nc").rename(probability="share"), folder / "localization.nc")
+    save(load(folder / "psychometric.nc").rename(proportion="happy"), folder / "psychometric.nc")
+    (folder / "contrast_other.nc").write_bytes(b"not a file of numbers")
+    words = " ".join(read(write_report(folder).read_text("utf-8")).words)
+    assert "layers.nc has another form than this version writes" in words
+    assert "localization.nc has another form than this version writes" in words
+    assert "psychometric.nc has another form" in words
+    assert "contrast_other.nc cannot be read" in words
+    assert "RDM explorer" in words
+
+
 def test_two_thousand_stimuli_stay_small_and_are_said(tmp_path):
     count = 2000
     values = np.abs(np.subtract.outer(*[np.linspace(0, 1, count) ** 2] * 2))[None].repeat(8, axis=0)

@@ -11,10 +11,12 @@ import xarray as xr
 from rsa_face.figures.folder import read_results
 from rsa_face.figures.ordering import sort_stimuli
 from rsa_face.report.answer import answer_of
-from rsa_face.report.charts import curve_charts, layer_chart, palettes, region_charts
+from rsa_face.report.behaviour import curve_chart, layer_saliency_chart, region_chart
+from rsa_face.report.charts import layer_chart, palettes
 from rsa_face.report.explorer import explorer_of
 from rsa_face.report.methods import methods_of
-from rsa_face.report.tables import frames_of, table_of
+from rsa_face.report.tables import agreement_tables, frames_of, left_out, table_of, tables_of
+from rsa_face.report.turning import contrast_chart, localization_chart
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,7 @@ def test_the_explorer_opens_at_the_most_similar_layer_of_the_network_in_question
     assert explorer_of(study).content["start"] == {
         "network": "fe_alexnet",
         "layer": study.result["layer"].values[best],
+        "occlusion": "",
     }
 
 
@@ -76,7 +79,23 @@ def test_people_of_other_stimuli_are_left_out_and_said(study):
     other = study.human.assign_coords(stimulus_i=range(16), stimulus_j=range(16))
     explorer = explorer_of(replace(study, human=other))
     assert explorer.content["human"] is None
-    assert any("lack" in note for note in explorer.notes)
+    assert any("none of these stimuli" in note for note in explorer.notes)
+
+
+def test_people_who_judged_some_stimuli_are_shown_with_those(study):
+    whole = explorer_of(study)
+    few = study.human.isel(stimulus_i=slice(0, 8), stimulus_j=slice(0, 8))  # those with nothing masked
+    explorer = explorer_of(replace(study, human=few))
+    assert explorer.content["start"]["occlusion"] == "none"
+    assert whole.content["start"]["occlusion"] == ""
+    assert any("People judged 8 of these 16 stimuli" in note for note in explorer.notes)
+    steps = np.frombuffer(base64.b64decode(explorer.content["human"]["values"]), dtype="<u2")
+    assert (steps != 65535).sum() == 8 * 7 // 2 - 1
+    ids = [one["id"] for one in explorer.content["stimuli"]]
+    place = [(a, b) for a in range(16) for b in range(a + 1, 16)].index((0, 2))
+    packed = explorer.content["human"]
+    value = packed["low"] + steps[place] / 65534 * (packed["high"] - packed["low"])
+    assert value == pytest.approx(float(few.sel(stimulus_i=ids[0], stimulus_j=ids[2]).mean()), abs=1e-3)
 
 
 def test_the_answer_names_layers_with_their_uncertainty(study):
@@ -88,19 +107,37 @@ def test_the_answer_names_layers_with_their_uncertainty(study):
     assert f"{best['similarity'].item():.3f}, 95% interval" in peak
     assert "fc8 (60% of draws)" in peak
     assert "fe and fc8" in peak
-    assert ceiling == "No layer of FE-AlexNet reached the noise ceiling (0.350 to 0.450); so it was in 70% of draws."
-    assert "at relu5 and fc8, 2 of 3 matched layers" in between
+    assert (
+        ceiling == "No layer of FE-AlexNet reached the noise ceiling (0.350 to 0.450), and in 70% of draws none did."
+    )
+    assert "more like people than AlexNet at relu5 and fc8, of 3 matched layers" in between
+    assert all(sentence.endswith(".") for sentence in answer.sentences)
     assert any("nothing about people" in limit for limit in answer.limits)
 
 
 def test_the_answer_says_what_was_not_asked(study):
     answer = answer_of(replace(study, extras={}))
     assert answer.sentences[2] == "No network was compared with another."
-    assert (
-        "At none of 3 matched layers"
-        in answer_of(replace(study, extras={"contrast": contrast([-0.1] * 3)})).sentences[2]
-    )
+    neither = answer_of(replace(study, extras={"contrast": contrast([-0.1] * 3)})).sentences[2]
+    assert "neither more nor less like people than AlexNet at any layer, of 3 matched" in neither
     assert answer_of(replace(study, result=None)).sentences[0].startswith("Layers were not compared")
+
+
+def test_the_answer_says_where_a_network_is_less_like_people(study):
+    both = {"contrast": contrast([-0.3, 0.02, -0.4])}
+    said = answer_of(replace(study, extras=both)).sentences[2]
+    assert "more like people than AlexNet at relu5 and less so at relu1 and fc8" in said
+    assert "at fc8, was −0.350 (band −0.400 to −0.300)" in said
+
+
+def test_the_answer_is_about_the_contrast_with_the_baseline(study):
+    other = contrast([0.1, 0.1, 0.1]).assign_attrs(network="fe_alexnet", baseline="vgg16")
+    extras = {
+        "contrast_a": other,
+        "contrast_b": contrast([-0.3, -0.3, -0.3]),
+        "localization": localization(["fc8"] * 3),
+    }
+    assert "less like people than AlexNet" in answer_of(replace(study, extras=extras)).sentences[2]
 
 
 def test_methods_hold_numbers_weights_versions_and_dois(study):
@@ -110,12 +147,36 @@ def test_methods_hold_numbers_weights_versions_and_dois(study):
         assert words in text
     assert all("doi:10." in reference for reference in methods.references)
     assert any("Squeeze-and-excitation" in reference for reference in methods.references)
-    assert methods_of(replace(study, rdms=None, result=None, human=None, manifest={})).paragraphs == ()
+    assert methods_of(replace(study, rdms=None, result=None, human=None, manifest={}, extras={})).paragraphs == ()
+
+
+def test_methods_tell_training_contrast_location_and_tests(study):
+    training = {"lr": 1e-4, "batch": 16, "epochs": 3, "freeze": "none", "classes": ["sad", "happy"]}
+    manifest = study.manifest | {"study": study.manifest["study"] | {"training": training}}
+    scores = xr.Dataset(
+        {"accuracy": (("network", "condition"), [[0.9], [0.75]])}, {"network": ["a", "b"], "condition": ["all"]}
+    )
+    result = study.result.assign(p_above_zero_corrected=study.result["p_above_zero"]).assign_attrs(
+        p_above_zero_kind="shuffle", correction="max"
+    )
+    methods = methods_of(replace(study, manifest=manifest, result=result, extras=study.extras | {"training": scores}))
+    text = " ".join(methods.paragraphs)
+    for words in (
+        "to tell sad and happy faces apart: Adam (Kingma & Ba 2015), step size 0.0001, batches of 16, 3 epochs",
+        "75% to 90% correctly",
+        "FE-AlexNet was contrasted with AlexNet and VGG16",
+        "first exceeds AlexNet was picked anew in each draw",
+        "by shuffling stimulus labels; p values were corrected over the family of layers (the largest statistic",
+    ):
+        assert words in text
+    assert {"doi:10.1214/aos/1176345582", "doi:10.48550/arXiv.1412.6980", "doi:10.1002/hbm.1058"} <= {
+        reference.split()[-1] for reference in methods.references
+    }
 
 
 def test_the_layer_chart_carries_value_interval_and_number_of_people(study):
-    chart = layer_chart(study.result)
-    line = next(trace for trace in chart["traces"] if trace["meta"] == {"network": "alexnet", "role": "line"})
+    (view,) = layer_chart(study.result).views
+    line = next(trace for trace in view.traces if trace["meta"] == {"network": "alexnet", "role": "line"})
     np.testing.assert_allclose(line["y"], study.result["similarity"].values[:3])
     label, layer, lower, upper, people, p = line["customdata"][1]
     assert (label, layer, people, p) == ("AlexNet", "relu5", 5, 0.01)
@@ -123,21 +184,97 @@ def test_the_layer_chart_carries_value_interval_and_number_of_people(study):
     assert "(uncorrected)" in line["hovertemplate"]
 
 
-def test_curves_and_regions_are_drawn_where_there_are_any():
-    curves = xr.Dataset({"curve": (("network", "level"), [[0.1, 0.9]])}, {"network": ["vgg16"], "level": [-1.0, 1.0]})
-    assert curve_charts(curves)["traces"][0]["y"] == [0.1, 0.9]
-    assert curve_charts(xr.Dataset()) is None
-    dims = ("participant", "occlusion", "level")
+def test_the_chart_of_where_has_a_row_for_each_question(study):
+    (view,) = localization_chart(localization(["fc8", "none", "fe"])).views
+    bars = [trace for trace in view.traces if trace.get("type") == "bar"]
+    assert [trace["yaxis"] for trace in bars] == ["y", "y2", "y3"]
+    assert bars[1]["y"] == [0.0, 0.0, 0.1, 0.2, 0.7]
+    kept = [trace["x"] for trace in view.traces if trace["meta"]["role"] == "set"]
+    assert kept == [[2, 3], [3, 4], [2]]
+    assert "Peak: most like people: fc8, 60% of draws" in view.label
+    assert "no layer, 70% of draws" in view.label
+
+
+def test_the_chart_of_the_contrast_has_a_view_for_each_baseline():
+    other = contrast([0.1, 0.2, 0.3]).assign_attrs(network="fe_alexnet", baseline="vgg16")
+    chart = contrast_chart({"contrast": contrast([-0.1, 0.02, 0.03]), "contrast_vgg16": other})
+    assert [view.name for view in chart.views] == ["AlexNet", "VGG16"]
+    upper, lower, line = chart.views[0].traces
+    np.testing.assert_allclose(lower["y"], [-0.1, 0.02, 0.03])
+    np.testing.assert_allclose(upper["y"], [0.0, 0.12, 0.13])
+    assert line["customdata"][1][0] == "relu5"
+    np.testing.assert_allclose(line["customdata"][1][1:], [0.02, 0.12])
+
+
+def test_curves_of_people_and_networks_share_a_view_for_each_occlusion():
+    dims = ("occlusion", "level")
+    networks = xr.Dataset(
+        {
+            "proportion": (("network", *dims), [[[0.1, 0.9], [0.2, 0.8]]]),
+            "pse": (("network", "occlusion"), [[-0.25, 0.5]]),
+        },
+        {"network": ["vgg16"], "level": [-1.0, 1.0], "occlusion": ["none", "eyes"]},
+    )
     people = xr.Dataset(
-        {"proportion": (dims, [[[0.0, 1.0]], [[0.5, 1.0]]])}, {"level": [-1, 1], "occlusion": ["none"]}
+        {"proportion": (("participant", *dims), [[[0.0, 1.0]], [[0.5, 1.0]]])},
+        {"level": [-1, 1], "occlusion": ["none"]},
     )
-    (trace,) = curve_charts(people)["traces"]
-    assert (trace["name"], trace["y"]) == ("People (mean of 2) none", [0.25, 1.0])
+    chart = curve_chart(people, networks)
+    assert [view.name for view in chart.views] == ["whole face", "eyes masked"]
+    ours, theirs = chart.views[0].traces
+    assert (ours["name"], ours["y"]) == ("People (mean of 2)", [0.25, 1.0])
+    assert (theirs["name"], theirs["y"]) == ("VGG16", [0.1, 0.9])
+    assert "VGG16 −0.25" in chart.views[0].label
+    assert [trace["name"] for trace in chart.views[1].traces] == ["VGG16"]
+    assert curve_chart(None, None) is None
+
+
+def test_saliency_is_drawn_by_layer_or_else_by_region():
     shares = xr.Dataset(
-        {"share": (("layer", "region"), [[0.2, 0.8]])}, {"layer": ["conv1"], "region": ["eyes", "mouth"]}
+        {"proportion": (("rdm", "occlusion", "region"), [[[0.2, 0.8]], [[0.4, 0.6]]])},
+        {"rdm": ["vgg16/a", "vgg16/b"], "network": ("rdm", ["vgg16"] * 2), "layer": ("rdm", ["a", "b"]),
+         "order": ("rdm", [0, 1]), "occlusion": ["none"], "region": ["eyes", "mouth"]},
+    )  # fmt: skip
+    (view,) = layer_saliency_chart(shares).views
+    drawn = [trace["y"] for trace in view.traces if trace["meta"]["role"] == "line"]
+    assert drawn == [[0.2, 0.4], [0.8, 0.6]]
+    by_network = xr.Dataset(
+        {"proportion": (("network", "region"), [[0.2, 0.8]])}, {"network": ["vgg16"], "region": ["eyes", "mouth"]}
     )
-    assert [trace["name"] for trace in region_charts(shares)["traces"]] == ["eyes", "mouth"]
-    assert region_charts(xr.Dataset()) is None
+    (view,) = region_chart(by_network).views
+    assert [(trace["name"], trace["y"]) for trace in view.traces] == [("VGG16", [0.2, 0.8])]
+    assert region_chart(xr.Dataset()) is None
+
+
+def test_measures_that_agree_are_told_in_two_tables(study):
+    quantities = ["similarity_peak", "pse_distance"]
+    pair = ("quantity", "quantity_other")
+    agreement = xr.Dataset(
+        {"value": (("network", "quantity"), [[0.1, 0.2], [0.3, 0.4]]),
+         "rank": (("network", "quantity"), [[2, 1], [1, 2]]),
+         "rank_correlation": (pair, [[1, -0.5], [-0.5, 1]])},
+        {"network": ["vgg16", "alexnet"], "quantity": quantities, "quantity_other": quantities},
+    ).assign(n_networks=(pair, [[2, 2], [2, 2]]))  # fmt: skip
+    networks, measures = agreement_tables(replace(study, extras={"agreement": agreement}))
+    assert [row[0].text for row in networks.rows] == ["AlexNet", "VGG16"]
+    assert [cell.value for cell in networks.rows[0]][1:3] == ["0.3", "1.0"]
+    assert [[cell.text for cell in row][2:] for row in measures.rows] == [["−0.500", "2"]]
+    assert agreement_tables(study) == []
+
+
+def test_the_table_of_layers_leads_with_what_is_read_first(study):
+    result = study.result.assign(partial_similarity=study.result["similarity"] * 0.5)
+    main, every = tables_of(replace(study, result=result))[:2]
+    assert main.columns[-2:] == ("similarity, controls partialled out", "n")
+    assert float(main.rows[0][-2].value) == float(result["similarity"][0]) * 0.5
+    assert len(every.columns) > len(main.columns)
+
+
+def test_tables_too_long_for_a_page_are_named(study):
+    long = xr.Dataset({"curve": ("curve_level", np.zeros(1200))})
+    study = replace(study, extras={"psychometric": long})
+    assert left_out(study) == ["Psychometric: curve_level: 1200 rows, in psychometric.nc."]
+    assert all("Psychometric" not in table.title for table in tables_of(study))
 
 
 def test_colours_on_a_dark_page_stand_out():

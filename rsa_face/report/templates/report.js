@@ -6,6 +6,7 @@
   let printing = false;
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const palette = () => content.palettes[dark.matches && !printing ? "dark" : "light"];
+  const faint = () => (dark.matches && !printing ? "rgba(200,206,220,.28)" : "rgba(60,66,80,.22)");
   const faded = (hex, alpha) => `rgba(${[1, 3, 5].map((n) => parseInt(hex.slice(n, n + 2), 16)).join(",")},${alpha})`;
 
   // Charts: the page's theme colours them.
@@ -14,28 +15,43 @@
     const words = dark.matches && !printing ? colors : content.palettes.words;
     const axis = { gridcolor: color("--line"), zerolinecolor: color("--quiet"), linecolor: color("--line"), automargin: true };
     const traces = chart.traces.map((trace) => {
-      const own = colors[(trace.meta || {}).network];
+      const role = (trace.meta || {}).role;
+      const plain = { ink: color("--ink"), faint: faint() }[role];
+      const own = plain || colors[(trace.meta || {}).network];
       if (!own) return trace;
+      if (trace.error_y) trace = { ...trace, error_y: { ...trace.error_y, color: own } };
       const copy = { ...trace, line: { ...trace.line, color: own }, marker: { ...trace.marker, color: own } };
+      if (trace.marker && trace.marker.line) copy.marker.line = { ...trace.marker.line, color: own };
       if (trace.fill) copy.fillcolor = faded(own, 0.22);
-      if (trace.meta.role === "line") copy.hoverlabel = { bgcolor: color("--paper"), bordercolor: own, font: { color: color("--ink") } };
+      if (role !== "band") copy.hoverlabel = { bgcolor: color("--paper"), bordercolor: own, font: { color: color("--ink") } };
       return copy;
     });
     const layout = {
       ...chart.layout,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: color("--ink"), size: 13, family: getComputedStyle(document.body).fontFamily },
-      xaxis: { ...axis, showgrid: false, zeroline: false, tickfont: { size: printing ? 8 : 11 }, ...chart.layout.xaxis }, yaxis: { ...axis, ...chart.layout.yaxis },
+      xaxis: { ...axis, showgrid: false, zeroline: false, tickfont: { size: printing ? 8 : 11 }, ...chart.layout.xaxis },
+      ...Object.fromEntries(Object.keys(chart.layout).filter((key) => key.startsWith("yaxis")).map((key) => [key, { ...axis, ...chart.layout[key] }])),
       annotations: (chart.layout.annotations || []).map((one) => ({ ...one, font: { color: words[one.name] || color("--quiet") } })),
-      shapes: (chart.layout.shapes || []).map((one) => ({ ...one, fillcolor: color("--band") })),
-      legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, hovermode: "closest", dragmode: false,
-      ...(printing ? { width: 690, height: Math.min(chart.layout.height, 340), autosize: false } : { autosize: true }),
+      shapes: (chart.layout.shapes || []).map((one) => ({ ...one, fillcolor: color(one.name === "block" ? "--block" : "--band") })),
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", ...chart.layout.legend }, hovermode: "closest", dragmode: false,
+      ...(printing ? { width: 690, height: Math.min(chart.layout.height, 310), autosize: false } : { autosize: true }),
     };
     return [traces, layout];
   };
   const places = [...document.querySelectorAll(".chart")];
   const options = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
-  const drawCharts = () => places.forEach((place) => Plotly.react(place, ...themed(content.charts[Number(place.dataset.chart)]), options));
+  const seen = places.map(() => 0);
+  const viewOf = (place) => content.charts[Number(place.dataset.chart)][seen[Number(place.dataset.chart)]];
+  const drawChart = (place) => Plotly.react(place, ...themed(viewOf(place)), options);
+  const drawCharts = () => places.forEach(drawChart);
+  document.querySelectorAll("select[data-for]").forEach((pick) => pick.addEventListener("change", () => {
+    const place = places.find((one) => one.dataset.chart === pick.dataset.for);
+    seen[Number(pick.dataset.for)] = Number(pick.value);
+    place.setAttribute("aria-label", viewOf(place).label);
+    pick.closest("section").querySelector(".viewed span").textContent = pick.selectedOptions[0].textContent;
+    drawChart(place);
+  }));
 
   // RDM explorer.
   function decode(packed, count) {
@@ -246,6 +262,7 @@
     pick.network.value = data.start.network;
     listLayers();
     pick.layer.value = data.start.layer;
+    if (occlusions.length > 1) pick.occlusion.value = data.start.occlusion;
     select();
     window.addEventListener("resize", draw);
     return draw;
@@ -273,8 +290,10 @@
       const xs = one.points.map((point) => point[0]);
       const ys = one.points.map((point) => point[1]);
       const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-      const zoom = Math.min(540 / ((right - left) || 1), 370 / ((bottom - top) || 1));
-      const at = one.points.map(([x, y]) => [300 + (x - (left + right) / 2) * zoom, 215 - (y - (top + bottom) / 2) * zoom]);
+      const zoom = Math.min(540 / ((right - left) || 1), 420 / ((bottom - top) || 1));
+      const tall = Math.max((bottom - top) * zoom + 70, 160);
+      svg.setAttribute("viewBox", `0 0 600 ${tall.toFixed(0)}`);
+      const at = one.points.map(([x, y]) => [300 + (x - (left + right) / 2) * zoom, tall / 2 - 8 - (y - (top + bottom) / 2) * zoom]);
       const stimuli = one.stimuli.map((n) => data.stimuli[n]);
       const levels = stimuli.map((stimulus) => Number(stimulus.factors.level));
       const reach = Math.max(...levels.map(Math.abs).filter(Number.isFinite), 0);
@@ -295,7 +314,7 @@
         dot.addEventListener("click", () => choose(n));
         svg.append(dot);
       });
-      const text = make("text", { x: 10, y: 430 });
+      const text = make("text", { x: 10, y: tall - 10 });
       text.textContent = `stress ${one.stress.toFixed(2)}`;
       svg.append(text);
       svg.setAttribute("aria-label", `${one.name}: ${stimuli.length} stimuli as points, stress ${one.stress.toFixed(2)}`);
@@ -372,7 +391,7 @@
   if (content.explorer && content.explorer.embeddings.length) drawers.push(embed(content.explorer));
   const redraw = () => { drawCharts(); drawers.forEach((draw) => draw()); };
   dark.addEventListener("change", redraw);
-  const tables = [...document.querySelectorAll("#tables details")];
+  const tables = [...document.querySelectorAll("details:not(.long)")].filter((one) => one.querySelector("table"));
   let opened = [];
   const print = (on) => {
     if (on === printing) return;

@@ -1,0 +1,84 @@
+"""The later part of a methods section: where a network turns human-like, choices, saliency."""
+
+from collections.abc import Iterator
+
+from rsa_face.figures.folder import StudyFolder
+from rsa_face.figures.palette import network_label
+from rsa_face.report.answer import listed
+from rsa_face.schema import PARTICIPANT
+
+_MATCHED = {"name": "of the same name", "depth": "nearest in depth"}
+_CURVES = {"gaussian": "cumulative Gaussian", "logistic": "logistic"}
+
+
+def turning(study: StudyFolder, cited: list[str]) -> Iterator[str]:
+    """Say how networks were contrasted and the turning layer was located.
+
+    Parameters
+    ----------
+    study : StudyFolder
+        What its folder holds.
+    cited : list of str
+        Names of the works cited; added to.
+
+    Yields
+    ------
+    str
+        A sentence.
+    """
+    contrasts = [part for name, part in study.extras.items() if name.startswith("contrast") and "difference" in part]
+    if contrasts:
+        attrs = contrasts[0].attrs
+        baselines = listed([network_label(str(one.attrs.get("baseline"))) for one in contrasts])
+        ways = dict.fromkeys(str(one.attrs.get("matched_by")) for one in contrasts)
+        matched = " or ".join(_MATCHED.get(way, "that match") for way in ways)
+        yield (
+            f"{network_label(str(attrs.get('network')))} was contrasted with {baselines} at layers {matched}, within "
+            "draws; bands hold for all layers at once."
+        )
+    where = study.extras.get("localization")
+    if where is not None:
+        cited.append("best")
+        network, baseline = (network_label(str(where.attrs.get(name))) for name in ("network", "baseline"))
+        level = float(where.attrs.get("confidence", 0.95))
+        yield (
+            f"The layer at which {network} peaks, first reaches the noise ceiling and first exceeds {baseline} was "
+            f"picked anew in each draw; the {level:.0%} sets hold the layers that were not rejected as the answer "
+            "(after Hsu 1981)."
+        )
+
+
+def behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:
+    """Say how choices were fitted and saliency was measured.
+
+    Parameters
+    ----------
+    study : StudyFolder
+        What its folder holds.
+    cited : list of str
+        Names of the works cited; added to.
+
+    Yields
+    ------
+    str
+        A sentence.
+    """
+    people = study.extras.get("psychometric")
+    if people is not None and "pse" in people:
+        cited.append("psychometric")
+        curve = _CURVES.get(str(people.attrs.get("sigmoid")), "psychometric")
+        observers = "simulated observers" if people.attrs.get("simulated") else "participants"
+        of = f" of {people.sizes[PARTICIPANT]} {observers}" if PARTICIPANT in people.sizes else ""
+        also = " and of the networks" if "psychometric_networks" in study.extras else ""
+        yield (
+            f"Choices{of}{also} were fitted with a {curve} curve with guesses and lapses (Wichmann & Hill 2001); its "
+            "point of subjective equality (PSE) is the level chosen as happy half the time."
+        )
+    looked = study.extras.get("saliency", study.extras.get("saliency_layers"))
+    if looked is not None:
+        cited.append("gradcam")
+        method, answer = str(looked.attrs.get("method", "gradcam")), str(looked.attrs.get("answer", "happy"))
+        yield (
+            f"Saliency of the answer ({answer}) was mapped by {method} (Selvaraju et al. 2017), and the share of "
+            "each map in the eyes, the nose and the mouth measured."
+        )
