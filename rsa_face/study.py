@@ -57,5 +57,6 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     looked = look_where(study, stimuli, manifest)
     found = {"rdms": rdms, "human": human, "result": result, "contrasts": contrasts, "where": where}
     draw_figures(study, stimuli, manifest, **found, curves=curves, saliency=looked)
+    manifest.set_aside_rest()
     manifest.note(study=study.model_dump(mode="json"), name=study.name)
     return study.output
