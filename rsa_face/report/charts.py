@@ -127,6 +127,8 @@ def region_charts(saliency: xr.Dataset) -> dict[str, Any] | None:
     if name is None:
         return None
     shares = saliency[name]
+    if "occlusion" in shares.dims and "none" in shares["occlusion"].values:
+        shares = shares.sel(occlusion="none")  # whole faces; the table holds the masked ones
     keep = [dim for dim in ("network", "layer", "rdm", "region") if dim in shares.dims]
     shares = shares.mean([dim for dim in shares.dims if dim not in keep])
     others = [str(dim) for dim in shares.dims if dim != "region"]

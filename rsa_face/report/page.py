@@ -134,7 +134,8 @@ def _charts(study: StudyFolder) -> list[tuple[Chart, dict[str, Any]]]:
             found.append(_chart(name, "Psychometric curves", hint, curves))
         regions = region_charts(dataset) if name.startswith("saliency") else None
         if regions is not None:
-            found.append(_chart(name, "Saliency by layer", "Share of saliency in each region of the face.", regions))
+            title = "Saliency by layer" if name == "saliency_layers" else "Saliency by region"
+            found.append(_chart(name, title, "Share of saliency in each region of the face.", regions))
     return found
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from rsa_face.figures.agreement import agreement_table, correlation_table
 from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.layers import layers_table
 from rsa_face.figures.palette import network_label
@@ -74,6 +75,12 @@ def tables_of(study: StudyFolder) -> list[Table]:
     for name, dataset in study.extras.items():
         if name.startswith("saliency_maps"):
             continue  # a row for each pixel is no table
+        if name == "agreement":
+            title = "Do they agree? Geometry, choices and saliency of each network, and the rank each gives"
+            tables.append(table_of(agreement_table(dataset), name=name, title=title))
+            title = "Do they agree? Rank correlations across networks"
+            tables.append(table_of(correlation_table(dataset), name=f"{name}-ranks", title=title))
+            continue
         tables += [
             table_of(
                 frame,
