@@ -6,23 +6,25 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AliasChoices, Field, ValidationError, model_validator
 
 from rsa_face.schema import repeated
 from rsa_face.sections import (
     STUDIES,
     ActivationsSection,
-    ChoicesSection,
     HumanSection,
     InferenceSection,
     NetworkSection,
     PathToWrite,
+    PsychophysicsSection,
     RdmsSection,
     SaliencySection,
     Section,
     StimuliSection,
     TrainingSection,
 )
+
+_PSYCHOPHYSICS = AliasChoices("psychophysics", "choices")  # what the section was called at first
 
 
 class Study(Section):
@@ -36,7 +38,7 @@ class Study(Section):
     rdms: RdmsSection = RdmsSection()
     human: HumanSection | None = None
     inference: InferenceSection = InferenceSection()
-    choices: ChoicesSection | None = None
+    psychophysics: PsychophysicsSection | None = Field(None, validation_alias=_PSYCHOPHYSICS)
     saliency: SaliencySection | None = None
     cluster: Annotated[str, Field(pattern=r"^(local:[1-9]\d*|(tcp|tls)://.+:\d+)$")] | None = None
     output: PathToWrite

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,16 @@ from typing import Any
 from rsa_face.provenance import code_hash, hash_content, hash_file, versions, write_beside
 
 FILE = "manifest.json"
+ASIDE = "set_aside"
+_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
 class Manifest:
     """The record of a study's stages, in ``manifest.json`` of its output folder.
+
+    What lies in the folder is what the study says: files of a stage that the study no longer has are set aside, by
+    `set_aside_rest`, and come back with it.
 
     Parameters
     ----------
@@ -27,6 +32,7 @@ class Manifest:
 
     folder: Path
     say: Callable[[str], None]
+    _come_to: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def stage(
         self, name: str, make: Callable[[], object], *, inputs: Mapping[str, Any], outputs: Sequence[str | Path]
@@ -40,7 +46,7 @@ class Manifest:
         name : str
             What the stage is called.
         make : callable
-            Writes the outputs.
+            Writes the outputs. Where it returns a list of paths, these were written too, and are recorded as well.
         inputs : mapping
             Everything the outputs depend on: content hashes, parameters, seeds. The package's own code is added.
         outputs : sequence of str or Path
@@ -51,14 +57,18 @@ class Manifest:
         RuntimeError
             If a file is missing after the stage ran.
         """
+        self._come_to.add(name)
+        self._bring_back(name)
         fingerprint = hash_content(code_hash(), inputs)
         if self._is_current(name, fingerprint):
             self.say(f"{name}: up to date")
             return
         self.say(f"{name} ...")
         start = time.perf_counter()
-        make()
+        made = make()
         seconds = time.perf_counter() - start
+        beyond = [Path(file).relative_to(self.folder) for file in made] if isinstance(made, list) else []
+        outputs = list(dict.fromkeys(str(file) for file in (*outputs, *beyond)))
         missing = [str(file) for file in outputs if not (self.folder / file).is_file()]
         if missing:
             message = f"The stage {name!r} must write {missing}, but did not. Report this as a fault of rsa_face."
@@ -90,6 +100,28 @@ class Manifest:
             raise ValueError(message) from error
         return kept
 
+    def set_aside_rest(self) -> None:
+        """Move the files of the stages that this run did not come to into ``set_aside``, and say so.
+
+        A section, network or baseline that left the study file leaves files behind; in their place they would be
+        read and drawn as the study's own. Nothing is lost: a stage that comes back finds its files again.
+        """
+        kept = self.read()
+        stages: dict[str, Any] = kept["stages"]
+        rest = [name for name in stages if name not in self._come_to]
+        own = {file for name in stages if name in self._come_to for file in stages[name]["outputs"]}
+        if any(not stages[name].get("aside") for name in rest):  # recorded first: a kill in between loses nothing
+            marked = {name: {**entry, "aside": True} if name in rest else entry for name, entry in stages.items()}
+            self._write({**kept, "stages": marked})
+        for name in rest:
+            files = [file for file in stages[name]["outputs"] if file not in own and (self.folder / file).is_file()]
+            for file in files:
+                _move(self.folder / file, self.folder / ASIDE / file)
+            if files:
+                more = f" and {len(files) - _MOST_NAMED} more" if len(files) > _MOST_NAMED else ""
+                named = ", ".join(files[:_MOST_NAMED])
+                self.say(f"{name}: not in the study any more; {named}{more} moved to {self.folder / ASIDE}")
+
     def note(self, **facts: Any) -> None:
         """Keep facts about the study beside its stages.
 
@@ -114,9 +146,21 @@ class Manifest:
             sha256.
         """
         for entry in self.read()["stages"].values():
-            if str(file) in entry["outputs"]:
+            if str(file) in entry["outputs"] and not entry.get("aside"):
                 return str(entry["outputs"][str(file)])
         return hash_file(self.folder / file)
+
+    def _bring_back(self, name: str) -> None:
+        kept = self.read()
+        entry = kept["stages"].get(name)
+        if entry is None or not entry.get("aside"):
+            return
+        taken = {file for one in kept["stages"].values() if not one.get("aside") for file in one["outputs"]}
+        for file in entry["outputs"]:
+            if file not in taken and (self.folder / ASIDE / file).is_file():
+                _move(self.folder / ASIDE / file, self.folder / file)
+        back = {key: value for key, value in entry.items() if key != "aside"}
+        self._write({**kept, "stages": {**kept["stages"], name: back}})
 
     def _is_current(self, name: str, fingerprint: str) -> bool:
         entry = self.read()["stages"].get(name)
@@ -136,8 +180,23 @@ class Manifest:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         kept = self.read()
-        self._write({**kept, "versions": versions(), "stages": {**kept["stages"], name: entry}})
+        before = kept["stages"].get(name, {"outputs": {}})
+        stages = {**kept["stages"], name: entry}
+        self._write({**kept, "versions": versions(), "stages": stages})
+        now = {file for one in stages.values() for file in one["outputs"]}
+        for file in before["outputs"]:
+            if file not in now:  # written last time, from other inputs, and not by any stage since
+                (self.folder / file).unlink(missing_ok=True)
 
     def _write(self, content: Mapping[str, Any]) -> None:
         with write_beside(self.folder / FILE) as beside:
             beside.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
+
+
+def _move(file: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    file.replace(to)
+    folder = file.parent
+    while not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, Occlusion, repeated
@@ -47,9 +48,20 @@ def _control(value: Any, info: ValidationInfo) -> Any:
     return str(_existing(value, info)) if str(value).endswith((".nc", ".csv")) else value
 
 
+def _bounds(value: Any) -> Any:
+    numbers = list(value) if isinstance(value, list | tuple) else [value]
+    whole = len(numbers) in (1, 2) and all(isinstance(one, int | float) and one >= 0 for one in numbers)
+    if not whole or numbers != sorted(numbers):
+        message = f"must be a number of 0 or more, or two that rise, not {value!r}"
+        raise ValueError(message)
+    return tuple(numbers) if len(numbers) == 2 else numbers[0]
+
+
 Weights = Annotated[str, BeforeValidator(_weights)]
 Control = Annotated[str, BeforeValidator(_control)]
 Seed = Annotated[int, Field(ge=0)]
+Value = str | float
+Bounds = Annotated[float | tuple[float, float], BeforeValidator(_bounds)]
 
 
 class Section(BaseModel):
@@ -202,18 +214,48 @@ class HumanSection(Section):
     options: dict[str, Any] = {}
 
 
-class ChoicesSection(Section):
+class CurveSection(Section):
+    """Which psychometric curve is fitted to people's choices; see `rsa_face.psychophysics.psychometric.Curve`."""
+
+    sigmoid: Literal["gaussian", "logistic"] = "gaussian"
+    guess: Bounds = (0.0, 0.1)
+    lapse: Bounds = (0.0, 0.1)
+    width: Bounds | None = None
+    method: Literal["likelihood", "least squares"] = "likelihood"
+    pooling: Literal["none", "participants"] = "none"
+
+    @model_validator(mode="after")
+    def _can_be_fitted(self) -> Self:
+        faults = [
+            f"{name} is {value}, above .5"
+            for name, value in (("guess", self.guess), ("lapse", self.lapse))
+            if np.max(value) > 0.5
+        ]
+        faults += ["width is 0"] if self.width is not None and np.min(self.width) == 0 else []
+        faults += ["a pooled fit is by likelihood"] if self.pooling != "none" and self.method != "likelihood" else []
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class PsychophysicsSection(Section):
     """Two-choice trials, happy or sad, along the morph: people's psychometric curves, and the trained networks'."""
 
     table: ExistingPath
-    curve: dict[str, Any] = {}
+    curve: CurveSection = CurveSection()
 
 
 class SaliencySection(Section):
-    """Maps of what the networks' answers rest on; shares of each region where the stimuli have regions."""
+    """What the trained networks' answers rest on: maps, and the share of each in the eyes, the nose and the mouth.
+
+    `where` picks the stimuli, by factors. `by_layer` adds the shares at every main layer with rows and columns.
+    """
 
     layer: str = "last"
-    method: str = "gradcam"
+    method: Literal["gradcam", "gradcam++", "layercam"] = "gradcam"
+    answer: Literal["happy", "sad", "given"] = "happy"
+    where: dict[str, Value | tuple[Value, ...]] = {}
+    by_layer: bool = False
 
 
 class InferenceSection(Section):

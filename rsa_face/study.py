@@ -6,13 +6,15 @@ from pathlib import Path
 
 from rsa_face.config import Study
 from rsa_face.manifest import Manifest
-from rsa_face.stages.answering import ask_happy_or_sad, look_where
+from rsa_face.stages.answering import answer_stimuli, check_asked, fit_curves
 from rsa_face.stages.comparing import compare, contrast_networks, find_layer
 from rsa_face.stages.drawing import draw_figures
 from rsa_face.stages.faces import show_stimuli
 from rsa_face.stages.judgement import judge_stimuli
 from rsa_face.stages.learning import train_networks
+from rsa_face.stages.looking import look_where, relate
 from rsa_face.stages.representation import measure_layers
+from rsa_face.stages.scoring import score_networks
 from rsa_face.stages.sharing import share_variance
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,9 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     Path
         The output folder: ``layers.csv``, ``layers.nc``, ``rdms.nc``, ``human_rdms.nc``, ``stimuli.csv``,
         ``manifest.json``, ``figures/``, and where the study asks for them ``weights/``, ``training.csv``,
-        ``contrast.nc``, ``localization.nc``, ``variance.csv``, ``psychometric.csv`` and ``saliency.csv``.
+        ``contrast.nc``, ``localization.nc``, ``variance.csv``, ``answers.csv``, ``psychometric.csv``,
+        ``saliency.csv`` and ``agreement.csv``; ``set_aside/`` holds what earlier runs wrote and this study has no
+        more.
 
     Raises
     ------
@@ -48,16 +52,21 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     """
     manifest = Manifest(study.output, say)
     stimuli = show_stimuli(study, manifest)
+    check_asked(study, stimuli)
     human = judge_stimuli(study, stimuli, manifest)
     train_networks(study, manifest, progress=progress)
+    answers = answer_stimuli(study, stimuli, manifest)
+    score_networks(study, answers, manifest)
     rdms = measure_layers(study, stimuli, manifest, progress=progress)
     result = compare(study, stimuli, rdms, human, manifest, progress=progress)
     contrasts = contrast_networks(study, result, manifest)
     where = find_layer(study, rdms, human, result, manifest)
     share_variance(study, rdms, human, manifest)
-    curves = ask_happy_or_sad(study, stimuli, manifest)
+    curves = fit_curves(study, answers, human, manifest)
     looked = look_where(study, stimuli, manifest)
+    agreement = relate(study, result, curves, looked, manifest)
     found = {"rdms": rdms, "human": human, "result": result, "contrasts": contrasts, "where": where}
-    draw_figures(study, stimuli, manifest, **found, curves=curves, saliency=looked)
+    draw_figures(study, stimuli, manifest, **found, curves=curves, saliency=looked, agreement=agreement)
+    manifest.set_aside_rest()
     manifest.note(study=study.model_dump(mode="json"), name=study.name)
     return study.output

@@ -1,8 +1,12 @@
 """The study file is read whole: every fault is named with its line, at once."""
 
+from dataclasses import asdict
+
 import pytest
 
 from rsa_face.config import embedded_studies, load_study
+from rsa_face.psychophysics.psychometric import Curve
+from rsa_face.sections import CurveSection
 
 GOOD = """\
 name: small
@@ -65,3 +69,36 @@ def test_embedded_studies_are_right(name, tmp_path, monkeypatch):
         (tmp_path / "human_data" / name / file).touch()
     monkeypatch.chdir(tmp_path)
     assert load_study(name, output=tmp_path).output == tmp_path
+
+
+def asked(curve, key="psychophysics"):
+    return f"{GOOD}{key}: {{table: choices.csv, curve: {curve}}}\n"
+
+
+@pytest.mark.parametrize("key", ["psychophysics", "choices"])
+def test_psychophysics_is_read_by_its_name_and_its_first_one(folder, key):
+    (folder / "choices.csv").touch()
+    text = "{guess: 0.02, lapse: [0, 0.05], pooling: participants}"
+    curve = load_study(written(folder, asked(text, key))).psychophysics.curve
+    assert (curve.guess, curve.lapse, curve.pooling) == (0.02, (0.0, 0.05), "participants")
+
+
+@pytest.mark.parametrize(
+    ("curve", "said"),
+    [
+        ("{gues: 0.1}", "psychophysics.curve.gues: is not a key here"),
+        ("{lapse: [0.1, 0.05]}", r"two that rise, not \[0.1, 0.05\]"),
+        ("{width: much}", "not 'much'"),
+        ("{guess: 0.9}", "guess is 0.9, above .5"),
+        ("{sigmoid: weibull}", "'weibull'"),
+        ("{pooling: participants, method: least squares}", "a pooled fit is by likelihood"),
+    ],
+)
+def test_a_curve_that_cannot_be_fitted_is_refused_before_anything_runs(folder, curve, said):
+    (folder / "choices.csv").touch()
+    with pytest.raises(ValueError, match=said):
+        load_study(written(folder, asked(curve)))
+
+
+def test_the_study_file_has_every_setting_of_a_curve_with_its_default():
+    assert CurveSection().model_dump() == asdict(Curve())

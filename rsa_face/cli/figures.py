@@ -125,6 +125,7 @@ def _of_extras(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 def _of_behaviour(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
+    from rsa_face.figures.agreement import plot_agreement
     from rsa_face.figures.psychometric import plot_psychometric
     from rsa_face.figures.saliency import plot_saliency
 
@@ -135,6 +136,9 @@ def _of_behaviour(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]
     if kept is not None:
         maps = next(iter(kept.data_vars.values())).assign_attrs(kept.attrs)
         yield "saliency", lambda: _whole(plot_saliency(maps, regions=study.extras.get("saliency")))
+    agreement = study.extras.get("agreement")
+    if agreement is not None:
+        yield "agreement", lambda: _whole(plot_agreement(agreement))
 
 
 def _of_rdms(rdms: Any, human: Any, stimuli: Any, result: Any) -> Iterator[tuple[str, Callable[[], Any]]]:

@@ -20,7 +20,8 @@ class StageState:
     name : str
         The stage.
     state : str
-        ``done``, ``stale`` (made from something that has changed since) or ``missing`` (a file is gone).
+        ``done``, ``stale`` (made from something that has changed since), ``missing`` (a file is gone) or ``aside``
+        (the study has it no more).
     reason : str
         Why it is not done; empty if it is.
     finished : str
@@ -92,7 +93,7 @@ def stages_of(folder: Path) -> list[StageState]:
     ValueError
         If the manifest is damaged.
     """
-    from rsa_face.manifest import Manifest
+    from rsa_face.manifest import ASIDE, Manifest
 
     kept = Manifest(folder, print).read()
     images = _hash_of_stimuli(kept)
@@ -100,9 +101,10 @@ def stages_of(folder: Path) -> list[StageState]:
     stages = []
     for name, entry in kept["stages"].items():
         state, reason = _judged(folder, entry, images, behind)
-        if state != "done":
+        if state in ("stale", "missing"):
             behind |= dict.fromkeys(entry["outputs"].values(), name)
-        size = sum((folder / file).stat().st_size for file in entry["outputs"] if (folder / file).is_file())
+        place = folder / ASIDE if state == "aside" else folder
+        size = sum((place / file).stat().st_size for file in entry["outputs"] if (place / file).is_file())
         stages.append(StageState(name, state, reason, str(entry.get("finished", "")), size))
     return stages
 
@@ -134,6 +136,8 @@ def in_words(size: int) -> str:
 def _judged(folder: Path, entry: Mapping[str, Any], images: str | None, behind: Mapping[str, str]) -> tuple[str, str]:
     from rsa_face.provenance import code_hash, hash_content, hash_file
 
+    if entry.get("aside"):
+        return "aside", "not in the study any more; its files lie in set_aside"
     gone = [file for file in entry["outputs"] if not (folder / file).is_file()]
     if gone:
         return "missing", f"no {', '.join(gone)}"

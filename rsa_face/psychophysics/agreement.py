@@ -74,17 +74,17 @@ def relate_measures(
     Raises
     ------
     ValueError
-        If there is nothing to relate, or the networks of the parts differ altogether.
+        If the networks of the parts differ altogether.
 
     Notes
     -----
     Draws are joined one by one: pass the participants' draws of the comparison to `human_likeness` for them to be
     the same people.
     """
+    _must_relate(result, {"choices": likeness, "saliency": regions})
     networks = list(dict.fromkeys(result[NETWORK].values.astype(str).tolist()))
     quantities, layers = _of_similarity(result, networks, at)
     quantities |= _of_choices(likeness, networks, occlusion) | _of_regions(regions, networks, occlusion)
-    _must_relate(quantities, networks)
     names = list(quantities)
     values = np.stack([quantities[name].values for name in names], axis=1)
     ranks = np.stack(
@@ -95,11 +95,12 @@ def relate_measures(
         | {name: (NETWORK, found) for name, found in layers.items()},
         {NETWORK: networks, QUANTITY: names, OTHER: names, BOUND: list(BOUNDS)},
     )
-    table = table.merge(_correlations(quantities, seed))
+    confidence = float(result.attrs.get("confidence", 0.95))
+    table = table.merge(_correlations(quantities, seed, confidence))
     parts = [part for part in (result, likeness, regions) if part is not None]
     table.attrs = {
         "occlusion": occlusion,
-        "confidence": float(result.attrs.get("confidence", 0.95)),
+        "confidence": confidence,
         "simulated": any(bool(part.attrs.get("simulated")) for part in parts),
         "untrained": sorted({str(name) for part in parts for name in part.attrs.get("untrained") or []}),
     }
@@ -176,7 +177,10 @@ def _of_regions(regions: xr.Dataset | None, networks: list[str], occlusion: str)
         return {}
     share = regions["proportion"]
     if "occlusion" in share.coords and "stimulus" in share.dims:
-        share = share.isel(stimulus=np.flatnonzero(share["occlusion"].values.astype(str) == occlusion))
+        here = np.flatnonzero(share["occlusion"].values.astype(str) == occlusion)
+        if not len(here):
+            return {}
+        share = share.isel(stimulus=here)
     share = share if NETWORK in share.dims else share.expand_dims(NETWORK)
     share = share.mean([dim for dim in share.dims if dim not in (NETWORK, "region")])
     share = share.assign_coords({NETWORK: share[NETWORK].values.astype(str)}).reindex({NETWORK: networks})
@@ -185,7 +189,7 @@ def _of_regions(regions: xr.Dataset | None, networks: list[str], occlusion: str)
     }
 
 
-def _correlations(quantities: dict[str, Quantity], seed: int) -> xr.Dataset:
+def _correlations(quantities: dict[str, Quantity], seed: int, confidence: float) -> xr.Dataset:
     names = list(quantities)
     size = (len(names), len(names))
     rho, p, count, ends = np.eye(*size), np.full(size, np.nan), np.zeros(size, dtype=int), np.full((*size, 2), np.nan)
@@ -197,7 +201,7 @@ def _correlations(quantities: dict[str, Quantity], seed: int) -> xr.Dataset:
         if not np.isfinite(rho[i, j]):
             continue
         p[i, j] = p[j, i] = _chance(first, second, both, rng_from(seed, names[i], names[j]))
-        ends[i, j] = ends[j, i] = _interval(first, second, both)
+        ends[i, j] = ends[j, i] = _interval(first, second, both, confidence)
     for i, name in enumerate(names):
         count[i, i] = int(np.isfinite(quantities[name].values).sum())
     dims = (QUANTITY, OTHER)
@@ -232,23 +236,32 @@ def _chance(first: Quantity, second: Quantity, both: Array, rng: np.random.Gener
     return float(tested.pvalue)
 
 
-def _interval(first: Quantity, second: Quantity, both: Array) -> Array:
+def _interval(first: Quantity, second: Quantity, both: Array, confidence: float) -> Array:
     if first.draws is None or second.draws is None or len(first.draws) != len(second.draws):
         return np.full(2, np.nan)
-    found = [
-        _spearman(first, second, x, y)
-        for x, y in zip(first.draws[:, both], second.draws[:, both], strict=True)
-        if np.isfinite(x).all() and np.isfinite(y).all()
-    ]
-    usable = [value for value in found if np.isfinite(value)]
-    return np.quantile(usable, [0.025, 0.975]) if usable else np.full(2, np.nan)
+    draws = np.stack([first.draws, second.draws])[:, :, both]
+    drawn = [part * (-1 if one.rising else 1) for part, one in zip(draws, (first, second), strict=True)]
+    whole = np.isfinite(drawn[0]).all(axis=1) & np.isfinite(drawn[1]).all(axis=1)
+    if not whole.any():
+        return np.full(2, np.nan)
+    x, y = (rankdata(part[whole], axis=1) for part in drawn)
+    x, y = (part - part.mean(axis=1, keepdims=True) for part in (x, y))
+    size = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    found = (x * y).sum(axis=1)[size > 0] / size[size > 0]
+    return np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2]) if len(found) else np.full(2, np.nan)
 
 
-def _must_relate(quantities: dict[str, Quantity], networks: list[str]) -> None:
-    empty = [name for name, quantity in quantities.items() if not np.isfinite(quantity.values).any()]
-    if empty:
+def _must_relate(result: xr.Dataset, parts: dict[str, xr.Dataset | None]) -> None:
+    networks = set(result[NETWORK].values.astype(str).tolist())
+    named = {
+        name: np.atleast_1d(part[NETWORK].values).astype(str).tolist()
+        for name, part in parts.items()
+        if part is not None
+    }
+    apart = {name: theirs for name, theirs in named.items() if not networks & set(theirs)}
+    if apart:
         message = (
-            f"The parts must share networks to be related, but {empty} has none of {networks}. Use the same labels "
-            "in the comparison, the choices and the saliency."
+            f"The parts must share networks to be related, but the comparison has {sorted(networks)} and "
+            f"{', '.join(f'the {name} {theirs}' for name, theirs in apart.items())}. Use the same labels in all."
         )
         raise ValueError(message)

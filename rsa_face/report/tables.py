@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from rsa_face.figures.agreement import agreement_table, correlation_table, in_words
 from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.layers import layers_table
 from rsa_face.figures.palette import in_order, network_label
@@ -25,11 +26,6 @@ _MAIN = {
     "p_below_ceiling": "p below ceiling, uncorrected",
     "similarity_partial": "similarity, controls partialled out",
     "participants": "n",
-}
-_QUANTITIES = {
-    "similarity_peak": "similarity, best layer",
-    "pse_distance": "PSE, distance from people",
-    "curve_rmse": "choices, distance from people",
 }
 
 
@@ -147,28 +143,18 @@ def agreement_tables(study: StudyFolder) -> list[Table]:
     if agreement is None or not {"value", "rank", "rank_correlation"} <= set(agreement.data_vars):
         return []
     agreement = agreement.sel(network=in_order(map(str, agreement["network"].values)))
-    quantities = agreement["quantity"].values.astype(str).tolist()
-    each: dict[str, object] = {"network": [network_label(str(name)) for name in agreement["network"].values]}
-    if "peak_layer" in agreement:
-        each["best layer"] = agreement["peak_layer"].values.astype(str)
-    for name in quantities:
-        each[_quantity(name)] = agreement["value"].sel(quantity=name).values
-        each[f"rank by {_quantity(name)}"] = agreement["rank"].sel(quantity=name).values
-    pairs = [(a, b) for place, a in enumerate(quantities) for b in quantities[place + 1 :]]
-    rows = []
-    for one, other in pairs:
-        part = agreement.sel(quantity=one, quantity_other=other)
-        row: dict[str, object] = {"measure": _quantity(one), "other measure": _quantity(other)}
-        row["rank correlation"] = float(part["rank_correlation"])
-        if "rank_correlation_interval" in part:
-            row |= {f"{end}": float(part["rank_correlation_interval"].sel(bound=end)) for end in ("lower", "upper")}
-        row |= {"p": float(part["rank_correlation_p"])} if "rank_correlation_p" in part else {}
-        row |= {"networks": int(part["n_networks"])} if "n_networks" in part else {}
-        rows.append(row)
+    each, pairs = agreement_table(agreement), correlation_table(agreement)
+    each["network"] = [network_label(str(name)) for name in each["network"]]
+    words = {name: in_words(name, agreement) for name in agreement["quantity"].values.astype(str)}
+    words |= {f"{name}_rank": f"rank by {said}" for name, said in words.items()}
+    each = each.rename(columns={**words, "peak_layer": "best layer", "at_layer": "other layer"})
+    pairs[["quantity", "quantity_other"]] = pairs[["quantity", "quantity_other"]].replace(words)
+    pairs = pairs.rename(columns={"quantity": "measure", "quantity_other": "other measure",
+                                  "rank_correlation": "rank correlation"})  # fmt: skip
     title = "Networks by each measure (rank 1: most human-like)"
     return [
-        table_of(pd.DataFrame(each), name="agreement-networks", title=title),
-        table_of(pd.DataFrame(rows), name="agreement-measures", title="How far the measures’ ranks agree"),
+        table_of(each, name="agreement-networks", title=title),
+        table_of(pairs, name="agreement-measures", title="How far the measures’ ranks agree"),
     ]
 
 

@@ -1,5 +1,6 @@
 """Class activation maps of one batch, by the library grad-cam, on a copy that no in-place layer can spoil."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -12,20 +13,20 @@ CAMS = {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": LayerCAM}
 
 
 def activation_maps(
-    module: nn.Module, path: str, inputs: Tensor, *, score: tuple[int, int] | None, method: str, name: str = "layer"
-) -> np.ndarray:
-    """Return the class activation map of each input at a layer, as it comes out of the method's formula.
+    module: nn.Module, paths: Mapping[str, str], inputs: Tensor, *, score: tuple[int, int] | None, method: str
+) -> dict[str, np.ndarray]:
+    """Return the class activation maps of each input at some layers, as they come out of the method's formula.
 
     The library grad-cam is used because it holds all three methods; captum has Grad-CAM alone. Its own scaling is
     left out: it takes each map's minimum away and divides by its maximum, which changes the share that falls into a
-    region and hides a map that is all zero.
+    region and hides a map that is all zero. All layers are read in one pass.
 
     Parameters
     ----------
     module : nn.Module
         From `quiet_copy`.
-    path : str
-        The layer's module path.
+    paths : mapping of str to str
+        The layers' module paths, by their names.
     inputs : Tensor, shape (stimulus, 3, row, column)
         A preprocessed batch. Not changed.
     score : tuple of int, or None
@@ -33,34 +34,37 @@ def activation_maps(
         two outputs: the larger less the smaller.
     method : {"gradcam", "gradcam++", "layercam"}
         The formula.
-    name : str
-        The layer's name, for an error.
 
     Returns
     -------
-    ndarray, shape (stimulus, row, column)
-        0 or more, at the layer's own resolution.
+    dict of str to ndarray, shape (stimulus, row, column)
+        For each layer its maps, 0 or more, at the layer's own resolution.
 
     Raises
     ------
     ValueError
-        If the layer has no space, does not run once, or does not bear on the score.
+        If a layer has no space, does not run once, or does not bear on the score.
     """
-    layer = module.get_submodule(path)
-    # cloned within the hook: an in-place function behind the layer would overwrite what the library keeps
-    cam = CAMS[method](model=module, target_layers=[layer], reshape_transform=torch.clone)
-    recorder = cam.activations_and_grads
+    layers = {name: module.get_submodule(path) for name, path in paths.items()}
+    cams: dict[str, Any] = {}
     try:
+        for name, layer in layers.items():
+            # cloned within the hook: an in-place function behind the layer would overwrite what the library keeps
+            cams[name] = CAMS[method](model=module, target_layers=[layer], reshape_transform=torch.clone)
         seen = inputs.detach().clone().requires_grad_()
         with torch.enable_grad():
-            outputs = recorder(seen)
-            torch.autograd.backward(_difference(outputs, score).sum())
-        _must_be_maps(recorder, name)
-        activations, gradients = recorder.activations[0].numpy(), recorder.gradients[0].numpy()
-        found = cam.get_cam_image(seen, layer, None, activations, gradients, eigen_smooth=False)
+            torch.autograd.backward(_difference(module(seen), score).sum())
+        maps = {}
+        for name, cam in cams.items():
+            recorder = cam.activations_and_grads
+            _must_be_maps(recorder, name)
+            activations, gradients = recorder.activations[0].numpy(), recorder.gradients[0].numpy()
+            found = cam.get_cam_image(seen, layers[name], None, activations, gradients, eigen_smooth=False)
+            maps[name] = np.asarray(np.maximum(found, 0))
+        return maps
     finally:
-        recorder.release()
-    return np.asarray(np.maximum(found, 0))
+        for cam in cams.values():
+            cam.activations_and_grads.release()
 
 
 def quiet_copy(module: nn.Module) -> nn.Module:

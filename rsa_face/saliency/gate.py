@@ -1,6 +1,7 @@
 """Where the feature-excitation gate opens: which channels, how far, and whether that follows the expression."""
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 from torch import Tensor
@@ -74,6 +75,28 @@ def gate_openings(network: Network, stimuli: StimulusSet, *, batch: int = 16) ->
     untrained = any(network.rests_on_random(layer) for layer in gates)
     found.attrs = {"network": network.name, "untrained": [network.name] if untrained else []}
     return found
+
+
+def average_gate(openings: xr.Dataset) -> pd.DataFrame:
+    """Return how far each channel's gate opens on the average, by level and occlusion, as a table.
+
+    Parameters
+    ----------
+    openings : Dataset
+        From `gate_openings`. Not changed.
+
+    Returns
+    -------
+    DataFrame
+        Columns `layer`, `channel`, the factors `occlusion` and `level` where the faces have them, `gate` (mean
+        opening, 0-1), `faces`, and, with levels, `level_slope` and `level_correlation` of the channel over all faces.
+    """
+    frame = openings["gate"].to_dataframe().reset_index().dropna(subset=["gate"])
+    keys = [LAYER, CHANNEL, *(name for name in ("occlusion", "level") if name in frame)]
+    table = frame.groupby(keys, sort=False)["gate"].agg(gate="mean", faces="size").reset_index()
+    for name in (name for name in ("level_slope", "level_correlation") if name in openings):
+        table = table.join(openings[name].to_series().rename(name), on=[LAYER, CHANNEL])
+    return table
 
 
 def _along_levels(gate: np.ndarray, levels: np.ndarray) -> xr.Dataset:

@@ -1,6 +1,7 @@
 """Saliency maps of the valence decision: which parts of a face speak for happy, or for sad."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,32 +71,78 @@ def saliency(
     Selvaraju et al. 2017, 10.1109/ICCV.2017.74; Chattopadhay et al. 2018, 10.1109/WACV.2018.00097; Jiang et al.
     2021, 10.1109/TIP.2021.3089943. Computed by the package grad-cam (Gildenblat and contributors, MIT).
     """
+    return saliency_at(network, stimuli, layers=[layer], method=method, answer=answer, batch=batch)[0]
+
+
+def saliency_at(
+    network: Network,
+    stimuli: StimulusSet,
+    *,
+    layers: Sequence[str],
+    method: str = "gradcam",
+    answer: str = "happy",
+    batch: int = 16,
+) -> list[xr.DataArray]:
+    """Make the maps of several layers in one pass over the faces.
+
+    Parameters
+    ----------
+    network : Network
+        See `saliency`. Not changed.
+    stimuli : StimulusSet
+        The faces.
+    layers : sequence of str
+        Layers' names, or ``last``.
+    method, answer : str
+        See `saliency`.
+    batch : int
+        Faces at a time.
+
+    Returns
+    -------
+    list of DataArray, dims (stimulus, row, column)
+        For each layer asked for, as `saliency` makes it.
+
+    Raises
+    ------
+    ValueError
+        As `saliency`.
+    """
     must_be_known(method, CAMS, "saliency method")
     must_be_known(answer, ANSWERS, "answer")
-    asked = last_map_layer(network) if layer == LAST else network.select([layer])[0]
+    asked = [last_map_layer(network) if layer == LAST else network.select([layer])[0] for layer in layers]
+    paths = {layer.name: layer.path for layer in asked}
     score = _score(network, answer)
     module = quiet_copy(network.module)
-    parts = [
-        _to_input(activation_maps(module, asked.path, inputs, score=score, method=method, name=asked.name), inputs)
-        for inputs in _inputs(network, stimuli, batch)
-    ]
-    maps = np.concatenate(parts)
-    coords: dict[str, object] = {STIMULUS: stimuli.ids}
-    for name in (name for name in FACTORS if name in stimuli.factors):
-        coords[name] = (STIMULUS, stimuli.table[name].to_numpy())
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in paths}
+    for inputs in _inputs(network, stimuli, batch):
+        for name, found in activation_maps(module, paths, inputs, score=score, method=method).items():
+            parts[name].append(_to_input(found, inputs))
     attrs = {
         "network": network.name,
-        "layer": asked.name,
         "method": method,
         "answer": answer,
-        "preprocessing": {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in network.preprocessing.record().items()
-        },
+        "preprocessing": _recorded(network),
         "untrained": [network.name] if network.rests_on_random(network.layers[-1]) else [],
-        "all_zero": [stimulus for stimulus, one in zip(stimuli.ids, maps, strict=True) if not one.any()],
     }
-    return xr.DataArray(maps, coords, (STIMULUS, ROW, COLUMN), name="saliency", attrs=attrs)
+    return [_labelled(np.concatenate(parts[layer.name]), stimuli, {**attrs, "layer": layer.name}) for layer in asked]
+
+
+def layers_with_space(network: Network) -> list[str]:
+    """Return the main layers that can have maps: those before the maps are flattened.
+
+    Parameters
+    ----------
+    network : Network
+        One of the five, or any network with convolutions.
+
+    Returns
+    -------
+    list of str
+        In the order they run: every ReLU after a convolution, and the feature-excitation blocks among them.
+    """
+    last = last_map_layer(network)
+    return [layer.name for layer in network.select("main") if layer.order <= last.order]
 
 
 def last_map_layer(network: Network) -> Layer:
@@ -136,6 +183,19 @@ def _score(network: Network, answer: str) -> tuple[int, int] | None:
         )
         raise ValueError(message)
     return None
+
+
+def _labelled(maps: np.ndarray, stimuli: StimulusSet, attrs: dict[str, Any]) -> xr.DataArray:
+    coords: dict[str, object] = {STIMULUS: stimuli.ids}
+    for name in (name for name in FACTORS if name in stimuli.factors):
+        coords[name] = (STIMULUS, stimuli.table[name].to_numpy())
+    attrs["all_zero"] = [stimulus for stimulus, one in zip(stimuli.ids, maps, strict=True) if not one.any()]
+    return xr.DataArray(maps, coords, (STIMULUS, ROW, COLUMN), name="saliency", attrs=attrs)
+
+
+def _recorded(network: Network) -> dict[str, object]:
+    record = network.preprocessing.record()
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in record.items()}
 
 
 def _inputs(network: Network, stimuli: StimulusSet, batch: int) -> Iterator[Tensor]:

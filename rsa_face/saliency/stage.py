@@ -1,6 +1,7 @@
 """Where the networks of one study look, as files."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,15 @@ import xarray as xr
 
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save, write_beside
-from rsa_face.saliency.gate import gate_openings
-from rsa_face.saliency.maps import LAST, saliency
+from rsa_face.saliency.by_layer import average_layer, join_layers
+from rsa_face.saliency.gate import average_gate, gate_openings
+from rsa_face.saliency.maps import LAST, layers_with_space, saliency_at
 from rsa_face.saliency.regions import average_regions, join_networks, saliency_regions
 from rsa_face.schema import NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _MOST_FACES = 8
+_AT_A_TIME = 32
 
 
 def write_saliency(
@@ -26,6 +29,7 @@ def write_saliency(
     method: str = "gradcam",
     answer: str = "happy",
     faces: list[str] | None = None,
+    by_layer: bool = False,
 ) -> list[Path]:
     """Make the maps of every network, and keep their shares by region and the maps of a few faces.
 
@@ -43,13 +47,16 @@ def write_saliency(
         See `saliency`.
     faces : list of str, optional
         Whose maps are kept, at most eight; spread over levels and occlusions unless given.
+    by_layer : bool
+        Whether to measure the shares at every main layer with rows and columns as well.
 
     Returns
     -------
     list of Path
         ``saliency.nc`` (shares of every face), ``saliency.csv`` (means by network, occlusion, level and region),
         ``saliency_maps.nc`` (which names the images, to be drawn on; not where the networks' inputs differ in size),
-        and ``saliency_gate_<network>.nc`` for each network with a gate.
+        ``saliency_gate_<network>.nc`` and ``.csv`` for each network with a gate, and, by layer,
+        ``saliency_layers.nc`` (means over faces, by layer and occlusion).
 
     Raises
     ------
@@ -60,19 +67,22 @@ def write_saliency(
     kept = faces or example_faces(stimuli)
     files_of = dict(zip(stimuli.ids, stimuli.files, strict=True))
     files_of_kept = [str(files_of[face]) for face in kept]
-    regions, maps, written = [], [], []
+    regions, maps, layers, written = [], [], [], []
     for network in networks:
-        made = saliency(network, stimuli, layer=layer, method=method, answer=answer)
-        regions.append(saliency_regions(made, stimuli))
-        maps.append(made.sel({STIMULUS: kept}).assign_coords(file=(STIMULUS, files_of_kept)))
-        if any(one.kind == "gate" for one in network.layers):
-            written.append(save(gate_openings(network, stimuli), out / f"saliency_gate_{_plain(network.name)}.nc"))
+        asked = [layer, *(layers_with_space(network) if by_layer else [])]
+        each = _measure(network, stimuli, asked, kept, method=method, answer=answer)
+        regions.append(each.regions[0])
+        maps.append(each.kept.assign_coords(file=(STIMULUS, files_of_kept)))
+        layers += [average_layer(one, network) for one in each.regions[1:]]
+        written += _write_gate(network, stimuli, out)
     joined = join_networks(regions)
     with write_beside(out / "saliency.csv") as beside:
         average_regions(joined).to_csv(beside, index=False, float_format="%.6g")
     files = [save(joined, out / "saliency.nc"), out / "saliency.csv"]
     if len({one.shape for one in maps}) == 1:
         files.append(save(join_maps(maps), out / "saliency_maps.nc"))
+    if layers:
+        files.append(save(join_layers(layers), out / "saliency_layers.nc"))
     return [*files, *written]
 
 
@@ -119,6 +129,46 @@ def example_faces(stimuli: StimulusSet) -> list[str]:
         return [str(value) for value in table["stimulus"][:_MOST_FACES]]
     ends = table[table["level"].isin([table["level"].min(), table["level"].max()])]
     return [str(value) for value in ends["stimulus"][:_MOST_FACES]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    regions: list[xr.Dataset]
+    kept: xr.DataArray
+
+
+def _measure(
+    network: Network, stimuli: StimulusSet, layers: list[str], kept: list[str], *, method: str, answer: str
+) -> _Measured:
+    """Measure the shares at each layer, a few faces at a time: maps of all layers of all faces are large."""
+    parts: list[list[xr.Dataset]] = [[] for _ in layers]
+    maps: list[xr.DataArray] = []
+    for start in range(0, len(stimuli), _AT_A_TIME):
+        some = StimulusSet(stimuli.table.iloc[start : start + _AT_A_TIME].reset_index(drop=True))
+        made = saliency_at(network, some, layers=layers, method=method, answer=answer)
+        for place, one in enumerate(made):
+            parts[place].append(saliency_regions(one, some))
+        maps.append(made[0].sel({STIMULUS: [name for name in kept if name in set(some.ids)]}))
+    regions = [_joined_faces(part) for part in parts]
+    together = xr.concat(maps, STIMULUS, combine_attrs="override").sel({STIMULUS: kept})
+    zero = [name for name in regions[0].attrs["all_zero"] if name in kept]
+    return _Measured(regions, together.assign_attrs(all_zero=zero))
+
+
+def _joined_faces(parts: list[xr.Dataset]) -> xr.Dataset:
+    joined = xr.concat(parts, STIMULUS, data_vars="minimal", coords="minimal", compat="override", join="exact",
+                       combine_attrs="override")  # fmt: skip
+    return joined.assign_attrs(all_zero=[name for part in parts for name in part.attrs["all_zero"]])
+
+
+def _write_gate(network: Network, stimuli: StimulusSet, out: Path) -> list[Path]:
+    if not any(one.kind == "gate" for one in network.layers):
+        return []
+    openings = gate_openings(network, stimuli)
+    stem = f"saliency_gate_{_plain(network.name)}"
+    with write_beside(out / f"{stem}.csv") as beside:
+        average_gate(openings).to_csv(beside, index=False, float_format="%.6g")
+    return [save(openings, out / f"{stem}.nc"), out / f"{stem}.csv"]
 
 
 def _plain(name: str) -> str:

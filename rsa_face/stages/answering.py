@@ -1,117 +1,256 @@
-"""What people and networks answer, happy or sad, along the morph; and what the networks' answers rest on."""
+"""What people and networks answer, happy or sad, along the morph: choices, and psychometric curves."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from rsa_face.config import Study
+from rsa_face.inference.resampling import draw_resamples
 from rsa_face.manifest import Manifest
 from rsa_face.networks.zoo import Network
-from rsa_face.provenance import hash_file, load, write_beside
+from rsa_face.provenance import hash_file, load, rng_from, write_beside
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.stage import any_curve, ask_networks, write_psychophysics
-from rsa_face.saliency.stage import write_saliency
+from rsa_face.schema import PARTICIPANT
 from rsa_face.stages.networks import build, networks_of, trained_file
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.occlusion import REGIONS, region_boxes
 
-ANSWERS, PEOPLE, NETWORKS = "answers.csv", "psychometric", "psychometric_networks"
+ANSWERS, PEOPLE, NETWORKS, LIKENESS = (
+    "answers.csv",
+    "psychometric",
+    "psychometric_networks",
+    "psychometric_likeness",
+)
+_BOTH = ("participant", "both", "dual")
 
 
-def ask_happy_or_sad(study: Study, stimuli: StimulusSet, manifest: Manifest) -> dict[str, xr.Dataset]:
-    """Fit psychometric curves to people's choices and to the trained networks' answers, and compare the two.
+def check_asked(study: Study, stimuli: StimulusSet) -> None:
+    """Hold what is asked of people and networks to being answerable, before anything is trained for it.
 
     Parameters
     ----------
     study : Study
-        Its `choices` section; networks are asked if they were trained, and the stimuli have levels.
+        Its `psychophysics` and `saliency` sections.
     stimuli : StimulusSet
         What the networks judge.
-    manifest : Manifest
-        Where the stages are recorded.
+
+    Raises
+    ------
+    ValueError
+        If the choices are at fault, the saliency's faces are none or lack regions, or no network can answer.
+    """
+    if study.psychophysics is not None and PARTICIPANT not in read_choices(study.psychophysics.table):
+        message = (
+            f"The choices of a study must be people's, but {study.psychophysics.table.name} has no column "
+            "participant. The study asks its networks itself."
+        )
+        raise ValueError(message)
+    if study.saliency is None:
+        return
+    if not can_answer(study):
+        message = (
+            "Networks must have learnt happy and sad for their saliency to be mapped, but the study has no training "
+            "and networks without a file of weights. Add `training`, or remove `saliency`."
+        )
+        raise ValueError(message)
+    region_boxes(looked_at(study, stimuli), REGIONS)
+
+
+def can_answer(study: Study) -> bool:
+    """Say whether a study's networks have learnt to answer: here, or before.
+
+    Parameters
+    ----------
+    study : Study
+        Its `training` and `networks` sections.
 
     Returns
     -------
-    dict of str to Dataset
-        ``psychometric`` and, with networks that give more than one answer, ``psychometric_networks``; empty where
-        the study has no choices.
+    bool
+        True with a training, or where every network has a file of weights.
     """
-    asked = study.choices
-    if asked is None:
-        return {}
-    trained = study.training is not None and "level" in stimuli.factors
-    if trained:
-        _ask(study, stimuli, manifest)
-
-    def fit() -> None:
-        answers = read_choices(study.output / ANSWERS) if trained else None
-        if answers is not None and not any_curve(answers):
-            manifest.say("left out: the networks' curves, since each gives one answer to every face")
-            answers = None
-            (study.output / f"{NETWORKS}.nc").unlink(missing_ok=True)
-        write_psychophysics(
-            read_choices(asked.table),
-            answers,
-            study.output,
-            curve=asked.curve,
-            draws=study.inference.draws,
-            seed=study.inference.seed,
-        )
-
-    inputs = {
-        "choices": hash_file(asked.table),
-        "curve": asked.curve,
-        "answers": manifest.hash_of(ANSWERS) if trained else None,
-        "draws": [study.inference.draws, study.inference.seed],
-    }
-    manifest.stage("psychometric curves", fit, inputs=inputs, outputs=[f"{PEOPLE}.nc", f"{PEOPLE}.csv"])
-    files = {name: study.output / f"{name}.nc" for name in (PEOPLE, NETWORKS)}
-    return {name: cast("xr.Dataset", load(file)) for name, file in files.items() if file.is_file()}
+    return study.training is not None or all(Path(section.weights).is_file() for section in networks_of(study))
 
 
-def look_where(study: Study, stimuli: StimulusSet, manifest: Manifest) -> xr.Dataset | None:
-    """Map what the trained networks' answers rest on.
+def looked_at(study: Study, stimuli: StimulusSet) -> StimulusSet:
+    """Return the stimuli whose saliency is mapped.
 
     Parameters
     ----------
     study : Study
-        Its `saliency` section.
+        The `where` of its `saliency` section.
     stimuli : StimulusSet
-        With regions.
+        All.
+
+    Returns
+    -------
+    StimulusSet
+        At least one.
+    """
+    return stimuli.select(**study.saliency.where) if study.saliency is not None else stimuli
+
+
+def answer_stimuli(study: Study, stimuli: StimulusSet, manifest: Manifest) -> pd.DataFrame | None:
+    """Let the networks that have learnt to, say happy or sad to every stimulus; once, for all that needs it.
+
+    Parameters
+    ----------
+    study : Study
+        Its networks.
+    stimuli : StimulusSet
+        What they judge.
     manifest : Manifest
         Where the stage is recorded.
 
     Returns
     -------
-    Dataset or None
-        Shares by region of every face, also in ``saliency.nc``; None where the study does not ask.
+    DataFrame or None
+        A row for each network and stimulus, as `network_choices` makes it; also in ``answers.csv``. None where no
+        network can answer, nobody asks, or the stimuli have no level.
     """
-    asked = study.saliency
-    if asked is None or study.training is None:
+    wanted = study.psychophysics is not None or study.training is not None
+    if not wanted or not can_answer(study) or "level" not in stimuli.factors:
         return None
 
-    def make() -> None:
-        write_saliency(_built(study), stimuli, study.output, layer=asked.layer, method=asked.method)
-
-    inputs = {"stimuli": stimuli.content_hash(), "asked": asked.model_dump(mode="json"), **_weights(study, manifest)}
-    manifest.stage("saliency", make, inputs=inputs, outputs=["saliency.nc", "saliency.csv"])
-    return cast("xr.Dataset", load(study.output / "saliency.nc"))
-
-
-def _ask(study: Study, stimuli: StimulusSet, manifest: Manifest) -> None:
     def ask() -> None:
-        answers: pd.DataFrame = ask_networks(_built(study), stimuli)
+        answers: pd.DataFrame = ask_networks(built(study), stimuli)
         with write_beside(study.output / ANSWERS) as beside:
             answers.to_csv(beside, index=False)
 
-    inputs = {"stimuli": stimuli.content_hash(), **_weights(study, manifest)}
+    inputs = {"stimuli": stimuli.content_hash(), **weights_of(study, manifest)}
     manifest.stage("answers of the networks", ask, inputs=inputs, outputs=[ANSWERS])
+    return pd.read_csv(study.output / ANSWERS, dtype={"network": str, "stimulus": str, "occlusion": str})
 
 
-def _built(study: Study) -> Iterator[Network]:
+def fit_curves(
+    study: Study, answers: pd.DataFrame | None, human: xr.DataArray | None, manifest: Manifest
+) -> dict[str, xr.Dataset]:
+    """Fit psychometric curves to people's choices and to the networks' answers, and compare the two.
+
+    Parameters
+    ----------
+    study : Study
+        Its `psychophysics` section.
+    answers : DataFrame, optional
+        From `answer_stimuli`.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j), optional
+        Human RDMs. Where they are of the same people as the choices, people are drawn as for the comparison of
+        RDMs, so that the two can be related draw by draw.
+    manifest : Manifest
+        Where the stage is recorded.
+
+    Returns
+    -------
+    dict of str to Dataset
+        ``psychometric`` and, with networks that give more than one answer, ``psychometric_networks`` and
+        ``psychometric_likeness``; empty where the study does not ask.
+    """
+    asked = study.psychophysics
+    if asked is None:
+        return {}
+
+    def fit() -> list[Path]:
+        people = read_choices(asked.table)
+        judged = read_choices(study.output / ANSWERS) if answers is not None else None
+        if judged is None:
+            manifest.say("left out: the networks' curves, since the networks have not learnt happy and sad")
+        elif not any_curve(judged):
+            manifest.say("left out: the networks' curves, since each gives one answer to every face")
+            judged = None
+        return write_psychophysics(
+            people,
+            judged,
+            study.output,
+            curve=asked.curve.model_dump(),
+            draws=study.inference.draws,
+            seed=study.inference.seed,
+            resamples=same_draws(study, human, people),
+        )
+
+    inputs = {
+        "choices": hash_file(asked.table),
+        "curve": asked.curve.model_dump(mode="json"),
+        "answers": manifest.hash_of(ANSWERS) if answers is not None else None,
+        "human": None if human is None else manifest.hash_of("human_rdms.nc"),
+        "draws": [study.inference.resample, study.inference.groups, study.inference.draws, study.inference.seed],
+    }
+    manifest.stage("psychometric curves", fit, inputs=inputs, outputs=[f"{PEOPLE}.nc", f"{PEOPLE}.csv"])
+    files = {name: study.output / f"{name}.nc" for name in (PEOPLE, NETWORKS, LIKENESS)}
+    return {name: cast("xr.Dataset", load(file)) for name, file in files.items() if file.is_file()}
+
+
+def same_draws(study: Study, human: xr.DataArray | None, choices: pd.DataFrame) -> dict[str, np.ndarray] | None:
+    """Return the draws of people that the comparison of RDMs makes, for the same people's curves.
+
+    Parameters
+    ----------
+    study : Study
+        Its `inference` section.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j), or None
+        Human RDMs.
+    choices : DataFrame
+        From `read_choices`.
+
+    Returns
+    -------
+    dict of str to ndarray, or None
+        For `human_likeness`: positions among the people of the choices. None where the comparison draws no people,
+        or others.
+    """
+    asked = study.inference
+    people = list(dict.fromkeys(choices[PARTICIPANT].astype(str)))
+    compared = [] if human is None else human[PARTICIPANT].values.astype(str).tolist()
+    if human is None or asked.resample not in _BOTH or sorted(people) != sorted(compared):
+        return None
+    drawn = draw_resamples(
+        human,
+        resample=str(asked.resample),
+        draws=asked.draws,
+        rng=rng_from(asked.seed, "bootstrap"),
+        groups=asked.groups,
+    )
+    place = np.array([people.index(name) for name in compared])
+    return {PARTICIPANT: np.stack([np.repeat(place, times) for times in drawn.participants])}
+
+
+def built(study: Study) -> Iterator[Network]:
+    """Build a study's networks, each when it is its turn.
+
+    Parameters
+    ----------
+    study : Study
+        Its `networks` section.
+
+    Returns
+    -------
+    iterator of Network
+        As they were trained, where the study trains.
+    """
     return (build(study, section) for section in networks_of(study))
 
 
-def _weights(study: Study, manifest: Manifest) -> dict[str, str]:
-    return {section.called: manifest.hash_of(trained_file(section)) for section in networks_of(study)}
+def weights_of(study: Study, manifest: Manifest) -> dict[str, str]:
+    """Return the hash of each network's weights.
+
+    Parameters
+    ----------
+    study : Study
+        Its networks can answer, see `can_answer`.
+    manifest : Manifest
+        Where trainings are recorded.
+
+    Returns
+    -------
+    dict of str to str
+        By network.
+    """
+    trained = study.training is not None
+    return {
+        section.called: manifest.hash_of(trained_file(section)) if trained else hash_file(section.weights)
+        for section in networks_of(study)
+    }

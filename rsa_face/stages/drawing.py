@@ -1,12 +1,15 @@
 """The figures of a study, as PDF and PNG, each with the numbers it shows."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
+import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.axes import Axes
 
 from rsa_face.config import Study
+from rsa_face.figures.agreement import plot_agreement
 from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.localization import plot_localization
@@ -36,14 +39,20 @@ def draw_figures(study: Study, stimuli: StimulusSet, manifest: Manifest, **found
     manifest : Manifest
         Where the stage is recorded.
     **found : DataArray, Dataset, mapping or None
-        ``rdms``, and where there are such: ``human``, ``result``, ``contrasts``, ``where``, ``curves``, ``saliency``.
+        ``rdms``, and where there are such: ``human``, ``result``, ``contrasts``, ``where``, ``curves``, ``saliency``,
+        ``agreement``.
     """
     drawings = _drawings(study, stimuli, found)
 
-    def draw() -> None:
+    def draw() -> list[Path]:
+        written = []
         with figure_style():
             for name, plot in drawings.items():
-                save_figure(cast("Any", plot().figure), study.output / "figures" / name)
+                figure = plot().get_figure(root=True)
+                assert figure is not None
+                written += save_figure(figure, study.output / "figures" / name)
+                plt.close(figure)
+        return written
 
     inputs = {"figures": sorted(drawings), "shown": hash_content(code_hash(), _files(manifest, found))}
     outputs = [f"figures/{name}.{ending}" for name in drawings for ending in ("pdf", "png")]
@@ -70,6 +79,9 @@ def _drawings(study: Study, stimuli: StimulusSet, found: Mapping[str, Any]) -> d
     maps = study.output / "saliency_maps.nc"
     if looked is not None and maps.is_file():
         drawings["saliency"] = lambda: plot_saliency(cast("xr.DataArray", load(maps)), stimuli, regions=looked)
+    agreement = found.get("agreement")
+    if agreement is not None:
+        drawings["agreement"] = lambda: plot_agreement(agreement)
     logs = histories(study) if study.training is not None else {}
     if logs:
         drawings["training"] = lambda: plot_training(logs)
@@ -80,5 +92,6 @@ def _files(manifest: Manifest, found: Mapping[str, Any]) -> dict[str, str]:
     made = {"rdms": "rdms.nc", "human": "human_rdms.nc", "result": "layers.nc", "where": "localization.nc"}
     hashes = {file: manifest.hash_of(file) for name, file in made.items() if found.get(name) is not None}
     more = {"contrast.nc": found.get("contrasts"), "psychometric.csv": found.get("curves"),
-            "saliency.csv": found.get("saliency") is not None}  # fmt: skip
+            "saliency.csv": found.get("saliency") is not None,
+            "agreement.csv": found.get("agreement") is not None}  # fmt: skip
     return {**hashes, **{file: manifest.hash_of(file) for file, there in more.items() if there}}

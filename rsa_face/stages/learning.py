@@ -1,4 +1,4 @@
-"""The training of a study's networks to tell happy from sad faces, and how well each does on faces it never saw."""
+"""The training of a study's networks to tell happy from sad faces."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,27 +6,24 @@ from dataclasses import fields
 from typing import Any, cast
 
 import pandas as pd
-import xarray as xr
 from tqdm import tqdm
 
 from rsa_face.config import Study
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import hash_file, load, save, write_beside
 from rsa_face.sections import NetworkSection, TrainingSection
 from rsa_face.stages.faces import table_of
 from rsa_face.stages.networks import build, networks_of, start_of, trained_file
 from rsa_face.training.loop import train_valence
-from rsa_face.training.settings import TrainingSettings
+from rsa_face.training.settings import HAPPY, SAD, TrainingSettings
 from rsa_face.training.sources import read_faces
-from rsa_face.training.tables import TrainingTable
-
-SCORES = "training.nc"
+from rsa_face.training.tables import TrainingTable, must_not_share_faces, must_show
 
 
-def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> xr.Dataset | None:
+def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> None:
     """Train every network of a study the same way, each only if what it rests on has changed.
 
-    A training that was stopped goes on from its last kept epoch.
+    A training that was stopped goes on from its last kept epoch. The held-out faces choose nothing here; that none
+    of them is learnt from is checked before anything is trained.
 
     Parameters
     ----------
@@ -37,54 +34,54 @@ def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> xr.Da
     progress : bool
         Whether to show a bar.
 
-    Returns
-    -------
-    Dataset, dims (network, condition), or None
-        Scores on held-out faces, also in ``training.nc`` and ``training.csv``; None where nothing is trained, or
-        nothing is held out.
+    Raises
+    ------
+    ValueError
+        If a held-out face is among the faces to learn from, or they lack a class.
     """
     asked = study.training
     if asked is None:
-        return None
+        return
     faces = _read(asked.table, asked, asked.label)
-    held_out = _held_out(study, asked)
-    scores = []
+    held_out = held_out_faces(study)
+    if held_out is not None:
+        must_show(held_out, (SAD, HAPPY), "the held-out table")
+        must_not_share_faces(faces, held_out)
     for section in networks_of(study):
-        file = f"{trained_file(section).removesuffix('.safetensors')}_scores.nc"
-        make = _training_of(study, section, faces, held_out, file, progress)
+        make = _training_of(study, section, faces, progress)
         inputs = {
             **start_of(section),
-            "training": asked.model_dump(mode="json", exclude={"table", "held_out"}),
+            "training": asked.model_dump(mode="json", exclude={"table", "held_out", "held_out_label"}),
             "faces": faces.content_hash(),
-            "held_out": None if held_out is None else held_out.content_hash(),
         }
-        outputs = [trained_file(section), *([file] if held_out is not None else [])]
-        manifest.stage(f"training of {section.called}", make, inputs=inputs, outputs=outputs)
-        scores.append(file)
-    if held_out is None:
+        manifest.stage(f"training of {section.called}", make, inputs=inputs, outputs=[trained_file(section)])
+
+
+def held_out_faces(study: Study) -> TrainingTable | None:
+    """Return the faces that the trained networks are scored on.
+
+    Parameters
+    ----------
+    study : Study
+        Its `training` section: a table, or the study's own stimuli, shown by `show_stimuli`.
+
+    Returns
+    -------
+    TrainingTable or None
+        None where nothing is trained or held out.
+    """
+    asked = study.training
+    if asked is None or asked.held_out is None:
         return None
-    return _join(study, scores, manifest)
+    table = table_of(study) if asked.held_out == "stimuli" else asked.held_out
+    return read_faces(table, label=asked.held_out_label, classes=asked.classes)
 
 
 def _read(table: Any, asked: TrainingSection, label: str) -> TrainingTable:
     return read_faces(table, kind=asked.kind, label=label, classes=asked.classes, rule=asked.rule or None)
 
 
-def _held_out(study: Study, asked: TrainingSection) -> TrainingTable | None:
-    if asked.held_out is None:
-        return None
-    table = table_of(study) if asked.held_out == "stimuli" else asked.held_out
-    return read_faces(table, label=asked.held_out_label, classes=asked.classes)
-
-
-def _training_of(
-    study: Study,
-    section: NetworkSection,
-    faces: TrainingTable,
-    held_out: TrainingTable | None,
-    file: str,
-    progress: bool,
-) -> Callable[[], None]:
+def _training_of(study: Study, section: NetworkSection, faces: TrainingTable, progress: bool) -> Callable[[], None]:
     asked = cast("TrainingSection", study.training)
     known = {field.name for field in fields(TrainingSettings)} - {"seed"}
     settings = TrainingSettings(seed=section.seed, **asked.model_dump(include=known))
@@ -93,11 +90,7 @@ def _training_of(
         network = build(study, section, classes=len(asked.classes))
         folder = (study.output / trained_file(section)).parents[len(section.called.split("/")) - 1]
         with _bar(shown=progress) as step:
-            trained = train_valence(
-                network, faces, settings=settings, held_out=held_out, folder=folder, progress=step
-            )
-        if trained.scores is not None:
-            save(trained.scores, study.output / file)
+            train_valence(network, faces, settings=settings, folder=folder, progress=step)
 
     return make
 
@@ -112,24 +105,6 @@ def _bar(*, shown: bool) -> Iterator[Any]:
             line.update(step.batches * (step.epoch - 1) + step.batch - line.n)
 
         yield show
-
-
-def _join(study: Study, files: list[str], manifest: Manifest) -> xr.Dataset:
-    def join() -> None:
-        each = [_with_whole_name(cast("xr.Dataset", load(study.output / file))) for file in files]
-        joined = xr.concat(each, "network", join="outer", combine_attrs="drop_conflicts")
-        save(joined, study.output / SCORES)
-        with write_beside(study.output / "training.csv") as beside:
-            joined.to_dataframe().reset_index().to_csv(beside, index=False, float_format="%.4f")
-
-    inputs = {file: hash_file(study.output / file) for file in files}
-    manifest.stage("scores on held-out faces", join, inputs=inputs, outputs=[SCORES, "training.csv"])
-    return cast("xr.Dataset", load(study.output / SCORES))
-
-
-def _with_whole_name(scores: xr.Dataset) -> xr.Dataset:
-    # Text of fixed width is cut to the first array's when arrays are joined; objects keep their length.
-    return scores.assign_coords(network=scores["network"].values.astype(object))
 
 
 def histories(study: Study) -> dict[str, pd.DataFrame]:

@@ -54,6 +54,16 @@ def test_other_code_makes_every_stage_stale(study, monkeypatch):
     assert states(study)["human"] == ("stale", "made by another version of rsa_face")
 
 
+def test_a_stage_that_left_the_study_is_aside_and_makes_nothing_stale(study):
+    later = Manifest(study, lambda _: None)
+    kept = later.read()["stages"]["result"]["inputs"]
+    later.stage("result", lambda: None, inputs={**kept, "draws": (10, 20)}, outputs=["layers.nc"])
+    later.set_aside_rest()
+    reason = "not in the study any more; its files lie in set_aside"
+    assert states(study) == {"human": ("aside", reason), "result": ("done", "")}
+    assert {stage.name: stage.size for stage in stages_of(study)} == {"human": 1, "result": 1}
+
+
 def test_every_study_under_a_folder_is_shown_with_its_size(study, capsys):
     status(study.parent)
     said = capsys.readouterr().out

@@ -80,6 +80,19 @@ def test_intervals_need_as_many_draws_of_both():
     assert np.isnan(other.sel(**where)).all()
 
 
+def test_the_interval_is_that_of_spearmans_correlation_in_each_draw():
+    rng = np.random.default_rng(0)
+    one, other = comparison(200), likeness(draws=200)
+    one["similarity_draws"] = one["similarity_draws"] + rng.normal(0, 0.1, one["similarity_draws"].shape)
+    other["delta_pse_draws"] = other["delta_pse_draws"] + rng.normal(0, 0.1, other["delta_pse_draws"].shape)
+    found = relate_measures(one, other)["rank_correlation_interval"]
+    peaks = one["similarity_draws"].values.reshape(200, 4, 2).max(axis=2)
+    far = -np.abs(other["delta_pse_draws"].values[..., 0])
+    each = [spearmanr(x, y).statistic for x, y in zip(peaks, far, strict=True)]
+    expected = np.quantile(each, [0.025, 0.975])
+    np.testing.assert_allclose(found.sel(quantity="similarity_peak", quantity_other="pse_distance"), expected)
+
+
 def test_a_network_without_choices_is_not_ranked_by_them():
     table = relate_measures(comparison(), likeness().isel(network=[0, 1, 2]))
     assert np.isnan(table["rank"].sel(quantity="pse_distance", network="vgg13").item())
@@ -88,5 +101,5 @@ def test_a_network_without_choices_is_not_ranked_by_them():
 
 def test_parts_without_a_network_in_common_are_refused():
     other = likeness().assign_coords(network=["a", "b", "c", "d"])
-    with pytest.raises(ValueError, match=r"\['pse_distance', 'curve_rmse'\] has none of \['alexnet'"):
+    with pytest.raises(ValueError, match=r"comparison has \['alexnet', .* the choices \['a', 'b', 'c', 'd'\]"):
         relate_measures(comparison(), other)

@@ -6,7 +6,7 @@ import torch
 
 from rsa_face.networks.attention import open_gate
 from rsa_face.networks.zoo import build_network
-from rsa_face.saliency.gate import gate_openings
+from rsa_face.saliency.gate import average_gate, gate_openings
 from rsa_face.stimuli.images import read_batches
 
 
@@ -31,6 +31,18 @@ def test_slope_and_correlation_with_level(fe_alexnet, stimuli):
     levels, one = stimuli.table["level"].to_numpy(), found["gate"].values[0, :, 7].astype(float)
     assert found["level_slope"].values[0, 7] == pytest.approx(np.polyfit(levels, one, 1)[0], rel=1e-3)
     assert found["level_correlation"].values[0, 7] == pytest.approx(np.corrcoef(levels, one)[0, 1], rel=1e-3)
+
+
+def test_the_table_holds_the_mean_opening_of_each_channel_by_occlusion_and_level(fe_alexnet, stimuli):
+    found = gate_openings(fe_alexnet, stimuli)
+    table = average_gate(found)
+    assert len(table) == 256 * 6  # one face for each of two occlusions and three levels
+    row = table[(table["channel"] == 9) & (table["occlusion"] == "mouth") & (table["level"] == 1)].iloc[0]
+    assert row["gate"] == pytest.approx(found["gate"].values[0, 5, 9])
+    assert (row["layer"], row["faces"]) == ("fe_gate", 1)
+    assert row["level_slope"] == pytest.approx(found["level_slope"].values[0, 9])
+    whole = average_gate(found.drop_vars(["level", "occlusion"]))
+    assert whole.set_index("channel")["gate"][9] == pytest.approx(found["gate_mean"].values[0, 9])
 
 
 def test_a_gate_that_stands_open_follows_nothing(stimuli, fe_alexnet):

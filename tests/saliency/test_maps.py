@@ -58,7 +58,8 @@ def test_maps_of_alexnet_equal_an_independent_computation(alexnet, precise, stim
     inputs = next(iter(read_batches(stimuli, alexnet.preprocessing))).double()[:2]
     twin = quiet_copy(precise)
     expected = [by_hand(precise, path, inputs, *score, method=method).numpy() for score in ((0, 1), (1, 0))]
-    ours = [activation_maps(twin, path, inputs, score=score, method=method) for score in ((0, 1), (1, 0))]
+    paths = {layer: path}
+    ours = [activation_maps(twin, paths, inputs, score=score, method=method)[layer] for score in ((0, 1), (1, 0))]
     scale = max(one.max() for one in expected)
     assert scale > 0
     for one, other in zip(ours, expected, strict=True):
@@ -104,10 +105,10 @@ def test_an_in_place_function_behind_a_layer_does_no_harm():
 
     inputs = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     one, other = (
-        activation_maps(quiet_copy(InPlace(inplace)), "conv", inputs, score=(0, 1), method="gradcam")
+        activation_maps(quiet_copy(InPlace(inplace)), {"conv": "conv"}, inputs, score=(0, 1), method="gradcam")
         for inplace in (True, False)
     )
-    np.testing.assert_allclose(one, other, atol=1e-7)
+    np.testing.assert_allclose(one["conv"], other["conv"], atol=1e-7)
 
 
 def test_the_callers_network_is_left_as_it_was(alexnet, stimuli):

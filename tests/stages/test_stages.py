@@ -1,5 +1,7 @@
 """A study that trains, masks, controls, contrasts and localises: every stage's file, and what it must hold."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,12 @@ import xarray as xr
 
 import rsa_face as rf
 from rsa_face.config import load_study
+from rsa_face.figures.folder import read_results
 from rsa_face.human.observers import simulate_choices, simulate_ratings
+from rsa_face.inference.resampling import draw_resamples
+from rsa_face.provenance import rng_from
+from rsa_face.report.tables import tables_of
+from rsa_face.stages.answering import same_draws
 from rsa_face.stages.comparing import varying
 from rsa_face.stages.networks import networks_of
 from rsa_face.stages.telling import tell_findings, tell_study
@@ -23,8 +30,8 @@ networks:
 training: {table: others/stimuli.csv, label: level, epochs: 1, lr: 1.0e-4, batch: 4, dropout: 0.0}
 human: {table: ratings.csv, kind: rating, options: {scale: [0, 100]}, where: {occlusion: none}}
 inference: {resample: both, draws: 60, controls: [pixels, identity]}
-choices: {table: choices.csv, curve: {guess: 0.02, lapse: 0.02}}
-saliency: {layer: relu5}
+psychophysics: {table: choices.csv, curve: {guess: 0.02, lapse: 0.02}}
+saliency: {layer: relu5, where: {level: [-1, 1]}, by_layer: true}
 output: results
 """
 
@@ -100,8 +107,53 @@ def test_people_and_networks_have_curves_and_the_networks_maps(folder):
     assert set(shares["network"]) == {"alexnet", "fe_alexnet"}
 
 
+def test_saliency_is_mapped_where_the_study_says_and_at_every_layer_with_space(folder):
+    regions, layers = (rf.load(folder / "results" / f"saliency{part}.nc") for part in ("", "_layers"))
+    assert sorted(set(regions["level"].values)) == [-1, 1]
+    assert regions.sizes["stimulus"] == 8
+    assert layers["network"].values.tolist() == ["alexnet"] * 5 + ["fe_alexnet"] * 6
+    assert layers["occlusion"].values.tolist() == ["none", "mouth"]
+
+
+def test_geometry_choices_and_saliency_are_related_in_one_table(folder):
+    table = pd.read_csv(folder / "results" / "agreement.csv").set_index("network")
+    layers = pd.read_csv(folder / "results" / "layers.csv")
+    assert table["similarity_peak"]["alexnet"] == pytest.approx(
+        layers[layers["network"] == "alexnet"]["similarity"].max()
+    )
+    assert {"similarity_fc7", "saliency_eyes", "saliency_nose", "saliency_mouth"} <= set(table)
+    assert sorted(table["saliency_eyes_rank"]) == [1, 2]
+    pairs = pd.read_csv(folder / "results" / "agreement_ranks.csv")
+    assert (pairs["networks"] <= 2).all()
+    assert pairs["rank_correlation"].isna().all()  # two networks always agree or disagree
+    shown = {table.name: len(table.rows) for table in tables_of(read_results(folder / "results"))}
+    assert shown["agreement"] == 2
+    assert shown["agreement-ranks"] == len(pairs)
+
+
+def test_held_out_faces_are_scored_from_the_answers_that_were_given(folder):
+    answers = pd.read_csv(folder / "results" / "answers.csv").query("network == 'alexnet' and level != 0")
+    right = ((answers["p_happy"] > 0.5) == (answers["level"] > 0)).where(answers["p_happy"] != 0.5, 0.5)
+    scores = pd.read_csv(folder / "results" / "training.csv").set_index(["network", "condition"])["accuracy"]
+    assert scores["alexnet", "all"] == pytest.approx(right.mean(), abs=1e-4)
+
+
+def test_people_of_both_data_sets_are_drawn_together(folder):
+    study = load_study(folder / "study.yaml")
+    human = rf.load(folder / "results" / "human_rdms.nc")
+    names = ["p02", "p04", "p01", "p03"]
+    drawn = same_draws(study, human, pd.DataFrame({"participant": names}))["participant"]
+    rng = rng_from(0, "bootstrap")
+    once = draw_resamples(human, resample="both", draws=60, rng=rng).participants
+    counts = np.stack([np.bincount(row, minlength=4) for row in drawn])
+    order = [names.index(str(name)) for name in human["participant"].values]
+    np.testing.assert_array_equal(counts[:, order], once)
+    assert same_draws(study, human, pd.DataFrame({"participant": names[:3]})) is None
+
+
 def test_every_figure_of_the_study_is_drawn(folder):
-    for name in ("layers", "rdms", "contrast", "localization", "training", "psychometric", "saliency"):
+    names = ("layers", "rdms", "contrast", "localization", "training", "psychometric", "saliency", "agreement")
+    for name in names:
         assert (folder / "results" / "figures" / f"{name}.pdf").stat().st_size > 1000
 
 
@@ -111,6 +163,58 @@ def test_a_second_run_does_nothing(folder):
     done = [line for line in said if not line.startswith("left out")]
     assert done
     assert all(line.endswith("up to date") for line in done)
+
+
+def test_what_left_the_study_is_set_aside_and_no_longer_told_drawn_or_reported(folder, tmp_path):
+    results = tmp_path / "results"
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    kept = [
+        line for line in STUDY.splitlines() if not line.startswith(("human", "inference", "psychoph", "saliency"))
+    ]
+    (tmp_path / "less.yaml").write_text("\n".join(kept) + "\n")
+    said = []
+    run_study(load_study(tmp_path / "less.yaml"), progress=False, say=said.append)
+    assert any(line.startswith("comparison: not in the study any more") for line in said)
+    assert tell_study(results) == []
+    study = read_results(results)
+    assert (study.result, study.human, study.extras) == (None, None, {})
+    assert {file.stem for file in (results / "figures").iterdir()} == {"rdms", "training"}
+    assert not list(results.glob("psychometric*")) + list(results.glob("saliency*")) + list(results.glob("agree*"))
+    aside = results / "set_aside"
+    assert (aside / "layers.nc").read_bytes() == (folder / "results" / "layers.nc").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("choices.csv", "answers.csv", "answers.csv has no column participant"),
+        ("level: [-1, 1]", "level: [7]", "keeps none of 12"),
+        ("faces/stimuli.csv, occlusion: [none, mouth]", "blind.csv", "'id01_level01': eyes is 'nowhere'"),
+        (
+            "training: {table: others/stimuli.csv,",
+            "training: {table: faces/stimuli.csv,",
+            r"identities \['id01', 'id02'\]",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_anything_is_trained(folder, tmp_path, old, new, said):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("results"))
+    shutil.copy(folder / "results" / "answers.csv", tmp_path)
+    table = pd.read_csv(tmp_path / "faces" / "stimuli.csv")
+    table["file"] = "faces/" + table["file"]
+    table.assign(eyes="nowhere").to_csv(tmp_path / "blind.csv", index=False)
+    (tmp_path / "study.yaml").write_text(STUDY.replace(old, new))
+    with pytest.raises(ValueError, match=said):
+        run_study(load_study(tmp_path / "study.yaml"), progress=False)
+    assert not (tmp_path / "results" / "weights").exists()
+
+
+def test_saliency_of_networks_that_have_not_learnt_is_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("results"))
+    text = "\n".join(line for line in STUDY.splitlines() if not line.startswith("training"))
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"no training.*Add `training`, or remove `saliency`"):
+        run_study(load_study(tmp_path / "study.yaml"), progress=False)
 
 
 def test_layers_that_do_not_vary_are_left_out_and_named():

@@ -1,0 +1,221 @@
+"""Do they agree? Networks beside their geometry, their choices and where they look, with the rank each gives."""
+
+import textwrap
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from rsa_face.figures.canvas import (
+    blank_axes,
+    keep_source,
+    note_of,
+    note_on_sheet,
+    points_mm,
+    printable,
+    size_mm,
+)
+from rsa_face.figures.palette import QUIET, in_order, ink, network_colors, network_label
+from rsa_face.figures.style import FigureStyle, drawing
+from rsa_face.schema import BOUND, NETWORK
+
+_QUANTITY, _OTHER = "quantity", "quantity_other"
+_WORDS = {
+    "similarity_peak": "RDM similarity, best layer",
+    "pse_distance": "PSE, distance from people",
+    "curve_rmse": "Choices, distance from people",
+}
+_RANKS, _CORRELATIONS = "Greys", "RdBu_r"
+_FEWEST, _MANY = 3, 10
+_Place = tuple[float, float, float, float]  # left, top, and the size of a cell, in mm
+
+
+def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw what each measure says of each network, shaded by rank, and how far the ranks agree.
+
+    Parameters
+    ----------
+    agreement : Dataset, dims (network, quantity) and (quantity, quantity_other)
+        From `relate_measures`. Not changed.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+
+    Returns
+    -------
+    Axes
+        The sheet.
+    """
+    networks = in_order(map(str, agreement[NETWORK].values))
+    quantities = [str(name) for name in agreement[_QUANTITY].values]
+    with drawing(ax) as style:
+        line = points_mm(style.small_pt)
+        rows = len(networks) + len(quantities) - 1
+        if ax is None:
+            ax = blank_axes(width_mm=style.double_mm, height_mm=(2.2 * rows + 17.5) * line)
+        width, height = size_mm(ax)
+        ax.set(xlim=(0, width), ylim=(height, 0))
+        ax.set_axis_off()
+        left = min(15 * line, 0.24 * width)
+        step = (width - left - line) / len(quantities)
+        tall = min(2.2 * line, (height - 17.5 * line) / rows)
+        for place, name in enumerate(quantities):
+            said = textwrap.fill(in_words(name, agreement), max(int(step / (0.55 * line)), 8))
+            ax.text(left + (place + 0.5) * step, 5.6 * line, said, fontsize=style.small_pt, ha="center", va="bottom",
+                    linespacing=1.15, parse_math=False)  # fmt: skip
+        _draw_ranks(ax, agreement.sel({NETWORK: networks}), (left, 6.2 * line, step, tall), style)
+        below = 6.2 * line + len(networks) * tall
+        ax.text(left, below + 1.1 * line, "Bold: rank, 1 the most like people (of saliency: the most of it).",
+                fontsize=style.small_pt, color=QUIET, va="center")  # fmt: skip
+        _draw_correlations(ax, agreement, (left, below + 4.6 * line, step, tall), style)
+        note_on_sheet(ax, note_of(agreement.attrs, networks), style)
+        keep_source(ax, agreement_table(agreement), name="agreement")
+    return ax
+
+
+def agreement_table(agreement: xr.Dataset) -> pd.DataFrame:
+    """Return what each measure says of each network as a table, a row for each network.
+
+    Parameters
+    ----------
+    agreement : Dataset
+        From `relate_measures`. Not changed.
+
+    Returns
+    -------
+    DataFrame
+        `network`, `peak_layer`, `at_layer`, and for each measure its value and its `*_rank`.
+    """
+    columns: dict[str, Any] = {NETWORK: agreement[NETWORK].values.astype(str)}
+    columns |= {name: agreement[name].values.astype(str) for name in ("peak_layer", "at_layer") if name in agreement}
+    for name in agreement[_QUANTITY].values.astype(str):
+        columns[name] = agreement["value"].sel({_QUANTITY: name}).values
+        columns[f"{name}_rank"] = agreement["rank"].sel({_QUANTITY: name}).values
+    return pd.DataFrame(columns)
+
+
+def correlation_table(agreement: xr.Dataset) -> pd.DataFrame:
+    """Return how far the ranks agree as a table, a row for each pair of measures.
+
+    Parameters
+    ----------
+    agreement : Dataset
+        From `relate_measures`. Not changed.
+
+    Returns
+    -------
+    DataFrame
+        `quantity`, `quantity_other`, `rank_correlation` (Spearman's), `p` by permutation of networks, the interval's
+        `lower` and `upper` where there are draws, and `networks`, how many both are known of.
+    """
+    names = agreement[_QUANTITY].values.astype(str).tolist()
+    rows = []
+    for place, name in enumerate(names):
+        for other in names[place + 1 :]:
+            one = agreement.sel({_QUANTITY: name, _OTHER: other})
+            lower, upper = one["rank_correlation_interval"].transpose(BOUND).values.tolist()
+            rows.append({_QUANTITY: name, _OTHER: other, "rank_correlation": float(one["rank_correlation"]),
+                         "p": float(one["rank_correlation_p"]), "lower": lower, "upper": upper,
+                         "networks": int(one["n_networks"])})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def in_words(quantity: str, agreement: xr.Dataset) -> str:
+    """Return a measure in words.
+
+    Parameters
+    ----------
+    quantity : str
+        ``similarity_fc7``, ``saliency_eyes``, ...
+    agreement : Dataset
+        From `relate_measures`; names the layers.
+
+    Returns
+    -------
+    str
+        For the head of a column.
+    """
+    if quantity in _WORDS:
+        return _WORDS[quantity]
+    kind, _, rest = quantity.partition("_")
+    if kind == "similarity" and "at_layer" in agreement:
+        found = sorted(set(agreement["at_layer"].values.astype(str)) - {""})
+        return f"RDM similarity, {' or '.join(found) or rest}"
+    return f"Saliency on the {rest}" if kind == "saliency" else quantity.replace("_", " ")
+
+
+def _draw_ranks(ax: Axes, agreement: xr.Dataset, place: _Place, style: FigureStyle) -> None:
+    left, top, step, tall = place
+    line = points_mm(style.small_pt)
+    networks = agreement[NETWORK].values.astype(str).tolist()
+    colors, shades = network_colors(networks), mpl.colormaps[_RANKS]
+    peaks = agreement["peak_layer"].values.astype(str)
+    quantities = agreement[_QUANTITY].values.astype(str).tolist()
+    values, ranks = (agreement[name].transpose(NETWORK, _QUANTITY).values for name in ("value", "rank"))
+    for row, network in enumerate(networks):
+        y = top + (row + 0.5) * tall
+        ax.text(left - 0.7 * line, y, printable(network_label(network)), fontsize=style.small_pt, weight="bold",
+                color=ink(colors[network]), ha="right", va="center", parse_math=False)  # fmt: skip
+        for column, quantity in enumerate(quantities):
+            value, rank = values[row, column], ranks[row, column]
+            known = np.isfinite(value)
+            shade = 0.5 * (1 - (rank - 1) / max(len(networks) - 1, 1)) if known else 0.0
+            _cell(ax, left + column * step, top + row * tall, (step, tall), shades(shade))
+            middle = left + (column + 0.5) * step
+            if not known:
+                ax.text(middle, y, "none", fontsize=style.least_pt, color=QUIET, ha="center", va="center")
+                continue
+            said = f"{value:.3f}" + (f" ({peaks[row]})" if quantity == "similarity_peak" else "")
+            ax.text(left + column * step + 0.7 * line, y, f"{rank:g}", fontsize=style.small_pt, weight="bold",
+                    va="center")  # fmt: skip
+            small = step < 0.55 * line * (len(said) + 4)
+            ax.text(left + (column + 1) * step - 0.6 * line, y, said.replace("-", "\N{MINUS SIGN}"), ha="right",
+                    fontsize=style.least_pt if small else style.small_pt, va="center", parse_math=False)  # fmt: skip
+
+
+def _draw_correlations(ax: Axes, agreement: xr.Dataset, place: _Place, style: FigureStyle) -> None:
+    left, top, step, tall = place
+    line = points_mm(style.small_pt)
+    names = agreement[_QUANTITY].values.astype(str).tolist()
+    most = int(agreement["n_networks"].values.max())
+    title = f"Rank correlation across {most} networks; below each, its interval over people, or p"
+    ax.text(left, top - 1.3 * line, title, fontsize=style.small_pt, va="center")
+    for row, name in enumerate(names[1:]):
+        y = top + row * tall
+        said = textwrap.fill(in_words(name, agreement), max(int((left - line) / (0.5 * line)), 10))
+        ax.text(left - 0.7 * line, y + 0.5 * tall, said, ha="right", va="center", linespacing=1.0, parse_math=False,
+                fontsize=style.small_pt if "\n" not in said else style.least_pt)  # fmt: skip
+        for column, other in enumerate(names[: row + 1]):
+            pair = agreement.sel({_QUANTITY: name, _OTHER: other})
+            _draw_pair(ax, pair, (left + column * step, y, step, tall), style)
+    note = "P by permutation of the networks."
+    if most < _MANY:
+        note = f"With {most} networks a rank correlation is an anecdote; p by permutation of the networks."
+    if most < _FEWEST:
+        note = f"Fewer than {_FEWEST} networks have no rank correlation."
+    ax.text(left, top + (len(names) - 1) * tall + 1.1 * line, note, fontsize=style.small_pt, color=QUIET, va="center")
+
+
+def _draw_pair(ax: Axes, pair: xr.Dataset, place: _Place, style: FigureStyle) -> None:
+    x, y, step, tall = place
+    rho, p = float(pair["rank_correlation"]), float(pair["rank_correlation_p"])
+    if not np.isfinite(rho):
+        _cell(ax, x, y, (step, tall), "#F2F2F2")
+        ax.text(
+            x + 0.5 * step, y + 0.5 * tall, "none", fontsize=style.least_pt, color=QUIET, ha="center", va="center"
+        )
+        return
+    color = mpl.colormaps[_CORRELATIONS](0.5 + 0.36 * rho)
+    _cell(ax, x, y, (step, tall), color)
+    lower, upper = pair["rank_correlation_interval"].values.tolist()
+    below = f"{lower:.2f} to {upper:.2f}" if np.isfinite(lower) else f"p = {p:.2f}"
+    for said, up, size in ((f"{rho:.2f}", 0.32, style.small_pt), (below, 0.72, style.least_pt)):
+        ax.text(x + 0.5 * step, y + up * tall, said.replace("-", "\N{MINUS SIGN}"), fontsize=size, ha="center",
+                va="center", color="#1A1A1A")  # fmt: skip
+
+
+def _cell(ax: Axes, x: float, y: float, size: tuple[float, float], color: Any) -> None:
+    ax.add_patch(Rectangle((x, y), *size, facecolor=color, edgecolor="white", linewidth=1.0))

@@ -1,0 +1,84 @@
+"""The agreement of measures is drawn with every value and rank, and its tables hold the same numbers."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+
+from rsa_face.figures.agreement import agreement_table, correlation_table, plot_agreement
+from rsa_face.figures.canvas import sources_of
+
+NETWORKS = ["vgg11", "alexnet", "fe_alexnet"]
+QUANTITIES = ["similarity_peak", "similarity_fc7", "pse_distance", "saliency_eyes"]
+
+
+@pytest.fixture
+def agreement():
+    value = np.array([[0.1, 0.1, 0.3, 0.2], [0.2, 0.15, 0.2, np.nan], [0.3, 0.25, 0.1, 0.4]])
+    rank = np.array([[3, 3, 3, 2], [2, 2, 2, np.nan], [1, 1, 1, 1]])
+    rho, p, ends = np.ones((4, 4)), np.full((4, 4), 0.25), np.full((4, 4, 2), np.nan)
+    rho[3], rho[:, 3] = np.nan, np.nan
+    ends[0, 1] = ends[1, 0] = -0.5, 1
+    pairs = ("quantity", "quantity_other")
+    return xr.Dataset(
+        {
+            "value": (("network", "quantity"), value),
+            "rank": (("network", "quantity"), rank),
+            "rank_correlation": (pairs, rho),
+            "rank_correlation_p": (pairs, p),
+            "rank_correlation_interval": ((*pairs, "bound"), ends),
+            "n_networks": (pairs, np.full((4, 4), 3)),
+            "peak_layer": ("network", ["relu5_2", "relu7", "fe"]),
+            "at_layer": ("network", ["relu7"] * 3),
+        },
+        {"network": NETWORKS, "quantity": QUANTITIES, "quantity_other": QUANTITIES, "bound": ["lower", "upper"]},
+        {"simulated": True, "untrained": ["alexnet"]},
+    )
+
+
+def texts(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_every_network_has_its_values_and_ranks_in_the_fields_order(agreement):
+    ax = plot_agreement(agreement)
+    said = texts(ax)
+    assert [text for text in said if text in ("AlexNet", "FE-AlexNet", "VGG11")] == ["AlexNet", "FE-AlexNet", "VGG11"]
+    assert "0.300 (fe)" in said
+    assert said.count("none") == 1 + 3  # a network without saliency, and the pairs with it
+    assert "RDM similarity, relu7" in said
+    assert "simulated observers; untrained weights: AlexNet" in said
+    plt.close(ax.figure)
+
+
+def test_pairs_have_their_interval_or_else_p(agreement):
+    ax = plot_agreement(agreement)
+    said = texts(ax)
+    assert "\N{MINUS SIGN}0.50 to 1.00" in said
+    assert said.count("p = 0.25") == 2
+    plt.close(ax.figure)
+
+
+def test_nothing_is_written_outside_the_sheet(agreement):
+    ax = plot_agreement(agreement)
+    ax.figure.draw_without_rendering()
+    sheet = ax.get_window_extent()
+    for text in ax.texts:
+        box = text.get_window_extent()
+        assert box.x0 >= sheet.x0 - 1, text.get_text()
+        assert box.x1 <= sheet.x1 + 1, text.get_text()
+        assert box.y0 >= sheet.y0 - 1, text.get_text()
+        assert box.y1 <= sheet.y1 + 1, text.get_text()
+    plt.close(ax.figure)
+
+
+def test_tables_hold_a_row_for_each_network_and_each_pair(agreement):
+    table, pairs = agreement_table(agreement), correlation_table(agreement)
+    assert table["network"].tolist() == NETWORKS
+    assert table["saliency_eyes_rank"].tolist()[::2] == [2, 1]
+    assert len(pairs) == 6
+    first = pairs.iloc[0]
+    assert (first["quantity"], first["quantity_other"], first["lower"]) == ("similarity_peak", "similarity_fc7", -0.5)
+    ax = plot_agreement(agreement)
+    assert sources_of(ax.figure)[0][1].equals(table)
+    plt.close(ax.figure)
