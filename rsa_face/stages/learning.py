@@ -54,7 +54,7 @@ def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> xr.Da
         make = _training_of(study, section, faces, held_out, file, progress)
         inputs = {
             **start_of(section),
-            "training": asked.model_dump(mode="json", exclude={"table", "held_out"}),
+            "training": asked.model_dump(mode="json", exclude={"table", "held_out", "made_by"}),
             "faces": faces.content_hash(),
             "held_out": None if held_out is None else held_out.content_hash(),
         }

@@ -23,7 +23,7 @@ def networks_of(study: Study) -> tuple[NetworkSection, ...]:
     Returns
     -------
     tuple of NetworkSection
-        In order, each with one seed; of several seeds each is called ``<name>/<pretraining>/<seed>``.
+        In order, each with one seed, called ``<name>/<pretraining>/<seed>`` where it has several or a `pretraining`.
     """
     each: list[NetworkSection] = []
     for section in study.networks:
@@ -31,9 +31,7 @@ def networks_of(study: Study) -> tuple[NetworkSection, ...]:
             each.append(section)
             continue
         each += [
-            section.model_copy(
-                update={"seed": seed, "seeds": (), "label": f"{section.called}/{section.start}/{seed}"}
-            )
+            section.model_copy(update={"seed": seed, "seeds": (), "label": f"{section.called}/{seed}"})
             for seed in section.seeds
         ]
     return tuple(each)
