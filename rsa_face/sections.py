@@ -226,7 +226,8 @@ class InferenceSection(Section):
     """How layers and people are compared, and how sure one wants to be.
 
     `network` is held against `baseline` layer by layer, where the study has both; `controls` are RDMs whose share in
-    a similarity is taken out: ``pixels``, a factor of the stimulus table, or a file.
+    a similarity is taken out: ``pixels``, a factor of the stimulus table, or a file. `pretrainings` are the two that
+    are compared within an architecture, the second subtracted.
     """
 
     comparison: Comparison = "rho-a"
@@ -238,6 +239,7 @@ class InferenceSection(Section):
     network: str = "fe_alexnet"
     baseline: str = "alexnet"
     controls: tuple[Control, ...] = ()
+    pretrainings: tuple[str, str] | None = None
 
     @property
     def method(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.stages.answering import ask_happy_or_sad, look_where
+from rsa_face.stages.biasing import measure_bias
 from rsa_face.stages.comparing import compare, contrast_networks, find_layer
 from rsa_face.stages.drawing import draw_figures
 from rsa_face.stages.faces import show_stimuli
@@ -38,7 +39,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     Path
         The output folder: ``layers.csv``, ``layers.nc``, ``rdms.nc``, ``human_rdms.nc``, ``stimuli.csv``,
         ``manifest.json``, ``figures/``, and where the study asks for them ``weights/``, ``training.csv``,
-        ``contrast.nc``, ``localization.nc``, ``psychometric.csv`` and ``saliency.csv``.
+        ``contrast.nc``, ``localization.nc``, ``psychometric.csv``, ``saliency.csv`` and ``bias.csv``.
 
     Raises
     ------
@@ -55,6 +56,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     where = find_layer(study, rdms, human, result, manifest)
     curves = ask_happy_or_sad(study, stimuli, manifest)
     looked = look_where(study, stimuli, manifest)
+    measure_bias(study, stimuli, result, manifest)
     found = {"rdms": rdms, "human": human, "result": result, "contrasts": contrasts, "where": where}
     draw_figures(study, stimuli, manifest, **found, curves=curves, saliency=looked)
     manifest.note(study=study.model_dump(mode="json"), name=study.name)

@@ -41,7 +41,7 @@ def contrast_pretrainings(
     -------
     Dataset, dims (bias, bound) and (against, bound)
         For each architecture and quantity ``first`` and ``second`` (the two pre-trainings' means over seeds),
-        ``difference`` with ``*_error``, ``*_freedom``, ``*_interval`` and two-sided ``p_difference``. For each other
+        ``difference`` with ``*_error``, ``*_interval`` and two-sided ``p_difference``. For each other
         architecture and shared quantity ``excess``, the network's difference minus the other's, with the same;
         ``size_excess``, the size of the network's minus that of the other's, with its interval; and ``p_smaller``,
         small where the network's is the smaller. Attrs name the pre-trainings, and what the intervals are ``over``.
@@ -76,7 +76,7 @@ def contrast_pretrainings(
     first, second = pretrainings
     return result.assign_attrs(
         first=first, second=second, network=network, summary=summary or "", confidence=confidence,
-        interval_kind="t; variance over seeds added to that over stimuli and participants",
+        interval_kind="root of the sum of t squared times the variance, over seeds and over stimuli and participants",
     )  # fmt: skip
 
 
@@ -178,7 +178,6 @@ def _columns(name: str, found: OverSeeds, dim: str, confidence: float) -> dict[s
     return {
         name: (dim, found.estimate),
         f"{name}_error": (dim, found.error),
-        f"{name}_freedom": (dim, found.freedom),
         f"{name}_interval": ((dim, BOUND), found.interval(confidence)),
         f"p_{name}": (dim, found.p()),
     }
