@@ -63,6 +63,28 @@ def train(
     print(json.dumps(done) if as_json else "\n".join(_line(each) for each in done))
 
 
+@training_app.command("replication")
+def replication(
+    folder: Annotated[Path, typer.Argument(help="The output folder of a study with seeds.")] = Path(
+        "results/replication"
+    ),
+    network: Annotated[str, typer.Option(help="The architecture that should be the best.")] = "fe_alexnet",
+    as_json: Annotated[bool, typer.Option("--json", help="Print every number, as JSON.")] = False,
+) -> None:
+    """Print how each architecture did over its seeds, and whether FE-AlexNet came first: after `run replication`."""
+    from rsa_face.provenance import load
+    from rsa_face.stages.replicating import compare_architectures, layers_picked, tell_places, write_markdown
+
+    table = compare_architectures(folder, network=network)
+    if as_json:
+        print(table.to_json(orient="records"))
+        return
+    simulated = bool(load(folder / "layers.nc").attrs.get("simulated"))
+    print(write_markdown(table, layers_picked(folder)), "", sep="\n")
+    for sentence in tell_places(table, network=network, simulated=simulated):
+        print(f"- {sentence}")
+
+
 @weights_app.callback()
 def _weights() -> None:
     pass

@@ -215,6 +215,38 @@ def similarities_of(result: xr.Dataset) -> Measured:
     return Measured(networks, quantities, values, sampling, drawn)
 
 
+def peaks_of(result: xr.Dataset) -> tuple[Measured, dict[str, str]]:
+    """Return the similarity of each network's best layer, and which layer that is.
+
+    The best of many layers is picked on the data that it is judged by, which flatters every network, those with more
+    layers more.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        From `compare_layers`. Not changed.
+
+    Returns
+    -------
+    Measured, dict of str to str
+        The one quantity is ``peak``; and the best layer of each network.
+    """
+    every = similarities_of(result)
+    best = np.nanargmax(every.values, axis=1)
+    rows = np.arange(len(best))
+
+    def sampling(weights: Float[np.ndarray, "network quantity sum"]) -> tuple[Float[np.ndarray, " sum"], float]:
+        spread = np.zeros((*every.values.shape, weights.shape[2]))
+        spread[rows, best] = weights[:, 0]
+        assert every.sampling is not None
+        return every.sampling(spread)
+
+    peaks = Measured(
+        every.networks, ("peak",), every.values[rows, best][:, None], sampling if every.sampling else None, every.over
+    )
+    return peaks, dict(zip(every.networks, [every.quantities[place] for place in best], strict=True))
+
+
 def jackknifed(replicates: Float[np.ndarray, "unit network quantity"]) -> Sampling:
     """Return how sums stray over units, from what is measured with each unit left out.
 

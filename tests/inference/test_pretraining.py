@@ -81,21 +81,21 @@ def test_sizes_keep_their_level_and_their_coverage(truth):
         assert np.mean(p < 0.05) > 0.01
 
 
-def shares_of(biases, rng):
+def shares_of(biases, rng, seeds=3):
     return {
         f"{name}/{start}/{seed}/{layer}": np.clip(
             0.3 + bias * (start == "imagenet") * (layer == "relu2") + 0.03 * rng.normal(), 0, 1
         )
         for name, bias in biases.items()
         for start in PAIR
-        for seed in range(3)
+        for seed in range(seeds)
         for layer in ("relu1", "relu2")
     }
 
 
 def test_a_bias_planted_in_the_features_is_recovered():
     rng = np.random.default_rng(7)
-    shares = shares_of({"alexnet": 0.45, "fe_alexnet": 0.0}, rng)
+    shares = shares_of({"alexnet": 0.45, "fe_alexnet": 0.0}, rng, seeds=5)
     rdms, human = simulate(shares, stimuli=40, participants=15, rng=rng)
     result = compare_layers(rdms, human, comparison="corr", draws=200, seed=0)
     found = contrast_pretrainings(similarities_of(result), pretrainings=PAIR)
