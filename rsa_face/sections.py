@@ -77,10 +77,11 @@ class StimuliSection(Section):
 
 
 class AttentionSection(Section):
-    """Where the feature-excitation block stands."""
+    """Where a feature-excitation block stands, and how narrow it is."""
 
-    position: Literal["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"] = "pool5"
+    position: Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"] = "pool5"
     reduction: Annotated[int, Field(ge=1)] = 16
+    bias: bool = False
 
 
 class PreprocessingSection(Section):
@@ -101,7 +102,7 @@ class NetworkSection(Section):
     weights: Weights = "random"
     seed: Seed = 0
     classes: Annotated[int, Field(ge=2)] = 2
-    attention: AttentionSection | None = None
+    attention: AttentionSection | tuple[AttentionSection, ...] | None = None
     preprocessing: PreprocessingSection | None = None
     label: str | None = None
     seeds: tuple[Seed, ...] = ()

@@ -1,6 +1,7 @@
 """``rsa-face train`` and ``rsa-face weights``: train networks on valence, and see what a file of weights holds."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,9 +148,14 @@ def _summary(trained: "Trained", tensorboard: Path | None) -> dict[str, Any]:
     return {**named, "training_accuracy": float(last["accuracy"]), **accuracy, "scores": scores}
 
 
-def _plain(combined: Any) -> dict[str, float]:
-    whole = combined["accuracy"].sel(condition="all")
-    return {str(start): float(whole.sel(start=start)) for start in whole["start"].values}
+def _plain(combined: Any) -> dict[str, Any]:
+    whole = combined.sel(condition="all")
+    found = {}
+    for start in whole["start"].values:
+        lower, upper = whole["accuracy_interval"].sel(start=start).values.tolist()
+        value = float(whole["accuracy"].sel(start=start))
+        found[str(start)] = value if math.isnan(lower) else {"accuracy": value, "lower": lower, "upper": upper}
+    return found
 
 
 def _line(found: dict[str, Any]) -> str:

@@ -12,15 +12,17 @@ from tqdm import tqdm
 from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import hash_file, load, save, write_beside
+from rsa_face.schema import split_seed
 from rsa_face.sections import NetworkSection, TrainingSection
 from rsa_face.stages.faces import table_of
-from rsa_face.stages.networks import build, networks_of, start_of, trained_file
+from rsa_face.stages.networks import build, networks_of, note_weights, start_of, trained_file
 from rsa_face.training.loop import train_valence
+from rsa_face.training.seeds import combine_seeds, tabulate_seeds
 from rsa_face.training.settings import TrainingSettings
 from rsa_face.training.sources import read_faces
 from rsa_face.training.tables import TrainingTable
 
-SCORES = "training.nc"
+SCORES, OVER_SEEDS = "training.nc", "training_seeds.csv"
 
 
 def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> xr.Dataset | None:
@@ -40,8 +42,8 @@ def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> xr.Da
     Returns
     -------
     Dataset, dims (network, condition), or None
-        Scores on held-out faces, also in ``training.nc`` and ``training.csv``; None where nothing is trained, or
-        nothing is held out.
+        Scores on held-out faces, also in ``training.nc`` and ``training.csv``, and where networks differ in their
+        seed alone, with intervals over seeds, in ``training_seeds.csv``; None where nothing is trained or held out.
     """
     asked = study.training
     if asked is None:
@@ -51,7 +53,7 @@ def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> xr.Da
     scores = []
     for section in networks_of(study):
         file = f"{trained_file(section).removesuffix('.safetensors')}_scores.nc"
-        make = _training_of(study, section, faces, held_out, file, progress)
+        make = _training_of(study, section, manifest, (faces, held_out), file, progress)
         inputs = {
             **start_of(section),
             "training": asked.model_dump(mode="json", exclude={"table", "held_out", "made_by"}),
@@ -80,17 +82,19 @@ def _held_out(study: Study, asked: TrainingSection) -> TrainingTable | None:
 def _training_of(
     study: Study,
     section: NetworkSection,
-    faces: TrainingTable,
-    held_out: TrainingTable | None,
+    manifest: Manifest,
+    tables: tuple[TrainingTable, TrainingTable | None],
     file: str,
     progress: bool,
 ) -> Callable[[], None]:
+    faces, held_out = tables
     asked = cast("TrainingSection", study.training)
     known = {field.name for field in fields(TrainingSettings)} - {"seed"}
     settings = TrainingSettings(seed=section.seed, **asked.model_dump(include=known))
 
     def make() -> None:
         network = build(study, section, classes=len(asked.classes))
+        note_weights(network, manifest)
         folder = (study.output / trained_file(section)).parents[len(section.called.split("/")) - 1]
         with _bar(shown=progress) as step:
             trained = train_valence(
@@ -119,11 +123,18 @@ def _join(study: Study, files: list[str], manifest: Manifest) -> xr.Dataset:
         each = [_with_whole_name(cast("xr.Dataset", load(study.output / file))) for file in files]
         joined = xr.concat(each, "network", join="outer", combine_attrs="drop_conflicts")
         save(joined, study.output / SCORES)
-        with write_beside(study.output / "training.csv") as beside:
-            joined.to_dataframe().reset_index().to_csv(beside, index=False, float_format="%.4f")
+        tables = {"training.csv": joined.to_dataframe().reset_index()}
+        if several:
+            tables[OVER_SEEDS] = tabulate_seeds(combine_seeds(each))
+        for name, table in tables.items():
+            with write_beside(study.output / name) as beside:
+                table.to_csv(beside, index=False, float_format="%.4f")
 
+    starts = [split_seed(section.called)[0] for section in networks_of(study)]
+    several = len(set(starts)) < len(starts)
     inputs = {file: hash_file(study.output / file) for file in files}
-    manifest.stage("scores on held-out faces", join, inputs=inputs, outputs=[SCORES, "training.csv"])
+    outputs = [SCORES, "training.csv", *([OVER_SEEDS] if several else [])]
+    manifest.stage("scores on held-out faces", join, inputs=inputs, outputs=outputs)
     return cast("xr.Dataset", load(study.output / SCORES))
 
 
