@@ -115,6 +115,30 @@ def must_be_known(value: str, choices: Iterable[str], what: str) -> None:
         raise ValueError(message)
 
 
+def split_seed(network: str) -> tuple[str, int]:
+    """Split a network's label into its family and its seed: the part after the last slash, if it is a number.
+
+    Parameters
+    ----------
+    network : str
+        ``alexnet/imagenet/0``, or ``alexnet``.
+
+    Returns
+    -------
+    family : str
+        What its seeds share.
+    seed : int
+        0 if the label has none.
+
+    Examples
+    --------
+    >>> split_seed("alexnet/imagenet/3"), split_seed("alexnet")
+    (('alexnet/imagenet', 3), ('alexnet', 0))
+    """
+    family, slash, last = network.rpartition("/")
+    return (family, int(last)) if slash and last.isdigit() else (network, 0)
+
+
 def repeated(ids: Sequence[str]) -> list[str]:
     """Return the ids that occur more than once, sorted.
 

@@ -1,5 +1,6 @@
 """The sections of a study file, each a frozen model that refuses what it does not know."""
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,7 +26,8 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
 def _existing(value: Any, info: ValidationInfo) -> Any:
     path = _resolved(value, info)
     if isinstance(path, Path) and not path.exists():
-        message = f"there is no file {str(path)!r}"
+        made_by = info.data.get("made_by")
+        message = f"there is no file {str(path)!r}" + (f"; it is made by: {made_by}" if made_by else "")
         raise ValueError(message)
     return path
 
@@ -87,10 +89,11 @@ class StimuliSection(Section):
 
 
 class AttentionSection(Section):
-    """Where the feature-excitation block stands."""
+    """Where a feature-excitation block stands, and how narrow it is."""
 
-    position: Literal["conv1", "conv2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"] = "pool5"
+    position: Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"] = "pool5"
     reduction: Annotated[int, Field(ge=1)] = 16
+    bias: bool = False
 
 
 class PreprocessingSection(Section):
@@ -111,7 +114,7 @@ class NetworkSection(Section):
     weights: Weights = "random"
     seed: Seed = 0
     classes: Annotated[int, Field(ge=2)] = 2
-    attention: AttentionSection | None = None
+    attention: AttentionSection | tuple[AttentionSection, ...] | None = None
     preprocessing: PreprocessingSection | None = None
     label: str | None = None
     seeds: tuple[Seed, ...] = ()
@@ -119,13 +122,15 @@ class NetworkSection(Section):
 
     @property
     def called(self) -> str:
-        """What the network is called in arrays and figures."""
-        return self.label or self.name
+        """What the network is called in arrays and figures; what its seeds share, of a section with several."""
+        if self.seeds:
+            return f"{self.label or self.name}/{self.start}"
+        return self.label or (f"{self.name}/{self.start}/{self.seed}" if self.pretraining else self.name)
 
     @property
     def start(self) -> str:
-        """What the network's weights are called in its name, where it is trained over several seeds."""
-        return self.pretraining or Path(self.weights).stem
+        """What the network's weights are called in its name, where pre-trainings or seeds are compared."""
+        return re.sub(r"[^A-Za-z0-9_.-]+", "-", self.pretraining or Path(self.weights).stem)
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:
@@ -150,9 +155,11 @@ class AugmentationSection(Section):
 class TrainingSection(Section):
     """How all networks are trained to tell happy from sad; see `rsa_face.training.settings.TrainingSettings`.
 
-    `held_out` are faces of other identities to judge in the end: a table, or ``stimuli``, the study's own.
+    `held_out` are faces of other identities to judge in the end: a table, or ``stimuli``, the study's own. `made_by`
+    is the command that makes the table, told where it is missing.
     """
 
+    made_by: str | None = None
     table: ExistingPath
     kind: Literal["table", "folder", "affectnet-csv", "affectnet-npy"] = "table"
     label: str = "valence"
@@ -262,7 +269,8 @@ class InferenceSection(Section):
     """How layers and people are compared, and how sure one wants to be.
 
     `network` is held against `baseline` layer by layer, where the study has both; `controls` are RDMs whose share in
-    a similarity is taken out: ``pixels``, a factor of the stimulus table, or a file.
+    a similarity is taken out: ``pixels``, a factor of the stimulus table, or a file. `pretrainings` are the two that
+    are compared within an architecture, the second subtracted.
     """
 
     comparison: Comparison = "rho-a"
@@ -274,6 +282,7 @@ class InferenceSection(Section):
     network: str = "fe_alexnet"
     baseline: str = "alexnet"
     controls: tuple[Control, ...] = ()
+    pretrainings: tuple[str, str] | None = None
 
     @property
     def method(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.stages.answering import answer_stimuli, check_asked, fit_curves
+from rsa_face.stages.biasing import measure_bias
 from rsa_face.stages.comparing import compare, contrast_networks, find_layer
 from rsa_face.stages.drawing import draw_figures
 from rsa_face.stages.faces import show_stimuli
@@ -42,8 +43,8 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
         The output folder: ``layers.csv``, ``layers.nc``, ``rdms.nc``, ``human_rdms.nc``, ``stimuli.csv``,
         ``manifest.json``, ``figures/``, and where the study asks for them ``weights/``, ``training.csv``,
         ``contrast.nc``, ``localization.nc``, ``variance.csv``, ``answers.csv``, ``psychometric.csv``,
-        ``saliency.csv`` and ``agreement.csv``; ``set_aside/`` holds what earlier runs wrote and this study has no
-        more.
+        ``saliency.csv``, ``agreement.csv`` and ``bias.csv``; ``set_aside/`` holds what earlier runs wrote and this
+        study has no more.
 
     Raises
     ------
@@ -65,6 +66,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     curves = fit_curves(study, answers, human, manifest)
     looked = look_where(study, stimuli, manifest)
     agreement = relate(study, result, curves, looked, manifest)
+    measure_bias(study, stimuli, result, manifest)
     found = {"rdms": rdms, "human": human, "result": result, "contrasts": contrasts, "where": where}
     draw_figures(study, stimuli, manifest, **found, curves=curves, saliency=looked, agreement=agreement)
     manifest.set_aside_rest()

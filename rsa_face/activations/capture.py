@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rsa_face.networks.architectures import ARCHITECTURES
 from rsa_face.networks.layers import Layer
-from rsa_face.networks.zoo import ARCHITECTURES, Network
+from rsa_face.networks.zoo import Network
 
 
 def capture(

@@ -6,7 +6,8 @@ from functools import partial
 from itertools import product, starmap
 from pathlib import Path
 
-from rsa_face.networks.zoo import ARCHITECTURES, Network, build_network
+from rsa_face.networks.architectures import ARCHITECTURES
+from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_content, hash_file, load
 from rsa_face.rdms.dissimilarity import GRAM
 from rsa_face.schema import must_be_known, repeated

@@ -53,19 +53,23 @@ def demo(
 
 def networks(as_json: AsJson = False) -> None:
     """List the networks, their layers and parameters."""
-    from rsa_face.networks.zoo import ARCHITECTURES, build_network
+    from rsa_face.networks.architectures import ARCHITECTURES, attention_of, count_parameters, make_skeleton
+    from rsa_face.networks.layers import name_layers, select_layers
 
     rows: list[dict[str, Any]] = []
     for name in ARCHITECTURES:
-        network = build_network(name)
-        count = sum(parameter.numel() for parameter in network.module.parameters())
-        main = [layer.name for layer in network.select("main")]
-        rows.append({"network": name, "parameters": count, "layers": len(network.layers), "main": main})
+        layers = name_layers(make_skeleton(name, 2, attention_of(name, None), device="meta"))
+        main = [layer.name for layer in select_layers(layers, "main", network=name)]
+        counts = count_parameters(name)
+        rows.append({"network": name, "parameters": counts["all"], **counts, "layers": len(layers), "main": main})
     if as_json:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
-        print(f"{row['network']:<11} {row['parameters']:>12,} parameters (2 classes), {row['layers']} layers")
+        parts = ", ".join(f"{row[part]:,} {part}" for part in ("features", "attention", "classifier") if row[part])
+        print(
+            f"{row['network']:<11} {row['parameters']:>12,} parameters (2 classes: {parts}), {row['layers']} layers"
+        )
         print(f"{'':<11} main: {' '.join(row['main'])}")
 
 

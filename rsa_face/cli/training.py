@@ -1,6 +1,7 @@
 """``rsa-face train`` and ``rsa-face weights``: train networks on valence, and see what a file of weights holds."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,28 @@ def train(
         path = save(combined, out / "scores.nc")
         done.append({"file": str(path), "held_out": _plain(combined)})
     print(json.dumps(done) if as_json else "\n".join(_line(each) for each in done))
+
+
+@training_app.command("replication")
+def replication(
+    folder: Annotated[Path, typer.Argument(help="The output folder of a study with seeds.")] = Path(
+        "results/replication"
+    ),
+    network: Annotated[str, typer.Option(help="The architecture that should be the best.")] = "fe_alexnet",
+    as_json: Annotated[bool, typer.Option("--json", help="Print every number, as JSON.")] = False,
+) -> None:
+    """Print how each architecture did over its seeds, and whether FE-AlexNet came first: after `run replication`."""
+    from rsa_face.provenance import load
+    from rsa_face.stages.replicating import compare_architectures, layers_picked, tell_places, write_markdown
+
+    table = compare_architectures(folder, network=network)
+    if as_json:
+        print(table.to_json(orient="records"))
+        return
+    simulated = bool(load(folder / "layers.nc").attrs.get("simulated"))
+    print(write_markdown(table, layers_picked(folder)), "", sep="\n")
+    for sentence in tell_places(table, network=network, simulated=simulated):
+        print(f"- {sentence}")
 
 
 @weights_app.callback()
@@ -125,9 +148,14 @@ def _summary(trained: "Trained", tensorboard: Path | None) -> dict[str, Any]:
     return {**named, "training_accuracy": float(last["accuracy"]), **accuracy, "scores": scores}
 
 
-def _plain(combined: Any) -> dict[str, float]:
-    whole = combined["accuracy"].sel(condition="all")
-    return {str(start): float(whole.sel(start=start)) for start in whole["start"].values}
+def _plain(combined: Any) -> dict[str, Any]:
+    whole = combined.sel(condition="all")
+    found = {}
+    for start in whole["start"].values:
+        lower, upper = whole["accuracy_interval"].sel(start=start).values.tolist()
+        value = float(whole["accuracy"].sel(start=start))
+        found[str(start)] = value if math.isnan(lower) else {"accuracy": value, "lower": lower, "upper": upper}
+    return found
 
 
 def _line(found: dict[str, Any]) -> str:

@@ -80,7 +80,7 @@ def imagenet_state(network: str) -> dict[str, Tensor]:
         If the download fails; the address, the size and where to put the file by hand are named.
     """
     weights = IMAGENET[network]
-    file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
+    file = imagenet_file(network)
     log.info("ImageNet weights of %s: %s (%.0f MB)", network, weights.url, weights.meta["_file_size"])
     try:
         state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
@@ -91,6 +91,22 @@ def imagenet_state(network: str) -> dict[str, Tensor]:
         )
         raise RuntimeError(message) from error
     return dict(state)
+
+
+def imagenet_file(network: str) -> Path:
+    """Return where torch keeps torchvision's ImageNet weights once they are downloaded.
+
+    Parameters
+    ----------
+    network : str
+        ``alexnet``, ``vgg11``, ``vgg13`` or ``vgg16``.
+
+    Returns
+    -------
+    Path
+        In torch's own cache (``TORCH_HOME``).
+    """
+    return Path(torch.hub.get_dir()) / "checkpoints" / str(IMAGENET[network].url).rsplit("/", 1)[-1]
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:

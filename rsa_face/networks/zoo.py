@@ -1,29 +1,21 @@
 """Build one of the five networks: AlexNet, VGG11, VGG13, VGG16, or FE-AlexNet."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
-from rsa_face.networks.attention import Attention, insert_attention
+from rsa_face.networks.architectures import ARCHITECTURES, attention_of, make_skeleton
+from rsa_face.networks.attention import Attention
 from rsa_face.networks.files import find_weights, read_weights
 from rsa_face.networks.layers import Layer, name_layers, select_layers
 from rsa_face.networks.layouts import Layout
-from rsa_face.networks.weights import imagenet_state, load_state, start_weights
+from rsa_face.networks.weights import imagenet_file, imagenet_state, load_state, start_weights
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.schema import must_be_known
 from rsa_face.stimuli.images import Preprocessing
-
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    "alexnet": models.alexnet,
-    "vgg11": models.vgg11,
-    "vgg13": models.vgg13,
-    "vgg16": models.vgg16,
-    "fe_alexnet": models.alexnet,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,15 +183,17 @@ def build_network(
     if classes < 2:
         message = f"A network must tell at least 2 classes apart, but classes is {classes}. Choose 2 or more."
         raise ValueError(message)
-    blocks = _attention_of(name, attention)
+    blocks = attention_of(name, attention)
     source = _Source(str(weights))
-    if source.name not in ("random", "imagenet"):
+    if source.name == "imagenet":
+        source = _read_imagenet("alexnet" if name == "fe_alexnet" else name)
+    elif source.name != "random":
         source = _read_source(source.name, layout, name, blocks=blocks, asked=attention is not None)
         if attention is None and source.layout is not None and source.layout.attention:
             blocks = source.layout.attention
-    module = _skeleton(name, classes, blocks)
+    module = make_skeleton(name, classes, blocks)
     start_weights(module, seed=seed)
-    untrained = _fill(module, name, source, classes, head)
+    untrained = _fill(module, source, classes, head)
     found = source.layout
     return Network(
         name=label or name,
@@ -214,48 +208,17 @@ def build_network(
     )
 
 
-def count_parameters(
-    name: str, *, classes: int = 2, attention: Attention | Sequence[Attention] = ()
-) -> dict[str, int]:
-    """Count a network's parameters without building it.
-
-    Parameters
-    ----------
-    name : str
-        The architecture.
-    classes : int
-        Outputs of the last layer.
-    attention : Attention or sequence of Attention
-        The feature-excitation blocks; for ``fe_alexnet`` one after pool5 unless given.
-
-    Returns
-    -------
-    dict of str to int
-        `features`, `attention`, `classifier` and `all`.
-
-    Examples
-    --------
-    >>> count_parameters("alexnet", classes=1000)["all"]
-    61100840
-    """
-    must_be_known(name, ARCHITECTURES, "network")
-    with torch.device("meta"):
-        module = ARCHITECTURES[name](num_classes=classes)
-        blocks = _attention_of(name, attention or None)
-        if blocks:
-            insert_attention(module, blocks)
-    counts = {"features": 0, "attention": 0, "classifier": 0}
-    for key, parameter in module.named_parameters():
-        counts["attention" if ".gate." in key else key.split(".")[0]] += parameter.numel()
-    return {**counts, "all": sum(counts.values())}
-
-
 @dataclass(frozen=True, eq=False)
 class _Source:
     name: str
     state: dict[str, Tensor] = field(default_factory=dict)
     layout: Layout | None = None
     sha256: str = ""
+
+
+def _read_imagenet(network: str) -> _Source:
+    state, file = imagenet_state(network), imagenet_file(network)
+    return _Source("imagenet", state, sha256=hash_file(file) if file.is_file() else "")
 
 
 def _read_source(weights: str, layout: str, network: str, *, blocks: tuple[Attention, ...], asked: bool) -> _Source:
@@ -276,37 +239,12 @@ def _read_source(weights: str, layout: str, network: str, *, blocks: tuple[Atten
     return _Source(weights, state, found, hash_file(file))
 
 
-def _attention_of(name: str, attention: object) -> tuple[Attention, ...]:
-    if name != "fe_alexnet":
-        if attention is not None:
-            message = f"Attention must be asked of fe_alexnet alone, but was asked of {name!r}. Leave it out."
-            raise ValueError(message)
-        return ()
-    if attention is None:
-        return (Attention(),)
-    blocks = [attention] if isinstance(attention, Attention | Mapping) else list(attention)  # type: ignore[call-overload]
-    known = {"position", "reduction", "bias"}
-    unknown = sorted({key for block in blocks if isinstance(block, Mapping) for key in set(block) - known})
-    if unknown:
-        message = f"Attention must have position, reduction and bias alone, but has {unknown}. Remove these."
-        raise ValueError(message)
-    return tuple(block if isinstance(block, Attention) else Attention(**block) for block in blocks)
-
-
-def _skeleton(name: str, classes: int, attention: tuple[Attention, ...]) -> nn.Module:
-    with torch.device("meta"):
-        module = ARCHITECTURES[name](num_classes=classes)
-        if attention:
-            insert_attention(module, attention)
-    return module.to_empty(device="cpu")
-
-
-def _fill(module: nn.Module, name: str, source: _Source, classes: int, head: str) -> tuple[str, ...]:
+def _fill(module: nn.Module, source: _Source, classes: int, head: str) -> tuple[str, ...]:
     if source.name == "random":
         return tuple(module.state_dict())
     last = ["classifier.6.weight", "classifier.6.bias"]
     if source.name == "imagenet":
-        state = imagenet_state("alexnet" if name == "fe_alexnet" else name)
+        state = source.state
         fresh = [] if classes == 1000 and head == "file" else last
     else:
         state, fresh = source.state, last if head == "new" else []

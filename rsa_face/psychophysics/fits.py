@@ -18,7 +18,7 @@ from rsa_face.psychophysics.intervals import (
 )
 from rsa_face.psychophysics.pooling import Pooled
 from rsa_face.psychophysics.status import separated
-from rsa_face.schema import BOUND, BOUNDS, DRAW, NETWORK
+from rsa_face.schema import BOUND, BOUNDS, DRAW, NETWORK, split_seed
 
 LEVEL, OCCLUSION, PARAMETER, CURVE_LEVEL = "level", "occlusion", "parameter", "curve_level"
 
@@ -231,30 +231,6 @@ def crossing_of(theta: np.ndarray, problem: Problem) -> np.ndarray:
         above = evaluate_curve(middle[:, None], theta, problem.sigmoid)[:, 0] >= 0.5
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     return np.asarray(0.5 * (low + high))
-
-
-def split_seed(network: str) -> tuple[str, int]:
-    """Split a network's label into its family and its seed: the part after the last slash, if it is a number.
-
-    Parameters
-    ----------
-    network : str
-        ``alexnet/imagenet/0``, or ``alexnet``.
-
-    Returns
-    -------
-    family : str
-        What its seeds share.
-    seed : int
-        0 if the label has none.
-
-    Examples
-    --------
-    >>> split_seed("alexnet/imagenet/3"), split_seed("alexnet")
-    (('alexnet/imagenet', 3), ('alexnet', 0))
-    """
-    family, slash, last = network.rpartition("/")
-    return (family, int(last)) if slash and last.isdigit() else (network, 0)
 
 
 def _families(counts: Counts) -> dict[str, tuple[str, list[str] | list[int]]]:

@@ -226,10 +226,6 @@ def _title(name: str, dims: tuple[str, ...]) -> str:
     return f"{name.replace('_', ' ').capitalize()}: {' by '.join(dims)}"
 
 
-def _quantity(name: str) -> str:
-    return _QUANTITIES.get(name, name.replace("_", " "))
-
-
 def _is_p(column: object) -> bool:
     words = str(column).replace("_", " ").split()
     return bool(words) and words[0] == "p"

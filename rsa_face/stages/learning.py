@@ -12,7 +12,7 @@ from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.sections import NetworkSection, TrainingSection
 from rsa_face.stages.faces import table_of
-from rsa_face.stages.networks import build, networks_of, start_of, trained_file
+from rsa_face.stages.networks import build, networks_of, note_weights, start_of, trained_file
 from rsa_face.training.loop import train_valence
 from rsa_face.training.settings import HAPPY, SAD, TrainingSettings
 from rsa_face.training.sources import read_faces
@@ -48,10 +48,10 @@ def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> None:
         must_show(held_out, (SAD, HAPPY), "the held-out table")
         must_not_share_faces(faces, held_out)
     for section in networks_of(study):
-        make = _training_of(study, section, faces, progress)
+        make = _training_of(study, section, faces, manifest, progress)
         inputs = {
             **start_of(section),
-            "training": asked.model_dump(mode="json", exclude={"table", "held_out", "held_out_label"}),
+            "training": asked.model_dump(mode="json", exclude={"table", "held_out", "held_out_label", "made_by"}),
             "faces": faces.content_hash(),
         }
         manifest.stage(f"training of {section.called}", make, inputs=inputs, outputs=[trained_file(section)])
@@ -81,13 +81,16 @@ def _read(table: Any, asked: TrainingSection, label: str) -> TrainingTable:
     return read_faces(table, kind=asked.kind, label=label, classes=asked.classes, rule=asked.rule or None)
 
 
-def _training_of(study: Study, section: NetworkSection, faces: TrainingTable, progress: bool) -> Callable[[], None]:
+def _training_of(
+    study: Study, section: NetworkSection, faces: TrainingTable, manifest: Manifest, progress: bool
+) -> Callable[[], None]:
     asked = cast("TrainingSection", study.training)
     known = {field.name for field in fields(TrainingSettings)} - {"seed"}
     settings = TrainingSettings(seed=section.seed, **asked.model_dump(include=known))
 
     def make() -> None:
         network = build(study, section, classes=len(asked.classes))
+        note_weights(network, manifest)
         folder = (study.output / trained_file(section)).parents[len(section.called.split("/")) - 1]
         with _bar(shown=progress) as step:
             train_valence(network, faces, settings=settings, folder=folder, progress=step)

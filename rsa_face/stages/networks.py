@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rsa_face.config import Study
+from rsa_face.manifest import Manifest
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_file
 from rsa_face.sections import NetworkSection
@@ -23,7 +24,7 @@ def networks_of(study: Study) -> tuple[NetworkSection, ...]:
     Returns
     -------
     tuple of NetworkSection
-        In order, each with one seed; of several seeds each is called ``<name>/<pretraining>/<seed>``.
+        In order, each with one seed, called ``<name>/<pretraining>/<seed>`` where it has several or a `pretraining`.
     """
     each: list[NetworkSection] = []
     for section in study.networks:
@@ -31,9 +32,7 @@ def networks_of(study: Study) -> tuple[NetworkSection, ...]:
             each.append(section)
             continue
         each += [
-            section.model_copy(
-                update={"seed": seed, "seeds": (), "label": f"{section.called}/{section.start}/{seed}"}
-            )
+            section.model_copy(update={"seed": seed, "seeds": (), "label": f"{section.called}/{seed}"})
             for seed in section.seeds
         ]
     return tuple(each)
@@ -107,5 +106,23 @@ def start_of(section: NetworkSection) -> dict[str, Any]:
     return {"network": section.model_dump(mode="json"), "weights": weights}
 
 
+def note_weights(network: Network, manifest: Manifest) -> None:
+    """Keep in the manifest which file a network's weights came from, by its sha256.
+
+    Parameters
+    ----------
+    network : Network
+        As it was built from its section.
+    manifest : Manifest
+        Of the study.
+    """
+    kept = manifest.read().get("weights", {})
+    said = {"from": network.weights, "sha256": network.weights_sha256 or None}
+    manifest.note(weights={**kept, network.name: said})
+
+
 def _block(section: NetworkSection) -> dict[str, Any]:
-    return {"attention": section.attention.model_dump() if section.attention else None}
+    asked = section.attention
+    if isinstance(asked, tuple):
+        return {"attention": [block.model_dump() for block in asked]}
+    return {"attention": asked.model_dump() if asked else None}

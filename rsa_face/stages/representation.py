@@ -13,7 +13,7 @@ from rsa_face.provenance import load, save
 from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.schema import RDM
 from rsa_face.sections import NetworkSection
-from rsa_face.stages.networks import build, networks_of, start_of, trained_file
+from rsa_face.stages.networks import build, networks_of, note_weights, start_of, trained_file
 from rsa_face.stimuli.catalogue import StimulusSet
 
 
@@ -49,7 +49,7 @@ def measure_layers(study: Study, stimuli: StimulusSet, manifest: Manifest, *, pr
             "batch": study.activations.batch,
             "measure": study.rdms.measure,
         }
-        make = _rdms_of(study, section, stimuli, file, progress)
+        make = _rdms_of(study, section, stimuli, manifest, file, progress=progress)
         manifest.stage(f"RDMs of {section.called}", make, inputs=inputs, outputs=[file])
         files.append(file)
 
@@ -96,13 +96,15 @@ def _with_whole_names(rdms: xr.DataArray) -> xr.DataArray:
 
 
 def _rdms_of(
-    study: Study, section: NetworkSection, stimuli: StimulusSet, file: str, progress: bool
+    study: Study, section: NetworkSection, stimuli: StimulusSet, manifest: Manifest, file: str, *, progress: bool
 ) -> Callable[[], None]:
     asked = study.activations
     layers = asked.layers if isinstance(asked.layers, str) else list(asked.layers)
 
     def make() -> None:
         network = build(study, section)
+        if study.training is None:
+            note_weights(network, manifest)
         if asked.store is None and study.cluster is None:
             rdms = stream_rdms(
                 [network],

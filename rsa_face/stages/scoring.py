@@ -8,13 +8,15 @@ import xarray as xr
 from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save, write_beside
+from rsa_face.schema import split_seed
 from rsa_face.stages.answering import ANSWERS
 from rsa_face.stages.learning import held_out_faces
 from rsa_face.stages.networks import build, networks_of, trained_file
 from rsa_face.training.evaluation import judge_valence, score_judgements
+from rsa_face.training.seeds import combine_seeds, tabulate_seeds
 from rsa_face.training.tables import TrainingTable
 
-SCORES = "training.nc"
+SCORES, OVER_SEEDS = "training.nc", "training_seeds.csv"
 
 
 def score_networks(study: Study, answers: pd.DataFrame | None, manifest: Manifest) -> xr.Dataset | None:
@@ -34,7 +36,8 @@ def score_networks(study: Study, answers: pd.DataFrame | None, manifest: Manifes
     Returns
     -------
     Dataset, dims (network, condition), or None
-        Also in ``training.nc`` and ``training.csv``; None where nothing is trained, or nothing is held out.
+        Also in ``training.nc`` and ``training.csv``, and where networks differ in their seed alone, with intervals
+        over seeds, in ``training_seeds.csv``; None where nothing is trained, or nothing is held out.
     """
     asked = study.training
     held_out = held_out_faces(study)
@@ -54,16 +57,23 @@ def score_networks(study: Study, answers: pd.DataFrame | None, manifest: Manifes
             each.append(scores.assign_coords(network=scores["network"].values.astype(object)))
         joined = xr.concat(each, "network", join="outer", combine_attrs="drop_conflicts")
         save(joined, study.output / SCORES)
-        with write_beside(study.output / "training.csv") as beside:
-            joined.to_dataframe().reset_index().to_csv(beside, index=False, float_format="%.4f")
+        tables = {"training.csv": joined.to_dataframe().reset_index()}
+        if several:
+            tables[OVER_SEEDS] = tabulate_seeds(combine_seeds(each))
+        for name, table in tables.items():
+            with write_beside(study.output / name) as beside:
+                table.to_csv(beside, index=False, float_format="%.4f")
 
+    starts = [split_seed(section.called)[0] for section in networks_of(study)]
+    several = len(set(starts)) < len(starts)
     weights = {section.called: manifest.hash_of(trained_file(section)) for section in networks_of(study)}
     inputs = {
         "weights": weights,
         "answers": None if answered is None else manifest.hash_of(ANSWERS),
         "held_out": held_out.content_hash(),
     }
-    manifest.stage("scores on held-out faces", make, inputs=inputs, outputs=[SCORES, "training.csv"])
+    outputs = [SCORES, "training.csv", *([OVER_SEEDS] if several else [])]
+    manifest.stage("scores on held-out faces", make, inputs=inputs, outputs=outputs)
     return cast("xr.Dataset", load(study.output / SCORES))
 
 

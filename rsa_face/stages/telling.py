@@ -10,6 +10,7 @@ from rsa_face.inference.localization import NONE
 from rsa_face.inference.picking import CEILING, PEAK
 from rsa_face.provenance import load
 from rsa_face.schema import NETWORK, RDM
+from rsa_face.stages.biasing import ALL_LAYERS
 
 
 def tell_findings(
@@ -18,6 +19,7 @@ def tell_findings(
     scores: xr.Dataset | None = None,
     where: xr.Dataset | None = None,
     contrast: xr.Dataset | None = None,
+    bias: xr.Dataset | None = None,
 ) -> list[str]:
     """Say in a sentence each which layer is most similar to people, where a network becomes human-like, and limits.
 
@@ -31,14 +33,21 @@ def tell_findings(
         From `localize`.
     contrast : Dataset, dims (layer, bound), optional
         From `contrast_layers`, with the baseline.
+    bias : Dataset, dims (bias, bound) and (against, bound), optional
+        From `measure_bias`.
 
     Returns
     -------
     list of str
-        Three sentences. The similarity of the layer picked is the one on stimuli and participants that did not pick
-        it, where that was computed.
+        Three sentences, and one on the bias of pre-training where it was measured. The similarity of the layer picked
+        is the one on stimuli and participants that did not pick it, where that was computed.
     """
-    found = [_most_similar(result, scores, where), _human_like(where, contrast), _limits(result, scores)]
+    found = [
+        _most_similar(result, scores, where),
+        _human_like(where, contrast),
+        _bias(bias),
+        _limits(result, scores),
+    ]
     return [sentence for sentence in found if sentence]
 
 
@@ -57,12 +66,13 @@ def tell_study(folder: str | Path) -> list[str]:
     """
     parts = {
         name: cast("xr.Dataset", load(Path(folder) / f"{name}.nc"))
-        for name in ("layers", "training", "localization", "contrast")
+        for name in ("layers", "training", "localization", "contrast", "bias")
         if (Path(folder) / f"{name}.nc").is_file()
     }
     if "layers" not in parts:
         return []
-    found = {"scores": parts.get("training"), "where": parts.get("localization"), "contrast": parts.get("contrast")}
+    found = {"scores": parts.get("training"), "where": parts.get("localization")}
+    found |= {name: parts.get(name) for name in ("contrast", "bias")}
     return tell_findings(parts["layers"], **found)
 
 
@@ -112,6 +122,38 @@ def _human_like(where: xr.Dataset | None, contrast: xr.Dataset | None) -> str:
             f"{(apart & ~above).sum()} of {len(apart)} matched layers, corrected for their number"
         )
     return "; ".join(said) + "."
+
+
+def _bias(bias: xr.Dataset | None) -> str:
+    if bias is None or ALL_LAYERS not in bias["quantity"].values:
+        return ""
+    rows = bias.isel(bias=bias["quantity"].values == ALL_LAYERS)
+    each = [
+        f"{name} {value:+.3f} ({lower:+.3f} to {upper:+.3f})"
+        for name, value, (lower, upper) in zip(
+            rows["architecture"].values, rows["difference"].values, rows["difference_interval"].values, strict=True
+        )
+    ]
+    confidence, over = float(bias.attrs["confidence"]), next(o for o in bias.attrs["over"] if "similarity" in o)
+    said = (
+        f"Trained from {bias.attrs['first']} minus trained from {bias.attrs['second']}, mean similarity over layers: "
+        f"{', '.join(each)}; {confidence:.0%} intervals over {over.split(': ')[1]}"
+    )
+    if "compared" not in bias.coords:
+        return said + "."
+    against = bias.isel(against=bias["compared"].values == ALL_LAYERS)
+    smaller = [
+        f"{'smaller' if p < 1 - confidence else 'not shown to be smaller'} than in {name} "
+        f"(by {-size:+.3f}, {-upper:+.3f} to {-lower:+.3f})"
+        for name, p, size, (lower, upper) in zip(
+            against["other"].values,
+            against["p_smaller"].values,
+            against["size_excess"].values,
+            against["size_excess_interval"].values,
+            strict=True,
+        )
+    ]
+    return f"{said}. In {bias.attrs['network']} the difference is {', '.join(smaller)}."
 
 
 def _limits(result: xr.Dataset, scores: xr.Dataset | None) -> str:

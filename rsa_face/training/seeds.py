@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from scipy import stats
 
@@ -153,3 +154,24 @@ def combine_seeds(scores: Sequence[xr.Dataset], *, confidence: float = 0.95) -> 
         parts.append(part.assign_coords(bound=["lower", "upper"]).expand_dims(start=[start]))
     attrs = {**scores[0].attrs, "confidence": confidence, "interval_kind": "t over seeds"}
     return xr.concat(parts, dim="start").assign_attrs(attrs)
+
+
+def tabulate_seeds(combined: xr.Dataset) -> pd.DataFrame:
+    """Return scores over seeds as a table, a row for each start and condition.
+
+    Parameters
+    ----------
+    combined : Dataset, dims (start, condition) and (start, condition, bound)
+        From `combine_seeds`.
+
+    Returns
+    -------
+    DataFrame
+        `start`, `condition`, `seeds`, and each score with ``*_lower`` and ``*_upper``.
+    """
+    table = combined[[*SCORES, "seeds"]].to_dataframe().reset_index()
+    for score in SCORES[:-1]:
+        for bound in ("lower", "upper"):
+            column = combined[f"{score}_interval"].sel(bound=bound, drop=True).to_series().rename(f"{score}_{bound}")
+            table = table.merge(column, on=["start", "condition"])
+    return table

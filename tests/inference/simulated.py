@@ -34,7 +34,7 @@ def simulate(
     own = [seen + _OWN * rng.normal(size=(stimuli, FEATURES)) for _ in range(participants)]
     judged = [_noisy(_distances(features), noise, rng) for features in own]
     ids = [f"s{number}" for number in range(stimuli)]
-    names = [name.split("/") for name in shares]
+    names = [name.rsplit("/", 1) for name in shares]
     totals = {network: sum(one == network for one, _ in names) for network, _ in names}
     place: list[int] = []
     for row, (network, _) in enumerate(names):

@@ -63,6 +63,21 @@ def test_the_hub_is_asked_for_the_file_and_its_revision(tmp_path, monkeypatch):
         find_weights("hf://lab/weights")
 
 
+def test_the_hubs_own_client_finds_what_it_has_fetched_before(tmp_path, monkeypatch):
+    constants = pytest.importorskip("huggingface_hub.constants")
+    kept = tmp_path / "models--lab--faces"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text("0" * 40)
+    file = kept / "snapshots" / ("0" * 40) / "sub" / "w.safetensors"
+    file.parent.mkdir(parents=True)
+    safetensors.torch.save_file({"features.0.weight": torch.zeros(64, 3, 11, 11)}, file)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert find_weights("hf://lab/faces/sub/w.safetensors").read_bytes() == file.read_bytes()
+    with pytest.raises(RuntimeError, match=r"hf://lab/faces/other.safetensors' could not be had"):
+        find_weights("hf://lab/faces/other.safetensors")
+
+
 def test_a_hub_that_cannot_be_reached_is_named(monkeypatch):
     def fail(**_):
         message = "no route to host"

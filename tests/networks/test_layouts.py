@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rsa_face.networks.architectures import ARCHITECTURES, count_parameters
 from rsa_face.networks.attention import Attention
 from rsa_face.networks.layouts import EXPRESSIONS, PREPROCESSINGS, keys_of, recognise
-from rsa_face.networks.zoo import ARCHITECTURES, build_network, count_parameters
+from rsa_face.networks.zoo import build_network
 
 STRIDES = {0: (4, 2), 3: (1, 2), 6: (1, 1), 8: (1, 1), 10: (1, 1)}
 SHAPES = {0: (64, 3, 11, 11), 3: (192, 64, 5, 5), 6: (384, 192, 3, 3), 8: (256, 384, 3, 3), 10: (256, 256, 3, 3)}

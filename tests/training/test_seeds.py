@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from rsa_face.training.seeds import Start, combine_seeds, name_network, train_seeds
+from rsa_face.training.seeds import Start, combine_seeds, name_network, tabulate_seeds, train_seeds
 from rsa_face.training.settings import Augmentation, TrainingSettings
 
 
@@ -40,6 +40,9 @@ def test_intervals_over_seeds_worked_by_hand():
     assert found["accuracy_interval"].values == pytest.approx([0.85 - half, 0.85 + half])
     assert found["seeds"].item() == 3
     assert np.isnan(both["accuracy_interval"].sel(start="alexnet/face")).all()
+    row = tabulate_seeds(both).set_index("start").loc["alexnet/imagenet"]
+    assert (row["condition"], row["seeds"]) == ("all", 3)
+    assert [row["auc"], row["auc_lower"], row["auc_upper"]] == pytest.approx([0.85, 0.85 - half, 0.85 + half])
 
 
 def test_impossible_settings_are_all_named_at_once():

@@ -1,0 +1,297 @@
+"""Networks that differ in their seed alone: sums of what was measured of them, with intervals over seeds as well."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from scipy import stats
+
+from rsa_face.inference.results import resampled_of
+from rsa_face.schema import LAYER, NETWORK, RDM, split_seed
+
+Term = Mapping[tuple[str, str], float]
+# From weights, shape (network, quantity, sum), to the variance of each weighted sum and its degrees of freedom.
+Sampling = Callable[[Float[np.ndarray, "network quantity sum"]], tuple[Float[np.ndarray, " sum"], float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured of each network, and how it strays with the stimuli and participants there happened to be.
+
+    Parameters
+    ----------
+    networks : tuple of str
+        Named ``architecture/pretraining/seed``.
+    quantities : tuple of str
+        Layers, occlusions, regions: whatever was measured.
+    values : array, shape (network, quantity)
+        NaN where a network lacks a quantity.
+    sampling : callable, optional
+        The variance of weighted sums over stimuli and participants; none if only seeds are known to vary.
+    over : tuple of str
+        What `sampling` stands for.
+    """
+
+    networks: tuple[str, ...]
+    quantities: tuple[str, ...]
+    values: Float[np.ndarray, "network quantity"]
+    sampling: Sampling | None = None
+    over: tuple[str, ...] = ()
+
+    @property
+    def starts(self) -> dict[str, dict[int, int]]:
+        """For each start (``architecture/pretraining``), where each of its seeds lies among the networks."""
+        found: dict[str, dict[int, int]] = {}
+        for place, name in enumerate(self.networks):
+            start, seed = split_seed(name)
+            found.setdefault(start, {})[seed] = place
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class OverSeeds:
+    """Weighted sums, averaged over seeds, and how sure they are.
+
+    Parameters
+    ----------
+    each : array, shape (seed, sum)
+        Of the networks of each seed.
+    variances : array, shape (source, sum)
+        Of the means: over seeds, and over stimuli and participants where these are known to vary.
+    freedoms : array, shape (source,)
+        Degrees of freedom of the variances.
+    over : tuple of str
+        What the variances are over.
+    """
+
+    each: Float[np.ndarray, "seed sum"]
+    variances: Float[np.ndarray, "source sum"]
+    freedoms: Float[np.ndarray, " source"]
+    over: tuple[str, ...]
+
+    @property
+    def estimate(self) -> Float[np.ndarray, " sum"]:
+        """The means over seeds."""
+        return np.asarray(self.each.mean(axis=0))
+
+    @property
+    def error(self) -> Float[np.ndarray, " sum"]:
+        """Standard errors; NaN where nothing is known to vary."""
+        return np.asarray(np.sqrt(self.variances.sum(axis=0))) if self.over else np.full(self.each.shape[1], np.nan)
+
+    def interval(self, confidence: float) -> Float[np.ndarray, "sum 2"]:
+        """Return the interval of each sum by itself.
+
+        Parameters
+        ----------
+        confidence : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        array, shape (sum, 2)
+            Lower and upper bound; NaN where nothing is known to vary.
+        """
+        reach = self._reach(np.full(self.each.shape[1], (1 - confidence) / 2))
+        return np.stack([self.estimate - reach, self.estimate + reach], axis=1)
+
+    def p(self, *, two_sided: bool = True) -> Float[np.ndarray, " sum"]:
+        """Return the p value of each sum by itself: one less the confidence at which its interval reaches 0.
+
+        Parameters
+        ----------
+        two_sided : bool
+            Whether the other direction counts as well; otherwise the hypothesis is 0 or below.
+
+        Returns
+        -------
+        array, shape (sum,)
+            NaN where nothing is known to vary.
+        """
+        size = np.abs(self.estimate)
+        low, high = np.full(size.shape, np.log(1e-300)), np.full(size.shape, np.log(0.5))
+        for _ in range(60):
+            middle = (low + high) / 2
+            beyond = self._reach(np.exp(middle)) > size
+            low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
+        tail = np.exp(high) if self.over else np.full(size.shape, np.nan)
+        if two_sided:
+            return np.asarray(2 * tail)
+        return np.asarray(np.where(self.estimate >= 0, tail, 1 - tail))
+
+    def _reach(self, tail: Float[np.ndarray, " sum"]) -> Float[np.ndarray, " sum"]:
+        if not self.over:
+            return np.full(tail.shape, np.nan)
+        t = np.stack([stats.t.isf(tail, freedom) for freedom in self.freedoms])
+        return np.asarray(np.sqrt((t**2 * self.variances).sum(axis=0)))
+
+
+def sum_over_seeds(measured: Measured, terms: Sequence[Term]) -> OverSeeds:
+    """Average weighted sums of measurements over seeds, with a standard error over seeds, stimuli and participants.
+
+    Each seed gives one value of a sum: networks of one seed start from the same weights where they share layers, and
+    see the faces in the same order, so a difference between two of them is taken within the seed. The seeds' spread
+    holds what stimuli and participants do to some seeds alone; added to the spread over stimuli and participants it
+    counts that part twice, which errs on the cautious side.
+
+    Parameters
+    ----------
+    measured : Measured
+        What was measured.
+    terms : sequence of mapping of (str, str) to float
+        For each sum, what each start's quantity weighs: ``{("alexnet/imagenet", "relu5"): 1.0, ...}``.
+
+    Returns
+    -------
+    OverSeeds
+        One value for each sum.
+
+    Raises
+    ------
+    ValueError
+        If starts do not have the same seeds, or a start lacks a quantity.
+
+    Notes
+    -----
+    An interval reaches as far as the root of the sum of t squared times the variance, each source with its own
+    degrees of freedom: at least as sure as it says, whatever the sources' shares (Banerjee 1960, Sankhya 22, 357).
+    Pooled degrees of freedom (Satterthwaite 1946, 10.2307/3002019) would cover 92 % in place of 95 % where three
+    seeds differ more than stimuli do. With one seed intervals are over stimuli and participants alone.
+    """
+    seeds = _shared_seeds(measured, terms)
+    weights = np.zeros((len(seeds), *measured.values.shape, len(terms)))
+    for column, term in enumerate(terms):
+        for (start, quantity), weight in term.items():
+            for row, seed in enumerate(seeds):
+                place = (measured.starts[start][seed], measured.quantities.index(quantity))
+                weights[(row, *place, column)] += weight
+    values = np.nan_to_num(measured.values)
+    each = np.einsum("nq,snqk->sk", values, weights)
+    variances: list[Float[np.ndarray, " sum"]] = []
+    freedoms: list[float] = []
+    over: tuple[str, ...] = ()
+    if len(seeds) > 1:
+        variances, freedoms, over = [each.var(axis=0, ddof=1) / len(seeds)], [len(seeds) - 1.0], ("seeds",)
+    if measured.sampling is not None:
+        variance, freedom = measured.sampling(weights.mean(axis=0))
+        variances, freedoms, over = [*variances, variance], [*freedoms, freedom], (*over, *measured.over)
+    return OverSeeds(each, np.array(variances).reshape(-1, len(terms)), np.array(freedoms), over)
+
+
+def similarities_of(result: xr.Dataset) -> Measured:
+    """Return the similarity of every layer of a comparison, as something measured of networks.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        From `compare_layers`. Not changed.
+
+    Returns
+    -------
+    Measured
+        Quantities are the layers' names; over stimuli and participants where the result holds draws.
+    """
+    names = [str(name) for name in result[NETWORK].values]
+    layers = [str(name) for name in result[LAYER].values]
+    networks, quantities = tuple(dict.fromkeys(names)), tuple(dict.fromkeys(layers))
+    rows, columns = [networks.index(name) for name in names], [quantities.index(name) for name in layers]
+    values = np.full((len(networks), len(quantities)), np.nan)
+    values[rows, columns] = result["similarity"].values
+    if "similarity_draws" not in result:
+        return Measured(networks, quantities, values)
+    resampled = resampled_of(result)
+
+    def sampling(weights: Float[np.ndarray, "network quantity sum"]) -> tuple[Float[np.ndarray, " sum"], float]:
+        flat = np.zeros((resampled.estimate.size, weights.shape[2]))
+        flat[: result.sizes[RDM]] = weights[rows, columns]
+        spread = resampled.spread(flat)
+        return spread.error**2, spread.freedom
+
+    drawn = {"stimulus": ("stimuli",), "participant": ("participants",)}.get(
+        resampled.resample, ("stimuli", "participants")
+    )
+    return Measured(networks, quantities, values, sampling, drawn)
+
+
+def peaks_of(result: xr.Dataset) -> tuple[Measured, dict[str, str]]:
+    """Return the similarity of each network's best layer, and which layer that is.
+
+    The best of many layers is picked on the data that it is judged by, which flatters every network, those with more
+    layers more.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        From `compare_layers`. Not changed.
+
+    Returns
+    -------
+    Measured, dict of str to str
+        The one quantity is ``peak``; and the best layer of each network.
+    """
+    every = similarities_of(result)
+    best = np.nanargmax(every.values, axis=1)
+    rows = np.arange(len(best))
+
+    def sampling(weights: Float[np.ndarray, "network quantity sum"]) -> tuple[Float[np.ndarray, " sum"], float]:
+        spread = np.zeros((*every.values.shape, weights.shape[2]))
+        spread[rows, best] = weights[:, 0]
+        assert every.sampling is not None
+        return every.sampling(spread)
+
+    peaks = Measured(
+        every.networks, ("peak",), every.values[rows, best][:, None], sampling if every.sampling else None, every.over
+    )
+    return peaks, dict(zip(every.networks, [every.quantities[place] for place in best], strict=True))
+
+
+def jackknifed(replicates: Float[np.ndarray, "unit network quantity"]) -> Sampling:
+    """Return how sums stray over units, from what is measured with each unit left out.
+
+    Parameters
+    ----------
+    replicates : array, shape (unit, network, quantity)
+        The measurements without each unit (identity, stimulus) in turn; a missing one counts as no deviation.
+
+    Returns
+    -------
+    callable
+        For `Measured`: the variance of Quenouille 1956, 10.1093/biomet/43.3-4.353, and Tukey 1958,
+        10.1214/aoms/1177706647.
+    """
+    count = len(replicates)
+
+    def sampling(weights: Float[np.ndarray, "network quantity sum"]) -> tuple[Float[np.ndarray, " sum"], float]:
+        sums = np.einsum("unq,nqk->uk", np.nan_to_num(replicates), weights)
+        return np.asarray(sums.var(axis=0) * (count - 1)), float(count - 1)
+
+    return sampling
+
+
+def _shared_seeds(measured: Measured, terms: Sequence[Term]) -> list[int]:
+    starts = measured.starts
+    asked = sorted({start for term in terms for start, _ in term})
+    unknown = [start for start in asked if start not in starts]
+    if unknown:
+        message = f"Starts must be among {', '.join(starts)}, but {unknown} are not. Name these."
+        raise ValueError(message)
+    seeds = {start: sorted(starts[start]) for start in asked}
+    if len({tuple(each) for each in seeds.values()}) > 1:
+        message = (
+            f"Networks compared over seeds must have the same ones, but these differ: {seeds}. Train the missing."
+        )
+        raise ValueError(message)
+    lacking = sorted(
+        f"{start} {quantity}"
+        for start, quantity in {place for term in terms for place in term}
+        if quantity not in measured.quantities
+        or np.isnan(measured.values[list(starts[start].values()), measured.quantities.index(quantity)]).any()
+    )
+    if lacking:
+        message = (
+            f"What is summed must have been measured of every seed, but was not of {lacking[:20]}. Leave it out."
+        )
+        raise ValueError(message)
+    return next(iter(seeds.values()))

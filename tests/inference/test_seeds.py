@@ -1,0 +1,101 @@
+"""Sums over networks that differ in their seed: by hand, covering what they claim, refused where seeds differ."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rsa_face.inference.contrasts import contrast_layers
+from rsa_face.inference.layerwise import compare_layers
+from rsa_face.inference.seeds import Measured, jackknifed, similarities_of, sum_over_seeds
+from tests.inference.simulated import simulate
+
+NETWORKS = tuple(f"{start}/{seed}" for start in ("alexnet/random", "fe_alexnet/random") for seed in (0, 1, 2))
+APART = {("fe_alexnet/random", "relu1"): 1.0, ("alexnet/random", "relu1"): -1.0}
+
+
+def test_differences_are_taken_within_seeds_and_averaged():
+    values = np.array([[0.1], [0.2], [0.3], [0.3], [0.3], [0.6]])
+    found = sum_over_seeds(Measured(NETWORKS, ("relu1",), values), [APART])
+    assert found.each[:, 0] == pytest.approx([0.2, 0.1, 0.3])
+    assert found.estimate == pytest.approx([0.2])
+    assert found.error == pytest.approx([0.1 / np.sqrt(3)])
+    assert found.freedoms == pytest.approx([2])
+    assert found.p() == pytest.approx([2 * stats.t.sf(0.2 * np.sqrt(3) / 0.1, 2)])
+    assert found.p(two_sided=False) == pytest.approx([stats.t.sf(0.2 * np.sqrt(3) / 0.1, 2)])
+    assert found.over == ("seeds",)
+    half = stats.t.isf(0.025, 2) * 0.1 / np.sqrt(3)
+    assert found.interval(0.95)[0] == pytest.approx([0.2 - half, 0.2 + half])
+
+
+def test_variances_add_and_each_keeps_its_degrees_of_freedom():
+    values = np.array([[0.1], [0.2], [0.3], [0.3], [0.3], [0.6]])
+    seen = []
+
+    def sampling(weights):
+        seen.append(weights[:, 0, 0])
+        return np.array([0.004]), 19.0
+
+    found = sum_over_seeds(Measured(NETWORKS, ("relu1",), values, sampling, ("stimuli",)), [APART])
+    assert seen[0] == pytest.approx(np.repeat([-1 / 3, 1 / 3], 3))
+    between = 0.01 / 3
+    assert found.error**2 == pytest.approx([between + 0.004])
+    half = np.sqrt(stats.t.isf(0.025, 2) ** 2 * between + stats.t.isf(0.025, 19) ** 2 * 0.004)
+    assert found.interval(0.95)[0] == pytest.approx([0.2 - half, 0.2 + half])
+    p = found.p()[0]
+    assert found.interval(1 - p)[0, 0] == pytest.approx(0, abs=1e-9)
+    assert found.over == ("seeds", "stimuli")
+
+
+def test_one_seed_alone_has_no_interval_unless_stimuli_give_one():
+    alone = Measured(("alexnet/random/0",), ("none",), np.array([[0.5]]))
+    found = sum_over_seeds(alone, [{("alexnet/random", "none"): 1.0}])
+    assert found.estimate.tolist() == [0.5]
+    assert np.isnan(found.interval(0.95)).all()
+    assert found.over == ()
+
+
+def test_seeds_that_differ_and_what_was_not_measured_are_named():
+    values = np.array([[0.1], [0.2], [np.nan]])
+    measured = Measured(("alexnet/random/0", "fe_alexnet/random/1", "vgg11/random/1"), ("relu1",), values)
+    with pytest.raises(ValueError, match=r"'alexnet/random': \[0\], 'fe_alexnet/random': \[1\]"):
+        sum_over_seeds(measured, [APART])
+    with pytest.raises(ValueError, match=r"not of \['vgg11/random relu1'\]"):
+        sum_over_seeds(measured, [{("vgg11/random", "relu1"): 1.0}])
+    with pytest.raises(ValueError, match=r"but \['vgg16/random'\] are not"):
+        sum_over_seeds(measured, [{("vgg16/random", "relu1"): 1.0}])
+
+
+def test_of_one_seed_the_difference_is_that_of_contrast_layers():
+    shares = {f"{name}/random/0/{layer}": 0.5 for name in ("alexnet", "fe_alexnet") for layer in ("relu1", "relu2")}
+    rdms, human = simulate(shares, stimuli=20, participants=8, rng=np.random.default_rng(4))
+    result = compare_layers(rdms, human, comparison="corr", draws=100, seed=1)
+    contrast = contrast_layers(result, network="fe_alexnet/random/0", baseline="alexnet/random/0")
+    found = sum_over_seeds(similarities_of(result), [APART])
+    assert found.estimate[0] == pytest.approx(contrast["difference"].sel(layer="relu1").item())
+    assert found.interval(0.95)[0] == pytest.approx(contrast["difference_interval"].sel(layer="relu1").values)
+    assert found.over == ("stimuli", "participants")
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    faces = np.random.default_rng(0).normal(size=9)
+    without = np.array([[[np.delete(faces, place).mean()]] for place in range(9)])
+    variance, freedom = jackknifed(without)(np.ones((1, 1, 1)))
+    assert variance == pytest.approx([faces.var(ddof=1) / 9])
+    assert freedom == 8
+
+
+def test_intervals_cover_what_was_planted_at_least_as_often_as_they_say():
+    rng, inside = np.random.default_rng(11), []
+    for _ in range(600):
+        seeds, faces = rng.normal(0, 0.05, 6), rng.normal(0, 0.04, 40)
+        values = (0.1 * np.repeat([0, 1], 3) + seeds + np.repeat([0, 1], 3) * faces.mean())[:, None]
+        error = faces.var(ddof=1) / 40
+
+        def sampling(weights, error=error):
+            return weights[3:].sum(axis=(0, 1)) ** 2 * error, 39.0
+
+        lower, upper = sum_over_seeds(
+            Measured(NETWORKS, ("relu1",), values, sampling, ("stimuli",)), [APART]
+        ).interval(0.95)[0]
+        inside.append(lower < 0.1 < upper)
+    assert 0.94 < np.mean(inside) < 0.99

@@ -1,0 +1,136 @@
+"""Object minus face in a study: similarity, PSE and saliency in one table, and a sentence on which is smaller."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import rsa_face as rf
+from rsa_face.config import load_study
+from rsa_face.manifest import Manifest
+from rsa_face.stages.biasing import measure_bias, pretrainings_of, pses_of, shares_of
+from rsa_face.stages.networks import networks_of
+from rsa_face.stages.telling import tell_study
+from rsa_face.stimuli.schematic import draw_faces
+from tests.inference.simulated import simulate
+
+STUDY = """\
+name: bias
+stimuli: {table: faces/stimuli.csv}
+networks:
+  - {name: alexnet, pretraining: imagenet, seeds: [0, 1, 2, 3]}
+  - {name: alexnet, pretraining: vggface2, seeds: [0, 1, 2, 3]}
+  - {name: fe_alexnet, pretraining: imagenet, seeds: [0, 1, 2, 3]}
+  - {name: fe_alexnet, pretraining: vggface2, seeds: [0, 1, 2, 3]}
+choices: {table: choices.csv}
+saliency: {layer: relu5}
+output: results
+"""
+BIASES = {"alexnet": 0.4, "fe_alexnet": 0.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a study's folder with what its stages would have written of networks with a planted bias."""
+    folder, rng = tmp_path_factory.mktemp("bias"), np.random.default_rng(5)
+    stimuli = draw_faces(folder / "faces", identities=8, levels=5, size=32)
+    (folder / "choices.csv").write_text("participant,level,response\n")
+    (folder / "study.yaml").write_text(STUDY)
+    study = load_study(folder / "study.yaml")
+    planted = {section.called: BIASES[section.name] * (section.start == "imagenet") for section in networks_of(study)}
+    shares = {
+        f"{name}/{layer}": 0.3 + bias + 0.02 * rng.normal() for name, bias in planted.items() for layer in ("a", "b")
+    }
+    rdms, human = simulate(shares, stimuli=40, participants=12, rng=rng)
+    (folder / "results").mkdir()
+    rf.save(rf.compare_layers(rdms, human, comparison="corr", draws=100), folder / "results" / "layers.nc")
+    rows = [
+        {"stimulus": face, "level": level, "network": name, "occlusion": "none",
+         "p_happy": 1 / (1 + np.exp(-4 * (level - bias + 0.02 * rng.normal())))}
+        for name, bias in planted.items()
+        for face, level in zip(stimuli.ids, stimuli.table["level"], strict=True)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "results" / "answers.csv", index=False)
+    proportion = 0.3 + np.array(list(planted.values()))[:, None, None] + 0.02 * rng.normal(size=(16, 40, 2))
+    looked = xr.Dataset(
+        {"proportion": (("network", "stimulus", "region"), proportion)},
+        {"network": list(planted), "stimulus": stimuli.ids, "region": ["eyes", "mouth"]},
+    )
+    rf.save(looked, folder / "results" / "saliency.nc")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bias(folder):
+    study = load_study(folder / "study.yaml")
+    result = rf.load(folder / "results" / "layers.nc")
+    said = []
+    found = measure_bias(study, rf.read_stimuli(study.stimuli.table), result, Manifest(study.output, said.append))
+    assert said[-1].startswith("bias of pre-training: done")
+    return found
+
+
+def test_networks_of_a_named_pretraining_bear_its_name_and_seed(folder):
+    names = [section.called for section in networks_of(load_study(folder / "study.yaml"))]
+    assert names[:5] == [*(f"alexnet/imagenet/{seed}" for seed in range(4)), "alexnet/vggface2/0"]
+    (folder / "one.yaml").write_text(STUDY.replace("seeds: [0, 1, 2, 3]", "seed: 7"))
+    names = [section.called for section in networks_of(load_study(folder / "one.yaml"))]
+    assert names == [f"{name}/{start}/7" for name in BIASES for start in ("imagenet", "vggface2")]
+
+
+def test_object_is_what_is_not_called_face_unless_the_study_names_both(folder):
+    assert pretrainings_of(load_study(folder / "study.yaml")) == ("imagenet", "vggface2")
+    named = STUDY.replace("output:", "inference: {pretrainings: [vggface2, imagenet]}\noutput:")
+    (folder / "named.yaml").write_text(named)
+    assert pretrainings_of(load_study(folder / "named.yaml")) == ("vggface2", "imagenet")
+    (folder / "unclear.yaml").write_text(STUDY.replace("vggface2", "places"))
+    study, said = load_study(folder / "unclear.yaml"), []
+    assert (
+        measure_bias(study, rf.read_stimuli(study.stimuli.table), None, Manifest(study.output, said.append)) is None
+    )
+    assert said == ["left out: the bias of pre-training, since the study does not say which two to compare"]
+
+
+def test_planted_biases_of_similarity_pse_and_saliency_are_in_one_table(folder, bias):
+    table = pd.read_csv(folder / "results" / "bias.csv").set_index(["measure", "architecture", "quantity"])
+    assert {"similarity", "PSE", "saliency"} == set(table.index.get_level_values("measure"))
+    for measure, quantity in (("similarity", "mean of layers"), ("PSE", "none"), ("saliency", "eyes")):
+        swayed, steady = (table.loc[measure, name, quantity] for name in BIASES)
+        assert swayed["difference_interval_lower"] > 0
+        assert steady["difference_interval_lower"] < 0 < steady["difference_interval_upper"]
+        assert swayed["p_smaller"] < 0.05
+        assert swayed["size_excess_interval_upper"] < 0
+        assert np.isnan(steady["p_smaller"])
+    assert table.loc["PSE", "alexnet", "none"]["difference"] == pytest.approx(0.4, abs=0.05)
+    assert (table["first_pretraining"] == "imagenet").all()
+    assert bias.attrs["over"] == [
+        "similarity: seeds, stimuli, participants", "PSE: seeds, identities", "saliency: seeds, identities",
+    ]  # fmt: skip
+
+
+def test_the_bias_is_told_in_a_sentence(folder, bias):
+    said = tell_study(folder / "results")
+    assert len(said) == 3
+    rows = bias.isel(bias=bias["quantity"].values == "mean of layers")
+    swayed = rows["difference"].values[0]
+    assert f"imagenet minus trained from vggface2, mean similarity over layers: alexnet {swayed:+.3f} (" in said[1]
+    assert "95% intervals over seeds, stimuli, participants" in said[1]
+    assert "In fe_alexnet the difference is smaller than in alexnet (by +" in said[1]
+
+
+def test_pses_stray_with_the_people_whose_faces_were_judged(folder):
+    answers = pd.read_csv(folder / "results" / "answers.csv")
+    stimuli = rf.read_stimuli(folder / "faces" / "stimuli.csv")
+    found = pses_of(answers, stimuli, {})
+    assert found.over == ("identities",)
+    variance, freedom = found.sampling(np.ones((16, 1, 1)) / 16)
+    assert freedom == 7
+    assert 0 < variance[0] < 0.01
+
+
+def test_saliency_is_of_whole_faces(folder):
+    looked = rf.load(folder / "results" / "saliency.nc")
+    stimuli = rf.read_stimuli(folder / "faces" / "stimuli.csv")
+    masked = rf.StimulusSet(stimuli.table.assign(occlusion=["none"] * 20 + ["eyes"] * 20))
+    found = shares_of(looked, masked)
+    assert found.values == pytest.approx(looked["proportion"].values[:, :20].mean(axis=1))

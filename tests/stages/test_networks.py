@@ -1,0 +1,51 @@
+"""A study's networks: several blocks if asked for, and where their weights came from in the manifest."""
+
+import hashlib
+
+import pytest
+import safetensors.torch
+
+from rsa_face.config import load_study
+from rsa_face.manifest import Manifest
+from rsa_face.networks.attention import Attention, find_attention
+from rsa_face.networks.zoo import build_network
+from rsa_face.stages.networks import build, networks_of, note_weights
+
+STUDY = """\
+name: two
+stimuli: {table: stimuli.csv}
+networks:
+  - name: fe_alexnet
+    weights: given.safetensors
+    attention: [{position: pool1, reduction: 4}, {position: pool5, bias: true}]
+output: results
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    state = build_network("alexnet").module.features.state_dict()
+    safetensors.torch.save_file(
+        {f"features.{key}": value for key, value in state.items()}, tmp_path / "given.safetensors"
+    )
+    (tmp_path / "stimuli.csv").touch()
+    (tmp_path / "study.yaml").write_text(STUDY)
+    return load_study(tmp_path / "study.yaml")
+
+
+def test_several_blocks_stand_where_the_study_says_and_the_files_hash_is_kept(study, tmp_path):
+    network = build(study, networks_of(study)[0])
+    assert find_attention(network.module) == (Attention("pool1", 4), Attention("pool5", 16, bias=True))
+    manifest = Manifest(tmp_path, print)
+    manifest.note(weights={"other": {"from": "random", "sha256": None}})
+    note_weights(network, manifest)
+    kept = manifest.read()["weights"]
+    digest = hashlib.sha256((tmp_path / "given.safetensors").read_bytes()).hexdigest()
+    assert kept["fe_alexnet"] == {"from": str(tmp_path / "given.safetensors"), "sha256": digest}
+    assert kept["other"] == {"from": "random", "sha256": None}
+
+
+def test_a_block_where_none_can_stand_is_named_with_its_line(study, tmp_path):
+    (tmp_path / "wrong.yaml").write_text(STUDY.replace("pool1", "pool3"))
+    with pytest.raises(ValueError, match=r"line 6: networks.0.attention.*\n?.*'pool3'"):
+        load_study(tmp_path / "wrong.yaml")
