@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsa_face.provenance import code_hash, hash_content, hash_file, versions, write_beside
+from rsa_face.untrusted import read_json
 
 FILE = "manifest.json"
 
@@ -82,13 +83,13 @@ class Manifest:
         path = self.folder / FILE
         if not path.is_file():
             return {"stages": {}}
-        try:
-            kept: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            dict(kept["stages"])
-        except (ValueError, KeyError, TypeError) as error:
-            message = f"A manifest must be whole JSON, but {str(path)!r} is not: {error}. Remove it to start over."
-            raise ValueError(message) from error
-        return kept
+        then = "Remove it, and run the study again: every stage is then made anew."
+        kept: Any = read_json(path, "A manifest must be whole JSON", then=then)
+        stages = kept.get("stages") if isinstance(kept, dict) else None
+        if not (isinstance(stages, dict) and all(map(_is_entry, stages.values()))):
+            message = f"A manifest must record stages with their outputs, but {str(path)!r} does not. {then}"
+            raise ValueError(message)
+        return dict(kept)
 
     def note(self, **facts: Any) -> None:
         """Keep facts about the study beside its stages.
@@ -141,3 +142,11 @@ class Manifest:
     def _write(self, content: Mapping[str, Any]) -> None:
         with write_beside(self.folder / FILE) as beside:
             beside.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
+
+
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("inputs"), dict):
+        return False
+    outputs = entry.get("outputs")
+    named = isinstance(outputs, dict) and all(isinstance(kept, str) for kept in outputs.values())
+    return named and isinstance(entry.get("fingerprint"), str)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, Occlusion, repeated
+from rsa_face.untrusted import is_file_name, must_not_be_formulas
 
 PACKAGED = "package:"
 STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
@@ -47,6 +48,16 @@ def _control(value: Any, info: ValidationInfo) -> Any:
     return str(_existing(value, info)) if str(value).endswith((".nc", ".csv")) else value
 
 
+def _name(value: Any) -> Any:
+    if isinstance(value, str) and not is_file_name(value):
+        message = "files are called by this name, so it must have no slashes and no dot in front"
+        raise ValueError(message)
+    if isinstance(value, str):
+        must_not_be_formulas([value], "name", "the study")
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_name)]
 Weights = Annotated[str, BeforeValidator(_weights)]
 Control = Annotated[str, BeforeValidator(_control)]
 Seed = Annotated[int, Field(ge=0)]
@@ -101,9 +112,9 @@ class NetworkSection(Section):
     classes: Annotated[int, Field(ge=2)] = 2
     attention: AttentionSection | None = None
     preprocessing: PreprocessingSection | None = None
-    label: str | None = None
+    label: Name | None = None
     seeds: tuple[Seed, ...] = ()
-    pretraining: str | None = None
+    pretraining: Name | None = None
 
     @property
     def called(self) -> str:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from rsa_face.networks.attention import Attention
@@ -17,6 +17,7 @@ from rsa_face.networks.layouts import Layout, keys_of, recognise
 from rsa_face.networks.weights import must_be_a_file, read_state
 from rsa_face.provenance import hash_file
 from rsa_face.stimuli.images import Preprocessing
+from rsa_face.untrusted import reading
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,13 @@ def read_weights(
     """
     record = read_record(path)
     state = read_state(path)
-    told = [Attention(**block) for block in record.get("attention", [])] or attention
     shapes = {key: tuple(value.shape) for key, value in state.items()}
-    found = with_record(recognise(shapes, layout=layout, source=str(path), attention=told), record)
+    whole, then = "What this package notes in a file of weights must be whole", "Choose another file."
+    with reading(Path(path), whole, then=then):
+        told = [Attention(**block) for block in record.get("attention", [])] or attention
+    found = recognise(shapes, layout=layout, source=str(path), attention=told)
+    with reading(Path(path), whole, then=then):
+        found = with_record(found, record)
     mine = {own: _fitted(own, state[name]) for own, name in found.keys.items()}
     if found.reverses_colours and "features.0.weight" in mine:
         mine["features.0.weight"] = mine["features.0.weight"].flip(1)
@@ -87,13 +92,15 @@ def read_record(path: str | Path) -> dict[str, Any]:
     path = must_be_a_file(path)
     if path.suffix != ".safetensors":
         return {}
-    try:
+    with reading(path, "A weights file must be whole and hold tensors alone", then="Get it anew."):
         with safe_open(path, framework="pt") as opened:
             found = (opened.metadata() or {}).get(RECORD, "{}")
-    except (SafetensorError, OSError) as error:
-        message = f"A weights file must be whole and hold tensors alone, but {str(path)!r} does not: {error}"
-        raise ValueError(message) from error
-    record: dict[str, Any] = json.loads(found)
+        record = json.loads(found)
+    if not isinstance(record, dict):
+        message = (
+            f"What this package notes in a file of weights must have keys, but {str(path)!r} has {found[:60]!r}."
+        )
+        raise ValueError(message)
     return record
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rsa_face.networks.files import RECORD, read_record
 from rsa_face.provenance import write_beside
+from rsa_face.untrusted import reading
 
 
 def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
@@ -79,7 +80,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     if not record:
         message = f"A checkpoint must be written by this package, but {str(path)!r} is not. Move it away."
         raise ValueError(message)
-    return safetensors.torch.load_file(path), record
+    with reading(Path(path), "A checkpoint must be whole", then="Remove it: the training starts over."):
+        return safetensors.torch.load_file(path), record
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
