@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsa_face.provenance import code_hash, hash_content, hash_file, versions, write_beside
-from rsa_face.untrusted import read_json
+from rsa_face.untrusted import must_stay_inside, read_json
 
 FILE = "manifest.json"
 
@@ -51,11 +51,15 @@ class Manifest:
         ------
         RuntimeError
             If a file is missing after the stage ran.
+        ValueError
+            If a link leads from the folder to another place.
         """
         fingerprint = hash_content(code_hash(), inputs)
         if self._is_current(name, fingerprint):
             self.say(f"{name}: up to date")
             return
+        for file in outputs:
+            must_stay_inside(self.folder / file, self.folder)
         self.say(f"{name} ...")
         start = time.perf_counter()
         make()

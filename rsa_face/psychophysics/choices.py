@@ -77,7 +77,9 @@ def read_choices(path: str | Path) -> pd.DataFrame:
     names = {"participant": str, "network": str, "stimulus": str, "response": str, "occlusion": str}
     remarks = _remarks(path)
     with reading(path, "A table of choices must be a CSV or TSV file in UTF-8", then="Save it as one."):
-        table = pd.read_csv(path, sep=separator, dtype=names, encoding="utf-8-sig", skiprows=len(remarks))
+        table = pd.read_csv(
+            path, sep=separator, dtype=names, encoding="utf-8-sig", compression=None, skiprows=len(remarks)
+        )
     table.attrs["simulated"] = "simulated: true" in remarks
     counted = " (lines counted from its header)" if remarks else ""
     return check_choices(table, name=f"{path.name}{counted}")

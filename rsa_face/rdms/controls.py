@@ -209,7 +209,7 @@ def _read_square_table(path: Path) -> xr.DataArray:
         message = f"A control RDM must exist to be read, but there is no file {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
     with reading(path, "A control RDM must be a square table of numbers", then="Write it anew."):
-        frame = pd.read_csv(path, index_col=0, encoding="utf-8-sig")
+        frame = pd.read_csv(path, index_col=0, encoding="utf-8-sig", compression=None)
         values = frame.to_numpy(dtype=float)
     if values.shape[0] != values.shape[1]:
         message = (

@@ -154,7 +154,7 @@ def _fixations(path: Path, ids: list[str]) -> pd.DataFrame:
         raise FileNotFoundError(message)
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     with reading(path, "A table of fixations must be a CSV or TSV file in UTF-8", then="Save it as one."):
-        table = pd.read_csv(path, sep=separator, dtype={"stimulus": str}, encoding="utf-8-sig")
+        table = pd.read_csv(path, sep=separator, dtype={"stimulus": str}, encoding="utf-8-sig", compression=None)
     lacking = [name for name in ("x", "y") if name not in table]
     places = {name: pd.to_numeric(table[name], errors="coerce") for name in ("x", "y") if name in table}
     numbers = [name for name, values in places.items() if not np.isfinite(values).all()]

@@ -174,7 +174,9 @@ def _place_of(folder: Path, file: str) -> Path | None:
 def _read_columns(path: Path) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     with reading(path, "A stimulus table must be a CSV or TSV file in UTF-8", then="Save it as one."):
-        frame = pd.read_csv(path, sep=separator, dtype={"stimulus": str, "file": str}, encoding="utf-8-sig")
+        frame = pd.read_csv(
+            path, sep=separator, dtype={"stimulus": str, "file": str}, encoding="utf-8-sig", compression=None
+        )
     missing = [name for name in ("stimulus", "file") if name not in frame.columns]
     if missing:
         message = f"A stimulus table must have the columns stimulus and file, but {path.name} lacks {missing}."

@@ -11,7 +11,7 @@ from rsa_face.untrusted import in_short
 
 MOST_PIXELS = 100_000_000
 # pillow would also open kinds that hand the file to another program (EPS to Ghostscript)
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "TGA", "ICO")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "TGA", "ICO")
 
 
 @contextmanager

@@ -143,7 +143,7 @@ def read_affectnet_csv(
         message = f"An annotation file must exist to be read, but there is no file {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
     with reading(path, "AffectNet's annotations must be a CSV file in UTF-8", then="Get it anew."):
-        frame = pd.read_csv(path, encoding="utf-8-sig")
+        frame = pd.read_csv(path, encoding="utf-8-sig", compression=None)
     lacking = [name for name in ("subDirectory_filePath", *_BOX, "expression") if name not in frame.columns]
     if lacking:
         message = (

@@ -269,7 +269,7 @@ def _read_columns(path: Path, label: str) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     text = {"stimulus": str, "file": str, "identity": str}
     with reading(path, "A training table must be a CSV or TSV file in UTF-8", then="Save it as one."):
-        frame = pd.read_csv(path, sep=separator, dtype=text, encoding="utf-8-sig")
+        frame = pd.read_csv(path, sep=separator, dtype=text, encoding="utf-8-sig", compression=None)
     missing = [name for name in ("file", label) if name not in frame.columns]
     if missing or frame.empty:
         found = f"lacks {missing}; it has {list(frame.columns)}" if missing else "has no rows"

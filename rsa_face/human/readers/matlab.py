@@ -78,7 +78,7 @@ def unpacked_size(path: Path) -> int:
         kind, size = struct.unpack(f"{order}II", content[at : at + 8])
         inside = content[at + 8 : at + 8 + size]
         if kind == _COMPRESSED:
-            unpacked = zlib.decompressobj().decompress(inside, most + 1)
+            unpacked = memoryview(zlib.decompressobj().decompress(inside, most + 1))
             total += len(unpacked)
             kind, inside = int.from_bytes(unpacked[:4], "little" if order == "<" else "big"), unpacked[8:]
         if kind == _MATRIX:
