@@ -9,19 +9,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from torch import Tensor
 
 from rsa_face.networks.attention import Attention
 from rsa_face.networks.layouts import Layout, keys_of, recognise
 from rsa_face.networks.weights import must_be_a_file, read_state
-from rsa_face.provenance import hash_file
+from rsa_face.provenance import hash_content, hash_file
 from rsa_face.stimuli.images import Preprocessing
 from rsa_face.untrusted import reading
 
 log = logging.getLogger(__name__)
 
-RECORD = "rsa_face"
+RECORD, CONTENT = "rsa_face", "content_sha256"
 
 
 def read_weights(
@@ -56,6 +57,7 @@ def read_weights(
     """
     record = read_record(path)
     state = read_state(path)
+    must_be_unchanged(state, record, path)
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     whole, then = "What this package notes in a file of weights must be whole", "Choose another file."
     with reading(Path(path), whole, then=then):
@@ -67,6 +69,53 @@ def read_weights(
     if found.reverses_colours and "features.0.weight" in mine:
         mine["features.0.weight"] = mine["features.0.weight"].flip(1)
     return mine | {name: state[name] for name in found.unknown}, found
+
+
+def content_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of tensors: a file of weights has no checksum of its own, and a flipped bit looks sound.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        By name.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return hash_content(
+        {
+            name: value.view(torch.uint8).numpy() if value.ndim else [str(value.dtype), value.item()]
+            for name, value in plain.items()
+        }
+    )
+
+
+def must_be_unchanged(tensors: Mapping[str, Tensor], record: Mapping[str, Any], path: str | Path) -> None:
+    """Refuse tensors that are not those the file was written with.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        As read.
+    record : mapping
+        From `read_record`; files of other origin say nothing.
+    path : str or Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If a byte of them has changed.
+    """
+    if record.get(CONTENT) not in (None, content_of(tensors)):
+        message = (
+            f"A file of weights must be as it was written, but {str(path)!r} has changed: its tensors lack the sha256"
+            " noted in it. Remove it: the training that wrote it runs anew."
+        )
+        raise ValueError(message)
 
 
 def read_record(path: str | Path) -> dict[str, Any]:

@@ -76,13 +76,13 @@ def unpacked_size(path: Path) -> int:
     total, at = 0, _HEADER
     while at + 8 <= len(content) and total <= most:
         kind, size = struct.unpack(f"{order}II", content[at : at + 8])
-        inside = content[at + 8 : at + 8 + size]
+        inside = memoryview(content)[at + 8 : at + 8 + size]
         if kind == _COMPRESSED:
             unpacked = memoryview(zlib.decompressobj().decompress(inside, most + 1))
             total += len(unpacked)
             kind, inside = int.from_bytes(unpacked[:4], "little" if order == "<" else "big"), unpacked[8:]
         if kind == _MATRIX:
-            total += _entries(memoryview(inside), order, _DEEPEST)
+            total += _entries(inside, order, _DEEPEST)
         at += 8 + size
     return total
 
