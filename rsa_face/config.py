@@ -23,6 +23,7 @@ from rsa_face.sections import (
     StimuliSection,
     TrainingSection,
 )
+from rsa_face.untrusted import read_yaml
 
 _PSYCHOPHYSICS = AliasChoices("psychophysics", "choices")  # what the section was called at first
 
@@ -87,13 +88,7 @@ def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
         each with its line.
     """
     path, base = _find(study)
-    text = path.read_text("utf-8")
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        message = f"A study file must be YAML, but {path.name} is not: {' '.join(str(error).split())}."
-        raise ValueError(message) from error
+    tree, values = read_yaml(path, "A study file")
     if not isinstance(values, dict):
         message = f"A study file must hold keys and values, but {path.name} holds {type(values).__name__}."
         raise ValueError(message)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsa_face.provenance import code_hash, hash_content, hash_file, versions, write_beside
+from rsa_face.untrusted import must_stay_inside, read_json
 
 FILE = "manifest.json"
 ASIDE = "set_aside"
@@ -56,6 +57,8 @@ class Manifest:
         ------
         RuntimeError
             If a file is missing after the stage ran.
+        ValueError
+            If a link leads from the folder to another place.
         """
         self._come_to.add(name)
         self._bring_back(name)
@@ -63,6 +66,8 @@ class Manifest:
         if self._is_current(name, fingerprint):
             self.say(f"{name}: up to date")
             return
+        for file in outputs:
+            must_stay_inside(self.folder / file, self.folder)
         self.say(f"{name} ...")
         start = time.perf_counter()
         made = make()
@@ -92,13 +97,13 @@ class Manifest:
         path = self.folder / FILE
         if not path.is_file():
             return {"stages": {}}
-        try:
-            kept: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            dict(kept["stages"])
-        except (ValueError, KeyError, TypeError) as error:
-            message = f"A manifest must be whole JSON, but {str(path)!r} is not: {error}. Remove it to start over."
-            raise ValueError(message) from error
-        return kept
+        then = "Remove it, and run the study again: every stage is then made anew."
+        kept: Any = read_json(path, "A manifest must be whole JSON", then=then)
+        stages = kept.get("stages") if isinstance(kept, dict) else None
+        if not (isinstance(stages, dict) and all(map(_is_entry, stages.values()))):
+            message = f"A manifest must record stages with their outputs, but {str(path)!r} does not. {then}"
+            raise ValueError(message)
+        return dict(kept)
 
     def set_aside_rest(self) -> None:
         """Move the files of the stages that this run did not come to into ``set_aside``, and say so.
@@ -116,7 +121,7 @@ class Manifest:
         for name in rest:
             files = [file for file in stages[name]["outputs"] if file not in own and (self.folder / file).is_file()]
             for file in files:
-                _move(self.folder / file, self.folder / ASIDE / file)
+                self._move(file, Path(ASIDE) / file)
             if files:
                 more = f" and {len(files) - _MOST_NAMED} more" if len(files) > _MOST_NAMED else ""
                 named = ", ".join(files[:_MOST_NAMED])
@@ -158,7 +163,7 @@ class Manifest:
         taken = {file for one in kept["stages"].values() if not one.get("aside") for file in one["outputs"]}
         for file in entry["outputs"]:
             if file not in taken and (self.folder / ASIDE / file).is_file():
-                _move(self.folder / ASIDE / file, self.folder / file)
+                self._move(Path(ASIDE) / file, file)
         back = {key: value for key, value in entry.items() if key != "aside"}
         self._write({**kept, "stages": {**kept["stages"], name: back}})
 
@@ -186,17 +191,30 @@ class Manifest:
         now = {file for one in stages.values() for file in one["outputs"]}
         for file in before["outputs"]:
             if file not in now:  # written last time, from other inputs, and not by any stage since
+                must_stay_inside(self.folder / file, self.folder)
                 (self.folder / file).unlink(missing_ok=True)
+
+    def _move(self, file: str | Path, to: str | Path) -> None:
+        here, there = self.folder / file, self.folder / to
+        must_stay_inside(here, self.folder)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        must_stay_inside(there, self.folder)
+        here.replace(there)
+        folder = here.parent
+        while not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
 
     def _write(self, content: Mapping[str, Any]) -> None:
         with write_beside(self.folder / FILE) as beside:
             beside.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
 
 
-def _move(file: Path, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    file.replace(to)
-    folder = file.parent
-    while not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("inputs"), dict):
+        return False
+    outputs = entry.get("outputs")
+    named = isinstance(outputs, dict) and all(isinstance(kept, str) for kept in outputs.values())
+    if named and any(Path(file).is_absolute() or ".." in Path(file).parts for file in outputs):
+        return False  # they are moved and removed by these names
+    return named and isinstance(entry.get("fingerprint"), str)

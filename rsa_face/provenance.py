@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from rsa_face.untrusted import must_be_plain_hdf5, reading
+
 _AS_JSON = "json:"
 
 
@@ -206,17 +208,16 @@ def load(path: str | Path) -> xr.DataArray | xr.Dataset:
     if not path.is_file():
         message = f"A saved array must exist to be read, but there is no file {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
-    try:
+    must, then = "A saved array must be whole netCDF", "Write it anew."
+    with reading(path, must, then=then):
+        must_be_plain_hdf5(path)
         with xr.open_dataset(path, engine="h5netcdf") as opened:
             dataset = opened.load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        message = f"A saved array must be whole netCDF, but {str(path)!r} cannot be read: {error}. Write it anew."
-        raise ValueError(message) from error
-    for variable in (dataset, *(dataset[name] for name in dataset.variables)):
-        variable.attrs = dict(map(_attr_out, variable.attrs.items()))
-    if "__array__" not in dataset.attrs:
-        return dataset
-    return dataset["__array__"].rename(dataset.attrs["__name__"] or None)
+        for variable in (dataset, *(dataset[name] for name in dataset.variables)):
+            variable.attrs = dict(map(_attr_out, variable.attrs.items()))
+        if "__array__" not in dataset.attrs:
+            return dataset
+        return dataset["__array__"].rename(dataset.attrs["__name__"] or None)
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, Occlusion, repeated
+from rsa_face.untrusted import is_file_name, must_not_be_formulas
 
 PACKAGED = "package:"
 STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
@@ -59,6 +60,16 @@ def _bounds(value: Any) -> Any:
     return tuple(numbers) if len(numbers) == 2 else numbers[0]
 
 
+def _name(value: Any) -> Any:
+    if isinstance(value, str) and not is_file_name(value):
+        message = "files are called by this name, so it must have no slashes and no dot in front"
+        raise ValueError(message)
+    if isinstance(value, str):
+        must_not_be_formulas([value], "name", "the study")
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_name)]
 Weights = Annotated[str, BeforeValidator(_weights)]
 Control = Annotated[str, BeforeValidator(_control)]
 Seed = Annotated[int, Field(ge=0)]
@@ -116,9 +127,9 @@ class NetworkSection(Section):
     classes: Annotated[int, Field(ge=2)] = 2
     attention: AttentionSection | tuple[AttentionSection, ...] | None = None
     preprocessing: PreprocessingSection | None = None
-    label: str | None = None
+    label: Name | None = None
     seeds: tuple[Seed, ...] = ()
-    pretraining: str | None = None
+    pretraining: Name | None = None
 
     @property
     def called(self) -> str:

@@ -14,6 +14,7 @@ from rsa_face.activations.streaming import stream_measures
 from rsa_face.activations.units import Batch, Unit, file_of, is_done, is_made_from
 from rsa_face.provenance import load, save, write_beside
 from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.untrusted import is_file_name, read_json
 
 UNITS = "units.json"
 
@@ -100,7 +101,7 @@ def describe_batch(folder: str | Path) -> dict[str, bool]:
     if not file.is_file():
         message = f"A batch's folder must hold {UNITS}, but {str(folder)!r} does not. Run rsa-face rdms first."
         raise FileNotFoundError(message)
-    noted: dict[str, str] = json.loads(file.read_text("utf-8"))
+    noted = _noted_in(file)
     return {name: is_made_from(Path(folder) / f"{name}.nc", wanted) for name, wanted in noted.items()}
 
 
@@ -129,9 +130,18 @@ def load_batch(folder: str | Path) -> dict[str, xr.DataArray]:
     return {file.stem: xr.DataArray(load(file)) for file in files}
 
 
+def _noted_in(file: Path) -> dict[str, str]:
+    then = "Remove it: rsa-face rdms notes its units anew."
+    noted = read_json(file, "A batch's list of units must be whole JSON", then=then)
+    if not isinstance(noted, dict) or not all(is_file_name(name) and isinstance(noted[name], str) for name in noted):
+        message = f"A batch's list must name its units, but {str(file)!r} does not. {then}"
+        raise ValueError(message)
+    return noted
+
+
 def _note_units(batch: Batch) -> None:
     file = batch.folder / UNITS
-    noted = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    noted = _noted_in(file) if file.is_file() else {}
     noted |= {unit.name: batch.made_from(unit) for unit in batch.units}
     with write_beside(file) as beside:
         beside.write_text(json.dumps(noted, indent=1) + "\n", "utf-8")

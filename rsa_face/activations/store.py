@@ -1,5 +1,6 @@
 """The activation store: a zarr folder with a node for each network and layer, opened as a lazy DataTree."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,8 +10,11 @@ import zarr
 
 from rsa_face.activations.blocks import batches_claimed, faults_of_block
 from rsa_face.activations.cuts import Cut, read_cut
+from rsa_face.untrusted import must_be_file_names, must_not_swell, reading
 
 FORMAT = 2
+_WHOLE = "An activation store must be whole"
+_THEN = "Remove it (rsa-face activations remove, or by hand), and run the same again: it is extracted anew."
 
 
 def open_activations(store: str | Path) -> xr.DataTree:
@@ -43,7 +47,11 @@ def open_activations(store: str | Path) -> xr.DataTree:
             "Run the same extract again: it goes on where it stopped."
         )
         raise ValueError(message)
-    return xr.open_datatree(path, engine="zarr", chunks=None, consolidated=False)
+    with reading(path, _WHOLE, then=_THEN):
+        tree = xr.open_datatree(path, engine="zarr", chunks=None, consolidated=False, zarr_format=3)
+        for coord in tree.coords.values():
+            coord.load()
+    return tree
 
 
 def describe_store(store: str | Path) -> dict[str, Any]:
@@ -73,8 +81,13 @@ def describe_store(store: str | Path) -> dict[str, Any]:
         message = f"An activation store must exist to be opened, but there is no folder {str(path)!r}. Run extract."
         raise FileNotFoundError(message)
     root = open_group(path)
+    with reading(path, _WHOLE, then=_THEN):
+        return _described(path, root)
+
+
+def _described(path: Path, root: zarr.Group) -> dict[str, Any]:
     total = len(root.attrs["images"])  # type: ignore[arg-type]  # a list, written by begin_store
-    nodes = [cast("zarr.Group", root[name]) for name in network_names(path)]
+    nodes = [_checked(cast("zarr.Group", root[name]), path / name, total) for name in network_names(path)]
     return {
         "path": str(path),
         "stimuli": total,
@@ -119,7 +132,30 @@ def verify_store(store: str | Path) -> list[str]:
     """
     path = Path(store)
     described = describe_store(path)
-    root = open_group(path)
+    with reading(path, _WHOLE, then=_THEN):
+        return _faults_in(path, open_group(path), described)
+
+
+def _checked(node: zarr.Group, folder: Path, total: int) -> zarr.Group:
+    """Hold a network's node to what `extract` writes: layers have names, and arrays that their files can hold."""
+    layers = cast("list[str]", node.attrs["layers"])
+    must_be_file_names(layers, "layer", str(folder))
+    if node.attrs["network"] != folder.name:
+        message = f"the network in {folder.name!r} is called {node.attrs['network']!r}"
+        raise ValueError(message)
+    for layer in layers:
+        if not (folder / layer / "activation" / "zarr.json").is_file():
+            continue
+        array = cast("zarr.Array[Any]", node[f"{layer}/activation"])
+        on_disk = sum(file.stat().st_size for file in (folder / layer).rglob("*") if file.is_file())
+        must_not_swell(array.nbytes if node.attrs["finished"] else 0, folder / layer, on_disk=on_disk)
+        if array.shape[0] != total or len(array.chunks) != array.ndim or array.ndim not in (2, 4):
+            message = f"{layer} has the shape {array.shape} for {total} stimuli"
+            raise ValueError(message)
+    return node
+
+
+def _faults_in(path: Path, root: zarr.Group, described: Mapping[str, Any]) -> list[str]:
     faults = []
     for network in described["networks"]:
         if not network["finished"]:
@@ -184,12 +220,9 @@ def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr
     ValueError
         If the folder is no activation store, or was written by another version.
     """
-    try:
+    with reading(path, "An activation store must be a zarr folder written by extract", then=_THEN):
         root = zarr.open_group(path, mode=mode, zarr_format=3)
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        message = f"An activation store must be a zarr folder written by extract, but {str(path)!r} is not: {error}."
-        raise ValueError(message) from error
-    found = root.attrs.get("format")
+        found = root.attrs.get("format")
     if found is None or (found != FORMAT and not any_format):
         message = (
             f"An activation store must have format {FORMAT}, but {str(path)!r} has {found!r}. "

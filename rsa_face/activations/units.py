@@ -12,6 +12,7 @@ from rsa_face.provenance import hash_content, hash_file, load
 from rsa_face.rdms.dissimilarity import GRAM
 from rsa_face.schema import must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.untrusted import must_be_file_names
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class Batch:
             must_be_known(measure, GRAM, "measure")
         for occlusion in self.occlusions:
             self.seen(occlusion)
+        names = [part for unit in self.units for part in (unit.network.name, unit.occlusion)]
+        must_be_file_names(names, "network or occlusion", "the batch")
         twice = repeated([f"{source.name} of seed {source.seed}" for source in self.networks])
         if twice:
             message = f"Each network of a batch must differ in name or seed, but {twice} stand there more than once."

@@ -143,7 +143,10 @@ def _ids(ids: Path | None) -> str | Path | None:
 def _parts(human: Any) -> list[tuple[str, Any]]:
     if human.ndim == 3:
         return [("", human)]
+    from rsa_face.untrusted import must_be_file_names
+
     factor = str(human.dims[0])
+    must_be_file_names([str(level) for level in human[factor].values], f"value of {factor}", "the file")
     return [(str(level), human.sel({factor: level}, drop=True)) for level in human[factor].values]
 
 

@@ -57,6 +57,8 @@ def status(
             print(f"{'done' if done else 'to do':<6} {name}")
         print(f"{sum(units.values())} of {len(units)} done")
         return
+    from rsa_face.manifest import Manifest
+
     found = sorted(folder.rglob("manifest.json"))
     if not found:
         message = f"A folder must hold a study's results to show their state, but {str(folder)!r} holds none."
@@ -66,7 +68,7 @@ def status(
         print(json.dumps(studies, indent=1))
         return
     for path in found:
-        name = json.loads(path.read_text("utf-8")).get("name", "unfinished study")
+        name = Manifest(path.parent, print).read().get("name", "unfinished study")
         print(f"{path.parent}: {name}, {in_words(_size_of(path.parent))}")
         for stage in stages_of(path.parent):
             said = f"done {stage.finished}" if stage.state == "done" else f"{stage.state}: {stage.reason}"
@@ -96,7 +98,7 @@ def stages_of(folder: Path) -> list[StageState]:
     from rsa_face.manifest import ASIDE, Manifest
 
     kept = Manifest(folder, print).read()
-    images = _hash_of_stimuli(kept)
+    images = _hash_of_stimuli(kept.get("study"))
     behind: dict[str, str] = {}
     stages = []
     for name, entry in kept["stages"].items():
@@ -170,10 +172,11 @@ def _words(value: Any) -> Iterator[str]:
             yield from _words(part)
 
 
-def _hash_of_stimuli(kept: Mapping[str, Any]) -> str | None:
+def _hash_of_stimuli(study: Any) -> str | None:
     from rsa_face.stimuli.catalogue import read_stimuli
 
-    table = kept.get("study", {}).get("stimuli", {}).get("table")
+    stimuli = study.get("stimuli") if isinstance(study, dict) else None
+    table = str(stimuli.get("table") or "") if isinstance(stimuli, dict) else ""
     try:
         return read_stimuli(table).content_hash() if table else None
     except (ValueError, OSError) as error:

@@ -105,16 +105,18 @@ def inspect(
 
 
 def _settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
-    import yaml
-
     from rsa_face.training.settings import TrainingSettings
+    from rsa_face.untrusted import read_yaml
 
     given: dict[str, Any] = {}
     if path is not None:
         if not path.is_file():
             message = f"A settings file must exist to be read, but there is no file {str(path)!r}. Check the path."
             raise FileNotFoundError(message)
-        given = yaml.safe_load(path.read_text("utf-8")) or {}
+        given = read_yaml(path, "A settings file")[1] or {}
+        if not isinstance(given, dict):
+            message = f"A settings file must hold keys and values, but {path.name} holds {type(given).__name__}."
+            raise ValueError(message)
     unknown = sorted(set(given) - set(TrainingSettings.__dataclass_fields__))
     if unknown:
         known = ", ".join(TrainingSettings.__dataclass_fields__)

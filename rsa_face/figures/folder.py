@@ -1,6 +1,5 @@
 """A study's output folder, read to be shown: whatever is there, and in words what is not."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -12,6 +11,7 @@ import xarray as xr
 from rsa_face.provenance import load
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
+from rsa_face.untrusted import read_json
 
 _EXPECTED: dict[str, tuple[str, ...]] = {
     "layers.nc": (RDM,),
@@ -191,12 +191,14 @@ def _read(path: Path, dims: tuple[str, ...], faults: list[str]) -> xr.DataArray 
 
 def _read_manifest(path: Path, faults: list[str]) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        faults.append("There is no manifest.json: how the study was made cannot be told.")
-        return {}
+        manifest = (
+            read_json(path, "A manifest must be whole JSON", then="Run the study again.") if path.is_file() else None
+        )
     except (ValueError, OSError) as error:
         faults.append(f"manifest.json cannot be read ({error}), so how the study was made cannot be told.")
+        return {}
+    if manifest is None:
+        faults.append("There is no manifest.json: how the study was made cannot be told.")
         return {}
     if not isinstance(manifest, dict):
         faults.append("manifest.json is not a record of a study, so how it was made cannot be told.")

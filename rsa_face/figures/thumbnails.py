@@ -1,11 +1,12 @@
 """Small pictures of stimuli, for the margins of figures."""
 
 import logging
-import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from rsa_face.stimuli.pictures import open_picture
 
 _log = logging.getLogger(__name__)
 
@@ -29,13 +30,12 @@ def thumbnail(file: str | Path, *, pixels: int = 96) -> np.ndarray:
         Red, green and blue, 0-255.
     """
     try:
-        with warnings.catch_warnings(), Image.open(file) as opened:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with open_picture(file) as opened:
             opened.draft("RGB", (2 * pixels, 2 * pixels))
             image = _eight_bits(ImageOps.exif_transpose(opened))
             image.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
             return np.asarray(_on_gray(image))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (OSError, ValueError) as error:
         _log.warning("No thumbnail of %s: %s", file, error)
         return np.full((pixels, pixels, 3), 200, dtype=np.uint8)
 

@@ -186,16 +186,20 @@ def _encoding_of(path: Path) -> str:
                 "another kind."
             )
             raise ValueError(message)
-        if marked == "utf-16":
-            return marked
         file.seek(0)
-        decoder = codecs.getincrementaldecoder("utf-8")()
+        decoder = codecs.getincrementaldecoder(marked or "utf-8")()
         try:
             while block := file.read(_BYTES_AT_ONCE):
                 decoder.decode(block)
             decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            _raise_undecodable(path)
+        except UnicodeDecodeError as error:
+            if marked != "utf-16":
+                _raise_undecodable(path)
+            message = (
+                f"All of {path.name} must be in one encoding, but it begins as UTF-16 and does not go on so: "
+                f"{error.reason}. Save the file as UTF-8."
+            )
+            raise ValueError(message) from error
     return marked or "utf-8"
 
 

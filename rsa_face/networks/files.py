@@ -9,18 +9,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from rsa_face.networks.attention import Attention
 from rsa_face.networks.layouts import Layout, keys_of, recognise
 from rsa_face.networks.weights import must_be_a_file, read_state
-from rsa_face.provenance import hash_file
+from rsa_face.provenance import hash_content, hash_file
 from rsa_face.stimuli.images import Preprocessing
+from rsa_face.untrusted import reading
 
 log = logging.getLogger(__name__)
 
-RECORD = "rsa_face"
+RECORD, CONTENT = "rsa_face", "content_sha256"
 
 
 def read_weights(
@@ -55,13 +57,65 @@ def read_weights(
     """
     record = read_record(path)
     state = read_state(path)
-    told = [Attention(**block) for block in record.get("attention", [])] or attention
+    must_be_unchanged(state, record, path)
     shapes = {key: tuple(value.shape) for key, value in state.items()}
-    found = with_record(recognise(shapes, layout=layout, source=str(path), attention=told), record)
+    whole, then = "What this package notes in a file of weights must be whole", "Choose another file."
+    with reading(Path(path), whole, then=then):
+        told = [Attention(**block) for block in record.get("attention", [])] or attention
+    found = recognise(shapes, layout=layout, source=str(path), attention=told)
+    with reading(Path(path), whole, then=then):
+        found = with_record(found, record)
     mine = {own: _fitted(own, state[name]) for own, name in found.keys.items()}
     if found.reverses_colours and "features.0.weight" in mine:
         mine["features.0.weight"] = mine["features.0.weight"].flip(1)
     return mine | {name: state[name] for name in found.unknown}, found
+
+
+def content_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of tensors: a file of weights has no checksum of its own, and a flipped bit looks sound.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        By name.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return hash_content(
+        {
+            name: value.view(torch.uint8).numpy() if value.ndim else [str(value.dtype), value.item()]
+            for name, value in plain.items()
+        }
+    )
+
+
+def must_be_unchanged(tensors: Mapping[str, Tensor], record: Mapping[str, Any], path: str | Path) -> None:
+    """Refuse tensors that are not those the file was written with.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        As read.
+    record : mapping
+        From `read_record`; files of other origin say nothing.
+    path : str or Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If a byte of them has changed.
+    """
+    if record.get(CONTENT) not in (None, content_of(tensors)):
+        message = (
+            f"A file of weights must be as it was written, but {str(path)!r} has changed: its tensors lack the sha256"
+            " noted in it. Remove it: the training that wrote it runs anew."
+        )
+        raise ValueError(message)
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
@@ -87,13 +141,15 @@ def read_record(path: str | Path) -> dict[str, Any]:
     path = must_be_a_file(path)
     if path.suffix != ".safetensors":
         return {}
-    try:
+    with reading(path, "A weights file must be whole and hold tensors alone", then="Get it anew."):
         with safe_open(path, framework="pt") as opened:
             found = (opened.metadata() or {}).get(RECORD, "{}")
-    except (SafetensorError, OSError) as error:
-        message = f"A weights file must be whole and hold tensors alone, but {str(path)!r} does not: {error}"
-        raise ValueError(message) from error
-    record: dict[str, Any] = json.loads(found)
+        record = json.loads(found)
+    if not isinstance(record, dict):
+        message = (
+            f"What this package notes in a file of weights must have keys, but {str(path)!r} has {found[:60]!r}."
+        )
+        raise ValueError(message)
     return record
 
 

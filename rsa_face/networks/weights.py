@@ -1,9 +1,7 @@
 """Where a network's weights come from: a seed, ImageNet, or a file; checked key by key before they are used."""
 
 import logging
-import pickle
 import re
-import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +9,11 @@ from urllib.error import URLError
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchvision import models
 
 from rsa_face.provenance import rng_from
+from rsa_face.untrusted import must_not_swell, reading
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +24,6 @@ IMAGENET = {
     "vgg16": models.VGG16_Weights.IMAGENET1K_V1,
 }
 FORMATS = (".safetensors", ".pth", ".pt")
-# What reading a file that is damaged, or no state dict at all, has been seen to raise.
-_DAMAGES = (
-    SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error,
-    RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError,
-)  # fmt: skip
 _WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network")
 _PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.)+")
 
@@ -130,15 +123,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         If the ending is another, the file is damaged, holds anything but tensors, or holds code.
     """
     path = must_be_a_file(path)
-    try:
-        if path.suffix == ".safetensors":
-            state: object = safetensors.torch.load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGES as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        message = f"A weights file must be whole and hold tensors alone, but {str(path)!r} does not: {reason}"
-        raise ValueError(message) from error
+    with reading(path, "A weights file must be whole and hold tensors alone", then="Get it anew."):
+        state = _state_in(path)
     state = _unwrapped(state)
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()) or not state:
         message = (
@@ -146,6 +132,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             f"{str(path)!r} holds other things."
         )
         raise ValueError(message)
+    must_not_swell(sum(value.numel() * value.element_size() for value in state.values()), path)
     return {_PREFIXES.sub("", str(key)): value for key, value in state.items()}
 
 
@@ -229,6 +216,15 @@ def must_be_a_file(path: str | Path) -> Path:
         message = f"A weights file must exist to be read, but there is no file {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
     return path
+
+
+def _state_in(path: Path) -> object:
+    if path.suffix == ".safetensors":
+        return safetensors.torch.load_file(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            must_not_swell(sum(part.file_size for part in archive.infolist()), path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _unwrapped(state: object) -> object:

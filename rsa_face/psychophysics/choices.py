@@ -9,6 +9,7 @@ import pandas as pd
 
 from rsa_face.psychophysics.scales import scale_of
 from rsa_face.schema import NETWORK, OCCLUSIONS, PARTICIPANT
+from rsa_face.untrusted import must_not_be_formulas, reading
 
 ANSWERS = ("sad", "happy")
 
@@ -75,11 +76,10 @@ def read_choices(path: str | Path) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     names = {"participant": str, "network": str, "stimulus": str, "response": str, "occlusion": str}
     remarks = _remarks(path)
-    try:
-        table = pd.read_csv(path, sep=separator, dtype=names, encoding="utf-8-sig", skiprows=len(remarks))
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        message = f"A table of choices must be a CSV or TSV file in UTF-8, but {path.name} is not: {error}."
-        raise ValueError(message) from error
+    with reading(path, "A table of choices must be a CSV or TSV file in UTF-8", then="Save it as one."):
+        table = pd.read_csv(
+            path, sep=separator, dtype=names, encoding="utf-8-sig", compression=None, skiprows=len(remarks)
+        )
     table.attrs["simulated"] = "simulated: true" in remarks
     counted = " (lines counted from its header)" if remarks else ""
     return check_choices(table, name=f"{path.name}{counted}")
@@ -130,6 +130,8 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
             f"{'; '.join(faults[:20])}{more}. Mend or remove these lines."
         )
         raise ValueError(message)
+    for column in (observer, "occlusion", "stimulus"):
+        must_not_be_formulas(table.get(column, []), column, name)
     clean = pd.DataFrame({observer: _labels(table, observer)})
     clean["occlusion"] = table["occlusion"].fillna("none").astype(str).to_numpy() if "occlusion" in table else "none"
     clean["level"] = table["level"].astype(float).to_numpy()

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from scipy.spatial.distance import pdist, squareform
 
 from rsa_face.provenance import load
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.schema import RDM, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known, repeated
+from rsa_face.stimuli.pictures import open_picture
+from rsa_face.untrusted import reading
 
 PIXELS = "pixels"
 FILE_ENDINGS = (".nc", ".csv")
@@ -178,16 +180,9 @@ def _factor_differences(stimuli: StimulusTable, name: str, *, named: bool) -> Fl
 
 
 def _grey_levels(file: Path, size: int) -> Float[np.ndarray, "size size"]:
-    try:
-        with Image.open(file) as image:
-            wide = image.mode.startswith("I")
-            grey = image.convert("F") if wide else image.convert("L").convert("F")
-    except FileNotFoundError as error:
-        message = f"An image must exist to be compared, but there is no file {str(file)!r}. Check the stimulus table."
-        raise FileNotFoundError(message) from error
-    except (UnidentifiedImageError, OSError) as error:
-        message = f"An image must be readable to be compared, but {str(file)!r} is not: {error}. Replace it."
-        raise ValueError(message) from error
+    with open_picture(file) as image:
+        wide = image.mode.startswith("I")
+        grey = image.convert("F") if wide else image.convert("L").convert("F")
     small = np.asarray(grey.resize((size, size), Image.Resampling.BILINEAR), dtype=float)
     return small / (65535.0 if wide else 255.0)
 
@@ -201,6 +196,11 @@ def _read_rdms(path: Path) -> xr.DataArray:
         raise ValueError(message)
     if RDM not in rdms.dims:
         rdms = rdms.expand_dims({RDM: [path.stem]})
+    if set(rdms.dims) != {RDM, STIMULUS_I, STIMULUS_J}:
+        message = (
+            f"A control file must have the dims ({RDM}, {STIMULUS_I}, {STIMULUS_J}), but {path.name} has {rdms.dims}."
+        )
+        raise ValueError(message)
     return check_rdms(rdms.transpose(RDM, STIMULUS_I, STIMULUS_J), along=RDM, name=path.name)
 
 
@@ -208,12 +208,9 @@ def _read_square_table(path: Path) -> xr.DataArray:
     if not path.is_file():
         message = f"A control RDM must exist to be read, but there is no file {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
-    try:
-        frame = pd.read_csv(path, index_col=0, encoding="utf-8-sig")
+    with reading(path, "A control RDM must be a square table of numbers", then="Write it anew."):
+        frame = pd.read_csv(path, index_col=0, encoding="utf-8-sig", compression=None)
         values = frame.to_numpy(dtype=float)
-    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        message = f"A control RDM must be a square table of numbers, but {path.name} is not: {error}."
-        raise ValueError(message) from error
     if values.shape[0] != values.shape[1]:
         message = (
             f"A control RDM must be square, but {path.name} has {values.shape[0]} rows, {values.shape[1]} columns."

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import zarr
 from rsa_face.cluster import connect, map_in_order
 from rsa_face.rdms.moments import Moments, block_moments, dissimilarities, merge_moments, product_threads
 from rsa_face.schema import DEPTH, LAYER, NETWORK, ORDER, RDM, STIMULUS, STIMULUS_I, STIMULUS_J, must_be_known
+from rsa_face.untrusted import reading
 
 DEFINITIONS = {
     "correlation": "1 - Pearson correlation over features",
@@ -148,18 +150,27 @@ class _Layer:
         activation = node.to_dataset()["activation"]
         chunks = activation.encoding.get("chunks") or (1, 1)
         store = activation.encoding.get("source") or node.root.encoding.get("source")
+        name = f"{node.attrs[NETWORK]}/{node.attrs[LAYER]}"
         return cls(
-            name=f"{node.attrs[NETWORK]}/{node.attrs[LAYER]}",
+            name=name,
             ids=[str(value) for value in activation[STIMULUS].values],
             shape=activation.shape,
             itemsize=max(activation.dtype.itemsize, 4),
             step=int(chunks[1]),
-            read=lambda start, stop: activation[:, start:stop].values,
+            read=lambda start, stop: _values_of(activation[:, start:stop], name, store),
             source=f"{store}{node.path}/activation" if store else None,
         )
 
     def values(self) -> np.ndarray:
         return self.read(0, self.shape[1])
+
+
+def _values_of(slab: xr.DataArray, layer: str, store: str | None) -> np.ndarray:
+    if store is None:
+        return np.asarray(slab.values)
+    then = f"Run rsa-face activations remove {store}, then the same again: it is extracted anew."
+    with reading(Path(store), f"Stored activations of {layer} must be whole", then=then):
+        return np.asarray(slab.values)
 
 
 def _gram_rdms(layers: Sequence[_Layer], measure: str, memory: float, cluster: str | None) -> Iterator[np.ndarray]:

@@ -7,8 +7,9 @@ from typing import Self
 
 import numpy as np
 import torch
-from PIL import Image
 from torchvision.transforms.v2 import functional
+
+from rsa_face.stimuli.pictures import open_picture
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Frame:
         Frame
             Of this image.
         """
-        with Image.open(file) as opened:
+        with open_picture(file) as opened:
             width, height = opened.size
             turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         height, width = (width, height) if turned else (height, width)

@@ -13,6 +13,7 @@ from rsa_face.saliency.maps import COLUMN, ROW
 from rsa_face.schema import STIMULUS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_image
+from rsa_face.untrusted import reading
 
 Array = np.ndarray
 _EDGE = 1e-12
@@ -152,7 +153,8 @@ def _fixations(path: Path, ids: list[str]) -> pd.DataFrame:
         message = f"A table of fixations must exist to be read, but there is no file {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    table = pd.read_csv(path, sep=separator, dtype={"stimulus": str}, encoding="utf-8-sig")
+    with reading(path, "A table of fixations must be a CSV or TSV file in UTF-8", then="Save it as one."):
+        table = pd.read_csv(path, sep=separator, dtype={"stimulus": str}, encoding="utf-8-sig", compression=None)
     lacking = [name for name in ("x", "y") if name not in table]
     places = {name: pd.to_numeric(table[name], errors="coerce") for name in ("x", "y") if name in table}
     numbers = [name for name, values in places.items() if not np.isfinite(values).all()]

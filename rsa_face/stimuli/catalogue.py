@@ -1,5 +1,6 @@
 """The stimulus table: which images there are, where they lie, and what is known of each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -8,6 +9,7 @@ import pandas as pd
 
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.schema import repeated
+from rsa_face.untrusted import must_not_be_formulas, reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,22 +123,60 @@ def read_stimuli(table: str | Path) -> StimulusSet:
     if faults:
         message = f"Each stimulus of {path.name} must have an id of its own, but {'; '.join(faults[:20])}."
         raise ValueError(message)
-    frame["file"] = [str((path.parent / file).resolve()) for file in frame["file"]]
-    absent = [f"line {n}: {file}" for n, file in enumerate(frame["file"], start=2) if not Path(file).is_file()]
+    for name in frame.columns:
+        must_not_be_formulas([name, *frame[name]], str(name) if name == "stimulus" else f"value of {name}", path.name)
+    frame["file"] = find_images(frame["file"].tolist(), path)
+    return StimulusSet(frame)
+
+
+def find_images(files: Sequence[object], table: Path) -> list[str]:
+    """Return where the images of a table lie.
+
+    Parameters
+    ----------
+    files : sequence of object
+        As they stand in the table, from its second line on: relative to the table's folder.
+    table : Path
+        The table.
+
+    Returns
+    -------
+    list of str
+        Absolute paths.
+
+    Raises
+    ------
+    FileNotFoundError
+        If any does not exist; all of them are named, with their lines.
+    """
+    found, absent = [], []
+    for line, file in enumerate(files, start=2):
+        path = _place_of(table.parent, str(file))
+        found.append(str(path))
+        if path is None:
+            said = str(table.parent / str(file))[:300].replace("\0", "\\0")
+            absent.append(f"line {line}: {said}")
     if absent:
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
-        message = f"Every image of {path.name} must exist, but these do not: {'; '.join(absent[:20])}{more}."
+        message = f"Every image of {table.name} must exist, but these do not: {'; '.join(absent[:20])}{more}."
         raise FileNotFoundError(message)
-    return StimulusSet(frame)
+    return found
+
+
+def _place_of(folder: Path, file: str) -> Path | None:
+    try:
+        path = (folder / file).resolve()
+        return path if path.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # a name too long, a null byte, a link that leads to itself
+        return None
 
 
 def _read_columns(path: Path) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
-    try:
-        frame = pd.read_csv(path, sep=separator, dtype={"stimulus": str, "file": str}, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        message = f"A stimulus table must be a CSV or TSV file in UTF-8, but {path.name} is not: {error}."
-        raise ValueError(message) from error
+    with reading(path, "A stimulus table must be a CSV or TSV file in UTF-8", then="Save it as one."):
+        frame = pd.read_csv(
+            path, sep=separator, dtype={"stimulus": str, "file": str}, encoding="utf-8-sig", compression=None
+        )
     missing = [name for name in ("stimulus", "file") if name not in frame.columns]
     if missing:
         message = f"A stimulus table must have the columns stimulus and file, but {path.name} lacks {missing}."

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode, functional
 
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.pictures import open_picture
 
-MOST_PIXELS = 100_000_000
 _SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -78,7 +78,7 @@ def read_image(file: str | Path) -> np.ndarray:
     Parameters
     ----------
     file : str or Path
-        A PNG, JPEG, TIFF, BMP or any other file that pillow reads.
+        A PNG, JPEG, TIFF, BMP or another of `rsa_face.stimuli.pictures.FORMATS`.
 
     Returns
     -------
@@ -92,17 +92,8 @@ def read_image(file: str | Path) -> np.ndarray:
     ValueError
         If the file is not an image, is cut short, or has more than 100 million pixels.
     """
-    path = Path(file)
-    if not path.is_file():
-        message = f"An image must exist to be read, but there is no file {str(path)!r}. Check the stimulus table."
-        raise FileNotFoundError(message)
-    try:
-        with Image.open(path) as image:
-            _must_be_of_sane_size(image, path)
-            return _as_rgb(ImageOps.exif_transpose(image))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError, EOFError) as error:
-        message = f"An image must be readable, but {str(path)!r} is not: {error}. Replace the file."
-        raise ValueError(message) from error
+    with open_picture(file) as image:
+        return _as_rgb(ImageOps.exif_transpose(image))
 
 
 def preprocess(image: np.ndarray, preprocessing: Preprocessing) -> Tensor:
@@ -172,13 +163,6 @@ def read_batches(stimuli: StimulusSet, preprocessing: Preprocessing, *, batch: i
             following = [pool.submit(read, *pair) for pair in islice(pairs, batch)]
             yield torch.stack([image.result() for image in waiting])
             waiting = following
-
-
-def _must_be_of_sane_size(image: Image.Image, path: Path) -> None:
-    columns, rows = image.size
-    if columns * rows > MOST_PIXELS:
-        message = f"An image must have at most {MOST_PIXELS:,} pixels, but {str(path)!r} says {columns} x {rows}."
-        raise ValueError(message)
 
 
 def _as_rgb(image: Image.Image) -> np.ndarray:

@@ -10,6 +10,8 @@ from PIL import Image, ImageFilter
 from rsa_face.provenance import writable_folder, write_beside
 from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
+from rsa_face.stimuli.pictures import open_picture
+from rsa_face.untrusted import must_be_file_names
 
 REGIONS = tuple(name for name in OCCLUSIONS if name != "none")
 # Where aligned square photographs have their features, if the table does not say: left, top, right, bottom as
@@ -62,6 +64,7 @@ def occlude(stimuli: StimulusSet, regions: Sequence[str], out_dir: str | Path, *
     must_be_known(fill, FILLS, "fill")
     _check_whole(stimuli, regions)
     boxes = region_boxes(stimuli, regions)
+    must_be_file_names(stimuli.ids, "stimulus to be masked", "the table")
     folder = writable_folder(out_dir)
     tables = [stimuli.table.assign(occlusion="none")]
     for region in dict.fromkeys(regions):
@@ -145,7 +148,7 @@ def contact_sheet(stimuli: StimulusSet, path: str | Path, *, columns: int = 9) -
         raise ValueError(message)
     images = []
     for file in stimuli.files:
-        with Image.open(file) as opened:
+        with open_picture(file) as opened:
             images.append(opened.convert("RGB"))
     width, height = (max(image.size[side] for image in images) for side in (0, 1))
     gray = (_MID_GRAY,) * 3
@@ -189,16 +192,12 @@ def _box(region: str, text: object, size: tuple[int, int]) -> tuple[int, int, in
 
 
 def _size_of(file: Path) -> tuple[int, int]:
-    try:
-        with Image.open(file) as opened:
-            return opened.size
-    except OSError as error:
-        message = f"An image must be readable to be masked, but {file.name!r} is not: {error}."
-        raise ValueError(message) from error
+    with open_picture(file) as opened:
+        return opened.size
 
 
 def _masked(file: Path, box: tuple[int, int, int, int], fill: str) -> Image.Image:
-    with Image.open(file) as opened:
+    with open_picture(file) as opened:
         image = opened.convert("L" if opened.mode in ("L", "LA", "1", "I;16", "I") else "RGB")
     if fill == "blur":
         blurred = image.filter(ImageFilter.GaussianBlur(_BLUR * image.width))

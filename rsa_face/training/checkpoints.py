@@ -12,8 +12,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from rsa_face.networks.files import RECORD, read_record
+from rsa_face.networks.files import CONTENT, RECORD, content_of, must_be_unchanged, read_record
 from rsa_face.provenance import write_beside
+from rsa_face.untrusted import reading
 
 
 def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
@@ -49,7 +50,8 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], record: Ma
         raise _no_room(path, needed, free)
     try:
         with write_beside(path) as beside:
-            safetensors.torch.save_file(whole, beside, metadata={RECORD: json.dumps(dict(record))})
+            noted = {**record, CONTENT: content_of(whole)}
+            safetensors.torch.save_file(whole, beside, metadata={RECORD: json.dumps(noted)})
     except (OSError, SafetensorError) as error:
         if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT) and "os error 28" not in str(error):
             raise
@@ -79,7 +81,10 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     if not record:
         message = f"A checkpoint must be written by this package, but {str(path)!r} is not. Move it away."
         raise ValueError(message)
-    return safetensors.torch.load_file(path), record
+    with reading(Path(path), "A checkpoint must be whole", then="Remove it: the training starts over."):
+        tensors = safetensors.torch.load_file(path)
+    must_be_unchanged(tensors, record, path)
+    return tensors, record
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:

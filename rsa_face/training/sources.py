@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from rsa_face.schema import must_be_known
+from rsa_face.stimuli.catalogue import find_images
 from rsa_face.training.settings import HAPPY, SAD
 from rsa_face.training.tables import TrainingTable, label_images, read_training
+from rsa_face.untrusted import reading
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # AffectNet's codes (Mollahosseini, Hasani & Mahoor 2019, 10.1109/TAFFC.2017.2740923): 1 happy, 2 sad. Its other
@@ -140,7 +142,8 @@ def read_affectnet_csv(
     if not path.is_file():
         message = f"An annotation file must exist to be read, but there is no file {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
-    frame = pd.read_csv(path, encoding="utf-8-sig")
+    with reading(path, "AffectNet's annotations must be a CSV file in UTF-8", then="Get it anew."):
+        frame = pd.read_csv(path, encoding="utf-8-sig", compression=None)
     lacking = [name for name in ("subDirectory_filePath", *_BOX, "expression") if name not in frame.columns]
     if lacking:
         message = (
@@ -148,10 +151,14 @@ def read_affectnet_csv(
             f"{list(frame.columns)}. For another table use kind table."
         )
         raise ValueError(message)
+    if frame.empty:
+        message = f"AffectNet's annotations must name images, but {path.name} has no rows. Get it anew."
+        raise ValueError(message)
     left, top, width, height = (frame[name] for name in _BOX)
-    sides = pd.concat([left, top, left + width, top + height], axis=1).astype(int).astype(str)
+    with reading(path, "AffectNet's boxes of faces must be whole numbers", then="Mend or remove those lines."):
+        sides = pd.concat([left, top, left + width, top + height], axis=1).astype(int).astype(str)
     kept = frame.assign(
-        file=[str((path.parent / file).resolve()) for file in frame["subDirectory_filePath"]],
+        file=find_images(frame["subDirectory_filePath"].tolist(), path),
         stimulus=frame["subDirectory_filePath"].astype(str),
         face=sides.agg(" ".join, axis=1),
     )
@@ -222,11 +229,12 @@ def _number(file: Path) -> float:
     if not file.is_file():
         message = f"Every image of AffectNet must have its annotations, but there is no {str(file)!r}. Add it."
         raise FileNotFoundError(message)
-    try:
-        return float(str(np.load(file, allow_pickle=False)))
-    except (ValueError, OSError, EOFError) as error:
-        message = f"An annotation must be one number, but {str(file)!r} is not: {error}. Replace the file."
-        raise ValueError(message) from error
+    with reading(file, "An annotation must be one number", then="Replace the file."):
+        number = float(str(np.load(file, allow_pickle=False)))
+    if not np.isfinite(number):
+        message = f"An annotation must be one number, but {str(file)!r} holds {number}. Replace the file."
+        raise ValueError(message)
+    return number
 
 
 def _must_be_a_folder(path: str | Path) -> Path:

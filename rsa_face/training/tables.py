@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from rsa_face.provenance import hash_content, hash_file, rng_from
-from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.catalogue import StimulusSet, find_images
 from rsa_face.training.settings import HAPPY, SAD
+from rsa_face.untrusted import reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,7 @@ def read_training(
         message = f"A training table must exist to be read, but there is no file {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
     frame = _read_columns(path, label)
-    frame["file"] = [str((path.parent / file).resolve()) for file in frame["file"]]
+    frame["file"] = find_images(frame["file"].tolist(), path)
     return label_images(frame, label=label, classes=classes, rule=rule, source=path.name)
 
 
@@ -266,13 +267,9 @@ def must_not_share_faces(table: TrainingTable, held_out: TrainingTable) -> None:
 
 def _read_columns(path: Path, label: str) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
-    try:
-        frame = pd.read_csv(
-            path, sep=separator, dtype={"stimulus": str, "file": str, "identity": str}, encoding="utf-8-sig"
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        message = f"A training table must be a CSV or TSV file in UTF-8, but {path.name} is not: {error}."
-        raise ValueError(message) from error
+    text = {"stimulus": str, "file": str, "identity": str}
+    with reading(path, "A training table must be a CSV or TSV file in UTF-8", then="Save it as one."):
+        frame = pd.read_csv(path, sep=separator, dtype=text, encoding="utf-8-sig", compression=None)
     missing = [name for name in ("file", label) if name not in frame.columns]
     if missing or frame.empty:
         found = f"lacks {missing}; it has {list(frame.columns)}" if missing else "has no rows"

@@ -12,7 +12,7 @@ from PIL import Image
 from rsa_face.provenance import save
 
 LAYERS = {"alexnet": ["relu1", "relu5", "fc8"], "fe_alexnet": ["relu1", "relu5", "fe", "fc8"]}
-IDS = ["plain", "two words", "</script><b>", "\"quoted\" 'id'", "a&b;", "happy \U0001f600", "=1+1", "Änne"]
+IDS = ["plain", "two words", "</script><b>", "\"quoted\" 'id'", "a&b;", "happy \U0001f600", "1=1", "Änne"]
 COLORS = [(30 * n, 255 - 30 * n, 90) for n in range(8)]
 
 

@@ -1,12 +1,10 @@
 """Files as Meadows Research exports them from arrangement tasks: .mat of one or many participants, and .json."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
@@ -14,10 +12,12 @@ from rsa_face.human.faults import Fault, listed, raise_faults
 from rsa_face.human.judgements import Floats, Judgements, pair_index
 from rsa_face.human.layout import Source
 from rsa_face.human.readers.arrangement import ArrangementOptions, combine_arrangements
+from rsa_face.human.readers.matlab import read_matlab
 from rsa_face.human.reading import renaming
 from rsa_face.human.trials import naturally
 from rsa_face.rdms.toolbox import load_meadows
 from rsa_face.schema import repeated
+from rsa_face.untrusted import read_json, reading
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".svg")
 
@@ -120,11 +120,8 @@ def _together(sessions: list[Session], source: Source) -> Judgements:
 
 
 def _of_mat(path: Path) -> list[Session]:
-    try:
-        held = scipy.io.loadmat(path)
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        message = f"Meadows' .mat must be whole, but {path.name} cannot be read: {error}. Download it again."
-        raise ValueError(message) from error
+    with reading(path, "Meadows' .mat must be whole", then="Download it again."):
+        held = read_matlab(path)
     names = [name for name in held if name == "rdmutv" or name.startswith("rdmutv_")]
     lacking = [f"stimuli{name.removeprefix('rdmutv')}" for name in names]
     lacking = [name for name in lacking if name not in held]
@@ -135,16 +132,17 @@ def _of_mat(path: Path) -> list[Session]:
             f"{listed(lacking or ['rdmutv'])}; it has {has}. If it is no file of Meadows', read it with kind rdm."
         )
         raise ValueError(message)
-    stimuli = [_names(held[f"stimuli{name.removeprefix('rdmutv')}"]) for name in names]
+    with reading(path, "Meadows' .mat must name its stimuli", then="Download it again."):
+        stimuli = [_names(held[f"stimuli{name.removeprefix('rdmutv')}"]) for name in names]
     if all(own == stimuli[0] for own in stimuli) and not any(one.count(".") > 1 for one in stimuli[0]):
         read = _by_rsatoolbox(path)
         if read is not None:
             return read
     people = [name.removeprefix("rdmutv").lstrip("_").replace("_", "-") or path.stem for name in names]
-    return [
-        _session(path, who, "", own, np.asarray(held[name], dtype=float).ravel())
-        for name, who, own in zip(names, people, stimuli, strict=True)
-    ]
+    with reading(path, "Meadows' .mat must hold numbers", then="Download it again."):
+        values = [np.asarray(held[name], dtype=float).ravel() for name in names]
+    each = zip(people, stimuli, values, strict=True)
+    return [_session(path, who, "", own, mine) for who, own, mine in each]
 
 
 def _by_rsatoolbox(path: Path) -> list[Session] | None:
@@ -175,21 +173,25 @@ def _id_of(name: str) -> str:
 
 
 def _of_json(path: Path, options: ArrangementOptions) -> list[Session]:
-    try:
-        tree = json.loads(path.read_text("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        message = f"Meadows' .json must be whole, but {path.name} cannot be read: {error}. Download it again."
-        raise ValueError(message) from error
+    tree = read_json(path, "Meadows' .json must be whole", then="Download it again.")
     several = {str(k): v for k, v in tree.items() if isinstance(v, dict)} if isinstance(tree, dict) else {}
     people = several if several and all("tasks" in v or "trials" in v for v in several.values()) else None
     if people is None:
         people = {_participant_of(path): tree}
     sessions = []
     for who, held in people.items():
-        tasks = held.get("tasks", [held]) if isinstance(held, dict) else []
-        mine = [one for one in tasks if (one.get("task") or {}).get("task_type") == "multiarrange"]
+        mine = [one for one in _tasks_of(held) if one["task"].get("task_type") == "multiarrange"]
         sessions.append(_session_of(path, who, _chosen(path, who, mine, options), options))
     return sessions
+
+
+def _tasks_of(held: Any) -> list[dict[str, Any]]:
+    tasks = held.get("tasks", [held]) if isinstance(held, dict) else []
+    return (
+        [one for one in tasks if isinstance(one, dict) and isinstance(one.get("task"), dict)]
+        if isinstance(tasks, list)
+        else []
+    )
 
 
 def _participant_of(path: Path) -> str:
@@ -223,7 +225,7 @@ def _session_of(path: Path, who: str, task: Any, options: ArrangementOptions) ->
             xy = np.array([[one["x"], one["y"]] for one in trial["positions"]], dtype=float)
             row[pair_index(at[i], at[j], len(stimuli))] = pdist(xy) / (options.arena or 1.0)
         values = np.asarray(task["rdm"], dtype=float) if options.estimate == "file" else None
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:
         message = (
             f"A task of Meadows' must hold stimuli, trials with positions, and rdm, but {path.name} does not: "
             f"{error!r}. Download it again."

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -124,6 +124,7 @@ def _named(stack: Stack, path: Path, source: Source, *, single: bool) -> Stack:
 def _whole(stack: Stack, path: Path, options: RdmOptions) -> Stack:
     """Return the stack as dissimilarities, after checking that every matrix is an RDM."""
     stimuli, participants = stack.stimuli or [], stack.participants or []
+    _must_fit(stack, path)
     faults = [Fault(path.name, 0, "", f"stimulus {one!r} occurs more than once") for one in repeated(stimuli)]
     twice = repeated(participants)
     faults += [Fault(path.name, 0, "", f"participant {one!r} occurs more than once") for one in twice]
@@ -139,6 +140,28 @@ def _whole(stack: Stack, path: Path, options: RdmOptions) -> Stack:
         faults += _faults_of(matrix, stack, who, path)
     raise_faults(faults, f"RDMs of {path.name} must be square, symmetric and 0 on the diagonal")
     return replace(stack, matrices=mirrored)
+
+
+def _must_fit(stack: Stack, path: Path) -> None:
+    people, stimuli = stack.matrices.shape[:2]
+    wanted: dict[str, tuple[Any, int]] = {
+        "stimuli": (stack.stimuli, stimuli),
+        "participants": (stack.participants, people),
+        "n_trials": (stack.n_trials, people),
+        **{name: (values, people) for name, values in stack.coords.items()},
+    }
+    faults = [
+        f"{np.size(given)} {name} for {count}"
+        for name, (given, count) in wanted.items()
+        if given is not None and np.shape(given) != (count,)
+    ]
+    if stack.coverage is not None and stack.coverage.shape != stack.matrices.shape:
+        faults.append(f"coverage of the shape {stack.coverage.shape} for {stack.matrices.shape}")
+    if faults:
+        message = (
+            f"What a file of RDMs says of them must fit them, but {path.name} has {'; '.join(faults)}. Save it anew."
+        )
+        raise ValueError(message)
 
 
 def _mirrored(matrix: Floats) -> Floats:

@@ -1,5 +1,6 @@
 """RDMs from numpy and Matlab files, as they lie there."""
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,13 +8,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 from scipy.spatial.distance import squareform
 
 from rsa_face.human.faults import listed
 from rsa_face.human.judgements import Floats
 from rsa_face.human.layout import Source
+from rsa_face.human.readers.matlab import read_matlab
+from rsa_face.untrusted import must_be_plain_hdf5, must_not_swell, reading
 
 STIMULUS_NAMES = (
     "stimulus",
@@ -90,14 +92,8 @@ def read_npz(path: Path, source: Source, variable: str | None) -> Stack:  # noqa
     ValueError
         If the file is damaged, holds pickled objects, or no array of RDMs.
     """
-    try:
-        opened = np.load(path, allow_pickle=False)
-        arrays = {"rdms": opened} if isinstance(opened, np.ndarray) else {name: opened[name] for name in opened.files}
-    except (OSError, ValueError, EOFError) as error:
-        message = (
-            f"RDMs must be plain arrays, but {path.name} cannot be read as such: {error}. Save it with np.savez."
-        )
-        raise ValueError(message) from error
+    with reading(path, "RDMs must be plain arrays", then="Save them with np.savez."):
+        arrays = _arrays_of(path)
     return _stack_of(path, arrays, variable)
 
 
@@ -123,19 +119,24 @@ def read_mat(path: Path, source: Source, variable: str | None) -> Stack:  # noqa
     ValueError
         If the file is damaged or holds no RDMs.
     """
-    try:
+    with reading(path, "RDMs must be in a whole .mat file", then="Save it anew."):
         if h5py.is_hdf5(path):
+            must_be_plain_hdf5(path)
             arrays = _mat73(path)
         else:
-            found = scipy.io.loadmat(path, squeeze_me=False, chars_as_strings=True)
-            arrays = {name: value for name, value in found.items() if not name.startswith("__")}
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        message = f"RDMs must be in a whole .mat file, but {path.name} cannot be read: {error}. Save it anew."
-        raise ValueError(message) from error
+            arrays = {name: value for name, value in read_matlab(path).items() if isinstance(value, np.ndarray)}
     structs = [name for name, value in arrays.items() if value.dtype.names and "RDM" in value.dtype.names]
     if (variable is None and len(structs) == 1) or variable in structs:
         return _stack_of_structs(path, arrays[variable or structs[0]])
     return _stack_of(path, arrays, variable)
+
+
+def _arrays_of(path: Path) -> dict[str, NDArray[Any]]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            must_not_swell(sum(part.file_size for part in archive.infolist()), path)
+    opened = np.load(path, allow_pickle=False)
+    return {"rdms": opened} if isinstance(opened, np.ndarray) else {name: opened[name] for name in opened.files}
 
 
 def _stack_of(path: Path, arrays: Mapping[str, NDArray[Any]], variable: str | None) -> Stack:

@@ -16,6 +16,7 @@ from rsa_face.human.readers.rdm_arrays import PARTICIPANT_NAMES, STIMULUS_NAMES,
 from rsa_face.inference.vectors import stimuli_of
 from rsa_face.provenance import load
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J
+from rsa_face.untrusted import must_be_plain_hdf5, reading
 
 
 def read_hdf5(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - the readers share one form
@@ -40,15 +41,19 @@ def read_hdf5(path: Path, source: Source, variable: str | None) -> Stack:  # noq
     ValueError
         If the file is not such a file.
     """
-    try:
+    must, then = "RDMs must be in a whole HDF5 file", "Save it anew."
+    with reading(path, must, then=then):
+        must_be_plain_hdf5(path)
         with h5py.File(path, "r") as file:
             held = _plain_group(file)
-    except OSError as error:
-        message = f"RDMs must be in a whole HDF5 file, but {path.name} cannot be read: {error}. Save it anew."
-        raise ValueError(message) from error
     if "dissimilarities" not in held:
         message = f"An HDF5 file must be one that rsatoolbox saved, but {path.name} holds {listed(sorted(held))}."
         raise ValueError(message)
+    with reading(path, must, then=then):
+        return _described(path, held)
+
+
+def _described(path: Path, held: Mapping[str, Any]) -> Stack:
     people, patterns = held.get("rdm_descriptors", {}), held.get("pattern_descriptors", {})
     named = _named_in(patterns, STIMULUS_NAMES)
     participants = _named_in(people, PARTICIPANT_NAMES)
@@ -101,7 +106,13 @@ def read_netcdf(path: Path, source: Source, variable: str | None) -> Stack:  # n
             f"Human RDMs must have the dims (participant, stimulus_i, stimulus_j), but {path.name} holds others."
         )
         raise ValueError(message)
-    array = array.transpose(PARTICIPANT, STIMULUS_I, STIMULUS_J)
+    with reading(
+        path, "Human RDMs must be numbers with the names of participants and stimuli", then="Save them anew."
+    ):
+        return _saved(path, array.transpose(PARTICIPANT, STIMULUS_I, STIMULUS_J))
+
+
+def _saved(path: Path, array: xr.DataArray) -> Stack:
     known = (PARTICIPANT, STIMULUS_I, STIMULUS_J, "coverage", "n_trials")
     return Stack(
         path,

@@ -14,6 +14,7 @@ from rsa_face.human.readers.rdm_arrays import Stack
 from rsa_face.human.reading import is_simulated, read_trials
 from rsa_face.human.tables import Table, as_numbers, lines_of, read_table
 from rsa_face.human.trials import Column, Trials, naturally
+from rsa_face.untrusted import reading
 
 ATTRS_REMARK = "rsa_face: "
 PAIR_COLUMNS = (
@@ -215,5 +216,6 @@ def _coords(trials: Trials, said: dict[str, Any], who: NDArray[np.int64], count:
 def _remarked(table: Table) -> dict[str, Any]:
     for line in table.remarks:
         if line.startswith(ATTRS_REMARK):
-            return dict(json.loads(line.removeprefix(ATTRS_REMARK)))
+            with reading(table.path, "What this package notes above a table must be whole", then="Remove that line."):
+                return dict(json.loads(line.removeprefix(ATTRS_REMARK)))
     return {}

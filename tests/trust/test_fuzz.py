@@ -1,0 +1,103 @@
+"""Damaged files, ten thousand of each sort: every reader reads them or refuses them in a sentence of our own."""
+
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import rsa_face
+from tests.trust.damage import damaged_bytes, damaged_text
+from tests.trust.readers import READERS, Files, Reader
+
+OURS = str(Path(rsa_face.__file__).parent)
+SHORT, LONG = 50, 10_000
+TYPES = (ValueError, TypeError, FileNotFoundError, OSError)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Return whether an error was raised by the package itself, as one of the types it promises."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return isinstance(error, TYPES) and last.filename.startswith(OURS) and len(str(error).split()) > 4
+
+
+def where_of(error: BaseException) -> str:
+    """Return what an error is and the last line of the package that it passed through."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(OURS)]
+    return (
+        f"{type(error).__name__} at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else type(error).__name__
+    )
+
+
+def write_whole(reader: Reader, folder: Path) -> tuple[Files, dict[str, bytes]]:
+    """Write a reader's whole files; return what each may be made of, and what it is now."""
+    contents = reader.make(folder)
+    whole = {}
+    for name, versions in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(versions[0])
+        whole[name] = versions[0]
+    return contents, whole
+
+
+def fuzz(reader: Reader, folder: Path, *, inputs: int, fixed: bool) -> tuple[Counter[str], dict[str, str]]:
+    """Damage a reader's files so many times; return how many were read and refused, and what else came out."""
+    contents, whole = write_whole(reader, folder)
+    damaged = damaged_text if reader.text else damaged_bytes
+    places = st.sampled_from(sorted(contents)).flatmap(lambda name: st.tuples(st.just(name), damaged(contents[name])))
+    counts: Counter[str] = Counter()
+    faults: dict[str, str] = {}
+
+    @settings(
+        max_examples=inputs,
+        deadline=20_000,
+        database=None,
+        derandomize=fixed,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(places)
+    def read(place: tuple[str, bytes]) -> None:
+        name, content = place
+        (folder / name).write_bytes(content)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                reader.read(folder)
+            counts["read"] += 1
+        except Exception as error:
+            counts["refused"] += 1
+            if not is_ours(error):
+                faults.setdefault(where_of(error), f"{error} ({name}: {content[:1500]!r})")
+        (folder / name).write_bytes(whole[name])
+
+    read()
+    return counts, faults
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_whole_files_are_read(tmp_path, name):
+    write_whole(READERS[name], tmp_path)
+    READERS[name].read(tmp_path)
+    assert list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_damaged_files_are_read_or_refused_in_our_own_words(tmp_path, name):
+    counts, faults = fuzz(READERS[name], tmp_path, inputs=SHORT, fixed=True)
+    assert not faults
+    assert counts.total() >= SHORT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+def test_ten_thousand_damaged_files_are_read_or_refused_in_our_own_words(tmp_path, name, capsys):
+    counts, faults = fuzz(READERS[name], tmp_path, inputs=LONG, fixed=False)
+    with capsys.disabled():
+        print(f"\n{name}: {counts.total():,} inputs, {counts['read']:,} read, {counts['refused']:,} refused")
+    assert not faults
+    assert counts.total() >= LONG
