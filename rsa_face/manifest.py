@@ -214,7 +214,8 @@ def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("inputs"), dict):
         return False
     outputs = entry.get("outputs")
-    named = isinstance(outputs, dict) and all(isinstance(kept, str) for kept in outputs.values())
-    if named and any(Path(file).is_absolute() or ".." in Path(file).parts for file in outputs):
+    if not (isinstance(outputs, dict) and all(isinstance(kept, str) for kept in outputs.values())):
+        return False
+    if any(Path(file).is_absolute() or ".." in Path(file).parts for file in outputs):
         return False  # they are moved and removed by these names
-    return named and isinstance(entry.get("fingerprint"), str)
+    return isinstance(entry.get("fingerprint"), str)

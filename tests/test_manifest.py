@@ -1,5 +1,7 @@
 """A stage runs again exactly when what it rests on changed, or what it made is gone or damaged."""
 
+import json
+
 import pytest
 
 from rsa_face.manifest import Manifest
@@ -144,3 +146,16 @@ def test_a_damaged_manifest_is_named(manifest):
     (manifest.folder / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match=r"manifest\.json.*Remove it"):
         manifest.read()
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/tmp/outside.txt"])
+def test_a_manifest_that_names_files_elsewhere_is_refused_and_they_stay(tmp_path, name):
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine", "utf-8")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    entry = {"fingerprint": "x", "inputs": {}, "outputs": {name: "0"}}
+    (folder / "manifest.json").write_text(json.dumps({"stages": {"old": entry}}), "utf-8")
+    with pytest.raises(ValueError, match="record stages with their outputs"):
+        Manifest(folder, lambda _: None).set_aside_rest()
+    assert outside.read_text("utf-8") == "mine"

@@ -21,7 +21,7 @@ from rsa_face.figures.canvas import (
 )
 from rsa_face.figures.palette import QUIET, in_order, ink, network_colors, network_label
 from rsa_face.figures.style import FigureStyle, drawing
-from rsa_face.schema import BOUND, NETWORK
+from rsa_face.schema import BOUND, BOUNDS, NETWORK
 
 _QUANTITY, _OTHER = "quantity", "quantity_other"
 _WORDS = {
@@ -29,6 +29,7 @@ _WORDS = {
     "pse_distance": "PSE, distance from people",
     "curve_rmse": "Choices, distance from people",
 }
+_BESIDE = {"p": "rank_correlation_p", "networks": "n_networks"}
 _RANKS, _CORRELATIONS = "Greys", "RdBu_r"
 _FEWEST, _MANY = 3, 10
 _Place = tuple[float, float, float, float]  # left, top, and the size of a cell, in mm
@@ -116,10 +117,13 @@ def correlation_table(agreement: xr.Dataset) -> pd.DataFrame:
     for place, name in enumerate(names):
         for other in names[place + 1 :]:
             one = agreement.sel({_QUANTITY: name, _OTHER: other})
-            lower, upper = one["rank_correlation_interval"].transpose(BOUND).values.tolist()
-            rows.append({_QUANTITY: name, _OTHER: other, "rank_correlation": float(one["rank_correlation"]),
-                         "p": float(one["rank_correlation_p"]), "lower": lower, "upper": upper,
-                         "networks": int(one["n_networks"])})  # fmt: skip
+            row = {_QUANTITY: name, _OTHER: other, "rank_correlation": float(one["rank_correlation"])}
+            row |= {column: one[kept].item() for column, kept in _BESIDE.items() if kept in one}
+            if "rank_correlation_interval" in one:
+                row |= dict(
+                    zip(BOUNDS, one["rank_correlation_interval"].transpose(BOUND).values.tolist(), strict=True)
+                )
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
