@@ -13,7 +13,7 @@ from rsa_face.figures.folder import read_results
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.provenance import rng_from
-from rsa_face.report.tables import tables_of
+from rsa_face.report.tables import agreement_tables
 from rsa_face.stages.answering import same_draws
 from rsa_face.stages.comparing import varying
 from rsa_face.stages.networks import networks_of
@@ -126,9 +126,8 @@ def test_geometry_choices_and_saliency_are_related_in_one_table(folder):
     pairs = pd.read_csv(folder / "results" / "agreement_ranks.csv")
     assert (pairs["networks"] <= 2).all()
     assert pairs["rank_correlation"].isna().all()  # two networks always agree or disagree
-    shown = {table.name: len(table.rows) for table in tables_of(read_results(folder / "results"))}
-    assert shown["agreement"] == 2
-    assert shown["agreement-ranks"] == len(pairs)
+    shown = {table.name: len(table.rows) for table in agreement_tables(read_results(folder / "results"))}
+    assert shown == {"agreement-networks": 2, "agreement-measures": len(pairs)}
 
 
 def test_held_out_faces_are_scored_from_the_answers_that_were_given(folder):
@@ -177,7 +176,7 @@ def test_what_left_the_study_is_set_aside_and_no_longer_told_drawn_or_reported(f
     assert any(line.startswith("comparison: not in the study any more") for line in said)
     assert tell_study(results) == []
     study = read_results(results)
-    assert (study.result, study.human, study.extras) == (None, None, {})
+    assert (study.result, study.human, set(study.extras)) == (None, None, {"training"})
     assert {file.stem for file in (results / "figures").iterdir()} == {"rdms", "training"}
     assert not list(results.glob("psychometric*")) + list(results.glob("saliency*")) + list(results.glob("agree*"))
     aside = results / "set_aside"
