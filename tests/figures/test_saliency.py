@@ -48,7 +48,7 @@ def test_a_row_for_each_network_and_a_column_for_each_face(maps, stimuli):
     ax = plot_saliency(maps, stimuli)
     panels = [panel for panel in ax.child_axes if len(panel.images) > 0 and panel.get_xlim() == (0, 16)]
     assert len(panels) == 6
-    assert [panel.get_title() for panel in panels[:3]] == ["-1", "+0", "+1"]
+    assert [panel.get_title() for panel in panels[:3]] == ["level \N{MINUS SIGN}1", "level +0", "level +1"]
     said = [text.get_text() for panel in panels for text in panel.texts]
     assert said == ["all zero"]
     assert "untrained weights: AlexNet" in [text.get_text() for text in ax.texts]
