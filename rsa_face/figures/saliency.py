@@ -199,7 +199,8 @@ def _draw_bars(ax: Axes, regions: xr.Dataset, networks: list[str], top: float, s
     width, height = ax.get_xlim()[1], ax.get_ylim()[0]
     each = (width - 7.5 * line - 5 * line * (len(occlusions) - 1)) / len(occlusions)
     colors = network_colors(networks)
-    highest = float(np.nanmax(table["proportion"] + table["se"].fillna(0)))
+    highest = float((table["proportion"] + table["se"].fillna(0)).max())
+    highest = highest if highest > 0 else 1.0  # every map is 0 everywhere: nothing stands above the axis
     for place, occlusion in enumerate(occlusions):
         panel = inset_mm(
             ax, 6.5 * line + place * (each + 5 * line), top + 1.5 * line, each, height - top - 5.5 * line

@@ -75,6 +75,8 @@ def tables_of(study: StudyFolder) -> list[Table]:
     for name, dataset in study.extras.items():
         if name.startswith("saliency_maps"):
             continue  # a row for each pixel is no table
+        if name.startswith("saliency_gate"):
+            dataset = dataset.drop_vars("gate", errors="ignore")  # nor is one for each face and channel
         if name == "agreement":
             title = "Do they agree? Geometry, choices and saliency of each network, and the rank each gives"
             tables.append(table_of(agreement_table(dataset), name=name, title=title))

@@ -88,6 +88,14 @@ def test_bars_show_the_mean_share_of_each_region(maps, stimuli, regions):
     plt.close(ax.figure)
 
 
+def test_where_every_map_is_zero_the_bars_are_empty_and_nothing_fails(maps, stimuli, regions):
+    regions["proportion"] = regions["proportion"] * np.nan
+    ax = plot_saliency(maps * 0, stimuli, regions=regions)
+    said = [text.get_text() for panel in ax.child_axes for text in panel.texts]
+    assert said.count("all zero") == 6
+    plt.close(ax.figure)
+
+
 def test_faces_without_a_map_are_refused(maps, stimuli):
     with pytest.raises(ValueError, match=r"\['z'\] lack one"):
         plot_saliency(maps, stimuli, faces=["a", "z"])
