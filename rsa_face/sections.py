@@ -266,10 +266,11 @@ class PsychophysicsSection(Section):
 class SaliencySection(Section):
     """What the trained networks' answers rest on: maps, and the share of each in the eyes, the nose and the mouth.
 
-    `where` picks the stimuli, by factors. `by_layer` adds the shares at every main layer with rows and columns.
+    `layer` may list several: each network's is the first it has. `where` picks the stimuli, by factors. `by_layer`
+    adds the shares at every main layer with rows and columns.
     """
 
-    layer: str = "last"
+    layer: str | tuple[str, ...] = "last"
     method: Literal["gradcam", "gradcam++", "layercam"] = "gradcam"
     answer: Literal["happy", "sad", "given"] = "happy"
     where: dict[str, Value | tuple[Value, ...]] = {}

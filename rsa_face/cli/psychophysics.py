@@ -132,7 +132,9 @@ def _print_curves(table: Any) -> None:
     for name in (kind, "occlusion", "PSE", "interval", "slope", "lapse", "status", "at a bound"):
         shown.add_column(name, justify="right" if name in ("PSE", "interval", "slope", "lapse") else "left")
     for row in table.to_dict("records"):
-        ends = f"{row['pse_lower']:.3f} to {row['pse_upper']:.3f}" if "pse_lower" in row else ""
-        numbers = [f"{row['pse']:.3f}", ends, f"{row['slope']:.2f}", f"{row['lapse']:.3f}"]
+        numbers = [""] * 4  # no curve: the status says why
+        if row["pse"] == row["pse"]:
+            ends = f"{row['pse_lower']:.3f} to {row['pse_upper']:.3f}" if "pse_lower" in row else ""
+            numbers = [f"{row['pse']:.3f}", ends, f"{row['slope']:.2f}", f"{row['lapse']:.3f}"]
         shown.add_row(row["observer"], row["occlusion"], *numbers, row["status"], row["bound"])
     Console().print(shown)

@@ -118,6 +118,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _show(folder: Path) -> None:
-    for name in ("layers.csv", "training.csv", "contrast.csv", "localization.nc", "figures", "manifest.json"):
+    tables = ("layers.csv", "training.csv", "contrast.csv", "psychometric.csv", "saliency.csv", "agreement.csv")
+    for name in (*tables, "localization.nc", "figures", "manifest.json"):
         if (folder / name).exists():
             print(folder / name)

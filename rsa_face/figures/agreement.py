@@ -56,13 +56,13 @@ def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         line = points_mm(style.small_pt)
         rows = len(networks) + len(quantities) - 1
         if ax is None:
-            ax = blank_axes(width_mm=style.double_mm, height_mm=(2.2 * rows + 17.5) * line)
+            ax = blank_axes(width_mm=style.double_mm, height_mm=(2.2 * rows + 14) * line)
         width, height = size_mm(ax)
         ax.set(xlim=(0, width), ylim=(height, 0))
         ax.set_axis_off()
         left = min(15 * line, 0.24 * width)
         step = (width - left - line) / len(quantities)
-        tall = min(2.2 * line, (height - 17.5 * line) / rows)
+        tall = min(2.2 * line, (height - 14 * line) / rows)
         for place, name in enumerate(quantities):
             said = textwrap.fill(in_words(name, agreement), max(int(step / (0.55 * line)), 8))
             ax.text(left + (place + 0.5) * step, 5.6 * line, said, fontsize=style.small_pt, ha="center", va="bottom",
@@ -147,7 +147,7 @@ def in_words(quantity: str, agreement: xr.Dataset) -> str:
     kind, _, rest = quantity.partition("_")
     if kind == "similarity" and "at_layer" in agreement:
         found = sorted(set(agreement["at_layer"].values.astype(str)) - {""})
-        return f"RDM similarity, {' or '.join(found) or rest}"
+        return f"RDM similarity, {rest} ({' or '.join(found)})"
     return f"Saliency on the {rest}" if kind == "saliency" else quantity.replace("_", " ")
 
 

@@ -287,4 +287,4 @@ def _panel_height(style: FigureStyle) -> float:
 
 def _legend_height(parts: list[xr.Dataset], style: FigureStyle) -> float:
     count = sum(part.sizes.get(NETWORK, 1) for part in parts)
-    return (3 + count // 4) * 1.5 * points_mm(style.small_pt)
+    return (2.2 + count // 4) * 1.5 * points_mm(style.small_pt)

@@ -27,6 +27,7 @@ from rsa_face.schema import NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _MOST_FACES = 8
+_HEAD = 4.6  # room above the maps, in lines
 _COLORS = "inferno"
 _WHOLE = {"none": "whole face"}
 
@@ -78,11 +79,11 @@ def plot_saliency(
         side = (style.double_mm - 12 * line) / max(len(chosen), 5)
         bars = 0.0 if regions is None else 18 * line
         if ax is None:
-            ax = blank_axes(width_mm=style.double_mm, height_mm=len(networks) * side + 5 * line + bars)
+            ax = blank_axes(width_mm=style.double_mm, height_mm=len(networks) * side + (_HEAD + 1.5) * line + bars)
         width, height = size_mm(ax)
         ax.set(xlim=(0, width), ylim=(height, 0))
         ax.set_axis_off()
-        side = min((width - 12 * line) / max(len(chosen), 5), (height - 5 * line - bars) / len(networks))
+        side = min((width - 12 * line) / max(len(chosen), 5), (height - (_HEAD + 1.5) * line - bars) / len(networks))
         relative = _relative(many.sel({STIMULUS: chosen}).transpose(NETWORK, STIMULUS, "row", "column"))
         top = float(np.nanquantile(relative.values, 0.995)) if np.isfinite(relative.values).any() else 1.0
         for row, network in enumerate(networks):
@@ -90,7 +91,7 @@ def plot_saliency(
         _draw_scale(ax, max(top, 1.0), (width, side * len(networks)), style)
         sources = [_shown(relative)]
         if regions is not None:
-            sources = [_draw_bars(ax, regions, networks, 4.5 * line + side * len(networks), style)]
+            sources = [_draw_bars(ax, regions, networks, (_HEAD + 1) * line + side * len(networks), style)]
         note_on_sheet(ax, note_of(maps.attrs, networks), style)
         keep_source(ax, sources[0], name="saliency")
     return ax
@@ -134,10 +135,10 @@ def _draw_row(
     line = points_mm(style.small_pt)
     name = str(maps[NETWORK].item())
     color = ink(network_colors([name])[name])
-    ax.text(2.0 * line, 3.5 * line + (row + 0.5) * side, printable(network_label(name)), color=color, weight="bold",
+    ax.text(2.0 * line, _HEAD * line + (row + 0.5) * side, printable(network_label(name)), color=color, weight="bold",
             fontsize=style.small_pt, rotation=90, ha="center", va="center", parse_math=False)  # fmt: skip
     for column, face in enumerate(maps[STIMULUS].values.astype(str)):
-        panel = inset_mm(ax, 3.5 * line + column * side, 3.5 * line + row * side, 0.96 * side, 0.96 * side)
+        panel = inset_mm(ax, 3.5 * line + column * side, _HEAD * line + row * side, 0.96 * side, 0.96 * side)
         values = maps.sel({STIMULUS: face}).values
         size = values.shape[1], values.shape[0]
         picture = _as_seen(thumbnail(files[face], pixels=320), maps.attrs.get("preprocessing"))
@@ -171,16 +172,19 @@ def _as_seen(picture: np.ndarray, preprocessing: Mapping[str, Any] | None) -> np
 
 def _said_of(maps: xr.DataArray, face: str) -> str:
     here = maps.sel({STIMULUS: face})
-    parts = [f"{float(here['level']):+g}"] if "level" in here.coords else [face]
-    masked = str(here["occlusion"].item()) if "occlusion" in here.coords else "none"
-    parts += [f"{masked} masked"] if masked != "none" else []
-    return printable(", ".join(parts))
+    lines = [face]
+    if "level" in here.coords:
+        lines = [f"level {float(here['level']):+g}".replace("-", "\N{MINUS SIGN}")]
+    if "occlusion" in here.coords:
+        occlusion = str(here["occlusion"].item())
+        lines = [_WHOLE.get(occlusion, f"{occlusion} masked"), *lines]
+    return "\n".join(printable(line) for line in lines)
 
 
 def _draw_scale(ax: Axes, top: float, size: tuple[float, float], style: FigureStyle) -> None:
     line = points_mm(style.small_pt)
     width, height = size
-    panel = inset_mm(ax, width - 6.5 * line, 3.5 * line, line, min(height, 20 * line))
+    panel = inset_mm(ax, width - 6.5 * line, _HEAD * line, line, min(height, 20 * line))
     mappable = mpl.cm.ScalarMappable(Normalize(0, top), cmap=_COLORS)
     bar = ax.figure.colorbar(mappable, cax=panel)
     bar.outline.set_visible(False)
@@ -193,11 +197,14 @@ def _draw_bars(ax: Axes, regions: xr.Dataset, networks: list[str], top: float, s
     table = _averages(regions)
     occlusions = list(dict.fromkeys(table["occlusion"]))
     width, height = ax.get_xlim()[1], ax.get_ylim()[0]
-    each = (width - 6 * line - 5 * line * (len(occlusions) - 1)) / len(occlusions)
+    each = (width - 7.5 * line - 5 * line * (len(occlusions) - 1)) / len(occlusions)
     colors = network_colors(networks)
-    highest = float(np.nanmax(table["proportion"] + table["se"].fillna(0)))
+    highest = float((table["proportion"] + table["se"].fillna(0)).max())
+    highest = highest if highest > 0 else 1.0  # every map is 0 everywhere: nothing stands above the axis
     for place, occlusion in enumerate(occlusions):
-        panel = inset_mm(ax, 5 * line + place * (each + 5 * line), top + 1.5 * line, each, height - top - 5.5 * line)
+        panel = inset_mm(
+            ax, 6.5 * line + place * (each + 5 * line), top + 1.5 * line, each, height - top - 5.5 * line
+        )
         here = table[table["occlusion"] == occlusion]
         names = list(dict.fromkeys(here["region"]))
         step = 0.8 / len(networks)
@@ -217,7 +224,7 @@ def _draw_bars(ax: Axes, regions: xr.Dataset, networks: list[str], top: float, s
         panel.set_title(_WHOLE.get(occlusion, f"{printable(occlusion)} masked"), fontsize=style.small_pt, loc="left")
         if place == 0:
             panel.set_ylabel("Share of saliency", fontsize=style.small_pt)
-    ax.text(5 * line, height - 0.9 * line, "Dashes: the region's share of the image. Bars: mean and standard error "
+    ax.text(6.5 * line, height - 0.9 * line, "Dashes: the region's share of the image. Bars: mean and standard error "
             "over faces; colours as the rows above.", fontsize=style.least_pt, color=QUIET, va="center")  # fmt: skip
     return table
 

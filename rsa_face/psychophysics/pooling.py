@@ -95,8 +95,9 @@ def _round(problem: Problem, theta: Array, population: Array, group: Array) -> t
     theta, _ = fit_curves(penalised, theta)
     centre = _per_group(theta[:, [PSE, WIDTH]], group, len(population), np.mean)
     squares = (theta[:, [PSE, WIDTH]] - centre[group]) ** 2 + _own_variance(theta, penalised)
-    spread = 0.5 * np.log(_per_group(squares, group, len(population), np.mean))
-    return np.concatenate([centre, np.maximum(spread, _LEAST_LOG_SPREAD)], axis=1), theta
+    # people whose curves all end at the same bound differ by nothing at all
+    variance = np.maximum(_per_group(squares, group, len(population), np.mean), np.exp(2 * _LEAST_LOG_SPREAD))
+    return np.concatenate([centre, 0.5 * np.log(variance)], axis=1), theta
 
 
 def _moved(once: Array, twice: Array) -> float:

@@ -94,8 +94,8 @@ def tables_of(study: StudyFolder) -> list[Table]:
         if len(frame.columns) > len(main):
             tables.append(table_of(frame, name="layers-all-tests", title="Layers, every test"))
     for name, dataset in study.extras.items():
-        if name == "agreement":
-            continue  # it has a section of its own
+        if name == "agreement" or name.startswith("saliency_maps"):
+            continue  # the first has a section of its own; a row for each pixel is no table
         tables += [
             table_of(frame, name=f"{name}-{'-'.join(dims)}", title=_title(name, dims))
             for dims, frame in frames_of(dataset)

@@ -4,10 +4,28 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.networks.zoo import Network
+from rsa_face.saliency.maps import layers_with_space
 from rsa_face.schema import LAYER, NETWORK, RDM, STIMULUS
 
 _WHOLE = "none"
 _KEPT = ("method", "answer", "untrained", "simulated")
+
+
+def main_layers_with_space(network: Network) -> list[str]:
+    """Return the names of the main layers that can have maps.
+
+    Parameters
+    ----------
+    network : Network
+        Any.
+
+    Returns
+    -------
+    list of str
+        In the order they run: every ReLU after a convolution, and the feature-excitation blocks among them.
+    """
+    main = {layer.name for layer in network.select("main")}
+    return [layer.name for layer in layers_with_space(network) if layer.name in main]
 
 
 def average_layer(regions: xr.Dataset, network: Network) -> xr.Dataset:

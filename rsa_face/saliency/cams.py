@@ -116,6 +116,13 @@ def _must_be_maps(recorder: Any, name: str) -> None:
             "convolution, its ReLU or a pooling layer."
         )
         raise ValueError(message)
+    rows, columns = activations[0].shape[2:]
+    if rows * columns == 1:
+        message = (
+            f"A layer must have more than one place to have a map, but {name!r} has 1 x 1 for inputs of this size. "
+            "Choose an earlier layer, or larger inputs."
+        )
+        raise ValueError(message)
     if len(gradients) != 1:
         message = f"A layer must bear on the answer to have a map, but {name!r} has no gradient. Choose another."
         raise ValueError(message)

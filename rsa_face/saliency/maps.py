@@ -21,13 +21,14 @@ ANSWERS = ("happy", "sad", "given")
 LAST = "last"
 ROW, COLUMN = "row", "column"
 FACTORS = ("identity", "level", "occlusion")
+_MAPPED = ("relu", "fe", "conv", "ReLU", "Conv2d")
 
 
 def saliency(
     network: Network,
     stimuli: StimulusSet,
     *,
-    layer: str = "relu5",
+    layer: str | Sequence[str] = "relu5",
     method: str = "gradcam",
     answer: str = "happy",
     batch: int = 16,
@@ -44,8 +45,9 @@ def saliency(
         weights.
     stimuli : StimulusSet
         The faces.
-    layer : str
-        A layer's name, or ``last``: the last ReLU or attention block that has rows and columns.
+    layer : str or sequence of str
+        A layer's name; ``last``, the last ReLU or attention block that has rows and columns; or several names, the
+        first of which that the network has is taken.
     method : {"gradcam", "gradcam++", "layercam"}
         Grad-CAM weighs each channel by its mean gradient, Grad-CAM++ by its positive gradients, LayerCAM each place
         by its own.
@@ -78,7 +80,7 @@ def saliency_at(
     network: Network,
     stimuli: StimulusSet,
     *,
-    layers: Sequence[str],
+    layers: Sequence[str | Sequence[str]],
     method: str = "gradcam",
     answer: str = "happy",
     batch: int = 16,
@@ -91,8 +93,8 @@ def saliency_at(
         See `saliency`. Not changed.
     stimuli : StimulusSet
         The faces.
-    layers : sequence of str
-        Layers' names, or ``last``.
+    layers : sequence of str, or of sequences of str
+        Which, see `layer_to_map`.
     method, answer : str
         See `saliency`.
     batch : int
@@ -110,7 +112,7 @@ def saliency_at(
     """
     must_be_known(method, CAMS, "saliency method")
     must_be_known(answer, ANSWERS, "answer")
-    asked = [last_map_layer(network) if layer == LAST else network.select([layer])[0] for layer in layers]
+    asked = [layer_to_map(network, layer) for layer in layers]
     paths = {layer.name: layer.path for layer in asked}
     score = _score(network, answer)
     module = quiet_copy(network.module)
@@ -128,25 +130,38 @@ def saliency_at(
     return [_labelled(np.concatenate(parts[layer.name]), stimuli, {**attrs, "layer": layer.name}) for layer in asked]
 
 
-def layers_with_space(network: Network) -> list[str]:
-    """Return the main layers that can have maps: those before the maps are flattened.
+def layers_with_space(network: Network) -> tuple[Layer, ...]:
+    """Return the layers whose maps have more than one place, for inputs of the network's own size.
+
+    A layer that small inputs have shrunk to one place looks nowhere: its map would be even, whatever it rests on.
 
     Parameters
     ----------
     network : Network
-        One of the five, or any network with convolutions.
+        One of the five, or any network with convolutions. Not changed.
 
     Returns
     -------
-    list of str
-        In the order they run: every ReLU after a convolution, and the feature-excitation blocks among them.
+    tuple of Layer
+        In the order they run: every ReLU, attention block and convolution with rows and columns.
     """
-    last = last_map_layer(network)
-    return [layer.name for layer in network.select("main") if layer.order <= last.order]
+    side = network.preprocessing.crop
+    module = quiet_copy(network.module)
+    sizes: dict[str, int] = {}
+    kinds = [layer for layer in network.layers if layer.kind in _MAPPED]
+    for layer in kinds:
+
+        def note(_module: object, _inputs: object, output: Tensor, name: str = layer.name) -> None:
+            sizes[name] = output.shape[-1] * output.shape[-2] if output.ndim == 4 else 1
+
+        module.get_submodule(layer.path).register_forward_hook(note)
+    with torch.no_grad():
+        module(torch.zeros(1, 3, side, side, device=next(module.parameters()).device))
+    return tuple(layer for layer in kinds if sizes.get(layer.name, 1) > 1)
 
 
 def last_map_layer(network: Network) -> Layer:
-    """Return the last ReLU or attention block before the maps are flattened.
+    """Return the last ReLU or attention block whose maps have more than one place.
 
     Parameters
     ----------
@@ -161,15 +176,44 @@ def last_map_layer(network: Network) -> Layer:
     Raises
     ------
     ValueError
-        If the network has no convolution.
+        If the network has no convolution, or none with space.
     """
-    full = [layer.order for layer in network.layers if layer.kind in ("fc", "Linear")]
-    before = [layer for layer in network.layers if not full or layer.order < min(full)]
-    found = [layer for layer in before if layer.kind in ("relu", "fe", "conv", "ReLU", "Conv2d")]
+    found = layers_with_space(network)
     if not found:
-        message = f"A network must have convolutions to have maps, but {network.name} has none. Choose another."
+        side = network.preprocessing.crop
+        message = (
+            f"A network must have convolutions with rows and columns to have maps, but {network.name} has none for "
+            f"inputs of {side} pixels. Choose another, or larger inputs."
+        )
         raise ValueError(message)
     return found[-1]
+
+
+def layer_to_map(network: Network, asked: str | Sequence[str]) -> Layer:
+    """Return the layer that is meant: by name, ``last``, or the first of several names that the network has.
+
+    Parameters
+    ----------
+    network : Network
+        Any.
+    asked : str or sequence of str
+        Networks call their layers differently: ``["relu2", "relu4_2"]`` is AlexNet's first and VGG11's second.
+
+    Returns
+    -------
+    Layer
+        One of the network's.
+
+    Raises
+    ------
+    ValueError
+        If the network has none of them.
+    """
+    if asked == LAST:
+        return last_map_layer(network)
+    names = [asked] if isinstance(asked, str) else list(asked)
+    known = {layer.name for layer in network.layers}
+    return network.select([next((name for name in names if name in known), names[0])])[0]
 
 
 def _score(network: Network, answer: str) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
 """Where the networks of one study look, as files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +9,9 @@ import xarray as xr
 
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save, write_beside
-from rsa_face.saliency.by_layer import average_layer, join_layers
+from rsa_face.saliency.by_layer import average_layer, join_layers, main_layers_with_space
 from rsa_face.saliency.gate import average_gate, gate_openings
-from rsa_face.saliency.maps import LAST, layers_with_space, saliency_at
+from rsa_face.saliency.maps import LAST, saliency_at
 from rsa_face.saliency.regions import average_regions, join_networks, saliency_regions
 from rsa_face.schema import NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
@@ -25,7 +25,7 @@ def write_saliency(
     stimuli: StimulusSet,
     out: str | Path,
     *,
-    layer: str = LAST,
+    layer: str | Sequence[str] = LAST,
     method: str = "gradcam",
     answer: str = "happy",
     faces: list[str] | None = None,
@@ -43,7 +43,9 @@ def write_saliency(
         With regions.
     out : str or Path
         The folder to write into.
-    layer, method, answer : str
+    layer : str or sequence of str
+        See `saliency`.
+    method, answer : str
         See `saliency`.
     faces : list of str, optional
         Whose maps are kept, at most eight; spread over levels and occlusions unless given.
@@ -69,7 +71,7 @@ def write_saliency(
     files_of_kept = [str(files_of[face]) for face in kept]
     regions, maps, layers, written = [], [], [], []
     for network in networks:
-        asked = [layer, *(layers_with_space(network) if by_layer else [])]
+        asked = [layer, *(main_layers_with_space(network) if by_layer else [])]
         each = _measure(network, stimuli, asked, kept, method=method, answer=answer)
         regions.append(each.regions[0])
         maps.append(each.kept.assign_coords(file=(STIMULUS, files_of_kept)))
@@ -138,7 +140,13 @@ class _Measured:
 
 
 def _measure(
-    network: Network, stimuli: StimulusSet, layers: list[str], kept: list[str], *, method: str, answer: str
+    network: Network,
+    stimuli: StimulusSet,
+    layers: Sequence[str | Sequence[str]],
+    kept: list[str],
+    *,
+    method: str,
+    answer: str,
 ) -> _Measured:
     """Measure the shares at each layer, a few faces at a time: maps of all layers of all faces are large."""
     parts: list[list[xr.Dataset]] = [[] for _ in layers]

@@ -113,7 +113,8 @@ def answer_stimuli(study: Study, stimuli: StimulusSet, manifest: Manifest) -> pd
         A row for each network and stimulus, as `network_choices` makes it; also in ``answers.csv``. None where no
         network can answer, nobody asks, or the stimuli have no level.
     """
-    wanted = study.psychophysics is not None or study.training is not None
+    scored = study.training is not None and study.training.held_out == "stimuli"
+    wanted = study.psychophysics is not None or scored
     if not wanted or not can_answer(study) or "level" not in stimuli.factors:
         return None
 

@@ -46,7 +46,7 @@ def test_every_network_has_its_values_and_ranks_in_the_fields_order(agreement):
     assert [text for text in said if text in ("AlexNet", "FE-AlexNet", "VGG11")] == ["AlexNet", "FE-AlexNet", "VGG11"]
     assert "0.300 (fe)" in said
     assert said.count("none") == 1 + 3  # a network without saliency, and the pairs with it
-    assert "RDM similarity, relu7" in said
+    assert "RDM similarity, fc7 (relu7)" in said
     assert "simulated observers; untrained weights: AlexNet" in said
     plt.close(ax.figure)
 

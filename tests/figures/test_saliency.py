@@ -48,7 +48,7 @@ def test_a_row_for_each_network_and_a_column_for_each_face(maps, stimuli):
     ax = plot_saliency(maps, stimuli)
     panels = [panel for panel in ax.child_axes if len(panel.images) > 0 and panel.get_xlim() == (0, 16)]
     assert len(panels) == 6
-    assert [panel.get_title() for panel in panels[:3]] == ["-1", "+0", "+1"]
+    assert [panel.get_title() for panel in panels[:3]] == ["level \N{MINUS SIGN}1", "level +0", "level +1"]
     said = [text.get_text() for panel in panels for text in panel.texts]
     assert said == ["all zero"]
     assert "untrained weights: AlexNet" in [text.get_text() for text in ax.texts]
@@ -85,6 +85,14 @@ def test_bars_show_the_mean_share_of_each_region(maps, stimuli, regions):
     }
     bars = [panel for panel in ax.child_axes if panel.patches]
     assert sorted(round(bar.get_height(), 6) for bar in bars[0].patches) == [0.2, 0.2, 0.4, 0.4]
+    plt.close(ax.figure)
+
+
+def test_where_every_map_is_zero_the_bars_are_empty_and_nothing_fails(maps, stimuli, regions):
+    regions["proportion"] = regions["proportion"] * np.nan
+    ax = plot_saliency(maps * 0, stimuli, regions=regions)
+    said = [text.get_text() for panel in ax.child_axes for text in panel.texts]
+    assert said.count("all zero") == 6
     plt.close(ax.figure)
 
 

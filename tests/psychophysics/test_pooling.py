@@ -54,6 +54,17 @@ def test_a_separated_participant_gets_the_groups_width(simulate):
     assert fit["width"].sel(**here).item() == pytest.approx(typical, rel=0.3)
 
 
+def test_people_who_are_all_separated_alike_are_pooled_without_a_spread():
+    import pandas as pd
+
+    levels = np.linspace(-1, 1, 5)
+    step = pd.DataFrame({"level": levels, "p_happy": (levels > 0) * 1.0, "trials": 4})
+    fit = fit_psychometric(pd.concat([step.assign(participant=name) for name in "abc"]), POOLED)
+    assert np.ptp(fit["pse"].values) < 1e-3
+    assert (fit["status"] == "separated").all()
+    assert fit["population_sd"].sel(pooled_parameter="log_width").item() == pytest.approx(0.01)
+
+
 def test_a_pooled_fit_by_bootstrap_is_refused(simulate):
     with pytest.raises(ValueError, match="'bootstrap'"):
         fit_psychometric(simulate([0.4, 0.5], 0.1), POOLED, interval="bootstrap")

@@ -46,8 +46,14 @@ def alexnet():
 
 @pytest.fixture(scope="session")
 def fe_alexnet():
-    """An FE-AlexNet with two outputs that sees 64 x 64 pixels."""
+    """An FE-AlexNet with two outputs that sees 64 x 64 pixels: behind its last pooling there is one place."""
     return build_network("fe_alexnet", seed=0, preprocessing=SMALL)
+
+
+@pytest.fixture(scope="session")
+def large_fe_alexnet():
+    """An FE-AlexNet with two outputs that sees 128 x 128 pixels."""
+    return build_network("fe_alexnet", seed=0, preprocessing=Preprocessing(resize=128, crop=128))
 
 
 class TwoLayers(nn.Module):

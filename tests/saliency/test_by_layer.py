@@ -5,25 +5,27 @@ import pytest
 import xarray as xr
 
 import rsa_face as rf
-from rsa_face.saliency.by_layer import average_layer
-from rsa_face.saliency.maps import layers_with_space, saliency, saliency_at
+from rsa_face.saliency.by_layer import average_layer, main_layers_with_space
+from rsa_face.saliency.maps import saliency, saliency_at
 from rsa_face.saliency.regions import saliency_regions
 from rsa_face.saliency.stage import write_saliency
 
 
-def test_layers_with_space_end_where_the_maps_are_flattened(alexnet, fe_alexnet):
-    assert layers_with_space(alexnet) == ["relu1", "relu2", "relu3", "relu4", "relu5"]
-    assert layers_with_space(fe_alexnet)[-1] == "fe"
+def test_layers_with_space_are_those_of_more_than_one_place(alexnet, fe_alexnet, large_fe_alexnet):
+    assert main_layers_with_space(alexnet) == ["relu1", "relu2", "relu3", "relu4", "relu5"]
+    assert main_layers_with_space(fe_alexnet)[-1] == "relu5"  # of 64 pixels pool5 leaves one
+    assert main_layers_with_space(large_fe_alexnet)[-1] == "fe"
+    assert not any(child._forward_hooks for child in alexnet.module.modules())
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam"])
-def test_layers_in_one_pass_have_the_maps_they_have_alone(fe_alexnet, stimuli, method):
+def test_layers_in_one_pass_have_the_maps_they_have_alone(large_fe_alexnet, stimuli, method):
     names = ["last", "relu2", "conv4"]
-    together = saliency_at(fe_alexnet, stimuli, layers=names, method=method, answer="sad")
+    together = saliency_at(large_fe_alexnet, stimuli, layers=names, method=method, answer="sad")
     assert [one.attrs["layer"] for one in together] == ["fe", "relu2", "conv4"]
     assert any(one.any() for one in together)
     for name, one in zip(names, together, strict=True):
-        alone = saliency(fe_alexnet, stimuli, layer=name, method=method, answer="sad")
+        alone = saliency(large_fe_alexnet, stimuli, layer=name, method=method, answer="sad")
         np.testing.assert_array_equal(one, alone)
         assert one.attrs == alone.attrs
 
@@ -50,9 +52,9 @@ def test_a_study_keeps_every_layer_of_every_network_and_what_it_says_is_what_it_
     )
     assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()}
     layers, regions, maps = (rf.load(tmp_path / f"saliency{part}.nc") for part in ("_layers", "", "_maps"))
-    assert layers["network"].values.tolist() == ["alexnet"] * 5 + ["fe_alexnet"] * 6
+    assert layers["network"].values.tolist() == ["alexnet"] * 5 + ["fe_alexnet"] * 5
     assert maps["stimulus"].values.tolist() == ["s4", "s0"]
-    last = layers["proportion"].sel(rdm="fe_alexnet/fe", occlusion="mouth")
+    last = layers["proportion"].sel(rdm="fe_alexnet/relu5", occlusion="mouth")
     masked = regions["proportion"].sel(network="fe_alexnet").isel(stimulus=slice(3, 6))
     np.testing.assert_allclose(last, masked.mean("stimulus"), atol=1e-6)
     assert layers.attrs["untrained"] == ["alexnet", "fe_alexnet"]

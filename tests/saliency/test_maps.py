@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 import rsa_face as rf
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.saliency.cams import activation_maps, quiet_copy
-from rsa_face.saliency.maps import last_map_layer, saliency
+from rsa_face.saliency.maps import last_map_layer, layer_to_map, saliency
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import Preprocessing, read_batches
 
@@ -168,16 +168,30 @@ def test_given_is_the_answer_the_network_gives(alexnet, stimuli):
         assert np.allclose(one, happy[place]) or np.allclose(one, sad[place])
 
 
-def test_last_is_the_last_layer_with_space(alexnet):
+def test_last_is_the_last_layer_with_space(alexnet, fe_alexnet):
     assert last_map_layer(alexnet).name == "relu5"
-    assert last_map_layer(build_network("vgg11", seed=0)).name == "relu5_2"
+    assert last_map_layer(fe_alexnet).name == "relu5"  # of 64 pixels, one place is left behind pool5
+    tiny = build_network("vgg11", seed=0, preprocessing=Preprocessing(resize=32, crop=32))
+    assert last_map_layer(tiny).name == "relu5_2"
 
 
-def test_the_gated_maps_have_saliency_and_the_gate_has_none(fe_alexnet, stimuli):
-    assert last_map_layer(fe_alexnet).name == "fe"
-    assert saliency(fe_alexnet, stimuli, layer="fe").shape == (6, 64, 64)
+def test_the_first_of_several_names_that_a_network_has_is_taken(alexnet, stimuli):
+    assert layer_to_map(alexnet, ["relu4_3", "relu2", "relu3"]).name == "relu2"
+    assert saliency(alexnet, stimuli, layer=["relu4_3", "relu2"]).attrs["layer"] == "relu2"
+    with pytest.raises(ValueError, match=r"\['relu4_3'\] are not"):
+        saliency(alexnet, stimuli, layer=["relu4_3", "relu4_2"])
+
+
+def test_the_gated_maps_have_saliency_and_the_gate_has_none(large_fe_alexnet, stimuli):
+    assert last_map_layer(large_fe_alexnet).name == "fe"
+    assert saliency(large_fe_alexnet, stimuli, layer="fe").shape == (6, 128, 128)
     with pytest.raises(ValueError, match=r"'fe_gate' gives \(256,\)"):
-        saliency(fe_alexnet, stimuli, layer="fe_gate")
+        saliency(large_fe_alexnet, stimuli, layer="fe_gate")
+
+
+def test_a_layer_of_one_place_looks_nowhere_and_is_refused(fe_alexnet, stimuli):
+    with pytest.raises(ValueError, match=r"more than one place to have a map, but 'fe' has 1 x 1"):
+        saliency(fe_alexnet, stimuli, layer="fe")
 
 
 def test_what_has_no_map_is_refused(alexnet, stimuli):

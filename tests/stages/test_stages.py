@@ -111,7 +111,7 @@ def test_saliency_is_mapped_where_the_study_says_and_at_every_layer_with_space(f
     regions, layers = (rf.load(folder / "results" / f"saliency{part}.nc") for part in ("", "_layers"))
     assert sorted(set(regions["level"].values)) == [-1, 1]
     assert regions.sizes["stimulus"] == 8
-    assert layers["network"].values.tolist() == ["alexnet"] * 5 + ["fe_alexnet"] * 6
+    assert layers["network"].values.tolist() == ["alexnet"] * 5 + ["fe_alexnet"] * 5
     assert layers["occlusion"].values.tolist() == ["none", "mouth"]
 
 
