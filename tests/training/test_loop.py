@@ -10,6 +10,7 @@ from PIL import Image
 from rsa_face.networks.zoo import build_network
 from rsa_face.stimuli.images import Preprocessing
 from rsa_face.training import runs
+from rsa_face.training.epochs import make_learner
 from rsa_face.training.loop import train_valence
 from rsa_face.training.settings import Augmentation, TrainingSettings
 from rsa_face.training.tables import read_training
@@ -149,6 +150,21 @@ def test_features_computed_once_lead_to_what_computing_them_each_time_leads_to(s
 def test_bfloat16_trains_and_keeps_float32_weights(small_network, faces):
     trained = train_valence(small_network(), faces, settings=replace(QUICK, precision="bfloat16"))
     assert {value.dtype for value in weights_of(trained).values()} == {torch.float32}
+
+
+def test_each_class_weighs_the_same_where_the_weights_are_balanced(small_network, faces):
+    rows = [row for row, name in enumerate(faces.table["class"]) if name == "happy" or row < 4]
+    uneven = faces.take(rows)
+    assert uneven.targets.tolist().count(0) == 2
+    settings = replace(QUICK, class_weights="balanced")
+    learner = make_learner(small_network(), uneven, settings, torch.device("cpu"))
+    # 10 images, 2 classes: sad 10 / (2 * 2), happy 10 / (2 * 8)
+    assert learner.weights.tolist() == pytest.approx([2.5, 0.625])
+    plain, balanced = (
+        train_valence(small_network(), uneven, settings=each)
+        for each in (replace(QUICK, class_weights="none"), settings)
+    )
+    assert not torch.equal(weights_of(plain)["classifier.1.weight"], weights_of(balanced)["classifier.1.weight"])
 
 
 def test_early_stopping_keeps_the_best_epoch(small_network, faces):
