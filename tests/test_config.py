@@ -63,5 +63,7 @@ def test_embedded_studies_are_right(name, tmp_path, monkeypatch):
     for file in ("stimuli.csv", "rdms.nc"):  # where `datasets fetch` puts them
         (tmp_path / "human_data" / name).mkdir(parents=True, exist_ok=True)
         (tmp_path / "human_data" / name / file).touch()
+    (tmp_path / "results" / f"{name}-faces").mkdir(parents=True)  # where `stimuli render` puts them
+    (tmp_path / "results" / f"{name}-faces" / "training.csv").touch()
     monkeypatch.chdir(tmp_path)
     assert load_study(name, output=tmp_path).output == tmp_path

@@ -137,6 +137,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGES as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # torch's own words say how to run what is in it
+            reason = "it holds code or other objects, none of which was run. Ask for the state dict as safetensors."
         message = f"A weights file must be whole and hold tensors alone, but {str(path)!r} does not: {reason}"
         raise ValueError(message) from error
     state = _unwrapped(state)
