@@ -1,6 +1,7 @@
 """The training curve: a network's loss and accuracy, epoch by epoch, on faces it learnt from and on others."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -56,11 +57,11 @@ def plot_training(
         # the seeds of one start share their colour, and their line in the legend
         called = "_" if start in named else f"{network_label(start)} "
         named.add(start)
-        line = {"color": colours[start], "marker": "o" if len(rows) == 1 else ""}
-        ax.plot(rows["epoch"], rows[score], **line, label=f"{called}training")
+        line: dict[str, Any] = {"color": colours[start], "marker": "o" if len(rows) == 1 else ""}
+        ax.plot(rows["epoch"], rows[score], **line, label=f"{called}training".strip())
         if f"validation_{score}" in rows.columns:
             aside = rows[f"validation_{score}"]
-            ax.plot(rows["epoch"], aside, **line, linestyle="--", label=f"{called}validation")
+            ax.plot(rows["epoch"], aside, **line, linestyle="--", label=f"{called}validation".strip())
     if score == "accuracy":
         ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":", label="chance (two classes)")
         ax.set_ylim(0, 1.02)
