@@ -67,7 +67,7 @@ def test_embedded_studies_are_right(name, tmp_path, monkeypatch):
     for file in ("stimuli.csv", "rdms.nc"):  # where `datasets fetch` puts them
         (tmp_path / "human_data" / name).mkdir(parents=True, exist_ok=True)
         (tmp_path / "human_data" / name / file).touch()
-    faces = tmp_path / "results" / "replication-faces" / "training.csv"  # where its `made_by` puts them
+    faces = tmp_path / "results" / f"{name}-faces" / "training.csv"  # where `stimuli render` puts them
     faces.parent.mkdir(parents=True, exist_ok=True)
     faces.touch()
     monkeypatch.chdir(tmp_path)

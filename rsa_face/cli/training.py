@@ -147,7 +147,8 @@ def _summary(trained: "Trained", tensorboard: Path | None) -> dict[str, Any]:
     scores = trained.scores
     accuracy = {} if scores is None else {"held_out_accuracy": float(scores["accuracy"].sel(condition="all").item())}
     named = {"network": trained.network.name, "file": str(trained.file), "epochs": int(last["epoch"])}
-    return {**named, "training_accuracy": float(last["accuracy"]), **accuracy, "scores": scores}
+    skipped = {"images_skipped": int(last["skipped"])} if last["skipped"] else {}
+    return {**named, **skipped, "training_accuracy": float(last["accuracy"]), **accuracy, "scores": scores}
 
 
 def _plain(combined: Any) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def _plain(combined: Any) -> dict[str, Any]:
 
 def _line(found: dict[str, Any]) -> str:
     return "  ".join(
-        f"{name} {value:.3f}" if isinstance(value, float) else f"{value}" for name, value in found.items()
+        f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items()
     )
 
 

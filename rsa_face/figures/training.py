@@ -1,6 +1,7 @@
 """The training curve: a network's loss and accuracy, epoch by epoch, on faces it learnt from and on others."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rsa_face.figures.palette import network_colors, network_label
+from rsa_face.schema import split_seed
 
 _LABELS = {"loss": "Cross-entropy loss", "accuracy": "Accuracy"}
 
@@ -18,7 +20,7 @@ def plot_training(
     """Draw a score of one or several trainings along the epochs.
 
     Solid lines are the training faces, as seen with dropout and variation; dashed ones the validation faces. A
-    training that stopped early ends early.
+    training that stopped early ends early. Networks that differ in their seed alone share a colour.
 
     Parameters
     ----------
@@ -48,15 +50,18 @@ def plot_training(
         message = f"A training curve must have epochs, but {empty or 'nothing'} has none. Train first."
         raise ValueError(message)
     ax = plt.subplots(figsize=(3.5, 2.6), layout="constrained")[1] if ax is None else ax
-    colours = network_colors(each)
+    starts = {name: split_seed(name)[0] for name in each}
+    colours, named = network_colors(starts.values()), set()
     for name, rows in each.items():
-        colour, called = colours[name], network_label(name)
-        marker = "o" if len(rows) == 1 else ""
-        ax.plot(rows["epoch"], rows[score], color=colour, marker=marker, label=f"{called} training".strip())
+        start = starts[name]
+        # the seeds of one start share their colour, and their line in the legend
+        called = "_" if start in named else f"{network_label(start)} "
+        named.add(start)
+        line: dict[str, Any] = {"color": colours[start], "marker": "o" if len(rows) == 1 else ""}
+        ax.plot(rows["epoch"], rows[score], **line, label=f"{called}training".strip())
         if f"validation_{score}" in rows.columns:
             aside = rows[f"validation_{score}"]
-            label = f"{called} validation".strip()
-            ax.plot(rows["epoch"], aside, color=colour, marker=marker, linestyle="--", label=label)
+            ax.plot(rows["epoch"], aside, **line, linestyle="--", label=f"{called}validation".strip())
     if score == "accuracy":
         ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":", label="chance (two classes)")
         ax.set_ylim(0, 1.02)

@@ -104,7 +104,7 @@ def open_pictures(table: TrainingTable, preprocessing: Preprocessing, *, skip_un
         try:
             image = read_input(table, row, preprocessing)
         except (ValueError, FileNotFoundError) as error:
-            return f"{table.table['stimulus'].iloc[row]}: {error}"
+            return f"{table.table['stimulus'].iloc[row]}: {str(error).rstrip('.')}"
         return image if fits else None
 
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="pictures") as pool:
@@ -114,7 +114,7 @@ def open_pictures(table: TrainingTable, preprocessing: Preprocessing, *, skip_un
         more = f" and {len(faults) - 20} more" if len(faults) > 20 else ""
         message = (
             f"Every training image must be readable, but {len(faults)} of {len(table)} are not: "
-            f"{' '.join(faults[:20])}{more}. To leave them out, set skip_unreadable."
+            f"{'; '.join(faults[:20])}{more}. To leave them out, set skip_unreadable."
         )
         raise ValueError(message)
     good = [row for row, image in enumerate(seen) if not isinstance(image, str)]

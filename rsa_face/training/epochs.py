@@ -137,7 +137,7 @@ def learn(
     Raises
     ------
     FloatingPointError
-        If the loss is no longer a number.
+        If the loss or a weight is no longer a number.
     """
     variation = settings.augmentation
     rng = rng_from(settings.seed, "order", epoch)
@@ -153,15 +153,14 @@ def learn(
         _set_step_size(learner.optimizer, settings, (epoch - 1) * batches + number, batches)
         loss, logits = _step(learner, varied.to(learner.device), wanted, settings)
         if not np.isfinite(loss):
-            message = (
-                f"Training must keep a finite loss, but {learner.name} has {loss} in epoch {epoch}, batch {number}. "
-                f"Lower lr ({settings.lr:g}){' or use float32' if settings.precision != 'float32' else ''}."
-            )
-            raise FloatingPointError(message)
+            raise _lost(learner, f"a loss of {loss}", f"epoch {epoch}, batch {number}", settings)
         total += loss * len(rows)
         right += int((logits.argmax(dim=1) == wanted).sum())
         if progress is not None and number < batches:
             progress(Step(learner.name, epoch, settings.epochs, number, batches, loss))
+    # the last step of an epoch is followed by no loss that would show what it did
+    if not all(bool(torch.isfinite(value).all()) for value in learner.halves.learning.parameters()):
+        raise _lost(learner, "weights beyond all numbers", f"epoch {epoch}, batch {batches}", settings)
     return {"loss": total / len(order), "accuracy": right / len(order), "images": len(order)}
 
 
@@ -257,6 +256,13 @@ def start_behind_fixed(learner: Learner, settings: TrainingSettings) -> Learner:
     """
     learning = learner.halves.learning
     return replace(learner, forward=torch.compile(learning) if settings.compile else learning)
+
+
+def _lost(learner: Learner, what: str, where: str, settings: TrainingSettings) -> FloatingPointError:
+    also = " or use float32" if settings.precision != "float32" else ""
+    return FloatingPointError(
+        f"Training must stay finite, but {learner.name} has {what} in {where}. Lower lr ({settings.lr:g}){also}."
+    )
 
 
 def _step(learner: Learner, inputs: Tensor, wanted: Tensor, settings: TrainingSettings) -> tuple[float, Tensor]:

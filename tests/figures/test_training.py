@@ -20,6 +20,16 @@ def test_training_is_solid_and_validation_dashed():
     plt.close("all")
 
 
+def test_seeds_of_one_start_share_a_colour_and_a_line_of_the_legend():
+    ax = plot_training({f"vgg16/random/{seed}": HISTORY for seed in range(3)} | {"alexnet/random/0": HISTORY})
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert named[:4] == [
+        "VGG16 random training", "VGG16 random validation", "AlexNet random training", "AlexNet random validation",
+    ]  # fmt: skip
+    assert len({line.get_color() for line in ax.lines[:6]}) == 1
+    plt.close("all")
+
+
 def test_a_score_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="'auc'"):
         plot_training(HISTORY, score="auc")

@@ -178,6 +178,42 @@ def test_oxfords_vgg_face_gives_its_logits_for_red_green_blue(underscore, layout
     assert network.untrained == ()
 
 
+def test_torchvisions_alexnet_gives_the_logits_of_its_definition(tmp_path):
+    state = write_alexnet(outputs=1000, shift={}, gate={})
+    torch.save(state, tmp_path / "alexnet-owt.pth")
+    network = build_network("alexnet", weights=tmp_path / "alexnet-owt.pth", classes=1000)
+    inputs = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        expected = forward_by_hand(state, inputs, shift={}, after="", gate=[])
+        torch.testing.assert_close(network.module(inputs), expected, rtol=1e-4, atol=1e-4)
+    assert network.preprocessing == PREPROCESSINGS["torchvision"]
+
+
+@pytest.mark.parametrize(("architecture", "counts"), [("vgg11", (1, 1, 2, 2, 2)), ("vgg13", (2, 2, 2, 2, 2))])
+def test_torchvisions_vggs_give_the_logits_of_their_definition(architecture, counts, tmp_path):
+    generator, state, before, place = torch.Generator().manual_seed(6), {}, 3, 0
+    maps = torch.randn(1, 3, 224, 224, generator=generator)
+    inputs = maps.clone()
+    for width, count in zip((64, 128, 256, 512, 512), counts, strict=True):
+        for _ in range(count):
+            weight = draw(generator, width, before, 3, 3)
+            bias = torch.randn(width, generator=generator) * 0.1
+            state |= {f"features.{place}.weight": weight, f"features.{place}.bias": bias}
+            maps, before, place = functional.relu(functional.conv2d(maps, weight, bias, padding=1)), width, place + 2
+        maps, place = functional.max_pool2d(maps, 2), place + 1
+    values = maps.flatten(1)
+    for at, shape in {0: (4096, 25088), 3: (4096, 4096), 6: (2, 4096)}.items():
+        weight, bias = draw(generator, *shape, gain=20), torch.randn(shape[0], generator=generator) * 0.1
+        state |= {f"classifier.{at}.weight": weight, f"classifier.{at}.bias": bias}
+        values = functional.linear(values, weight, bias)
+        values = functional.relu(values) if at < 6 else values
+    torch.save(state, tmp_path / "vgg.pth")
+    network = build_network(architecture, weights=tmp_path / "vgg.pth", classes=2)
+    with torch.no_grad():
+        found = network.module(inputs)
+    torch.testing.assert_close(found, values, rtol=1e-3, atol=1e-3 * float(values.abs().max()))
+
+
 @pytest.mark.parametrize("architecture", ["alexnet", "vgg11", "vgg13", "vgg16"])
 def test_torchvisions_own_keys_are_recognised(architecture):
     with torch.device("meta"):

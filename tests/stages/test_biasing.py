@@ -3,15 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 
 import rsa_face as rf
 from rsa_face.config import load_study
+from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.manifest import Manifest
+from rsa_face.provenance import hash_file
 from rsa_face.stages.biasing import measure_bias, pretrainings_of, pses_of, shares_of
 from rsa_face.stages.networks import networks_of
 from rsa_face.stages.telling import tell_study
 from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.study import run_study
 from tests.inference.simulated import simulate
 
 STUDY = """\
@@ -134,3 +138,56 @@ def test_saliency_is_of_whole_faces(folder):
     masked = rf.StimulusSet(stimuli.table.assign(occlusion=["none"] * 20 + ["eyes"] * 20))
     found = shares_of(looked, masked)
     assert found.values == pytest.approx(looked["proportion"].values[:, :20].mean(axis=1))
+
+
+FROM_FILES = """\
+name: files
+stimuli: {table: faces/stimuli.csv}
+networks:
+  - name: alexnet
+    weights: object.pth
+    pretraining: object
+    seeds: [0, 1]
+    preprocessing: &small {resize: 64, crop: 64}
+  - {name: alexnet, weights: face.pth, pretraining: face, seeds: [0, 1], preprocessing: *small}
+  - {name: fe_alexnet, weights: object.pth, pretraining: object, seeds: [0, 1], preprocessing: *small}
+  - {name: fe_alexnet, weights: face.pth, pretraining: face, seeds: [0, 1], preprocessing: *small}
+training: {table: others/stimuli.csv, label: level, freeze: fc7, epochs: 1, lr: 1.0e-3, batch: 4, dropout: 0.0}
+activations: {layers: [relu1, relu5, fc6]}
+human: {table: ratings.csv, kind: rating, options: {scale: [0, 100]}}
+inference: {draws: 60}
+choices: {table: choices.csv}
+saliency: {layer: relu5}
+output: results
+"""
+
+
+@pytest.mark.slow
+def test_a_study_from_two_files_of_weights_measures_and_tells_its_bias(tmp_path):
+    stimuli = draw_faces(tmp_path / "faces", identities=4, levels=5, size=64)
+    draw_faces(tmp_path / "others", identities=4, levels=2, size=64)
+    others = pd.read_csv(tmp_path / "others" / "stimuli.csv")
+    others.assign(identity="other " + others["identity"].astype(str)).to_csv(
+        tmp_path / "others" / "stimuli.csv", index=False
+    )
+    simulate_ratings(stimuli, participants=4)[0].to_csv(tmp_path / "ratings.csv", index=False)
+    simulate_choices(stimuli, participants=3, repeats=4)[0].to_csv(tmp_path / "choices.csv", index=False)
+    for seed, name in enumerate(("object", "face")):
+        state = rf.build_network("alexnet", seed=seed + 10).module.state_dict()
+        torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / f"{name}.pth")
+    (tmp_path / "study.yaml").write_text(FROM_FILES)
+    study = load_study(tmp_path / "study.yaml")
+    run_study(study, progress=False)
+    table = pd.read_csv(tmp_path / "results" / "bias.csv")
+    assert set(table["measure"]) >= {"similarity", "saliency"}
+    assert set(table["architecture"]) == {"alexnet", "fe_alexnet"}
+    assert table["first_pretraining"].unique().tolist() == ["object"]
+    assert any("trained from face, mean similarity over layers: alexnet" in line for line in tell_study(study.output))
+    manifest = Manifest(study.output, print).read()
+    assert manifest["weights"]["alexnet/object/0"]["sha256"] == hash_file(tmp_path / "object.pth")
+    seeds = pd.read_csv(tmp_path / "results" / "training_seeds.csv")
+    assert set(seeds["start"]) == {f"{name}/{start}" for name in BIASES for start in ("object", "face")}
+    assert (seeds["seeds"] == 2).all()
+    said = []
+    run_study(study, progress=False, say=said.append)
+    assert all(line.endswith("up to date") for line in said if not line.startswith("left out"))

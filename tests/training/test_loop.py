@@ -10,6 +10,7 @@ from PIL import Image
 from rsa_face.networks.zoo import build_network
 from rsa_face.stimuli.images import Preprocessing
 from rsa_face.training import runs
+from rsa_face.training.epochs import make_learner
 from rsa_face.training.loop import train_valence
 from rsa_face.training.settings import Augmentation, TrainingSettings
 from rsa_face.training.tables import read_training
@@ -151,6 +152,21 @@ def test_bfloat16_trains_and_keeps_float32_weights(small_network, faces):
     assert {value.dtype for value in weights_of(trained).values()} == {torch.float32}
 
 
+def test_each_class_weighs_the_same_where_the_weights_are_balanced(small_network, faces):
+    rows = [row for row, name in enumerate(faces.table["class"]) if name == "happy" or row < 4]
+    uneven = faces.take(rows)
+    assert uneven.targets.tolist().count(0) == 2
+    settings = replace(QUICK, class_weights="balanced")
+    learner = make_learner(small_network(), uneven, settings, torch.device("cpu"))
+    # 10 images, 2 classes: sad 10 / (2 * 2), happy 10 / (2 * 8)
+    assert learner.weights.tolist() == pytest.approx([2.5, 0.625])
+    plain, balanced = (
+        train_valence(small_network(), uneven, settings=each)
+        for each in (replace(QUICK, class_weights="none"), settings)
+    )
+    assert not torch.equal(weights_of(plain)["classifier.1.weight"], weights_of(balanced)["classifier.1.weight"])
+
+
 def test_early_stopping_keeps_the_best_epoch(small_network, faces):
     # a step size that spoils the network again after the first epochs
     settings = replace(QUICK, epochs=30, lr=0.05, validation=0.5, patience=3)
@@ -173,10 +189,17 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_good_sta
 ):
     monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
     settings = replace(QUICK, lr=1e30, epochs=9)
-    with pytest.raises(RuntimeError, match=r"small has (nan|inf) in epoch \d, batch \d. Lower lr \(1e\+30\)"):
+    with pytest.raises(RuntimeError, match=r"small has .* in epoch \d, batch \d. Lower lr \(1e\+30\)"):
         train_valence(small_network(), faces, settings=replace(settings, batch=16), folder=tmp_path)
     record = runs.read_record(tmp_path / "small.begun.safetensors")
     assert all(np.isfinite(row["loss"]) for row in record["history"])
+
+
+def test_a_last_step_that_spoils_the_weights_is_not_kept(small_network, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
+    with pytest.raises(RuntimeError, match=r"weights beyond all numbers in epoch 1, batch 1.*No checkpoint is kept"):
+        train_valence(small_network(), faces, settings=replace(QUICK, lr=1e39, epochs=1, batch=16), folder=tmp_path)
+    assert not list(tmp_path.glob("small*.safetensors"))
 
 
 def test_other_outputs_than_classes_are_refused(small_network, faces):
@@ -198,7 +221,7 @@ def test_one_class_alone_is_refused(small_network, faces):
 def test_a_broken_image_is_named_or_skipped_and_counted(small_network, faces, tmp_path):
     broken = tmp_path / "training" / "training-1-0.5.png"
     broken.write_bytes(broken.read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"1 of 16 are not: training-1-0.5: .*skip_unreadable"):
+    with pytest.raises(ValueError, match=r"1 of 16 are not: training-1-0.5: .* the file. To .*skip_unreadable"):
         train_valence(small_network(), faces, settings=QUICK)
     trained = train_valence(small_network(), faces, settings=replace(QUICK, skip_unreadable=True))
     assert trained.history[["images", "skipped"]].drop_duplicates().to_numpy().tolist() == [[15, 1]]
