@@ -58,9 +58,11 @@ def figures(
             if not as_json:
                 print(folder / name)
     if as_json:
-        print(json.dumps({"written": [str(path) for path in written], "missing": list(study.missing)}))
+        print(
+            json.dumps({"written": [str(path) for path in written], "missing": [*study.missing, *_too_large(study)]})
+        )
         return
-    for sentence in study.missing:
+    for sentence in (*study.missing, *_too_large(study)):
         print(f"Left out: {sentence}")
     print(f"{len(written)} files in {folder}")
 
@@ -175,6 +177,15 @@ def _judged(study: "StudyFolder") -> tuple[Any, Any]:
     if len(shared) < _FEWEST_TO_EMBED:
         return study.rdms, None
     return select_stimuli(study.rdms, shared), select_stimuli(study.human, shared)
+
+
+def _too_large(study: "StudyFolder") -> list[str]:
+    """Return in words what is not drawn because there is too much of it."""
+    shared, _ = _judged(study)
+    if shared is None or shared.sizes["stimulus_i"] <= _MOST_TO_EMBED:
+        return []
+    count = shared.sizes["stimulus_i"]
+    return [f"faces as points: {count} stimuli are more than {_MOST_TO_EMBED}, and would hide one another."]
 
 
 def _planned(study: "StudyFolder") -> list[tuple[str, str, float]]:

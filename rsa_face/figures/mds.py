@@ -84,7 +84,8 @@ def plot_mds(
         _bare(ax, values, style)
         stress = f"stress {points.attrs['stress']:.2f}" if "stress" in points.attrs else ""
         kind_text = ", ".join(text for text in (str(points.attrs.get("kind", "")), stress) if text)
-        ax.annotate(kind_text, (0.01, 0.01), xycoords="axes fraction", fontsize=style.small_pt, color=QUIET)
+        ax.annotate(kind_text, (0, 0), (0, -0.4 * style.small_pt), "axes fraction", "offset points", va="top",
+                    fontsize=style.small_pt, color=QUIET)  # fmt: skip
         network, _, layer = str(points.attrs.get("rdm", "")).rpartition("/")
         named = f"{network_label(network)} {layer}" if network else layer
         ax.set_title(

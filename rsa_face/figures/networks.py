@@ -131,14 +131,14 @@ def _draw_network(ax: Axes, layer: xr.Dataset, place: int, color: str, style: Fi
 
 def _draw_brackets(ax: Axes, pairs: Sequence[tuple[int, int, float]], style: FigureStyle) -> None:
     low, high = ax.get_ylim()
-    row = 1.7 * points_mm(style.small_pt)
+    row = 2.0 * points_mm(style.small_pt)
     unit = (high - low) / max(size_mm(ax)[1] - len(pairs) * row, 8.0)
     ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
     for level, (a, b, p) in enumerate(sorted(pairs, key=lambda pair: abs(pair[0] - pair[1]))):
         y = high + (level + 0.35) * row * unit
         ax.plot([a, a, b, b], [y - 0.6 * unit, y, y, y - 0.6 * unit], color="#222222", linewidth=0.6 * style.line_pt)
         said = "p < 0.001" if p < 0.001 else "p = 1" if p > 0.9995 else f"p = {p:.3f}"
-        ax.annotate(said, ((a + b) / 2, y), (0, 0.15 * style.small_pt), textcoords="offset points", ha="center",
+        ax.annotate(said, ((a + b) / 2, y), (0, 0.3 * style.small_pt), textcoords="offset points", ha="center",
                     fontsize=style.small_pt)  # fmt: skip
     ax.set_ylim(low, high + len(pairs) * row * unit)
     ax.set_yticks(ticks)

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from rsa_face.figures.canvas import hide_notes, points_mm
+from rsa_face.figures.canvas import hide_notes, points_mm, size_mm
 from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.localization import plot_localization
@@ -53,7 +53,7 @@ def plot_study(
     stimuli : StimulusSet, optional
         Pictures for the margin of the RDMs.
     compared : sequence of (str, str, float)
-        Planned comparisons, as `plot_networks` takes them.
+        Planned comparisons, as `plot_networks` takes them; left out where their brackets would crowd out the bars.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def plot_study(
         for name, part in zip(names, columns, strict=True):
             ax = part.add_subplot()
             if name == "networks":
-                axes[name] = plot_networks(result, ax=ax, compared=compared)
+                axes[name] = plot_networks(result, ax=ax, compared=compared if _has_room(ax, compared, style) else ())
             elif name == "localization" and where is not None:
                 axes[name] = plot_localization(where, ax=ax)
             elif contrast is not None:
@@ -123,6 +123,10 @@ def most_similar(rdms: xr.DataArray, result: xr.Dataset | None) -> xr.DataArray:
         for network in in_order(networks)
     ]
     return rdms.isel({RDM: kept})
+
+
+def _has_room(ax: Axes, compared: Sequence[tuple[str, str, float]], style: FigureStyle) -> bool:
+    return 2 * points_mm(style.small_pt) * len(compared) < 0.45 * size_mm(ax)[1]
 
 
 def _letter(axes: list[Axes], style: FigureStyle) -> None:

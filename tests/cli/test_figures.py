@@ -68,6 +68,20 @@ def test_people_who_judged_fewer_stimuli_stand_beside_the_layers_of_those(result
     assert len(pd.read_csv(results / "figures" / "rdms-all.csv")) == 15
 
 
+def test_more_stimuli_than_can_be_told_apart_are_not_drawn_as_points(results, capsys):
+    ids = [f"s{n}" for n in range(401)]
+    values = np.abs(np.subtract.outer(np.arange(401.0), np.arange(401.0)))[None]
+    first = load(results / "rdms.nc").isel(rdm=[0]).coords
+    coords = {name: ("rdm", first[name].values) for name in ("rdm", "network", "layer", "order", "depth")}
+    save(
+        xr.DataArray(values, coords | {"stimulus_i": ids, "stimulus_j": ids}, ("rdm", "stimulus_i", "stimulus_j")),
+        results / "rdms.nc",
+    )
+    assert run(results, "--formats", "png", "--only", "layers") == 0
+    assert "Left out: faces as points: 401 stimuli are more than 400" in capsys.readouterr().out
+    assert run(results, "--only", "mds-fe_alexnet") == 2
+
+
 def test_a_figure_is_written_at_the_resolution_asked_for(results):
     sizes = []
     for dpi in (100, 200):

@@ -157,3 +157,11 @@ def test_a_study_figure_is_no_taller_than_its_page(result, localization, contras
     with figure_style(name):
         figure = plot_study(result, where=localization, contrast=contrast, rdms=rdms)["layers"].get_figure(root=True)
     assert figure.get_size_inches()[1] * 25.4 <= STYLES[name].tallest_mm + 1e-6
+
+
+def test_planned_comparisons_do_not_crowd_out_the_bars_of_a_study_figure(result):
+    compared = [("alexnet", name, 0.2) for name in ("fe_alexnet", "vgg11", "vgg13", "vgg16")]
+    for style, shown in (("nature", 4), ("talk", 0)):
+        with figure_style(style):
+            ax = plot_study(result, compared=compared)["networks"]
+            assert sum(text.get_text() == "p = 0.200" for text in ax.texts) == shown
