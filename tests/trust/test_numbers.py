@@ -5,11 +5,10 @@ import pytest
 import xarray as xr
 from scipy.spatial.distance import pdist, squareform
 
-from rsa_face.activations.recording import Options, as_stored
 from rsa_face.inference.layerwise import compare_layers
 from rsa_face.rdms.dissimilarity import compute_rdms
 
-ID, ONE = [f"s{place:04d}" for place in range(3000)], "network"
+ID = [f"s{place:04d}" for place in range(3000)]
 
 
 def tree_of(values):
@@ -58,6 +57,8 @@ def test_three_thousand_stimuli_are_right_against_float64():
 
 def test_values_beyond_float16_are_refused_with_layer_and_stimulus():
     import torch
+
+    from rsa_face.activations.recording import Options, as_stored
 
     values = torch.ones(2, 3)
     values[1, 2] = 1e6
@@ -136,18 +137,14 @@ def test_pairs_never_judged_are_left_out_of_each_participants_similarity(compari
     np.testing.assert_allclose(found["participant_similarity"].values[0, 0], direct, rtol=1e-6)
 
 
-def test_participants_with_disjoint_pairs_give_finite_numbers_or_a_sentence():
+def test_participants_with_disjoint_pairs_give_finite_similarities():
     rng = np.random.default_rng(0)
     people = rdms_of(rng.uniform(1, 2, (2, 15)), "participant", ["a", "b"])
     i, j = np.triu_indices(6, 1)
     people = without(people, 0, list(zip(i[:7], j[:7], strict=True)))
     people = without(people, 1, list(zip(i[7:], j[7:], strict=True)))
     layers = rdms_of(rng.uniform(1, 2, (2, 15)), "rdm", ["l", "m"])
-    try:
-        result = compare_layers(layers, people, comparison="corr", resample=None)
-    except ValueError as error:
-        assert len(str(error).split()) > 5
-        return
+    result = compare_layers(layers, people, comparison="corr", resample=None)
     assert np.isfinite(result["similarity"].values).all()
 
 
