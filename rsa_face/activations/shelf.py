@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsa_face.rdms.moments import Moments, is_far_from_0
+from rsa_face.rdms.moments import Moments, is_beyond_single, is_far_from_0
 
 _SLAB_VALUES = 2**25
 _MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
@@ -169,6 +169,7 @@ def tensor_moments(slab: Tensor, measure: str) -> Moments:
     size, none = np.array([slab.shape[1]]), np.zeros((len(slab), 1))
     if not np.isfinite(scale).all():
         return Moments(np.zeros((len(slab), len(slab))), none, size, scale)
+    slab = slab.double() if is_beyond_single(scale) else slab
     if measure == "euclidean":
         return Moments(_self_products(slab - slab.mean(dim=0)).cpu().numpy(), none, size, scale)
     mean = slab.mean(dim=1, keepdim=True)
@@ -183,7 +184,7 @@ def tensor_moments(slab: Tensor, measure: str) -> Moments:
 def _self_products(values: Tensor) -> Tensor:
     products = torch.zeros(len(values), len(values), dtype=torch.float64, device=values.device)
     # torch adds up products of very few rows in one long sum, which float32 has too few digits for
-    kind = torch.float64 if len(values) < _FEW else torch.float32
+    kind = torch.float64 if len(values) < _FEW or values.dtype == torch.float64 else torch.float32
     for first in range(0, values.shape[1], _MOST_FEATURES):
         part = values[:, first : first + _MOST_FEATURES].to(kind)
         for start in range(0, len(values), _ROWS):

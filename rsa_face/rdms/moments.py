@@ -103,6 +103,8 @@ def block_moments(block: np.ndarray, measure: str, pool: Executor | None = None)
     size = np.array([values.shape[1]])
     if not np.isfinite(scale).all():
         return Moments(np.zeros((len(values), len(values))), np.zeros((len(values), 1)), size, scale)
+    if is_beyond_single(scale):
+        values = values.astype(np.float64)
     if measure == "euclidean":
         return Moments(_self_products(values - values.mean(axis=0), pool), np.zeros((len(values), 1)), size, scale)
     mean = values.mean(axis=1, keepdims=True)
@@ -113,6 +115,27 @@ def block_moments(block: np.ndarray, measure: str, pool: Executor | None = None)
     within = _self_products(shifted, pool)
     within -= values.shape[1] * np.outer(rest, rest)
     return Moments(within, shift.astype(np.float64) + rest[:, None], size, scale)
+
+
+def is_beyond_single(scale: np.ndarray) -> bool:
+    """Return whether squares of some pattern's values would overflow or vanish in float32.
+
+    Parameters
+    ----------
+    scale : ndarray, shape (stimulus,)
+        The largest magnitude in each pattern.
+
+    Returns
+    -------
+    bool
+        True beyond 1e15, and below 1e-15 but for 0.
+
+    Examples
+    --------
+    >>> is_beyond_single(np.array([0.0, 1.0])), is_beyond_single(np.array([1e-30, 1.0]))
+    (False, True)
+    """
+    return bool(((scale > 1e15) | ((scale > 0) & (scale < 1e-15))).any())
 
 
 def is_far_from_0(mean: Any, square: Any) -> Any:

@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -47,7 +48,6 @@ output: results
 KINDS = ("killed", "disk full", "no permission", "cut short", "bytes flipped")
 SHARES = (0.3, 0.2, 0.1, 0.2, 0.2)
 TARGETS = ("stores", "manifest.json", "weights", "rdms", "other")
-_NOBODY = 65534
 _LONGEST = 300.0  # seconds a run may take before it is called stuck
 
 
@@ -103,10 +103,10 @@ def make_study(folder: Path) -> Path:
 
 
 def run_in_child(
-    file: Path, *, before: Callable[[], object] = lambda: None, after: float | None = None
+    file: Path, *, before: Callable[[], object] = lambda: None, after: float | None = None, said: Path | None = None
 ) -> tuple[int, str]:
     """Run a study in a process of its own; kill it after so many seconds; return its exit code and what it said."""
-    said = file.parent / "said.txt"
+    said = said or file.parent / "said.txt"
     said.unlink(missing_ok=True)
     opened = os.open(said, os.O_CREAT | os.O_WRONLY, 0o666)
     child = os.fork()
@@ -243,26 +243,20 @@ class Harness:
         self.settle("disk full", "run")
 
     def forbid(self) -> None:
-        """Run as a user who may not write to one of the folders, or to none."""
+        """Make one of the folders one that nobody may write to, not even root, and run."""
         file = self.fresh(finished=bool(self.rng.integers(2)))
+        (self.here / "results").mkdir(exist_ok=True)
         folders = [self.here, *(folder for folder in self.here.rglob("*") if folder.is_dir())]
         chosen = folders[int(self.rng.integers(len(folders)))]
-        for path in (self.here, *self.here.rglob("*")):
-            path.chmod(0o777 if path.is_dir() else 0o666)
-        chosen.chmod(0o555)
-        removed = sorted(file for file in chosen.iterdir() if file.is_file())[:1] if chosen.name != "here" else []
-        for one in removed:
-            if "results" in str(one) or "stores" in str(one):
+        if "results" in str(chosen):
+            for one in sorted(one for one in chosen.iterdir() if one.is_file())[:1]:
                 one.unlink()
-
-        def before() -> None:
-            os.setgroups([])
-            os.setgid(_NOBODY)
-            os.setuid(_NOBODY)
-
-        code, said = run_in_child(file, before=before)
-        chosen.chmod(0o777)
-        if code == 1 or (code == 2 and chosen.name not in said and "ermission" not in said):
+        if subprocess.run(["chattr", "+i", str(chosen)], check=False, capture_output=True).returncode:
+            self.table.add("no permission", "not possible here", "equal")
+            return
+        code, said = run_in_child(file, said=self.here.parent / "said.txt")
+        subprocess.run(["chattr", "-i", str(chosen)], check=True)
+        if code == 1 or (code == 2 and str(chosen) not in said):
             self.note("no permission", "run", f"{chosen}: {said[-600:]}")
             return
         self.settle("no permission", "run")

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from rsa_face.untrusted import MOST_BYTES, MOST_TIMES, must_not_swell
 
 _HEADER = 128
-_MATRIX, _COMPRESSED, _INT32 = 14, 15, 5
+_INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED, _UTF8 = 1, 5, 6, 14, 15, 16  # kinds of parts
+_NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18}
+_CELL, _STRUCT, _OBJECT, _FUNCTION, _OPAQUE = 1, 2, 3, 16, 17  # kinds of variables
+_CLASSES = {_CELL, _STRUCT, _OBJECT, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, _FUNCTION}
 _DEEPEST = 32
 
 
@@ -80,7 +83,10 @@ def unpacked_size(path: Path) -> int:
         if kind == _COMPRESSED:
             unpacked = memoryview(zlib.decompressobj().decompress(inside, most + 1))
             total += len(unpacked)
-            kind, inside = int.from_bytes(unpacked[:4], "little" if order == "<" else "big"), unpacked[8:]
+            if total > most or len(unpacked) < 8:
+                break
+            kind, size_inside = struct.unpack(f"{order}II", unpacked[:8])
+            inside = unpacked[8 : 8 + size_inside]
         if kind == _MATRIX:
             total += _entries(inside, order, _DEEPEST)
         at += 8 + size
@@ -88,15 +94,57 @@ def unpacked_size(path: Path) -> int:
 
 
 def _entries(matrix: memoryview, order: str, deepest: int) -> int:
-    """Return eight bytes for each entry of a matrix, and of those nested in it."""
-    total = 0
-    for place, (kind, content) in enumerate(_elements(matrix, order)):
-        if place == 1 and kind == _INT32:
-            count = len(content) // 4
-            total += 8 * prod(abs(side) for side in struct.unpack(f"{order}{count}i", content[: 4 * count]))
-        elif kind == _MATRIX and deepest:
-            total += _entries(content, order, deepest - 1)
-    return total
+    """Return eight bytes for each entry of a matrix and of those nested in it, and hold all of them to the format.
+
+    scipy looks kinds of numbers up by their code without asking whether there is such a code, and ends the process
+    where there is none; so every code and size is checked here first.
+    """
+    elements = list(_elements(matrix, order))
+    if not elements:  # an empty matrix, as an empty cell holds
+        return 0
+    kinds = [kind for kind, _ in elements[:3]]
+    flags = bytes(elements[0][1])
+    shape_of = elements[1][1] if len(elements) > 2 else memoryview(b"")
+    if kinds[0] != _UINT32 or len(flags) != 8:
+        message = "a variable does not begin with its kind"
+        raise ValueError(message)
+    kind = struct.unpack(f"{order}I", flags[:4])[0] & 0xFF
+    if kind == _OPAQUE:
+        return 0
+    if (
+        kind not in _CLASSES
+        or kinds[1:] not in ([_INT32, _INT8], [_INT32, _UTF8])
+        or len(shape_of) % 4
+        or not shape_of
+    ):
+        message = f"a variable of kind {kind} has no whole shape and name"
+        raise ValueError(message)
+    shape = struct.unpack(f"{order}{len(shape_of) // 4}i", shape_of)
+    if len(shape) < 2 or min(shape) < 0 or not deepest:
+        message = f"a variable has the shape {shape}"
+        raise ValueError(message)
+    rest = elements[3:]
+    _check_parts(kind, [part for part, _ in rest])
+    if kind == _STRUCT and len(rest) > 1:
+        width = int.from_bytes(rest[0][1], "little" if order == "<" else "big")
+        if not width or len(rest[1][1]) % width:
+            message = f"names of fields are {width} letters long"
+            raise ValueError(message)
+    return 8 * prod(shape) + sum(_entries(part, order, deepest - 1) for of, part in rest if of == _MATRIX)
+
+
+def _check_parts(kind: int, parts: list[int]) -> None:
+    allowed: set[int] = _NUMBERS
+    if kind == _STRUCT:
+        allowed, parts = {_MATRIX}, parts[2:] if parts[:2] == [_INT32, _INT8] else [-1]
+    elif kind in (_CELL, _FUNCTION):
+        allowed = {_MATRIX}
+    elif kind == _OBJECT:
+        allowed, parts = {_MATRIX}, parts[3:] if parts[:3] == [_INT8, _INT32, _INT8] else [-1]
+    strange = sorted(set(parts) - allowed)
+    if strange or (kind not in (_STRUCT, _CELL, _OBJECT) and not parts):
+        message = f"a variable of kind {kind} has {'parts of kind ' + str(strange) if strange else 'no values'}"
+        raise ValueError(message)
 
 
 def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
@@ -104,8 +152,16 @@ def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview
     while at + 8 <= len(content):
         kind, size = struct.unpack(f"{order}II", content[at : at + 8])
         if kind >> 16:  # a small element: its size, kind and content in eight bytes
-            yield kind & 0xFFFF, content[at + 4 : at + 4 + min(kind >> 16, 4)]
-            at += 8
+            start, size, step = at + 4, kind >> 16, 8
+            short = size > 4
         else:
-            yield kind, content[at + 8 : at + 8 + size]
-            at += 8 + -(-size // 8) * 8
+            start, step = at + 8, 8 + -(-size // 8) * 8
+            short = start + size > len(content)
+        if short:
+            message = f"a part of {size:,} bytes is cut short"
+            raise ValueError(message)
+        yield kind & 0xFFFF, content[start : start + size]
+        at += step
+    if at < len(content):
+        message = "a part is cut short"
+        raise ValueError(message)

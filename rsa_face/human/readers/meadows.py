@@ -224,7 +224,7 @@ def _session_of(path: Path, who: str, task: Any, options: ArrangementOptions) ->
             i, j = np.triu_indices(len(at), 1)
             xy = np.array([[one["x"], one["y"]] for one in trial["positions"]], dtype=float)
             row[pair_index(at[i], at[j], len(stimuli))] = pdist(xy) / (options.arena or 1.0)
-        values = np.asarray(task["rdm"], dtype=float) if options.estimate == "file" else None
+        values = np.asarray(task["rdm"], dtype=float).reshape(-1) if options.estimate == "file" else None
     except Exception as error:
         message = (
             f"A task of Meadows' must hold stimuli, trials with positions, and rdm, but {path.name} does not: "
