@@ -59,7 +59,7 @@ def contrast_pretrainings(
     (Berger 1982, 10.1080/00401706.1982.10487790), and p is doubled for the two signs. Nothing is corrected for the
     number of quantities: the summary is the one planned.
     """
-    found = _quantities(measured, pretrainings)
+    found = shared_quantities(measured, pretrainings)
     if not found:
         message = (
             f"Some architecture must have both pre-trainings {list(pretrainings)} to compare them, but the networks "
@@ -108,7 +108,21 @@ def smaller_size(difference: OverSeeds, total: OverSeeds, *, confidence: float) 
     return np.stack([lower, upper], axis=1), np.asarray(np.minimum(1.0, 2 * np.minimum(*signs)))
 
 
-def _quantities(measured: Measured, pretrainings: tuple[str, str]) -> dict[str, list[str]]:
+def shared_quantities(measured: Measured, pretrainings: tuple[str, str]) -> dict[str, list[str]]:
+    """Return what was measured of every seed from both pre-trainings, by architecture.
+
+    Parameters
+    ----------
+    measured : Measured
+        Of networks named ``architecture/pretraining/seed``.
+    pretrainings : tuple of str
+        The two.
+
+    Returns
+    -------
+    dict of str to list of str
+        Architectures of which nothing was measured from both are absent.
+    """
     starts = measured.starts
     architectures = dict.fromkeys(start.rpartition("/")[0] for start in starts)
     found = {}

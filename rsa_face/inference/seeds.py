@@ -111,12 +111,12 @@ class OverSeeds:
             NaN where nothing is known to vary.
         """
         size = np.abs(self.estimate)
-        low, high = np.full(size.shape, np.log(1e-300)), np.full(size.shape, np.log(0.5))
+        low, high = np.full(size.shape, np.log(1e-100)), np.full(size.shape, np.log(0.5))
         for _ in range(60):
             middle = (low + high) / 2
             beyond = self._reach(np.exp(middle)) > size
             low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
-        tail = np.exp(high) if self.over else np.full(size.shape, np.nan)
+        tail = np.where(size > 0, np.exp(high), 0.5) if self.over else np.full(size.shape, np.nan)
         if two_sided:
             return np.asarray(2 * tail)
         return np.asarray(np.where(self.estimate >= 0, tail, 1 - tail))

@@ -8,12 +8,13 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.config import Study
-from rsa_face.inference.pretraining import AGAINST, BIAS, contrast_pretrainings
+from rsa_face.inference.pretraining import AGAINST, BIAS, contrast_pretrainings, shared_quantities
 from rsa_face.inference.seeds import Measured, jackknifed, similarities_of
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save, write_beside
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
+from rsa_face.psychophysics.stage import any_curve
 from rsa_face.stages.answering import ANSWERS
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -72,15 +73,10 @@ def measure_bias(
         if any(section.pretraining for section in study.networks):
             manifest.say("left out: the bias of pre-training, since the study does not say which two to compare")
         return None
-    answers, looked = study.output / ANSWERS, study.output / "saliency.nc"
-    measured = {} if result is None else {"similarity": (similarities_of(result), ALL_LAYERS)}
-    files = {"layers": "layers.nc"} if result is not None else {}
-    if study.psychophysics is not None and answers.is_file():
-        measured["PSE"] = (pses_of(read_choices(answers), stimuli, study.psychophysics.curve.model_dump()), ALL_FACES)
-        files["answers"] = ANSWERS
-    if study.saliency is not None and looked.is_file():
-        measured["saliency"] = (shares_of(cast("xr.Dataset", load(looked)), stimuli), "")
-        files["saliency"] = "saliency.nc"
+    measured, files = _measured(study, stimuli, result)
+    for name in [name for name, (each, _) in measured.items() if not shared_quantities(each, pair)]:
+        manifest.say(f"left out: the bias of {name}, which no architecture has from both pre-trainings in every seed")
+        del measured[name]
 
     def make() -> None:
         parts = [
@@ -103,6 +99,21 @@ def measure_bias(
     inputs = {"pair": pair, "network": study.inference.network, **{n: manifest.hash_of(f) for n, f in files.items()}}
     manifest.stage("bias of pre-training", make, inputs=inputs, outputs=[f"{CONTRAST}.nc", f"{CONTRAST}.csv"])
     return cast("xr.Dataset", load(study.output / f"{CONTRAST}.nc"))
+
+
+def _measured(
+    study: Study, stimuli: StimulusSet, result: xr.Dataset | None
+) -> tuple[dict[str, tuple[Measured, str]], dict[str, str]]:
+    answers, looked = study.output / ANSWERS, study.output / "saliency.nc"
+    measured = {} if result is None else {"similarity": (similarities_of(result), ALL_LAYERS)}
+    files = {"layers": "layers.nc"} if result is not None else {}
+    if study.psychophysics is not None and answers.is_file() and any_curve(read_choices(answers)):
+        measured["PSE"] = (pses_of(read_choices(answers), stimuli, study.psychophysics.curve.model_dump()), ALL_FACES)
+        files["answers"] = ANSWERS
+    if study.saliency is not None and looked.is_file():
+        measured["saliency"] = (shares_of(cast("xr.Dataset", load(looked)), stimuli), "")
+        files["saliency"] = "saliency.nc"
+    return measured, files
 
 
 def pses_of(answers: pd.DataFrame, stimuli: StimulusSet, curve: dict[str, Any]) -> Measured:
@@ -130,7 +141,8 @@ def pses_of(answers: pd.DataFrame, stimuli: StimulusSet, curve: dict[str, Any]) 
     names = sorted(set(people[pd.notna(people)]))
     sampling = None
     if len(names) >= 3:
-        without = [fit_psychometric(answers[people != name], alone, interval="none") for name in names]
+        rest = [answers[people != name] for name in names]
+        without = [fit_psychometric(each, alone, interval="none") for each in rest if any_curve(each)]
         sampling = jackknifed(np.stack([each["pse"].sel(network=networks).values for each in without]))
     over = ("identities",) if sampling else ()
     return Measured(tuple(networks), tuple(occlusions), fit["pse"].values, sampling, over)
@@ -157,10 +169,10 @@ def shares_of(looked: xr.Dataset, stimuli: StimulusSet) -> Measured:
     shares = looked["proportion"].transpose("stimulus", "network", "region").values[whole]
     people = _identities(stimuli).reindex(ids).to_numpy()[whole]
     units = list(dict.fromkeys(people))
-    without = np.stack([np.nanmean(shares[people != unit], axis=0) for unit in units])
+    without = np.stack([_mean(shares[people != unit]) for unit in units])
     networks, regions = (tuple(str(name) for name in looked[dim].values) for dim in ("network", "region"))
     over = ("identities",) if "identity" in table else ("stimuli",)
-    return Measured(networks, regions, np.nanmean(shares, axis=0), jackknifed(without), over)
+    return Measured(networks, regions, _mean(shares), jackknifed(without), over)
 
 
 def join_measures(parts: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -225,6 +237,13 @@ def _with_measure(contrast: xr.Dataset, measure: str) -> xr.Dataset:
         if dim in contrast.dims:
             labels[f"{dim}_measure"] = xr.DataArray(np.array([measure] * contrast.sizes[dim], object), dims=dim)
     return contrast.assign_coords(labels).assign_attrs(measure=measure)
+
+
+def _mean(shares: np.ndarray) -> np.ndarray:
+    there = ~np.isnan(shares)
+    counts = there.sum(axis=0)
+    sums = np.where(there, shares, 0.0).sum(axis=0)
+    return np.asarray(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
 
 
 def _identities(stimuli: StimulusSet) -> pd.Series:

@@ -54,6 +54,15 @@ def test_one_seed_alone_has_no_interval_unless_stimuli_give_one():
     assert found.over == ()
 
 
+def test_what_cannot_stray_is_nothing_or_sure_with_two_seeds():
+    values = np.array([[0.1, 0.2], [0.1, 0.2]])
+    both = Measured(("alexnet/random/0", "alexnet/random/1"), ("a", "b"), values)
+    a, b = ("alexnet/random", "a"), ("alexnet/random", "b")
+    found = sum_over_seeds(both, [{a: 2.0, b: -1.0}, {a: 1.0}])
+    assert found.p().tolist() == pytest.approx([1, 0])
+    assert found.p(two_sided=False).tolist() == pytest.approx([0.5, 0])
+
+
 def test_seeds_that_differ_and_what_was_not_measured_are_named():
     values = np.array([[0.1], [0.2], [np.nan]])
     measured = Measured(("alexnet/random/0", "fe_alexnet/random/1", "vgg11/random/1"), ("relu1",), values)
