@@ -130,7 +130,7 @@ def _entries(matrix: memoryview, order: str, deepest: int) -> int:
         if not width or len(rest[1][1]) % width:
             message = f"names of fields are {width} letters long"
             raise ValueError(message)
-    return 8 * prod(shape) + sum(_entries(part, order, deepest - 1) for of, part in rest if of == _MATRIX)
+    return int(8 * prod(shape)) + sum(_entries(part, order, deepest - 1) for of, part in rest if of == _MATRIX)
 
 
 def _check_parts(kind: int, parts: list[int]) -> None:
