@@ -6,6 +6,8 @@ CITATIONS = {
     "doi:10.1371/journal.pcbi.1003553",
     "inference": "Schütt, Kipnis, Diedrichsen & Kriegeskorte 2023, Statistical inference on representational "
     "geometries. doi:10.7554/eLife.82566",
+    "jackknife": "Efron & Stein 1981, The jackknife estimate of variance. doi:10.1214/aos/1176345462",
+    "crossed": "Clark 1973, The language-as-fixed-effect fallacy. doi:10.1016/S0022-5371(73)80014-3",
     "alexnet": "Krizhevsky, Sutskever & Hinton 2017, ImageNet classification with deep convolutional neural "
     "networks. doi:10.1145/3065386",
     "vgg": "Simonyan & Zisserman 2015, Very deep convolutional networks for large-scale image recognition. "

@@ -197,7 +197,10 @@ def _embeddings(
         return found
     for rdm in _to_embed(study, rdms.isel({STIMULUS_I: kept, STIMULUS_J: kept})):
         name = f"{network_label(str(rdm[NETWORK].item()))} {rdm[LAYER].item()}"
-        found.append(_embedding(rdm, name, kept))
+        if rdm.values.any():
+            found.append(_embedding(rdm, name, kept))
+        else:
+            notes.append(f"{name} tells no two stimuli apart: all its points lie in one place, and are not shown.")
     return found
 
 

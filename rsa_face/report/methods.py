@@ -23,7 +23,7 @@ _RESAMPLED = {
     "stimulus": "resampling stimuli",
     "participant": "resampling participants",
     "both": "resampling stimuli and participants together",
-    "dual": "the dual bootstrap over stimuli and participants with its variance correction",
+    "dual": "the dual bootstrap over stimuli and participants",
 }
 _CORRECTED = {
     "max": "the largest statistic over layers",
@@ -186,6 +186,10 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
         kind = attrs.get("interval_kind", "kind not recorded")
         text += f" {float(attrs.get('confidence', 0.95)):.0%} intervals ({kind})"
         text += f" rest on {how}{draws}; see Schütt et al. (2023)."
+        if attrs.get("variance") == "jackknife":
+            cited += ["jackknife", "crossed"]
+            text += " Standard errors are jackknifed: stimuli and participants left out, one and two at a time, the"
+            text += " second-order term taken off (Efron & Stein 1981; crossed factors as in Clark 1973)."
     if "p_above_zero" in result or "p_above_zero_corrected" in result:
         text += _tested(result, cited)
     controls = attrs.get("controls") or []

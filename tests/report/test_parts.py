@@ -1,6 +1,7 @@
 """What the report says and packs is what the results hold."""
 
 import base64
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -315,3 +316,12 @@ def test_any_result_becomes_tables_without_its_draws():
     assert dims == ("observer",)
     assert list(frame.columns) == ["observer", "pse", "pse_interval lower", "pse_interval upper"]
     assert frame["pse_interval upper"].tolist() == [0.5, 0.7]
+
+
+def test_a_layer_that_tells_no_stimuli_apart_is_not_embedded_and_the_page_says_so(study):
+    values = study.rdms.values.copy()
+    values[study.rdms["layer"].values == "fc8"] = 0
+    explorer = explorer_of(replace(study, rdms=study.rdms.copy(data=values)))
+    assert not [each["name"] for each in explorer.content["embeddings"] if each["name"].endswith("fc8")]
+    assert any("fc8 tells no two stimuli apart" in note for note in explorer.notes)
+    json.dumps(explorer.content, allow_nan=False)
