@@ -16,7 +16,7 @@ from rsa_face.stages.learning import train_networks
 from rsa_face.stages.looking import look_where, relate
 from rsa_face.stages.representation import measure_layers
 from rsa_face.stages.scoring import score_networks
-from rsa_face.stages.sharing import share_variance
+from rsa_face.stages.sharing import reweight_peak, share_variance
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,9 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     Path
         The output folder: ``layers.csv``, ``layers.nc``, ``rdms.nc``, ``human_rdms.nc``, ``stimuli.csv``,
         ``manifest.json``, ``figures/``, and where the study asks for them ``weights/``, ``training.csv``,
-        ``contrast.nc``, ``localization.nc``, ``variance.csv``, ``answers.csv``, ``psychometric.csv``,
-        ``saliency.csv``, ``agreement.csv`` and ``bias.csv``; ``set_aside/`` holds what earlier runs wrote and this
-        study has no more.
+        ``contrast.nc``, ``localization.nc``, ``variance.csv``, ``reweighted.csv``, ``answers.csv``,
+        ``psychometric.csv``, ``saliency.csv``, ``agreement.csv`` and ``bias.csv``; ``set_aside/`` holds what earlier
+        runs wrote and this study has no more.
 
     Raises
     ------
@@ -63,6 +63,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     contrasts = contrast_networks(study, result, manifest)
     where = find_layer(study, rdms, human, result, manifest)
     share_variance(study, rdms, human, manifest)
+    reweight_peak(study, stimuli, human, where, manifest)
     curves = fit_curves(study, answers, human, manifest)
     looked = look_where(study, stimuli, manifest)
     agreement = relate(study, result, curves, looked, manifest)

@@ -1,18 +1,23 @@
-"""What each network explains of people's judgements by itself, and what no other network explains."""
+"""What each network explains of people's judgements, what no other explains, and what other weights would reach."""
 
+import tempfile
+from pathlib import Path
 from typing import cast
 
 import pandas as pd
 import xarray as xr
 
+from rsa_face.activations.extract import extract
 from rsa_face.config import Study
-from rsa_face.inference.unique import FEWEST_IN_FOLD, partition_variance
+from rsa_face.inference.unique import FEWEST_IN_FOLD, partition_variance, reweight_layer
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save, write_beside
-from rsa_face.schema import NETWORK, PARTICIPANT, RDM, STIMULUS_I
+from rsa_face.schema import NETWORK, PARTICIPANT, RDM, STIMULUS, STIMULUS_I, stimulus_ids
 from rsa_face.stages.comparing import judged, varying
+from rsa_face.stages.networks import build, networks_of
+from rsa_face.stimuli.catalogue import StimulusSet
 
-VARIANCE = "variance.nc"
+VARIANCE, REWEIGHTED = "variance.nc", "reweighted.nc"
 _FOLDS = (3, 5)
 
 
@@ -48,8 +53,7 @@ def share_variance(
         str(network): [str(name) for name in about[RDM].values[about[NETWORK].values == network]]
         for network in dict.fromkeys(about[NETWORK].values.tolist())
     }
-    enough = human.sizes[STIMULUS_I] >= _FOLDS[0] * FEWEST_IN_FOLD and human.sizes[PARTICIPANT] >= _FOLDS[1]
-    if len(sets) < 2 or not enough:
+    if len(sets) < 2 or not _enough(human):
         return None
 
     def make() -> None:
@@ -65,6 +69,71 @@ def share_variance(
     }
     manifest.stage("explained variance", make, inputs=inputs, outputs=[VARIANCE, "variance.csv"])
     return cast("xr.Dataset", load(study.output / VARIANCE))
+
+
+def reweight_peak(
+    study: Study, stimuli: StimulusSet, human: xr.DataArray | None, where: xr.Dataset | None, manifest: Manifest
+) -> xr.Dataset | None:
+    """Weigh the features of the layer that is most like people, and test that on other stimuli and participants.
+
+    Parameters
+    ----------
+    study : Study
+        Its `inference` section names the network.
+    stimuli : StimulusSet
+        All of the study's.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j), or None
+        Human RDMs.
+    where : Dataset or None
+        From `find_layer`: which layer that is.
+    manifest : Manifest
+        Where the stage is recorded.
+
+    Returns
+    -------
+    Dataset, dims (participant,), or None
+        From `reweight_layer`; also in ``reweighted.nc`` and, as means, ``reweighted.csv``. None where no layer is
+        more like people than chance, or there are too few stimuli or participants to leave some out.
+    """
+    called = study.inference.network
+    section = next((one for one in networks_of(study) if one.called == called), None)
+    if human is None or where is None or section is None or not _enough(human):
+        return None
+    layer = str(where["picked"].sel(target="peak").values)
+    if layer == "none":
+        return None
+    seen = StimulusSet(stimuli.table[stimuli.table[STIMULUS].isin(stimulus_ids(human))].reset_index(drop=True))
+
+    def make() -> None:
+        with tempfile.TemporaryDirectory(dir=study.output) as folder:
+            tree = extract([build(study, section)], seen, Path(folder) / "peak.zarr", layers=[layer], progress=False)
+            activations = tree.leaves[0].dataset["activation"].load()
+        weighed = reweight_layer(
+            activations, human, comparison=study.inference.comparison, seed=study.inference.seed
+        ).assign_attrs(network=called, layer=layer)
+        save(weighed, study.output / REWEIGHTED)
+        means = weighed.mean(PARTICIPANT)
+        row = {
+            "network": called,
+            "layer": layer,
+            "raw": float(means["raw"]),
+            "reweighted": float(means["reweighted"]),
+        }
+        with write_beside(study.output / "reweighted.csv") as beside:
+            pd.DataFrame([row]).to_csv(beside, index=False, float_format="%.6g")
+
+    inputs = {
+        "rdms": manifest.hash_of("rdms.nc"),
+        "human": manifest.hash_of("human_rdms.nc"),
+        "layer": [called, layer],
+        "inference": [study.inference.comparison, study.inference.seed],
+    }
+    manifest.stage("reweighted features", make, inputs=inputs, outputs=[REWEIGHTED, "reweighted.csv"])
+    return cast("xr.Dataset", load(study.output / REWEIGHTED))
+
+
+def _enough(human: xr.DataArray) -> bool:
+    return human.sizes[STIMULUS_I] >= _FOLDS[0] * FEWEST_IN_FOLD and human.sizes[PARTICIPANT] >= _FOLDS[1]
 
 
 def tabulate_shares(shares: xr.Dataset) -> pd.DataFrame:

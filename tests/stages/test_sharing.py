@@ -6,10 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from rsa_face.manifest import Manifest
+from rsa_face.networks.zoo import build_network
 from rsa_face.provenance import save
+from rsa_face.stages import sharing
 from rsa_face.stages.sharing import share_variance
+from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.schematic import draw_faces
 from tests.inference.simulated import simulate
 
 
@@ -48,3 +53,27 @@ def test_too_few_stimuli_people_or_networks_leave_it_out(tmp_path, few) -> None:
     assert share_variance(study, rdms, human, manifest) is None
     assert share_variance(study, rdms, None, manifest) is None
     assert not (tmp_path / "variance.nc").exists()
+
+
+def test_the_peak_layer_is_weighed_anew_and_told_beside_its_raw_similarity(tmp_path, monkeypatch) -> None:
+    stimuli = draw_faces(tmp_path, identities=4, levels=3, size=64)
+    _, human = simulate({"alexnet/a": 0.5}, stimuli=12, participants=5, rng=np.random.default_rng(0))
+    ids = stimuli.table["stimulus"].tolist()
+    human = human.assign_coords(stimulus_i=ids, stimulus_j=ids)
+    save(human, tmp_path / "human_rdms.nc")
+    save(human[:1].rename(participant="rdm"), tmp_path / "rdms.nc")
+    network = build_network("alexnet", preprocessing=Preprocessing(resize=64, crop=64))
+    monkeypatch.setattr(sharing, "build", lambda *_: network)
+    monkeypatch.setattr(sharing, "networks_of", lambda _: [SimpleNamespace(called="alexnet")])
+    inference = SimpleNamespace(network="alexnet", comparison="corr", seed=0)
+    study: Any = SimpleNamespace(output=tmp_path, inference=inference)
+    manifest = Manifest(tmp_path, lambda _: None)
+    where = xr.Dataset({"picked": ("target", ["relu5"])}, {"target": ["peak"]})
+    weighed = sharing.reweight_peak(study, stimuli, human, where, manifest)
+    assert weighed is not None
+    row = pd.read_csv(tmp_path / "reweighted.csv").iloc[0]
+    assert (row["network"], row["layer"]) == ("alexnet", "relu5")
+    assert row["raw"] == pytest.approx(float(weighed["raw"].mean()), abs=1e-5)
+    assert not list(tmp_path.glob("**/*.zarr"))
+    nowhere = where.assign(picked=("target", ["none"]))
+    assert sharing.reweight_peak(study, stimuli, human, nowhere, manifest) is None
