@@ -1,11 +1,11 @@
 """Where a network's weights come from: a seed, ImageNet, or a file; checked key by key before they are used."""
 
 import logging
-import pickle
 import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from urllib.error import URLError
 
 import safetensors.torch
@@ -227,9 +227,9 @@ def _state_in(path: Path) -> object:
             must_not_swell(sum(part.file_size for part in archive.infolist()), path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # torch's own words say how to run what is in it
+    except UnpicklingError as error:  # torch's own words say how to run what is in it
         message = "it holds code or other objects, none of which was run. Ask for the state dict as safetensors."
-        raise pickle.UnpicklingError(message) from error
+        raise UnpicklingError(message) from error
 
 
 def _unwrapped(state: object) -> object:

@@ -229,8 +229,8 @@ def _number(file: Path) -> float:
     if not file.is_file():
         message = f"Every image of AffectNet must have its annotations, but there is no {str(file)!r}. Add it."
         raise FileNotFoundError(message)
-    with reading(file, "An annotation must be one number", then="Replace the file."):
-        number = float(str(np.load(file, allow_pickle=False)))
+    with reading(file, "An annotation must be one number", then="Replace the file."), file.open("rb") as opened:
+        number = float(str(np.load(opened, allow_pickle=False)))
     if not np.isfinite(number):
         message = f"An annotation must be one number, but {str(file)!r} holds {number}. Replace the file."
         raise ValueError(message)

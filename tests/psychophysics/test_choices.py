@@ -103,7 +103,7 @@ def test_a_file_that_is_not_there_or_not_a_table_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.csv"):
         read_choices(tmp_path / "nowhere.csv")
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(ValueError, match=r"empty.csv is not"):
+    with pytest.raises(ValueError, match=r"empty.csv' cannot be read"):
         read_choices(tmp_path / "empty.csv")
 
 

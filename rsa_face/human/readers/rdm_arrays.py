@@ -135,8 +135,9 @@ def _arrays_of(path: Path) -> dict[str, NDArray[Any]]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             must_not_swell(sum(part.file_size for part in archive.infolist()), path)
-    opened = np.load(path, allow_pickle=False)
-    return {"rdms": opened} if isinstance(opened, np.ndarray) else {name: opened[name] for name in opened.files}
+    with path.open("rb") as file:  # numpy leaves a damaged archive open
+        opened = np.load(file, allow_pickle=False)
+        return {"rdms": opened} if isinstance(opened, np.ndarray) else {name: opened[name] for name in opened.files}
 
 
 def _stack_of(path: Path, arrays: Mapping[str, NDArray[Any]], variable: str | None) -> Stack:
