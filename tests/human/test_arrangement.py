@@ -103,7 +103,7 @@ def test_files_that_are_not_meadows_say_what_they_lack(tmp_path):
     with pytest.raises(ValueError, match=r"tree.json does not: KeyError\('trials'\)"):
         read_human(tmp_path / "tree.json", kind="arrangement")
     (tmp_path / "cut.json").write_text('{"task": ')
-    with pytest.raises(ValueError, match=r"cut.json cannot be read"):
+    with pytest.raises(ValueError, match=r"cut.json' cannot be read"):
         read_human(tmp_path / "cut.json", kind="arrangement")
 
 

@@ -252,8 +252,10 @@ def test_the_answers_and_the_choices_are_drawn_and_another_view_can_be_chosen(pa
 def test_a_layer_pointed_at_says_its_value_interval_and_number_of_people(page, results):
     from selenium.webdriver.common.action_chains import ActionChains
 
-    page.execute_script("document.getElementById('layers').scrollIntoView()")
-    ActionChains(page).move_to_element(page.find_element("css selector", "#layers path.point")).perform()
+    page.refresh()  # whatever was chosen or pointed at before
+    point = page.find_element("css selector", "#layers path.point")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", point)
+    ActionChains(page).move_by_offset(2, 2).move_to_element(point).move_by_offset(1, 1).perform()
     page.implicitly_wait(2)
     said = page.find_element("css selector", "#layers .hovertext").text
     page.implicitly_wait(0)
