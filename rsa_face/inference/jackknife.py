@@ -170,7 +170,7 @@ def jackknife_variance(
 
     The similarity of RDMs strays with the stimuli, with pairs of them, with the participants, and with what a
     participant makes of a stimulus or a pair. Leaving out one stimulus at a time, or drawing stimuli with
-    replacement, counts what belongs to pairs twice, which with 20 stimuli makes the variance half again too large;
+    replacement, counts what belongs to pairs twice, and so claims too large a variance where stimuli are few;
     leaving out two at a time shows how much that is.
 
     Parameters

@@ -72,7 +72,7 @@ def behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:
         also = " and of the networks" if "psychometric_networks" in study.extras else ""
         yield (
             f"Choices{of}{also} were fitted with a {curve} curve with guesses and lapses (Wichmann & Hill 2001); its "
-            "point of subjective equality (PSE) is the level chosen as happy half the time."
+            "point of subjective equality (PSE) is the level at which the curve, guesses and lapses set aside, is one half."
         )
     looked = study.extras.get("saliency", study.extras.get("saliency_layers"))
     if looked is not None:
