@@ -83,6 +83,7 @@ def control_rdms(
     if not names:
         message = "At least one control must be named, but none is. Name pixels, a factor of the table, or a file."
         raise ValueError(message)
+    check_controls(stimuli, names)
     must_be_known(distance, DISTANCES, "distance of the pixels")
     made = [
         control
@@ -140,6 +141,31 @@ def _one_minus_r(images: Float[np.ndarray, "stimulus pixel"]) -> Float[np.ndarra
 DISTANCES: dict[str, Callable[[Any], Any]] = {"euclidean": _root_mean_square, "correlation": _one_minus_r}
 
 
+def check_controls(stimuli: StimulusTable, names: Sequence[str | Path]) -> None:
+    """Hold the names of controls to being pixels, factors or files, before anything is computed for them.
+
+    Parameters
+    ----------
+    stimuli : StimulusSet
+        Whose factors may be named.
+    names : sequence of str or Path
+        As for `control_rdms`.
+
+    Raises
+    ------
+    ValueError
+        If a name is none of these; the first is named.
+    """
+    factors = [str(column) for column in stimuli.table.columns if column not in ("stimulus", "file")]
+    for name in names:
+        if str(name) not in (PIXELS, *factors) and Path(name).suffix.lower() not in FILE_ENDINGS:
+            message = (
+                "A control must be pixels, a factor of the stimulus table or a file ending in "
+                f"{' or '.join(FILE_ENDINGS)}, but {str(name)!r} is none of these. The factors are {factors}."
+            )
+            raise ValueError(message)
+
+
 def _made(
     stimuli: StimulusTable, name: str | Path, *, distance: str, size: int, categorical: Sequence[str]
 ) -> list[tuple[str, Float[np.ndarray, "stimulus stimulus"]]]:
@@ -152,17 +178,9 @@ def _made(
             message = f"Images must vary to be correlated, but {flat[:20]} are of one grey. Use euclidean."
             raise ValueError(message)
         return [(PIXELS, pixel_distances(images, distance=distance))]
-    if Path(name).suffix.lower() in FILE_ENDINGS:
-        rdms = _read_rdms(Path(name))
-        kept = select_stimuli(rdms, stimuli.ids)
-        labels = [str(label) for label in kept[RDM].values]
-        return list(zip(labels, np.asarray(kept.values, dtype=float), strict=True))
-    factors = [str(column) for column in stimuli.table.columns if column not in ("stimulus", "file")]
-    message = (
-        f"A control must be pixels, a factor of the stimulus table or a file ending in {' or '.join(FILE_ENDINGS)}, "
-        f"but {str(name)!r} is none of these. The factors are {factors}."
-    )
-    raise ValueError(message)
+    kept = select_stimuli(_read_rdms(Path(name)), stimuli.ids)
+    labels = [str(label) for label in kept[RDM].values]
+    return list(zip(labels, np.asarray(kept.values, dtype=float), strict=True))
 
 
 def _factor_differences(stimuli: StimulusTable, name: str, *, named: bool) -> Float[np.ndarray, "stimulus stimulus"]:

@@ -15,8 +15,8 @@ from rsa_face.networks.zoo import Network
 from rsa_face.provenance import hash_file, load, rng_from, write_beside
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.stage import any_curve, ask_networks, write_psychophysics
-from rsa_face.rdms.controls import FILE_ENDINGS, PIXELS
-from rsa_face.schema import PARTICIPANT, must_be_known
+from rsa_face.rdms.controls import check_controls
+from rsa_face.schema import PARTICIPANT
 from rsa_face.stages.networks import build, networks_of, trained_file
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.occlusion import REGIONS, region_boxes
@@ -46,10 +46,7 @@ def check_asked(study: Study, stimuli: StimulusSet) -> None:
         If a control is unknown, the choices are at fault, the saliency's faces are none or lack regions, or no
         network can answer.
     """
-    factors = [str(name) for name in stimuli.table.columns if name not in ("stimulus", "file")]
-    for name in study.inference.controls:
-        if not str(name).endswith(FILE_ENDINGS):
-            must_be_known(name, [PIXELS, *factors], "control")
+    check_controls(stimuli, study.inference.controls)
     if study.psychophysics is not None and PARTICIPANT not in read_choices(study.psychophysics.table):
         message = (
             f"The choices of a study must be people's, but {study.psychophysics.table.name} has no column "
