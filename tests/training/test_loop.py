@@ -9,7 +9,8 @@ from PIL import Image
 
 from rsa_face.networks.zoo import build_network
 from rsa_face.stimuli.images import Preprocessing
-from rsa_face.training import runs
+from rsa_face.training import batches, runs
+from rsa_face.training.batches import read_input
 from rsa_face.training.epochs import make_learner
 from rsa_face.training.loop import train_valence
 from rsa_face.training.settings import Augmentation, TrainingSettings
@@ -229,8 +230,12 @@ def test_a_broken_image_is_named_or_skipped_and_counted(small_network, faces, tm
 
 def test_images_too_many_for_memory_give_the_same_weights(small_network, faces, monkeypatch):
     first = train_valence(small_network(), faces, settings=EVERYTHING)
+    read = []
     monkeypatch.setattr("rsa_face.training.batches.MOST_BYTES", 0)
-    must_equal(weights_of(train_valence(small_network(), faces, settings=EVERYTHING)), weights_of(first))
+    monkeypatch.setattr(batches, "read_input", lambda *given: read.append(1) or read_input(*given))
+    again = train_valence(small_network(), faces, settings=EVERYTHING)
+    assert len(read) > 2 * len(faces)  # once to see that they can be read, and anew in each epoch
+    must_equal(weights_of(again), weights_of(first))
 
 
 def test_no_room_for_the_checkpoint_is_said_before_anything_is_lost(small_network, faces, tmp_path, monkeypatch):
