@@ -72,8 +72,8 @@ def behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:
         also = " and of the networks" if "psychometric_networks" in study.extras else ""
         yield (
             f"Choices{of}{also} were fitted with a {curve} curve with guesses and lapses (Wichmann & Hill 2001); its "
-            "point of subjective equality (PSE) is the level at which the curve is at one half, guesses and lapses set "
-            "aside."
+            "point of subjective equality (PSE) is the level at which the curve is at one half, guesses and lapses "
+            "set aside."
         )
     looked = study.extras.get("saliency", study.extras.get("saliency_layers"))
     if looked is not None:
