@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from rsa_face.untrusted import must_be_plain_hdf5, reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _AS_JSON = "json:"
 
@@ -86,6 +89,20 @@ def rng_from(seed: int, *names: str | int) -> np.random.Generator:
     """
     words = [int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:4], "little") for name in names]
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(words)))
+
+
+def write_table(table: "pd.DataFrame", path: str | Path) -> None:
+    """Write a table of results as CSV, six digits of each number, whole or not at all.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Its index is not written.
+    path : str or Path
+        Where to.
+    """
+    with write_beside(path) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.networks.zoo import Network
-from rsa_face.provenance import save, write_beside
+from rsa_face.provenance import save, write_table
 from rsa_face.psychophysics.choices import check_choices, count_choices
 from rsa_face.psychophysics.consistency import error_consistency
 from rsa_face.psychophysics.decisions import network_choices
@@ -97,8 +97,7 @@ def write_psychophysics(
             consistency = error_consistency(answered, chosen) if matched else None
             likeness = human_likeness(*fits, consistency=consistency, draws=draws, seed=seed, resamples=resamples)
             written.append(save(likeness, out / "psychometric_likeness.nc"))
-    with write_beside(out / "psychometric.csv") as beside:
-        pd.concat([tabulate_curves(fit) for fit in fits]).to_csv(beside, index=False, float_format="%.6g")
+    write_table(pd.concat([tabulate_curves(fit) for fit in fits]), out / "psychometric.csv")
     return [*written, out / "psychometric.csv"]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.networks.zoo import Network
-from rsa_face.provenance import save, write_beside
+from rsa_face.provenance import save, write_table
 from rsa_face.saliency.by_layer import average_layer, join_layers, main_layers_with_space
 from rsa_face.saliency.gate import average_gate, gate_openings
 from rsa_face.saliency.maps import LAST, saliency_at
@@ -78,8 +78,7 @@ def write_saliency(
         layers += [average_layer(one, network) for one in each.regions[1:]]
         written += _write_gate(network, stimuli, out)
     joined = join_networks(regions)
-    with write_beside(out / "saliency.csv") as beside:
-        average_regions(joined).to_csv(beside, index=False, float_format="%.6g")
+    write_table(average_regions(joined), out / "saliency.csv")
     files = [save(joined, out / "saliency.nc"), out / "saliency.csv"]
     if len({one.shape for one in maps}) == 1:
         files.append(save(join_maps(maps), out / "saliency_maps.nc"))
@@ -174,8 +173,7 @@ def _write_gate(network: Network, stimuli: StimulusSet, out: Path) -> list[Path]
         return []
     openings = gate_openings(network, stimuli)
     stem = f"saliency_gate_{_plain(network.name)}"
-    with write_beside(out / f"{stem}.csv") as beside:
-        average_gate(openings).to_csv(beside, index=False, float_format="%.6g")
+    write_table(average_gate(openings), out / f"{stem}.csv")
     return [save(openings, out / f"{stem}.nc"), out / f"{stem}.csv"]
 
 

@@ -11,7 +11,7 @@ from rsa_face.config import Study
 from rsa_face.inference.pretraining import AGAINST, BIAS, contrast_pretrainings, shared_quantities
 from rsa_face.inference.seeds import Measured, jackknifed, similarities_of
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import load, save, write_beside
+from rsa_face.provenance import load, save, write_table
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
 from rsa_face.psychophysics.stage import any_curve
@@ -91,8 +91,7 @@ def measure_bias(
         joined = join_measures(parts)
         joined.attrs["simulated"] = bool(result is not None and result.attrs.get("simulated"))
         save(joined, study.output / f"{CONTRAST}.nc")
-        with write_beside(study.output / f"{CONTRAST}.csv") as beside:
-            tabulate_bias(joined).to_csv(beside, index=False, float_format="%.6g")
+        write_table(tabulate_bias(joined), study.output / f"{CONTRAST}.csv")
 
     if not measured:
         return None

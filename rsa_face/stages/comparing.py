@@ -16,7 +16,7 @@ from rsa_face.inference.localization import localize
 from rsa_face.inference.nested import held_out_similarity
 from rsa_face.inference.partial import add_partial
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import hash_file, load, save, write_beside
+from rsa_face.provenance import hash_file, load, save, write_table
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
 from rsa_face.schema import LAYER, RDM, STIMULUS_I, stimulus_ids
@@ -85,7 +85,7 @@ def compare(
             given = select_stimuli(control_rdms(stimuli, asked.controls), stimulus_ids(human))
             result = add_partial(result, rdms=about, human=human, controls=given)
         save(result.assign_attrs(left_out=left_out), study.output / COMPARISON)
-        _write_table(study, tabulate(result), "layers.csv")
+        write_table(tabulate(result), study.output / "layers.csv")
 
     inputs = {
         "rdms": manifest.hash_of("rdms.nc"),
@@ -183,7 +183,7 @@ def contrast_networks(study: Study, result: xr.Dataset | None, manifest: Manifes
                 result, network=asked.network, baseline=other, cluster="draws", seed=asked.seed
             )
             save(contrast, study.output / f"{stem}.nc")
-            _write_table(study, tabulate_contrast(contrast), f"{stem}.csv")
+            write_table(tabulate_contrast(contrast), study.output / f"{stem}.csv")
 
         inputs = {"layers": manifest.hash_of(COMPARISON), "network": asked.network, "baseline": other}
         outputs = [f"{stem}.nc", f"{stem}.csv"]
@@ -287,8 +287,3 @@ def _networks_in(result: xr.Dataset | None) -> list[str]:
     if result is None or "similarity_draws" not in result:
         return []
     return list(dict.fromkeys(result["network"].values.astype(str).tolist()))
-
-
-def _write_table(study: Study, table: pd.DataFrame, file: str) -> None:
-    with write_beside(study.output / file) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")

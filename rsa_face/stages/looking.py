@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any, cast
 
-import pandas as pd
 import xarray as xr
 
 from rsa_face.config import Study
 from rsa_face.figures.agreement import agreement_table, correlation_table
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import load, save, write_beside
+from rsa_face.provenance import load, save, write_table
 from rsa_face.psychophysics.agreement import relate_measures
 from rsa_face.saliency.stage import write_saliency
 from rsa_face.stages.answering import LIKENESS, built, looked_at, weights_of
@@ -86,15 +85,10 @@ def relate(
     def make() -> None:
         table = relate_measures(result, likeness, looked, seed=study.inference.seed)
         save(table, study.output / AGREEMENT)
-        _write(agreement_table(table), study.output / "agreement.csv")
-        _write(correlation_table(table), study.output / "agreement_ranks.csv")
+        write_table(agreement_table(table), study.output / "agreement.csv")
+        write_table(correlation_table(table), study.output / "agreement_ranks.csv")
 
     inputs = {file: manifest.hash_of(file) for file, part in rests_on.items() if part is not None}
     outputs = [AGREEMENT, "agreement.csv", "agreement_ranks.csv"]
     manifest.stage("agreement", make, inputs={**inputs, "seed": study.inference.seed}, outputs=outputs)
     return cast("xr.Dataset", load(study.output / AGREEMENT))
-
-
-def _write(table: pd.DataFrame, file: Path) -> None:
-    with write_beside(file) as beside:
-        table.to_csv(beside, index=False, float_format="%.6g")

@@ -11,7 +11,7 @@ from rsa_face.activations.extract import extract
 from rsa_face.config import Study
 from rsa_face.inference.unique import FEWEST_IN_FOLD, partition_variance, reweight_layer
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import load, save, write_beside
+from rsa_face.provenance import load, save, write_table
 from rsa_face.schema import NETWORK, PARTICIPANT, RDM, STIMULUS, STIMULUS_I, stimulus_ids
 from rsa_face.stages.comparing import judged, varying
 from rsa_face.stages.networks import build, networks_of
@@ -59,8 +59,7 @@ def share_variance(
     def make() -> None:
         shares = partition_variance(sets, rdms=about, human=human, folds=_FOLDS, seed=study.inference.seed)
         save(shares, study.output / VARIANCE)
-        with write_beside(study.output / "variance.csv") as beside:
-            tabulate_shares(shares).to_csv(beside, index=False, float_format="%.6g")
+        write_table(tabulate_shares(shares), study.output / "variance.csv")
 
     inputs = {
         "rdms": manifest.hash_of("rdms.nc"),
@@ -119,8 +118,7 @@ def reweight_peak(
             "raw": float(means["raw"]),
             "reweighted": float(means["reweighted"]),
         }
-        with write_beside(study.output / "reweighted.csv") as beside:
-            pd.DataFrame([row]).to_csv(beside, index=False, float_format="%.6g")
+        write_table(pd.DataFrame([row]), study.output / "reweighted.csv")
 
     inputs = {
         "rdms": manifest.hash_of("rdms.nc"),
