@@ -3,7 +3,6 @@
 import os
 import struct
 from collections.abc import Iterator
-from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import google_crc32c
 import numpy as np
 
 from rsa_face.activations.cuts import Cut, codec_for
+from rsa_face.activations.direct import DirectFile, padded
 
 _ABSENT = 2**64 - 1
 
@@ -34,12 +34,12 @@ def append_batch(file: Path, values: np.ndarray, cut: Cut) -> None:
     short = cut.rows - len(values)
     if short:
         values = np.concatenate([values, np.full((short, *values.shape[1:]), np.nan, values.dtype)])
-    with _part(file).open("ab") as part:
-        offset, lines = part.tell(), []
+    lines = []
+    with DirectFile(_part(file)) as part:
         for start in range(0, cut.shape[1], cut.channels):
+            offset = part.size
             length = _write_chunk(part, values[:, start : start + cut.channels], cut)
             lines.append(struct.pack("<QQ", offset, length))
-            offset += length
     with _index(file).open("ab") as index:
         index.write(b"".join(lines))
 
@@ -90,7 +90,7 @@ def keep_batches(file: Path, cut: Cut, batches: int) -> int:
     """
     lines = list(_lines_of(_index(file).read_bytes())) if _index(file).is_file() else []
     kept = lines[: batches * cut.slabs]
-    for path, size in ((_part(file), sum(kept[-1]) if kept else 0), (_index(file), 16 * len(kept))):
+    for path, size in ((_part(file), padded(sum(kept[-1])) if kept else 0), (_index(file), 16 * len(kept))):
         if path.is_file():
             os.truncate(path, size)
     return batches
@@ -181,7 +181,7 @@ def batches_claimed(file: Path, cut: Cut) -> int:
     return _index(file).stat().st_size // 16 // cut.slabs if _index(file).is_file() else 0
 
 
-def _write_chunk(part: BufferedWriter, chunk: np.ndarray, cut: Cut) -> int:
+def _write_chunk(part: DirectFile, chunk: np.ndarray, cut: Cut) -> int:
     # what is not compressed is written where it lies, stimulus by stimulus, not copied together first
     if cut.compressed:
         pieces = [np.frombuffer(codec_for(chunk.dtype).encode(np.ascontiguousarray(chunk)), np.uint8)]
@@ -189,10 +189,8 @@ def _write_chunk(part: BufferedWriter, chunk: np.ndarray, cut: Cut) -> int:
         pieces = [stimulus.reshape(-1).view(np.uint8) for stimulus in chunk]
     checksum = 0
     for piece in pieces:
-        part.write(piece)
         checksum = google_crc32c.extend(checksum, piece)
-    part.write(struct.pack("<I", checksum))
-    return sum(len(piece) for piece in pieces) + 4
+    return part.append([*pieces, np.frombuffer(struct.pack("<I", checksum), np.uint8)])
 
 
 def _checksum(content: Any) -> bytes:

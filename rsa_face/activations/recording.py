@@ -1,7 +1,7 @@
 """How activations are recorded: precision, pooling, projection, and the forward pass that fits the memory."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -75,7 +75,43 @@ class Options:
         return asdict(self)
 
 
-def record_batch(network: Network, layers: Sequence[Layer], inputs: Tensor, options: Options) -> dict[str, Tensor]:
+class Spares:
+    """Tensors that are done with, written over by later batches: memory asked for anew is slow to come by."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], list[Tensor]] = {}
+
+    def copy_of(self, output: Tensor) -> Tensor:
+        """Return a copy of a layer's output, in a spare tensor if one fits.
+
+        Parameters
+        ----------
+        output : Tensor
+            What a layer computed. Not changed.
+
+        Returns
+        -------
+        Tensor
+            The copy.
+        """
+        fitting = self._kept.get(_layout(output))
+        return (fitting.pop() if fitting else torch.empty_like(output)).copy_(output)
+
+    def give_back(self, tensors: Iterable[Tensor]) -> None:
+        """Let tensors be written over.
+
+        Parameters
+        ----------
+        tensors : iterable of Tensor
+            Nothing reads them any more.
+        """
+        for tensor in tensors:
+            self._kept.setdefault(_layout(tensor), []).append(tensor)
+
+
+def record_batch(
+    network: Network, layers: Sequence[Layer], inputs: Tensor, options: Options, spares: Spares | None = None
+) -> dict[str, Tensor]:
     """Run one batch through a network; where a GPU's memory is too small, in halves.
 
     Parameters
@@ -88,6 +124,8 @@ def record_batch(network: Network, layers: Sequence[Layer], inputs: Tensor, opti
         The batch.
     options : Options
         Pooling, autocast, channels_last.
+    spares : Spares, optional
+        Where to take memory from.
 
     Returns
     -------
@@ -100,9 +138,10 @@ def record_batch(network: Network, layers: Sequence[Layer], inputs: Tensor, opti
         If a single stimulus does not fit.
     """
     ordered = inputs.contiguous(memory_format=torch.channels_last) if options.channels_last else inputs
+    keep = spares.copy_of if spares and options.pool == "none" else POOLS[options.pool]
     try:
         with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=options.autocast):
-            return capture(network, layers, ordered, keep=POOLS[options.pool])
+            return capture(network, layers, ordered, keep=keep)
     except torch.OutOfMemoryError:
         if len(inputs) == 1:
             raise
@@ -205,6 +244,10 @@ def describe_recording(stimuli: int, dtype: str, options: Options) -> Mapping[st
         error = projection_error(stimuli, options.projection)
         said["projection_error"] = f"squared distances within {error:.0%} of themselves (Johnson-Lindenstrauss)"
     return said
+
+
+def _layout(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.shape, tensor.stride(), tensor.dtype, tensor.device
 
 
 def _projection(layer: str, features: int, options: Options) -> Callable[[np.ndarray], Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rsa_face.activations.blocks import append_batch, batches_in, finish_block, keep_batches, remove_part
 from rsa_face.activations.cuts import Cut, create_array, cut_layer, read_cut
-from rsa_face.activations.recording import Options, as_stored, record_batch
+from rsa_face.activations.recording import Options, Spares, as_stored, record_batch
 from rsa_face.activations.writing import begin_layer
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
@@ -116,16 +116,20 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
         rows = rows[cuts[0].rows :]  # the plan begins with the batch that was run already
     left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True)) if rows else None
     writing: list[Future[None]] = []
+    spares = Spares()
+    written: list[Tensor] = []
     with at_device(task), ThreadPoolExecutor(2, thread_name_prefix="store") as pool:
         try:
             batches = iter(()) if left is None else read_batches(left, task.network.preprocessing, batch=cuts[0].rows)
             for block, start, stop in plan:
-                captured = first or _record(task, next(batches), task.layers)
+                captured = first or _record(task, next(batches), task.layers, spares)
                 first = {}
                 _wait(writing)
+                spares.give_back(written)
+                written = [captured[layer.name] for layer in task.layers]
                 writing = [
-                    pool.submit(_write, task, layer, cut, captured.pop(layer.name), (block, start, stop))
-                    for layer, cut in zip(task.layers, cuts, strict=True)
+                    pool.submit(_write, task, layer, cut, values, (block, start, stop))
+                    for layer, cut, values in zip(task.layers, cuts, written, strict=True)
                 ]
                 bar.update(stop - start)
         finally:
@@ -216,10 +220,10 @@ def _plan(task: Task, cuts: Sequence[Cut], blocks: Sequence[int] | None) -> list
     return plan
 
 
-def _record(task: Task, inputs: Tensor, layers: Sequence[Layer]) -> dict[str, Tensor]:
+def _record(task: Task, inputs: Tensor, layers: Sequence[Layer], spares: Spares | None = None) -> dict[str, Tensor]:
     if task.device.type == "cuda":
         inputs = inputs.pin_memory()
-    return record_batch(task.network, layers, inputs.to(task.device, non_blocking=True), task.options)
+    return record_batch(task.network, layers, inputs.to(task.device, non_blocking=True), task.options, spares)
 
 
 def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, int, int]) -> None:

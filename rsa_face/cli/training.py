@@ -129,7 +129,8 @@ def _settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
 def _bar() -> Iterator[Any]:
     from tqdm import tqdm
 
-    with tqdm(total=0, unit="batch", bar_format="{desc} {bar:20} {n_fmt}/{total_fmt} {rate_fmt}") as line:
+    form = "{desc} {bar:20} {n_fmt}/{total_fmt} {rate_fmt}"
+    with tqdm(total=0, unit="batch", disable=None, bar_format=form) as line:
 
         def show(step: Any) -> None:
             line.total, line.n = step.batches * step.epochs, step.batches * (step.epoch - 1) + step.batch

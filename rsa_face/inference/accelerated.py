@@ -109,7 +109,7 @@ def evaluate_on(
     rows, columns = (torch.as_tensor(np.array(side), device=device) for side in pairs_of(draws.stimuli.shape[1]))
     everything = weigh(torch.ones((1, pairs), dtype=torch.float64, device=device))
     usable = np.flatnonzero(draws.usable)
-    for first in tqdm(range(0, len(usable), chunk), disable=not progress, desc="draws", unit="chunk"):
+    for first in tqdm(range(0, len(usable), chunk), disable=None if progress else True, desc="draws", unit="chunk"):
         chosen = usable[first : first + chunk]
         stimuli = torch.as_tensor(draws.stimuli[chosen], dtype=torch.float64, device=device)
         times = torch.as_tensor(draws.participants[chosen], dtype=torch.float64, device=device)

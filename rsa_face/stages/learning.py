@@ -100,7 +100,7 @@ def _training_of(
 
 @contextmanager
 def _bar(*, shown: bool) -> Iterator[Any]:
-    with tqdm(total=0, unit="batch", disable=not shown, leave=False) as line:
+    with tqdm(total=0, unit="batch", disable=None if shown else True, leave=False) as line:
 
         def show(step: Any) -> None:
             line.total = step.batches * step.epochs

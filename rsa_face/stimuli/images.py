@@ -1,7 +1,7 @@
 """What a network sees: an image read as right RGB, then resized, cropped and normalised as its weights expect."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -96,7 +96,7 @@ def read_image(file: str | Path) -> np.ndarray:
         return _as_rgb(ImageOps.exif_transpose(image))
 
 
-def preprocess(image: np.ndarray, preprocessing: Preprocessing) -> Tensor:
+def preprocess(image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray | None = None) -> Tensor:
     """Turn an RGB image into a network's input.
 
     Parameters
@@ -105,6 +105,8 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing) -> Tensor:
         RGB in 0-1.
     preprocessing : Preprocessing
         Resize, crop, mean and sd.
+    out : ndarray of float32, shape (3, crop, crop), optional
+        Where to put it: a place in a batch.
 
     Returns
     -------
@@ -118,7 +120,7 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing) -> Tensor:
     cropped = functional.center_crop(pixels, [preprocessing.crop, preprocessing.crop]).numpy()
     # numpy, not torch: called in a reader's thread, torch would start threads that get in the forward pass's way
     mean, sd = (np.asarray(values, np.float32)[:, None, None] for values in (preprocessing.mean, preprocessing.sd))
-    normalised = np.subtract(cropped, mean)
+    normalised = np.subtract(cropped, mean, out=out)
     normalised /= sd
     return torch.from_numpy(normalised)
 
@@ -150,19 +152,27 @@ def read_batches(stimuli: StimulusSet, preprocessing: Preprocessing, *, batch: i
         raise ValueError(message)
     pairs = iter(zip(stimuli.ids, stimuli.files, strict=True))
 
-    def read(stimulus: str, file: Path) -> Tensor:
+    def read(stimulus: str, file: Path, out: np.ndarray) -> None:
         try:
-            return preprocess(read_image(file), preprocessing)
+            preprocess(read_image(file), preprocessing, out)
         except ValueError as error:
             message = f"Stimulus {stimulus!r}: {error}"
             raise ValueError(message) from error
 
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="images") as pool:
-        waiting = [pool.submit(read, *pair) for pair in islice(pairs, batch)]
+
+        def begin() -> tuple[np.ndarray, list[Future[None]]]:
+            some = list(islice(pairs, batch))
+            inputs = np.empty((len(some), 3, preprocessing.crop, preprocessing.crop), np.float32)
+            return inputs, [pool.submit(read, *pair, out) for pair, out in zip(some, inputs, strict=True)]
+
+        inputs, waiting = begin()
         while waiting:
-            following = [pool.submit(read, *pair) for pair in islice(pairs, batch)]
-            yield torch.stack([image.result() for image in waiting])
-            waiting = following
+            following = begin()
+            for image in waiting:
+                image.result()
+            yield torch.from_numpy(inputs)
+            inputs, waiting = following
 
 
 def _as_rgb(image: Image.Image) -> np.ndarray:
@@ -175,4 +185,6 @@ def _as_rgb(image: Image.Image) -> np.ndarray:
     if image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return np.asarray(image.convert("RGB"), dtype=np.float32) / np.float32(255)
+    pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
+    pixels /= np.float32(255)
+    return pixels
