@@ -7,6 +7,7 @@ checkout is imported: tests run against the installed package.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -16,13 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "Gesichter für 顔 "
 NOBODY = 65534
-QUICK = ("tests/test_config.py", "tests/test_manifest.py", "tests/test_study.py", "tests/test_kriegeskorte92.py",
-         "tests/rdms", "tests/human", "tests/networks", "tests/inference", "tests/trust/test_mistakes.py")  # fmt: skip
+QUICK = ("tests/test_config.py", "tests/test_manifest.py", "tests/test_study.py", "tests/rdms", "tests/human",
+         "tests/networks", "tests/trust/test_mistakes.py")  # fmt: skip
 
 STUDY = """\
 name: small
@@ -79,11 +81,14 @@ class Install:
         Which of the dependencies that are allowed.
     form : {"wheel", "sdist"}
         What is installed.
+    installer : {"pip", "uv"}
+        With what; uv is the quicker where several installs share packages.
     """
 
     python: str
     resolution: str
     form: str
+    installer: str = "pip"
 
 
 @dataclass
@@ -104,6 +109,13 @@ class Trial:
         """``rsa-face`` of the new environment."""
         return self.folder / "venv" / "bin" / "rsa-face"
 
+    def fill(self, *wanted: object) -> None:
+        """Install something into the environment."""
+        tool = [self.python, "-m", "pip", "install"]
+        if self.install.installer == "uv":
+            tool = [shutil.which("uv") or "uv", "pip", "install", "--python", self.python]
+        run(*tool, "-q", *wanted, cwd=self.folder)
+
     def tried(self, what: str, *do: Callable[[], str]) -> bool:
         """Do something, note what came of it and how long it took, and return whether it went well."""
         start = time.perf_counter()
@@ -118,7 +130,7 @@ class Trial:
     def row(self, place: int) -> str:
         """Return one row of the table."""
         what, good, seconds, said = self.rows[place]
-        how = f"{self.install.python} | {self.install.resolution} | {self.install.form}"
+        how = f"{self.install.python} | {self.install.resolution} | {self.install.form}, {self.install.installer}"
         return f"| {how} | {what} | {'yes' if good else '**no**'} | {seconds:.0f} | {said.replace('|', '/')} |"
 
 
@@ -185,12 +197,13 @@ def try_install(install: Install, folder: Path) -> Trial:
         file = build(install.form, folder)
         made["pins"] = constraints(install, folder)
         run(install.python, "-m", "venv", folder / "venv", cwd=folder)
-        run(trial.python, "-m", "pip", "install", "-q", *made["pins"], file, cwd=folder)  # type: ignore[misc]
+        trial.fill(*made["pins"], file)  # type: ignore[misc]
         return file.name
 
     if not trial.tried("install", fill):
         return trial
     trial.tried("pip check", lambda: run(trial.python, "-m", "pip", "check", cwd=folder))
+    trial.tried("pip-audit", lambda: _audited(trial))
     trial.tried("versions", lambda: _versions(trial))
     trial.tried("import", lambda: _imported(trial))
     trial.tried("--help", lambda: run(trial.command, "--help", cwd=folder, COLUMNS="80") and "")
@@ -207,6 +220,18 @@ def _versions(trial: Trial) -> str:
     names = ("torch", "torchvision", "numpy", "scipy", "pandas", "xarray", "zarr", "pydantic", "typer", "matplotlib")
     code = f"from importlib.metadata import version; print(*(f'{{n}} {{version(n)}}' for n in {names}), sep=', ')"
     return run(trial.python, "-c", code, cwd=trial.folder)
+
+
+def _audited(trial: Trial) -> str:
+    """Look the environment's packages up among known vulnerabilities; pip-audit fails where it finds one."""
+    if find_spec("pip_audit") is None:
+        return "not tried: pip-audit is not installed beside this program"
+    where = next((trial.folder / "venv").glob("lib/python*/site-packages"))
+    told = run(sys.executable, "-m", "pip_audit", "--path", where, "-f", "json", "--progress-spinner", "off",
+               cwd=trial.folder)  # fmt: skip
+    packages = json.loads(told)["dependencies"]
+    looked_up = [one["name"] for one in packages if "skip_reason" not in one]
+    return f"{len(looked_up)} of {len(packages)} packages are in the database, none with a known vulnerability"
 
 
 def _imported(trial: Trial) -> str:
@@ -268,7 +293,7 @@ def _tests(trial: Trial, pins: list[str]) -> str:
     source = trial.folder / "source"
     shutil.rmtree(source / "rsa_face")
     wanted = f"rsa-face[test] @ {next((trial.folder / 'dist').glob('*.*')).as_uri()}"
-    run(trial.python, "-m", "pip", "install", "-q", *pins, wanted, cwd=trial.folder)
+    trial.fill(*pins, wanted)
     files = [name for name in QUICK if (source / name).exists()]
     return run(trial.python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files, cwd=source, limit=2400)
 
@@ -279,6 +304,7 @@ def main() -> int:
     parser.add_argument("--python", action="append", help="an interpreter; this one unless given")
     parser.add_argument("--resolution", action="append", choices=("lowest", "highest"))
     parser.add_argument("--form", action="append", choices=("wheel", "sdist"))
+    parser.add_argument("--installer", choices=("pip", "uv"), default="pip")
     asked = parser.parse_args()
     print("| Python | dependencies | form | what | works | seconds | said |\n|---|---|---|---|---|---|---|")
     good = True
@@ -286,7 +312,7 @@ def main() -> int:
         for resolution in asked.resolution or ["highest"]:
             for form in asked.form or ["wheel"]:
                 with new_folder() as folder:
-                    trial = try_install(Install(python, resolution, form), folder)
+                    trial = try_install(Install(python, resolution, form, asked.installer), folder)
                 good &= all(row[1] for row in trial.rows)
     return 0 if good else 1
 
