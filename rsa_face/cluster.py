@@ -1,5 +1,6 @@
 """The dask workers that a stage may run on: some on this machine, or a scheduler elsewhere."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,24 +32,17 @@ def connect(cluster: str) -> Iterator[Any]:
     ModuleNotFoundError
         If dask.distributed is not installed.
     """
-    try:
-        distributed: Any = import_module("distributed")
-    except ModuleNotFoundError as error:
-        message = "A cluster needs dask.distributed, but it is not installed. Run pip install 'rsa-face[cluster]'."
-        raise ModuleNotFoundError(message) from error
-    kind, _, rest = cluster.partition(":")
-    if kind == "local" and rest.isdigit() and int(rest) > 0:
+    distributed = find_distributed(cluster)
+    kind, _, workers_wanted = cluster.partition(":")
+    if kind == "local":
         with (
             distributed.LocalCluster(
-                n_workers=int(rest), threads_per_worker=1, processes=True, dashboard_address=None
+                n_workers=int(workers_wanted), threads_per_worker=1, processes=True, dashboard_address=None
             ) as workers,
             distributed.Client(workers) as client,
         ):
             yield client
         return
-    if kind not in ("tcp", "tls") or not rest.startswith("//"):
-        message = f"A cluster must be local:N or tcp://HOST:PORT, but is {cluster!r}. Write local:2, for example."
-        raise ValueError(message)
     try:
         client = distributed.Client(cluster, timeout=10)
     except (OSError, TimeoutError) as error:
@@ -56,6 +50,36 @@ def connect(cluster: str) -> Iterator[Any]:
         raise ValueError(message) from error
     with client:
         yield client
+
+
+def find_distributed(cluster: str) -> Any:
+    """Return dask.distributed, so that what is missing is known before any time is spent on what comes first.
+
+    Parameters
+    ----------
+    cluster : str
+        As for `connect`. Nothing is started or reached.
+
+    Returns
+    -------
+    module
+        ``distributed``.
+
+    Raises
+    ------
+    ValueError
+        If the words name no cluster.
+    ModuleNotFoundError
+        If dask.distributed is not installed.
+    """
+    if not re.fullmatch(r"local:[1-9]\d*|(tcp|tls)://.+", cluster):
+        message = f"A cluster must be local:N or tcp://HOST:PORT, but is {cluster!r}. Write local:2, for example."
+        raise ValueError(message)
+    try:
+        return import_module("distributed")
+    except ModuleNotFoundError as error:
+        message = "A cluster needs dask.distributed, but it is not installed. Run pip install 'rsa-face[cluster]'."
+        raise ModuleNotFoundError(message) from error
 
 
 def map_in_order(

@@ -1,21 +1,20 @@
 """The study file: what it may say, checked whole before anything runs, every fault with its line."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 
 from rsa_face.schema import repeated
 from rsa_face.sections import (
-    STUDIES,
     ActivationsSection,
     HumanSection,
     InferenceSection,
     NetworkSection,
-    PathToWrite,
     PsychophysicsSection,
     RdmsSection,
     SaliencySection,
@@ -24,16 +23,23 @@ from rsa_face.sections import (
     TrainingSection,
 )
 from rsa_face.untrusted import read_yaml
+from rsa_face.values import STUDIES, Cluster, PathToWrite, StudyName
+from rsa_face.wording import in_words
 
-_PSYCHOPHYSICS = AliasChoices("psychophysics", "choices")  # what the section was called at first
+Loc = tuple[int | str, ...]
+_FORMS = ("str", "int", "float", "bool")
+_KEY = re.compile(r"[a-z_]\w*")
+
+_ALSO_CALLED = {"psychophysics": ("choices",)}  # what the section was called at first
+_PSYCHOPHYSICS = AliasChoices("psychophysics", *_ALSO_CALLED["psychophysics"])
 
 
 class Study(Section):
     """A whole study, as its file describes it; made by `load_study`."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: StudyName
     stimuli: StimuliSection
-    networks: tuple[NetworkSection, ...]
+    networks: Annotated[tuple[NetworkSection, ...], Field(min_length=1)]
     training: TrainingSection | None = None
     activations: ActivationsSection = ActivationsSection()
     rdms: RdmsSection = RdmsSection()
@@ -41,7 +47,7 @@ class Study(Section):
     inference: InferenceSection = InferenceSection()
     psychophysics: PsychophysicsSection | None = Field(None, validation_alias=_PSYCHOPHYSICS)
     saliency: SaliencySection | None = None
-    cluster: Annotated[str, Field(pattern=r"^(local:[1-9]\d*|(tcp|tls)://.+:\d+)$")] | None = None
+    cluster: Cluster | None = None
     output: PathToWrite
 
     def _repr_html_(self) -> str:
@@ -49,16 +55,14 @@ class Study(Section):
         said = yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
         return f"<pre>{escape(said)}</pre>"
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        if not self.networks:
-            message = "a study must have at least one network"
-            raise ValueError(message)
-        twice = repeated([network.called for network in self.networks])
+    @field_validator("networks")
+    @classmethod
+    def _names_differ(cls, networks: tuple[NetworkSection, ...]) -> tuple[NetworkSection, ...]:
+        twice = repeated([network.called for network in networks])
         if twice:
-            message = f"networks are called {twice} more than once; give each a label"
+            message = f"must differ in name, but are called {twice} more than once; give each a label"
             raise ValueError(message)
-        return self
+        return networks
 
 
 def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
@@ -85,21 +89,24 @@ def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
         If there is no such file or embedded study.
     ValueError
         If the file is not YAML, has an unknown key, lacks one, names a missing file or has an impossible value:
-        each with its line.
+        each with its line. Where the sections are right, also if one asks of the networks a layer or a name that
+        they do not have.
     """
     path, base = _find(study)
     tree, values = read_yaml(path, "A study file")
     if not isinstance(values, dict):
-        message = f"A study file must hold keys and values, but {path.name} holds {type(values).__name__}."
+        message = f"A study file must hold keys and values, but {path.name} holds none. Is it the right file?"
         raise ValueError(message)
     if output is not None:
         values["output"] = str(Path(output).absolute())
     try:
-        return Study.model_validate(values, context={"base": base})
+        read = Study.model_validate(values, context={"base": base})
     except ValidationError as error:
-        faults = [_fault(entry, tree, path.name) for entry in error.errors()]
-        message = f"A study file must be right before it runs, but {path.name} has {len(faults)} fault(s):\n"
-        raise ValueError(message + "\n".join(sorted(faults, key=_line_of))) from error
+        raise _wrong(list(_faults(error, tree, path.name)), path) from error
+    faults = [_said(loc, message, tree, path.name) for loc, message in _misfits(read)]
+    if faults:
+        raise _wrong(faults, path)
+    return read
 
 
 def embedded_studies() -> list[str]:
@@ -119,27 +126,116 @@ def _find(study: str | Path) -> tuple[Path, Path]:
         return path, path.absolute().parent
     if str(study) in embedded_studies():
         return STUDIES / f"{study}.yaml", Path.cwd()
-    message = (
-        f"A study must be a YAML file or one of {', '.join(embedded_studies())}, but there is no {str(study)!r}. "
-        "Check the path."
-    )
+    found = f"{str(study)!r} is a folder" if path.is_dir() else f"there is no {str(study)!r}"
+    message = f"A study must be a YAML file or one of {', '.join(embedded_studies())}, but {found}. Check the path."
     raise FileNotFoundError(message)
 
 
-def _fault(entry: Any, tree: yaml.Node | None, name: str) -> str:
-    where = ".".join(str(part) for part in entry["loc"]) or "the study"
-    if entry["type"] == "extra_forbidden":
-        said = "is not a key here; remove it or check its spelling"
-    elif entry["type"] == "missing":
-        said = "is missing"
-    else:
-        given = entry["input"]
-        shown = f" (it is {given!r})" if isinstance(given, str | int | float) else ""
-        said = entry["msg"].removeprefix("Value error, ") + shown
-    return f"  {name}, line {_line(tree, entry['loc'])}: {where}: {said}"
+def _misfits(study: Study) -> Iterator[tuple[Loc, str]]:
+    """Yield what the sections ask of the networks that these do not have, and where it stands."""
+    recorded = study.activations.layers
+    for loc, asked in _places(("activations", "layers"), () if recorded in ("main", "all") else recorded):
+        yield from _lacking(study, loc, asked, "main, all, or layers that every network has")
+    if study.training is not None and study.training.freeze not in ("none", "features"):
+        loc = ("training", "freeze")
+        yield from _lacking(study, loc, study.training.freeze, "none, features, or a layer that every network has")
+    if study.saliency is not None and study.saliency.layer != "last":
+        yield from _unmapped(study, study.saliency.layer)
+    yield from _strangers(study)
 
 
-def _line(tree: yaml.Node | None, loc: tuple[Any, ...]) -> int:
+def _places(loc: Loc, names: str | tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
+    yield from ((loc, names),) if isinstance(names, str) else (((*loc, at), name) for at, name in enumerate(names))
+
+
+def _lacking(study: Study, loc: Loc, asked: str, must: str) -> Iterator[tuple[Loc, str]]:
+    without = [network for network in study.networks if asked not in network.layers]
+    if without:
+        names = ", ".join(network.called for network in without)
+        yield loc, f"must be {must}, but {names} has no {asked!r}. {_layers_of(without[0])}"
+
+
+def _unmapped(study: Study, asked: str | tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
+    names = [asked] if isinstance(asked, str) else list(asked)
+    for network in study.networks:
+        found = next((name for name in names if name in network.layers), None)
+        if found is None:
+            message = f"must be last, or name a layer of every network, but {network.called} has none of {names}"
+            yield ("saliency", "layer"), f"{message}. {_layers_of(network)}"
+        elif found in network.flat_layers:
+            message = f"must be a layer with rows and columns, but {found!r} of {network.called} has none"
+            yield ("saliency", "layer"), f"{message}. {_layers_of(network)}"
+
+
+def _strangers(study: Study) -> Iterator[tuple[Loc, str]]:
+    known = list(dict.fromkeys(name for network in study.networks for name in network.names))
+    for key in sorted({"network", "baseline"} & study.inference.model_fields_set):
+        asked = getattr(study.inference, key)
+        if asked not in known:
+            message = f"must be one of the study's networks, {', '.join(known)}, but is {asked!r}"
+            yield ("inference", key), message
+    starts = list(dict.fromkeys(network.start for network in study.networks))
+    unknown = [name for name in study.inference.pretrainings or () if name not in starts]
+    if unknown:
+        message = f"must be two pre-trainings of the study's networks, {', '.join(starts)}, but holds {unknown}"
+        yield ("inference", "pretrainings"), message
+
+
+def _layers_of(network: NetworkSection) -> str:
+    return f"{network.called} has {' '.join(network.layers)}"
+
+
+def _wrong(faults: list[str], path: Path) -> ValueError:
+    message = f"A study file must be right before it runs, but {path.name} has {len(faults)} fault(s):\n"
+    return ValueError(message + "\n".join(sorted(faults, key=_line_of)))
+
+
+def _faults(error: ValidationError, tree: yaml.Node | None, name: str) -> Iterator[str]:
+    """Yield a line for each place that is wrong; where a value may be of several forms, for the one that is meant."""
+    found: dict[Loc, list[Any]] = {}
+    for fault in error.errors():
+        found.setdefault(_keys_of(fault["loc"]), []).append(fault)
+    for loc, faults in found.items():
+        if any(len(other) > len(loc) and other[: len(loc)] == loc for other in found):
+            continue
+        said = in_words(faults)
+        if any(fault["type"] == "extra_forbidden" for fault in faults):
+            said += f"; the keys are {', '.join(_section_at(loc[:-1]).model_fields)}"
+        yield _said(loc, said, tree, name)
+
+
+def _keys_of(loc: Loc) -> Loc:
+    """Return a place without what pydantic says of the form that it tried there."""
+    return tuple(
+        part
+        for part in loc
+        if isinstance(part, int) or (part.isidentifier() and part.islower() and part not in _FORMS)
+    )
+
+
+def _section_at(loc: Loc) -> type[BaseModel]:
+    """Return the model of the section at some place."""
+    section: type[BaseModel] = Study
+    for part in loc:
+        fields = section.model_fields
+        named = next((name for name in fields if part in (name, *_ALSO_CALLED.get(name, ()))), None)
+        section = next(_models_in(fields[named].annotation), section) if named else section
+    return section
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _said(loc: Loc, said: str, tree: yaml.Node | None, name: str) -> str:
+    where = ".".join(str(part) for part in loc) or "the study"
+    return f"  {name}, line {_line(tree, loc)}: {where}: {said}"
+
+
+def _line(tree: yaml.Node | None, loc: Loc) -> int:
     node, line = tree, 1
     for part in loc:
         found = next(_children(node, part), None)

@@ -24,12 +24,20 @@ Measure = Literal["correlation", "euclidean", "cosine", "mahalanobis", "crossnob
 Comparison = Literal["cosine", "corr", "spearman", "rho-a", "tau-a", "kendall", "corr_cov", "cosine_cov"]
 HumanKind = Literal["rdm", "rating", "triplet", "arrangement", "confusion", "samediff", "choice", "features"]
 Occlusion = Literal["none", "eyes", "nose", "mouth"]
+Position = Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
 
 NETWORKS: tuple[str, ...] = get_args(NetworkName)
 MEASURES: tuple[str, ...] = get_args(Measure)
 COMPARISONS: tuple[str, ...] = get_args(Comparison)
 HUMAN_KINDS: tuple[str, ...] = get_args(HumanKind)
 OCCLUSIONS: tuple[str, ...] = get_args(Occlusion)
+POSITIONS: tuple[str, ...] = get_args(Position)
+POSITION_CHANNELS = dict(zip(POSITIONS, (64, 64, 192, 192, 384, 256, 256, 256, 4096, 4096), strict=True))
+
+_ALEXNET = ("conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3", "conv4", "relu4", "conv5",
+            "relu5", "pool5")  # fmt: skip
+_VGG = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3)}
+_CLASSIFIER = ("fc6", "relu6", "fc7", "relu7", "fc8")
 
 
 def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.DataArray:
@@ -59,7 +67,9 @@ def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.Data
         diagonal is not 0, or a dissimilarity is infinite.
     """
     if tuple(rdms.dims) != (along, STIMULUS_I, STIMULUS_J):
-        message = f"{name} must have the dims ({along}, {STIMULUS_I}, {STIMULUS_J}), but have {rdms.dims}."
+        message = (
+            f"{name} must have the dims ({along}, {STIMULUS_I}, {STIMULUS_J}), but have {rdms.dims}. Give others."
+        )
         raise ValueError(message)
     missing = [dim for dim in rdms.dims if dim not in rdms.coords]
     if missing:
@@ -111,8 +121,49 @@ def must_be_known(value: str, choices: Iterable[str], what: str) -> None:
     """
     choices = list(choices)
     if value not in choices:
-        message = f"The {what} must be one of {', '.join(choices)}, but is {value!r}. Choose one of these."
+        there = ", ".join(choices) or "those there are, which are none"
+        message = f"The {what} must be one of {there}, but is {value!r}. Choose one of these."
         raise ValueError(message)
+
+
+def layer_names(network: str, attention: Sequence[str] = ()) -> list[str]:
+    """Return the names of a network's layers without building it, so that a misspelt one is found before it runs.
+
+    Parameters
+    ----------
+    network : str
+        One of the five.
+    attention : sequence of str
+        Where its feature-excitation blocks stand, if it has any.
+
+    Returns
+    -------
+    list of str
+        In the order they run; as `rsa_face.networks.layers.name_layers` names them in the network itself.
+
+    Raises
+    ------
+    ValueError
+        If the network is unknown.
+
+    Examples
+    --------
+    >>> layer_names("fe_alexnet", ["pool5"])[-8:]
+    ['pool5', 'fe_gate', 'fe', 'fc6', 'relu6', 'fc7', 'relu7', 'fc8']
+    """
+    must_be_known(network, NETWORKS, "network")
+    names = list(_ALEXNET)
+    if network in _VGG:
+        names = []
+        for block, convolutions in enumerate(_VGG[network], start=1):
+            names += [f"{kind}{block}_{place}" for place in range(1, convolutions + 1) for kind in ("conv", "relu")]
+            names.append(f"pool{block}")
+    names += _CLASSIFIER
+    for position in attention:
+        behind = names.index(position.replace("conv", "relu").replace("fc", "relu")) + 1
+        ending = "" if len(attention) == 1 else f"_{position}"
+        names[behind:behind] = [f"fe_gate{ending}", f"fe{ending}"]
+    return names
 
 
 def split_seed(network: str) -> tuple[str, int]:

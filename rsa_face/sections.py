@@ -1,80 +1,38 @@
 """The sections of a study file, each a frozen model that refuses what it does not know."""
 
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rsa_face.schema import Comparison, HumanKind, Measure, NetworkName, Occlusion, repeated
-from rsa_face.untrusted import is_file_name, must_not_be_formulas
+from rsa_face.schema import (
+    POSITION_CHANNELS,
+    Comparison,
+    HumanKind,
+    NetworkName,
+    Occlusion,
+    Position,
+    layer_names,
+    repeated,
+)
+from rsa_face.values import (
+    Bounds,
+    Control,
+    Device,
+    ExistingPath,
+    HeldOut,
+    Name,
+    PathToWrite,
+    Seed,
+    StudyMeasure,
+    TrainingDevice,
+    Value,
+    Weights,
+)
 
-PACKAGED = "package:"
-STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
-
-
-def _resolved(value: Any, info: ValidationInfo) -> Any:
-    if not isinstance(value, str | Path):
-        return value
-    text = str(value)
-    if text.startswith(PACKAGED):
-        return STUDIES / text.removeprefix(PACKAGED)
-    return Path(info.context["base"]) / Path(text).expanduser() if info.context else Path(text)
-
-
-def _existing(value: Any, info: ValidationInfo) -> Any:
-    path = _resolved(value, info)
-    if isinstance(path, Path) and not path.exists():
-        made_by = info.data.get("made_by")
-        message = f"there is no file {str(path)!r}" + (f"; it is made by: {made_by}" if made_by else "")
-        raise ValueError(message)
-    return path
-
-
-def _weights(value: Any, info: ValidationInfo) -> Any:
-    if not isinstance(value, str) or value in ("random", "imagenet") or value.startswith("hf://"):
-        return value
-    return str(_existing(value, info))
-
-
-ExistingPath = Annotated[Path, BeforeValidator(_existing)]
-PathToWrite = Annotated[Path, BeforeValidator(_resolved)]
-
-
-def _stimuli_or_existing(value: Any, info: ValidationInfo) -> Any:
-    return value if value in ("stimuli", None) else _existing(value, info)
-
-
-def _control(value: Any, info: ValidationInfo) -> Any:
-    return str(_existing(value, info)) if str(value).endswith((".nc", ".csv")) else value
-
-
-def _bounds(value: Any) -> Any:
-    numbers = list(value) if isinstance(value, list | tuple) else [value]
-    whole = len(numbers) in (1, 2) and all(isinstance(one, int | float) and one >= 0 for one in numbers)
-    if not whole or numbers != sorted(numbers):
-        message = f"must be a number of 0 or more, or two that rise, not {value!r}"
-        raise ValueError(message)
-    return tuple(numbers) if len(numbers) == 2 else numbers[0]
-
-
-def _name(value: Any) -> Any:
-    if isinstance(value, str) and not is_file_name(value):
-        message = "files are called by this name, so it must have no slashes and no dot in front"
-        raise ValueError(message)
-    if isinstance(value, str):
-        must_not_be_formulas([value], "name", "the study")
-    return value
-
-
-Name = Annotated[str, BeforeValidator(_name)]
-Weights = Annotated[str, BeforeValidator(_weights)]
-Control = Annotated[str, BeforeValidator(_control)]
-Seed = Annotated[int, Field(ge=0)]
-Value = str | float
-Bounds = Annotated[float | tuple[float, float], BeforeValidator(_bounds)]
+ATTENTIVE = "fe_alexnet"
 
 
 class Section(BaseModel):
@@ -102,9 +60,19 @@ class StimuliSection(Section):
 class AttentionSection(Section):
     """Where a feature-excitation block stands, and how narrow it is."""
 
-    position: Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"] = "pool5"
+    position: Position = "pool5"
     reduction: Annotated[int, Field(ge=1)] = 16
     bias: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_waist(self) -> Self:
+        channels = POSITION_CHANNELS[self.position]
+        if self.reduction > channels:
+            message = (
+                f"reduction must be at most {channels}, the channels at {self.position}, but is {self.reduction}"
+            )
+            raise ValueError(message)
+        return self
 
 
 class PreprocessingSection(Section):
@@ -116,6 +84,17 @@ class PreprocessingSection(Section):
     sd: tuple[float, float, float] = (0.229, 0.224, 0.225)
     interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
     antialias: bool = True
+
+    @model_validator(mode="after")
+    def _leaves_an_image(self) -> Self:
+        least = min(self.resize) if isinstance(self.resize, tuple) else self.resize
+        if self.crop > least:
+            message = f"crop must be no larger than resize, but is {self.crop}, and resize {self.resize}; set both"
+            raise ValueError(message)
+        if min(self.sd) <= 0:
+            message = f"sd must be above 0, but is {list(self.sd)}"
+            raise ValueError(message)
+        return self
 
 
 class NetworkSection(Section):
@@ -143,11 +122,50 @@ class NetworkSection(Section):
         """What the network's weights are called in its name, where pre-trainings or seeds are compared."""
         return re.sub(r"[^A-Za-z0-9_.-]+", "-", self.pretraining or Path(self.weights).stem)
 
+    @property
+    def names(self) -> list[str]:
+        """What `inference` may call it: itself; of a network that is one of several, also what they share."""
+        if not self.seeds and not self.pretraining:
+            return [self.called]
+        return [self.label or self.name, self.called, *(f"{self.called}/{seed}" for seed in self.seeds)]
+
+    @property
+    def blocks(self) -> tuple[AttentionSection, ...]:
+        """The feature-excitation blocks it is asked to have; one after pool5 if it may have one and none is asked."""
+        if self.attention is None:
+            return (AttentionSection(),) if self.name == ATTENTIVE else ()
+        return self.attention if isinstance(self.attention, tuple) else (self.attention,)
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of its layers; of all blocks that its weights' file may hold, where none is asked."""
+        names = layer_names(self.name, [block.position for block in self.blocks])
+        if self.name == ATTENTIVE and self.attention is None and self.weights not in ("random", "imagenet"):
+            names += [f"{kind}_{position}" for position in POSITION_CHANNELS for kind in ("fe_gate", "fe")]
+        return names
+
+    @property
+    def flat_layers(self) -> list[str]:
+        """The names of those of its layers that have no rows and columns."""
+        names = layer_names(self.name, [block.position for block in self.blocks])
+        return [name for name in names if name.startswith("fe_gate")] + names[names.index("fc6") :]
+
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:
         twice = repeated([str(seed) for seed in self.seeds])
         if twice:
             message = f"each seed makes one network, but {twice} stands there more than once"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _attends_in_its_places(self) -> Self:
+        if self.attention is not None and self.name != ATTENTIVE:
+            message = f"attention must be of {ATTENTIVE} alone, but is of {self.name}; remove it, or change the name"
+            raise ValueError(message)
+        twice = repeated([block.position for block in self.blocks])
+        if twice:
+            message = f"each attention block must have a position of its own, but several stand at {twice}; move one"
             raise ValueError(message)
         return self
 
@@ -175,7 +193,7 @@ class TrainingSection(Section):
     kind: Literal["table", "folder", "affectnet-csv", "affectnet-npy"] = "table"
     label: str = "valence"
     rule: dict[str, str] = {}
-    held_out: Annotated[Path | Literal["stimuli"] | None, BeforeValidator(_stimuli_or_existing)] = "stimuli"
+    held_out: HeldOut = "stimuli"
     held_out_label: str = "level"
     classes: tuple[str, ...] = ("sad", "happy")
     freeze: str = "none"
@@ -196,8 +214,15 @@ class TrainingSection(Section):
     stop_at: Annotated[float, Field(gt=0, le=1)] | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
-    device: str = "auto"
+    device: TrainingDevice = "auto"
     skip_unreadable: bool = False
+
+    @model_validator(mode="after")
+    def _tells_happy_from_sad(self) -> Self:
+        if not {"sad", "happy"} <= set(self.classes) or repeated(self.classes):
+            message = f"classes must differ, and sad and happy be among them, but they are {list(self.classes)}"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _watches_what_it_waits_for(self) -> Self:
@@ -211,16 +236,16 @@ class ActivationsSection(Section):
     """Which layers are recorded, and whether they are stored: without a store, RDMs are streamed."""
 
     store: PathToWrite | None = None
-    layers: str | tuple[str, ...] = "main"
+    layers: str | Annotated[tuple[str, ...], Field(min_length=1)] = "main"
     dtype: Literal["float32", "float16"] = "float32"
     batch: Annotated[int, Field(ge=1)] = 32
-    device: str = "auto"
+    device: Device = "auto"
 
 
 class RdmsSection(Section):
     """What makes the RDMs."""
 
-    measure: Measure = "correlation"
+    measure: StudyMeasure = "correlation"
 
 
 class HumanSection(Section):
@@ -270,7 +295,7 @@ class SaliencySection(Section):
     adds the shares at every main layer with rows and columns.
     """
 
-    layer: str | tuple[str, ...] = "last"
+    layer: str | Annotated[tuple[str, ...], Field(min_length=1)] = "last"
     method: Literal["gradcam", "gradcam++", "layercam"] = "gradcam"
     answer: Literal["happy", "sad", "given"] = "happy"
     where: dict[str, Value | tuple[Value, ...]] = {}

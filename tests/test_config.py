@@ -105,3 +105,87 @@ def test_a_curve_that_cannot_be_fitted_is_refused_before_anything_runs(folder, c
 
 def test_the_study_file_has_every_setting_of_a_curve_with_its_default():
     assert CurveSection().model_dump() == asdict(Curve())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "",
+            "activations: {layers: [relu1, conv9]}",
+            r"line 6: activations.layers.1: .*alexnet has no 'conv9'.*relu5",
+        ),
+        ("", "activations: {layers: conv9}", "activations.layers: must be main, all, or layers .*no 'conv9'"),
+        ("", "activations: {layers: []}", r"must be .*a list of at least 1, but is \[\]"),
+        ("", "saliency: {layer: relu9}", r"saliency.layer: .*alexnet has none of \['relu9'\]"),
+        ("", "saliency: {layer: [relu9, fc7]}", "'fc7' of alexnet has none"),
+        ("", "training: {table: stimuli.csv, freeze: convs}", "alexnet has no 'convs'"),
+        ("", "training: {table: stimuli.csv, classes: [angry, happy]}", r"they are \['angry', 'happy'\]"),
+        ("", "inference: {baseline: vgg16}", "inference.baseline: must be one of .*, alexnet, but is 'vgg16'"),
+        ("", "inference: {network: alex}", "inference.network: must be one of .*, alexnet, but is 'alex'"),
+        ("", "inference: {pretrainings: [random, faces]}", r"holds \['faces'\]"),
+        (
+            "",
+            "rdms: {measure: crossnobis}",
+            "but is 'crossnobis', which needs every stimulus presented more than once",
+        ),
+        ("", "activations: {device: gpu}", "must be auto, cpu or cuda, but is 'gpu'"),
+        ("", "cluster: local", "must be local:N or .*, but is 'local'"),
+        ("", "output: here", r"each key once, but study.yaml has 'output' \(lines 5 and 6\)"),
+        ("output: results", "output: stimuli.csv", "stimuli.csv' is a file"),
+        ("name: small", "name: my study", "but is 'my study'"),
+        ("{table: stimuli.csv}", "stimuli.csv", "stimuli: must be keys and values.*but is 'stimuli.csv'"),
+        (
+            "{table: stimuli.csv}",
+            "{tabel: stimuli.csv}",
+            "stimuli.tabel: is not a key here; the keys are table, occlus",
+        ),
+        ("weights: random", "weights: ImageNet", "must be random, imagenet, .*no file .*ImageNet"),
+        ("weights: random", "attention: {position: pool5}", "must be of fe_alexnet alone, but is of alexnet"),
+        ("weights: random", "preprocessing: {resize: 64}", "crop must be no larger .* is 224, and resize 64"),
+        ("weights: random", "preprocessing: {sd: [0, 1, 1]}", r"sd must be above 0, but is \[0.0, 1.0, 1.0\]"),
+        ("weights: random", "seed: 1.5", "networks.0.seed: must be a whole number, but is 1.5"),
+        ("weights: random", "classes: 1", "networks.0.classes: must be 2 or more, but is 1"),
+    ],
+)
+def test_what_cannot_run_is_refused_when_the_study_file_is_read(folder, old, new, said):
+    text = GOOD.replace(old, new) if old else f"{GOOD}{new}\n"
+    with pytest.raises(ValueError, match=said):
+        load_study(written(folder, text))
+
+
+BLOCKS = "name: fe_alexnet, attention: "
+
+
+@pytest.mark.parametrize(
+    ("attention", "said"),
+    [
+        ("{position: conv1, reduction: 100}", "attention: reduction must be at most 64, .* but is 100"),
+        ("{position: relu3}", r"1 fault.*\n.*attention.position: must be 'conv1'.*, but is 'relu3'"),
+        ("[{position: fc6}, {position: fc6}]", r"several stand at \['fc6'\]"),
+        ("pool5", r"1 fault.*\n.*attention: must be keys and values.* or a list.*, but is 'pool5'"),
+    ],
+)
+def test_a_block_that_cannot_stand_is_told_once_and_without_the_machinery(folder, attention, said):
+    with pytest.raises(ValueError, match=said) as caught:
+        load_study(written(folder, GOOD.replace("name: alexnet, weights: random", BLOCKS + attention)))
+    assert "function-after" not in str(caught.value)
+
+
+def test_layers_of_every_network_are_held_against_what_is_asked(folder):
+    networks = "{name: alexnet}, {name: vgg16}, {name: fe_alexnet, attention: [{position: fc6}, {position: pool1}]}"
+    text = f"name: small\nstimuli: {{table: stimuli.csv}}\nnetworks: [{networks}]\noutput: results\n"
+    right = "activations: {layers: [pool5, fc8]}\nsaliency: {layer: [fe_pool1, relu5_3, relu5]}\n"
+    assert load_study(written(folder, text + right)).activations.layers == ("pool5", "fc8")
+    with pytest.raises(ValueError, match="but alexnet, vgg16 has no 'fe_pool1'"):
+        load_study(written(folder, text + "activations: {layers: fe_pool1}\n"))
+    with pytest.raises(ValueError, match="'fe_fc6' of fe_alexnet has none"):
+        load_study(written(folder, text + "saliency: {layer: [fe_fc6, relu5_3, relu5]}\n"))
+
+
+def test_a_network_of_several_seeds_is_known_by_what_they_share(folder):
+    text = GOOD.replace("weights: random}", "seeds: [0, 1]}\n  - {name: vgg11, label: plain, pretraining: faces}")
+    for name in ("alexnet", "alexnet/random", "alexnet/random/1", "plain"):
+        assert load_study(written(folder, f"{text}inference: {{network: {name}}}\n")).inference.network == name
+    with pytest.raises(ValueError, match="but is 'vgg11'"):
+        load_study(written(folder, f"{text}inference: {{network: vgg11}}\n"))

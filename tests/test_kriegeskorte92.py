@@ -7,8 +7,8 @@ import yaml
 import rsa_face as rf
 from rsa_face.config import load_study
 from rsa_face.human.datasets import fetch_dataset
-from rsa_face.sections import STUDIES
 from rsa_face.study import run_study
+from rsa_face.values import STUDIES
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from rsa_face.config import embedded_studies, load_study
-from rsa_face.sections import STUDIES
 from rsa_face.stages.networks import networks_of
+from rsa_face.values import STUDIES
 
 
 @pytest.fixture(params=["replication", "replication-224"])

@@ -220,7 +220,11 @@ def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr
     ValueError
         If the folder is no activation store, or was written by another version.
     """
-    with reading(path, "An activation store must be a zarr folder written by extract", then=_THEN):
+    must = "An activation store must be a zarr folder written by extract"
+    if path.exists() and not (path / "zarr.json").is_file():
+        message = f"{must}, but {str(path)!r} is none. Check the path."
+        raise ValueError(message)
+    with reading(path, must, then=_THEN):
         root = zarr.open_group(path, mode=mode, zarr_format=3)
         found = root.attrs.get("format")
     if found is None or (found != FORMAT and not any_format):

@@ -61,7 +61,7 @@ def _run(words: list[str], *, debug: bool) -> int:
     try:
         code = app(args=words, standalone_mode=False)
     except TyperException as error:
-        return _say(f"{error.format_message()} (rsa-face --help lists the commands)", WRONG_REQUEST)
+        return _say(f"{error.format_message()} ({_asked_of(error)} --help tells what can be said)", WRONG_REQUEST)
     except (KeyboardInterrupt, typer.Abort):
         return _say("Interrupted. What was finished is kept; run the same command to go on.", INTERRUPTED)
     except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
@@ -73,6 +73,11 @@ def _run(words: list[str], *, debug: bool) -> int:
             raise
         return _say(f"{type(error).__name__}: {error} (--debug shows where)", FAILED)
     return int(code or 0)
+
+
+def _asked_of(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return str(context.command_path) if context is not None else "rsa-face"
 
 
 def _say(message: str, code: int) -> int:

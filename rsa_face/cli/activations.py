@@ -212,7 +212,9 @@ def _must_be_left_to_the_study(given: list[str]) -> None:
 
 def _must_be_given(missing: list[str]) -> None:
     if missing:
-        message = f"A stimulus table must come with --network and --out, but {' and '.join(missing)} is not given."
+        message = (
+            f"A stimulus table must come with --network and --out, but {' and '.join(missing)} is missing. Add it."
+        )
         raise ValueError(message)
 
 

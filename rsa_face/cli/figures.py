@@ -35,10 +35,11 @@ def figures(
     from rsa_face.figures.folder import read_results
     from rsa_face.figures.rdms import SCALES
     from rsa_face.figures.saving import save_figure
-    from rsa_face.figures.style import figure_style
+    from rsa_face.figures.style import STYLES, figure_style
     from rsa_face.schema import must_be_known
 
     must_be_known(scale, SCALES, "scale")
+    must_be_known(style, STYLES, "style")
     wanted = [name.strip() for name in formats.split(",") if name.strip()]
     for name in wanted:
         must_be_known(name, _FORMATS, "image format")

@@ -122,7 +122,7 @@ def _settings(words: list[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            message = f"A setting must be written name=value, but is {word!r}."
+            message = f"A setting must be written name=value, such as scale=1,7, but is {word!r}."
             raise ValueError(message)
         outer, dot, inner = name.partition(".")
         parts = value.split(",") if "," in value and value != "," else [value]

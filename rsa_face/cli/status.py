@@ -61,7 +61,7 @@ def status(
 
     found = sorted(folder.rglob("manifest.json"))
     if not found:
-        message = f"A folder must hold a study's results to show their state, but {str(folder)!r} holds none."
+        message = f"A folder must hold a study's results to have a state, but {str(folder)!r} holds none. Run one."
         raise FileNotFoundError(message)
     if as_json:
         studies = {str(path.parent): [asdict(stage) for stage in stages_of(path.parent)] for path in found}

@@ -133,5 +133,5 @@ def _numbers(text: str, what: str) -> list[float]:
     try:
         return [float(word) for word in text.split(",")]
     except ValueError as error:
-        message = f"The {what} must be a number or numbers with commas between, but are {text!r}."
+        message = f"The {what} must be a number or numbers with commas between (-1,0,1), but are {text!r}."
         raise ValueError(message) from error

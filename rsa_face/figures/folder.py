@@ -154,9 +154,9 @@ def read_results(folder: str | Path) -> StudyFolder:
     manifest = _read_manifest(path / "manifest.json", faults)
     extras = _read_extras(path, _origin(found.values()), faults)
     if not any(part is not None for part in found.values()) and not extras:
-        message = f"A study's results must hold {', '.join(_EXPECTED)}, but {str(path)!r} holds none. " + " ".join(
-            faults
-        )
+        message = (
+            f"A study's results must hold {', '.join(_EXPECTED)}, but {str(path)!r} holds none. Run the study first. "
+        ) + " ".join(faults)
         raise FileNotFoundError(message.strip())
     faults += _not_done(manifest, set(extras))
     result, rdms, human = found["layers.nc"], found["rdms.nc"], found["human_rdms.nc"]

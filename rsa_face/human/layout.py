@@ -7,6 +7,8 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from rsa_face.wording import in_words
+
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -154,16 +156,10 @@ def settings_of(given: Any, model: type[Settings], what: str) -> Settings:
     try:
         return model.model_validate(dict(given or {}))
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'they'}: {_said(fault)}" for fault in error.errors()]
+        faults = [f"{'.'.join(map(str, fault['loc'])) or 'they'}: {in_words([fault])}" for fault in error.errors()]
         known = ", ".join(model.model_fields) or "none"
         message = f"{what} must be possible, but {'; '.join(sorted(faults)[:20])}. There are: {known}."
         raise ValueError(message) from error
-
-
-def _said(fault: Any) -> str:
-    if fault["type"] == "extra_forbidden":
-        return "there is no such setting"
-    return f"{fault['msg'].removeprefix('Value error, ')} (is {fault['input']!r})"
 
 
 def _text(value: Any) -> str:

@@ -50,8 +50,8 @@ def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
     raise_faults(
         [fault for table in tables for fault in _missing_columns(table, columns, layout)],
         f"A file of kind {source.kind!r} must have its columns",
-        then="Name the file's own columns for ours, with layout columns={'ours': 'theirs'}; "
-        "`human_data/README.md` lists them.",
+        then="Say what the file calls them: --layout columns.OURS=THEIRS, or in Python and study files layout: "
+        "{columns: {OURS: THEIRS}}; `human_data/README.md` lists ours.",
     )
     frames = [_raw_frame(table, columns, layout) for table in tables]
     frame = _stacked(frames)

@@ -152,7 +152,7 @@ def group_members(human: xr.DataArray, groups: str | None) -> Whole:
     if groups is None:
         names, place = np.arange(count), np.arange(count)
     else:
-        known = [str(name) for name, value in human.coords.items() if value.dims == (STIMULUS_I,)]
+        known = [str(n) for n, value in human.coords.items() if value.dims == (STIMULUS_I,) and n != STIMULUS_I]
         must_be_known(groups, known, "factor of the groups")
         values = human[groups].values
         without = [str(s) for s, v in zip(human[STIMULUS_I].values, values, strict=True) if v != v or str(v) == ""]

@@ -45,7 +45,8 @@ def bootstrap_variance(draws: Floats, units: tuple[int, int], resample: str) -> 
     kept = draws[:, ~np.isnan(draws).any(axis=(0, 2))]
     if kept.shape[1] < 2:
         message = (
-            f"At least 2 usable draws must exist to estimate a variance, but there are {kept.shape[1]}. Draw more."
+            f"At least 2 draws must have every similarity and ceiling to estimate a variance, but {kept.shape[1]} of "
+            f"{draws.shape[1]} have. Use more stimuli or participants, more draws, or another comparison."
         )
         raise ValueError(message)
     variances = kept.var(axis=1, ddof=1)

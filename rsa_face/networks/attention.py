@@ -2,30 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from rsa_face.schema import repeated
-
-Position = Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
+from rsa_face.schema import POSITION_CHANNELS, POSITIONS, repeated
 
 # The torchvision module after which the block stands: after the nonlinearity of a convolution or a fully connected
-# layer, and how many channels pass there. In the order they run.
-_PLACES: dict[str, tuple[str, str, int]] = {
-    "conv1": ("features", "1", 64),
-    "pool1": ("features", "2", 64),
-    "conv2": ("features", "4", 192),
-    "pool2": ("features", "5", 192),
-    "conv3": ("features", "7", 384),
-    "conv4": ("features", "9", 256),
-    "conv5": ("features", "11", 256),
-    "pool5": ("features", "12", 256),
-    "fc6": ("classifier", "2", 4096),
-    "fc7": ("classifier", "5", 4096),
+# layer. In the order they run.
+_PLACES: dict[str, tuple[str, str]] = {
+    "conv1": ("features", "1"),
+    "pool1": ("features", "2"),
+    "conv2": ("features", "4"),
+    "pool2": ("features", "5"),
+    "conv3": ("features", "7"),
+    "conv4": ("features", "9"),
+    "conv5": ("features", "11"),
+    "pool5": ("features", "12"),
+    "fc6": ("classifier", "2"),
+    "fc7": ("classifier", "5"),
 }
-POSITIONS: tuple[str, ...] = tuple(_PLACES)
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Attention:
         if self.position not in _PLACES:
             message = f"The attention position must be one of {', '.join(POSITIONS)}, but is {self.position!r}."
             raise ValueError(message)
-        channels = _PLACES[self.position][2]
+        channels = POSITION_CHANNELS[self.position]
         if not 1 <= self.reduction <= channels:
             message = (
                 f"The attention reduction must lie between 1 and the {channels} channels at {self.position}, "
@@ -129,12 +125,12 @@ def insert_attention(module: nn.Module, blocks: Attention | Sequence[Attention])
         message = f"Each attention block must have a position of its own, but several stand at {twice}. Move one."
         raise ValueError(message)
     for block in wanted:
-        part, after, channels = _PLACES[block.position]
+        part, after = _PLACES[block.position]
         sequence = nn.Sequential()
         for name, child in getattr(module, part).named_children():
             sequence.add_module(name, child)
             if name == after:
-                excitation = FeatureExcitation(channels, block.reduction, bias=block.bias)
+                excitation = FeatureExcitation(POSITION_CHANNELS[block.position], block.reduction, bias=block.bias)
                 sequence.add_module("fe" if len(wanted) == 1 else f"fe_{block.position}", excitation)
         setattr(module, part, sequence)
 
@@ -153,13 +149,14 @@ def find_attention(module: nn.Module) -> tuple[Attention, ...]:
         In the order they run.
     """
     found = []
-    for position, (part, after, channels) in _PLACES.items():
+    for position, (part, after) in _PLACES.items():
         names = [name for name, _ in getattr(module, part, nn.Sequential()).named_children()]
         behind = names[names.index(after) + 1 :][:1] if after in names else []
         block = getattr(getattr(module, part), behind[0]) if behind else None
         if isinstance(block, FeatureExcitation) and isinstance(block.gate[0], nn.Linear):
             first = block.gate[0]
-            found.append(Attention(position, channels // first.out_features, first.bias is not None))
+            reduction = POSITION_CHANNELS[position] // first.out_features
+            found.append(Attention(position, reduction, first.bias is not None))
     return tuple(found)
 
 
@@ -169,15 +166,15 @@ def block_place(position: str) -> tuple[str, int, int]:
     Parameters
     ----------
     position : str
-        One of `POSITIONS`.
+        One of `rsa_face.schema.POSITIONS`.
 
     Returns
     -------
     str, int, int
         The part (``features`` or ``classifier``), the index of the module before the block, and the channels.
     """
-    part, after, channels = _PLACES[position]
-    return part, int(after), channels
+    part, after = _PLACES[position]
+    return part, int(after), POSITION_CHANNELS[position]
 
 
 def open_gate(module: nn.Module) -> None:

@@ -23,6 +23,7 @@ from rsa_face.untrusted import reading
 log = logging.getLogger(__name__)
 
 RECORD, CONTENT = "rsa_face", "content_sha256"
+HUB = "hf://"
 
 
 def read_weights(
@@ -201,11 +202,40 @@ def find_weights(weights: str | Path) -> Path:
     RuntimeError
         If the Hub cannot be reached, or has no such file.
     """
-    if not str(weights).startswith("hf://"):
+    if not str(weights).startswith(HUB):
         return Path(weights)
-    address = re.fullmatch(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/([^@]+)", str(weights))
+    hub, place = find_hub(str(weights))
+    log.info("weights from the Hugging Face Hub: %s", weights)
+    try:
+        return Path(hub.hf_hub_download(**place))
+    except (OSError, ValueError, RuntimeError) as error:
+        message = f"Weights on the Hub must be reachable once, but {str(weights)!r} could not be had: {error}"
+        raise RuntimeError(message) from error
+
+
+def find_hub(weights: str) -> tuple[Any, dict[str, str | None]]:
+    """Return the Hub's client and what it is asked for, so that a wrong address is known before any time is spent.
+
+    Parameters
+    ----------
+    weights : str
+        ``hf://OWNER/REPO/FILE``, or with ``@REVISION`` after the repository. Nothing is downloaded.
+
+    Returns
+    -------
+    module, dict
+        ``huggingface_hub``, and what its ``hf_hub_download`` takes.
+
+    Raises
+    ------
+    ValueError
+        If the address has another form.
+    ModuleNotFoundError
+        If the Hub's client is not installed.
+    """
+    address = re.fullmatch(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/([^@]+)", weights)
     if address is None:
-        message = f"Weights on the Hub must be hf://OWNER/REPO/FILE (or REPO@REVISION), but are {str(weights)!r}."
+        message = f"Weights on the Hub must be hf://OWNER/REPO/FILE (or REPO@REVISION), but are {weights!r}."
         raise ValueError(message)
     try:
         hub = import_module("huggingface_hub")
@@ -214,12 +244,7 @@ def find_weights(weights: str | Path) -> Path:
             f"Weights on the Hub need huggingface_hub, but it is not here: pip install 'rsa-face[hf]' ({weights})"
         )
         raise ModuleNotFoundError(message) from error
-    log.info("weights from the Hugging Face Hub: %s", weights)
-    try:
-        return Path(hub.hf_hub_download(repo_id=address[1], filename=address[3], revision=address[2]))
-    except (OSError, ValueError, RuntimeError) as error:
-        message = f"Weights on the Hub must be reachable once, but {str(weights)!r} could not be had: {error}"
-        raise RuntimeError(message) from error
+    return hub, {"repo_id": address[1], "filename": address[3], "revision": address[2]}
 
 
 def _fitted(key: str, value: Tensor) -> Tensor:

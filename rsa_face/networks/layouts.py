@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rsa_face.networks.attention import POSITIONS, Attention, block_place
-from rsa_face.schema import must_be_known
+from rsa_face.networks.attention import Attention, block_place
+from rsa_face.schema import POSITIONS, must_be_known
 from rsa_face.stimuli.images import Preprocessing
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -124,7 +124,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         If the ending is another, the file is damaged, holds anything but tensors, or holds code.
     """
     path = must_be_a_file(path)
-    with reading(path, "A weights file must be whole and hold tensors alone", then="Get it anew."):
+    then = "Get it anew, or ask for the state dict as safetensors."
+    with reading(path, "A weights file must be whole and hold tensors alone", then=then):
         state = _state_in(path)
     state = _unwrapped(state)
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()) or not state:
@@ -228,7 +229,7 @@ def _state_in(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # torch's own words say how to run what is in it
-        message = "it holds code or other objects, none of which was run. Ask for the state dict as safetensors."
+        message = "it is none that torch wrote, or holds code or other objects, none of which was run"
         raise UnpicklingError(message) from error
 
 

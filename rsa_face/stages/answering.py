@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from rsa_face.activations.capture import resolve_device
+from rsa_face.cluster import find_distributed
 from rsa_face.config import Study
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.manifest import Manifest
+from rsa_face.networks.files import HUB, find_hub
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import hash_file, load, rng_from, write_beside
 from rsa_face.psychophysics.choices import read_choices
@@ -36,21 +39,28 @@ def check_asked(study: Study, stimuli: StimulusSet) -> None:
     Parameters
     ----------
     study : Study
-        Its `inference`, `psychophysics` and `saliency` sections.
+        Its `networks`, `cluster`, and `activations`, `inference`, `psychophysics` and `saliency` sections.
     stimuli : StimulusSet
         What the networks judge.
 
     Raises
     ------
     ValueError
-        If a control is unknown, the choices are at fault, the saliency's faces are none or lack regions, or no
-        network can answer.
+        If a device is not there, a control is unknown, the choices are at fault, the saliency's faces are none or
+        lack regions, or no network can answer.
+    ModuleNotFoundError
+        If a cluster or weights on the Hub need a package that is not installed.
     """
+    resolve_device(study.activations.device)
+    if study.cluster is not None:
+        find_distributed(study.cluster)
+    for weights in {network.weights for network in study.networks if network.weights.startswith(HUB)}:
+        find_hub(weights)
     check_controls(stimuli, study.inference.controls)
     if study.psychophysics is not None and PARTICIPANT not in read_choices(study.psychophysics.table):
         message = (
             f"The choices of a study must be people's, but {study.psychophysics.table.name} has no column "
-            "participant. The study asks its networks itself."
+            "participant. The study asks its networks itself. Name people's choices, or remove `psychophysics`."
         )
         raise ValueError(message)
     if study.saliency is None:

@@ -90,7 +90,7 @@ def compare(
     inputs = {
         "rdms": manifest.hash_of("rdms.nc"),
         "human": manifest.hash_of("human_rdms.nc"),
-        "stimuli": stimuli.content_hash() if asked.controls else None,
+        "stimuli": stimuli.content_hash() if asked.controls or asked.groups else None,
         "control files": {str(name): hash_file(name) for name in asked.controls if Path(name).is_file()},
         "inference": asked.model_dump(mode="json", exclude={"network", "baseline"}),
     }
@@ -167,11 +167,12 @@ def contrast_networks(study: Study, result: xr.Dataset | None, manifest: Manifes
     -------
     dict of str to Dataset, dims (layer, bound)
         By the network that was subtracted; also in ``contrast.nc`` (the baseline) and ``contrast_<network>.nc``.
-        Empty where nothing was resampled, or the network or baseline is not among the study's.
+        Empty where nothing was resampled, or the network or baseline is not among the study's, which is said.
     """
     asked = study.inference
     names = _networks_in(result)
-    if result is None or asked.network not in names or asked.baseline not in names:
+    _say_without(study, result, manifest)
+    if result is None or asked.network not in names or asked.baseline not in names or asked.network == asked.baseline:
         return {}
     others = [asked.baseline, *(name for name in names if name not in (asked.network, asked.baseline))]
     contrasts = {}
@@ -220,7 +221,7 @@ def find_layer(
     names = _networks_in(result)
     if result is None or human is None or asked.network not in names:
         return None
-    baseline = asked.baseline if asked.baseline in names else None
+    baseline = asked.baseline if asked.baseline in names and asked.baseline != asked.network else None
 
     def make() -> None:
         where = localize(result, network=asked.network, baseline=baseline)
@@ -281,6 +282,23 @@ def tabulate_contrast(contrast: xr.Dataset) -> pd.DataFrame:
         elif variable.dims == (LAYER, "bound"):
             columns |= {f"{name}_{bound}": variable.sel(bound=bound).values for bound in contrast["bound"].values}
     return pd.DataFrame({**named, **columns})
+
+
+def _say_without(study: Study, result: xr.Dataset | None, manifest: Manifest) -> None:
+    """Say what is left out of what the study asks of the network in question and its baseline, and why."""
+    asked, names = study.inference, _networks_in(result)
+    named = asked.model_fields_set & {"network", "baseline"}
+    if result is not None and named and not names:
+        said = "where a network turns human-like, since nothing is resampled (inference: resample)"
+        manifest.say(f"left out: {said}")
+    for key, what in (("network", "where a network turns human-like"), ("baseline", "the contrast with a baseline")):
+        wanted = getattr(asked, key)
+        if names and wanted not in names:
+            manifest.say(f"left out: {what}, since no network is called {wanted!r} (inference: {key})")
+    if asked.network == asked.baseline:
+        manifest.say(
+            f"left out: the contrast with a baseline, since {asked.network!r} is its own (inference: baseline)"
+        )
 
 
 def _networks_in(result: xr.Dataset | None) -> list[str]:

@@ -6,8 +6,12 @@ import xarray as xr
 
 from rsa_face.config import Study
 from rsa_face.human.behaviour import read_human
+from rsa_face.inference.ceiling import refuse_one_participant
+from rsa_face.inference.comparisons import check_people
+from rsa_face.inference.resampling import group_members
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import hash_file, load, save
+from rsa_face.schema import STIMULUS, STIMULUS_I, must_be_known, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
 
 
@@ -26,7 +30,12 @@ def judge_stimuli(study: Study, stimuli: StimulusSet, manifest: Manifest) -> xr.
     Returns
     -------
     DataArray, dims (participant, stimulus_i, stimulus_j), or None
-        None where the study has no human data.
+        With the factor that stimuli are grouped by, along `stimulus_i`. None where the study has no human data.
+
+    Raises
+    ------
+    ValueError
+        If the human data are at fault, or layers cannot be compared with them: told before anything is trained.
     """
     human = study.human
     if human is None:
@@ -44,4 +53,16 @@ def judge_stimuli(study: Study, stimuli: StimulusSet, manifest: Manifest) -> xr.
 
     inputs = {"table": hash_file(human.table), "human": human.model_dump(mode="json"), "ids": about.ids}
     manifest.stage("human RDMs", read, inputs=inputs, outputs=["human_rdms.nc"])
-    return cast("xr.DataArray", load(study.output / "human_rdms.nc"))
+    judged = _grouped(cast("xr.DataArray", load(study.output / "human_rdms.nc")), about, study.inference.groups)
+    refuse_one_participant(judged)
+    check_people(judged)
+    group_members(judged, study.inference.groups)
+    return judged
+
+
+def _grouped(human: xr.DataArray, about: StimulusSet, groups: str | None) -> xr.DataArray:
+    if groups is None or groups in human.coords:
+        return human
+    must_be_known(groups, about.factors, "factor that inference groups by")
+    of_each = about.table.set_index(STIMULUS)[groups].loc[stimulus_ids(human)]
+    return human.assign_coords({groups: (STIMULUS_I, of_each.to_numpy(dtype=object))})

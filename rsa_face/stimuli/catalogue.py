@@ -9,7 +9,7 @@ import pandas as pd
 
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.schema import repeated
-from rsa_face.untrusted import must_not_be_formulas, reading
+from rsa_face.untrusted import SAVE_AS_CSV, must_not_be_formulas, reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ def read_stimuli(table: str | Path) -> StimulusSet:
     faults = [f"line {line} has no id" for line, value in enumerate(ids, start=2) if not value]
     faults += [f"{value!r} stands on lines {_lines_of(value, ids)}" for value in repeated(ids) if value]
     if faults:
-        message = f"Each stimulus of {path.name} must have an id of its own, but {'; '.join(faults[:20])}."
+        message = f"Each stimulus of {path.name} must have its own id, but {'; '.join(faults[:20])}. Rename one."
         raise ValueError(message)
     for name in frame.columns:
         must_not_be_formulas([name, *frame[name]], str(name) if name == "stimulus" else f"value of {name}", path.name)
@@ -159,7 +159,8 @@ def find_images(files: Sequence[object], table: Path) -> list[str]:
     if absent:
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
         message = f"Every image of {table.name} must exist, but these do not: {'; '.join(absent[:20])}{more}."
-        raise FileNotFoundError(message)
+        msg = f"{message} Check the paths, which are relative to the table's folder."
+        raise FileNotFoundError(msg)
     return found
 
 
@@ -173,17 +174,20 @@ def _place_of(folder: Path, file: str) -> Path | None:
 
 def _read_columns(path: Path) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
-    with reading(path, "A stimulus table must be a CSV or TSV file in UTF-8", then="Save it as one."):
+    with reading(path, "A stimulus table must be a CSV or TSV file in UTF-8", then=SAVE_AS_CSV):
         frame = pd.read_csv(
             path, sep=separator, dtype={"stimulus": str, "file": str}, encoding="utf-8-sig", compression=None
         )
     missing = [name for name in ("stimulus", "file") if name not in frame.columns]
     if missing:
+        then = "Save it with commas." if any(";" in str(name) for name in frame.columns) else "Rename, or add them."
         message = f"A stimulus table must have the columns stimulus and file, but {path.name} lacks {missing}."
-        msg = f"{message} It has {list(frame.columns)}."
+        msg = f"{message} It has {list(frame.columns)}. {then}"
         raise ValueError(msg)
     if frame.empty:
-        message = f"A stimulus table must name at least one stimulus, but {path.name} has no rows."
+        message = (
+            f"A stimulus table must name at least one stimulus, but {path.name} has no rows. Add a line for each."
+        )
         raise ValueError(message)
     for name in ("stimulus", "file"):
         frame[name] = frame[name].fillna("").astype(object)

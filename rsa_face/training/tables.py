@@ -10,7 +10,7 @@ import pandas as pd
 from rsa_face.provenance import hash_content, hash_file, rng_from
 from rsa_face.stimuli.catalogue import StimulusSet, find_images
 from rsa_face.training.settings import HAPPY, SAD
-from rsa_face.untrusted import reading
+from rsa_face.untrusted import SAVE_AS_CSV, reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,13 +268,14 @@ def must_not_share_faces(table: TrainingTable, held_out: TrainingTable) -> None:
 def _read_columns(path: Path, label: str) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     text = {"stimulus": str, "file": str, "identity": str}
-    with reading(path, "A training table must be a CSV or TSV file in UTF-8", then="Save it as one."):
+    with reading(path, "A training table must be a CSV or TSV file in UTF-8", then=SAVE_AS_CSV):
         frame = pd.read_csv(path, sep=separator, dtype=text, encoding="utf-8-sig", compression=None)
     missing = [name for name in ("file", label) if name not in frame.columns]
     if missing or frame.empty:
         found = f"lacks {missing}; it has {list(frame.columns)}" if missing else "has no rows"
-        message = f"A training table must have images with the columns file and {label}, but {path.name} {found}."
-        raise ValueError(message)
+        message = f"A training table must have images with the columns file and {label}, but {path.name} {found}. "
+        msg = f"{message}Name the column of the classes with `label`, or another table."
+        raise ValueError(msg)
     return frame
 
 

@@ -113,7 +113,7 @@ def test_doctor_says_what_an_uncopied_hook_would_get_wrong(capsys):
         (("activations", "show", "absent.zarr"), "absent.zarr"),
         (("extract", "absent.csv", "--network", "alexnet", "--store", "x.zarr"), "absent.csv"),
         (("doctor", "--network", "resnet"), "'resnet'"),
-        (("rdms", "stimuli.csv", "--network", "alexnet"), "--out is not given"),
+        (("rdms", "stimuli.csv", "--network", "alexnet"), "--out is missing"),
     ],
 )
 def test_wrong_requests_end_with_code_2_and_one_line(capsys, words, fault):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from rsa_face.networks.attention import POSITIONS, Attention, FeatureExcitation, open_gate
+from rsa_face.networks.attention import Attention, FeatureExcitation, open_gate
 from rsa_face.networks.zoo import build_network
+from rsa_face.schema import POSITIONS
 
 
 def test_the_block_is_squeeze_and_excitation_by_hand():

@@ -5,8 +5,10 @@ import torch
 from torch import nn
 from torchvision import models
 
+from rsa_face.networks.architectures import make_skeleton
 from rsa_face.networks.attention import Attention, insert_attention
 from rsa_face.networks.layers import name_layers, name_modules, select_layers
+from rsa_face.schema import NETWORKS, POSITIONS, layer_names
 
 ALEXNET = [
     "conv1",
@@ -172,3 +174,15 @@ def test_layers_of_any_network_go_by_their_module_paths():
     assert [layer.name for layer in layers] == ["0", "1.0", "1.1"]
     assert [layer.kind for layer in layers] == ["Linear", "ReLU", "Linear"]
     assert layers[-1].depth == 1
+
+
+BLOCKS = [(), *((position,) for position in POSITIONS), ("conv2", "pool5"), ("fc7", "conv1", "pool1")]
+
+
+@pytest.mark.parametrize(
+    ("network", "positions"),
+    [*((name, ()) for name in NETWORKS if name != "fe_alexnet"), *(("fe_alexnet", places) for places in BLOCKS)],
+)
+def test_layers_known_without_the_network_are_those_it_has(network, positions):
+    module = make_skeleton(network, 2, tuple(Attention(position) for position in positions), device="meta")
+    assert layer_names(network, positions) == [layer.name for layer in name_layers(module)]

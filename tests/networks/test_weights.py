@@ -139,7 +139,7 @@ class Harmful:
 
 def test_code_in_a_weights_file_is_not_run(tmp_path, capsys):
     (tmp_path / "bad.pth").write_bytes(pickle.dumps(Harmful(), protocol=2))
-    with pytest.raises(ValueError, match=r"bad\.pth' cannot be read: it holds code .* none of which was run"):
+    with pytest.raises(ValueError, match=r"bad\.pth' cannot be read: .* holds code .* none of which was run"):
         read_state(tmp_path / "bad.pth")
     torch.save({"a": Harmful()}, tmp_path / "zipped.pth")
     with pytest.raises(ValueError, match=r"zipped\.pth"):

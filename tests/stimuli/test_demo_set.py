@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 import rsa_face as rf
-from rsa_face.sections import STUDIES
 from rsa_face.stimuli.camera import CONTRAST, oval
+from rsa_face.values import STUDIES
 
 DEMO = STUDIES / "demo"
 

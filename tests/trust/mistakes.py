@@ -98,6 +98,37 @@ MISTAKES: tuple[Mistake, ...] = (
     _study("human data of the wrong columns", "", "human: {table: stimuli.csv, kind: rating}\n", "stimulus_a"),
     _study("a control that is not known", "", "human: {table: ratings.csv, kind: rating}\ninference: {controls: [size]}\n", "size"),
     _study("faces selected by a factor they lack", "", "human: {table: ratings.csv, kind: rating, where: {emotion: happy}}\n", "emotion"),
+    _study("a layer that one network of two lacks", "[{name: alexnet}]", "[{name: alexnet}, {name: vgg11}]\nactivations: {layers: [relu2]}", "relu2"),
+    _study("saliency of a layer that no network has", "", "training: {table: stimuli.csv}\nsaliency: {layer: relu9}\n", "relu9"),
+    _study("saliency of a layer without rows and columns", "", "training: {table: stimuli.csv}\nsaliency: {layer: fc7}\n", "fc7"),
+    _study("saliency of networks that have learnt nothing", "", "saliency: {layer: last}\n", "training"),
+    _study("freezing up to a layer that is not there", "", "training: {table: stimuli.csv, freeze: convs}\n", "convs"),
+    _study("a baseline that the study does not have", "", "inference: {baseline: vgg16}\n", "vgg16"),
+    _study("a network in question that the study does not have", "", "inference: {network: fe-alexnet}\n", "fe-alexnet"),
+    _study("two pre-trainings that the study does not have", "", "inference: {pretrainings: [imagenet, faces]}\n", "faces"),
+    _study("groups by a factor the faces lack", "", "human: {table: ratings.csv, kind: rating}\ninference: {groups: person}\n", "person"),
+    _study("a measure that needs repeats", "", "rdms: {measure: crossnobis}\n", "crossnobis"),
+    _study("a device written otherwise", "", "activations: {device: gpu}\n", "gpu"),
+    _study("attention asked of a network that has none", "{name: alexnet}", "{name: alexnet, attention: {position: pool5}}", "alexnet"),
+    _study("attention at a place that is not there", "{name: alexnet}", "{name: fe_alexnet, attention: {position: relu5}}", "relu5"),
+    _study("an attention narrower than its channels", "{name: alexnet}", "{name: fe_alexnet, attention: {position: conv1, reduction: 128}}", "128"),
+    _study("a crop larger than the image", "{name: alexnet}", "{name: alexnet, preprocessing: {resize: 64}}", "224"),
+    _study("networks without braces", "[{name: alexnet}]", "[alexnet, vgg16]", "vgg16"),
+    _study("a table without its key", "{table: stimuli.csv}", "stimuli.csv", "stimuli.csv"),
+    _study("one mask without brackets", "{table: stimuli.csv}", "{table: stimuli.csv, occlusion: eyes}", "eyes"),
+    _study("a section left empty", "", "inference:\n", "inference"),
+    _study("a key given twice", "", "output: elsewhere\n", "lines 4 and 5"),
+    _study("a Windows path in double quotes", "stimuli.csv", '"C:\\data\\stimuli.csv"', "line 2"),
+    _study("a name with a space", "name: s", "name: my study", "my study"),
+    _study("a thousand with a comma", "", "inference: {draws: '1,000'}\n", "1,000"),
+    _study("weights with a capital", "{name: alexnet}", "{name: alexnet, weights: ImageNet}", "ImageNet"),
+    _study("an address on the Hub without a file", "{name: alexnet}", "{name: alexnet, weights: hf://lab/faces}", "hf://lab/faces"),
+    _study("an output that is a file", "output: out", "output: stimuli.csv", "stimuli.csv"),
+    _study("one participant alone", "", "human: {table: one.csv, kind: rating}\n", "p1"),
+    _study("people who judged other faces", "", "human: {table: others.csv, kind: rating}\n", "'x'"),
+    _study("choices without people", "", "psychophysics: {table: levels.csv}\n", "participant"),
+    _study("classes without sad", "", "training: {table: stimuli.csv, classes: [angry, happy]}\n", "angry"),
+    _study("faces to learn from without labels", "", "training: {table: stimuli.csv, held_out: null}\n", "valence"),
     _table("a table without an id column", "name,file\na,images/a.png\n", "stimulus"),
     _table("a table with semicolons", "stimulus;file\na;images/a.png\n", "stimulus;file"),
     _table("an Excel file called .csv", b"PK\x03\x04\x14\0\x06\0" + b"\0\xff" * 60, "t.csv"),
@@ -135,7 +166,7 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake("results written to another kind of file", ("compare", "people.nc", "people.nc", "--out", "r.csv"), "r.csv", {}),
     Mistake("a report of a folder that is not there", ("report", "results/none"), "results/none", {}),
     Mistake("a report of a folder of images", ("report", "images"), "images", {}),
-    Mistake("figures in a style that is not known", ("figures", "images", "--style", "science"), "images", {}),
+    Mistake("figures in a style that is not known", ("figures", "images", "--style", "science"), "science", {}),
     Mistake("figures of a format that is not known", ("figures", "images", "--formats", "eps"), "eps", {}),
     Mistake("the state of a folder without results", ("status", "images"), "images", {}),
     Mistake("a store that is none", ("activations", "verify", "images"), "images", {}),
@@ -168,6 +199,9 @@ def beginners_folder() -> Iterator[Path]:
             folder / "stimuli.csv", index=False
         )
         (folder / "ratings.csv").write_text(ROWS)
+        (folder / "one.csv").write_text("".join(ROWS.splitlines(keepends=True)[:4]))
+        (folder / "others.csv").write_text(ROWS.replace(",c,", ",x,"))
+        (folder / "levels.csv").write_text("network,level,p_happy,trials\nn,-1,0.2,5\nn,1,0.9,6\n")
         save(human_rdms(), folder / "people.nc")
         os.chdir(folder)
         try:
@@ -205,8 +239,8 @@ def _lacking(mistake: Mistake, code: int, said: str) -> Iterator[str]:
 
 def _tells(said: str) -> bool:
     """Return whether a message says what must hold or what to do: an imperative, the choices, or a place to look."""
-    hints = ("must", "Choose", "Check", "Mend", "Run ", "Give", "Name", "Remove", "lists the commands", "is missing",
-             "should be", "there is no file", "check its spelling", "Input should")  # fmt: skip
+    hints = ("must", "Choose", "Check", "Mend", "Run ", "Give", "Name", "Remove", "--help tells", "is missing",
+             "the keys are", "check the path", "Add ", "Rename", "Use ")  # fmt: skip
     return any(hint in said for hint in hints)
 
 

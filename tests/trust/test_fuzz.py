@@ -10,11 +10,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import rsa_face
+from rsa_face.untrusted import MOST_BYTES
 from tests.trust.damage import damaged_bytes, damaged_text
 from tests.trust.readers import READERS, Files, Reader
+from tests.trust.watch import most_memory, watched
 
 OURS = str(Path(rsa_face.__file__).parent)
 SHORT, LONG = 50, 10_000
+MEMORY = 4 * MOST_BYTES  # of a file that unpacks to what it may at most, in float64 and a copy of it
 TYPES = (ValueError, TypeError, FileNotFoundError, OSError)
 
 
@@ -45,8 +48,13 @@ def write_whole(reader: Reader, folder: Path) -> tuple[Files, dict[str, bytes]]:
 
 
 def fuzz(reader: Reader, folder: Path, *, inputs: int, fixed: bool) -> tuple[Counter[str], dict[str, str]]:
-    """Damage a reader's files so many times; return how many were read and refused, and what else came out."""
+    """Damage a reader's files so many times; return how many were read and refused, and what else came out.
+
+    What else: an error that is not ours, a program started, a file written elsewhere, memory beyond what is stated.
+    """
     contents, whole = write_whole(reader, folder)
+    reader.read(folder)  # what is imported late is imported now, and leaves its compiled files
+    held = most_memory()
     damaged = damaged_text if reader.text else damaged_bytes
     places = st.sampled_from(sorted(contents)).flatmap(lambda name: st.tuples(st.just(name), damaged(contents[name])))
     counts: Counter[str] = Counter()
@@ -75,7 +83,11 @@ def fuzz(reader: Reader, folder: Path, *, inputs: int, fixed: bool) -> tuple[Cou
                 faults.setdefault(where_of(error), f"{error} ({name}: {content[:1500]!r})")
         (folder / name).write_bytes(whole[name])
 
-    read()
+    with watched(folder) as besides:
+        read()
+    faults |= {f"besides reading: {done}": "" for done in besides}
+    if most_memory() - held > MEMORY:
+        faults["memory"] = f"{(most_memory() - held) / 2**30:.1f} GiB"
     return counts, faults
 
 
@@ -99,6 +111,9 @@ def test_damaged_files_are_read_or_refused_in_our_own_words(tmp_path, name):
 def test_ten_thousand_damaged_files_are_read_or_refused_in_our_own_words(tmp_path, name, capsys):
     counts, faults = fuzz(READERS[name], tmp_path, inputs=LONG, fixed=False)
     with capsys.disabled():
-        print(f"\n{name}: {counts.total():,} inputs, {counts['read']:,} read, {counts['refused']:,} refused")
+        print(f"\n{name}: {counts.total():,} inputs, {counts['read']:,} read, {counts['refused']:,} refused, "
+              f"{most_memory() / 2**30:.2f} GiB at most")  # fmt: skip
+        for where, said in faults.items():
+            print(f"  {where}: {said}")
     assert not faults
     assert counts.total() >= LONG

@@ -4,11 +4,25 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.spatial.distance import pdist, squareform
+from scipy.stats import kendalltau, spearmanr
 
+from rsa_face.activations.extract import extract
+from rsa_face.activations.store import open_activations
+from rsa_face.inference.comparisons import COMPARISONS, compare_rdms
 from rsa_face.inference.layerwise import compare_layers
 from rsa_face.rdms.dissimilarity import compute_rdms
+from tests.trust.readers import tiny_network, tiny_stimuli
 
 ID = [f"s{place:04d}" for place in range(3000)]
+
+
+DIRECT = {
+    "corr": lambda x, y: np.corrcoef(x, y)[0, 1],
+    "cosine": lambda x, y: x @ y / np.linalg.norm(x) / np.linalg.norm(y),
+    "spearman": lambda x, y: spearmanr(x, y)[0],
+    "rho-a": lambda x, y: spearmanr(x, y)[0],  # the same without ties
+    "tau-a": lambda x, y: kendalltau(x, y)[0],
+}
 
 
 def tree_of(values):
@@ -55,6 +69,63 @@ def test_three_thousand_stimuli_are_right_against_float64():
     np.testing.assert_allclose(found, reference(values, "correlation"), atol=1e-5)
 
 
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+@pytest.mark.parametrize("scale", [6e4, 6e-8, 6e-5], ids=["largest", "smallest", "denormal"])
+def test_float16_at_its_ends_is_right_against_float64(measure, scale):
+    values = (np.sign(draw()) * np.random.default_rng(1).uniform(0.2, 1, (8, 50)) * scale).astype(np.float16)
+    found = compute_rdms(tree_of(values), measure=measure).values[0]
+    wanted = reference(values, measure)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6 * wanted.max())
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+def test_a_store_of_float16_gives_the_rdms_of_what_it_holds(tmp_path, measure):
+    extract(
+        [tiny_network()], tiny_stimuli(tmp_path), tmp_path / "a.zarr", layers="all", dtype="float16", progress=False
+    )
+    tree = open_activations(tmp_path / "a.zarr")
+    found = compute_rdms(tree, measure=measure)
+    for name, rdm in zip(found["layer"].values, found.values, strict=True):
+        held = tree[f"tiny/{name}"]["activation"].values
+        assert held.dtype == np.float16
+        np.testing.assert_allclose(rdm, reference(held, measure), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+@pytest.mark.parametrize("offset", [1e2, 1e4, -1e6])
+def test_a_large_offset_shared_by_all_features_costs_no_precision(measure, offset):
+    values = (draw() + offset).astype(np.float32)
+    found = compute_rdms(tree_of(values), measure=measure).values[0]
+    wanted = reference(values, measure)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6 * wanted.max())
+
+
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+def test_features_of_very_different_size_are_right_against_float64(measure):
+    values = (draw() * np.logspace(-20, 15, 50)).astype(np.float32)
+    found = compute_rdms(tree_of(values), measure=measure).values[0]
+    wanted = reference(values, measure)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6 * wanted.max())
+
+
+@pytest.mark.parametrize("measure", ["correlation", "cosine"])
+def test_a_stimulus_that_silences_a_layer_is_refused_by_name(measure):
+    values = draw().astype(np.float32)
+    values[2] = 0
+    with pytest.raises(ValueError, match="s0002"):
+        compute_rdms(tree_of(values), measure=measure)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+def test_activations_that_are_no_numbers_are_refused_by_name(measure, value):
+    values = draw().astype(np.float32)
+    values[5, 7] = value
+    with pytest.raises(ValueError, match="s0005"):
+        compute_rdms(tree_of(values), measure=measure)
+
+
 def test_values_beyond_float16_are_refused_with_layer_and_stimulus():
     import torch
 
@@ -83,6 +154,16 @@ def test_identical_stimuli_are_0_apart_and_never_negative(measure):
     assert found.min() >= 0
 
 
+@pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
+def test_faces_that_are_all_the_same_have_an_rdm_of_0_that_is_not_compared(measure):
+    values = np.repeat(draw(1), 5, axis=0).astype(np.float32)
+    rdms = compute_rdms(tree_of(values), measure=measure)
+    np.testing.assert_allclose(rdms.values[0], 0, atol=1e-6)
+    people = rdms_of(np.random.default_rng(0).uniform(1, 2, (3, 10)), "participant", list("abc"))
+    with pytest.raises(ValueError, match="n/l"):
+        compare_layers(rdms, people, resample=None)
+
+
 def rdms_of(vectors, along, names):
     square = np.array([squareform(vector) for vector in np.asarray(vectors, dtype=float)])
     ids = ID[: square.shape[1]]
@@ -104,21 +185,67 @@ def without(human, participant, pairs):
     return human.copy(data=values)
 
 
-def test_negative_similarities_stay_negative():
+@pytest.mark.parametrize("comparison", ["corr", "spearman", "rho-a", "tau-a", "kendall"])
+def test_negative_similarities_stay_negative(comparison):
     vector = np.arange(1.0, 11)
     result = compare_layers(
         rdms_of([vector], "rdm", ["l"]),
         rdms_of([-vector + 20] * 3, "participant", list("abc")),
-        comparison="corr",
+        comparison=comparison,
         resample=None,
     )
     np.testing.assert_allclose(result["similarity"].values, [-1.0])
 
 
+def must_be_finite(result):
+    """Hold every number of a result to being finite, but what is counted as skipped."""
+    for name, variable in result.data_vars.items():
+        if np.issubdtype(variable.dtype, np.floating):
+            lacking = int(np.isnan(variable.values).sum())
+            assert not np.isinf(variable.values).any(), name
+            assert not lacking or (name.endswith("draws") and result.attrs["skipped"]), (name, lacking)
+
+
+@pytest.mark.parametrize("comparison", list(COMPARISONS))
+@pytest.mark.parametrize("resample", [None, "stimulus", "participant", "both", "dual"])
+def test_opposite_and_gapped_people_give_finite_results_however_they_are_drawn(comparison, resample):
+    rng = np.random.default_rng(7)
+    layer = rng.uniform(1, 2, 36)
+    people = rdms_of(3 - layer + 0.3 * rng.uniform(0, 1, (5, 36)), "participant", list("abcde"))
+    people = without(without(people, 0, [(0, 1)]), 3, [(2, 5), (4, 7), (0, 8)])
+    layers = rdms_of([layer, rng.uniform(1, 2, 36)], "rdm", ["l", "m"])
+    result = compare_layers(layers, people, comparison=comparison, resample=resample, draws=40)
+    must_be_finite(result)
+    if comparison not in ("cosine", "cosine_cov"):
+        assert result["similarity"].values[0] < -0.5
+
+
+@pytest.mark.parametrize("comparison", list(COMPARISONS))
+def test_three_stimuli_are_few_and_finite_or_refused(comparison):
+    rng = np.random.default_rng(2)
+    layers = rdms_of(rng.uniform(1, 2, (2, 3)), "rdm", ["l", "m"])
+    people = rdms_of(rng.uniform(1, 2, (4, 3)), "participant", list("abcd"))
+    if comparison == "kendall":  # three people's ranks add up to a tie, to which tau-b has no value
+        with pytest.raises(ValueError, match=r"but 0 of 30 have\. Use more stimuli"):
+            compare_layers(layers, people, comparison=comparison, resample="dual", draws=30)
+    else:
+        must_be_finite(compare_layers(layers, people, comparison=comparison, resample="dual", draws=30))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("comparison", ["corr", "cosine", "spearman", "rho-a", "tau-a"])
+def test_comparisons_of_three_thousand_stimuli_are_right_against_float64(comparison):
+    rng = np.random.default_rng(4)
+    pairs = 3000 * 2999 // 2
+    layer, person = rng.uniform(1, 2, pairs), rng.uniform(1, 2, pairs)
+    person += 0.3 * layer
+    layers, people = rdms_of([layer], "rdm", ["l"]), rdms_of([person], "participant", ["a"])
+    found = compare_rdms(layers, people, comparison=comparison).values
+    np.testing.assert_allclose(found, [[DIRECT[comparison](layer, person)]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("comparison", ["corr", "cosine", "spearman", "rho-a", "tau-a"])
 def test_pairs_never_judged_are_left_out_of_each_participants_similarity(comparison):
-    from scipy.stats import kendalltau, spearmanr
-
     rng = np.random.default_rng(3)
     layer = rng.uniform(1, 2, 15)
     people = rdms_of(rng.uniform(1, 2, (2, 15)), "participant", ["a", "b"])
@@ -127,13 +254,7 @@ def test_pairs_never_judged_are_left_out_of_each_participants_similarity(compari
     i, j = np.triu_indices(6, 1)
     mine = gapped.values[0][i, j]
     kept = ~np.isnan(mine)
-    direct = {
-        "corr": lambda x, y: np.corrcoef(x, y)[0, 1],
-        "cosine": lambda x, y: x @ y / np.linalg.norm(x) / np.linalg.norm(y),
-        "spearman": lambda x, y: spearmanr(x, y)[0],
-        "rho-a": lambda x, y: spearmanr(x, y)[0],  # the same without ties
-        "tau-a": lambda x, y: kendalltau(x, y)[0],
-    }[comparison](layer[kept], mine[kept])
+    direct = DIRECT[comparison](layer[kept], mine[kept])
     np.testing.assert_allclose(found["participant_similarity"].values[0, 0], direct, rtol=1e-6)
 
 

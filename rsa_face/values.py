@@ -1,0 +1,113 @@
+"""What a single value of a study file may be: a file that exists, a name, a device, bounds."""
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from rsa_face.untrusted import is_file_name, must_not_be_formulas
+
+PACKAGED = "package:"
+STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
+
+
+def _resolved(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str | Path):
+        return value
+    text = str(value)
+    if text.startswith(PACKAGED):
+        return STUDIES / text.removeprefix(PACKAGED)
+    return Path(info.context["base"]) / Path(text).expanduser() if info.context else Path(text)
+
+
+def _existing(value: Any, info: ValidationInfo) -> Any:
+    path = _resolved(value, info)
+    if isinstance(path, Path) and not path.exists():
+        made_by = info.data.get("made_by")
+        message = f"there is no file {str(path)!r}; {f'it is made by: {made_by}' if made_by else 'check the path'}"
+        raise ValueError(message)
+    return path
+
+
+def _to_write(value: Any, info: ValidationInfo) -> Any:
+    path = _resolved(value, info)
+    if isinstance(path, Path) and path.is_file():
+        message = f"must be a folder to write to, but {str(path)!r} is a file; name another"
+        raise ValueError(message)
+    return path
+
+
+def _weights(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str) or value in ("random", "imagenet") or value.startswith("hf://"):
+        return value
+    try:
+        return str(_existing(value, info))
+    except ValueError as error:
+        message = f"must be random, imagenet, hf://OWNER/REPO/FILE or a file, but {error}"
+        raise ValueError(message) from error
+
+
+ExistingPath = Annotated[Path, BeforeValidator(_existing)]
+PathToWrite = Annotated[Path, BeforeValidator(_to_write)]
+
+
+def _stimuli_or_existing(value: Any, info: ValidationInfo) -> Any:
+    return value if value in ("stimuli", None) else _existing(value, info)
+
+
+def _control(value: Any, info: ValidationInfo) -> Any:
+    return str(_existing(value, info)) if str(value).endswith((".nc", ".csv")) else value
+
+
+def _bounds(value: Any) -> Any:
+    numbers = list(value) if isinstance(value, list | tuple) else [value]
+    whole = len(numbers) in (1, 2) and all(isinstance(one, int | float) and one >= 0 for one in numbers)
+    if not whole or numbers != sorted(numbers):
+        message = f"must be a number of 0 or more, or two that rise, not {value!r}"
+        raise ValueError(message)
+    return tuple(numbers) if len(numbers) == 2 else numbers[0]
+
+
+def _like(pattern: str, must: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            message = f"must be {must}, but is {value!r}"
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
+
+
+def _of_single_stimuli(value: Any) -> Any:
+    if value in ("mahalanobis", "crossnobis"):
+        message = (
+            f"must be correlation, euclidean or cosine, but is {value!r}, which needs every stimulus presented more "
+            "than once; see `rsa_face.compute_rdms`"
+        )
+        raise ValueError(message)
+    return value
+
+
+def _name(value: Any) -> Any:
+    if isinstance(value, str) and not is_file_name(value):
+        message = "files are called by this name, so it must have no slashes and no dot in front"
+        raise ValueError(message)
+    if isinstance(value, str):
+        must_not_be_formulas([value], "name", "the study")
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+Weights = Annotated[str, BeforeValidator(_weights)]
+Control = Annotated[str, BeforeValidator(_control)]
+Seed = Annotated[int, Field(ge=0)]
+Device = Annotated[str, _like(r"auto|cpu|cuda(:\d+)?", "auto, cpu or cuda")]
+TrainingDevice = Annotated[str, _like(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda or mps")]
+StudyName = Annotated[str, _like(r"[\w.-]+", "letters, digits, dots, hyphens and underscores")]
+Cluster = Annotated[str, _like(r"local:[1-9]\d*|(tcp|tls)://.+:\d+", "local:N or tcp://HOST:PORT, such as local:2")]
+StudyMeasure = Annotated[Literal["correlation", "euclidean", "cosine"], BeforeValidator(_of_single_stimuli)]
+HeldOut = Annotated[Path | Literal["stimuli"] | None, BeforeValidator(_stimuli_or_existing)]
+Value = str | float
+Bounds = Annotated[float | tuple[float, float], BeforeValidator(_bounds)]

@@ -1,0 +1,85 @@
+"""What people judged is held to being comparable before anything is trained, and knows the groups it is drawn by."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rsa_face.config import load_study
+from rsa_face.human.observers import simulate_ratings
+from rsa_face.inference.layerwise import compare_layers
+from rsa_face.manifest import Manifest
+from rsa_face.stages.comparing import contrast_networks
+from rsa_face.stages.judgement import judge_stimuli
+from rsa_face.stimuli.schematic import draw_faces
+from tests.inference.simulated import simulate
+
+STUDY = """\
+name: small
+stimuli: {table: stimuli.csv}
+networks: [{name: alexnet}]
+human: {table: ratings.csv, kind: rating}
+inference: INFERENCE
+output: results
+"""
+
+
+@pytest.fixture
+def judged(tmp_path):
+    """Return how a study with some inference reads its people, of whom some may be left out."""
+    stimuli = draw_faces(tmp_path, identities=4, levels=2, size=32)
+    ratings = simulate_ratings(stimuli, participants=2)[0]
+
+    def judge(inference="{}", people=2):
+        names = list(dict.fromkeys(ratings["participant"]))[:people]
+        ratings[ratings["participant"].isin(names)].to_csv(tmp_path / "ratings.csv", index=False)
+        (tmp_path / "study.yaml").write_text(STUDY.replace("INFERENCE", inference))
+        return judge_stimuli(
+            load_study(tmp_path / "study.yaml"), stimuli, Manifest(tmp_path / "results", lambda _line: None)
+        )
+
+    return judge
+
+
+def test_the_factor_that_is_drawn_by_comes_from_the_stimulus_table(judged, tmp_path):
+    human = judged("{groups: identity}")
+    table = pd.read_csv(tmp_path / "stimuli.csv", dtype=str).set_index("stimulus")
+    assert human["identity"].values.tolist() == [table["identity"][name] for name in human["stimulus_i"].values]
+    assert len(set(human["identity"].values)) == 4
+
+
+@pytest.mark.parametrize(
+    ("inference", "people", "said"),
+    [
+        ("{}", 1, "At least 2 participants"),
+        ("{groups: person}", 2, "must be one of identity, level.*, but is 'person'"),
+        ("{groups: level}", 2, "At least 3 groups of 'level' .* but there are 2"),
+    ],
+)
+def test_people_who_cannot_be_compared_are_refused_at_once(judged, inference, people, said):
+    with pytest.raises(ValueError, match=said):
+        judged(inference, people)
+
+
+@pytest.mark.parametrize(
+    ("inference", "said"),
+    [
+        ("{network: alexnet}", ["no network is called 'vgg11'"]),
+        ("{network: alexnet, baseline: alexnet}", ["'alexnet' is its own"]),
+        ("{}", ["no network is called 'fe_alexnet'", "no network is called 'vgg11'"]),
+    ],
+)
+def test_what_is_left_out_for_want_of_a_network_is_said(tmp_path, inference, said):
+    rdms, human = simulate(
+        {"alexnet/a": 0.4, "alexnet/b": 0.5}, stimuli=8, participants=3, rng=np.random.default_rng(0)
+    )
+    (tmp_path / "stimuli.csv").touch()
+    (tmp_path / "ratings.csv").touch()
+    (tmp_path / "study.yaml").write_text(STUDY.replace("INFERENCE", inference))
+    told = []
+    study = load_study(tmp_path / "study.yaml")
+    if "baseline" not in inference:
+        study = study.model_copy(update={"inference": study.inference.model_copy(update={"baseline": "vgg11"})})
+    contrast_networks(study, compare_layers(rdms, human, draws=20), Manifest(tmp_path / "results", told.append))
+    left = [line for line in told if line.startswith("left out")]
+    assert len(left) == len(said)
+    assert all(part in line for part, line in zip(said, left, strict=True))
