@@ -12,7 +12,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 _CHUNK_BYTES = 4 * 2**20
 _PAYS = (
-    1.5  # compress a layer if its first batch shrinks to two thirds or less: dense float32 does not, and costs time
+    2  # compress a layer if its first batch shrinks to half or less: below that, the time is worth more than the room
 )
 _SPACE = ("channel", "row", "column")
 

@@ -66,6 +66,7 @@ def plot_training(
         ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":", label="chance (two classes)")
         ax.set_ylim(0, 1.02)
     ax.set(xlabel="Epoch", ylabel=_LABELS[score])
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlim(0.5, max(int(rows["epoch"].max()) for rows in each.values()) + 0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(frameon=False, fontsize="small")
     return ax
