@@ -21,12 +21,15 @@ def figures(
     formats: Annotated[str, typer.Option(help="Of pdf, svg and png, separated by commas.")] = "pdf,svg,png",
     scale: Annotated[str, typer.Option(help="Of RDMs: rank, shared or own.")] = "rank",
     sort: Annotated[str, typer.Option(help="Factors to sort stimuli by, separated by commas.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Where to write; RESULTS/figures if not given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; RESULTS/figures/STYLE if not given.")] = None,
     only: Annotated[str, typer.Option(help="Names of figures, separated by commas; all if not given.")] = "",
     dpi: Annotated[int, typer.Option(min=50, max=1200, help="Of PNG, in dots per inch.")] = 300,
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
 ) -> None:
-    """Draw a study's figures: PDF and SVG with real text, PNG at 300 dpi, and each panel's numbers as CSV."""
+    """Draw a study's figures: PDF and SVG with real text, PNG at 300 dpi, and each panel's numbers as CSV.
+
+    Each image says within itself which results it was drawn from; the study's own figures are not written over.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -44,7 +47,8 @@ def figures(
     for name in wanted:
         must_be_known(name, _FORMATS, "image format")
     study = read_results(results)
-    folder = out or results / "figures"
+    folder = out or results / "figures" / style
+    _must_be_free(folder, study)
     by = [name.strip() for name in sort.split(",") if name.strip()] or None
     written: list[Path] = []
     with figure_style(style):
@@ -52,9 +56,10 @@ def figures(
         chosen = [name.strip() for name in only.split(",") if name.strip()] or list(drawings)
         for name in chosen:
             must_be_known(name, list(drawings), "figure of this study")
+        about = _about(study)
         for name in chosen:
             figure = drawings[name]()
-            written += save_figure(figure, folder / name, formats=wanted, dpi=dpi)
+            written += save_figure(figure, folder / name, formats=wanted, dpi=dpi, about=about)
             plt.close(figure)
             if not as_json:
                 print(folder / name)
@@ -66,6 +71,25 @@ def figures(
     for sentence in (*study.missing, *_too_large(study)):
         print(f"Left out: {sentence}")
     print(f"{len(written)} files in {folder}")
+
+
+def _must_be_free(folder: Path, study: "StudyFolder") -> None:
+    """Hold a folder to having no figures that the study's manifest records: a run would draw them anew over these."""
+    taken = sorted(file for file in study.recorded if file.resolve().parent == folder.resolve())
+    if taken:
+        message = (
+            f"Figures must be written beside a study's own, but {str(taken[0])!r} is one of those. Name another "
+            "folder with --out, or leave it out."
+        )
+        raise ValueError(message)
+
+
+def _about(study: "StudyFolder") -> str:
+    """Return which results figures show: the first digits of the sha256 of each file, as the manifest has them."""
+    from rsa_face.provenance import hash_file
+
+    files = sorted(study.path.glob("*.nc"))
+    return f"Study {study.name}: " + ", ".join(f"{file.name} {hash_file(file)[:12]}" for file in files)
 
 
 def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Iterator[tuple[str, Callable[[], Any]]]:

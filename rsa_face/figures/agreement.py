@@ -56,7 +56,7 @@ def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         line = points_mm(style.small_pt)
         rows = len(networks) + len(quantities) - 1
         if ax is None:
-            ax = blank_axes(width_mm=style.double_mm, height_mm=(2.2 * rows + 14) * line)
+            ax = blank_axes(width_mm=style.double_mm, height_mm=min((2.2 * rows + 14) * line, style.tallest_mm))
         width, height = size_mm(ax)
         ax.set(xlim=(0, width), ylim=(height, 0))
         ax.set_axis_off()
@@ -172,12 +172,12 @@ def _draw_ranks(ax: Axes, agreement: xr.Dataset, place: _Place, style: FigureSty
             if not known:
                 ax.text(middle, y, "none", fontsize=style.least_pt, color=QUIET, ha="center", va="center")
                 continue
-            said = f"{value:.3f}" + (f" ({peaks[row]})" if quantity == "similarity_peak" else "")
+            said = f"{value:.3f}" + (f"\n{peaks[row]}" if quantity == "similarity_peak" else "")
             ax.text(left + column * step + 0.7 * line, y, f"{rank:g}", fontsize=style.small_pt, weight="bold",
                     va="center")  # fmt: skip
-            small = step < 0.55 * line * (len(said) + 4)
             ax.text(left + (column + 1) * step - 0.6 * line, y, said.replace("-", "\N{MINUS SIGN}"), ha="right",
-                    fontsize=style.least_pt if small else style.small_pt, va="center", parse_math=False)  # fmt: skip
+                    fontsize=style.least_pt if "\n" in said else style.small_pt, va="center", linespacing=1.0,
+                    parse_math=False)  # fmt: skip
 
 
 def _draw_correlations(ax: Axes, agreement: xr.Dataset, place: _Place, style: FigureStyle) -> None:
@@ -215,8 +215,9 @@ def _draw_pair(ax: Axes, pair: xr.Dataset, place: _Place, style: FigureStyle) ->
     color = mpl.colormaps[_CORRELATIONS](0.5 + 0.36 * rho)
     _cell(ax, x, y, (step, tall), color)
     lower, upper = pair["rank_correlation_interval"].values.tolist()
-    below = f"{lower:.2f} to {upper:.2f}" if np.isfinite(lower) else f"p = {p:.2f}"
-    for said, up, size in ((f"{rho:.2f}", 0.32, style.small_pt), (below, 0.72, style.least_pt)):
+    below = f"{lower:.2f}, {upper:.2f}" if np.isfinite(lower) else f"p = {p:.2f}"
+    large = style.small_pt if tall > 2.1 * points_mm(style.small_pt) else style.least_pt
+    for said, up, size in ((f"{rho:.2f}", 0.28, large), (below, 0.74, style.least_pt)):
         ax.text(x + 0.5 * step, y + up * tall, said.replace("-", "\N{MINUS SIGN}"), fontsize=size, ha="center",
                 va="center", color="#1A1A1A")  # fmt: skip
 

@@ -1,6 +1,6 @@
 """What every figure needs beside its data: axes of a size in mm, honest notes, printable text, its numbers."""
 
-import logging
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -17,9 +17,9 @@ from matplotlib.text import Text
 from rsa_face.figures.palette import QUIET, in_order, network_label
 from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, FigureStyle, usable_font
 
-_log = logging.getLogger(__name__)
 _SOURCE = "_rsa_face_source"
 NOTE = "note"
+_SHORT_LABEL = 16
 COMPARISON_LABELS = {
     "cosine": "cosine",
     "corr": "Pearson r",
@@ -177,20 +177,44 @@ def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
 
 
 def name_values(ax: Axes, text: str, style: FigureStyle) -> None:
-    """Write what the vertical axis measures, smaller where it would be longer than the axis.
+    """Write what the vertical axis measures, smaller and on more lines where it would be longer than the axis.
+
+    What is longer even so begins at the top of the axis and ends below it, beside the names of the layers.
 
     Parameters
     ----------
     ax : Axes
-        Changed.
+        Its layers must be named already: their names take of its height. Changed.
     text : str
         One line or two.
     style : FigureStyle
         The sizes in force.
     """
-    longest = max(map(len, text.split("\n")))
-    fits = size_mm(ax)[1] / (0.52 * points_mm(1) * longest)
-    ax.set_ylabel(text, fontsize=min(max(fits, style.small_pt), style.text_pt), parse_math=False)
+    letters = size_mm(ax)[1] / (0.52 * points_mm(1))  # of one point
+    size = min(max(letters / max(map(len, text.split("\n"))), style.small_pt), style.text_pt)
+    whole = re.sub(r"\([^)]*\)", lambda unit: unit.group().replace(" ", "\N{NO-BREAK SPACE}"), text)
+    most = max(int(1.05 * letters / size), _SHORT_LABEL)
+    lines = [part for line in whole.split("\n") for part in textwrap.wrap(line, most, break_on_hyphens=False)]
+    fits = max(map(len, lines)) <= letters / size
+    ax.set_ylabel("\n".join(lines), fontsize=size, parse_math=False, loc="center" if fits else "top")
+
+
+def beside_axes(ax: Axes, y: float, text: str, style: FigureStyle) -> None:
+    """Write small text on the right of axes, at a height of theirs.
+
+    Parameters
+    ----------
+    ax : Axes
+        Changed.
+    y : float
+        In the axes' units.
+    text : str
+        One line or two.
+    style : FigureStyle
+        The sizes in force.
+    """
+    ax.annotate(text, (1, y), (0.6 * style.small_pt, 0), ("axes fraction", "data"), "offset points",
+                fontsize=style.small_pt, color=QUIET, va="center", linespacing=1.05)  # fmt: skip
 
 
 def add_note(ax: Axes, note: str, style: FigureStyle, *, pad: float = 0.5) -> None:

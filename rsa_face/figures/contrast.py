@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from rsa_face.figures.canvas import (
     COMPARISON_LABELS,
     add_note,
+    beside_axes,
     keep_source,
     name_values,
     new_axes,
@@ -60,9 +61,9 @@ def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float 
         ax.plot(x, values, color=color, marker=marker, zorder=3)
         ax.set_xlim(-0.8, len(x) - 0.2)
         _draw_test(ax, contrast, x, alpha, color, style)
-        name_values(ax, _label(network, baseline, str(contrast.attrs.get("comparison", ""))), style)
         names = [str(name) for name in contrast[LAYER].values]
         name_layers_below(ax, x, names, style)
+        name_values(ax, _label(network, baseline, str(contrast.attrs.get("comparison", ""))), style)
         add_note(ax, note_of(contrast.attrs, [network, baseline]), style)
         keep_source(ax, _table(contrast), name="contrast")
     return ax
@@ -86,8 +87,7 @@ def _draw_test(ax: Axes, contrast: xr.Dataset, x: np.ndarray, alpha: float, colo
     ax.set_ylim(y - 0.9 * points_mm(style.small_pt) * unit, high)
     ax.set_yticks(ticks)
     said = f"p < {alpha:g}" + (",\nuncorrected" if name == "p_difference" else "")
-    ax.annotate(said, (1, y), (0.6 * style.small_pt, 0), ("axes fraction", "data"), "offset points",
-                fontsize=style.small_pt, color=QUIET, va="center", linespacing=0.95)  # fmt: skip
+    beside_axes(ax, y, said, style)
 
 
 def _table(contrast: xr.Dataset) -> pd.DataFrame:

@@ -84,6 +84,14 @@ class StudyFolder:
         return str(named or self.path.resolve().name)
 
     @property
+    def recorded(self) -> set[Path]:
+        """The files that the manifest says a stage wrote."""
+        stages = self.manifest.get("stages")
+        entries = stages.values() if isinstance(stages, Mapping) else []
+        written = [entry.get("outputs") for entry in entries if isinstance(entry, Mapping)]
+        return {self.path / str(file) for outputs in written if isinstance(outputs, Mapping) for file in outputs}
+
+    @property
     def simulated(self) -> bool:
         """Whether any part says that its observers were simulated."""
         parts = [self.result, self.human, *self.extras.values()]

@@ -1,4 +1,4 @@
-"""The marks of a layer curve: networks' blocks, bands, the noise ceiling, the tests, the FE block."""
+"""The marks of a layer curve: networks' blocks, bands, the noise ceiling, the FE block."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from rsa_face.figures.canvas import (
-    points_mm,
-    size_mm,
-)
+from rsa_face.figures.canvas import beside_axes, points_mm, size_mm
 from rsa_face.figures.palette import (
     CEILING_COLOR,
     QUIET,
@@ -21,11 +18,9 @@ from rsa_face.figures.palette import (
     network_markers,
 )
 from rsa_face.figures.style import FigureStyle
-from rsa_face.figures.ticks import mark_significant
 from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, ORDER, RDM
 
 _FE_LAYERS = ("fe", "fe_gate")
-_TESTS = (("p_above_zero", "above 0"), ("p_below_ceiling", "below ceiling"))
 _GAP = 1.3
 
 
@@ -141,7 +136,7 @@ def draw_ceiling(ax: Axes, result: xr.Dataset, style: FigureStyle) -> None:
         return
     lower, upper = (float(value) for value in result["noise_ceiling"].values)
     ax.axhspan(lower, upper, color=CEILING_COLOR, linewidth=0, zorder=0.5)
-    _beside(ax, (lower + upper) / 2, "noise\nceiling", style)
+    beside_axes(ax, (lower + upper) / 2, "noise\nceiling", style)
 
 
 def draw_curve(ax: Axes, result: xr.Dataset, block: Block, style: FigureStyle, *, banded: bool) -> None:
@@ -212,59 +207,20 @@ def matched(dataset: xr.Dataset, labels: np.ndarray, variable: str) -> np.ndarra
     return np.array([found.get(str(label), np.nan) for label in labels], dtype=float)
 
 
-def draw_tests(
-    ax: Axes, result: xr.Dataset, blocks: Sequence[Block], alpha: float, style: FigureStyle, *, stacked: bool
-) -> None:
-    """Draw a row of marks under the curves for each test, one mark a layer that passes it.
+def excited(block: Block) -> np.ndarray:
+    """Return where a network's feature-excitation block stands.
 
     Parameters
     ----------
-    ax : Axes
-        Changed.
-    result : Dataset, dims (rdm, ...)
-        A comparison. Not changed.
-    blocks : sequence of Block
-        The networks.
-    alpha : float
-        The level below which a p value is marked.
-    style : FigureStyle
-        The sizes in force.
-    stacked : bool
-        Whether each network has a line of its own.
+    block : Block
+        The network.
+
+    Returns
+    -------
+    array of float
+        Empty where it has none.
     """
-    tests = [(_best(result, name), text) for name, text in _TESTS if name in result or f"{name}_corrected" in result]
-    if not tests:
-        return
-    low, high = ax.get_ylim()
-    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
-    type_mm = points_mm(style.small_pt)
-    line, gap = (0.6 * type_mm if stacked else 1.1 * type_mm), 0.6 * type_mm
-    lines = len(blocks) if stacked else 1
-    strip = gap + len(tests) * (lines * line + gap)
-    unit = (high - low) / max(size_mm(ax)[1] - strip - 2 * points_mm(style.text_pt), 5.0)
-    ax.axhline(low, color=CEILING_COLOR, linewidth=0.5 * style.line_pt)
-    corrected = all(name.endswith("_corrected") for name, _ in tests)
-    _beside(ax, low + 0.7 * type_mm * unit, f"p < {alpha:g}{'' if corrected else ', uncorrected'}", style)
-    y = low - gap * unit
-    for name, text in tests:
-        for place, block in enumerate(blocks):
-            row = y - ((place if stacked else 0) + 0.5) * line * unit
-            mark_significant(ax, block.x, _passes(result, name, alpha)[block.rows], row, block.color, style)
-        _beside(ax, y - 0.5 * lines * line * unit, text, style)
-        y -= (lines * line + gap) * unit
-    ax.set_ylim(y, high)
-    ax.set_yticks(ticks)
-
-
-def _passes(result: xr.Dataset, name: str, alpha: float) -> np.ndarray:
-    passed = np.asarray(result[name].values < alpha)
-    if name.startswith("p_below_ceiling") and "noise_ceiling" in result:
-        passed &= np.asarray(result["similarity"].values < float(result["noise_ceiling"].values[0]))
-    return passed
-
-
-def _best(result: xr.Dataset, name: str) -> str:
-    return f"{name}_corrected" if f"{name}_corrected" in result else name
+    return block.x[[layer in _FE_LAYERS for layer in block.layers]]
 
 
 def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along: str, *, lines: int = 0) -> None:
@@ -284,7 +240,7 @@ def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along
         Lines of text at the upper edge that the name stays clear of.
     """
     for block in blocks:
-        inside = block.x[[layer in _FE_LAYERS for layer in block.layers]]
+        inside = excited(block)
         if inside.size == 0:
             continue
         reach = 0.45 if along == "layer" else 0.012
@@ -292,8 +248,3 @@ def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along
         ax.annotate("FE", (inside.mean(), 1), (0, -(0.3 + 1.7 * lines) * style.small_pt), ("data", "axes fraction"),
                     "offset points", color=ink(block.color), fontsize=style.small_pt, ha="center", va="top",
                     weight="bold")  # fmt: skip
-
-
-def _beside(ax: Axes, y: float, text: str, style: FigureStyle) -> None:
-    ax.annotate(text, (1, y), (0.6 * style.small_pt, 0), ("axes fraction", "data"), "offset points",
-                fontsize=style.small_pt, color=QUIET, va="center", linespacing=0.95)  # fmt: skip

@@ -1,6 +1,8 @@
 """The layer curve: how similar each layer of each network is to people, from the first layer to the last."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,24 +18,21 @@ from rsa_face.figures.canvas import (
     note_of,
     points_mm,
     printable,
+    size_mm,
 )
 from rsa_face.figures.layer_marks import (
     Block,
     draw_ceiling,
     draw_curve,
     draw_partial,
-    draw_tests,
+    excited,
     mark_excitation,
     matched,
     place_blocks,
     rows_in_order,
 )
-from rsa_face.figures.palette import (
-    QUIET,
-    in_order,
-    ink,
-    network_label,
-)
+from rsa_face.figures.layer_tests import draw_tests, room_for_tests
+from rsa_face.figures.palette import QUIET, in_order, ink, network_label
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_layers_below
 from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, RDM, must_be_known
@@ -95,17 +94,20 @@ def plot_layers(
             tall = max(29 * points_mm(style.text_pt), 0.33 * wide)
             ax = new_axes(width_mm=min(wide, style.double_mm), height_mm=min(tall, style.tallest_mm))
         blocks = place_blocks(result, shown, along, ax, style)
+        edges = np.concatenate([block.x for block in blocks])
+        ax.set_xlim(*((0, 1.02) if along == "depth" else (edges.min() - 0.8, edges.max() + 0.8)))
+        key = None if partial is None else _place_key(ax, partial, blocks, style)
         draw_ceiling(ax, result, style)
         for block in blocks:
             draw_curve(ax, result, block, style, banded=along == "layer" or len(blocks) < 3)
             if partial is not None:
                 draw_partial(ax, partial, block, style)
-        _limit(ax, result, partial, blocks)
+        _limit(ax, result, partial, blocks, style, lines=_lines_above(key, blocks), stacked=along == "depth")
         draw_tests(ax, result, blocks, alpha, style, stacked=along == "depth")
-        mark_excitation(ax, blocks, style, along, lines=0 if partial is None else 1)
+        mark_excitation(ax, blocks, style, along, lines=int(key is not None and key.in_the_way))
         _label_axes(ax, result, blocks, style, along)
-        if partial is not None:
-            _draw_key(ax, partial, style)
+        if key is not None:
+            _draw_key(ax, key, style)
         note = note_of(result.attrs, shown)
         legend_rows = 2 if along == "depth" and len(blocks) > 3 else 1
         add_note(ax, note, style, pad=0.6 + 1.6 * legend_rows)
@@ -152,7 +154,17 @@ def layers_table(
     return table
 
 
-def _limit(ax: Axes, result: xr.Dataset, partial: xr.Dataset | None, blocks: Sequence[Block]) -> None:
+def _limit(
+    ax: Axes,
+    result: xr.Dataset,
+    partial: xr.Dataset | None,
+    blocks: Sequence[Block],
+    style: FigureStyle,
+    *,
+    lines: float,
+    stacked: bool,
+) -> None:
+    """Set the limits, with room above all curves for the key and the name of the FE block, and no ticks there."""
     rows = np.concatenate([block.rows for block in blocks])
     values = [np.zeros(1), result["similarity"].values[rows]]
     values += [result["noise_ceiling"].values] if "noise_ceiling" in result else []
@@ -163,23 +175,26 @@ def _limit(ax: Axes, result: xr.Dataset, partial: xr.Dataset | None, blocks: Seq
     every = every[np.isfinite(every)]  # too few draws have no interval: it is unbounded
     low, high = float(every.min()), float(every.max())
     span = (high - low) or 1.0
-    ax.set_ylim(low - 0.06 * span, high + 0.13 * span)
-    edges = np.concatenate([block.x for block in blocks])
-    ax.set_xlim(edges.min() - 0.8, edges.max() + 0.8)
+    low -= 0.06 * span
+    above = (0.6 + 1.7 * lines) * points_mm(style.small_pt)
+    share = min(above / room_for_tests(ax, result, blocks, style, stacked=stacked), 0.5)
+    ax.set_ylim(low, (high - share * low) / (1 - share))
+    ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= high + 0.05 * span])
 
 
 def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle, along: str) -> None:
+    if along == "depth" and len(blocks) > 1:
+        ax.set_xlabel("Relative depth")
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6,
+                  columnspacing=1.0)  # fmt: skip
+    else:
+        _name_layers(ax, blocks, style)
     comparison = str(result.attrs.get("comparison", ""))
     named = COMPARISON_LABELS.get(comparison, comparison)
     name_values(ax, f"Similarity to people\n({named})" if named else "Similarity to people", style)
-    if along == "depth" and len(blocks) > 1:
-        ax.set_xlabel("Relative depth")
-        ax.set_xlim(0, 1.02)
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6,
-                  columnspacing=1.0)  # fmt: skip
-        return
-    if along == "depth":
-        ax.set_xlim(0, 1.02)
+
+
+def _name_layers(ax: Axes, blocks: Sequence[Block], style: FigureStyle) -> None:
     places = np.concatenate([block.x for block in blocks])
     name_layers_below(ax, places, [layer for block in blocks for layer in block.layers], style)
     for block in blocks:
@@ -188,16 +203,39 @@ def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: Fi
                     color=ink(block.color), ha="center", va="bottom", weight="bold", parse_math=False)  # fmt: skip
 
 
-def _draw_key(ax: Axes, partial: xr.Dataset, style: FigureStyle) -> None:
+@dataclass(frozen=True)
+class _Key:
+    """What is said of raw and partial similarities, on which side, and whether the FE block stands there too."""
+
+    text: str
+    corner: Literal["upper left", "upper right"]
+    in_the_way: bool
+
+
+def _place_key(ax: Axes, partial: xr.Dataset, blocks: Sequence[Block], style: FigureStyle) -> _Key:
     said = partial.attrs.get("partialled") or partial.attrs.get("controls") or []
     named = said if isinstance(said, str) else ", ".join(map(str, said))
+    text = printable(f"without {named}" if named else "partial")
+    low, high = ax.get_xlim()
+    at = np.array([(x - low) / (high - low) for block in blocks for x in excited(block)])
+    right = bool(len(at)) and at.mean() < 0.5
+    wide = 0.55 * points_mm(style.small_pt) * (len(text) + 30) / size_mm(ax)[0]
+    reached = at > 1 - wide if right else at < wide
+    return _Key(text, "upper right" if right else "upper left", bool(reached.any()))
+
+
+def _lines_above(key: _Key | None, blocks: Sequence[Block]) -> float:
+    block = 0.9 * any(len(excited(one)) for one in blocks)
+    return block if key is None else 1.0 + block if key.in_the_way else max(1.0, block)
+
+
+def _draw_key(ax: Axes, key: _Key, style: FigureStyle) -> None:
     handles = [
         ax.plot([], [], color=QUIET, marker="o")[0],
         ax.plot([], [], color=QUIET, marker="o", markerfacecolor="white", linestyle=(0, (2.5, 1.2)))[0],
     ]
-    texts = ["raw", f"without {named}" if named else "partial"]
     networks = ax.get_legend()
-    ax.legend(handles, list(map(printable, texts)), loc="upper left", ncols=2, handlelength=2.2,
-              fontsize=style.small_pt, borderaxespad=0.1)  # fmt: skip
+    ax.legend(handles, ["raw", key.text], loc=key.corner, ncols=2, handlelength=2.2, fontsize=style.small_pt,
+              borderaxespad=0.1, columnspacing=1.2)  # fmt: skip
     if networks is not None:
         ax.add_artist(networks)  # axes keep one legend, and drop an earlier one without a word

@@ -44,9 +44,8 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     color = network_colors([network])[network]
     with drawing(ax) as style:
         if ax is None:
-            ax = new_axes(
-                width_mm=style.single_mm, height_mm=(2.0 + 3.2 * len(targets)) * 2.6 * points_mm(style.text_pt)
-            )
+            tall = (2.0 + 3.2 * len(targets)) * 2.6 * points_mm(style.text_pt)
+            ax = new_axes(width_mm=style.single_mm, height_mm=min(tall, style.tallest_mm))
         pitch = _pitch(ax, len(targets), style)
         bottoms = [-row * pitch for row in range(len(targets))]
         for bottom, target in zip(bottoms, targets, strict=True):

@@ -81,11 +81,12 @@ def plot_mds(
         look: dict[str, Any] = {"c": _colors(points, ordered), "s": (0.5 * style.small_pt) ** 2, "zorder": 2}
         look |= {"edgecolor": "white", "linewidth": 0.3 * style.line_pt}
         ax.scatter(*values.T, **(look | {"depthshade": False} if dims == 3 else look))
-        _bare(ax, values, style)
+        _bare(ax, values)
         stress = f"stress {points.attrs['stress']:.2f}" if "stress" in points.attrs else ""
-        kind_text = ", ".join(text for text in (str(points.attrs.get("kind", "")), stress) if text)
-        ax.annotate(kind_text, (0, 0), (0, -0.4 * style.small_pt), "axes fraction", "offset points", va="top",
-                    fontsize=style.small_pt, color=QUIET)  # fmt: skip
+        said = [", ".join(text for text in (str(points.attrs.get("kind", "")), stress) if text)]
+        said += _colors_in_words(points, ordered)
+        ax.annotate("\n".join(said), (0, 0), (0, -0.4 * style.small_pt), "axes fraction", "offset points", va="top",
+                    fontsize=style.small_pt, color=QUIET, parse_math=False)  # fmt: skip
         network, _, layer = str(points.attrs.get("rdm", "")).rpartition("/")
         named = f"{network_label(network)} {layer}" if network else layer
         ax.set_title(
@@ -166,23 +167,30 @@ def _colors(points: xr.DataArray, along: str | None) -> Any:
     )
 
 
+def _colors_in_words(points: xr.DataArray, along: str | None) -> list[str]:
+    """Return what the colours mean; nothing where all points have one."""
+    if along is None:
+        return []
+    level = np.asarray(points[along].values, dtype=float)
+    low, high = (f"{end:+g}".replace("-", "\N{MINUS SIGN}") for end in (np.nanmin(level), np.nanmax(level)))
+    return [f"{printable(along)}: {'blue' if level.min() < 0 else 'pale'} {low} to red {high}"]
+
+
 def _size(values: np.ndarray, style: FigureStyle) -> tuple[float, float]:
     """Return a column's width, and the height the points need beside it, in inches."""
     wide = style.single_mm / MM_PER_INCH
-    tall = wide if values.shape[1] == 3 else wide * float(np.ptp(values[:, 1]) / (np.ptp(values[:, 0]) or 1.0))
+    if values.shape[1] == 3:
+        return wide, 0.85 * wide
+    tall = wide * float(np.ptp(values[:, 1]) / (np.ptp(values[:, 0]) or 1.0))
     return wide, float(np.clip(1.25 * tall, 0.6 * wide, wide))
 
 
-def _bare(ax: Axes, values: np.ndarray, style: FigureStyle) -> None:
+def _bare(ax: Axes, values: np.ndarray) -> None:
     if isinstance(ax, Axes3D):
         sides = np.ptp(values, axis=0)
         ax.set_box_aspect(np.maximum(sides, 0.35 * sides.max()) + 1e-9, zoom=1.0)
         ax.grid(visible=False)
-        for axis, name in zip((ax.xaxis, ax.yaxis, ax.zaxis), "123", strict=True):
-            axis.set_ticklabels([])
-            axis.set_tick_params(length=0)
-            axis.set_label_text(f"axis {name}", fontsize=style.small_pt)
-            axis.labelpad = -1.6 * style.small_pt
+        ax.set(xticks=[], yticks=[], zticks=[])  # what an axis means is for nobody to say
         return
     ax.set_aspect("equal", adjustable="datalim")
     ax.margins(0.12)

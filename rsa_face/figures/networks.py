@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from rsa_face.figures.canvas import (
     COMPARISON_LABELS,
     add_note,
+    beside_axes,
     keep_source,
     name_values,
     new_axes,
@@ -19,7 +20,7 @@ from rsa_face.figures.canvas import (
     printable,
     size_mm,
 )
-from rsa_face.figures.palette import CEILING_COLOR, QUIET, in_order, network_colors, network_label
+from rsa_face.figures.palette import CEILING_COLOR, in_order, network_colors, network_label
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM
 
@@ -65,7 +66,7 @@ def plot_networks(
     colors = network_colors(map(str, result[NETWORK].values))
     with drawing(ax) as style:
         if ax is None:
-            ax = new_axes(width_mm=style.single_mm, height_mm=27 * points_mm(style.text_pt))
+            ax = new_axes(width_mm=style.single_mm, height_mm=min(27 * points_mm(style.text_pt), style.tallest_mm))
         _draw_ceiling(ax, result, style)
         for place, (network, row) in enumerate(rows.items()):
             _draw_network(ax, result.isel({RDM: row}), place, colors[network], style)
@@ -111,8 +112,7 @@ def _draw_ceiling(ax: Axes, result: xr.Dataset, style: FigureStyle) -> None:
     if "noise_ceiling" in result:
         lower, upper = (float(value) for value in result["noise_ceiling"].values)
         ax.axhspan(lower, upper, color=CEILING_COLOR, linewidth=0, zorder=0.5)
-        ax.annotate("noise\nceiling", (1, (lower + upper) / 2), (0.6 * style.small_pt, 0), ("axes fraction", "data"),
-                    "offset points", fontsize=style.small_pt, color=QUIET, va="center", linespacing=0.95)  # fmt: skip
+        beside_axes(ax, (lower + upper) / 2, "noise\nceiling", style)
 
 
 def _draw_network(ax: Axes, layer: xr.Dataset, place: int, color: str, style: FigureStyle) -> None:
@@ -132,14 +132,16 @@ def _draw_network(ax: Axes, layer: xr.Dataset, place: int, color: str, style: Fi
 def _draw_brackets(ax: Axes, pairs: Sequence[tuple[int, int, float]], style: FigureStyle) -> None:
     low, high = ax.get_ylim()
     row = 2.0 * points_mm(style.small_pt)
-    unit = (high - low) / max(size_mm(ax)[1] - len(pairs) * row, 8.0)
+    (left, right), (width, height) = ax.get_xlim(), size_mm(ax)
+    unit = (high - low) / max(height - len(pairs) * row, 8.0)
     ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
     for level, (a, b, p) in enumerate(sorted(pairs, key=lambda pair: abs(pair[0] - pair[1]))):
         y = high + (level + 0.35) * row * unit
         ax.plot([a, a, b, b], [y - 0.6 * unit, y, y, y - 0.6 * unit], color="#222222", linewidth=0.6 * style.line_pt)
         said = "p < 0.001" if p < 0.001 else "p = 1" if p > 0.9995 else f"p = {p:.3f}"
-        ax.annotate(said, ((a + b) / 2, y), (0, 0.3 * style.small_pt), textcoords="offset points", ha="center",
-                    fontsize=style.small_pt)  # fmt: skip
+        half = 0.3 * points_mm(style.small_pt) * len(said) * (right - left) / width
+        ax.annotate(said, (max((a + b) / 2, left + half), y), (0, 0.3 * style.small_pt), textcoords="offset points",
+                    ha="center", fontsize=style.small_pt)  # fmt: skip
     ax.set_ylim(low, high + len(pairs) * row * unit)
     ax.set_yticks(ticks)
 

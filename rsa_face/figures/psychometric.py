@@ -25,7 +25,7 @@ from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.schema import NETWORK, PARTICIPANT
 
 _WHOLE = {"none": "Whole face"}
-_SCALES = {"signed": "Level (-1 sad to +1 happy)", "morph": "Morph (0 sad to 1 happy)"}
+_SCALES = {"signed": "Level (−1 sad to +1 happy)", "morph": "Morph (0 sad to 1 happy)"}
 _PER_ROW = 4
 
 
@@ -74,8 +74,8 @@ def plot_psychometric(
         for place, occlusion in enumerate(occlusions):
             panel = sheet.panel(place, len(occlusions))
             _draw_panel(panel, people, networks, occlusion, style, lines)
-            panel.set_xlabel(_SCALES.get(next(iter(scales)), "Level"))
             panel.set_ylabel("P(happy)" if place % columns == 0 else "")
+        sheet.name_levels(_SCALES.get(next(iter(scales)), "Level"), len(occlusions))
         _draw_legend(ax, people, networks, style, sheet.legend_top(len(occlusions)))
         note_on_sheet(ax, _note(people, networks), style)
         keep_source(ax, pd.DataFrame(lines), name="psychometric")
@@ -101,6 +101,13 @@ class _Sheet:
         return inset_mm(
             self.ax, left + column * (width + gap), row * row_height + top, width, row_height - top - below
         )
+
+    def name_levels(self, text: str, count: int) -> None:
+        """Write once what all panels share: under each of them it would be wider than they are."""
+        line = points_mm(self.style.text_pt)
+        wide = 4.2 * line + self.width - line
+        self.ax.text(wide / 2, self.legend_top(count) - 0.9 * line, text, fontsize=self.style.text_pt, ha="center",
+                     va="center")  # fmt: skip
 
     def legend_top(self, count: int) -> float:
         rows = -(-count // self.columns)

@@ -1,5 +1,7 @@
 """How alike layers are to one another, within networks and between them."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -45,8 +47,8 @@ def plot_rdm_similarity(similarity: xr.DataArray, *, ax: Axes | None = None) -> 
         comparison = str(similarity.attrs.get("comparison", ""))
         bar.set_label(f"Similarity of layers ({COMPARISON_LABELS.get(comparison, comparison)})")
         bar.outline.set_visible(False)
-        _name_layers(ax, sorted_, style)
         _mark_networks(ax, [str(name) for name in sorted_[NETWORK].values], style)
+        _name_layers(ax, sorted_, style)
         add_note(ax, note_of(similarity.attrs, networks), style, pad=2.2)
         labels = [str(name) for name in sorted_[RDM].values]
         table = pd.DataFrame(sorted_.values, columns=labels)
@@ -68,6 +70,9 @@ def _name_layers(ax: Axes, similarity: xr.DataArray, style: FigureStyle) -> None
 def _mark_networks(ax: Axes, networks: list[str], style: FigureStyle) -> None:
     colors = network_colors(networks)
     step = size_mm(ax)[0] / len(networks)
+    wide = {name: 0.62 * points_mm(style.small_pt) * len(network_label(name)) for name in networks}
+    fits = all(wide[name] < networks.count(name) * step for name in wide)
+    lean: dict[str, Any] = {"ha": "center"} if fits else {"ha": "left", "rotation": 30, "rotation_mode": "anchor"}
     for network in dict.fromkeys(networks):
         members = np.flatnonzero(np.array(networks) == network)
         low, high = members[0] - 0.5, members[-1] + 0.5
@@ -76,8 +81,5 @@ def _mark_networks(ax: Axes, networks: list[str], style: FigureStyle) -> None:
         if low > 0:
             ax.axhline(low, color="white", linewidth=style.line_pt)
             ax.axvline(low, color="white", linewidth=style.line_pt)
-        label = network_label(network)
-        fits = 0.62 * points_mm(style.small_pt) * len(label) < (high - low) * step
-        ax.text((low + high) / 2, -0.5 - 1.1 / step, label, fontsize=style.small_pt if fits else style.least_pt,
-                color=ink(colors[network]), weight="bold", ha="center", va="bottom", parse_math=False,
-                rotation=0 if fits else 20)  # fmt: skip
+        ax.text((low + high) / 2, -0.5 - 1.1 / step, network_label(network), fontsize=style.small_pt, weight="bold",
+                color=ink(colors[network]), va="bottom", parse_math=False, **lean)  # fmt: skip

@@ -1,6 +1,8 @@
 """Where networks look: maps laid over the faces on one scale, and bars of the share in each region."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -20,16 +22,18 @@ from rsa_face.figures.canvas import (
     printable,
     size_mm,
 )
+from rsa_face.figures.ordering import groups_along
 from rsa_face.figures.palette import QUIET, in_order, ink, network_colors, network_label
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.thumbnails import thumbnail
-from rsa_face.schema import NETWORK, STIMULUS
+from rsa_face.schema import LAYER, NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _MOST_FACES = 8
 _HEAD = 4.6  # room above the maps, in lines
 _COLORS = "inferno"
 _WHOLE = {"none": "whole face"}
+METHOD_LABELS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 
 
 def plot_saliency(
@@ -43,12 +47,13 @@ def plot_saliency(
     """Lay saliency maps over the faces, a row for each network, with bars of the share in each region below.
 
     Maps of different networks have no unit in common; each is divided by its own mean, so that one scale serves
-    all: 1 is an even map. A map that is 0 everywhere is said to be so.
+    all: 1 is an even map. A map that is 0 everywhere is said to be so. The method is named above the maps, the layer
+    beside each row.
 
     Parameters
     ----------
     maps : DataArray, dims (stimulus, row, column) or (network, stimulus, row, column)
-        From `saliency`. Not changed.
+        From `saliency`; the layer of each network may be a coordinate. Not changed.
     stimuli : StimulusSet, optional
         The faces. Unless given, the maps must name their images in the coordinate `file`, as `write_saliency`
         leaves them.
@@ -76,25 +81,74 @@ def plot_saliency(
     networks = in_order(map(str, many[NETWORK].values))
     with drawing(ax) as style:
         line = points_mm(style.small_pt)
-        side = (style.double_mm - 12 * line) / max(len(chosen), 5)
-        bars = 0.0 if regions is None else 18 * line
+        pitch = (style.double_mm - 12 * line) / max(len(chosen), 5)
+        bars = 0.0 if regions is None else 19 * line
         if ax is None:
-            ax = blank_axes(width_mm=style.double_mm, height_mm=len(networks) * side + (_HEAD + 1.5) * line + bars)
+            tall = len(networks) * pitch + (_HEAD + 1.5) * line + bars
+            ax = blank_axes(width_mm=style.double_mm, height_mm=min(tall, style.tallest_mm))
         width, height = size_mm(ax)
         ax.set(xlim=(0, width), ylim=(height, 0))
         ax.set_axis_off()
-        side = min((width - 12 * line) / max(len(chosen), 5), (height - (_HEAD + 1.5) * line - bars) / len(networks))
+        bars = min(bars, 0.4 * height)
+        grid = _lay_out(networks, len(chosen), (width, height - (_HEAD + 1.5) * line - bars), line)
         relative = _relative(many.sel({STIMULUS: chosen}).transpose(NETWORK, STIMULUS, "row", "column"))
         top = float(np.nanquantile(relative.values, 0.995)) if np.isfinite(relative.values).any() else 1.0
         for row, network in enumerate(networks):
-            _draw_row(ax, relative.sel({NETWORK: network}), files, (row, side, max(top, 1.0)), style)
-        _draw_scale(ax, max(top, 1.0), (width, side * len(networks)), style)
+            _draw_row(ax, relative.sel({NETWORK: network}), files, (row, grid, max(top, 1.0)), style)
+        _name_occlusions(ax, relative, grid, style)
+        _draw_scale(ax, max(top, 1.0), (width, grid.side * len(networks)), style)
         sources = [_shown(relative)]
         if regions is not None:
-            sources = [_draw_bars(ax, regions, networks, (_HEAD + 1) * line + side * len(networks), style)]
+            sources = [_draw_bars(ax, regions, networks, (_HEAD + 1) * line + grid.side * len(networks), style)]
+        ax.text(grid.left, 0.9 * line, how_mapped(maps.attrs), fontsize=style.small_pt, va="center",
+                parse_math=False)  # fmt: skip
         note_on_sheet(ax, note_of(maps.attrs, networks), style)
         keep_source(ax, sources[0], name="saliency")
     return ax
+
+
+def how_mapped(attrs: Mapping[Any, Any]) -> str:
+    """Return by which method maps were made, and of which answer, in words.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Of maps or of their shares: `method` and `answer`; empty where a file records neither.
+
+    Returns
+    -------
+    str
+        A phrase.
+
+    Examples
+    --------
+    >>> how_mapped({"method": "gradcam", "answer": "given"})
+    'Grad-CAM of the answer given'
+    """
+    method, answer = (str(attrs.get(name, "")) for name in ("method", "answer"))
+    named = METHOD_LABELS.get(method, method) or "Class activation maps"
+    said = {"given": " of the answer given", "": ""}.get(answer, f" of the answer “{answer}”")
+    return f"{named}{said}"
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where the maps stand, in mm: the left edge, a map's side, and from one to the next; how rows are named."""
+
+    left: float
+    side: float
+    pitch: float
+    upright: bool
+
+
+def _lay_out(networks: Sequence[str], faces: int, room: tuple[float, float], line: float) -> _Grid:
+    """Give the maps their size: all of the width, or of the height where that is less, as on a slide."""
+    tall = room[1] / len(networks)
+    name = 0.62 * line * max(len(network_label(network)) for network in networks)
+    upright = name <= tall  # else the rows are lower than their names are long
+    left = 3.5 * line if upright else name + 1.5 * line
+    pitch = (room[0] - left - 8.5 * line) / max(faces, 5)
+    return _Grid(left, min(pitch, tall), pitch, upright)
 
 
 def _files(maps: xr.DataArray, stimuli: StimulusSet | None) -> dict[str, str]:
@@ -125,20 +179,27 @@ def _faces(maps: xr.DataArray, files: Mapping[str, str], faces: Sequence[str] | 
 
 def _relative(maps: xr.DataArray) -> xr.DataArray:
     mean = maps.mean(["row", "column"])
-    return maps / mean.where(mean > 0)
+    return (maps / mean.where(mean > 0)).assign_attrs(maps.attrs)  # xarray before 2025.11 drops them
 
 
 def _draw_row(
-    ax: Axes, maps: xr.DataArray, files: Mapping[str, str], place: tuple[int, float, float], style: FigureStyle
+    ax: Axes, maps: xr.DataArray, files: Mapping[str, str], place: tuple[int, _Grid, float], style: FigureStyle
 ) -> None:
-    row, side, top = place
+    row, grid, top = place
+    side = grid.side
     line = points_mm(style.small_pt)
     name = str(maps[NETWORK].item())
-    color = ink(network_colors([name])[name])
-    ax.text(2.0 * line, _HEAD * line + (row + 0.5) * side, printable(network_label(name)), color=color, weight="bold",
-            fontsize=style.small_pt, rotation=90, ha="center", va="center", parse_math=False)  # fmt: skip
+    layer = str(maps[LAYER].item() if LAYER in maps.coords else maps.attrs.get("layer", ""))
+    look: dict[str, Any] = {"fontsize": style.small_pt, "va": "center", "parse_math": False}
+    look |= {"rotation": 90, "ha": "center"} if grid.upright else {"ha": "right"}
+    middle, color = _HEAD * line + (row + 0.48) * side, ink(network_colors([name])[name])
+    places = [(1.3, 0.0), (2.7, 0.0)] if grid.upright else [(grid.left / line - 0.7, up) for up in (-0.65, 0.65)]
+    said = ((network_label(name), "bold"), (layer, "normal"))
+    for (x, y), (word, weight) in zip(places, said, strict=True):
+        ax.text(x * line, middle + y * line, printable(word), color=color, weight=weight, **look)
     for column, face in enumerate(maps[STIMULUS].values.astype(str)):
-        panel = inset_mm(ax, 3.5 * line + column * side, _HEAD * line + row * side, 0.96 * side, 0.96 * side)
+        left = grid.left + column * grid.pitch + 0.5 * (grid.pitch - side)
+        panel = inset_mm(ax, left, _HEAD * line + row * side, 0.96 * side, 0.96 * side)
         values = maps.sel({STIMULUS: face}).values
         size = values.shape[1], values.shape[0]
         picture = _as_seen(thumbnail(files[face], pixels=320), maps.attrs.get("preprocessing"))
@@ -172,13 +233,20 @@ def _as_seen(picture: np.ndarray, preprocessing: Mapping[str, Any] | None) -> np
 
 def _said_of(maps: xr.DataArray, face: str) -> str:
     here = maps.sel({STIMULUS: face})
-    lines = [face]
     if "level" in here.coords:
-        lines = [f"level {float(here['level']):+g}".replace("-", "\N{MINUS SIGN}")]
-    if "occlusion" in here.coords:
-        occlusion = str(here["occlusion"].item())
-        lines = [_WHOLE.get(occlusion, f"{occlusion} masked"), *lines]
-    return "\n".join(printable(line) for line in lines)
+        return f"level {float(here['level']):+g}".replace("-", "\N{MINUS SIGN}")
+    return printable(face)
+
+
+def _name_occlusions(ax: Axes, maps: xr.DataArray, grid: _Grid, style: FigureStyle) -> None:
+    """Write each occlusion once above the faces that share it."""
+    if "occlusion" not in maps.coords:
+        return
+    line = points_mm(style.small_pt)
+    for group in groups_along(list(maps["occlusion"].values)):
+        said = _WHOLE.get(group.label, f"{printable(group.label)} masked")
+        ax.text(grid.left + 0.5 * (group.start + group.stop) * grid.pitch, (_HEAD - 1.8) * line, said, ha="center",
+                va="center", fontsize=style.small_pt, parse_math=False)  # fmt: skip
 
 
 def _draw_scale(ax: Axes, top: float, size: tuple[float, float], style: FigureStyle) -> None:
@@ -197,13 +265,13 @@ def _draw_bars(ax: Axes, regions: xr.Dataset, networks: list[str], top: float, s
     table = _averages(regions)
     occlusions = list(dict.fromkeys(table["occlusion"]))
     width, height = ax.get_xlim()[1], ax.get_ylim()[0]
-    each = (width - 7.5 * line - 5 * line * (len(occlusions) - 1)) / len(occlusions)
+    each = (width - 7.5 * line - 2 * line * (len(occlusions) - 1)) / len(occlusions)
     colors = network_colors(networks)
     highest = float((table["proportion"] + table["se"].fillna(0)).max())
     highest = highest if highest > 0 else 1.0  # every map is 0 everywhere: nothing stands above the axis
     for place, occlusion in enumerate(occlusions):
         panel = inset_mm(
-            ax, 6.5 * line + place * (each + 5 * line), top + 1.5 * line, each, height - top - 5.5 * line
+            ax, 6.5 * line + place * (each + 2 * line), top + 1.5 * line, each, height - top - 6.5 * line
         )
         here = table[table["occlusion"] == occlusion]
         names = list(dict.fromkeys(here["region"]))
@@ -224,8 +292,11 @@ def _draw_bars(ax: Axes, regions: xr.Dataset, networks: list[str], top: float, s
         panel.set_title(_WHOLE.get(occlusion, f"{printable(occlusion)} masked"), fontsize=style.small_pt, loc="left")
         if place == 0:
             panel.set_ylabel("Share of saliency", fontsize=style.small_pt)
-    ax.text(6.5 * line, height - 0.9 * line, "Dashes: the region's share of the image. Bars: mean and standard error "
-            "over faces; colours as the rows above.", fontsize=style.least_pt, color=QUIET, va="center")  # fmt: skip
+        else:
+            panel.tick_params(axis="y", labelleft=False)
+    said = "Dashes: the region's share of the image. Bars: mean and standard error over faces; colours as above."
+    said = textwrap.fill(said, max(int((width - 7 * line) / (0.56 * points_mm(style.least_pt))), 20))
+    ax.text(6.5 * line, height - 0.3 * line, said, fontsize=style.least_pt, color=QUIET, va="bottom")
     return table
 
 

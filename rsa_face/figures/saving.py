@@ -14,15 +14,16 @@ from rsa_face.schema import must_be_known
 
 FORMATS = ("pdf", "svg", "png")
 _REAL_TEXT: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "rsa_face"}
-_DATELESS = {
+_DATELESS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": "rsa_face", "Producer": "matplotlib"},
     "svg": {"Date": None, "Creator": "rsa_face"},
     "png": {"Software": "rsa_face"},
 }
+_ABOUT = {"pdf": "Subject", "svg": "Description", "png": "Description"}
 
 
 def save_figure(
-    figure: Figure, stem: str | Path, *, formats: Sequence[str] = ("pdf", "png"), dpi: int = 300
+    figure: Figure, stem: str | Path, *, formats: Sequence[str] = ("pdf", "png"), dpi: int = 300, about: str = ""
 ) -> list[Path]:
     """Write a figure, and a CSV file of the numbers each of its panels shows.
 
@@ -39,6 +40,8 @@ def save_figure(
         The images to write.
     dpi : int
         Dots an inch, of PNG and of pictures within PDF and SVG.
+    about : str
+        What the figure was drawn from, kept within the images.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def save_figure(
     for name in formats:
         must_be_known(name, FORMATS, "image format")
     stem = Path(stem)
-    written = [_write_image(figure, stem.with_name(f"{stem.name}.{name}"), name, dpi) for name in formats]
+    written = [_write_image(figure, stem.with_name(f"{stem.name}.{name}"), name, dpi, about) for name in formats]
     sources = sources_of(figure)
     for place, (name, table) in enumerate(sources):
         suffix = "" if len(sources) == 1 else f"-{_letter(place)}-{_plain(name)}"
@@ -65,9 +68,10 @@ def save_figure(
     return written
 
 
-def _write_image(figure: Figure, path: Path, kind: str, dpi: int) -> Path:
+def _write_image(figure: Figure, path: Path, kind: str, dpi: int, about: str) -> Path:
+    said = {_ABOUT[kind]: about} if about else {}
     with mpl.rc_context(_REAL_TEXT), write_beside(path) as beside:
-        figure.savefig(beside, dpi=dpi, format=kind, metadata=_DATELESS[kind])
+        figure.savefig(beside, dpi=dpi, format=kind, metadata={**_DATELESS[kind], **said})
     return path
 
 

@@ -1,5 +1,6 @@
 """A study in one figure: the layer curve, where it turns human-like, the contrast, and the RDMs behind it."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -8,19 +9,19 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from rsa_face.figures.canvas import hide_notes, points_mm, size_mm
+from rsa_face.figures.canvas import NOTE, hide_notes, note_of, points_mm, size_mm
 from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.localization import plot_localization
 from rsa_face.figures.networks import plot_networks
-from rsa_face.figures.palette import in_order
+from rsa_face.figures.palette import QUIET, in_order
 from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
 from rsa_face.schema import NETWORK, ORDER, RDM
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _CAPITALS = ("plos", "apa")
-_HEIGHTS = {"layers": 26.0, "middle": 26.0, "rdms": 20.0}  # in times the type size
+_HEIGHTS = {"layers": 28.0, "middle": 26.0, "rdms": 20.0}  # in times the type size
 _LEAST = 0.5
 
 
@@ -81,16 +82,15 @@ def plot_study(
         if rdms is not None and "rdms" in rows:
             sheet = parts[2].add_axes((0.02, 0.0, 0.98, 1.0))
             axes["rdms"] = plot_rdms(most_similar(rdms, result)[:5], ax=sheet, human=human, stimuli=stimuli)
-        for name, ax in axes.items():
-            if name != "layers":
-                hide_notes(ax)
-        _letter(list(axes.values()), style)
+        for ax in axes.values():
+            hide_notes(ax)
+        _letter(list(axes.values()), note_of(result.attrs, map(str, result[NETWORK].values)), style)
     return axes
 
 
 def _rows_that_fit(rows: list[str], style: FigureStyle) -> list[str]:
-    """Return the rows a page or slide has room for, from the top."""
-    while len(rows) > 1:
+    """Return the rows a page or slide has room for, from the top, the first two in any case."""
+    while len(rows) > 2:
         if _LEAST * sum(_HEIGHTS[row] for row in rows) * points_mm(style.text_pt) <= style.tallest_mm:
             break
         rows = rows[:-1]
@@ -129,10 +129,18 @@ def _has_room(ax: Axes, compared: Sequence[tuple[str, str, float]], style: Figur
     return 2 * points_mm(style.small_pt) * len(compared) < 0.45 * size_mm(ax)[1]
 
 
-def _letter(axes: list[Axes], style: FigureStyle) -> None:
+def _letter(axes: list[Axes], note: str, style: FigureStyle) -> None:
+    """Write each panel's letter on a line of its own, so that no label touches it, and beside the first the note."""
+    letters = int(0.95 * style.double_mm / (0.52 * points_mm(style.small_pt)))
+    lines = textwrap.wrap(note, letters, break_on_hyphens=False)
     for place, ax in enumerate(axes):
         letter = chr(ord("a") + place)
+        letter = letter.upper() if style.name in _CAPITALS else letter
         part = ax.get_figure()
-        if isinstance(part, SubFigure):
-            part.text(0.004, 0.995, letter.upper() if style.name in _CAPITALS else letter, weight="bold",
-                      fontsize=style.text_pt + 1, ha="left", va="top")  # fmt: skip
+        if not isinstance(part, SubFigure):
+            continue
+        below = "\n" * (len(lines) - 1) if place == 0 else ""
+        head = part.suptitle(letter + below, x=0.004, ha="left", weight="bold", fontsize=style.text_pt + 1)
+        if place == 0:
+            part.text(0.996, head.get_position()[1], "\n".join(lines), ha="right", va="top", fontsize=style.small_pt,
+                      color=QUIET, fontstyle="italic", gid=NOTE, parse_math=False)  # fmt: skip

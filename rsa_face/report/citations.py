@@ -25,6 +25,10 @@ CITATIONS = {
     "doi:10.3758/BF03194544",
     "gradcam": "Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based "
     "localization. doi:10.1109/ICCV.2017.74",
+    "gradcam++": "Chattopadhay et al. 2018, Grad-CAM++: improved visual explanations for deep convolutional "
+    "networks. doi:10.1109/WACV.2018.00097",
+    "layercam": "Jiang et al. 2021, LayerCAM: exploring hierarchical class activation maps for localization. "
+    "doi:10.1109/TIP.2021.3089943",
     "torch": "Paszke et al. 2019, PyTorch. doi:10.48550/arXiv.1912.01703",
     "xarray": "Hoyer & Hamman 2017, xarray: N-D labeled arrays and datasets in Python. doi:10.5334/jors.148",
     "scaling": "Kruskal 1964, Multidimensional scaling by optimizing goodness of fit. doi:10.1007/BF02289565",

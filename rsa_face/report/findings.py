@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator
 
+import xarray as xr
+
 from rsa_face.figures.folder import StudyFolder
-from rsa_face.figures.palette import network_label
+from rsa_face.figures.palette import in_order, network_label
+from rsa_face.figures.saliency import how_mapped
 from rsa_face.report.answer import listed
-from rsa_face.schema import PARTICIPANT
+from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM
 
 _MATCHED = {"name": "of the same name", "depth": "nearest in depth"}
 _CURVES = {"gaussian": "cumulative Gaussian", "logistic": "logistic"}
+_MAPPED = {
+    "gradcam": "Selvaraju et al. 2017",
+    "gradcam++": "Chattopadhay et al. 2018",
+    "layercam": "Jiang et al. 2021",
+}
 
 
 def turning(study: StudyFolder, cited: list[str]) -> Iterator[str]:
@@ -77,9 +85,21 @@ def behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:
         )
     looked = study.extras.get("saliency", study.extras.get("saliency_layers"))
     if looked is not None:
-        cited.append("gradcam")
-        method, answer = str(looked.attrs.get("method", "gradcam")), str(looked.attrs.get("answer", "happy"))
+        method = str(looked.attrs.get("method", "gradcam"))
+        cited += [method] if method in _MAPPED else []
+        by = f" ({_MAPPED[method]})" if method in _MAPPED else ""
+        how = how_mapped({**looked.attrs, "method": method})
         yield (
-            f"Saliency of the answer ({answer}) was mapped by {method} (Selvaraju et al. 2017), and the share of "
-            "each map in the eyes, the nose and the mouth measured."
+            f"Saliency was mapped by {how}{by}{_mapped_at(looked)}, and the share of each map in the eyes, the nose "
+            "and the mouth measured."
         )
+
+
+def _mapped_at(looked: xr.Dataset) -> str:
+    """Return at which layers maps were made."""
+    if RDM in looked.dims or LAYER not in looked.coords or NETWORK not in looked.dims:
+        return ""
+    of_layer: dict[str, list[str]] = {}
+    for network in in_order(map(str, looked[NETWORK].values)):
+        of_layer.setdefault(str(looked[LAYER].sel({NETWORK: network}).item()), []).append(network_label(network))
+    return f", at {listed([f'{layer} of {listed(names)}' for layer, names in of_layer.items()])}"

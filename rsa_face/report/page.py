@@ -20,7 +20,7 @@ from rsa_face.report.behaviour import curve_chart, layer_saliency_chart, region_
 from rsa_face.report.charts import Chart, layer_chart, palettes
 from rsa_face.report.explorer import Explorer, explorer_of
 from rsa_face.report.methods import methods_of
-from rsa_face.report.tables import agreement_tables, left_out, tables_of
+from rsa_face.report.tables import agreement_tables, tables_of
 from rsa_face.report.turning import contrast_chart, localization_chart
 from rsa_face.schema import NETWORK
 
@@ -79,7 +79,8 @@ def render_page(study: StudyFolder) -> str:
         A whole page, with its style, its scripts and its pictures.
     """
     charts = _charts(study)
-    explorer, tables = explorer_of(study), tables_of(study)
+    explorer = explorer_of(study)
+    tables, left_out = tables_of(study)
     content = {
         "charts": [
             [{"label": view.label, "traces": view.traces, "layout": view.layout} for view in chart.views]
@@ -101,7 +102,7 @@ def render_page(study: StudyFolder) -> str:
         missing=study.missing,
         charts=charts,
         agreement=agreement,
-        left_out=left_out(study),
+        left_out=left_out,
         explorer=explorer,
         tables=tables,
         methods=methods_of(study),

@@ -69,7 +69,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def tables_of(study: StudyFolder) -> list[Table]:
+def tables_of(study: StudyFolder) -> tuple[list[Table], list[str]]:
     """Return the tables of a study: its layers, and every other result as it is.
 
     Parameters
@@ -81,49 +81,34 @@ def tables_of(study: StudyFolder) -> list[Table]:
     -------
     list of Table
         The layers first.
+    list of str
+        A sentence for each table that is too long for a page, which names the file that holds it.
     """
-    tables = []
-    if study.result is not None:
-        partial = study.extras.get("partial")
-        if partial is None and "partial_similarity" in study.result:
-            partial = xr.Dataset({"similarity": study.result["partial_similarity"]})
-        frame = layers_table(study.result, partial=partial)
-        frame["network"] = [network_label(str(name)) for name in frame["network"]]
-        main = [name for name in _MAIN if name in frame and f"{name}_corrected" not in frame]
-        tables.append(table_of(frame[main].rename(columns=_MAIN), name="layers", title="Layers"))
-        if len(frame.columns) > len(main):
-            tables.append(table_of(frame, name="layers-all-tests", title="Layers, every test"))
+    tables = [] if study.result is None else _tables_of_layers(study, study.result)
+    left_out = []
     for name, dataset in study.extras.items():
         if name == "agreement" or name.startswith("saliency_maps"):
             continue  # the first has a section of its own; a row for each pixel is no table
-        tables += [
-            table_of(frame, name=f"{name}-{'-'.join(dims)}", title=_title(name, dims))
-            for dims, frame in frames_of(dataset)
-            if len(frame) <= _MANY_ROWS
-        ]
+        for dims, frame in frames_of(dataset):
+            title = _title(name, dims)
+            if len(frame) > _MANY_ROWS:
+                left_out.append(f"{title}: {len(frame)} rows, in {name}.nc.")
+            else:
+                tables.append(table_of(frame, name=f"{name}-{'-'.join(dims)}", title=title))
+    return tables, left_out
+
+
+def _tables_of_layers(study: StudyFolder, result: xr.Dataset) -> list[Table]:
+    partial = study.extras.get("partial")
+    if partial is None and "partial_similarity" in result:
+        partial = xr.Dataset({"similarity": result["partial_similarity"]})
+    frame = layers_table(result, partial=partial)
+    frame["network"] = [network_label(str(name)) for name in frame["network"]]
+    main = [name for name in _MAIN if name in frame and f"{name}_corrected" not in frame]
+    tables = [table_of(frame[main].rename(columns=_MAIN), name="layers", title="Layers")]
+    if len(frame.columns) > len(main):
+        tables.append(table_of(frame, name="layers-all-tests", title="Layers, every test"))
     return tables
-
-
-def left_out(study: StudyFolder) -> list[str]:
-    """Return the tables that are too long for a page, in words, and the files that hold them.
-
-    Parameters
-    ----------
-    study : StudyFolder
-        What its folder holds.
-
-    Returns
-    -------
-    list of str
-        A sentence for each.
-    """
-    return [
-        f"{_title(name, dims)}: {len(frame)} rows, in {name}.nc."
-        for name, dataset in study.extras.items()
-        if not name.startswith("saliency_maps") and name != "agreement"  # a row for each pixel is no table
-        for dims, frame in frames_of(dataset)
-        if len(frame) > _MANY_ROWS
-    ]
 
 
 def agreement_tables(study: StudyFolder) -> list[Table]:

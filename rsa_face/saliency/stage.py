@@ -13,7 +13,7 @@ from rsa_face.saliency.by_layer import average_layer, join_layers, main_layers_w
 from rsa_face.saliency.gate import average_gate, gate_openings
 from rsa_face.saliency.maps import LAST, saliency_at
 from rsa_face.saliency.regions import average_regions, join_networks, saliency_regions
-from rsa_face.schema import NETWORK, STIMULUS
+from rsa_face.schema import LAYER, NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _MOST_FACES = 8
@@ -98,11 +98,12 @@ def join_maps(maps: list[xr.DataArray]) -> xr.DataArray:
     Returns
     -------
     DataArray, dims (network, stimulus, row, column)
-        Attrs `untrained` and `all_zero` of all of them.
+        With the layer of each network as a coordinate, and attrs `untrained` and `all_zero` of all of them.
     """
     names = np.array([str(one.attrs.get("network", "network")) for one in maps], dtype=object)
     joined = xr.concat(maps, NETWORK, join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts")
-    joined = joined.assign_coords({NETWORK: names})
+    layers = np.array([str(one.attrs.get("layer", "")) for one in maps], dtype=object)
+    joined = joined.assign_coords({NETWORK: names, LAYER: (NETWORK, layers)})
     joined.attrs["untrained"] = sorted({name for one in maps for name in one.attrs.get("untrained", [])})
     joined.attrs["all_zero"] = [
         f"{name}: {face}" for name, one in zip(names, maps, strict=True) for face in one.attrs.get("all_zero", [])

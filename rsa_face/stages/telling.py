@@ -12,6 +12,10 @@ from rsa_face.provenance import load
 from rsa_face.schema import NETWORK, RDM
 from rsa_face.stages.biasing import ALL_LAYERS
 
+_RANKED = {"pse_distance": "distance in PSE", "curve_rmse": "distance in choices"}
+_BEST = "similarity_peak"
+_MANY = 10
+
 
 def tell_findings(
     result: xr.Dataset,
@@ -20,6 +24,7 @@ def tell_findings(
     where: xr.Dataset | None = None,
     contrast: xr.Dataset | None = None,
     bias: xr.Dataset | None = None,
+    agreement: xr.Dataset | None = None,
 ) -> list[str]:
     """Say in a sentence each which layer is most similar to people, where a network becomes human-like, and limits.
 
@@ -35,17 +40,21 @@ def tell_findings(
         From `contrast_layers`, with the baseline.
     bias : Dataset, dims (bias, bound) and (against, bound), optional
         From `measure_bias`.
+    agreement : Dataset, dims (network, quantity) and (quantity, quantity_other), optional
+        From `relate_measures`.
 
     Returns
     -------
     list of str
-        Three sentences, and one on the bias of pre-training where it was measured. The similarity of the layer picked
-        is the one on stimuli and participants that did not pick it, where that was computed.
+        Three sentences, and one each on the bias of pre-training and on whether geometry, choices and saliency rank
+        the networks alike, where these were measured. The similarity of the layer picked is the one on stimuli and
+        participants that did not pick it, where that was computed.
     """
     found = [
         _most_similar(result, scores, where),
         _human_like(where, contrast),
         _bias(bias),
+        _ranks(agreement),
         _limits(result, scores),
     ]
     return [sentence for sentence in found if sentence]
@@ -66,13 +75,13 @@ def tell_study(folder: str | Path) -> list[str]:
     """
     parts = {
         name: cast("xr.Dataset", load(Path(folder) / f"{name}.nc"))
-        for name in ("layers", "training", "localization", "contrast", "bias")
+        for name in ("layers", "training", "localization", "contrast", "bias", "agreement")
         if (Path(folder) / f"{name}.nc").is_file()
     }
     if "layers" not in parts:
         return []
     found = {"scores": parts.get("training"), "where": parts.get("localization")}
-    found |= {name: parts.get(name) for name in ("contrast", "bias")}
+    found |= {name: parts.get(name) for name in ("contrast", "bias", "agreement")}
     return tell_findings(parts["layers"], **found)
 
 
@@ -80,8 +89,9 @@ def _most_similar(result: xr.Dataset, scores: xr.Dataset | None, where: xr.Datas
     best = result.isel({RDM: int(np.nanargmax(result["similarity"].values))})
     people = "simulated observers" if result.attrs.get("simulated") else "participants"
     lower, upper = (float(value) for value in result["noise_ceiling"].values)
+    count = len(set(result[NETWORK].values))
     said = (
-        f"Of {result.sizes[RDM]} layers in {len(set(result[NETWORK].values))} networks, {best[RDM].item()} is most "
+        f"Of {result.sizes[RDM]} layers in {count} network{'s' if count > 1 else ''}, {best[RDM].item()} is most "
         f"similar to the {people} ({result.attrs['comparison']} {float(best['similarity']):.2f}; noise ceiling "
         f"{lower:.2f} to {upper:.2f})"
     )
@@ -154,6 +164,31 @@ def _bias(bias: xr.Dataset | None) -> str:
         )
     ]
     return f"{said}. In {bias.attrs['network']} the difference is {', '.join(smaller)}."
+
+
+def _ranks(agreement: xr.Dataset | None) -> str:
+    if agreement is None or _BEST not in agreement["quantity"].values:
+        return ""
+    pairs = agreement.sel(quantity_other=_BEST)
+    known = np.isfinite(pairs["rank_correlation"].values) & (pairs["quantity"].values != _BEST)
+    pairs = pairs.isel(quantity=known & ~np.char.startswith(pairs["quantity"].values.astype(str), "similarity"))
+    if not pairs.sizes["quantity"]:
+        return ""
+    each = [
+        f"{_RANKED.get(name, name.replace('saliency_', 'saliency on the '))} {rho:.2f} (p {p:.3f})"
+        for name, rho, p in zip(
+            pairs["quantity"].values.astype(str),
+            pairs["rank_correlation"].values,
+            pairs["rank_correlation_p"].values,
+            strict=True,
+        )
+    ]
+    fewest = int(pairs["n_networks"].min())
+    few = f"; with {fewest} networks an anecdote" if fewest < _MANY else ""
+    return (
+        f"Networks' ranks by the similarity of their best layer correlate with those by {', '.join(each)} (Spearman, "
+        f"p by permutation of networks, not corrected{few})."
+    )
 
 
 def _limits(result: xr.Dataset, scores: xr.Dataset | None) -> str:

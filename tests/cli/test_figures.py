@@ -9,7 +9,7 @@ import xarray as xr
 from PIL import Image
 
 from rsa_face.cli import main
-from rsa_face.provenance import load, save
+from rsa_face.provenance import hash_file, load, save
 from rsa_face.psychophysics.psychometric import fit_psychometric
 
 
@@ -41,7 +41,7 @@ def run(*words: object) -> int:
 
 def test_figures_are_written_and_what_is_missing_is_said(results, capsys):
     assert run(results, "--style", "plos", "--formats", "png") == 0
-    written = {path.name for path in (results / "figures").iterdir()}
+    written = {path.name for path in (results / "figures" / "plos").iterdir()}
     assert {"layers.png", "layers.csv", "networks.png", "rdms.png", "mds-fe_alexnet.png", "study.png"} <= written
     assert "Left out: There is no human_rdms.nc" in capsys.readouterr().out
 
@@ -52,7 +52,7 @@ def test_other_results_are_drawn_by_their_names(results, capsys):
     picked = {"probability": (("target", "layer"), [[0.2, 0.8]]), "target": ["peak"], "layer": ["fe", "none"]}
     save(xr.Dataset(picked, attrs={"network": "fe_alexnet"}), results / "localization.nc")
     assert run(results, "--formats", "png", "--only", "psychometric,localization") == 0
-    written = {path.name for path in (results / "figures").iterdir()}
+    written = {path.name for path in (results / "figures" / "nature").iterdir()}
     assert {"psychometric.png", "localization.png", "localization.csv"} <= written
 
 
@@ -62,10 +62,10 @@ def test_people_who_judged_fewer_stimuli_stand_beside_the_layers_of_those(result
         ["rdm", "network", "layer", "order", "depth"]).rename(rdm="participant").assign_coords(
         participant=["p1", "p2"]), results / "human_rdms.nc")  # fmt: skip
     assert run(results, "--formats", "png", "--only", "rdms, rdms-all,mds-people") == 0
-    written = {path.name for path in (results / "figures").iterdir()}
+    written = {path.name for path in (results / "figures" / "nature").iterdir()}
     assert written == {f"{name}.{ending}" for name in ("rdms", "rdms-all", "mds-people") for ending in ("png", "csv")}
-    assert len(pd.read_csv(results / "figures" / "rdms.csv")) == 6
-    assert len(pd.read_csv(results / "figures" / "rdms-all.csv")) == 15
+    assert len(pd.read_csv(results / "figures" / "nature" / "rdms.csv")) == 6
+    assert len(pd.read_csv(results / "figures" / "nature" / "rdms-all.csv")) == 15
 
 
 def test_more_stimuli_than_can_be_told_apart_are_not_drawn_as_points(results, capsys):
@@ -86,9 +86,32 @@ def test_a_figure_is_written_at_the_resolution_asked_for(results):
     sizes = []
     for dpi in (100, 200):
         assert run(results, "--formats", "png", "--only", "layers", "--dpi", dpi) == 0
-        with Image.open(results / "figures" / "layers.png") as image:
+        with Image.open(results / "figures" / "nature" / "layers.png") as image:
             sizes.append(np.array(image.size))
     np.testing.assert_allclose(sizes[1] / sizes[0], 2, atol=0.02)
+
+
+def test_the_studys_own_figures_are_not_written_over(results, capsys):
+    own = results / "figures" / "layers.png"
+    own.parent.mkdir()
+    own.write_bytes(b"drawn by the run")
+    stages = {"figures": {"outputs": {"figures/layers.png": "0" * 64}}}
+    (results / "manifest.json").write_text(json.dumps({"stages": stages}))
+    assert run(results, "--formats", "png", "--only", "layers", "--out", own.parent) == 2
+    assert str(own) in capsys.readouterr().err
+    assert run(results, "--formats", "png", "--only", "layers", "--style", "talk") == 0
+    assert own.read_bytes() == b"drawn by the run"
+    assert (results / "figures" / "talk" / "layers.png").is_file()
+
+
+def test_an_image_says_which_results_it_was_drawn_from(results):
+    assert run(results, "--only", "layers") == 0
+    said = f"layers.nc {hash_file(results / 'layers.nc')[:12]}"
+    drawn = results / "figures" / "nature" / "layers"
+    with Image.open(drawn.with_suffix(".png")) as image:
+        assert said in image.text["Description"]
+    assert said in drawn.with_suffix(".svg").read_text("utf-8")
+    assert said.encode() in drawn.with_suffix(".pdf").read_bytes()
 
 
 def test_paths_are_printed_as_json(results, capsys):

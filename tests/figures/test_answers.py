@@ -153,6 +153,25 @@ def test_a_study_figure_says_once_what_it_rests_on(result, localization, contras
 
 
 @pytest.mark.parametrize("name", STYLES)
+def test_no_label_of_a_study_figure_touches_a_panels_letter_or_the_note(result, localization, contrast, name):
+    with figure_style(name):
+        figure = plot_study(result, where=localization, contrast=contrast)["layers"].get_figure(root=True)
+        figure.draw_without_rendering()
+        shown = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    heads = [text for text in shown if len(text.get_text()) == 1 and text.get_weight() == "bold"]
+    assert [text.get_text().lower() for text in heads] == ["a", "b", "c", "d"]
+    heads += [text for text in shown if text.get_text() == "simulated observers"]
+    labels = [text for text in shown if text not in heads]
+    touching = [
+        (one.get_text(), other.get_text())
+        for one in heads
+        for other in labels
+        if one.get_window_extent().overlaps(other.get_window_extent())
+    ]
+    assert touching == []
+
+
+@pytest.mark.parametrize("name", STYLES)
 def test_a_study_figure_is_no_taller_than_its_page(result, localization, contrast, rdms, name):
     with figure_style(name):
         figure = plot_study(result, where=localization, contrast=contrast, rdms=rdms)["layers"].get_figure(root=True)

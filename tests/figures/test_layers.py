@@ -42,6 +42,19 @@ def test_no_label_touches_another(result, style, networks):
         assert all(inside)
 
 
+@pytest.mark.parametrize("style", ["nature", "plos", "apa", "talk"])
+@pytest.mark.parametrize("along", ["layer", "depth"])
+def test_the_key_of_raw_and_partial_and_the_blocks_name_lie_over_no_curve(result, style, along):
+    result["partial_similarity"] = result["similarity"] * 0.5
+    with figure_style(style):
+        ax = plot_layers(result.assign_attrs(controls=["pixels", "level", "identity"]), along=along)
+        ax.figure.draw_without_rendering()
+        block = next(text for text in ax.texts if text.get_text() == "FE")
+        low = min(ax.get_legend().get_window_extent().y0, block.get_window_extent().y0)
+    top = max(np.nanmax(result[name]) for name in ("similarity_interval", "noise_ceiling"))
+    assert ax.transData.transform((0, top))[1] < low
+
+
 def test_all_layers_are_named_where_there_is_room_for_them(result):
     ax = plot_layers(result)
     assert [label.get_text() for label in ax.get_xticklabels()] == result["layer"].values.tolist()

@@ -55,6 +55,17 @@ def test_a_row_for_each_network_and_a_column_for_each_face(maps, stimuli):
     plt.close(ax.figure)
 
 
+def test_the_method_the_answer_and_each_rows_layer_are_named(maps, stimuli):
+    made = maps.assign_coords(layer=("network", ["relu5", "fe"])).assign_attrs(method="layercam", answer="given")
+    ax = plot_saliency(made, stimuli)
+    said = [text.get_text() for text in ax.texts]
+    assert "LayerCAM of the answer given" in said
+    assert [word for word in said if word in ("relu5", "fe")] == ["relu5", "fe"]
+    one = maps.sel(network="alexnet").assign_attrs(method="gradcam", answer="happy", layer="relu4", network="alexnet")
+    said = [text.get_text() for text in plot_saliency(one, stimuli).texts]
+    assert {"Grad-CAM of the answer “happy”", "relu4"} <= set(said)
+
+
 def test_all_maps_have_one_scale_and_each_networks_mean_is_1(maps, stimuli):
     ax = plot_saliency(maps, stimuli)
     overlays = [panel.images[1] for panel in ax.child_axes if len(panel.images) == 2]

@@ -16,7 +16,7 @@ from rsa_face.report.behaviour import curve_chart, layer_saliency_chart, region_
 from rsa_face.report.charts import layer_chart, palettes
 from rsa_face.report.explorer import explorer_of
 from rsa_face.report.methods import methods_of
-from rsa_face.report.tables import agreement_tables, frames_of, left_out, table_of, tables_of
+from rsa_face.report.tables import agreement_tables, frames_of, table_of, tables_of
 from rsa_face.report.turning import contrast_chart, localization_chart
 
 
@@ -175,6 +175,16 @@ def test_methods_tell_training_contrast_location_and_tests(study):
     }
 
 
+def test_methods_name_how_and_where_saliency_was_mapped_and_cite_that_method(study):
+    along = {"network": ["vgg16", "alexnet"], "layer": ("network", ["relu5_3", "relu5"])}
+    looked = xr.Dataset({"proportion": ("network", [0.1, 0.2])}, along, {"method": "layercam", "answer": "given"})
+    methods = methods_of(replace(study, extras={"saliency": looked}))
+    said = "LayerCAM of the answer given (Jiang et al. 2021), at relu5 of AlexNet and relu5_3 of VGG16"
+    assert said in " ".join(methods.paragraphs)
+    assert any("doi:10.1109/TIP.2021.3089943" in reference for reference in methods.references)
+    assert not any("Grad-CAM" in reference for reference in methods.references)
+
+
 def test_the_layer_chart_carries_value_interval_and_number_of_people(study):
     (view,) = layer_chart(study.result).views
     line = next(trace for trace in view.traces if trace["meta"] == {"network": "alexnet", "role": "line"})
@@ -265,7 +275,7 @@ def test_measures_that_agree_are_told_in_two_tables(study):
 
 def test_the_table_of_layers_leads_with_what_is_read_first(study):
     result = study.result.assign(partial_similarity=study.result["similarity"] * 0.5)
-    main, every = tables_of(replace(study, result=result))[:2]
+    (main, every, *_), _ = tables_of(replace(study, result=result))
     assert main.columns[-2:] == ("similarity, controls partialled out", "n")
     assert float(main.rows[0][-2].value) == float(result["similarity"][0]) * 0.5
     assert len(every.columns) > len(main.columns)
@@ -273,9 +283,9 @@ def test_the_table_of_layers_leads_with_what_is_read_first(study):
 
 def test_tables_too_long_for_a_page_are_named(study):
     long = xr.Dataset({"curve": ("curve_level", np.zeros(1200))})
-    study = replace(study, extras={"psychometric": long})
-    assert left_out(study) == ["Psychometric: curve_level: 1200 rows, in psychometric.nc."]
-    assert all("Psychometric" not in table.title for table in tables_of(study))
+    tables, left_out = tables_of(replace(study, extras={"psychometric": long}))
+    assert left_out == ["Psychometric: curve_level: 1200 rows, in psychometric.nc."]
+    assert all("Psychometric" not in table.title for table in tables)
 
 
 def test_colours_on_a_dark_page_stand_out():

@@ -54,6 +54,7 @@ def test_a_study_keeps_every_layer_of_every_network_and_what_it_says_is_what_it_
     layers, regions, maps = (rf.load(tmp_path / f"saliency{part}.nc") for part in ("_layers", "", "_maps"))
     assert layers["network"].values.tolist() == ["alexnet"] * 5 + ["fe_alexnet"] * 5
     assert maps["stimulus"].values.tolist() == ["s4", "s0"]
+    assert maps["layer"].sel(network=["alexnet", "fe_alexnet"]).values.tolist() == ["relu5", "relu5"]
     last = layers["proportion"].sel(rdm="fe_alexnet/relu5", occlusion="mouth")
     masked = regions["proportion"].sel(network="fe_alexnet").isel(stimulus=slice(3, 6))
     np.testing.assert_allclose(last, masked.mean("stimulus"), atol=1e-6)

@@ -241,6 +241,29 @@ def test_findings_without_draws_are_one_sentence_of_what_is_most_similar():
         attrs={"comparison": "rho-a", "simulated": False},
     )
     assert tell_findings(result) == [
-        "Of 2 layers in 1 networks, a/relu2 is most similar to the participants (rho-a 0.40; noise ceiling 0.50 to "
+        "Of 2 layers in 1 network, a/relu2 is most similar to the participants (rho-a 0.40; noise ceiling 0.50 to "
         "0.60)."
     ]
+
+
+def test_how_far_geometry_choices_and_saliency_rank_networks_alike_is_told_with_what_it_is_worth():
+    names = ["similarity_peak", "similarity_fc7", "pse_distance", "saliency_eyes", "saliency_nose"]
+    rho = np.eye(5)
+    rho[0, 1:] = rho[1:, 0] = [0.9, -0.5, 0.25, np.nan]
+    agreement = xr.Dataset(
+        {"rank_correlation": (("quantity", "quantity_other"), rho),
+         "rank_correlation_p": (("quantity", "quantity_other"), np.full((5, 5), 0.4)),
+         "n_networks": (("quantity", "quantity_other"), np.full((5, 5), 4))},
+        {"quantity": names, "quantity_other": names},
+    )  # fmt: skip
+    result = xr.Dataset(
+        {"similarity": ("rdm", [0.2]), "noise_ceiling": ("bound", [0.3, 0.4])},
+        {"rdm": ["alexnet/fc8"], "network": ("rdm", ["alexnet"])},
+        {"comparison": "corr"},
+    )
+    assert tell_findings(result, agreement=agreement)[1:] == [
+        "Networks' ranks by the similarity of their best layer correlate with those by distance in PSE -0.50 "
+        "(p 0.400), saliency on the eyes 0.25 (p 0.400) (Spearman, p by permutation of networks, not corrected; with "
+        "4 networks an anecdote)."
+    ]
+    assert len(tell_findings(result, agreement=agreement.isel(quantity=[0], quantity_other=[0]))) == 1
