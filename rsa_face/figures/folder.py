@@ -256,7 +256,8 @@ def _not_done(manifest: Mapping[str, Any], there: set[str]) -> list[str]:
         return []
     asked = {**config, "choices": config.get("psychophysics") or config.get("choices")}
     inference = asked.get("inference")
-    names = [one.get("label") or one.get("name") for one in config.get("networks") or [] if isinstance(one, Mapping)]
+    networks = [one for one in config.get("networks") or [] if isinstance(one, Mapping)]
+    names = [one.get("label") or one.get("name") for one in networks if not one.get("seeds")]
     if not isinstance(inference, Mapping):
         inference = {}
     if not (

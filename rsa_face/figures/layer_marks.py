@@ -18,7 +18,7 @@ from rsa_face.figures.palette import (
     network_markers,
 )
 from rsa_face.figures.style import FigureStyle
-from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, ORDER, RDM
+from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, ORDER, RDM, split_seed
 
 _FE_LAYERS = ("fe", "fe_gate")
 _GAP = 1.3
@@ -32,6 +32,10 @@ class Block:
     ----------
     network : str
         Its name.
+    title : str
+        What stands above it, in one line or several.
+    line : int
+        Which of the networks in the same place it is, from 0: a seed, or any network along depth.
     rows : array of int
         Places of its layers along the result's `rdm`, in order.
     layers : tuple of str
@@ -43,6 +47,8 @@ class Block:
     """
 
     network: str
+    title: str
+    line: int
     rows: np.ndarray
     layers: tuple[str, ...]
     x: np.ndarray
@@ -51,7 +57,7 @@ class Block:
 
 
 def place_blocks(result: xr.Dataset, shown: Sequence[str], along: str, ax: Axes, style: FigureStyle) -> list[Block]:
-    """Give each network its place along the horizontal axis, with room for its name.
+    """Give each network its place along the horizontal axis, with room for its name; seeds of one share theirs.
 
     Parameters
     ----------
@@ -73,15 +79,60 @@ def place_blocks(result: xr.Dataset, shown: Sequence[str], along: str, ax: Axes,
     """
     everyone = in_order(map(str, result[NETWORK].values))
     colors, markers = network_colors(everyone), network_markers(everyone)
-    rows = [rows_in_order(result, [name]) for name in shown]
-    counts = [len(row) for row in rows]
-    starts = _starts(shown, counts, size_mm(ax)[0] - 6 * points_mm(style.text_pt), style)
+    groups = [list(shown)] if along == "depth" else seeds_together(result, shown)
+    titles = ["\n".join(title_of(group)) for group in groups]
+    counts = [len(rows_in_order(result, group[:1])) for group in groups]
+    starts = _starts(titles, counts, size_mm(ax)[0] - 6 * points_mm(style.text_pt), style)
     blocks = []
-    for name, row, start in zip(shown, rows, starts, strict=True):
-        layers = tuple(str(layer) for layer in result[LAYER].values[row])
-        x = result[DEPTH].values[row].astype(float) if along == "depth" else start + np.arange(len(row), dtype=float)
-        blocks.append(Block(name, row, layers, x, colors[name], markers[name]))
+    for group, title, start in zip(groups, titles, starts, strict=True):
+        for line, name in enumerate(group):
+            row = rows_in_order(result, [name])
+            layers = tuple(str(layer) for layer in result[LAYER].values[row])
+            depth = result[DEPTH].values[row].astype(float)
+            x = depth if along == "depth" else start + np.arange(len(row), dtype=float)
+            blocks.append(Block(name, title, line, row, layers, x, colors[name], markers[name]))
     return blocks
+
+
+def seeds_together(result: xr.Dataset, networks: Sequence[str]) -> list[list[str]]:
+    """Return networks in the groups that are drawn in one place: those that differ in their seed alone.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        Anything by layer. Not changed.
+    networks : sequence of str
+        Some of its networks.
+
+    Returns
+    -------
+    list of list of str
+        Groups with the same layers, in the order of their first networks.
+    """
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for name in networks:
+        layers = result[LAYER].values[rows_in_order(result, [name])]
+        groups.setdefault((split_seed(name)[0], *map(str, layers)), []).append(name)
+    return list(groups.values())
+
+
+def title_of(group: Sequence[str]) -> list[str]:
+    """Return what stands above networks that are drawn in one place.
+
+    Parameters
+    ----------
+    group : sequence of str
+        From `seeds_together`.
+
+    Returns
+    -------
+    list of str
+        Lines: a network's name; or of several, what they share and how many seeds they are.
+    """
+    if len(group) == 1:
+        return [network_label(group[0])]
+    name, _, start = network_label(split_seed(group[0])[0]).partition(" ")
+    return [*filter(None, [name, start]), f"{len(group)} seeds"]
 
 
 def rows_in_order(result: xr.Dataset, networks: Sequence[str]) -> np.ndarray:
@@ -105,9 +156,9 @@ def rows_in_order(result: xr.Dataset, networks: Sequence[str]) -> np.ndarray:
     return np.concatenate([row[np.argsort(along[row], kind="stable")] for row in rows])
 
 
-def _starts(names: Sequence[str], counts: Sequence[int], width_mm: float, style: FigureStyle) -> list[float]:
+def _starts(titles: Sequence[str], counts: Sequence[int], width_mm: float, style: FigureStyle) -> list[float]:
     """Leave each network room for its name: one of two layers needs more than two steps."""
-    needs = [0.75 * points_mm(style.text_pt) * len(network_label(name)) for name in names]
+    needs = [0.75 * points_mm(style.text_pt) * max(map(len, title.split("\n"))) for title in titles]
     spans = [float(count) for count in counts]
     for _ in range(3):
         step = width_mm / (sum(spans) + _GAP * len(spans))
@@ -239,10 +290,12 @@ def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along
     lines : int
         Lines of text at the upper edge that the name stays clear of.
     """
+    marked: set[float] = set()
     for block in blocks:
         inside = excited(block)
-        if inside.size == 0:
+        if inside.size == 0 or inside.mean() in marked:
             continue
+        marked.add(inside.mean())
         reach = 0.45 if along == "layer" else 0.012
         ax.axvspan(inside.min() - reach, inside.max() + reach, color=block.color, alpha=0.10, linewidth=0, zorder=0.4)
         ax.annotate("FE", (inside.mean(), 1), (0, -(0.3 + 1.7 * lines) * style.small_pt), ("data", "axes fraction"),

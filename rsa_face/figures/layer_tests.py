@@ -15,10 +15,10 @@ from rsa_face.figures.ticks import mark_significant
 _TESTS = (("p_above_zero", "above 0"), ("p_below_ceiling", "below ceiling"))
 
 
-def draw_tests(
-    ax: Axes, result: xr.Dataset, blocks: Sequence[Block], alpha: float, style: FigureStyle, *, stacked: bool
-) -> None:
+def draw_tests(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], alpha: float, style: FigureStyle) -> None:
     """Draw a row of marks under the curves for each test, one mark a layer that passes it.
+
+    Networks in the same place have a line each.
 
     Parameters
     ----------
@@ -32,8 +32,6 @@ def draw_tests(
         The level below which a p value is marked.
     style : FigureStyle
         The sizes in force.
-    stacked : bool
-        Whether each network has a line of its own.
     """
     tests = _tests_of(result)
     if not tests:
@@ -41,15 +39,15 @@ def draw_tests(
     low, high = ax.get_ylim()
     ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
     type_mm = points_mm(style.small_pt)
-    line, gap, lines = _spacing(blocks, style, stacked=stacked)
-    unit = (high - low) / room_for_tests(ax, result, blocks, style, stacked=stacked)
+    line, gap, lines = _spacing(blocks, style)
+    unit = (high - low) / room_for_tests(ax, result, blocks, style)
     ax.axhline(low, color=CEILING_COLOR, linewidth=0.5 * style.line_pt)
     corrected = all(name.endswith("_corrected") for name, _ in tests)
     beside_axes(ax, low + 0.7 * type_mm * unit, f"p < {alpha:g}{'' if corrected else ', uncorrected'}", style)
     y = low - gap * unit
     for name, text in tests:
-        for place, block in enumerate(blocks):
-            row = y - ((place if stacked else 0) + 0.5) * line * unit
+        for block in blocks:
+            row = y - (block.line + 0.5) * line * unit
             mark_significant(ax, block.x, _passes(result, name, alpha)[block.rows], row, block.color, style)
         beside_axes(ax, y - 0.5 * lines * line * unit, text, style)
         y -= (lines * line + gap) * unit
@@ -57,9 +55,7 @@ def draw_tests(
     ax.set_yticks(ticks)
 
 
-def room_for_tests(
-    ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle, *, stacked: bool
-) -> float:
+def room_for_tests(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle) -> float:
     """Return how high the part of axes above the rows of tests is.
 
     Parameters
@@ -72,15 +68,13 @@ def room_for_tests(
         The networks.
     style : FigureStyle
         The sizes in force.
-    stacked : bool
-        As for `draw_tests`.
 
     Returns
     -------
     float
         In mm, 5 at least.
     """
-    line, gap, lines = _spacing(blocks, style, stacked=stacked)
+    line, gap, lines = _spacing(blocks, style)
     tests = len(_tests_of(result))
     strip = gap + tests * (lines * line + gap) if tests else 0.0
     return max(size_mm(ax)[1] - strip - 2 * points_mm(style.text_pt), 5.0)
@@ -90,10 +84,11 @@ def _tests_of(result: xr.Dataset) -> list[tuple[str, str]]:
     return [(_best(result, name), text) for name, text in _TESTS if name in result or f"{name}_corrected" in result]
 
 
-def _spacing(blocks: Sequence[Block], style: FigureStyle, *, stacked: bool) -> tuple[float, float, int]:
+def _spacing(blocks: Sequence[Block], style: FigureStyle) -> tuple[float, float, int]:
     """Return how high a line of marks is, what is left between rows, in mm, and how many lines a row has."""
     type_mm = points_mm(style.small_pt)
-    return (0.6 if stacked else 1.1) * type_mm, 0.6 * type_mm, len(blocks) if stacked else 1
+    lines = 1 + max(block.line for block in blocks)
+    return (0.6 if lines > 1 else 1.1) * type_mm, 0.6 * type_mm, lines
 
 
 def _passes(result: xr.Dataset, name: str, alpha: float) -> np.ndarray:

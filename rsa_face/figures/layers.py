@@ -32,7 +32,7 @@ from rsa_face.figures.layer_marks import (
     rows_in_order,
 )
 from rsa_face.figures.layer_tests import draw_tests, room_for_tests
-from rsa_face.figures.palette import QUIET, in_order, ink, network_label
+from rsa_face.figures.palette import QUIET, in_order, ink
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_layers_below
 from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, RDM, must_be_known
@@ -49,8 +49,8 @@ def plot_layers(
 ) -> Axes:
     """Draw the similarity of every layer to people, with its interval, the noise ceiling and the tests.
 
-    Networks stand side by side with their layers by name, on one axis of similarity; or over one another along
-    relative depth. What the result does not hold is not drawn.
+    Networks stand side by side with their layers by name, on one axis of similarity, those that differ in their seed
+    alone in one place; or all over one another along relative depth. What the result does not hold is not drawn.
 
     Parameters
     ----------
@@ -102,15 +102,16 @@ def plot_layers(
             draw_curve(ax, result, block, style, banded=along == "layer" or len(blocks) < 3)
             if partial is not None:
                 draw_partial(ax, partial, block, style)
-        _limit(ax, result, partial, blocks, style, lines=_lines_above(key, blocks), stacked=along == "depth")
-        draw_tests(ax, result, blocks, alpha, style, stacked=along == "depth")
+        _limit(ax, result, partial, blocks, style, lines=_lines_above(key, blocks))
+        draw_tests(ax, result, blocks, alpha, style)
         mark_excitation(ax, blocks, style, along, lines=int(key is not None and key.in_the_way))
         _label_axes(ax, result, blocks, style, along)
         if key is not None:
             _draw_key(ax, key, style)
         note = note_of(result.attrs, shown)
         legend_rows = 2 if along == "depth" and len(blocks) > 3 else 1
-        add_note(ax, note, style, pad=0.6 + 1.6 * legend_rows)
+        rows_above = legend_rows if along == "depth" else max(block.title.count("\n") + 1 for block in blocks)
+        add_note(ax, note, style, pad=0.6 + 1.6 * rows_above)
         keep_source(ax, layers_table(result, partial=partial, networks=shown), name="layers")
     return ax
 
@@ -162,7 +163,6 @@ def _limit(
     style: FigureStyle,
     *,
     lines: float,
-    stacked: bool,
 ) -> None:
     """Set the limits, with room above all curves for the key and the name of the FE block, and no ticks there."""
     rows = np.concatenate([block.rows for block in blocks])
@@ -177,7 +177,7 @@ def _limit(
     span = (high - low) or 1.0
     low -= 0.06 * span
     above = (0.6 + 1.7 * lines) * points_mm(style.small_pt)
-    share = min(above / room_for_tests(ax, result, blocks, style, stacked=stacked), 0.5)
+    share = min(above / room_for_tests(ax, result, blocks, style), 0.5)
     ax.set_ylim(low, (high - share * low) / (1 - share))
     ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= high + 0.05 * span])
 
@@ -195,10 +195,12 @@ def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: Fi
 
 
 def _name_layers(ax: Axes, blocks: Sequence[Block], style: FigureStyle) -> None:
-    places = np.concatenate([block.x for block in blocks])
-    name_layers_below(ax, places, [layer for block in blocks for layer in block.layers], style)
-    for block in blocks:
-        ax.annotate(printable(network_label(block.network)), ((block.x[0] + block.x[-1]) / 2, 1),
+    first = [block for block in blocks if block.line == 0]
+    places = np.concatenate([block.x for block in first])
+    name_layers_below(ax, places, [layer for block in first for layer in block.layers], style)
+    for block in first:
+        title = "\n".join(map(printable, block.title.split("\n")))
+        ax.annotate(title, ((block.x[0] + block.x[-1]) / 2, 1),
                     (0, 0.4 * style.text_pt), ("data", "axes fraction"), "offset points", fontsize=style.text_pt,
                     color=ink(block.color), ha="center", va="bottom", weight="bold", parse_math=False)  # fmt: skip
 

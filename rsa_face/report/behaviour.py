@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.figures.palette import in_order, network_label
-from rsa_face.report.charts import SYMBOLS, Chart, View, numbers, place_layers
+from rsa_face.report.charts import SYMBOLS, Chart, View, numbers, place_layers, room_above
 from rsa_face.schema import NETWORK, PARTICIPANT
 
 _WHOLE = {"none": "whole face"}
@@ -74,8 +74,9 @@ def layer_saliency_chart(shares: xr.Dataset) -> Chart:
             traces += [_region(part, x, network, region, place) for place, region in enumerate(regions)]
         name = _WHOLE.get(occlusion, f"{occlusion} masked" if occlusion else "")
         layout = {"xaxis": axis, "yaxis": {"title": {"text": "Share of saliency"}, "rangemode": "tozero"},
-                  "annotations": heads, "height": 430, "showlegend": True, "legend": {"y": 1.12},
-                  "margin": {"l": 64, "r": 16, "t": 64, "b": 72}}  # fmt: skip
+                  "annotations": heads, "height": 430, "showlegend": True,
+                  "legend": {"orientation": "h", "yref": "container", "y": 1, "yanchor": "top"},
+                  "margin": {"l": 64, "r": 16, "t": 30 + room_above(heads), "b": 72}}  # fmt: skip
         label = f"Share of saliency in {', '.join(regions)} by layer, {name}. The table holds the same numbers."
         views.append(View(html.escape(name), label, traces, layout))
     hint = "How much of each layer’s class activation map falls into each region of the face: means over faces, with "

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.figures.canvas import COMPARISON_LABELS
+from rsa_face.figures.layer_marks import seeds_together, title_of
 from rsa_face.figures.palette import in_order, ink, network_colors, network_label
 from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM
 
@@ -96,7 +97,7 @@ def layer_chart(result: xr.Dataset) -> Chart:
         "annotations": heads,
         "showlegend": False,
         "height": 430,
-        "margin": {"l": 64, "r": 84, "t": 34, "b": 72},
+        "margin": {"l": 64, "r": 84, "t": room_above(heads), "b": 72},
     }
     if "noise_ceiling" in result:
         lower, upper = (float(value) for value in result["noise_ceiling"].values)
@@ -115,7 +116,7 @@ def layer_chart(result: xr.Dataset) -> Chart:
 def place_layers(
     result: xr.Dataset,
 ) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, tuple[xr.Dataset, np.ndarray]]]:
-    """Give each network's layers their places along one axis, networks side by side.
+    """Give each network's layers their places along one axis, networks side by side, seeds in one place.
 
     Parameters
     ----------
@@ -136,17 +137,35 @@ def place_layers(
     heads: list[dict[str, Any]] = []
     parts: dict[str, tuple[xr.Dataset, np.ndarray]] = {}
     start = 0.0
-    for network in in_order(map(str, result[NETWORK].values)):
-        part = _layers_of(result, network)
-        x = start + np.arange(part.sizes[RDM])
-        start += part.sizes[RDM] + _GAP
+    for group in seeds_together(result, in_order(map(str, result[NETWORK].values))):
+        for network in group:
+            part = _layers_of(result, network)
+            x = start + np.arange(part.sizes[RDM])
+            parts[network] = (part, x)
+        start += len(x) + _GAP
         ticks += x.tolist()
         names += [html.escape(str(name)) for name in part[LAYER].values]
-        parts[network] = (part, x)
+        title = "<br>".join(html.escape(line) for line in title_of(group))
         heads.append({"x": float(x.mean()), "y": 1.02, "yref": "paper", "yanchor": "bottom", "showarrow": False,
-                      "text": f"<b>{html.escape(network_label(network))}</b>", "name": network})  # fmt: skip
+                      "text": f"<b>{title}</b>", "name": network})  # fmt: skip
     axis = {"tickvals": ticks, "ticktext": names, "tickangle": -90, "range": [-0.9, start - _GAP - 0.1]}
     return axis, heads, parts
+
+
+def room_above(heads: list[dict[str, Any]]) -> int:
+    """Return the margin that names above an axis need.
+
+    Parameters
+    ----------
+    heads : list of dict
+        Annotations, from `place_layers`.
+
+    Returns
+    -------
+    int
+        In pixels.
+    """
+    return 16 + 18 * max(str(head["text"]).count("<br>") + 1 for head in heads)
 
 
 def palettes(networks: list[str]) -> dict[str, dict[str, str]]:

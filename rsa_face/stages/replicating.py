@@ -175,7 +175,7 @@ def tell_places(table: pd.DataFrame, *, network: str = "fe_alexnet", simulated: 
     rest = "; ".join(f"{name}: {value}" for name, value in over.items())
     said.append(
         f"Similarity is to {people}. Human PSEs (.514, SD .092) are those published for another morph. 95% intervals "
-        f"are over ({rest})."
+        f"are over ({rest}), and end where shares and correlations do."
     )
     return said
 
@@ -228,6 +228,8 @@ def _rows(name: str, measured: Measured, network: str, confidence: float) -> pd.
         if whole[start]:
             found = sum_over_seeds(measured, [{(start, quantity): 1.0}])
             lower, upper = found.interval(confidence)[0]
+            if quantity != "PSE":  # the t interval of shares near 1, or of a correlation, may reach past its end
+                lower, upper = max(lower, -1.0 if name == "similarity" else 0.0), min(upper, 1.0)
             row |= {"value": found.estimate[0], "lower": lower, "upper": upper, "over": ", ".join(found.over)}
             if start != network and whole[network]:
                 row |= _ahead(measured, network, start, quantity, confidence)

@@ -5,6 +5,7 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 
 from rsa_face.figures.canvas import size_mm
 from rsa_face.figures.layers import layers_table, plot_layers
@@ -159,3 +160,19 @@ def test_unbounded_intervals_of_too_few_draws_leave_the_curve_visible(result):
     result["similarity_interval"][:] = np.array([-np.inf, np.inf])
     low, high = plot_layers(result).get_ylim()
     assert np.isfinite([low, high]).all()
+
+
+def test_networks_that_differ_in_their_seed_alone_stand_in_one_place(result):
+    alexnet = result.isel(rdm=np.flatnonzero(result["network"] == "alexnet"))
+    seeds = [
+        alexnet.assign_coords(network=("rdm", [f"alexnet/random/{seed}"] * alexnet.sizes["rdm"])) for seed in (0, 1)
+    ]
+    both = xr.concat([*seeds, result.isel(rdm=np.flatnonzero(result["network"] == "vgg16"))], dim="rdm",
+                     data_vars="minimal", coords="minimal", compat="override")  # fmt: skip
+    ax = plot_layers(both)
+    ax.figure.draw_without_rendering()
+    along = {line.get_label(): list(line.get_xdata()) for line in ax.lines if len(line.get_xdata()) > 2}
+    assert along["AlexNet random 0"] == along["AlexNet random 1"]
+    assert max(along["AlexNet random 0"]) < min(along["VGG16"])
+    assert texts(ax).count("AlexNet\nrandom\n2 seeds") == 1
+    assert overlapping([*ax.texts, *ax.get_xticklabels()]) == []
