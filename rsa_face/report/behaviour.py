@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.figures.palette import in_order, network_label
+from rsa_face.figures.saliency import how_mapped
 from rsa_face.report.charts import SYMBOLS, Chart, View, numbers, place_layers, room_above
 from rsa_face.schema import NETWORK, PARTICIPANT
 
@@ -79,8 +80,8 @@ def layer_saliency_chart(shares: xr.Dataset) -> Chart:
                   "margin": {"l": 64, "r": 16, "t": 30 + room_above(heads), "b": 72}}  # fmt: skip
         label = f"Share of saliency in {', '.join(regions)} by layer, {name}. The table holds the same numbers."
         views.append(View(html.escape(name), label, traces, layout))
-    hint = "How much of each layer’s class activation map falls into each region of the face: means over faces, with "
-    hint += "standard errors."
+    hint = f"{how_mapped(shares.attrs)}: how much of each layer’s map falls into each region of the face, means over "
+    hint += "faces with standard errors."
     width = int(150 + 13 * axis["range"][1])
     return Chart("saliency", "Saliency by layer", hint, tuple(views), width, "Faces")
 
@@ -120,7 +121,8 @@ def region_chart(saliency: xr.Dataset) -> Chart | None:
     layout["yaxis"] = {"title": {"text": "Share of saliency"}}
     layout["margin"] = {"l": 64, "r": 16, "t": 50, "b": 52}
     view = View("", f"Share of saliency in {', '.join(regions)}.", traces, layout)
-    return Chart("saliency", "Saliency by region", "Means over faces.", (view,), 120 + 20 * len(labels))
+    hint = f"{how_mapped(saliency.attrs)}: means over faces."
+    return Chart("saliency", "Saliency by region", hint, (view,), 120 + 20 * len(labels))
 
 
 def _at(part: xr.Dataset | None, occlusion: str) -> xr.Dataset | None:

@@ -29,7 +29,7 @@
     const layout = {
       ...chart.layout,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: color("--ink"), size: 13, family: getComputedStyle(document.body).fontFamily },
+      font: { color: color("--ink"), size: printing ? 11 : 13, family: getComputedStyle(document.body).fontFamily },
       xaxis: { ...axis, showgrid: false, zeroline: false, tickfont: { size: printing ? 8 : 11 }, ...chart.layout.xaxis },
       ...Object.fromEntries(Object.keys(chart.layout).filter((key) => key.startsWith("yaxis")).map((key) => [key, { ...axis, ...chart.layout[key] }])),
       annotations: (chart.layout.annotations || []).map((one) => ({ ...one, font: { color: words[one.name] || color("--quiet") } })),
