@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rsa_face.provenance import code_hash, hash_content, hash_file, versions, write_beside
+from rsa_face.provenance import code_hash, hash_content, hash_file, sealed, unsealed, versions, write_beside
 from rsa_face.untrusted import must_stay_inside, read_json
 
 FILE = "manifest.json"
@@ -92,18 +92,19 @@ class Manifest:
         Raises
         ------
         ValueError
-            If the file is damaged.
+            If the file is damaged, or was changed by anything but a run.
         """
         path = self.folder / FILE
         if not path.is_file():
             return {"stages": {}}
         then = "Remove it, and run the study again: every stage is then made anew."
-        kept: Any = read_json(path, "A manifest must be whole JSON", then=then)
-        stages = kept.get("stages") if isinstance(kept, dict) else None
+        found = read_json(path, "A manifest must be whole JSON", then=then)
+        kept = unsealed(found, path, then=then) if isinstance(found, dict) else {}
+        stages = kept.get("stages")
         if not (isinstance(stages, dict) and all(map(_is_entry, stages.values()))):
             message = f"A manifest must record stages with their outputs, but {str(path)!r} does not. {then}"
             raise ValueError(message)
-        return dict(kept)
+        return kept
 
     def set_aside_rest(self) -> None:
         """Move the files of the stages that this run did not come to into ``set_aside``, and say so.
@@ -207,7 +208,7 @@ class Manifest:
 
     def _write(self, content: Mapping[str, Any]) -> None:
         with write_beside(self.folder / FILE) as beside:
-            beside.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
+            beside.write_text(json.dumps(sealed(content), indent=1) + "\n", "utf-8")
 
 
 def _is_entry(entry: Any) -> bool:

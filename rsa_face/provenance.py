@@ -1,12 +1,13 @@
 """Where a result comes from: content hashes, seeds, manifests, and files that are written whole or not at all."""
 
+import errno
 import hashlib
 import json
 import os
 import platform
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +21,10 @@ from rsa_face.untrusted import must_be_plain_hdf5, reading
 if TYPE_CHECKING:
     import pandas as pd
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _AS_JSON = "json:"
+_CHECKSUM = "checksum"
 
 
 def hash_content(*parts: Any) -> str:
@@ -64,6 +68,57 @@ def hash_file(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record as plain values, with a checksum of all that it says.
+
+    Parameters
+    ----------
+    content : mapping
+        Fit for JSON; what is not becomes text. Not changed.
+
+    Returns
+    -------
+    dict
+        With the key `checksum`.
+    """
+    plain = json.loads(json.dumps(content, default=str))
+    return {**plain, _CHECKSUM: hash_content(plain)}
+
+
+def unsealed(record: Mapping[str, Any], path: Path, *, then: str) -> dict[str, Any]:
+    """Return what a record says, and refuse one that does not say what was written.
+
+    Parameters
+    ----------
+    record : mapping
+        From `sealed`; one without a checksum passes, as older ones have none. Not changed.
+    path : Path
+        Where it was read, for the error.
+    then : str
+        What to do next.
+
+    Returns
+    -------
+    dict
+        Without the checksum.
+
+    Raises
+    ------
+    ValueError
+        If it was changed since.
+
+    Examples
+    --------
+    >>> unsealed(sealed({"a": (1, 2)}), Path("x.json"), then="Remove it.")
+    {'a': [1, 2]}
+    """
+    said = {key: value for key, value in record.items() if key != _CHECKSUM}
+    if record.get(_CHECKSUM, hash_content(said)) != hash_content(said):
+        message = f"A record must say what was written, but {str(path)!r} was changed since. {then}"
+        raise ValueError(message)
+    return said
+
+
 def rng_from(seed: int, *names: str | int) -> np.random.Generator:
     """Return the random generator that belongs to a seed and a purpose.
 
@@ -105,6 +160,27 @@ def write_table(table: "pd.DataFrame", path: str | Path) -> None:
         table.to_csv(beside, index=False, float_format="%.6g")
 
 
+def size_of(folder: str | Path) -> int:
+    """Return how many bytes lie in a folder and all that is in it, though files come and go while they are counted.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    int
+        Bytes; 0 where there is no such folder.
+    """
+    size = 0
+    for here, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(here, name).stat().st_size
+    return size
+
+
 @contextmanager
 def write_beside(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside a file, and move it into place when the block ends well.
@@ -121,17 +197,59 @@ def write_beside(path: str | Path) -> Iterator[Path]:
     ------
     Path
         Where to write: same folder, same ending.
+
+    Raises
+    ------
+    OSError
+        If there is no room for it, or its folder is not writable; it is named.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    with naming_what_is_written(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_what_is_written(path: str | Path) -> Iterator[None]:
+    """Say what could not be written, and what to do, where a disk is full or a folder forbidden.
+
+    The system's own error says neither: of a full disk it has no name, of a forbidden folder that of a draft.
+
+    Parameters
+    ----------
+    path : str or Path
+        What is written in the block.
+
+    Yields
+    ------
+    None
+        While it is written.
+
+    Raises
+    ------
+    OSError
+        In place of the system's, of the same kind.
+    """
     try:
-        yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        if error.strerror != reason:  # said already, of a part of this
+            raise
+        if error.errno in FULL:
+            message = f"There must be room to write {str(path)!r}, but there is not ({reason}). Free some, and go on."
+            raise OSError(error.errno, message) from error
+        if error.errno in _FORBIDDEN:
+            message = f"It must be allowed to write {str(path)!r}, but is not ({reason}). Make its folder writable."
+            raise OSError(error.errno, message) from error
+        raise
 
 
 def writable_folder(out_dir: str | Path) -> Path:

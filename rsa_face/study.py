@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rsa_face.config import Study
+from rsa_face.holding import hold, lock_in
 from rsa_face.manifest import Manifest
 from rsa_face.stages.answering import answer_stimuli, check_asked, fit_curves
 from rsa_face.stages.biasing import measure_bias
@@ -49,8 +50,14 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     Raises
     ------
     ValueError
-        If the stimuli, networks and human data do not fit each other; what does not is named.
+        If the stimuli, networks and human data do not fit each other; what does not is named. If another process
+        is running the study, which is named, or the output folder cannot be written to.
     """
+    with hold(study.output, lock_in(study.output), must="A study must be run by one process at a time"):
+        return _run_stages(study, progress=progress, say=say)
+
+
+def _run_stages(study: Study, *, progress: bool, say: Callable[[str], None]) -> Path:
     manifest = Manifest(study.output, say)
     stimuli = show_stimuli(study, manifest)
     check_asked(study, stimuli)

@@ -148,6 +148,14 @@ def test_a_damaged_manifest_is_named(manifest):
         manifest.read()
 
 
+def test_a_manifest_that_says_something_else_than_was_written_is_named(manifest):
+    manifest.note(weights={"alexnet": "ab12"})
+    file = manifest.folder / "manifest.json"
+    file.write_text(file.read_text("utf-8").replace("ab12", "ab13"), "utf-8")
+    with pytest.raises(ValueError, match=r"manifest\.json' was changed since\. Remove it"):
+        manifest.read()
+
+
 @pytest.mark.parametrize("name", ["../outside.txt", "/tmp/outside.txt"])
 def test_a_manifest_that_names_files_elsewhere_is_refused_and_they_stay(tmp_path, name):
     outside = tmp_path / "outside.txt"

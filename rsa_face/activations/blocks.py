@@ -178,7 +178,10 @@ def batches_claimed(file: Path, cut: Cut) -> int:
     int
         0 if there is no such file.
     """
-    return _index(file).stat().st_size // 16 // cut.slabs if _index(file).is_file() else 0
+    try:
+        return _index(file).stat().st_size // 16 // cut.slabs
+    except FileNotFoundError:  # not begun, or finished
+        return 0
 
 
 def _write_chunk(part: DirectFile, chunk: np.ndarray, cut: Cut) -> int:

@@ -13,7 +13,7 @@ import zarr
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.store import open_group
-from rsa_face.activations.tasks import Task, ensure_arrays, record_blocks
+from rsa_face.activations.tasks import Task, count_as_there, ensure_arrays, record_blocks
 from rsa_face.cluster import connect, map_in_order
 
 
@@ -43,7 +43,7 @@ def record_on_cluster(task: Task, node: zarr.Group, bar: Any, *, cluster: str, d
              for block in range(cuts[0].blocks)]  # fmt: skip
     left = [block for block, files in enumerate(every) if not all(file.is_file() for file in files)]
     sizes = [min(cuts[0].block, len(task.stimuli) - block * cuts[0].block) for block in left]
-    bar.update(len(task.stimuli) - sum(sizes) - bar.n)
+    count_as_there(bar, len(task.stimuli) - sum(sizes), task)
     with _task_file(task) as file, connect(cluster) as client:
         for size, _ in zip(sizes, map_in_order(client, partial(_record_block, str(file), device), left), strict=True):
             bar.update(size)

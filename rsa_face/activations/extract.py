@@ -1,27 +1,25 @@
 """Run networks over stimuli and write what every layer computes into a store, a batch at a time."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
-import zarr
 from tqdm.auto import tqdm
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.distributed import record_on_cluster
 from rsa_face.activations.recording import LOSSES, Options, describe_recording
-from rsa_face.activations.store import count_done, folder_of, open_activations
+from rsa_face.activations.seals import seal, shapes_of
+from rsa_face.activations.store import folder_of, open_activations
 from rsa_face.activations.tasks import Task, record_blocks
 from rsa_face.activations.writing import begin_network, begin_store, hold_store
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
+from rsa_face.provenance import naming_what_is_written
 from rsa_face.schema import must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
-
-log = logging.getLogger(__name__)
 
 
 def extract(
@@ -78,7 +76,8 @@ def extract(
         If two networks share a name, a layer or dtype is unknown, the store was made otherwise or is being written
         by another process, an image cannot be read, or an activation is not finite.
     OSError
-        If the disk is full. What is written is kept, and the same call goes on from there.
+        If the disk is full, or the store's folder is not writable. What is written is kept, and the same call goes
+        on from there.
     """
     must_be_known(dtype, LOSSES, "dtype")
     must_have_names_of_their_own(networks)
@@ -87,19 +86,19 @@ def extract(
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
     settings = {"dtype": dtype, "batch": batch, **options.record()}
     settings |= describe_recording(len(stimuli), dtype, options)
-    with hold_store(store):
+    with hold_store(store), naming_what_is_written(store):
         root = begin_store(store, stimuli, settings)
         for network, wanted in chosen:
             node = begin_network(root, network.name, describe_network(network, wanted))
             if node.attrs["finished"]:
                 continue
             task = Task(network, wanted, stimuli, folder_of(root), batch, dtype, options, where)
-            with _bar(task, node, progress=progress) as bar:
+            with _bar(task, progress=progress) as bar:
                 if cluster is None:
                     record_blocks(task, node, bar)
                 else:
                     record_on_cluster(task, node, bar, cluster=cluster, device=device)
-            node.attrs["finished"] = True
+            seal(node, shapes_of(task.store / network.name), finished=True)
     return open_activations(store)
 
 
@@ -151,10 +150,7 @@ def must_have_names_of_their_own(networks: Sequence[Network]) -> None:
 
 
 @contextmanager
-def _bar(task: Task, node: zarr.Group, *, progress: bool) -> Iterator[Any]:
-    done = count_done(task.store, node, len(task.stimuli))
-    if done:
-        log.info("%s: %d of %d stimuli are there; going on", task.network.name, done, len(task.stimuli))
+def _bar(task: Task, *, progress: bool) -> Iterator[Any]:
     hidden = None if progress else True
-    with tqdm(total=len(task.stimuli), initial=done, desc=task.network.name, unit="image", disable=hidden) as bar:
+    with tqdm(total=len(task.stimuli), desc=task.network.name, unit="image", disable=hidden) as bar:
         yield bar

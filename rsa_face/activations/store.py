@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import filelock
 import xarray as xr
 import zarr
 
 from rsa_face.activations.blocks import batches_claimed, faults_of_block
 from rsa_face.activations.cuts import Cut, read_cut
+from rsa_face.activations.seals import SEAL, coords_of, must_be_sealed, shapes_of
+from rsa_face.holding import holder_of
+from rsa_face.provenance import size_of
 from rsa_face.untrusted import must_be_file_names, must_not_swell, reading
 
 FORMAT = 2
-_WHOLE = "An activation store must be whole"
-_THEN = "Remove it (rsa-face activations remove, or by hand), and run the same again: it is extracted anew."
+WHOLE = "An activation store must be whole"
+THEN = "Remove it (rsa-face activations remove, or by hand), and run the same again: it is extracted anew."
 
 
 def open_activations(store: str | Path) -> xr.DataTree:
@@ -42,12 +44,11 @@ def open_activations(store: str | Path) -> xr.DataTree:
     unfinished = [each for each in describe_store(path)["networks"] if not each["finished"]]
     if unfinished:
         lacking = ", ".join(f"{each['network']} ({each['done']} of {each['stimuli']} stimuli)" for each in unfinished)
-        message = (
-            f"An activation store must be finished to be opened, but {str(path)!r} is not: {lacking}. "
-            "Run the same extract again: it goes on where it stopped."
-        )
+        holder = holder_of(lock_of(path))
+        then = f"Wait for {holder}, which is writing to it." if holder else "Run the same extract again: it goes on."
+        message = f"An activation store must be finished to be opened, but {str(path)!r} is not: {lacking}. {then}"
         raise ValueError(message)
-    with reading(path, _WHOLE, then=_THEN):
+    with reading(path, WHOLE, then=THEN):
         tree = xr.open_datatree(path, engine="zarr", chunks=None, consolidated=False, zarr_format=3)
         for coord in tree.coords.values():
             coord.load()
@@ -81,7 +82,7 @@ def describe_store(store: str | Path) -> dict[str, Any]:
         message = f"An activation store must exist to be opened, but there is no folder {str(path)!r}. Run extract."
         raise FileNotFoundError(message)
     root = open_group(path)
-    with reading(path, _WHOLE, then=_THEN):
+    with reading(path, WHOLE, then=THEN):
         return _described(path, root)
 
 
@@ -93,8 +94,8 @@ def _described(path: Path, root: zarr.Group) -> dict[str, Any]:
         "stimuli": total,
         "dtype": root.attrs["dtype"],
         "loss": root.attrs["loss"],
-        "bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
-        "busy": _is_busy(path),
+        "bytes": size_of(path),
+        "busy": bool(holder_of(lock_of(path))),
         "networks": [
             {
                 "network": node.attrs["network"],
@@ -132,13 +133,15 @@ def verify_store(store: str | Path) -> list[str]:
     """
     path = Path(store)
     described = describe_store(path)
-    with reading(path, _WHOLE, then=_THEN):
+    with reading(path, WHOLE, then=THEN):
         return _faults_in(path, open_group(path), described)
 
 
 def _checked(node: zarr.Group, folder: Path, total: int) -> zarr.Group:
     """Hold a network's node to what `extract` writes: layers have names, and arrays that their files can hold."""
     layers = cast("list[str]", node.attrs["layers"])
+    if node.attrs["finished"] and SEAL in node.attrs:
+        must_be_sealed(node, shapes_of(folder), f"what it says of {folder.name!r}")
     must_be_file_names(layers, "layer", str(folder))
     if node.attrs["network"] != folder.name:
         message = f"the network in {folder.name!r} is called {node.attrs['network']!r}"
@@ -147,8 +150,7 @@ def _checked(node: zarr.Group, folder: Path, total: int) -> zarr.Group:
         if not (folder / layer / "activation" / "zarr.json").is_file():
             continue
         array = cast("zarr.Array[Any]", node[f"{layer}/activation"])
-        on_disk = sum(file.stat().st_size for file in (folder / layer).rglob("*") if file.is_file())
-        must_not_swell(array.nbytes if node.attrs["finished"] else 0, folder / layer, on_disk=on_disk)
+        must_not_swell(array.nbytes if node.attrs["finished"] else 0, folder / layer, on_disk=size_of(folder / layer))
         if array.shape[0] != total or len(array.chunks) != array.ndim or array.ndim not in (2, 4):
             message = f"{layer} has the shape {array.shape} for {total} stimuli"
             raise ValueError(message)
@@ -224,7 +226,7 @@ def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr
     if path.exists() and not (path / "zarr.json").is_file():
         message = f"{must}, but {str(path)!r} is none. Check the path."
         raise ValueError(message)
-    with reading(path, must, then=_THEN):
+    with reading(path, must, then=THEN):
         root = zarr.open_group(path, mode=mode, zarr_format=3)
         found = root.attrs.get("format")
     if found is None or (found != FORMAT and not any_format):
@@ -233,6 +235,9 @@ def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr
             "It was written by another version, or is no activation store: extract it anew into another folder."
         )
         raise ValueError(message)
+    with reading(path, WHOLE, then=THEN):
+        if SEAL in root.attrs and not any_format:
+            must_be_sealed(root, coords_of(path, cast("Any", root.attrs["table"])), "what it says of its stimuli")
     return root
 
 
@@ -255,7 +260,8 @@ def folder_of(root: zarr.Group) -> Path:
 def _stimuli_in(array: Path, cut: Cut, block: int, total: int) -> int:
     file = cut.file_of(array, block)
     here = min(cut.block, total - block * cut.block)
-    return here if file.is_file() else min(batches_claimed(file, cut) * cut.rows, here)
+    claimed = min(batches_claimed(file, cut) * cut.rows, here)  # first: meanwhile, the file may become whole
+    return here if file.is_file() else claimed
 
 
 def network_names(path: Path) -> list[str]:
@@ -272,19 +278,7 @@ def network_names(path: Path) -> list[str]:
         Sorted.
     """
     inside = [folder for folder in sorted(path.iterdir()) if (folder / "zarr.json").is_file()]
-    return [folder.name for folder in inside if '"weights_hash"' in (folder / "zarr.json").read_text("utf-8")]
-
-
-def _is_busy(path: Path) -> bool:
-    if not lock_of(path).is_file():
-        return False
-    lock = filelock.FileLock(lock_of(path), timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        return True
-    lock.release()
-    return False
+    return [folder.name for folder in inside if b'"weights_hash"' in (folder / "zarr.json").read_bytes()]
 
 
 def lock_of(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Record one network's activations: read, compute and write at once, going on where a store ends."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,11 +15,15 @@ from torch import Tensor
 from rsa_face.activations.blocks import append_batch, batches_in, finish_block, keep_batches, remove_part
 from rsa_face.activations.cuts import Cut, create_array, cut_layer, read_cut
 from rsa_face.activations.recording import Options, Spares, as_stored, record_batch
+from rsa_face.activations.seals import is_sealed, seal
 from rsa_face.activations.writing import begin_layer
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
+from rsa_face.untrusted import reading
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,8 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
     cuts, first = ensure_arrays(task, node)
     plan = _plan(task, cuts, blocks)
     rows = [row for _, start, stop in plan for row in range(start, stop)]
+    if blocks is None:
+        count_as_there(bar, len(task.stimuli) - len(rows), task)
     if first:
         rows = rows[cuts[0].rows :]  # the plan begins with the batch that was run already
     left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True)) if rows else None
@@ -136,8 +143,26 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
             _wait(writing)
 
 
+def count_as_there(bar: Any, number: int, task: Task) -> None:
+    """Let a bar begin with the stimuli that a store has, which are no work of this run, and say so.
+
+    Parameters
+    ----------
+    bar : tqdm
+        Changed in place.
+    number : int
+        How many there are, in sound batches of every layer.
+    task : Task
+        What is recorded.
+    """
+    if number:
+        log.info("%s: %d of %d stimuli are there; going on", task.network.name, number, len(task.stimuli))
+        bar.initial = bar.n = bar.last_print_n = number
+        bar.refresh()
+
+
 def ensure_arrays(task: Task, node: zarr.Group) -> tuple[list[Cut], dict[str, Tensor]]:
-    """Create the arrays of all layers, if they are not there yet.
+    """Create the arrays of all layers, if they are not there yet, or not as they were created.
 
     How they are cut follows from the first batch of the first stimuli, so that it is the same whoever creates
     them.
@@ -157,7 +182,7 @@ def ensure_arrays(task: Task, node: zarr.Group) -> tuple[list[Cut], dict[str, Te
         What the first batch gave, by layer, if it was run for all of them.
     """
     captured: dict[str, Tensor] = {}
-    missing = [layer for layer in task.layers if not (task.array_of(layer) / "zarr.json").is_file()]
+    missing = [layer for layer in task.layers if not _is_begun(task, node, layer)]
     if missing:
         first = task.stimuli.table.iloc[: task.batch].reset_index(drop=True)
         inputs = next(iter(read_batches(StimulusSet(first), task.network.preprocessing, batch=task.batch)))
@@ -167,9 +192,20 @@ def ensure_arrays(task: Task, node: zarr.Group) -> tuple[list[Cut], dict[str, Te
         for layer in missing:
             kept = as_stored(captured[layer.name], layer.name, ids, dtype=task.dtype, options=task.options)
             cut = cut_layer(kept, total=len(task.stimuli), rows=task.batch, block=task.options.chunk)
-            create_array(begin_layer(node, layer), cut)
+            begun = begin_layer(node, layer)
+            create_array(begun, cut)
+            seal(begun, [task.array_of(layer) / "zarr.json"])
     cuts = [read_cut(cast("zarr.Array[Any]", node[f"{layer.name}/activation"])) for layer in task.layers]
     return cuts, captured if len(missing) == len(task.layers) else {}
+
+
+def _is_begun(task: Task, node: zarr.Group, layer: Layer) -> bool:
+    file = task.array_of(layer) / "zarr.json"
+    try:
+        with reading(file, "A layer must be whole", then="It is begun anew."):
+            return file.is_file() and is_sealed(cast("zarr.Group", node[layer.name]), [file])
+    except ValueError:
+        return False
 
 
 @contextmanager

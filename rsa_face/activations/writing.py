@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import filelock
 import xarray as xr
 import zarr
 
-from rsa_face.activations.store import FORMAT, folder_of, lock_of, network_names, open_group
+from rsa_face.activations.seals import coords_of, seal
+from rsa_face.activations.store import FORMAT, THEN, WHOLE, folder_of, lock_of, network_names, open_group
+from rsa_face.holding import hold
 from rsa_face.networks.layers import Layer
 from rsa_face.provenance import hash_file
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.untrusted import reading
 
 
 def begin_store(store: str | Path, stimuli: StimulusSet, settings: Mapping[str, Any]) -> zarr.Group:
@@ -46,6 +48,7 @@ def begin_store(store: str | Path, stimuli: StimulusSet, settings: Mapping[str, 
         beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
         ids = xr.Dataset(coords=_coords_of(stimuli), attrs=wanted)
         ids.to_zarr(beside, mode="w", zarr_format=3, consolidated=False)
+        seal(zarr.open_group(beside, mode="r+", zarr_format=3), coords_of(beside, wanted["table"]))
         beside.replace(path)
         return open_group(path, mode="r+")
     root = open_group(path, mode="r+")
@@ -88,8 +91,12 @@ def begin_network(root: zarr.Group, name: str, attrs: Mapping[str, Any]) -> zarr
         shutil.rmtree(path / name, ignore_errors=True)
         place = len(network_names(path))
         return root.create_group(name, attributes={**attrs, "place": place, "finished": False})
-    node = cast("zarr.Group", root[name])
-    differing = _differences(dict(node.attrs), dict(attrs))
+    with reading(path, WHOLE, then=THEN):
+        node = cast("zarr.Group", root[name])
+        differing = _differences(dict(node.attrs), dict(attrs))
+        finished = node.attrs["finished"]
+    if not isinstance(finished, bool):
+        differing.append(f"finished ({finished!r} in the store)")
     if differing:
         message = (
             f"A store must be continued with the networks it was begun with, but {name!r} in {str(path)!r} differs "
@@ -137,26 +144,13 @@ def hold_store(store: str | Path) -> Iterator[None]:
     Raises
     ------
     ValueError
-        If another process holds it.
+        If another process holds it, which is named, or the folder it lies in cannot be written to.
     """
     path = Path(store)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(lock_of(path), timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        message = (
-            f"A store must be written by one process at a time, but another is writing to {str(path)!r}. "
-            "Wait for it, or choose another folder."
-        )
-        raise ValueError(message) from error
-    try:
+    with hold(path, lock_of(path), must="A store must be written by one process at a time"):
         for rest in path.rglob("*.partial"):
             rest.unlink()
         yield
-    finally:
-        lock_of(path).unlink(missing_ok=True)
-        lock.release()
 
 
 def remove_store(store: str | Path) -> None:

@@ -1,5 +1,6 @@
 """The ``rsa-face`` command: one thin command for each stage, errors in a line or two."""
 
+import os
 import sys
 
 import typer
@@ -10,6 +11,7 @@ from rsa_face.cli.datasets import datasets_app
 from rsa_face.cli.figures import figures
 from rsa_face.cli.human import human_app
 from rsa_face.cli.inference import inference_app
+from rsa_face.cli.interrupting import INTERRUPTED, Interrupts, heeding_interrupts
 from rsa_face.cli.observers import register as register_observers
 from rsa_face.cli.psychophysics import psychophysics_app
 from rsa_face.cli.report import report
@@ -40,11 +42,11 @@ app.add_typer(inference_app)
 app.add_typer(psychophysics_app)
 app.add_typer(saliency_app)
 
-FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_REQUEST = 1, 2
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed at run time, 2 the request was wrong.
+    """Run the command line and exit: 0 done, 1 failed at run time, 2 the request was wrong, 130 interrupted.
 
     Parameters
     ----------
@@ -54,25 +56,32 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    sys.exit(_run(words, debug=debug))
+    with heeding_interrupts() as interrupts:
+        sys.exit(_run(words, debug=debug, interrupts=interrupts))
 
 
-def _run(words: list[str], *, debug: bool) -> int:
+def _run(words: list[str], *, debug: bool, interrupts: Interrupts) -> int:
     try:
         code = app(args=words, standalone_mode=False)
     except TyperException as error:
         return _say(f"{error.format_message()} ({_asked_of(error)} --help tells what can be said)", WRONG_REQUEST)
     except (KeyboardInterrupt, typer.Abort):
-        return _say("Interrupted. What was finished is kept; run the same command to go on.", INTERRUPTED)
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
-        if debug:
-            raise
-        return _say(str(error), WRONG_REQUEST)
+        return interrupts.say()
     except Exception as error:
         if debug:
             raise
-        return _say(f"{type(error).__name__}: {error} (--debug shows where)", FAILED)
-    return int(code or 0)
+        if interrupts.heard.is_set():  # what an interrupt made a library, or a worker that ended, raise
+            return interrupts.say()
+        if isinstance(error, ValueError | FileNotFoundError | ModuleNotFoundError):
+            return _say(str(error), WRONG_REQUEST)
+        return _say(_told(error), FAILED)
+    return interrupts.say() if code == INTERRUPTED else int(code or 0)  # Typer makes a code of the interrupt
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is None and error.strerror != os.strerror(error.errno or 0):
+        return str(error.strerror)  # a sentence of ours
+    return f"{type(error).__name__}: {error} (--debug shows where)"
 
 
 def _asked_of(error: TyperException) -> str:
@@ -81,5 +90,5 @@ def _asked_of(error: TyperException) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"Error: {message}" if code != INTERRUPTED else message, file=sys.stderr)
+    print(f"Error: {message}", file=sys.stderr)
     return code

@@ -196,12 +196,14 @@ def _layers(words: str) -> Any:
 
 def _batch_of_study(file: Path, out: Path | None, measures: list[str]) -> Any:
     from rsa_face.config import load_study
+    from rsa_face.holding import hold, lock_in
     from rsa_face.manifest import Manifest
     from rsa_face.stages.batch import batch_of
 
     study = load_study(file)
     manifest = Manifest(study.output, lambda line: print(line, file=sys.stderr))
-    return batch_of(study, manifest, folder=out, measures=measures)
+    with hold(study.output, lock_in(study.output), must="A study's stages must be run by one process at a time"):
+        return batch_of(study, manifest, folder=out, measures=measures)
 
 
 def _must_be_left_to_the_study(given: list[str]) -> None:

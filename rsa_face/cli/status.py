@@ -1,6 +1,7 @@
 """``rsa-face status``: the studies under a folder, which stages are done, stale or missing, and how large."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,20 +58,25 @@ def status(
             print(f"{'done' if done else 'to do':<6} {name}")
         print(f"{sum(units.values())} of {len(units)} done")
         return
-    from rsa_face.manifest import Manifest
+    from rsa_face.holding import holder_of, lock_in
+    from rsa_face.manifest import FILE, Manifest
+    from rsa_face.provenance import size_of
 
-    found = sorted(folder.rglob("manifest.json"))
+    found = sorted(Path(here) for here, _, names in os.walk(folder) if {FILE, lock_in(Path()).name} & set(names))
     if not found:
         message = f"A folder must hold a study's results to have a state, but {str(folder)!r} holds none. Run one."
         raise FileNotFoundError(message)
     if as_json:
-        studies = {str(path.parent): [asdict(stage) for stage in stages_of(path.parent)] for path in found}
+        studies = {str(path): [asdict(stage) for stage in stages_of(path)] for path in found}
         print(json.dumps(studies, indent=1))
         return
     for path in found:
-        name = Manifest(path.parent, print).read().get("name", "unfinished study")
-        print(f"{path.parent}: {name}, {in_words(_size_of(path.parent))}")
-        for stage in stages_of(path.parent):
+        name = Manifest(path, print).read().get("name", "unfinished study")
+        print(f"{path}: {name}, {in_words(size_of(path))}")
+        holder = holder_of(lock_in(path))
+        if holder:
+            print(f"  being run by {holder}: what it is at is stale or missing until it is done")
+        for stage in stages_of(path):
             said = f"done {stage.finished}" if stage.state == "done" else f"{stage.state}: {stage.reason}"
             print(f"  {stage.name:<28} {in_words(stage.size):>8}  {said}")
 
@@ -106,7 +112,7 @@ def stages_of(folder: Path) -> list[StageState]:
         if state in ("stale", "missing"):
             behind |= dict.fromkeys(entry["outputs"].values(), name)
         place = folder / ASIDE if state == "aside" else folder
-        size = sum((place / file).stat().st_size for file in entry["outputs"] if (place / file).is_file())
+        size = sum(_size_of(place / file) for file in entry["outputs"])
         stages.append(StageState(name, state, reason, str(entry.get("finished", "")), size))
     return stages
 
@@ -140,10 +146,11 @@ def _judged(folder: Path, entry: Mapping[str, Any], images: str | None, behind: 
 
     if entry.get("aside"):
         return "aside", "not in the study any more; its files lie in set_aside"
-    gone = [file for file in entry["outputs"] if not (folder / file).is_file()]
+    now = {file: _hash_of(folder / file) for file in entry["outputs"]}
+    gone = [file for file, found in now.items() if found is None]
     if gone:
         return "missing", f"no {', '.join(gone)}"
-    written = [file for file, kept in entry["outputs"].items() if hash_file(folder / file) != kept]
+    written = [file for file, kept in entry["outputs"].items() if now[file] != kept]
     if written:
         return "stale", f"{', '.join(written)} is not what the stage wrote"
     rests_on = set(_words(entry["inputs"]))
@@ -159,6 +166,23 @@ def _judged(folder: Path, entry: Mapping[str, Any], images: str | None, behind: 
     if hash_content(code_hash(), entry["inputs"]) != entry["fingerprint"]:
         return "stale", "made by another version of rsa_face"
     return "done", ""
+
+
+# A study that is being run moves and removes files while they are looked at.
+def _hash_of(file: Path) -> str | None:
+    from rsa_face.provenance import hash_file
+
+    try:
+        return hash_file(file)
+    except FileNotFoundError:
+        return None
+
+
+def _size_of(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _words(value: Any) -> Iterator[str]:
@@ -181,7 +205,3 @@ def _hash_of_stimuli(study: Any) -> str | None:
         return read_stimuli(table).content_hash() if table else None
     except (ValueError, OSError) as error:
         return f"unreadable: {error}"
-
-
-def _size_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -129,11 +129,17 @@ def _settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
 def _bar() -> Iterator[Any]:
     from tqdm import tqdm
 
+    seen: set[str] = set()
     form = "{desc} {bar:20} {n_fmt}/{total_fmt} {rate_fmt}"
     with tqdm(total=0, unit="batch", disable=None, bar_format=form) as line:
 
         def show(step: Any) -> None:
-            line.total, line.n = step.batches * step.epochs, step.batches * (step.epoch - 1) + step.batch
+            done = step.batches * (step.epoch - 1) + step.batch
+            if step.network not in seen:  # what an earlier run did is no work of this one
+                seen.add(step.network)
+                line.reset(step.batches * step.epochs)
+                line.initial = done - 1
+            line.n = done
             line.set_description_str(f"{step.network} epoch {step.epoch}/{step.epochs} loss {step.loss:.3f}")
 
         yield show

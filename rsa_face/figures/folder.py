@@ -1,6 +1,6 @@
 """A study's output folder, read to be shown: whatever is there, and in words what is not."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -8,7 +8,8 @@ from typing import Any
 
 import xarray as xr
 
-from rsa_face.provenance import load
+from rsa_face.holding import holder_of, lock_in
+from rsa_face.provenance import hash_file, load, unsealed
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.untrusted import read_json
@@ -158,9 +159,13 @@ def read_results(folder: str | Path) -> StudyFolder:
         message = f"A study's results must be a folder, but there is none at {str(path)!r}. Run the study first."
         raise FileNotFoundError(message)
     faults: list[str] = []
+    holder = holder_of(lock_in(path))
+    if holder:
+        faults.append(f"What {holder} is about to write: the study is being run, and parts may be of an earlier run.")
     found = {name: _read(path / name, dims, faults) for name, dims in _EXPECTED.items()}
     manifest = _read_manifest(path / "manifest.json", faults)
     extras = _read_extras(path, _origin(found.values()), faults)
+    faults += _written_over(path, manifest)
     if not any(part is not None for part in found.values()) and not extras:
         message = (
             f"A study's results must hold {', '.join(_EXPECTED)}, but {str(path)!r} holds none. Run the study first. "
@@ -198,10 +203,10 @@ def _read(path: Path, dims: tuple[str, ...], faults: list[str]) -> xr.DataArray 
 
 
 def _read_manifest(path: Path, faults: list[str]) -> dict[str, Any]:
+    then = "Remove it, and run the study again."
     try:
-        manifest = (
-            read_json(path, "A manifest must be whole JSON", then="Run the study again.") if path.is_file() else None
-        )
+        manifest = read_json(path, "A manifest must be whole JSON", then=then) if path.is_file() else None
+        manifest = unsealed(manifest, path, then=then) if isinstance(manifest, dict) else manifest
     except (ValueError, OSError) as error:
         faults.append(f"manifest.json cannot be read ({error}), so how the study was made cannot be told.")
         return {}
@@ -212,6 +217,21 @@ def _read_manifest(path: Path, faults: list[str]) -> dict[str, Any]:
         faults.append("manifest.json is not a record of a study, so how it was made cannot be told.")
         return {}
     return manifest
+
+
+def _written_over(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Return a sentence for each result that is not what its stage wrote: netCDF cannot tell that by itself."""
+    recorded: dict[str, Any] = {}
+    for entry in _mapping(manifest.get("stages")).values():
+        if not _mapping(entry).get("aside"):
+            recorded |= _mapping(_mapping(entry).get("outputs"))
+    for file in sorted(path.glob("*.nc")):
+        if file.name in recorded and hash_file(file) != recorded[file.name]:
+            yield f"{file.name} is not what the study wrote, and may be wrong where it is shown. Run the study again."
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _origin(found: Iterable[xr.DataArray | xr.Dataset | None]) -> dict[str, Any]:

@@ -60,9 +60,11 @@ def evaluate_draws_on(
     starts = range(0, len(draws), _TOGETHER)
     shared: _Shared = (layers, people, draws, comparison, memory)
     hidden = None if progress else True
-    with connect(cluster) as client:
-        found = map_in_order(client, _evaluate_some, starts, shared=shared)
-        parts = list(tqdm(found, total=len(starts), disable=hidden, desc="draws", unit=f"{_TOGETHER} draws"))
+    parts = []
+    with connect(cluster) as client, tqdm(total=len(draws), disable=hidden, desc="draws", unit="draw") as bar:
+        for part in map_in_order(client, _evaluate_some, starts, shared=shared):
+            parts.append(part)
+            bar.update(part[0].shape[1])
     similarity, ceiling = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
     return Evaluated(similarity, ceiling)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from rsa_face.networks.attention import Attention
 from rsa_face.networks.layouts import Layout, keys_of, recognise
 from rsa_face.networks.weights import must_be_a_file, read_state
-from rsa_face.provenance import hash_content, hash_file
+from rsa_face.provenance import hash_content, hash_file, unsealed
 from rsa_face.stimuli.images import Preprocessing
 from rsa_face.untrusted import reading
 
@@ -137,7 +137,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is cut short.
+        If the file is cut short, or what was noted has changed.
     """
     path = must_be_a_file(path)
     if path.suffix != ".safetensors":
@@ -151,7 +151,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
             f"What this package notes in a file of weights must have keys, but {str(path)!r} has {found[:60]!r}."
         )
         raise ValueError(message)
-    return record
+    return unsealed(record, path, then="Remove it: the training that wrote it runs anew.")
 
 
 def with_record(layout: Layout, record: Mapping[str, Any]) -> Layout:

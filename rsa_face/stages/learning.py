@@ -12,7 +12,7 @@ from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.sections import NetworkSection, TrainingSection
 from rsa_face.stages.faces import table_of
-from rsa_face.stages.networks import build, networks_of, note_weights, start_of, trained_file
+from rsa_face.stages.networks import build, log_file, networks_of, note_weights, start_of, trained_file
 from rsa_face.training.loop import train_valence
 from rsa_face.training.settings import HAPPY, SAD, TrainingSettings
 from rsa_face.training.sources import read_faces
@@ -54,7 +54,8 @@ def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> None:
             "training": asked.model_dump(mode="json", exclude={"table", "held_out", "held_out_label", "made_by"}),
             "faces": faces.content_hash(),
         }
-        manifest.stage(f"training of {section.called}", make, inputs=inputs, outputs=[trained_file(section)])
+        outputs = [trained_file(section), log_file(section)]
+        manifest.stage(f"training of {section.called}", make, inputs=inputs, outputs=outputs)
 
 
 def held_out_faces(study: Study) -> TrainingTable | None:
@@ -103,9 +104,12 @@ def _bar(*, shown: bool) -> Iterator[Any]:
     with tqdm(total=0, unit="batch", disable=None if shown else True, leave=False) as line:
 
         def show(step: Any) -> None:
+            done = step.batches * (step.epoch - 1) + step.batch
+            if not line.total:  # what an earlier run did is no work of this one
+                line.initial = line.n = line.last_print_n = done - 1
             line.total = step.batches * step.epochs
             line.set_description(f"epoch {step.epoch}/{step.epochs}, loss {step.loss:.3f}", refresh=False)
-            line.update(step.batches * (step.epoch - 1) + step.batch - line.n)
+            line.update(done - line.n)
 
         yield show
 
@@ -123,7 +127,5 @@ def histories(study: Study) -> dict[str, pd.DataFrame]:
     dict of str to DataFrame, one row an epoch
         By network; see `Trained`.
     """
-    logs = {
-        section.called: (study.output / trained_file(section)).with_suffix(".csv") for section in networks_of(study)
-    }
+    logs = {section.called: study.output / log_file(section) for section in networks_of(study)}
     return {name: pd.read_csv(file) for name, file in logs.items() if file.is_file()}

@@ -54,6 +54,22 @@ def trained_file(section: NetworkSection) -> str:
     return f"{WEIGHTS}/{section.called}.safetensors"
 
 
+def log_file(section: NetworkSection) -> str:
+    """Return where the log of a network's training is kept.
+
+    Parameters
+    ----------
+    section : NetworkSection
+        Of one network.
+
+    Returns
+    -------
+    str
+        Relative to the study's output folder.
+    """
+    return str(Path(trained_file(section)).with_suffix(".csv"))
+
+
 def build(study: Study, section: NetworkSection, *, classes: int | None = None) -> Network:
     """Build a network of a study: as it was trained, if the study trains; else as its section says.
 

@@ -2,8 +2,11 @@
 
 import errno
 import json
+import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from rsa_face.networks.files import CONTENT, RECORD, content_of, must_be_unchanged, read_record
-from rsa_face.provenance import write_beside
+from rsa_face.provenance import FULL, naming_what_is_written, sealed, write_beside
 from rsa_face.untrusted import reading
 
 
@@ -42,18 +45,19 @@ def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], record: Ma
         If there is no room for it; an earlier checkpoint at the same place is kept.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming_what_is_written(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     whole = {key: value.detach().to("cpu").contiguous() for key, value in tensors.items()}
     needed = sum(value.numel() * value.element_size() for value in whole.values())
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise _no_room(path, needed, free)
+    noted = sealed({**record, CONTENT: content_of(whole)})
     try:
-        with write_beside(path) as beside:
-            noted = {**record, CONTENT: content_of(whole)}
+        with write_beside(path) as beside, _in_the_systems_words():
             safetensors.torch.save_file(whole, beside, metadata={RECORD: json.dumps(noted)})
-    except (OSError, SafetensorError) as error:
-        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT) and "os error 28" not in str(error):
+    except OSError as error:
+        if error.errno not in FULL:
             raise
         raise _no_room(path, needed, shutil.disk_usage(path.parent).free) from error
     return path
@@ -128,6 +132,18 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, names: list[str], tensors
         alike = torch.empty_like(own).copy_(value) if value.shape == own.shape else value
         state.setdefault(names.index(name), {})[what] = alike.detach()
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+@contextmanager
+def _in_the_systems_words() -> Iterator[None]:
+    """Raise what the system said, in place of safetensors' own error that only quotes it."""
+    try:
+        yield
+    except SafetensorError as error:
+        said = re.search(r"os error (\d+)", str(error))
+        if said is None:
+            raise
+        raise OSError(int(said[1]), os.strerror(int(said[1]))) from error
 
 
 def _no_room(path: Path, needed: int, free: int) -> OSError:

@@ -18,7 +18,7 @@ from rsa_face.training.batches import Pictures, open_pictures
 from rsa_face.training.epochs import Learner, Step, learn, make_learner, start_behind_fixed, watch
 from rsa_face.training.evaluation import judge_valence, score_judgements
 from rsa_face.training.freezing import compute_fixed
-from rsa_face.training.runs import Run, finish_run, open_run, save_epoch
+from rsa_face.training.runs import Run, finish_run, open_run, put_away, save_epoch
 from rsa_face.training.settings import HAPPY, SAD, TrainingSettings
 from rsa_face.training.tables import TrainingTable, must_not_share_faces, must_show, split_by_identity
 
@@ -106,6 +106,7 @@ def train_valence(
     run = open_run(network, table, settings, device, None if folder is None else Path(folder))
     if run.done:
         trained = run.network
+        put_away(run)
     else:
         with _own_randomness(device):
             trained = _train(network, tables, settings, run, progress)

@@ -243,9 +243,21 @@ def finish_run(run: Run, network: Network, module: nn.Module, frozen: tuple[str,
     if run.file is not None:
         write_checkpoint(run.file, module.state_dict(), _record(run, network, trained))
         trained = replace(trained, weights_sha256=hash_file(run.file))
+        put_away(run)
+    return trained
+
+
+def put_away(run: Run) -> None:
+    """Write the log of a finished training, and remove the state to go on from: a kill may have come before either.
+
+    Parameters
+    ----------
+    run : Run
+        Finished.
+    """
+    if run.file is not None:
         _write_log(run)
         run.begun.unlink(missing_ok=True)
-    return trained
 
 
 def _record(run: Run, start: Network, trained: Network) -> dict[str, Any]:

@@ -27,11 +27,14 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def store(tmp_path, stimuli):
     """A finished store of ten stimuli in files of four."""
+    extract([small_network()], stimuli, tmp_path / "x.zarr", layers="all", batch=2, options=Options(chunk=4))
+    return tmp_path / "x.zarr"
+
+
+def small_network() -> Network:
     module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True))
     start_weights(module, seed=0)
-    network = Network("tiny", module.eval(), name_modules(module), Preprocessing(resize=16, crop=16))
-    extract([network], stimuli, tmp_path / "x.zarr", layers="all", batch=2, options=Options(chunk=4))
-    return tmp_path / "x.zarr"
+    return Network("tiny", module.eval(), name_modules(module), Preprocessing(resize=16, crop=16))
 
 
 def test_a_finished_store_is_described_and_sound(store):
@@ -60,6 +63,34 @@ def test_a_changed_byte_is_found_by_layer_and_stimuli(store, place):
     assert "tiny/1, stimuli 4 to 7: the file has a damaged chunk" in verify_store(store)[0]
     with pytest.raises(ValueError, match="checksum do not match"):
         _ = open_activations(store)["tiny/1/activation"].values
+
+
+def test_a_changed_byte_in_what_a_store_says_of_itself_is_found(store):
+    files = [
+        *store.rglob("zarr.json"),
+        *(file for name in ("stimulus", "level") for file in store.glob(f"{name}/c/*")),
+    ]
+    assert len(files) == 10  # root, network, two layers and their arrays, two coordinates and their values
+    for file in files:
+        whole = file.read_bytes()
+        for share in (0.3, 0.6, 0.9):
+            place = int(share * len(whole))
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(ValueError, match=r"x\.zarr"):
+                open_activations(store)
+        file.write_bytes(whole)
+    assert open_activations(store)["tiny/0"].attrs["layer"] == "0"
+
+
+def test_a_layer_whose_place_was_changed_before_it_was_finished_is_begun_anew(store, stimuli):
+    layer = store / "tiny" / "0" / "zarr.json"
+    node = zarr.open_group(store, mode="r+")["tiny"]
+    whole = open_activations(store)["tiny/0"]["activation"].values
+    node.update_attributes({"finished": False})
+    layer.write_text(layer.read_text("utf-8").replace('"order": 0', '"order": 7'), "utf-8")
+    tree = extract([small_network()], stimuli, store, layers="all", batch=2, options=Options(chunk=4))
+    assert tree["tiny/0"].attrs["order"] == 0
+    np.testing.assert_array_equal(tree["tiny/0"]["activation"].values, whole)
 
 
 def test_a_file_cut_short_or_missing_is_found(store):
@@ -99,7 +130,7 @@ def test_two_processes_do_not_write_to_one_store(store):
     command = [sys.executable, "-c", code, str(store)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other:
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(ValueError, match=r"another is writing to .*x\.zarr"), hold_store(store):
+        with pytest.raises(ValueError, match=rf"but process {other.pid} on .*x\.zarr"), hold_store(store):
             pass
         assert describe_store(store)["busy"]
         other.kill()

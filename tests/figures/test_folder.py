@@ -1,13 +1,15 @@
 """A study's folder is shown as far as it goes, and what is not there is said in a sentence each."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from rsa_face.figures.folder import read_results
-from rsa_face.provenance import save
+from rsa_face.holding import hold, lock_in
+from rsa_face.provenance import hash_file, save
 
 
 def test_a_whole_folder_is_read(result, rdms, human, localization, faces, tmp_path):
@@ -60,6 +62,22 @@ def test_damaged_and_outdated_files_are_named(rdms, tmp_path):
     assert any("layers.nc has another form" in sentence and "'model'" in sentence for sentence in said)
     assert any("human_rdms.nc cannot be read" in sentence for sentence in said)
     assert any("manifest.json cannot be read" in sentence for sentence in said)
+
+
+def test_a_result_that_is_not_what_its_stage_wrote_is_named(rdms, tmp_path):
+    file = save(rdms, tmp_path / "rdms.nc")
+    stages = {"RDMs": {"inputs": {}, "fingerprint": "", "outputs": {"rdms.nc": hash_file(file)}}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"stages": stages}), encoding="utf-8")
+    assert not any("not what the study wrote" in sentence for sentence in read_results(tmp_path).missing)
+    save(rdms * 2, file)
+    assert any("rdms.nc is not what the study wrote" in sentence for sentence in read_results(tmp_path).missing)
+
+
+def test_a_study_that_is_being_run_is_said_to_be(rdms, tmp_path):
+    save(rdms, tmp_path / "rdms.nc")
+    with hold(tmp_path, lock_in(tmp_path), must="A study must be run by one process"):
+        said = read_results(tmp_path).missing
+    assert any(f"process {os.getpid()} on " in sentence and "being run" in sentence for sentence in said)
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
