@@ -1,7 +1,7 @@
 """Extraction to disk and streamed RDMs against the bare forward pass, and what each costs in memory.
 
-Run as ``python tests/benchmarks/throughput.py [STIMULI] [NETWORK ...]``; VGGs, which take ten times as long, get an
-eighth of the stimuli. The bare forward pass runs over batches that are preloaded; extraction reads and decodes the
+Run as ``python tests/benchmarks/throughput.py [STIMULI] [NETWORK ...]``; VGGs, which take ten times as long, get a
+quarter of the stimuli. The bare forward pass runs over batches that are preloaded; extraction reads and decodes the
 images, hashes images and weights, and writes every main layer. ``options`` as a network measures precision, memory
 format and projection instead.
 """
@@ -26,7 +26,7 @@ from rsa_face.schema import NETWORKS
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
-BATCH = 32
+BATCH = 16
 
 
 def make_stimuli(folder: Path, number: int) -> StimulusSet:
@@ -101,11 +101,11 @@ def options_of(network: Network, stimuli: StimulusSet, folder: Path) -> None:
 
 
 def main(number: int, names: list[str]) -> None:
-    print(f"{number} images, {max(number // 8, BATCH)} for VGGs, batches of {BATCH}, layers: main")
+    print(f"{number} images, {max(number // 4, 4 * BATCH)} for VGGs, batches of {BATCH}, layers: main")
     print(f"{torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory(dir=".") as name:
         stimuli = make_stimuli(Path(name), number)
-        few = StimulusSet(stimuli.table.iloc[: max(number // 8, BATCH)].reset_index(drop=True))
+        few = StimulusSet(stimuli.table.iloc[: max(number // 4, 4 * BATCH)].reset_index(drop=True))
         for architecture in names:
             with tempfile.TemporaryDirectory(dir=name) as folder:
                 if architecture == "options":
