@@ -221,7 +221,7 @@ def _place_key(ax: Axes, partial: xr.Dataset, blocks: Sequence[Block], style: Fi
     low, high = ax.get_xlim()
     at = np.array([(x - low) / (high - low) for block in blocks for x in excited(block)])
     right = bool(len(at)) and at.mean() < 0.5
-    wide = 0.55 * points_mm(style.small_pt) * (len(text) + 30) / size_mm(ax)[0]
+    wide = 0.55 * points_mm(style.small_pt) * (len(text) + 38) / size_mm(ax)[0]
     reached = at > 1 - wide if right else at < wide
     return _Key(text, "upper right" if right else "upper left", bool(reached.any()))
 

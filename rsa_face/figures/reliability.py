@@ -7,13 +7,22 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from rsa_face.figures.canvas import COMPARISON_LABELS, add_note, keep_source, note_of, printable
+from rsa_face.figures.canvas import (
+    COMPARISON_LABELS,
+    add_note,
+    keep_source,
+    name_values,
+    note_of,
+    points_mm,
+    printable,
+)
 from rsa_face.figures.palette import CEILING_COLOR, HUMAN_COLOR, QUIET
 from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
 from rsa_face.schema import PARTICIPANT
 
 _FLAGGED = "#A80F3C"
 _MOST_NAMES = 40
+_VALUES = {"halves": "Halves", "people": "Reliability of their mean", "coverage": "Pairs"}
 
 
 def plot_reliability(reliability: xr.Dataset) -> dict[str, Axes]:
@@ -32,7 +41,8 @@ def plot_reliability(reliability: xr.Dataset) -> dict[str, Axes]:
         are red diamonds. ``coverage``: how many participants judged each pair.
     """
     with drawing() as style:
-        size = (style.double_mm / MM_PER_INCH, 0.62 * style.double_mm / MM_PER_INCH)
+        tall = min(max(0.62 * style.double_mm, 42 * points_mm(style.text_pt)), style.tallest_mm)
+        size = (style.double_mm / MM_PER_INCH, tall / MM_PER_INCH)
         panels = plt.figure(figsize=size, layout="constrained").subplots(2, 2)
         axes = dict(zip(("halves", "people", "agreement", "coverage"), panels.flat, strict=True))
         _draw_halves(axes["halves"], reliability)
@@ -40,7 +50,14 @@ def plot_reliability(reliability: xr.Dataset) -> dict[str, Axes]:
         _draw_agreement(axes["agreement"], reliability, style)
         _draw_coverage(axes["coverage"], reliability)
         add_note(axes["people"], note_of(reliability.attrs, []), style)
+        for name, text in {**_VALUES, "agreement": _agreement_words(reliability)}.items():
+            name_values(axes[name], text, style)
     return axes
+
+
+def _agreement_words(found: xr.Dataset) -> str:
+    retest = "; dashes: retest" if "test_retest" in found else ""
+    return f"Agreement with the others{retest}\n({_label(found)})"
 
 
 def _label(reliability: xr.Dataset) -> str:
@@ -53,7 +70,7 @@ def _draw_halves(ax: Axes, found: xr.Dataset) -> None:
     ax.hist(draws, bins=min(40, max(5, len(draws) // 20)), color=CEILING_COLOR)
     ax.axvline(float(found["split_half"]), color=HUMAN_COLOR)
     ax.set_title(f"{float(found['split_half_corrected']):.2f} for all, by Spearman-Brown", loc="left")
-    ax.set(xlabel=f"Similarity of random halves ({_label(found)})", ylabel="Halves")
+    ax.set_xlabel(f"Similarity of random halves\n({_label(found)})")
     keep_source(ax, pd.DataFrame({"similarity": draws}), name="halves")
 
 
@@ -67,7 +84,7 @@ def _draw_people(ax: Axes, found: xr.Dataset) -> None:
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if tick <= size.max()]
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()
-    ax.set(xlabel="Participants", ylabel="Reliability of their mean")
+    ax.set_xlabel("Participants")
     ax.legend(loc="best")
     columns = ["group_size", "reliability_predicted", "reliability_measured"]
     keep_source(ax, found[columns[1:]].to_dataframe().reset_index()[columns], name="people")
@@ -86,8 +103,7 @@ def _draw_agreement(ax: Axes, found: xr.Dataset, style: FigureStyle) -> None:
     else:
         ax.set_xticks([])
     ax.set_xlabel("Participant" if len(names) <= _MOST_NAMES else f"{len(names)} participants")
-    ax.set_ylabel(f"Agreement with the others ({_label(found)})")
-    ax.set_title(f"{int(flagged.sum())} flagged, none dropped", loc="left")
+    ax.set_title(f"{int(flagged.sum())} flagged, none dropped; band: noise ceiling", loc="left")
     table = {
         PARTICIPANT: names,
         "agreement": value,
@@ -98,7 +114,6 @@ def _draw_agreement(ax: Axes, found: xr.Dataset, style: FigureStyle) -> None:
         table |= {"response_bias": found["response_bias"].values[order]}
     if "test_retest" in found:
         ax.plot(place, found["test_retest"].values[order], "_", color=QUIET)
-        ax.set_ylabel(f"Agreement; test-retest as dashes ({_label(found)})")
         table |= {"test_retest": found["test_retest"].values[order]}
     keep_source(ax, pd.DataFrame(table), name="agreement")
 
@@ -109,7 +124,7 @@ def _draw_coverage(ax: Axes, found: xr.Dataset) -> None:
     people = np.arange(found.sizes[PARTICIPANT] + 1)
     pairs = np.bincount(count, minlength=len(people))
     ax.bar(people, pairs, color=np.where(people == 0, _FLAGGED, HUMAN_COLOR), width=0.9)
-    ax.set(xlabel="Participants who judged a pair", ylabel="Pairs", xlim=(-0.6, people[-1] + 0.6))
+    ax.set(xlabel="Participants who judged a pair", xlim=(-0.6, people[-1] + 0.6))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_title(f"{pairs[0]} of {len(count)} pairs judged by nobody", loc="left")
     keep_source(ax, pd.DataFrame({"participants": people, "pairs": pairs}), name="coverage")
