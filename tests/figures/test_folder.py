@@ -65,5 +65,5 @@ def test_damaged_and_outdated_files_are_named(rdms, tmp_path):
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none at"):
         read_results(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"holds none\. There is no layers\.nc"):
+    with pytest.raises(FileNotFoundError, match=r"holds none\. Run the study first\. There is no layers\.nc"):
         read_results(tmp_path)
