@@ -87,7 +87,7 @@ def test_a_setting_that_is_none_is_refused(tmp_path, capsys):
     path = tmp_path / "one.csv"
     path.write_text("participant,stimulus_a,stimulus_b,rating\np,a,b,1\n")
     assert run("check", str(path), "--kind", "rating", "-o", "direction") == 2
-    assert "written name=value, but is 'direction'" in capsys.readouterr().err
+    assert "such as scale=1,7, but is 'direction'" in capsys.readouterr().err
     assert run("check", str(path), "--kind", "rating", "-o", "scales=1,7") == 2
     assert "scales: is not a key here" in capsys.readouterr().err
 
