@@ -5,7 +5,9 @@ import hashlib
 import json
 import os
 import platform
+import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_DRAFT = re.compile(r"\..+-[0-9a-f]{8}(\.\w+)?")
+_HOUR = 3600.0  # longer than a file is written to without a pause; reports and figures may be at work here
 _AS_JSON = "json:"
 _CHECKSUM = "checksum"
 
@@ -214,6 +218,24 @@ def write_beside(path: str | Path) -> Iterator[Path]:
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: str | Path) -> None:
+    """Remove what processes that were killed left half written, an hour after it was last written to.
+
+    A draft of weights may take as much room as the weights, and nothing else would ever remove it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Looked through with all that is in it; only names that `write_beside` gives are touched.
+    """
+    before = time.time() - _HOUR
+    for here, _, names in os.walk(folder):
+        for draft in (Path(here, name) for name in names if _DRAFT.fullmatch(name)):
+            with suppress(FileNotFoundError):
+                if draft.stat().st_mtime < before:
+                    draft.unlink()
 
 
 @contextmanager

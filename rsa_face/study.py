@@ -7,6 +7,7 @@ from pathlib import Path
 from rsa_face.config import Study
 from rsa_face.holding import hold, lock_in
 from rsa_face.manifest import Manifest
+from rsa_face.provenance import remove_drafts
 from rsa_face.stages.answering import answer_stimuli, check_asked, fit_curves
 from rsa_face.stages.biasing import measure_bias
 from rsa_face.stages.comparing import compare, contrast_networks, find_layer
@@ -58,6 +59,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
 
 
 def _run_stages(study: Study, *, progress: bool, say: Callable[[str], None]) -> Path:
+    remove_drafts(study.output)
     manifest = Manifest(study.output, say)
     stimuli = show_stimuli(study, manifest)
     check_asked(study, stimuli)

@@ -89,10 +89,14 @@ def compute_rdms(
     if engine == "rsatoolbox":
         from rsa_face.rdms.toolbox import calc_rdm
 
-        rdms = [_named(layer, calc_rdm, layer.values(), measure) for layer in layers]
+        each: Iterator[np.ndarray] = (_named(layer, calc_rdm, layer.values(), measure) for layer in layers)
     else:
-        rdms = list(_gram_rdms(layers, measure, memory, cluster))
-    return label_rdms(np.stack(rdms), labels, stimuli, measure=measure)
+        each = _gram_rdms(layers, measure, memory, cluster)
+    count = layers[0].shape[0]
+    values = np.empty((len(layers), count, count))  # stacked in the end, they would lie here twice
+    for place, rdm in enumerate(each):
+        values[place] = rdm
+    return label_rdms(values, labels, stimuli, measure=measure)
 
 
 def label_rdms(
