@@ -98,7 +98,8 @@ def points(dims: int, count: int = 24) -> xr.DataArray:
 def test_embeddings_show_stress_ways_and_pictures(faces, dims):
     ax = plot_mds(points(dims), stimuli=faces)
     assert isinstance(ax, Axes3D) == (dims == 3)
-    assert {"metric, stress 0.12", "VGG16 relu5_3", "untrained weights: VGG16"} <= set(words(ax))
+    said = {"metric, stress 0.12\nlevel: blue \N{MINUS SIGN}1 to red +1", "VGG16 relu5_3", "untrained weights: VGG16"}
+    assert said <= set(words(ax))
     assert len(ax.lines) == 4
     assert len(ax.artists) >= 20
 
