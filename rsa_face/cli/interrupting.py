@@ -50,7 +50,8 @@ def heeding_interrupts() -> Iterator[Interrupts]:
 
     Python hands an interrupt to the main thread alone, between two steps of it, and may wait there for minutes: for
     threads that compute draws, for a library's long call, for workers that take their leave. In a callback of a
-    library, it is lost altogether. Whatever this package writes outlives a kill, so nothing is lost by not waiting.
+    library, it is lost altogether, or makes what comes after fail. Whatever this package writes outlives a kill, so
+    nothing is lost by not waiting.
 
     Yields
     ------
@@ -72,7 +73,7 @@ def heeding_interrupts() -> Iterator[Interrupts]:
     mouth.setblocking(False)
     threading.Thread(target=_listen, args=(ear, interrupts), name="interrupts", daemon=True).start()
     before, unraisable = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False), sys.unraisablehook
-    sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else unraisable(lost)
+    sys.unraisablehook = lambda lost: None if interrupts.heard.is_set() else unraisable(lost)
     signal.signal(signal.SIGINT, interrupt)
     try:
         yield interrupts

@@ -1,5 +1,6 @@
 """Ctrl-C ends any stage at once, with a sentence that says how to go on; no process is left, and the next run goes on."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,9 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from rsa_face.activations.store import describe_store
-from rsa_face.cli.interrupting import INTERRUPTED, SENTENCE
+from rsa_face.cli.interrupting import INTERRUPTED, SENTENCE, heeding_interrupts
 from rsa_face.networks.files import read_record
 from tests.trust.faults import STUDY, Harness, begin
+from tests.trust.processes import start_calling
 
 ROOT = Path(__file__).parents[2]
 MANY = """\
@@ -89,6 +91,20 @@ def test_a_report_ends_at_once(harness):
     code, said = running.end(after=0.1, by=signal.SIGINT)
     assert (code, said.strip()) == (INTERRUPTED, SENTENCE)
     assert not (harness.here / "results" / "report.html").exists()
+
+
+def test_what_a_library_fails_to_put_away_after_ctrl_c_is_not_shown():
+    class Torn:
+        def __del__(self) -> None:
+            raise KeyError("put away")
+
+    def press() -> None:
+        with heeding_interrupts():
+            with contextlib.suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+            Torn()
+
+    assert start_calling(press).end() == (INTERRUPTED, f"{SENTENCE}\n")
 
 
 def test_workers_of_a_cluster_end_with_the_study(harness):
