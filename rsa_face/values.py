@@ -1,13 +1,15 @@
 """What a single value of a study file may be: a file that exists, a name, a device, bounds."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from rsa_face.untrusted import is_file_name, must_not_be_formulas
+from rsa_face.untrusted import in_short, is_file_name, must_not_be_formulas
 
 PACKAGED = "package:"
 STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
@@ -19,7 +21,19 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
     text = str(value)
     if text.startswith(PACKAGED):
         return STUDIES / text.removeprefix(PACKAGED)
-    return Path(info.context["base"]) / Path(text).expanduser() if info.context else Path(text)
+    with _on_a_disk(text):
+        path = Path(info.context["base"]) / Path(text).expanduser() if info.context else Path(text)
+        path.exists()
+    return path
+
+
+@contextmanager
+def _on_a_disk(text: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # a name too long for any disk, the home of a user that is none
+        message = f"must be a path, but {text[:60]!r} can be none: {in_short(error)}"
+        raise ValueError(message) from error
 
 
 def _existing(value: Any, info: ValidationInfo) -> Any:

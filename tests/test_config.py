@@ -133,6 +133,12 @@ def test_the_study_file_has_every_setting_of_a_curve_with_its_default():
         ("", "cluster: local", "must be local:N or .*, but is 'local'"),
         ("", "output: here", r"each key once, but study.yaml has 'output' \(lines 5 and 6\)"),
         ("output: results", "output: stimuli.csv", "stimuli.csv' is a file"),
+        ("stimuli.csv", "a" * 300, "stimuli.table: must be a path, but 'aaaa.*too long"),
+        (
+            "output: results",
+            "output: ~nobody-of-this-name/out",
+            "must be a path, but '~nobody-of-this-name/out' can be",
+        ),
         ("name: small", "name: my study", "but is 'my study'"),
         ("{table: stimuli.csv}", "stimuli.csv", "stimuli: must be keys and values.*but is 'stimuli.csv'"),
         (
