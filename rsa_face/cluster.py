@@ -1,10 +1,12 @@
 """The dask workers that a stage may run on: some on this machine, or a scheduler elsewhere."""
 
 import re
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -35,12 +37,11 @@ def connect(cluster: str) -> Iterator[Any]:
     distributed = find_distributed(cluster)
     kind, _, workers_wanted = cluster.partition(":")
     if kind == "local":
-        with (
-            distributed.LocalCluster(
+        with _leaving_interrupts_to_us():
+            workers = distributed.LocalCluster(
                 n_workers=int(workers_wanted), threads_per_worker=1, processes=True, dashboard_address=None
-            ) as workers,
-            distributed.Client(workers) as client,
-        ):
+            )
+        with workers, distributed.Client(workers) as client:
             yield client
         return
     try:
@@ -50,6 +51,20 @@ def connect(cluster: str) -> Iterator[Any]:
         raise ValueError(message) from error
     with client:
         yield client
+
+
+@contextmanager
+def _leaving_interrupts_to_us() -> Iterator[None]:
+    """Begin processes that do not hear Ctrl-C: this one does, and they end with it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # it would let the signal through again, in whatever thread it is first needed
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def find_distributed(cluster: str) -> Any:

@@ -79,7 +79,12 @@ def _run(words: list[str], *, debug: bool, interrupts: Interrupts) -> int:
 
 
 def _told(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is None and error.strerror != os.strerror(error.errno or 0):
+    if (
+        isinstance(error, OSError)
+        and error.errno
+        and error.filename is None
+        and error.strerror != os.strerror(error.errno)
+    ):
         return str(error.strerror)  # a sentence of ours
     return f"{type(error).__name__}: {error} (--debug shows where)"
 

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 
 import rsa_face
 from rsa_face import untrusted
 from rsa_face.activations.extract import extract
+from rsa_face.activations.seals import seal, shapes_of
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.activations.units import Batch, sources_of
 from rsa_face.cli import main
@@ -278,6 +280,12 @@ def change(file: Path, **attrs: object) -> None:
     held = json.loads(file.read_text())
     held["attributes"] |= attrs
     file.write_text(json.dumps(held))
+    seal_anew(file.parent)
+
+
+def seal_anew(network: Path) -> None:
+    """As one who means harm would: a seal tells of accidents, and is no signature."""
+    seal(zarr.open_group(network, mode="r+", zarr_format=3), shapes_of(network))
 
 
 @pytest.mark.parametrize("read", [describe_store, verify_store, open_activations])
@@ -296,6 +304,7 @@ def test_a_store_with_an_absurd_shape_is_refused(store, read):
     held = json.loads(file.read_text())
     held["shape"] = [4, 10**12, 10, 10]
     file.write_text(json.dumps(held))
+    seal_anew(store / "tiny")
     with pytest.raises(ValueError, match=r"one\.zarr.*asks for"):
         read(store)
 

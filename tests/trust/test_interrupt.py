@@ -111,7 +111,11 @@ def test_workers_of_a_cluster_end_with_the_study(harness):
     harness.fresh(finished=True)
     (harness.here / "results" / "layers.nc").unlink()
     (harness.here / "study.yaml").write_text(STUDY.replace("draws: 20,", "draws: 200000,"))
-    code = "from tests.trust.faults import use_small_networks; from rsa_face.cli import main\nuse_small_networks(); main()"
+    code = """\
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have begun us without one
+from tests.trust.faults import use_small_networks; from rsa_face.cli import main
+use_small_networks(); main()"""
     command = [sys.executable, "-c", code, *harness.words[:2], "--cluster", "local:2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True) as run:
