@@ -1,5 +1,6 @@
 """A training learns, is the same each time, goes on after an interruption, and leaves what it started from alone."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -151,6 +152,20 @@ def test_features_computed_once_lead_to_what_computing_them_each_time_leads_to(s
 def test_bfloat16_trains_and_keeps_float32_weights(small_network, faces):
     trained = train_valence(small_network(), faces, settings=replace(QUICK, precision="bfloat16"))
     assert {value.dtype for value in weights_of(trained).values()} == {torch.float32}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("settings", [QUICK, replace(QUICK, freeze="features")])
+def test_a_compiled_network_learns_what_it_learns_uncompiled(small_network, faces, settings):
+    settings = replace(settings, dropout=0.0)  # a compiled network draws other units to drop
+    plain, compiled = (
+        train_valence(small_network(), faces, settings=replace(settings, compile=compile_))
+        for compile_ in (False, True)
+    )
+    assert weights_of(plain).keys() == weights_of(compiled).keys()
+    for name, weights in weights_of(plain).items():
+        torch.testing.assert_close(weights_of(compiled)[name], weights, rtol=1e-4, atol=1e-5)
 
 
 def test_each_class_weighs_the_same_where_the_weights_are_balanced(small_network, faces):
