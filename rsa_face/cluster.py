@@ -3,7 +3,7 @@
 import re
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import resource_tracker
@@ -99,7 +99,7 @@ def find_distributed(cluster: str) -> Any:
 
 def map_in_order(
     client: Any, function: Callable[..., Result], items: Sequence[Any], *, shared: Any = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Run a function on workers for every item, and hand back the results in the order of the items.
 
     A worker that dies takes nothing with it: dask runs what it had begun again elsewhere. So the function must

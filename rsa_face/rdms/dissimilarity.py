@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -190,8 +191,7 @@ def _gram_rdms(layers: Sequence[_Layer], measure: str, memory: float, cluster: s
         message = f"Layers must lie in a store to be read by a cluster, but {homeless[:8]} do not. Leave cluster out."
         raise ValueError(message)
     items = [(layer.source, slabs, measure) for layer, groups in zip(layers, cuts, strict=True) for slabs in groups]
-    with connect(cluster) as client:
-        parts = map_in_order(client, _moments_at, items)
+    with connect(cluster) as client, closing(map_in_order(client, _moments_at, items)) as parts:
         for layer, groups in zip(layers, cuts, strict=True):
             moments = merge_moments(next(parts) for _ in groups)
             yield _named(layer, dissimilarities, moments, measure, layer.ids)
