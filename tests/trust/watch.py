@@ -61,4 +61,5 @@ def _is_write(mode: Any, flags: Any) -> bool:
 def _inside(place: Any, folder: Path) -> bool:
     if isinstance(place, int) or str(place) == os.devnull:
         return True
-    return Path(os.fsdecode(place)).resolve().is_relative_to(folder)
+    path = Path(os.fsdecode(place)).resolve()
+    return path.is_relative_to(folder) or ".hypothesis" in path.parts  # what hypothesis keeps for itself
