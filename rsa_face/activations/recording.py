@@ -1,7 +1,7 @@
 """How activations are recorded: precision, pooling, projection, and the forward pass that fits the memory."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -94,19 +94,21 @@ class Spares:
         Tensor
             The copy.
         """
-        fitting = self._kept.get(_layout(output))
-        return (fitting.pop() if fitting else torch.empty_like(output)).copy_(output)
+        try:
+            spare = self._kept[_layout(output)].pop()
+        except (KeyError, IndexError):
+            spare = torch.empty_like(output)
+        return spare.copy_(output)
 
-    def give_back(self, tensors: Iterable[Tensor]) -> None:
-        """Let tensors be written over.
+    def give_back(self, tensor: Tensor) -> None:
+        """Let a tensor be written over; any thread may do so.
 
         Parameters
         ----------
-        tensors : iterable of Tensor
-            Nothing reads them any more.
+        tensor : Tensor
+            Nothing reads it any more.
         """
-        for tensor in tensors:
-            self._kept.setdefault(_layout(tensor), []).append(tensor)
+        self._kept.setdefault(_layout(tensor), []).append(tensor)
 
 
 def record_batch(

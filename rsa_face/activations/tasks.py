@@ -124,7 +124,6 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
     left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True)) if rows else None
     writing: list[Future[None]] = []
     spares = Spares()
-    written: list[Tensor] = []
     with at_device(task), ThreadPoolExecutor(2, thread_name_prefix="store") as pool:
         try:
             batches = iter(()) if left is None else read_batches(left, task.network.preprocessing, batch=cuts[0].rows)
@@ -132,11 +131,10 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
                 captured = first or _record(task, next(batches), task.layers, spares)
                 first = {}
                 _wait(writing)
-                spares.give_back(written)
-                written = [captured[layer.name] for layer in task.layers]
+                place = block, start, stop
                 writing = [
-                    pool.submit(_write, task, layer, cut, values, (block, start, stop))
-                    for layer, cut, values in zip(task.layers, cuts, written, strict=True)
+                    pool.submit(_write, task, layer, cut, captured.pop(layer.name), place, spares)
+                    for layer, cut in zip(task.layers, cuts, strict=True)
                 ]
                 bar.update(stop - start)
         finally:
@@ -262,13 +260,14 @@ def _record(task: Task, inputs: Tensor, layers: Sequence[Layer], spares: Spares 
     return record_batch(task.network, layers, inputs.to(task.device, non_blocking=True), task.options, spares)
 
 
-def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, int, int]) -> None:
+def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, int, int], spares: Spares) -> None:
     block, start, stop = place
     draft, file = task.files_of(layer, cut, block)
     if file.is_file():
         return
     ids = task.stimuli.ids[start:stop]
     append_batch(draft, as_stored(values, layer.name, ids, dtype=task.dtype, options=task.options), cut)
+    spares.give_back(values)  # now, not with the others: the pass that runs meanwhile can take it
     if stop == min((block + 1) * cut.block, cut.shape[0]):
         _finish(draft, file, cut)
 
