@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rsa_face.inference.bootstrap import evaluate_draws
-from rsa_face.inference.comparisons import COMPARISONS, check_people
+from rsa_face.inference.comparisons import COMPARISONS, FEWEST_PAIRS, check_people
 from rsa_face.inference.draws import evaluate, prepare
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.inference.vectors import Floats, stimuli_of, to_vectors
@@ -68,7 +68,7 @@ def noise_ceiling(
     Raises
     ------
     ValueError
-        If there is one participant only, or the RDMs cannot be compared.
+        If there is one participant only, no participant judged pairs that others did, or the RDMs cannot be compared.
     """
     must_be_known(comparison, COMPARISONS, "comparison")
     check_rdms(human, along=PARTICIPANT, name="Human RDMs")
@@ -104,7 +104,20 @@ def ceiling_of(vectors: Floats, comparison: str) -> Floats:
     -------
     array, shape (2,)
         Lower and upper bound.
+
+    Raises
+    ------
+    ValueError
+        If no participant judged enough pairs that others judged too.
     """
+    judged = ~np.isnan(vectors)
+    shared = judged & (judged.sum(axis=0) > 1)
+    if shared.sum(axis=1).max() < FEWEST_PAIRS:
+        message = (
+            f"Participants must have judged {FEWEST_PAIRS} pairs or more that others judged too for a noise ceiling, "
+            f"but none of the {len(vectors)} has. Use `compare_rdms` for the similarities with each participant."
+        )
+        raise ValueError(message)
     ready = prepare(np.empty((0, vectors.shape[1])), vectors, comparison)
     _, ceiling = evaluate(ready, np.ones(stimuli_of(vectors.shape[1])))
     return ceiling(np.ones(len(vectors)))

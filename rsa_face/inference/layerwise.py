@@ -118,8 +118,8 @@ def compare_layers(
     Raises
     ------
     ValueError
-        If the stimuli differ or are fewer than three, there is one participant only, an RDM cannot be compared, a
-        choice is unknown, or the memory does not suffice.
+        If the stimuli differ or are fewer than three, there is one participant only, no participant judged pairs that
+        others did, an RDM cannot be compared, a choice is unknown, or the memory does not suffice.
     """
     must_be_known(comparison, COMPARISONS, "comparison")
     must_be_known(device, ("auto", "cpu", "cuda"), "device")

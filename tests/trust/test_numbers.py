@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import kendalltau, rankdata, spearmanr
 
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import open_activations
+from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.comparisons import COMPARISONS, compare_rdms
 from rsa_face.inference.layerwise import compare_layers
 from rsa_face.rdms.dissimilarity import compute_rdms
@@ -258,15 +259,49 @@ def test_pairs_never_judged_are_left_out_of_each_participants_similarity(compari
     np.testing.assert_allclose(found["participant_similarity"].values[0, 0], direct, rtol=1e-6)
 
 
-def test_participants_with_disjoint_pairs_give_finite_similarities():
+def people_in_parts(shared):
+    """Two participants, each of whom judged half of the pairs, and some of the other half."""
     rng = np.random.default_rng(0)
     people = rdms_of(rng.uniform(1, 2, (2, 15)), "participant", ["a", "b"])
-    i, j = np.triu_indices(6, 1)
-    people = without(people, 0, list(zip(i[:7], j[:7], strict=True)))
-    people = without(people, 1, list(zip(i[7:], j[7:], strict=True)))
-    layers = rdms_of(rng.uniform(1, 2, (2, 15)), "rdm", ["l", "m"])
-    result = compare_layers(layers, people, comparison="corr", resample=None)
-    assert np.isfinite(result["similarity"].values).all()
+    pairs = list(zip(*np.triu_indices(6, 1), strict=True))
+    return without(without(people, 0, pairs[: 7 - shared]), 1, pairs[7:])
+
+
+@pytest.mark.parametrize("comparison", list(COMPARISONS))
+def test_participants_with_disjoint_pairs_have_similarities_and_no_ceiling(comparison):
+    layers = rdms_of(np.random.default_rng(1).uniform(1, 2, (2, 15)), "rdm", ["l", "m"])
+    assert np.isfinite(compare_rdms(layers, people_in_parts(0), comparison=comparison).values).all()
+    for shared in (0, 2):  # two pairs in common make no similarity
+        with pytest.raises(ValueError, match=r"3 pairs or more that others judged too .*, but none of the 2 has"):
+            compare_layers(layers, people_in_parts(shared), comparison=comparison, resample=None)
+        with pytest.raises(ValueError, match="none of the 2 has"):
+            noise_ceiling(people_in_parts(shared), comparison=comparison)
+
+
+@pytest.mark.parametrize("comparison", ["corr", "cosine", "spearman"])
+def test_a_ceiling_over_what_is_shared_is_right_against_float64(comparison):
+    rng = np.random.default_rng(5)
+    people = rdms_of(rng.uniform(1, 2, (4, 28)), "participant", list("abcd"))
+    pairs = list(zip(*np.triu_indices(8, 1), strict=True))
+    for person, missing in enumerate((pairs[:14], pairs[14:], pairs[5:12], pairs[::3])):
+        people = without(people, person, missing)
+    own = np.array([people.values[person][np.triu_indices(8, 1)] for person in range(4)])
+    direct = DIRECT[comparison]
+    scaled = own.copy()
+    for row in scaled:
+        known = ~np.isnan(row)
+        if comparison == "spearman":
+            row[known] = (rankdata(row[known]) - 0.5) / known.sum()  # of how many pairs, what part is below
+        else:
+            row[known] -= row[known].mean() if comparison == "corr" else 0
+            row[known] /= np.sqrt(np.mean(row[known] ** 2))
+    bounds = np.zeros((2, 4))
+    for person in range(4):
+        for bound, pool_of in enumerate((np.delete(scaled, person, axis=0), scaled)):
+            both = ~np.isnan(own[person]) & ~np.isnan(pool_of).all(axis=0)
+            bounds[bound, person] = direct(np.nanmean(pool_of[:, both], axis=0), own[person, both])
+    found = noise_ceiling(people, comparison=comparison, resample=None)
+    np.testing.assert_allclose(found, bounds.mean(axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("value", [1e30, 1e-30], ids=["1e30", "1e-30"])
