@@ -15,6 +15,7 @@ from rsa_face.activations.seals import seal, shapes_of
 from rsa_face.activations.store import folder_of, open_activations
 from rsa_face.activations.tasks import Task, record_blocks
 from rsa_face.activations.writing import begin_network, begin_store, hold_store
+from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import naming_what_is_written
@@ -86,7 +87,7 @@ def extract(
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
     settings = {"dtype": dtype, "batch": batch, **options.record()}
     settings |= describe_recording(len(stimuli), dtype, options)
-    with hold_store(store), naming_what_is_written(store):
+    with hold_store(store), naming_what_is_written(store), keeping_memory():
         root = begin_store(store, stimuli, settings)
         for network, wanted in chosen:
             node = begin_network(root, network.name, describe_network(network, wanted))

@@ -75,45 +75,7 @@ class Options:
         return asdict(self)
 
 
-class Spares:
-    """Tensors that are done with, written over by later batches: memory asked for anew is slow to come by."""
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], list[Tensor]] = {}
-
-    def copy_of(self, output: Tensor) -> Tensor:
-        """Return a copy of a layer's output, in a spare tensor if one fits.
-
-        Parameters
-        ----------
-        output : Tensor
-            What a layer computed. Not changed.
-
-        Returns
-        -------
-        Tensor
-            The copy.
-        """
-        try:
-            spare = self._kept[_layout(output)].pop()
-        except (KeyError, IndexError):
-            spare = torch.empty_like(output)
-        return spare.copy_(output)
-
-    def give_back(self, tensor: Tensor) -> None:
-        """Let a tensor be written over; any thread may do so.
-
-        Parameters
-        ----------
-        tensor : Tensor
-            Nothing reads it any more.
-        """
-        self._kept.setdefault(_layout(tensor), []).append(tensor)
-
-
-def record_batch(
-    network: Network, layers: Sequence[Layer], inputs: Tensor, options: Options, spares: Spares | None = None
-) -> dict[str, Tensor]:
+def record_batch(network: Network, layers: Sequence[Layer], inputs: Tensor, options: Options) -> dict[str, Tensor]:
     """Run one batch through a network; where a GPU's memory is too small, in halves.
 
     Parameters
@@ -126,8 +88,6 @@ def record_batch(
         The batch.
     options : Options
         Pooling, autocast, channels_last.
-    spares : Spares, optional
-        Where to take memory from.
 
     Returns
     -------
@@ -140,10 +100,9 @@ def record_batch(
         If a single stimulus does not fit.
     """
     ordered = inputs.contiguous(memory_format=torch.channels_last) if options.channels_last else inputs
-    keep = spares.copy_of if spares and options.pool == "none" else POOLS[options.pool]
     try:
         with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=options.autocast):
-            return capture(network, layers, ordered, keep=keep)
+            return capture(network, layers, ordered, keep=POOLS[options.pool])
     except torch.OutOfMemoryError:
         if len(inputs) == 1:
             raise
@@ -246,10 +205,6 @@ def describe_recording(stimuli: int, dtype: str, options: Options) -> Mapping[st
         error = projection_error(stimuli, options.projection)
         said["projection_error"] = f"squared distances within {error:.0%} of themselves (Johnson-Lindenstrauss)"
     return said
-
-
-def _layout(tensor: Tensor) -> tuple[object, ...]:
-    return tensor.shape, tensor.stride(), tensor.dtype, tensor.device
 
 
 def _projection(layer: str, features: int, options: Options) -> Callable[[np.ndarray], Any]:

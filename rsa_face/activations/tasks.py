@@ -14,9 +14,10 @@ from torch import Tensor
 
 from rsa_face.activations.blocks import append_batch, batches_in, finish_block, keep_batches, remove_part
 from rsa_face.activations.cuts import Cut, create_array, cut_layer, read_cut
-from rsa_face.activations.recording import Options, Spares, as_stored, record_batch
+from rsa_face.activations.recording import Options, as_stored, record_batch
 from rsa_face.activations.seals import is_sealed, seal
 from rsa_face.activations.writing import begin_layer
+from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.stimuli.catalogue import StimulusSet
@@ -123,17 +124,16 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
         rows = rows[cuts[0].rows :]  # the plan begins with the batch that was run already
     left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True)) if rows else None
     writing: list[Future[None]] = []
-    spares = Spares()
     with at_device(task), ThreadPoolExecutor(2, thread_name_prefix="store") as pool:
         try:
             batches = iter(()) if left is None else read_batches(left, task.network.preprocessing, batch=cuts[0].rows)
             for block, start, stop in plan:
-                captured = first or _record(task, next(batches), task.layers, spares)
+                captured = first or _record(task, next(batches), task.layers)
                 first = {}
                 _wait(writing)
                 place = block, start, stop
                 writing = [
-                    pool.submit(_write, task, layer, cut, captured.pop(layer.name), place, spares)
+                    pool.submit(_write, task, layer, cut, captured.pop(layer.name), place)
                     for layer, cut in zip(task.layers, cuts, strict=True)
                 ]
                 bar.update(stop - start)
@@ -208,7 +208,7 @@ def _is_begun(task: Task, node: zarr.Group, layer: Layer) -> bool:
 
 @contextmanager
 def at_device(task: Task) -> Iterator[None]:
-    """Keep a task's network on its device for a while.
+    """Keep a task's network on its device for a while, and the memory it computes in.
 
     Parameters
     ----------
@@ -224,7 +224,8 @@ def at_device(task: Task) -> Iterator[None]:
     if task.options.channels_last:
         module.to(memory_format=torch.channels_last)
     try:
-        yield
+        with keeping_memory():
+            yield
     finally:
         module.to("cpu")
         if task.options.channels_last:
@@ -254,20 +255,19 @@ def _plan(task: Task, cuts: Sequence[Cut], blocks: Sequence[int] | None) -> list
     return plan
 
 
-def _record(task: Task, inputs: Tensor, layers: Sequence[Layer], spares: Spares | None = None) -> dict[str, Tensor]:
+def _record(task: Task, inputs: Tensor, layers: Sequence[Layer]) -> dict[str, Tensor]:
     if task.device.type == "cuda":
         inputs = inputs.pin_memory()
-    return record_batch(task.network, layers, inputs.to(task.device, non_blocking=True), task.options, spares)
+    return record_batch(task.network, layers, inputs.to(task.device, non_blocking=True), task.options)
 
 
-def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, int, int], spares: Spares) -> None:
+def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, int, int]) -> None:
     block, start, stop = place
     draft, file = task.files_of(layer, cut, block)
     if file.is_file():
         return
     ids = task.stimuli.ids[start:stop]
     append_batch(draft, as_stored(values, layer.name, ids, dtype=task.dtype, options=task.options), cut)
-    spares.give_back(values)  # now, not with the others: the pass that runs meanwhile can take it
     if stop == min((block + 1) * cut.block, cut.shape[0]):
         _finish(draft, file, cut)
 

@@ -1,0 +1,67 @@
+"""Memory that is freed stays with the process while it is kept, and goes back to the system at the end."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource
+from pathlib import Path
+import numpy as np
+from rsa_face.memory import keeping_memory
+
+def used():
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1]) - before
+    print(round(pages * resource.getpagesize() / 2**30, 1))
+
+def use_and_free():
+    np.ones(2**27)
+
+before = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+"""
+
+
+def printed(lines: str) -> list[float]:
+    """Run lines of a program in a process of its own and return the GiB that `used` printed."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM + lines], capture_output=True, text=True, check=True)
+    return [abs(float(line)) for line in done.stdout.split()]
+
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+
+
+def test_freed_memory_is_kept_until_the_last_keeper_ends():
+    lines = """
+use_and_free(); used()
+with keeping_memory():
+    with keeping_memory():
+        use_and_free(); used()
+    used()
+used()
+use_and_free(); used()
+"""
+    assert printed(lines) == [0, 1, 1, 0, 0]
+
+
+def test_what_is_free_can_be_handed_back_meanwhile():
+    lines = """
+with keeping_memory() as hand_back:
+    use_and_free(); used()
+    hand_back(); used()
+    use_and_free(); used()
+"""
+    assert printed(lines) == [1, 0, 1]
+
+
+def test_an_error_ends_the_keeping():
+    lines = """
+try:
+    with keeping_memory():
+        use_and_free(); used()
+        raise KeyError
+except KeyError:
+    used()
+"""
+    assert printed(lines) == [1, 0]
