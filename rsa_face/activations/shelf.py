@@ -1,5 +1,6 @@
 """Hold what one layer computes for all stimuli: in memory, on the GPU, or past a budget in a file."""
 
+import mmap
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,32 +22,48 @@ _ROWS = 128  # of a product with itself, taken at once; only the upper half is c
 class Shelf:
     """All stimuli's values at one place in a network, put there and taken off batch by batch.
 
-    The file is read and written, not mapped, so that it does not count as this process's memory.
+    What one shelf holds is computed from what the one before it held, in the same block of memory: batches taken from
+    one end leave room for those put at the other, so that two layers need the memory of the larger one. To that end
+    every second shelf is filled backwards, from the last batch. The file is read and written, not mapped, so that it
+    does not count as this process's memory.
 
     Parameters
     ----------
     stimuli : int
         How many there are in all.
+    batch : int
+        How many are put there at once; the last batch may be smaller.
     budget : float
         Bytes that may be held in memory (or on the GPU); more goes to the file.
     folder : str or Path, optional
         Where the file goes; the system's folder for temporary files unless given.
+    after : Shelf, optional
+        Whose batches this one's are computed from.
     """
 
-    def __init__(self, stimuli: int, *, budget: float, folder: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        stimuli: int,
+        *,
+        batch: int,
+        budget: float,
+        folder: str | Path | None = None,
+        after: "Shelf | None" = None,
+    ) -> None:
         self.stimuli = stimuli
+        self.batch = batch
         self.budget = budget
         self.folder = folder
+        self.backwards: bool = after is not None and not after.backwards
+        self.memory: Tensor = torch.empty(0) if after is None else after.memory
         self.shape: tuple[int, ...] = ()
-        self.parts: dict[int, Tensor] = {}
-        self.rows: dict[int, tuple[int, int]] = {}
         self.file: int | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.parts.clear()
+        self.memory = torch.empty(0)
         if self.file is not None:
             os.close(self.file)
             self.file = None
@@ -62,26 +79,23 @@ class Shelf:
         return self.file is not None
 
     def put(self, index: int, values: Tensor) -> None:
-        """Put a batch on the shelf; batches come in order.
+        """Put a batch on the shelf, in the order in which the shelf before it gives its batches.
 
         Parameters
         ----------
         index : int
             Which batch, from 0.
         values : Tensor of float32, shape (stimulus, ...)
-            Not copied where it stays in memory.
+            Copied.
         """
-        start = self.rows[index - 1][1] if index else 0
-        self.rows[index] = (start, start + len(values))
         if not self.shape:
-            self.shape = tuple(values.shape[1:])
-            if 4 * self.features * self.stimuli > _room(values.device, self.budget):
-                with tempfile.NamedTemporaryFile(dir=self.folder, prefix="rsa_face-") as named:
-                    self.file = os.dup(named.fileno())
-        if self.file is None:
-            self.parts[index] = values
-        else:
-            _write(self.file, values.cpu().contiguous().numpy(), 4 * self.features * start)
+            self._make_room(values)
+        if self.file is not None:
+            _write(self.file, values.cpu().contiguous().numpy(), 4 * self.features * self.batch * index)
+            return
+        if values.untyped_storage().data_ptr() == self.memory.untyped_storage().data_ptr():
+            values = values.clone()  # where it lies and where it goes may overlap
+        self._held()[self._rows(index)].copy_(values.flatten(1))
 
     def take(self, index: int) -> Tensor:
         """Take a batch off the shelf.
@@ -94,25 +108,43 @@ class Shelf:
         Returns
         -------
         Tensor of float32, shape (stimulus, ...)
-            The caller's own: it may be changed.
+            The caller's own, to change if need be, until a shelf after this one is given what became of it.
         """
+        rows = self._rows(index)
         if self.file is None:
-            return self.parts.pop(index)
-        start, stop = self.rows[index]
-        values = np.empty((stop - start, *self.shape), np.float32)
-        _read(self.file, values, 4 * self.features * start)
+            return self._held()[rows].view(-1, *self.shape)
+        values = np.empty((rows.stop - rows.start, *self.shape), np.float32)
+        _read(self.file, values, 4 * self.features * rows.start)
         return torch.from_numpy(values)
 
-    def batches(self) -> Iterator[Tensor]:
-        """Take all batches off the shelf, in order.
+    def batches(self) -> Iterator[tuple[int, Tensor]]:
+        """Take all batches off the shelf, the last that was put there first.
 
         Yields
         ------
+        int
+            Which batch.
         Tensor of float32, shape (stimulus, ...)
             See `take`.
         """
-        for index in self.rows:
-            yield self.take(index)
+        indices = range(-(-self.stimuli // self.batch))
+        for index in indices if self.backwards else reversed(indices):
+            yield index, self.take(index)
+
+    def in_order(self, parts: list[Tensor]) -> list[Tensor]:
+        """Return what was collected while this shelf was filled, a part a batch, in the order of the stimuli.
+
+        Parameters
+        ----------
+        parts : list of Tensor
+            As they came.
+
+        Returns
+        -------
+        list of Tensor
+            The same.
+        """
+        return parts[::-1] if self.backwards else parts
 
     def moments(self, measure: str) -> Iterator[Moments]:
         """Compute the moments of what is on the shelf, a slab of features of all stimuli at a time.
@@ -128,16 +160,42 @@ class Shelf:
             Of each slab, in order.
         """
         step = max(_SLAB_VALUES // self.stimuli, 1)
+        read = np.empty((self.stimuli, min(step, self.features)), np.float32) if self.spilled else None
         for start in range(0, self.features, step):
-            yield tensor_moments(self._slab(start, min(start + step, self.features)), measure)
+            stop = min(start + step, self.features)
+            slab = self._held()[:, start:stop] if read is None else self._read_slab(read[:, : stop - start], start)
+            yield tensor_moments(slab, measure)
 
-    def _slab(self, start: int, stop: int) -> Tensor:
-        if self.file is None:
-            return torch.cat([part.flatten(1)[:, start:stop] for part in self.parts.values()])
-        slab = np.empty((self.stimuli, stop - start), np.float32)
+    def _make_room(self, values: Tensor) -> None:
+        self.shape = tuple(values.shape[1:])
+        size = self.features * self.stimuli
+        if size <= len(self.memory) and values.device == self.memory.device:
+            return
+        if 4 * size <= _room(values.device, self.budget):
+            self.memory = _block(size, values.device)
+            return
+        with tempfile.NamedTemporaryFile(dir=self.folder, prefix="rsa_face-") as named:
+            self.file = os.dup(named.fileno())
+
+    def _rows(self, index: int) -> slice:
+        return slice(index * self.batch, min((index + 1) * self.batch, self.stimuli))
+
+    def _held(self) -> Tensor:
+        size = self.features * self.stimuli
+        place = slice(len(self.memory) - size, None) if self.backwards else slice(size)
+        return self.memory[place].view(self.stimuli, self.features)
+
+    def _read_slab(self, slab: np.ndarray, start: int) -> Tensor:
+        assert self.file is not None
         for row in range(self.stimuli):
             _read(self.file, slab[row], 4 * (self.features * row + start))
         return torch.from_numpy(slab)
+
+
+def _block(size: int, device: torch.device) -> Tensor:
+    if device.type == "cuda":
+        return torch.empty(size, device=device)
+    return torch.from_numpy(np.frombuffer(mmap.mmap(-1, 4 * size), np.float32))  # the system's again when let go
 
 
 def _room(device: torch.device, budget: float) -> float:
@@ -171,25 +229,30 @@ def tensor_moments(slab: Tensor, measure: str) -> Moments:
         return Moments(np.zeros((len(slab), len(slab))), none, size, scale)
     slab = slab.double() if is_beyond_single(scale) else slab
     if measure == "euclidean":
-        return Moments(_self_products(slab - slab.mean(dim=0)).cpu().numpy(), none, size, scale)
+        within, _ = _self_products(slab, slab.mean(dim=0))
+        return Moments(within.cpu().numpy(), none, size, scale)
     mean = slab.mean(dim=1, keepdim=True)
     square = torch.linalg.vector_norm(slab, dim=1, keepdim=True) ** 2 / slab.shape[1]
     shift = torch.where(is_far_from_0(mean, square), mean, 0)
-    shifted = slab - shift if shift.any() else slab
-    rest = shifted.sum(dim=1, dtype=torch.float64) / slab.shape[1]
-    within = _self_products(shifted) - slab.shape[1] * torch.outer(rest, rest)
+    products, sums = _self_products(slab, shift)
+    rest = sums / slab.shape[1]
+    within = products - slab.shape[1] * torch.outer(rest, rest)
     return Moments(within.cpu().numpy(), (shift[:, 0].double() + rest)[:, None].cpu().numpy(), size, scale)
 
 
-def _self_products(values: Tensor) -> Tensor:
+def _self_products(values: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the inner products of shifted rows, shape (stimulus, stimulus), and the rows' sums, both in float64."""
     products = torch.zeros(len(values), len(values), dtype=torch.float64, device=values.device)
+    sums = torch.zeros(len(values), dtype=torch.float64, device=values.device)
     # torch adds up products of very few rows in one long sum, which float32 has too few digits for
     kind = torch.float64 if len(values) < _FEW or values.dtype == torch.float64 else torch.float32
-    for first in range(0, values.shape[1], _MOST_FEATURES):
-        part = values[:, first : first + _MOST_FEATURES].to(kind)
+    parts = torch.split(values, _MOST_FEATURES, dim=1), torch.split(shift.expand_as(values), _MOST_FEATURES, dim=1)
+    for part, off in zip(*parts, strict=True):
+        shifted = (part - off).to(kind)
+        sums += shifted.sum(dim=1, dtype=torch.float64)
         for start in range(0, len(values), _ROWS):
-            products[start : start + _ROWS, start:] += part[start : start + _ROWS] @ part[start:].T
-    return torch.triu(products) + torch.triu(products, diagonal=1).T
+            products[start : start + _ROWS, start:] += shifted[start : start + _ROWS] @ shifted[start:].T
+    return torch.triu(products) + torch.triu(products, diagonal=1).T, sums
 
 
 def _write(file: int, values: np.ndarray, offset: int) -> None:

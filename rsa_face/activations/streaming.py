@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.extract import must_have_names_of_their_own
 from rsa_face.activations.shelf import Shelf
+from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.rdms.dissimilarity import GRAM, label_rdms
@@ -250,22 +251,35 @@ def _breadth_first(
     running: Running,
 ) -> Iterator[tuple[Layer, dict[str, Moments]]]:
     hidden = None if running.progress else True
-    source = read_batches(stimuli, network.preprocessing, batch=running.batch)
-    with ExitStack() as held, tqdm(total=len(segments), desc=network.name, unit="layer", disable=hidden) as bar:
+    source: Iterator[tuple[int, Tensor]] = enumerate(
+        read_batches(stimuli, network.preprocessing, batch=running.batch)
+    )
+    shelf: Shelf | None = None
+    with (
+        keeping_memory() as hand_back,
+        ExitStack() as held,
+        tqdm(total=len(segments), desc=network.name, unit="layer", disable=hidden) as bar,
+    ):
         for segment in segments:
-            shelf = Shelf(len(stimuli), budget=running.budget, folder=running.scratch)
+            shelf = Shelf(
+                len(stimuli), batch=running.batch, budget=running.budget, folder=running.scratch, after=shelf
+            )
             with held.pop_all():  # the shelf before this one is let go when its last batch is taken
                 held.enter_context(shelf)
                 gates = _pass(segment, source, shelf, running.device)
+            hand_back()
             for layer, values in gates.items():
                 yield layer, {measure: block_moments(values, measure) for measure in measures}
             if segment.layer is not None:
                 yield segment.layer, {measure: merge_moments(shelf.moments(measure)) for measure in measures}
+            hand_back()
             source = shelf.batches()
             bar.update(1)
 
 
-def _pass(segment: Segment, source: Iterator[Tensor], shelf: Shelf, device: torch.device) -> dict[Layer, np.ndarray]:
+def _pass(
+    segment: Segment, source: Iterator[tuple[int, Tensor]], shelf: Shelf, device: torch.device
+) -> dict[Layer, np.ndarray]:
     found: dict[Layer, list[Tensor]] = {layer: [] for layer in segment.inside.values()}
     handles = [
         segment.module.get_submodule(path).register_forward_hook(_keeping(found[layer]))
@@ -274,14 +288,13 @@ def _pass(segment: Segment, source: Iterator[Tensor], shelf: Shelf, device: torc
     segment.module.to(device)
     try:
         with torch.inference_mode():
-            for index, values in enumerate(source):
-                output = segment.module(values.to(device))
-                shelf.put(index, output)
+            for index, values in source:
+                shelf.put(index, segment.module(values.to(device)))
     finally:
         segment.module.to("cpu")
         for handle in handles:
             handle.remove()
-    return {layer: torch.cat(parts).numpy() for layer, parts in found.items()}
+    return {layer: torch.cat(shelf.in_order(parts)).numpy() for layer, parts in found.items()}
 
 
 def _keeping(parts: list[Tensor]) -> Callable[[nn.Module, Any, Tensor], None]:

@@ -101,16 +101,35 @@ def test_requests_that_cannot_be_met_are_refused(stimuli, alexnet, arguments, fa
         stream_rdms([alexnet], stimuli, **arguments)
 
 
-@pytest.mark.parametrize("budget", [1e9, 0])
-def test_a_shelf_gives_back_what_was_put_there(tmp_path, budget):
-    batches = [torch.arange(48.0).reshape(4, 3, 2, 2), torch.ones(1, 3, 2, 2)]
-    with Shelf(5, budget=budget, folder=tmp_path) as shelf:
-        for index, values in enumerate(batches):
-            shelf.put(index, values)
-        assert shelf.spilled == (budget == 0)
-        assert sum(len(part.within) for part in shelf.moments("cosine")) == 5
-        for index, values in enumerate(batches):
-            assert torch.equal(shelf.take(index), values)
+@pytest.mark.parametrize("budget", [1e9, 1000, 0])
+@pytest.mark.parametrize("batch", [1, 4, 5, 11])
+def test_what_is_put_on_a_shelf_is_there_for_the_next(tmp_path, budget, batch):
+    stimuli = torch.arange(11.0)
+    source = enumerate(stimuli.split(batch))
+    before, sizes = None, [(3, 2, 2), (5,), (5,), (1, 4), (4, 4), (2, 40), (7,), (25, 2)]
+    for depth, shape in enumerate(sizes):
+        shelf = Shelf(11, batch=batch, budget=budget, folder=tmp_path, after=before)
+        for index, values in source:
+            of = values if before is None else values.flatten(1)[:, 0] - depth + 1
+            assert torch.equal(of, stimuli.split(batch)[index])
+            shelf.put(index, (of + depth).reshape(-1, *[1] * len(shape)).expand(-1, *shape))
+        assert shelf.spilled == (44 * shelf.features > budget)
+        assert sum(len(part.within) for part in shelf.moments("cosine")) == 11
+        source, before = shelf.batches(), shelf
+
+
+def test_a_layer_that_gives_its_input_back_goes_to_a_shelf_unharmed():
+    batches = torch.arange(10.0).reshape(5, 2).split(3)
+    wide = Shelf(5, batch=3, budget=1e9)
+    for index, values in enumerate(batches):
+        wide.put(index, values.repeat(1, 2)[:, :3])
+    first = Shelf(5, batch=3, budget=1e9, after=wide)
+    for index, _ in wide.batches():
+        first.put(index, batches[index])
+    second = Shelf(5, batch=3, budget=1e9, after=first)
+    for index, values in first.batches():
+        second.put(index, values.relu_())
+    assert all(torch.equal(second.take(index), values) for index, values in enumerate(batches))
 
 
 @pytest.mark.gpu
