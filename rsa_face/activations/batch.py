@@ -10,8 +10,10 @@ import xarray as xr
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.extract import extract
+from rsa_face.activations.store import lock_of
 from rsa_face.activations.streaming import stream_measures
 from rsa_face.activations.units import Batch, Unit, file_of, is_done, is_made_from
+from rsa_face.holding import hold
 from rsa_face.provenance import load, save, write_beside
 from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.untrusted import is_file_name, read_json
@@ -56,26 +58,28 @@ def compute_batch(
     Raises
     ------
     ValueError
-        If a name is unknown, a layer cannot be measured, or a cluster is to stream.
+        If a name is unknown, a layer cannot be measured, a cluster is to stream, or another process writes to the
+        folder.
     """
     if stream and cluster is not None:
         message = f"A cluster must read activations from a store, but {cluster!r} is to stream. Leave one out."
         raise ValueError(message)
     resolve_device(device)
     units = batch.units
-    _note_units(batch)
-    for _, group in groupby(units, key=lambda unit: (unit.network, unit.occlusion)):
-        together = list(group)
-        missing = [unit for unit in together if not is_done(batch, unit)]
-        for unit in together:
-            if unit not in missing:
-                tell(unit, file_of(batch, unit), False)
-        made = _run(batch, missing, stream=stream, device=device, size=size, memory=memory, cluster=cluster)
-        for unit, rdms in made if missing else ():
-            source = unit.network
-            labelled = rdms.assign_attrs(seed=source.seed, occlusion=unit.occlusion, weights=source.weights)
-            path = save(labelled.assign_attrs(made_from=batch.made_from(unit)), file_of(batch, unit))
-            tell(unit, path, True)
+    with hold(batch.folder, lock_of(batch.folder), must="A folder of RDMs must be written by one process at a time"):
+        _note_units(batch)
+        for _, group in groupby(units, key=lambda unit: (unit.network, unit.occlusion)):
+            together = list(group)
+            missing = [unit for unit in together if not is_done(batch, unit)]
+            for unit in together:
+                if unit not in missing:
+                    tell(unit, file_of(batch, unit), False)
+            made = _run(batch, missing, stream=stream, device=device, size=size, memory=memory, cluster=cluster)
+            for unit, rdms in made if missing else ():
+                source = unit.network
+                labelled = rdms.assign_attrs(seed=source.seed, occlusion=unit.occlusion, weights=source.weights)
+                path = save(labelled.assign_attrs(made_from=batch.made_from(unit)), file_of(batch, unit))
+                tell(unit, path, True)
     return [file_of(batch, unit) for unit in units]
 
 

@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from rsa_face.memory import keeping_memory
 from rsa_face.networks.zoo import Network
 from rsa_face.training.batches import Pictures, open_pictures
 from rsa_face.training.epochs import Learner, Step, learn, make_learner, start_behind_fixed, watch
@@ -103,13 +104,13 @@ def train_valence(
         split_by_identity(table, settings.validation, seed=settings.seed) if settings.validation else (table, nobody)
     )
     device = choose_device(settings.device)
-    run = open_run(network, table, settings, device, None if folder is None else Path(folder))
-    if run.done:
-        trained = run.network
-        put_away(run)
-    else:
-        with _own_randomness(device):
-            trained = _train(network, tables, settings, run, progress)
+    with open_run(network, table, settings, device, None if folder is None else Path(folder)) as run:
+        if run.done:
+            trained = run.network
+            put_away(run)
+        else:
+            with _own_randomness(device), keeping_memory():
+                trained = _train(network, tables, settings, run, progress)
     judgements = judge_valence(trained, held_out) if held_out is not None else None
     scores = score_judgements(judgements, name=trained.name) if judgements is not None else None
     return Trained(trained, pd.DataFrame(run.rows), scores, judgements, run.file)

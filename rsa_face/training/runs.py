@@ -2,6 +2,8 @@
 
 import copy
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from rsa_face.holding import hold
 from rsa_face.networks.attention import find_attention
 from rsa_face.networks.files import read_record
 from rsa_face.networks.zoo import Network
@@ -111,14 +114,15 @@ class Run:
         return parts["best"] or None
 
 
+@contextmanager
 def open_run(
     network: Network,
     table: TrainingTable,
     settings: TrainingSettings,
     device: torch.device,
     folder: Path | None,
-) -> Run:
-    """Look what a folder holds of a training.
+) -> Iterator[Run]:
+    """Look what a folder holds of a training, and keep other processes from training the same network there.
 
     Parameters
     ----------
@@ -133,38 +137,28 @@ def open_run(
     folder : Path or None
         Where files are kept; None if none are.
 
-    Returns
-    -------
+    Yields
+    ------
     Run
         Done, if the same training was finished there.
 
     Raises
     ------
     ValueError
-        If the network's name would lead out of the folder, or a file there is not this package's.
+        If the network's name would lead out of the folder, a file there is not this package's, another process
+        trains the network there, or the folder cannot be written to.
     """
     if folder is None:
-        return Run(network, settings, device, None, "")
+        yield Run(network, settings, device, None, "")
+        return
     if Path(network.name).is_absolute() or ".." in Path(network.name).parts:
         message = f"A network's name must stay in its folder, but is {network.name!r}. Choose another label."
         raise ValueError(message)
     file = folder / f"{network.name}.safetensors"
-    start = [network.content_hash(), network.preprocessing.record()]
-    fingerprint = hash_content(start, settings.record(), table.content_hash(), device.type)
-    run = Run(network, settings, device, file, fingerprint)
-    if not file.is_file() or read_record(file).get("fingerprint") != fingerprint:
-        return run
-    tensors, record = read_checkpoint(file)
-    module = copy.deepcopy(network.module)
-    module.load_state_dict(tensors)
-    trained = replace(
-        network,
-        module=module,
-        weights=str(file),
-        untrained=tuple(record["untrained"]),
-        weights_sha256=hash_file(file),
-    )
-    return replace(run, network=trained, rows=record["history"], done=True)
+    with hold(file, file.with_name(f".{file.name}.lock"), must="A network must be trained by one process at a time"):
+        start = [network.content_hash(), network.preprocessing.record()]
+        fingerprint = hash_content(start, settings.record(), table.content_hash(), device.type)
+        yield _as_it_is(Run(network, settings, device, file, fingerprint), file)
 
 
 def save_epoch(
@@ -258,6 +252,22 @@ def put_away(run: Run) -> None:
     if run.file is not None:
         _write_log(run)
         run.begun.unlink(missing_ok=True)
+
+
+def _as_it_is(run: Run, file: Path) -> Run:
+    if not file.is_file() or read_record(file).get("fingerprint") != run.fingerprint:
+        return run
+    tensors, record = read_checkpoint(file)
+    module = copy.deepcopy(run.network.module)
+    module.load_state_dict(tensors)
+    trained = replace(
+        run.network,
+        module=module,
+        weights=str(file),
+        untrained=tuple(record["untrained"]),
+        weights_sha256=hash_file(file),
+    )
+    return replace(run, network=trained, rows=record["history"], done=True)
 
 
 def _record(run: Run, start: Network, trained: Network) -> dict[str, Any]:

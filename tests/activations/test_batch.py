@@ -68,6 +68,16 @@ def test_a_second_run_computes_only_what_is_missing_or_damaged(masked, tmp_path,
     assert all(is_done(batch, unit) for unit in batch.units)
 
 
+def test_one_process_at_a_time_computes_a_batch(masked, tmp_path):
+    batch = make(masked, tmp_path, seeds=(0,), measures=("correlation",), occlusions=("eyes",))
+
+    def another(*_told):
+        with pytest.raises(ValueError, match=r"written by one process at a time, but process \d+ on .* Wait for it"):
+            compute_batch(batch)
+
+    compute_batch(batch, tell=another)
+
+
 def test_other_layers_make_a_unit_stale(masked, tmp_path):
     settings = {"seeds": (0,), "occlusions": ("none",), "measures": ("correlation",)}
     compute_batch(make(masked, tmp_path, **settings))
