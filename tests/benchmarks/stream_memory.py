@@ -1,7 +1,7 @@
 """Exact RDMs of all main layers of a network with nothing stored: time against the bare forward pass, and memory.
 
 Run as ``python tests/benchmarks/stream_memory.py [NETWORK] [STIMULI] [SIDE] [GIB]``; vgg16 500 224 3 unless given: on
-two cores about eight minutes, and up to 13 GB of temporary files in the current folder. SIDE is the images', in
+two cores about four minutes, and up to 13 GB of temporary files in the current folder. SIDE is the images', in
 pixels, GIB what of a layer may be held in memory. The bare forward pass is timed over 32 preloaded images before and
 after, and scaled up. Seconds of the processor are printed beside those of the clock: they tell the ratio on a machine
 that others use, too.
