@@ -56,7 +56,8 @@ def forward(network: Network, batches: list[torch.Tensor]) -> None:
 
 
 def compare(network: Network, stimuli: StimulusSet, folder: Path) -> None:
-    batches = list(read_batches(stimuli, network.preprocessing, batch=BATCH))
+    batches: list[torch.Tensor] = []
+    read = seconds(lambda: batches.extend(read_batches(stimuli, network.preprocessing, batch=BATCH)))
     few = StimulusSet(stimuli.table.iloc[:2].reset_index(drop=True))
     extract([network], few, folder / "warm.zarr", progress=False)  # so that modules loaded on first use are there
     forward(network, batches[:1])
@@ -74,6 +75,7 @@ def compare(network: Network, stimuli: StimulusSet, folder: Path) -> None:
     to_disk, streaming = 2 * stored / (first + second), 2 * streamed / (second + third)
     print(
         f"{network.name:11s} forward {first[0]:6.1f} {second[0]:6.1f} {third[0]:6.1f} s, in kept memory {kept[0]:.1f}"
+        f"   reading images {read[0]:.1f} s (processor {read[1]:.1f})"
         f"   extract to disk {stored[0]:6.1f} s, ratio {to_disk[0]:.2f} (processor {to_disk[1]:.2f})"
         f"   stream_rdms {streamed[0]:6.1f} s, ratio {streaming[0]:.2f} (processor {streaming[1]:.2f})"
         f"   store {size / 2**30:.2f} GiB in {number} files",
