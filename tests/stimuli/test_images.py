@@ -122,6 +122,36 @@ def test_shrinking_with_antialias_averages_over_what_it_covers():
     assert abs(smooth - 0.5).max() < 0.05
 
 
+@pytest.mark.parametrize("size", [12, (12, 17), 9, (13, 11)])  # the first two: it has its size, and is only cropped
+def test_bytes_become_the_same_input_as_numbers(size):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)
+    settings = Preprocessing(resize=size, crop=9, mean=(0.4, 0.5, 0.6), sd=(0.2, 0.3, 0.4))
+    place = np.full((3, 9, 9), np.nan, np.float32)
+    given = preprocess(pixels, settings, place)
+    assert np.shares_memory(given.numpy(), place)
+    np.testing.assert_array_equal(place, preprocess(pixels / np.float32(255), settings))
+
+
+def test_an_image_that_has_its_size_is_cropped_in_its_middle_by_hand():
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[1:3, 2:4] = [255, 51, 102]
+    values = preprocess(pixels, Preprocessing(resize=4, crop=2, mean=(0, 0, 0), sd=(1, 1, 1)))
+    np.testing.assert_allclose(values, np.broadcast_to(np.reshape([1, 0.2, 0.4], (3, 1, 1)), (3, 2, 2)), atol=1e-7)
+
+
+def test_bicubic_goes_beyond_what_it_lies_between_as_bilinear_does_not():
+    step = np.zeros((8, 8, 3), np.float32)
+    step[:, 4:] = 1
+    highest = {
+        mode: preprocess(
+            step, Preprocessing(resize=16, crop=16, mean=(0, 0, 0), sd=(1, 1, 1), interpolation=mode)
+        ).max()
+        for mode in ("nearest", "bilinear", "bicubic")
+    }
+    assert highest["nearest"] == highest["bilinear"] == 1
+    assert highest["bicubic"] > 1.05
+
+
 @pytest.mark.parametrize(
     ("settings", "fault"),
     [
