@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -190,10 +190,16 @@ def _write_chunk(part: DirectFile, chunk: np.ndarray, cut: Cut) -> int:
         pieces = [np.frombuffer(codec_for(chunk.dtype).encode(np.ascontiguousarray(chunk)), np.uint8)]
     else:
         pieces = [stimulus.reshape(-1).view(np.uint8) for stimulus in chunk]
+    return part.append(_with_checksum(pieces))
+
+
+# Piece by piece, so that each still lies in the processor's cache when it is written.
+def _with_checksum(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     checksum = 0
     for piece in pieces:
         checksum = google_crc32c.extend(checksum, piece)
-    return part.append([*pieces, np.frombuffer(struct.pack("<I", checksum), np.uint8)])
+        yield piece
+    yield np.frombuffer(struct.pack("<I", checksum), np.uint8)
 
 
 def _checksum(content: Any) -> bytes:
