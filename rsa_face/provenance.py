@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from blake3 import blake3
 
 from rsa_face.untrusted import must_be_plain_hdf5, reading
 
@@ -28,11 +29,14 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _DRAFT = re.compile(r"\..+-[0-9a-f]{8}(\.\w+)?")
 _HOUR = 3600.0  # longer than a file is written to without a pause; reports and figures may be at work here
 _AS_JSON = "json:"
-_CHECKSUM = "checksum"
+_CHECKSUM = "blake3"
 
 
 def hash_content(*parts: Any) -> str:
-    """Return the sha256 of values: numbers, text, arrays, and lists and dicts of these.
+    """Return the BLAKE3 hash of values: numbers, text, arrays, and lists and dicts of these.
+
+    As safe as sha256 and twenty times as fast where the processor has no instructions for that: AlexNet's weights
+    take a tenth of a second instead of one or two.
 
     Parameters
     ----------
@@ -49,14 +53,14 @@ def hash_content(*parts: Any) -> str:
     >>> hash_content({"a": 1, "b": 2}) == hash_content({"b": 2, "a": 1})
     True
     """
-    digest = hashlib.sha256()
+    digest = blake3()
     for part in parts:
         _feed(digest, part)
     return digest.hexdigest()
 
 
 def hash_file(path: str | Path) -> str:
-    """Return the sha256 of a file's bytes.
+    """Return the sha256 of a file's bytes, which is what others publish and can compare.
 
     Parameters
     ----------
@@ -83,7 +87,7 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        With the key `checksum`.
+        With the key `blake3`.
     """
     plain = json.loads(json.dumps(content, default=str))
     return {**plain, _CHECKSUM: hash_content(plain)}

@@ -22,7 +22,7 @@ from rsa_face.untrusted import reading
 
 log = logging.getLogger(__name__)
 
-RECORD, CONTENT = "rsa_face", "content_sha256"
+RECORD, CONTENT = "rsa_face", "content_blake3"
 HUB = "hf://"
 
 
@@ -73,7 +73,7 @@ def read_weights(
 
 
 def content_of(tensors: Mapping[str, Tensor]) -> str:
-    """Return the sha256 of tensors: a file of weights has no checksum of its own, and a flipped bit looks sound.
+    """Return the BLAKE3 hash of tensors: a file of weights has no checksum of its own, and a flipped bit looks sound.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def must_be_unchanged(tensors: Mapping[str, Tensor], record: Mapping[str, Any], 
     """
     if record.get(CONTENT) not in (None, content_of(tensors)):
         message = (
-            f"A file of weights must be as it was written, but {str(path)!r} has changed: its tensors lack the sha256"
+            f"A file of weights must be as it was written, but {str(path)!r} has changed: its tensors lack the hash"
             " noted in it. Remove it: the training that wrote it runs anew."
         )
         raise ValueError(message)

@@ -57,7 +57,7 @@ class Network:
     weights_sha256: str = ""
 
     def content_hash(self) -> str:
-        """Return the sha256 of the weights: of every parameter's name, type, shape and bytes.
+        """Return the BLAKE3 hash of the weights: of every parameter's name, type, shape and bytes.
 
         Returns
         -------

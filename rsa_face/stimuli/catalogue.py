@@ -78,7 +78,7 @@ class StimulusSet:
         return type(self)(self.table[kept].reset_index(drop=True))
 
     def content_hash(self) -> str:
-        """Return the sha256 of ids, factors and image bytes: it changes when any of them does.
+        """Return the BLAKE3 hash of ids, factors and image bytes: it changes when any of them does.
 
         Returns
         -------

@@ -65,7 +65,7 @@ class TrainingTable:
         return replace(self, table=self.table.iloc[list(rows)].reset_index(drop=True))
 
     def content_hash(self) -> str:
-        """Return the sha256 of classes, identities and image bytes: it changes when any of them does.
+        """Return the BLAKE3 hash of classes, identities and image bytes: it changes when any of them does.
 
         Returns
         -------

@@ -172,7 +172,7 @@ def _timeless(file: Path) -> Any:
         )
         for name, entry in kept["stages"].items()
     }
-    return {**{key: value for key, value in kept.items() if key != "checksum"}, "stages": stages}
+    return {**{key: value for key, value in kept.items() if key != "blake3"}, "stages": stages}
 
 
 def differences(results: Path, whole: Path) -> list[str]:
