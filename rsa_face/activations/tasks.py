@@ -118,6 +118,7 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
     cuts, first = ensure_arrays(task, node)
     plan = _plan(task, cuts, blocks)
     rows = [row for _, start, stop in plan for row in range(start, stop)]
+    ids = task.stimuli.ids
     if blocks is None:
         count_as_there(bar, len(task.stimuli) - len(rows), task)
     if first:
@@ -131,7 +132,8 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
                 captured = first or _record(task, next(batches), task.layers)
                 first = {}
                 _wait(writing)
-                place = block, start, stop
+                ends = stop == min((block + 1) * cuts[0].block, len(ids))
+                place = block, ids[start:stop], ends
                 writing = [
                     pool.submit(_write, task, layer, cut, captured.pop(layer.name), place)
                     for layer, cut in zip(task.layers, cuts, strict=True)
@@ -261,14 +263,14 @@ def _record(task: Task, inputs: Tensor, layers: Sequence[Layer]) -> dict[str, Te
     return record_batch(task.network, layers, inputs.to(task.device, non_blocking=True), task.options)
 
 
-def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, int, int]) -> None:
-    block, start, stop = place
+# One batch of a layer: `place` is the block it belongs to, its stimuli, and whether they are the block's last.
+def _write(task: Task, layer: Layer, cut: Cut, values: Tensor, place: tuple[int, list[str], bool]) -> None:
+    block, ids, ends = place
     draft, file = task.files_of(layer, cut, block)
     if file.is_file():
         return
-    ids = task.stimuli.ids[start:stop]
     append_batch(draft, as_stored(values, layer.name, ids, dtype=task.dtype, options=task.options), cut)
-    if stop == min((block + 1) * cut.block, cut.shape[0]):
+    if ends:
         _finish(draft, file, cut)
 
 
