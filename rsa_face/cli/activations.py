@@ -175,7 +175,7 @@ def verify_command(store: Store) -> int:
     faults = verify_store(store)
     for fault in faults:
         print(fault)
-    print(f"{store}: {len(faults)} faults" if faults else f"{store}: all blocks are sound")
+    print(f"{store}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}" if faults else f"{store}: all blocks are sound")
     return 1 if faults else 0
 
 

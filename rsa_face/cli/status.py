@@ -63,6 +63,9 @@ def status(
     from rsa_face.provenance import size_of
 
     found = sorted(Path(here) for here, _, names in os.walk(folder) if {FILE, lock_in(Path()).name} & set(names))
+    if not folder.is_dir():
+        message = f"A folder must exist to have a state, but there is no folder {str(folder)!r}. Check the path."
+        raise FileNotFoundError(message)
     if not found:
         message = f"A folder must hold a study's results to have a state, but {str(folder)!r} holds none. Run one."
         raise FileNotFoundError(message)

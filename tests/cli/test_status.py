@@ -76,3 +76,8 @@ def test_every_study_under_a_folder_is_shown_with_its_size(study, capsys):
 def test_a_folder_without_studies_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         status(tmp_path)
+
+
+def test_a_folder_that_does_not_exist_is_said_not_to(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*absent'"):
+        status(tmp_path / "absent")
