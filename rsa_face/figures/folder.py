@@ -10,10 +10,11 @@ import xarray as xr
 
 from rsa_face.holding import holder_of, lock_in
 from rsa_face.provenance import hash_file, load, unsealed
-from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
+from rsa_face.schema import DEPTH, LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.untrusted import read_json
 
+_NUMBERS = "fiu"  # kinds of what is shown: floats and integers
 _EXPECTED: dict[str, tuple[str, ...]] = {
     "layers.nc": (RDM,),
     "rdms.nc": (RDM, STIMULUS_I, STIMULUS_J),
@@ -190,8 +191,12 @@ def _read(path: Path, dims: tuple[str, ...], faults: list[str]) -> xr.DataArray 
         faults.append(f"{path.name} cannot be read ({error}), so {_MEANING[path.name]} cannot be shown.")
         return None
     whole = isinstance(array, xr.DataArray) == (len(dims) > 1) and set(dims) <= set(array.dims)
-    needs = ("similarity" in array if isinstance(array, xr.Dataset) else True) and (
-        RDM not in dims or {NETWORK, LAYER} <= set(map(str, array.coords))
+    named = {NETWORK, LAYER, *((DEPTH,) if isinstance(array, xr.Dataset) else ())}
+    shown = array.get("similarity") if isinstance(array, xr.Dataset) else array
+    needs = (
+        shown is not None
+        and shown.dtype.kind in _NUMBERS
+        and (RDM not in dims or named <= set(map(str, array.coords)))
     )
     if not (whole and needs):
         faults.append(
@@ -266,7 +271,7 @@ def _has_form(name: str, extra: xr.Dataset) -> bool:
     if kind is None:
         return True
     variable, dims = _FORMS[kind]
-    return variable in extra and set(dims) <= set(extra[variable].dims)
+    return variable in extra and set(dims) <= set(extra[variable].dims) and extra[variable].dtype.kind in _NUMBERS
 
 
 def _not_done(manifest: Mapping[str, Any], there: set[str]) -> list[str]:
