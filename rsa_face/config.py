@@ -201,7 +201,17 @@ def _faults(error: ValidationError, tree: yaml.Node | None, name: str) -> Iterat
         said = in_words(faults)
         if any(fault["type"] == "extra_forbidden" for fault in faults):
             said += f"; the keys are {', '.join(_section_at(loc[:-1]).model_fields)}"
+        said += _with_its_key(loc, faults)
         yield _said(loc, said, tree, name)
+
+
+def _with_its_key(loc: Loc, faults: list[Any]) -> str:
+    """Return how to write what stands alone where a section must: ``{name: alexnet}`` for ``alexnet``."""
+    value = faults[0]["input"]
+    if not isinstance(value, str) or {fault["type"] for fault in faults} - {"model_type", "model_attributes_type"}:
+        return ""
+    needed = [name for name, field in _section_at(loc).model_fields.items() if field.is_required()]
+    return f"; write {{{needed[0]}: {value}}}" if needed else ""
 
 
 def _keys_of(loc: Loc) -> Loc:

@@ -40,6 +40,12 @@ _VGG = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3
 _CLASSIFIER = ("fc6", "relu6", "fc7", "relu7", "fc8")
 
 
+_MADE_BY = {
+    RDM: "Give RDMs of layers here, as `rsa-face rdms` and `compute_rdms` make them.",
+    PARTICIPANT: "Give RDMs of people here, as `rsa-face human convert` and `read_human` make them.",
+}
+
+
 def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.DataArray:
     """Hold an array of RDMs to its form, and hand it back unchanged.
 
@@ -68,7 +74,8 @@ def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.Data
     """
     if tuple(rdms.dims) != (along, STIMULUS_I, STIMULUS_J):
         message = (
-            f"{name} must have the dims ({along}, {STIMULUS_I}, {STIMULUS_J}), but have {rdms.dims}. Give others."
+            f"{name} must have the dims ({along}, {STIMULUS_I}, {STIMULUS_J}), but have {tuple(rdms.dims)}. "
+            f"{_MADE_BY.get(along, 'Give others.')}"
         )
         raise ValueError(message)
     missing = [dim for dim in rdms.dims if dim not in rdms.coords]

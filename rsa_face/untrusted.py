@@ -77,6 +77,8 @@ def in_short(error: BaseException) -> str:
     """
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start + 1} is not of a text in UTF-8"
+    if type(error).__name__ == "EmptyDataError":  # pandas' "No columns to parse from file"
+        return "it is empty"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = lines[0].rstrip(".")[:_MOST_SAID] if lines else ""
     return said if " " in said else f"{type(error).__name__} {said}".strip()

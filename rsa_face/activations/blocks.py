@@ -4,7 +4,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -47,6 +47,9 @@ def append_batch(file: Path, values: np.ndarray, cut: Cut) -> None:
 def batches_in(file: Path, cut: Cut) -> int:
     """Return how many whole, sound batches an unfinished file holds, and cut off what lies beyond.
 
+    Chunks lie one behind the other: a line of the index that leads elsewhere is damaged, though a sound chunk may
+    lie there, of another batch.
+
     Parameters
     ----------
     file : Path
@@ -61,13 +64,12 @@ def batches_in(file: Path, cut: Cut) -> int:
     """
     if not (_part(file).is_file() and _index(file).is_file()):
         return 0
-    sound = 0
+    sound = end = 0
     with _part(file).open("rb") as part:
         for offset, length in _lines_of(_index(file).read_bytes()):
-            part.seek(offset)
-            if not _is_sound(part.read(length), length):
+            if offset != end or not _is_sound(part, offset, length):
                 break
-            sound += 1
+            sound, end = sound + 1, padded(offset + length)
     return keep_batches(file, cut, sound // cut.slabs)
 
 
@@ -145,8 +147,7 @@ def faults_of_block(file: Path, cut: Cut) -> list[str]:
         for place, (offset, length) in enumerate(_lines_of(index[:-4])):
             if offset == _ABSENT:
                 continue
-            opened.seek(offset)
-            if not _is_sound(opened.read(length), length):
+            if not _is_sound(opened, offset, length):
                 faults.append(f"has a damaged chunk (batch {place // cut.slabs}, part {place % cut.slabs})")
     return faults
 
@@ -206,8 +207,12 @@ def _checksum(content: Any) -> bytes:
     return struct.pack("<I", google_crc32c.value(np.frombuffer(content, np.uint8)))
 
 
-def _is_sound(content: bytes, length: int) -> bool:
-    return len(content) == length and length > 4 and content[-4:] == _checksum(content[:-4])
+def _is_sound(file: BinaryIO, offset: int, length: int) -> bool:
+    if length <= 4 or offset + length > os.fstat(file.fileno()).st_size:  # what is damaged may ask for any length
+        return False
+    file.seek(offset)
+    content = file.read(length)
+    return len(content) == length and content[-4:] == _checksum(content[:-4])
 
 
 def _lines_of(index: bytes) -> Iterator[tuple[int, int]]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import xarray as xr
 
+from rsa_face.figures.forms import has_form, is_shown
 from rsa_face.holding import holder_of, lock_in
 from rsa_face.provenance import hash_file, load, unsealed
-from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
+from rsa_face.schema import PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.untrusted import read_json
 
@@ -27,16 +28,6 @@ _MEANING = {
     "stimuli.csv": "the table of stimuli",
 }
 EXTRAS = ("localization", "contrast", "partial", "psychometric", "saliency", "reliability", "agreement", "training")
-_FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "localization": ("probability", (LAYER,)),
-    "contrast": ("difference", (LAYER,)),
-    "psychometric_likeness": ("rmse", (NETWORK,)),
-    "psychometric": ("proportion", ("level",)),
-    "saliency_layers": ("proportion", (RDM, "region")),
-    "agreement": ("rank", (NETWORK, "quantity")),
-    "partial": ("similarity", (RDM,)),
-    "training": ("accuracy", (NETWORK,)),
-}
 _ASKED = {
     "contrast": ("inference", "the contrast with the baseline"),
     "localization": ("inference", "the layer at which it turns human-like"),
@@ -189,11 +180,7 @@ def _read(path: Path, dims: tuple[str, ...], faults: list[str]) -> xr.DataArray 
     except (ValueError, OSError) as error:
         faults.append(f"{path.name} cannot be read ({error}), so {_MEANING[path.name]} cannot be shown.")
         return None
-    whole = isinstance(array, xr.DataArray) == (len(dims) > 1) and set(dims) <= set(array.dims)
-    needs = ("similarity" in array if isinstance(array, xr.Dataset) else True) and (
-        RDM not in dims or {NETWORK, LAYER} <= set(map(str, array.coords))
-    )
-    if not (whole and needs):
+    if not has_form(array, dims):
         faults.append(
             f"{path.name} has another form than this version writes (dims {tuple(map(str, array.dims))}), so "
             f"{_MEANING[path.name]} cannot be shown. Run the study again."
@@ -251,22 +238,13 @@ def _read_extras(path: Path, origin: Mapping[str, Any], faults: list[str]) -> di
             faults.append(f"{file.name} cannot be read ({error}).")
             continue
         extra = array if isinstance(array, xr.Dataset) else array.to_dataset(name=file.stem)
-        if not _has_form(file.stem, extra):
+        if not is_shown(file.stem, extra):
             faults.append(
                 f"{file.name} has another form than this version writes, so it is not shown. Run the study again."
             )
             continue
         extras[file.stem] = extra.assign_attrs({**origin, **extra.attrs})
     return extras
-
-
-def _has_form(name: str, extra: xr.Dataset) -> bool:
-    """Return whether a result holds what is shown of its kind."""
-    kind = next((kind for kind in _FORMS if name.startswith(kind)), None)
-    if kind is None:
-        return True
-    variable, dims = _FORMS[kind]
-    return variable in extra and set(dims) <= set(extra[variable].dims)
 
 
 def _not_done(manifest: Mapping[str, Any], there: set[str]) -> list[str]:

@@ -264,9 +264,10 @@ def renaming(source: Source) -> dict[str, str] | None:
     if source.layout.rename is None:
         return None
     table = read_table(source.layout.rename, Layout())
-    if len(table.header) != 2:
+    if len(table.header) != 2 or "" in table.header:
         message = (
-            f"A table that renames stimuli must have two columns, but {table.path.name} has {list(table.header)}."
+            f"A table that renames stimuli must have two columns, each with a name, but {table.path.name} has "
+            f"{list(table.header)}. Put a line above them, such as old,new."
         )
         raise ValueError(message)
     old, new = ([table.values[name][code] for code in table.codes[name]] for name in table.header)

@@ -311,4 +311,5 @@ def _raise_long_lines(path: Path, encoding: str, separator: str, skipped: int, w
             begin = reader.line_num
             if len(faults) > MOST * 50:
                 break
-    raise_faults(faults, f"Each line of {path.name} must have as many cells as the header")
+    then = f"A {separator!r} within a number or a name makes one cell more: write a point, or quote the cell."
+    raise_faults(faults, f"Each line of {path.name} must have as many cells as the header", then=then)

@@ -138,6 +138,11 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         if isinstance(self.augmentation, Mapping):
+            unknown = sorted(str(name) for name in self.augmentation if name not in Augmentation.__dataclass_fields__)
+            if unknown:
+                known = ", ".join(Augmentation.__dataclass_fields__)
+                message = f"Augmentation must be among {known}, but has {unknown}. Remove these."
+                raise ValueError(message)
             object.__setattr__(self, "augmentation", Augmentation(**self.augmentation))
         object.__setattr__(self, "classes", tuple(self.classes))
         faults = [*self._numbers(), *self._choices()]

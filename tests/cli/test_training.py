@@ -34,7 +34,7 @@ def run(*words):
 
 
 def test_train_writes_weights_that_inspect_describes(faces, capsys):
-    (faces / "settings.yaml").write_text("size: 64\nbatch: 4\nfreeze: features\nlr: 1.0e-4\ndevice: cpu\n")
+    (faces / "settings.yaml").write_text("size: 64\nbatch: 4\nfreeze: features\nlr: 1e-4\ndevice: cpu\n")
     words = [
         "train", faces / "train.csv", "--network", "fe_alexnet", "--out", faces / "out", "--epochs", 1,
         "--held-out", faces / "test.csv", "--settings", faces / "settings.yaml", "--json",
@@ -68,5 +68,18 @@ def test_wrong_requests_are_a_line_and_code_2(faces, capsys):
     words = ["train", faces / "train.csv", "--network", "alexnet", "--out", faces / "out"]
     assert run(*words, "--settings", faces / "settings.yaml") == 2
     assert "['learning_rate']" in capsys.readouterr().err
+    (faces / "settings.yaml").write_text("epochs: ten\nlr: '0,001'\naugmentation: {flip: often}\n")
+    assert run(*words, "--settings", faces / "settings.yaml") == 2
+    said = capsys.readouterr().err
+    assert "augmentation.flip must be a number (with a point, not a comma), but is 'often'; epochs must be a" in said
+    assert "lr must be a number (with a point, not a comma), but is '0,001'" in said
+    for wrong, named in (
+        ("augmentation: {flop: 1}", "['flop']"),
+        ("1: 2\nx: 3", "['1', 'x']"),
+        ("lr: -1", "lr is -1"),
+    ):
+        (faces / "settings.yaml").write_text(wrong)
+        assert run(*words, "--settings", faces / "settings.yaml") == 2
+        assert named in capsys.readouterr().err
     assert run("weights", "inspect", faces / "none.pth") == 2
     assert "none.pth" in capsys.readouterr().err

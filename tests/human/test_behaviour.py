@@ -64,12 +64,19 @@ def test_npz_mat_and_rsatoolbox_files_hold_the_same_rdms(tmp_path):
         (",a,b\na,0,x\nb,1,0\n", r"line 2, column b: 'x' is not a number"),
         (",a,b\na,0,1\nc,1,0\n", r"column 'b' is no row"),
         (",a,b\na,0,1,7\nb,1,0\n", r"line 2: has 4 cells where the header has 3"),
+        ("participant,stimulus,a,b\n", r"a row for each of its ids, but trials\.csv has none"),
         ("participant,stimulus,response\np1,a,happy\np1,b,hapy\n", "'hapy' is not a number"),
     ],
 )
 def test_a_broken_square_says_where(file, text, said):
     with pytest.raises(ValueError, match=said):
         read_human(file(text), kind="rdm")
+
+
+def test_a_table_of_names_without_a_header_is_refused(file):
+    names = file("old,\na,x\n", "names.csv")
+    with pytest.raises(ValueError, match=r"two columns, each with a name, but names\.csv has \['old', ''\]"):
+        read_human(file(CHOICES), kind="choice", layout={"rename": names})
 
 
 def test_ids_that_differ_from_the_stimuli_are_named_either_way(file):

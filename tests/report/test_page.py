@@ -133,6 +133,18 @@ def test_results_of_another_version_are_said_and_the_rest_is_shown(results, tmp_
     assert "RDM explorer" in words
 
 
+def test_a_comparison_without_depths_or_numbers_is_said_and_the_rest_is_shown(results, tmp_path):
+    folder = shutil.copytree(results, tmp_path / "study")
+    whole = load(folder / "layers.nc")
+    strange = [whole.drop_vars("depth"), whole.assign(similarity=whole["similarity"].astype(str))]
+    strange += [whole.assign(noise_ceiling=0.3), whole.isel(bound=[0]), whole.assign_attrs(confidence="high")]
+    for one in [*strange, whole.isel(rdm=[])]:
+        save(one, folder / "layers.nc")
+        words = " ".join(read(write_report(folder).read_text("utf-8")).words)
+        assert "layers.nc has another form than this version writes" in words
+        assert "RDM explorer" in words
+
+
 def test_two_thousand_stimuli_stay_small_and_are_said(tmp_path):
     count = 2000
     values = np.abs(np.subtract.outer(*[np.linspace(0, 1, count) ** 2] * 2))[None].repeat(8, axis=0)

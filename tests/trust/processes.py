@@ -15,7 +15,8 @@ import torch
 
 from rsa_face.cli import main
 
-_LONGEST = 120.0  # seconds until a process is called stuck
+_LONGEST = 600.0  # seconds until a process is called stuck: a machine that others use may be slow
+_HELD = 1.0  # a step of 10 ms that takes longer was no waiting: we were stopped
 _OVERRIDE = 1 << 1  # CAP_DAC_OVERRIDE: root's right to write where nobody may
 BROKEN = 70
 
@@ -32,11 +33,14 @@ class Child:
         What it says on standard error is read here; up to 64 kB are kept until then.
     waits : list of float
         Seconds from the signal to its end, if there was one.
+    lasted : list of float
+        Seconds that its end was waited for in all.
     """
 
     number: int
     ear: int
     waits: list[float] = field(default_factory=list)
+    lasted: list[float] = field(default_factory=list)
 
     def is_running(self) -> bool:
         return os.waitid(os.P_PID, self.number, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
@@ -52,12 +56,14 @@ class Child:
 
     def end(self, *, after: float | None = None, by: int = signal.SIGKILL) -> tuple[int, str]:
         """Wait for the end, sending a signal to the whole group after so many seconds; return exit code and words."""
-        if not self._ends_within(_LONGEST if after is None else after):
-            sent = time.monotonic()
+        longest = _LONGEST if after is None else after
+        self.lasted.append(self._wait(longest))
+        if self.is_running():
             os.killpg(self.number, by if after is not None else signal.SIGKILL)
-            if not self._ends_within(_LONGEST):
+            self.waits.append(self._wait(_LONGEST))
+            self.lasted[-1] += self.waits[-1]
+            if self.is_running():
                 os.killpg(self.number, signal.SIGKILL)
-            self.waits.append(time.monotonic() - sent)
         status = os.waitpid(self.number, 0)[1]
         with os.fdopen(self.ear, errors="replace") as heard:
             said = heard.read()
@@ -71,13 +77,18 @@ class Child:
             return False
         return True
 
-    def _ends_within(self, seconds: float) -> bool:
-        ends = time.monotonic() + seconds
-        while self.is_running():
-            if time.monotonic() > ends:
-                return False
+    def _wait(self, seconds: float) -> float:
+        """Wait for the end, at most so long; return how long it took.
+
+        While a machine holds all of us (SIGSTOP, a laptop that sleeps), no time passes here.
+        """
+        passed, last = 0.0, time.monotonic()
+        while self.is_running() and passed < seconds:
             time.sleep(0.01)
-        return True
+            now = time.monotonic()
+            passed += min(now - last, _HELD)
+            last = now
+        return passed
 
 
 def start(words: list[str], *, before: Callable[[], object] = lambda: None) -> Child:

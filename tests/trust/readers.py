@@ -1,7 +1,9 @@
 """Every reader of the package, with whole files of its kind that a fuzzer can damage."""
 
+import contextlib
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from rsa_face.activations.batch import describe_batch
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.cli.status import stages_of
+from rsa_face.cli.training import _settings
 from rsa_face.config import load_study
 from rsa_face.figures.folder import read_results
 from rsa_face.human.behaviour import read_human
@@ -33,7 +36,9 @@ from rsa_face.networks.weights import read_state
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import load, save
 from rsa_face.psychophysics.choices import count_choices, read_choices
+from rsa_face.rdms.controls import control_rdms
 from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.report.page import write_report
 from rsa_face.saliency.likeness import read_human_maps
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.images import Preprocessing, read_image
@@ -400,6 +405,91 @@ def _read_store(folder: Path) -> Any:
     return compute_rdms(tree, measure="correlation").values
 
 
+def _unfinished_store(folder: Path) -> Files:
+    """A store whose second batch failed; the whole one beside it holds what must come of going on."""
+    stimuli, network, calls = tiny_stimuli(folder), tiny_network(), []
+
+    def fail_later(*_: Any) -> None:
+        calls.append(1)
+        if len(calls) > 2:
+            raise InterruptedError
+
+    extract([network], stimuli, folder / "whole.zarr", layers="all", batch=1, progress=False)
+    hook = network.module.register_forward_pre_hook(fail_later)
+    with contextlib.suppress(InterruptedError):
+        extract([network], stimuli, folder / "one.zarr", layers="all", batch=1, progress=False)
+    hook.remove()
+    files = [file for file in sorted((folder / "one.zarr").rglob("*")) if file.is_file()]
+    return {str(file.relative_to(folder)): [file.read_bytes()] for file in files if file.suffix != ".lock"}
+
+
+def _go_on(folder: Path) -> Any:
+    for path in sorted((folder / "on.zarr").rglob("*"), reverse=True):  # by whole paths, for who watches
+        path.rmdir() if path.is_dir() else path.unlink()
+    shutil.copytree(folder / "one.zarr", folder / "on.zarr", dirs_exist_ok=True)
+    tree = extract([tiny_network()], tiny_stimuli(folder), folder / "on.zarr", layers="all", batch=1, progress=False)
+    whole = open_activations(folder / "whole.zarr")
+    for layer in whole["tiny"].children:
+        np.testing.assert_array_equal(tree[f"tiny/{layer}"]["activation"], whole[f"tiny/{layer}"]["activation"])
+
+
+def _control_table(_folder: Path) -> Files:
+    square = ",a,b,c,d\na,0,1,2,3\nb,1,0,1,2\nc,2,1,0,1\nd,3,2,1,0\n"
+    return {"control.csv": [square.encode(), "\ufeff".encode() + square.encode(), square.replace("0", "").encode()]}
+
+
+def _control_rdms(folder: Path) -> Files:
+    layers = human_rdms().rename(participant="rdm")
+    held = [layers, layers[0], layers[0].drop_vars("rdm"), layers.to_dataset(), layers.assign_coords(rdm=["a", "a"])]
+    held += [layers.where(layers > 1), layers.astype(str), layers.isel(stimulus_i=slice(3), stimulus_j=slice(3))]
+    contents = [save(one, folder / "one.nc").read_bytes() for one in held]
+    (folder / "one.nc").unlink()
+    return {"control.nc": contents}
+
+
+def _read_control(name: str) -> Callable[[Path], Any]:
+    return lambda folder: control_rdms(tiny_stimuli(folder), [folder / name]).values
+
+
+def _training_settings(_folder: Path) -> Files:
+    text = """\
+label: valence
+classes: [sad, happy]
+epochs: 3
+lr: 1e-4
+batch: 8
+dropout: 0.5
+schedule: cosine
+augmentation: {flip: 0.5, shift: 0.05}
+validation: 0.2
+patience: 2
+device: cpu
+"""
+    return {"settings.yaml": [text.encode(), b"epochs: 1\n"]}
+
+
+def _shown(folder: Path) -> Files:
+    """Results of every sort, and strange ones in their place."""
+    files = _results(folder)
+    result = load(folder / "layers.nc")
+    assert isinstance(result, xr.Dataset)
+    whole = result.assign(
+        similarity_interval=(("rdm", "bound"), [[0.0, 0.2], [0.1, 0.3]]),
+        noise_ceiling=("bound", [0.3, 0.4]),
+        participant_similarity=(("rdm", "participant"), [[0.1, 0.2], [0.3, np.nan]]),
+        p_above_zero=("rdm", [0.01, 0.5]),
+    ).assign_coords(bound=["lower", "upper"], participant=["p1", "p2"], order=("rdm", [0, 1]))
+    strange = [
+        whole, whole.drop_vars("noise_ceiling"), whole.assign(similarity=("rdm", [np.nan, np.inf])),
+        whole.assign(similarity=("rdm", ["a", "b"])), whole.drop_vars(["depth", "order"]), whole.drop_vars("bound"),
+        whole.assign_attrs(untrained=3, simulated="perhaps", comparison=[1]), whole.isel(rdm=slice(0)),
+        whole.isel(bound=slice(1)), whole.assign_coords(network=("rdm", [1, 2])), whole.assign(noise_ceiling=0.3),
+        whole.assign_attrs(draws="many", resample=["x"], skipped={"a": 1}, confidence="high"),
+    ]  # fmt: skip
+    files["layers.nc"] += [save(one, folder / "layers.nc").read_bytes() for one in strange]
+    return files
+
+
 def _manifest(folder: Path) -> Files:
     study = Manifest(folder, lambda _line: None)
     study.stage("first", lambda: (folder / "a.txt").write_text("a"), inputs={"x": [1, "y"]}, outputs=["a.txt"])
@@ -422,7 +512,9 @@ def _units(folder: Path) -> Files:
 def _results(folder: Path) -> Files:
     save(human_rdms(), folder / "human_rdms.nc")
     layers = (
-        human_rdms().rename(participant="rdm").assign_coords(network=("rdm", ["n", "n"]), layer=("rdm", ["l", "m"]))
+        human_rdms()
+        .rename(participant="rdm")
+        .assign_coords(network=("rdm", ["n", "n"]), layer=("rdm", ["l", "m"]), depth=("rdm", [0.5, 1.0]))
     )
     save(layers.assign_attrs(untrained=["n"]), folder / "rdms.nc")
     result = xr.Dataset({"similarity": ("rdm", [0.1, 0.2])}, layers.coords, {"simulated": True, "comparison": "corr"})
@@ -527,6 +619,13 @@ READERS: Mapping[str, Reader] = {
     "pth": Reader(_pth, lambda folder: _read_any_weights(folder / "weights.pth"), text=False),
     "saved array": Reader(_netcdf, lambda folder: load(folder / "rdms.nc"), text=False),
     "activation store": Reader(_store, _read_store, text=False),
+    "unfinished activation store": Reader(_unfinished_store, _go_on, text=False),
+    "control RDM csv": Reader(_control_table, _read_control("control.csv")),
+    "control RDM netCDF": Reader(_control_rdms, _read_control("control.nc"), text=False),
+    "settings of a training": Reader(
+        _training_settings, lambda folder: _settings(folder / "settings.yaml", label="valence", epochs=None)
+    ),
+    "report of a results folder": Reader(_shown, write_report),
     "manifest": Reader(_manifest, _read_manifest),
     "batch of RDMs": Reader(_units, describe_batch),
     "results folder": Reader(_results, _read_results, text=False),

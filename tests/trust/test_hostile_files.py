@@ -2,11 +2,13 @@
 
 import ast
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 import xarray as xr
 import zarr
 
@@ -251,6 +253,27 @@ def test_absurd_shapes_and_circles_are_refused(tmp_path, name, content):
     with pytest.raises(ValueError, match=rf"{name}.*(asks for|leads to|cannot be read)"):
         read_human(tmp_path / name, kind="rdm")
     assert used_at_most() - before < 100 * MEBIBYTE
+
+
+@pytest.mark.parametrize("kind", [6, 9, 5], ids=["double", "uint8", "sparse"])
+def test_a_matlab_array_without_the_parts_that_it_says_it_has_is_refused(tmp_path, kind):
+    numbers, is_complex = struct.pack("<6d", *range(6)), 1 << 11
+    for said in (is_complex | kind, 5):  # no imaginary part; no rows and columns: scipy would take what follows
+        content = hostile.mat((1, 6), kind=said, data=numbers) + hostile.mat((1, 6), data=numbers)[128:]
+        (tmp_path / "rdms.mat").write_bytes(content)
+        with pytest.raises(ValueError, match=r"rdms\.mat' cannot be read: a variable of kind \d has 1 parts .*, of"):
+            read_human(tmp_path / "rdms.mat", kind="rdm")
+
+
+def test_a_matlab_cell_that_would_take_the_next_variable_for_its_own_is_refused(tmp_path):
+    file, cells = tmp_path / "rdms.mat", np.empty((1, 2), dtype=object)
+    cells[0, 0] = cells[0, 1] = np.ones((4, 4))
+    scipy.io.savemat(file, {"rdms": cells, "other": np.zeros((4, 4))})
+    content = file.read_bytes()
+    assert content.count(struct.pack("<ii", 1, 2)) == 1
+    file.write_bytes(content.replace(struct.pack("<ii", 1, 2), struct.pack("<ii", 1, 3)))
+    with pytest.raises(ValueError, match=r"rdms\.mat' cannot be read: .* of kind 1 holds 2 others in place of 3"):
+        read_human(file, kind="rdm")
 
 
 @pytest.mark.parametrize("name", ["rdms.nc", "rdms.h5", "rdms.mat"])

@@ -46,8 +46,11 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
     if not _watches:
         return
     folder, seen = _watches[-1]
+    if event in ("os.remove", "os.rmdir") and arguments[1] != -1:  # a name in a folder that is open, as rmtree has it
+        arguments = (Path(f"/proc/self/fd/{arguments[1]}").resolve() / os.fsdecode(arguments[0]),)
     if event in _STARTS or (
-        event in _CHANGES and not all(_inside(place, folder) for place in arguments if isinstance(place, str | bytes))
+        event in _CHANGES
+        and not all(_inside(place, folder) for place in arguments if isinstance(place, str | bytes | Path))
     ):
         seen.append(f"{event} {arguments!r:.200}")
     elif event == "open" and _is_write(*arguments[1:3]) and not _inside(arguments[0], folder):

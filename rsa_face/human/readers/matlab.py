@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.io
@@ -17,7 +17,8 @@ from rsa_face.untrusted import MOST_BYTES, MOST_TIMES, must_not_swell
 _HEADER = 128
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED, _UTF8 = 1, 5, 6, 14, 15, 16  # kinds of parts
 _NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18}
-_CELL, _STRUCT, _OBJECT, _FUNCTION, _OPAQUE = 1, 2, 3, 16, 17  # kinds of variables
+_CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE, _FUNCTION, _OPAQUE = 1, 2, 3, 4, 5, 16, 17  # kinds of variables
+_COMPLEX = 1 << 11
 _CLASSES = {_CELL, _STRUCT, _OBJECT, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, _FUNCTION}
 _DEEPEST = 32
 
@@ -97,7 +98,8 @@ def _entries(matrix: memoryview, order: str, deepest: int) -> int:
     """Return eight bytes for each entry of a matrix and of those nested in it, and hold all of them to the format.
 
     scipy looks kinds of numbers up by their code without asking whether there is such a code, and ends the process
-    where there is none; so every code and size is checked here first.
+    where there is none; where a part is missing, it takes what follows for one. So every code, size and number of
+    parts is checked here first.
     """
     elements = list(_elements(matrix, order))
     if not elements:  # an empty matrix, as an empty cell holds
@@ -108,7 +110,8 @@ def _entries(matrix: memoryview, order: str, deepest: int) -> int:
     if kinds[0] != _UINT32 or len(flags) != 8:
         message = "a variable does not begin with its kind"
         raise ValueError(message)
-    kind = struct.unpack(f"{order}I", flags[:4])[0] & 0xFF
+    said = struct.unpack(f"{order}I", flags[:4])[0]
+    kind = said & 0xFF
     if kind == _OPAQUE:
         return 0
     if (
@@ -124,26 +127,44 @@ def _entries(matrix: memoryview, order: str, deepest: int) -> int:
         message = f"a variable has the shape {shape}"
         raise ValueError(message)
     rest = elements[3:]
-    _check_parts(kind, [part for part, _ in rest])
-    if kind == _STRUCT and len(rest) > 1:
-        width = int.from_bytes(rest[0][1], "little" if order == "<" else "big")
-        if not width or len(rest[1][1]) % width:
-            message = f"names of fields are {width} letters long"
-            raise ValueError(message)
+    _check_parts(kind, [part for part, _ in rest], is_complex=bool(said & _COMPLEX))
+    _check_nested(kind, prod(shape), rest, "little" if order == "<" else "big")
     return int(8 * prod(shape)) + sum(_entries(part, order, deepest - 1) for of, part in rest if of == _MATRIX)
 
 
-def _check_parts(kind: int, parts: list[int]) -> None:
+def _check_parts(kind: int, parts: list[int], *, is_complex: bool) -> None:
     allowed: set[int] = _NUMBERS
+    fewest = 0
     if kind == _STRUCT:
         allowed, parts = {_MATRIX}, parts[2:] if parts[:2] == [_INT32, _INT8] else [-1]
-    elif kind in (_CELL, _FUNCTION):
+    elif kind == _CELL:
         allowed = {_MATRIX}
+    elif kind == _FUNCTION:
+        allowed, fewest = {_MATRIX}, 1
     elif kind == _OBJECT:
         allowed, parts = {_MATRIX}, parts[3:] if parts[:3] == [_INT8, _INT32, _INT8] else [-1]
+    else:
+        fewest = 3 if kind == _SPARSE else 1
+        fewest += is_complex and kind != _CHAR  # the imaginary part is one of its own
     strange = sorted(set(parts) - allowed)
-    if strange or (kind not in (_STRUCT, _CELL, _OBJECT) and not parts):
-        message = f"a variable of kind {kind} has {'parts of kind ' + str(strange) if strange else 'no values'}"
+    if strange or len(parts) < fewest:
+        found = f"parts of kind {strange}" if strange else f"{len(parts)} parts with values, of {fewest}"
+        message = f"a variable of kind {kind} has {found}"
+        raise ValueError(message)
+
+
+def _check_nested(
+    kind: int, entries: int, rest: list[tuple[int, memoryview]], order: Literal["little", "big"]
+) -> None:
+    fields, nested = 1, rest
+    if kind == _STRUCT:
+        width, names, nested = int.from_bytes(rest[0][1], order), rest[1][1], rest[2:]
+        if not width or len(names) % width:
+            message = f"names of fields are {width} letters long"
+            raise ValueError(message)
+        fields = len(names) // width
+    if kind in (_CELL, _STRUCT) and len(nested) != entries * fields:
+        message = f"a variable of kind {kind} holds {len(nested)} others in place of {entries * fields}"
         raise ValueError(message)
 
 

@@ -90,6 +90,9 @@ def _from_squares(table: Table, participant: str) -> Stack:
         )
         raise ValueError(message)
     rows = [table.values[name_of_ids][code] for code in table.codes[name_of_ids]]
+    if not rows:
+        message = f"A square RDM must have a row for each of its ids, but {table.path.name} has none. Save it anew."
+        raise ValueError(message)
     people = [table.values[participant][code] for code in table.codes[participant]] if stacked else [""] * len(rows)
     values, faults = _numbers(table, ids)
     raise_faults(faults, "A dissimilarity must be a number, or empty where a pair was never judged")

@@ -1,0 +1,81 @@
+"""What a file of results must hold to be shown: which numbers, along what."""
+
+import xarray as xr
+
+from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, PARTICIPANT, RDM
+
+_NUMBERS = "fiu"  # numpy's kinds: floats and integers
+_RESULT: dict[str, tuple[str, ...]] = {
+    "similarity": (RDM,),
+    "similarity_interval": (RDM, BOUND),
+    "noise_ceiling": (BOUND,),
+    "participant_similarity": (RDM, PARTICIPANT),
+}
+_FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "localization": ("probability", (LAYER,)),
+    "contrast": ("difference", (LAYER,)),
+    "psychometric_likeness": ("rmse", (NETWORK,)),
+    "psychometric": ("proportion", ("level",)),
+    "saliency_layers": ("proportion", (RDM, "region")),
+    "agreement": ("rank", (NETWORK, "quantity")),
+    "partial": ("similarity", (RDM,)),
+    "training": ("accuracy", (NETWORK,)),
+}
+
+
+def has_form(array: xr.DataArray | xr.Dataset, dims: tuple[str, ...]) -> bool:
+    """Return whether RDMs, or the comparison of layers with people, are as this version writes them.
+
+    A file may come from an older version, or from a stranger; what is shown of it is drawn without another look.
+
+    Parameters
+    ----------
+    array : DataArray or Dataset
+        What was read. Not changed.
+    dims : tuple of str
+        The dims it must have: of RDMs, all three; of the comparison, that of the layers.
+
+    Returns
+    -------
+    bool
+        Whether it can be shown.
+    """
+    if isinstance(array, xr.DataArray) != (len(dims) > 1) or not set(dims) <= set(array.dims):
+        return False
+    if 0 in array.sizes.values():
+        return False
+    coords = set(map(str, array.coords))
+    if isinstance(array, xr.DataArray):
+        return array.dtype.kind in _NUMBERS and (RDM not in dims or {NETWORK, LAYER} <= coords)
+    there = {name: array[name] for name in _RESULT if name in array}
+    fit = all(set(_RESULT[name]) == set(one.dims) and one.dtype.kind in _NUMBERS for name, one in there.items())
+    return fit and "similarity" in there and {NETWORK, LAYER, DEPTH} <= coords and _is_bounded(array)
+
+
+def is_shown(name: str, extra: xr.Dataset) -> bool:
+    """Return whether another result holds what is shown of its kind.
+
+    Parameters
+    ----------
+    name : str
+        Its file's name without the ending: ``contrast``, ``psychometric_networks``.
+    extra : Dataset
+        What was read. Not changed.
+
+    Returns
+    -------
+    bool
+        True also for a kind of which nothing is asked.
+    """
+    kind = next((kind for kind in _FORMS if name.startswith(kind)), None)
+    if kind is None:
+        return _is_bounded(extra)
+    variable, dims = _FORMS[kind]
+    whole = variable in extra and set(dims) <= set(extra[variable].dims)
+    return whole and extra[variable].dtype.kind in _NUMBERS and _is_bounded(extra)
+
+
+def _is_bounded(result: xr.Dataset) -> bool:
+    """Return whether intervals have two ends, and a confidence that is one."""
+    confidence = result.attrs.get("confidence", 0.95)
+    return result.sizes.get(BOUND, 2) == 2 and isinstance(confidence, int | float) and 0 < confidence <= 1
