@@ -4,6 +4,7 @@ import logging
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -207,7 +208,7 @@ def _draw_panels(
     colors = mpl.colormaps[RDM_COLORS].with_extremes(bad=_NEVER)
     for panel, shown, (low, high) in zip(plan.panels, shades, limits, strict=True):
         inset = inset_mm(ax, panel.left, panel.top, panel.side, panel.side)
-        inset.imshow(shown, cmap=colors, vmin=low, vmax=high, aspect="auto", interpolation_stage="rgba")
+        inset.imshow(shown, cmap=colors, vmin=low, vmax=high, aspect="auto", interpolation_stage=_averaged(shown))
         inset.set(xticks=[], yticks=[], label=panel.title)
         inset.spines[:].set(visible=True, linewidth=0.4 * style.line_pt, color=QUIET)
         draw_separators(inset, groups, panel.side / shown.shape[0], style)
@@ -218,6 +219,15 @@ def _draw_panels(
     for heading in plan.headings:
         ax.text(heading.left, heading.base, heading.text, color=ink(heading.color), fontsize=style.text_pt,
                 ha=heading.align, weight="bold", parse_math=False)  # fmt: skip
+
+
+def _averaged(shown: np.ndarray) -> Literal["data", "rgba"]:
+    """Return what is averaged where cells are finer than print: dissimilarities, or colours.
+
+    The mean of two colours is no colour of the bar; but a mean of dissimilarities lacks all that a missing one is
+    part of, so that pairs never judged would spread.
+    """
+    return "data" if np.isnan(shown).sum() <= len(shown) else "rgba"
 
 
 def _name_groups(ax: Axes, plan: Plan, groups: Sequence[Group], style: FigureStyle) -> None:

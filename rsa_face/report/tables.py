@@ -10,9 +10,20 @@ from rsa_face.figures.agreement import agreement_table, correlation_table, in_wo
 from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.layers import layers_table
 from rsa_face.figures.palette import in_order, network_label
+from rsa_face.report.answer import listed
+from rsa_face.schema import NETWORK
 
 _MOST_ROWS = 5000
 _MANY_ROWS = 1000
+_TITLES = {
+    "localization": "Which layer",
+    "psychometric": "Choices of people",
+    "psychometric_networks": "Choices of networks",
+    "psychometric_likeness": "How alike the choices are",
+    "saliency": "Saliency",
+    "saliency_layers": "Saliency of each layer",
+    "training": "Accuracy of the networks",
+}
 _MAIN = {
     "network": "network",
     "layer": "layer",
@@ -90,7 +101,9 @@ def tables_of(study: StudyFolder) -> tuple[list[Table], list[str]]:
         if name == "agreement" or name.startswith("saliency_maps"):
             continue  # the first has a section of its own; a row for each pixel is no table
         for dims, frame in frames_of(dataset):
-            title = _title(name, dims)
+            title = _title(name, dims, dataset)
+            if NETWORK in frame:
+                frame[NETWORK] = [network_label(str(one)) for one in frame[NETWORK]]
             if len(frame) > _MANY_ROWS:
                 left_out.append(f"{title}: {len(frame)} rows, in {name}.nc.")
             else:
@@ -207,8 +220,12 @@ def table_of(frame: pd.DataFrame, *, name: str, title: str) -> Table:
     return Table(name, title, note, columns, numeric, rows)
 
 
-def _title(name: str, dims: tuple[str, ...]) -> str:
-    return f"{name.replace('_', ' ').capitalize()}: {' by '.join(dims)}"
+def _title(name: str, dims: tuple[str, ...], dataset: xr.Dataset) -> str:
+    """Return what a table holds, in words, and what a row of it is."""
+    title = _TITLES.get(name, name.replace("_", " ").capitalize())
+    if {"network", "baseline"} <= set(dataset.attrs) and name.startswith("contrast"):
+        title = " minus ".join(network_label(str(dataset.attrs[end])) for end in ("network", "baseline"))
+    return f"{title}, by {listed(list(dims))}"
 
 
 def _is_p(column: object) -> bool:

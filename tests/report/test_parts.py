@@ -99,6 +99,12 @@ def test_people_who_judged_some_stimuli_are_shown_with_those(study):
     assert value == pytest.approx(float(few.sel(stimulus_i=ids[0], stimulus_j=ids[2]).mean()), abs=1e-3)
 
 
+def test_people_are_not_points_where_nobody_judged_a_pair_and_the_page_says_so(study):
+    explorer = explorer_of(study)
+    assert "People (mean)" not in [one["name"] for one in explorer.content["embeddings"]]
+    assert "judged by nobody" in " ".join(explorer.notes)
+
+
 def test_the_answer_names_layers_with_their_uncertainty(study):
     extras = {"localization": localization(["fc8", "none", "fe"]), "contrast": contrast([-0.1, 0.02, 0.03])}
     answer = answer_of(replace(study, extras=extras))
@@ -284,8 +290,15 @@ def test_the_table_of_layers_leads_with_what_is_read_first(study):
 def test_tables_too_long_for_a_page_are_named(study):
     long = xr.Dataset({"curve": ("curve_level", np.zeros(1200))})
     tables, left_out = tables_of(replace(study, extras={"psychometric": long}))
-    assert left_out == ["Psychometric: curve_level: 1200 rows, in psychometric.nc."]
-    assert all("Psychometric" not in table.title for table in tables)
+    assert left_out == ["Choices of people, by curve_level: 1200 rows, in psychometric.nc."]
+    assert all("Choices" not in table.title for table in tables)
+
+
+def test_tables_are_titled_in_words_and_name_networks_as_everywhere(study):
+    titles = {table.title: table for table in tables_of(study)[0]}
+    assert {"FE-AlexNet minus AlexNet, by layer", "FE-AlexNet minus VGG16, by layer"} <= set(titles)
+    choices = titles["Choices of networks, by level, network and occlusion"]
+    assert {row[choices.columns.index("network")].text for row in choices.rows} == {"FE-AlexNet"}
 
 
 def test_colours_on_a_dark_page_stand_out():
