@@ -35,7 +35,7 @@
       annotations: (chart.layout.annotations || []).map((one) => ({ ...one, font: { color: words[one.name] || color("--quiet") } })),
       shapes: (chart.layout.shapes || []).map((one) => ({ ...one, fillcolor: color(one.name === "block" ? "--block" : "--band") })),
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", ...chart.layout.legend }, hovermode: "closest", dragmode: false,
-      ...(printing ? { width: 690, height: Math.min(chart.layout.height, 310), autosize: false } : { autosize: true }),
+      ...(printing ? { width: 690, height: Math.min(chart.layout.height, 280), autosize: false } : { autosize: true }),
     };
     return [traces, layout];
   };
@@ -194,7 +194,8 @@
       const mark = Math.max(step, 4 * ratio);
       [["#000000", 2 * ratio], ["#ffffff", 0]].forEach(([stroke, out]) => {
         context.strokeStyle = stroke;
-        context.strokeRect(cell[1] * step - out, cell[0] * step - out, mark + 2 * out, mark + 2 * out);
+        const [left, top] = [cell[1], cell[0]].map((n) => Math.min(Math.max(n * step, 3 * ratio), canvas.width - mark - 3 * ratio));
+        context.strokeRect(left - out, top - out, mark + 2 * out, mark + 2 * out);
       });
     }
 
