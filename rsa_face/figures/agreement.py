@@ -64,7 +64,7 @@ def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         step = (width - left - line) / len(quantities)
         tall = min(2.5 * line, (height - 14 * line) / rows)
         for place, name in enumerate(quantities):
-            said = textwrap.fill(in_words(name, agreement), max(int(step / (0.62 * line)), 8))
+            said = textwrap.fill(in_words(name, agreement), max(int(step / (0.58 * line)), 8), break_long_words=False)
             ax.text(left + (place + 0.5) * step, 5.6 * line, said, fontsize=style.small_pt, ha="center", va="bottom",
                     linespacing=1.15, parse_math=False)  # fmt: skip
         _draw_ranks(ax, agreement.sel({NETWORK: networks}), (left, 6.2 * line, step, tall), style)
