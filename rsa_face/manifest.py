@@ -134,9 +134,10 @@ class Manifest:
         Parameters
         ----------
         **facts : object
-            Plain values, fit for JSON.
+            Plain values, fit for JSON; None takes a fact back.
         """
-        self._write({**self.read(), **facts})
+        kept = {**self.read(), **facts}
+        self._write({name: fact for name, fact in kept.items() if fact is not None})
 
     def hash_of(self, file: str | Path) -> str:
         """Return the recorded hash of an output, for the stages that rest on it.

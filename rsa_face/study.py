@@ -16,6 +16,7 @@ from rsa_face.stages.faces import show_stimuli
 from rsa_face.stages.judgement import judge_stimuli
 from rsa_face.stages.learning import train_networks
 from rsa_face.stages.looking import look_where, relate
+from rsa_face.stages.planning import note_plan
 from rsa_face.stages.representation import measure_layers
 from rsa_face.stages.scoring import score_networks
 from rsa_face.stages.sharing import reweight_peak, share_variance
@@ -63,6 +64,7 @@ def _run_stages(study: Study, *, progress: bool, say: Callable[[str], None]) -> 
     manifest = Manifest(study.output, say)
     stimuli = show_stimuli(study, manifest)
     check_asked(study, stimuli)
+    note_plan(study, manifest)
     human = judge_stimuli(study, stimuli, manifest)
     train_networks(study, manifest, progress=progress)
     answers = answer_stimuli(study, stimuli, manifest)
@@ -80,5 +82,5 @@ def _run_stages(study: Study, *, progress: bool, say: Callable[[str], None]) -> 
     found = {"rdms": rdms, "human": human, "result": result, "contrasts": contrasts, "where": where}
     draw_figures(study, stimuli, manifest, **found, curves=curves, saliency=looked, agreement=agreement)
     manifest.set_aside_rest()
-    manifest.note(study=study.model_dump(mode="json"), name=study.name)
+    manifest.note(study=study.model_dump(mode="json"), name=study.name, begun=None)
     return study.output

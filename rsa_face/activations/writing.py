@@ -84,10 +84,12 @@ def begin_network(root: zarr.Group, name: str, attrs: Mapping[str, Any]) -> zarr
     Raises
     ------
     ValueError
-        If the node exists and was made otherwise; what differs is named.
+        If the node exists and was made otherwise; what differs is named. If it would lie within another network, or
+        another within it.
     """
     path = folder_of(root)
     if name not in network_names(path):
+        _must_lie_apart(path, name)
         shutil.rmtree(path / name, ignore_errors=True)
         place = len(network_names(path))
         return root.create_group(name, attributes={**attrs, "place": place, "finished": False})
@@ -104,6 +106,24 @@ def begin_network(root: zarr.Group, name: str, attrs: Mapping[str, Any]) -> zarr
         )
         raise ValueError(message)
     return node
+
+
+def _must_lie_apart(path: Path, name: str) -> None:
+    """Refuse a network whose folder would be inside another's, whose seal then breaks, or would replace others."""
+    around = [other for other in network_names(path) if name.startswith(f"{other}/")]
+    files = [file for depth in ("*", "*/*") for file in (path / name).glob(f"{depth}/zarr.json")]
+    inside = sorted(file.parent.relative_to(path / name).as_posix() for file in files if _is_network(file))
+    if around or inside:
+        within = (name, around[0]) if around else (f"{name}/{inside[0]}", name)
+        message = (
+            f"Networks of one store must not lie within each other, but {within[0]!r} would lie within {within[1]!r} "
+            f"in {str(path)!r}. Give it another label, such as {within[0].replace('/', '-')!r}, or another store."
+        )
+        raise ValueError(message)
+
+
+def _is_network(file: Path) -> bool:
+    return b'"weights_hash"' in file.read_bytes()
 
 
 def begin_layer(node: zarr.Group, layer: Layer) -> zarr.Group:

@@ -65,10 +65,10 @@ def figures(
                 print(folder / name)
     if as_json:
         print(
-            json.dumps({"written": [str(path) for path in written], "missing": [*study.missing, *_too_large(study)]})
+            json.dumps({"written": [str(path) for path in written], "missing": [*study.missing, *_left_out(study)]})
         )
         return
-    for sentence in (*study.missing, *_too_large(study)):
+    for sentence in (*study.missing, *_left_out(study)):
         print(f"Left out: {sentence}")
     print(f"{len(written)} files in {folder}")
 
@@ -204,13 +204,20 @@ def _judged(study: "StudyFolder") -> tuple[Any, Any]:
     return select_stimuli(study.rdms, shared), select_stimuli(study.human, shared)
 
 
-def _too_large(study: "StudyFolder") -> list[str]:
-    """Return in words what is not drawn because there is too much of it."""
-    shared, _ = _judged(study)
-    if shared is None or shared.sizes["stimulus_i"] <= _MOST_TO_EMBED:
+def _left_out(study: "StudyFolder") -> list[str]:
+    """Return in words what is not drawn because there is too much of it, or pairs of it are missing."""
+    from rsa_face.figures.rdms import mean_person
+
+    shared, judged = _judged(study)
+    if shared is None:
         return []
     count = shared.sizes["stimulus_i"]
-    return [f"faces as points: {count} stimuli are more than {_MOST_TO_EMBED}, and would hide one another."]
+    if count > _MOST_TO_EMBED:
+        return [f"faces as points: {count} stimuli are more than {_MOST_TO_EMBED}, and would hide one another."]
+    never = 0 if judged is None else int(mean_person(judged).isnull().sum()) // 2
+    if never:
+        return [f"people as points: {never} pair{'s' * (never > 1)} of stimuli judged by nobody."]
+    return []
 
 
 def _planned(study: "StudyFolder") -> list[tuple[str, str, float]]:

@@ -21,8 +21,8 @@ class StageState:
     name : str
         The stage.
     state : str
-        ``done``, ``stale`` (made from something that has changed since), ``missing`` (a file is gone) or ``aside``
-        (the study has it no more).
+        ``done``, ``stale`` (made from something that has changed since), ``missing`` (a file is gone, or it has not
+        been run) or ``aside`` (the study has it no more).
     reason : str
         Why it is not done; empty if it is.
     finished : str
@@ -74,8 +74,7 @@ def status(
         print(json.dumps(studies, indent=1))
         return
     for path in found:
-        name = Manifest(path, print).read().get("name", "unfinished study")
-        print(f"{path}: {name}, {in_words(size_of(path))}")
+        print(f"{path}: {_named(Manifest(path, print).read())}, {in_words(size_of(path))}")
         holder = holder_of(lock_in(path))
         if holder:
             print(f"  being run by {holder}: what it is at is stale or missing until it is done")
@@ -97,7 +96,7 @@ def stages_of(folder: Path) -> list[StageState]:
     Returns
     -------
     list of StageState
-        In the order they were done.
+        In the order they were done, and then those that a run which was stopped has yet to come to.
 
     Raises
     ------
@@ -107,7 +106,7 @@ def stages_of(folder: Path) -> list[StageState]:
     from rsa_face.manifest import ASIDE, Manifest
 
     kept = Manifest(folder, print).read()
-    images = _hash_of_stimuli(kept.get("study"))
+    images = _hashes_of_stimuli(folder, kept.get("study"))
     behind: dict[str, str] = {}
     stages = []
     for name, entry in kept["stages"].items():
@@ -117,7 +116,8 @@ def stages_of(folder: Path) -> list[StageState]:
         place = folder / ASIDE if state == "aside" else folder
         size = sum(_size_of(place / file) for file in entry["outputs"])
         stages.append(StageState(name, state, reason, str(entry.get("finished", "")), size))
-    return stages
+    to_come = [name for name in _begun(kept).get("stages", ()) if name not in kept["stages"]]
+    return [*stages, *(StageState(str(name), "missing", "not run yet", "", 0) for name in to_come)]
 
 
 def in_words(size: int) -> str:
@@ -144,7 +144,18 @@ def in_words(size: int) -> str:
     return f"{value:.0f} {_UNITS[step]}" if step == 0 else f"{value:.1f} {_UNITS[step]}"
 
 
-def _judged(folder: Path, entry: Mapping[str, Any], images: str | None, behind: Mapping[str, str]) -> tuple[str, str]:
+def _named(kept: Mapping[str, Any]) -> str:
+    begun = _begun(kept).get("name")
+    return str(kept.get("name", "unfinished study")) if begun is None else f"{begun}, unfinished"
+
+
+def _begun(kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a run that is not through noted of its study; empty for a finished one."""
+    begun = kept.get("begun")
+    return begun if isinstance(begun, Mapping) else {}
+
+
+def _judged(folder: Path, entry: Mapping[str, Any], images: set[str], behind: Mapping[str, str]) -> tuple[str, str]:
     from rsa_face.provenance import code_hash, hash_content, hash_file
 
     if entry.get("aside"):
@@ -164,7 +175,7 @@ def _judged(folder: Path, entry: Mapping[str, Any], images: str | None, behind: 
     changed = sorted(str(file) for file in files if hash_file(file) not in rests_on)
     if changed:
         return "stale", f"{', '.join(changed)} has changed"
-    if images is not None and "stimuli" in entry["inputs"] and entry["inputs"]["stimuli"] != images:
+    if images and entry["inputs"].get("stimuli", next(iter(images))) not in (None, *images):
         return "stale", "the stimuli have changed"
     if hash_content(code_hash(), entry["inputs"]) != entry["fingerprint"]:
         return "stale", "made by another version of rsa_face"
@@ -199,12 +210,15 @@ def _words(value: Any) -> Iterator[str]:
             yield from _words(part)
 
 
-def _hash_of_stimuli(study: Any) -> str | None:
+def _hashes_of_stimuli(folder: Path, study: Any) -> set[str]:
+    """Return what a stage may have recorded of the stimuli: the table, or all that is shown, masked ones too."""
     from rsa_face.stimuli.catalogue import read_stimuli
 
     stimuli = study.get("stimuli") if isinstance(study, dict) else None
     table = str(stimuli.get("table") or "") if isinstance(stimuli, dict) else ""
+    if not table:
+        return set()
     try:
-        return read_stimuli(table).content_hash() if table else None
+        return {read_stimuli(file).content_hash() for file in (Path(table), folder / "stimuli.csv")}
     except (ValueError, OSError) as error:
-        return f"unreadable: {error}"
+        return {f"unreadable: {error}"}

@@ -56,15 +56,15 @@ def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         line = points_mm(style.small_pt)
         rows = len(networks) + len(quantities) - 1
         if ax is None:
-            ax = blank_axes(width_mm=style.double_mm, height_mm=min((2.2 * rows + 14) * line, style.tallest_mm))
+            ax = blank_axes(width_mm=style.double_mm, height_mm=min((2.5 * rows + 14) * line, style.tallest_mm))
         width, height = size_mm(ax)
         ax.set(xlim=(0, width), ylim=(height, 0))
         ax.set_axis_off()
         left = min(15 * line, 0.24 * width)
         step = (width - left - line) / len(quantities)
-        tall = min(2.2 * line, (height - 14 * line) / rows)
+        tall = min(2.5 * line, (height - 14 * line) / rows)
         for place, name in enumerate(quantities):
-            said = textwrap.fill(in_words(name, agreement), max(int(step / (0.55 * line)), 8))
+            said = textwrap.fill(in_words(name, agreement), max(int(step / (0.58 * line)), 8), break_long_words=False)
             ax.text(left + (place + 0.5) * step, 5.6 * line, said, fontsize=style.small_pt, ha="center", va="bottom",
                     linespacing=1.15, parse_math=False)  # fmt: skip
         _draw_ranks(ax, agreement.sel({NETWORK: networks}), (left, 6.2 * line, step, tall), style)

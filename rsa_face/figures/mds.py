@@ -22,6 +22,7 @@ from rsa_face.stimuli.catalogue import StimulusSet
 _AXIS = "axis"
 _SHADES = "coolwarm"
 _MOST_PICTURES = 120
+_NEAR = 0.3  # mm
 
 
 def plot_mds(
@@ -92,9 +93,9 @@ def plot_mds(
         ax.set_title(
             printable(named if title is None else title), loc="left", fontsize=style.text_pt, parse_math=False
         )
-        if stimuli is not None:
+        add_note(ax, note_of(points.attrs, [network]), style, pad=0.8)
+        if stimuli is not None:  # last: what stands around the axes makes them smaller
             _draw_pictures(ax, values, _files(points, stimuli), style)
-        add_note(ax, note_of(points.attrs, [network]), style, pad=2.4)
         keep_source(ax, _table(points), name="mds")
     return ax
 
@@ -180,7 +181,7 @@ def _size(values: np.ndarray, style: FigureStyle) -> tuple[float, float]:
     """Return a column's width, and the height the points need beside it, in inches."""
     wide = style.single_mm / MM_PER_INCH
     if values.shape[1] == 3:
-        return wide, 0.85 * wide
+        return wide, 0.78 * wide
     tall = wide * float(np.ptp(values[:, 1]) / (np.ptp(values[:, 0]) or 1.0))
     return wide, float(np.clip(1.25 * tall, 0.6 * wide, wide))
 
@@ -188,7 +189,7 @@ def _size(values: np.ndarray, style: FigureStyle) -> tuple[float, float]:
 def _bare(ax: Axes, values: np.ndarray) -> None:
     if isinstance(ax, Axes3D):
         sides = np.ptp(values, axis=0)
-        ax.set_box_aspect(np.maximum(sides, 0.35 * sides.max()) + 1e-9, zoom=1.0)
+        ax.set_box_aspect(np.maximum(sides, 0.35 * sides.max()) + 1e-9, zoom=1.2)
         ax.grid(visible=False)
         ax.set(xticks=[], yticks=[], zticks=[])  # what an axis means is for nobody to say
         return
@@ -219,12 +220,13 @@ def _draw_pictures(ax: Axes, values: np.ndarray, files: Sequence[Any], style: Fi
             continue
         picture = thumbnail(file, pixels=128)
         zoom = side / MM_PER_INCH * POINTS_PER_INCH / max(picture.shape[:2])
-        apart = float(np.hypot(*(np.array(place) - dots[index])))
-        ax.add_artist(AnnotationBbox(
-            OffsetImage(picture, zoom=zoom), tuple(flat[index]), xybox=(place[0] / width, place[1] / height),
-            boxcoords="axes fraction", frameon=False, pad=0, zorder=3,
-            arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.4 * style.line_pt} if apart > 0.3 else None,
-        ))  # fmt: skip
+        middle = (place[0] / width, place[1] / height)
+        if float(np.hypot(*(np.array(place) - dots[index]))) > _NEAR:
+            line = {"arrowstyle": "-", "color": QUIET, "linewidth": 0.4 * style.line_pt, "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", tuple(flat[index]), middle, xycoords="data", textcoords="axes fraction", zorder=2.9,
+                        arrowprops=line)  # fmt: skip
+        ax.add_artist(AnnotationBbox(OffsetImage(picture, zoom=zoom), middle, xycoords="axes fraction",
+                                     frameon=False, pad=0, zorder=3))  # fmt: skip
 
 
 def _table(points: xr.DataArray) -> pd.DataFrame:

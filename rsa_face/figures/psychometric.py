@@ -268,8 +268,9 @@ def _draw_legend(
         ax.text(x + 1.5 * letter, y, printable(label), color=ink(color), fontsize=style.small_pt, va="center",
                 parse_math=False)  # fmt: skip
         x += width
-    ax.text(4.2 * points_mm(style.text_pt), y + line, "Marks below the curves: PSE.", color=QUIET, va="center",
-            fontsize=style.small_pt)  # fmt: skip
+    beyond = any(line.get_marker() in ("<", ">") for panel in ax.child_axes for line in panel.lines)
+    said = "Marks below the curves: PSE" + ("; arrows: beyond the levels shown." if beyond else ".")
+    ax.text(4.2 * points_mm(style.text_pt), y + line, said, color=QUIET, va="center", fontsize=style.small_pt)
 
 
 def _families(networks: xr.Dataset) -> list[str]:

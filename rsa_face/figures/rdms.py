@@ -4,6 +4,7 @@ import logging
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +20,7 @@ from rsa_face.figures.margins import draw_brackets_below, draw_margin, draw_sepa
 from rsa_face.figures.ordering import Group, groups_along, same_stimuli, sort_stimuli
 from rsa_face.figures.palette import QUIET, RDM_COLORS, in_order, ink
 from rsa_face.figures.rdm_layout import Plan, plan_panels
-from rsa_face.figures.style import FigureStyle, drawing
+from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
 from rsa_face.schema import NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 SCALES = ("rank", "shared", "own")
 _MOST_IN_A_TABLE = 2_000_000
 _NEVER = "#E9E9E9"
+_PRINT_DPI = 300
 
 
 def plot_rdms(
@@ -207,7 +209,9 @@ def _draw_panels(
     colors = mpl.colormaps[RDM_COLORS].with_extremes(bad=_NEVER)
     for panel, shown, (low, high) in zip(plan.panels, shades, limits, strict=True):
         inset = inset_mm(ax, panel.left, panel.top, panel.side, panel.side)
-        inset.imshow(shown, cmap=colors, vmin=low, vmax=high, aspect="auto", interpolation_stage="rgba")
+        inset.imshow(
+            shown, cmap=colors, vmin=low, vmax=high, aspect="auto", interpolation_stage=_averaged(shown, panel.side)
+        )
         inset.set(xticks=[], yticks=[], label=panel.title)
         inset.spines[:].set(visible=True, linewidth=0.4 * style.line_pt, color=QUIET)
         draw_separators(inset, groups, panel.side / shown.shape[0], style)
@@ -218,6 +222,16 @@ def _draw_panels(
     for heading in plan.headings:
         ax.text(heading.left, heading.base, heading.text, color=ink(heading.color), fontsize=style.text_pt,
                 ha=heading.align, weight="bold", parse_math=False)  # fmt: skip
+
+
+def _averaged(shown: np.ndarray, side_mm: float) -> Literal["data", "rgba"]:
+    """Return what is averaged where cells are finer than print: dissimilarities, or colours.
+
+    The mean of two colours is no colour of the bar; but a mean of dissimilarities lacks all that a missing one is
+    part of, so that pairs never judged, and the diagonal of larger cells, would spread.
+    """
+    finer = len(shown) > side_mm / MM_PER_INCH * _PRINT_DPI
+    return "data" if finer and np.isnan(shown).sum() <= len(shown) else "rgba"
 
 
 def _name_groups(ax: Axes, plan: Plan, groups: Sequence[Group], style: FigureStyle) -> None:

@@ -46,8 +46,9 @@ def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart
         label = f"Psychometric curves, {name or 'all faces'}. " + ("PSE: " + "; ".join(pses) + "." if pses else "")
         views.append(View(html.escape(name), label, traces, layout))
     hint = "Share of happy choices along the morph. Dots are choices, lines the fitted curves, thin lines single "
-    hint += "participants. Point at a curve for its PSE, the level at which happy and sad are chosen equally often."
-    return Chart("psychometric", "Psychometric curves", hint, tuple(views), 320, "Faces")
+    hint += "participants."
+    pointing = "Point at a curve for its PSE, the level at which happy and sad are chosen equally often."
+    return Chart("psychometric", "Psychometric curves", hint, tuple(views), 320, "Faces", pointing)
 
 
 def layer_saliency_chart(shares: xr.Dataset) -> Chart:

@@ -59,6 +59,8 @@ class Chart:
         In pixels; a narrower page scrolls sideways.
     pick : str
         What the views differ in, for the label of the choice.
+    pointing : str
+        What pointing at it shows; left out in print.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Chart:
     views: tuple[View, ...]
     least_width: int
     pick: str = ""
+    pointing: str = ""
 
     @property
     def height(self) -> int:
@@ -106,11 +109,12 @@ def layer_chart(result: xr.Dataset) -> Chart:
         heads.append({"x": 1.005, "xref": "paper", "xanchor": "left", "y": (lower + upper) / 2, "showarrow": False,
                       "align": "left", "text": "noise<br>ceiling"})  # fmt: skip
     label = f"Similarity of {result.sizes[RDM]} layers to people. The table of layers holds the same numbers."
-    hint = "Point at a layer for its similarity, interval and number of participants. Bands are intervals"
+    pointing = "Point at a layer for its similarity, interval and number of participants."
+    hint = f"Bands are {float(result.attrs.get('confidence', 0.95)):.0%} intervals"
     hint += "; the shaded column is the feature-excitation block." if "fe" in result[LAYER].values else "."
     view = View("", label, traces, layout | {"shapes": [*layout.get("shapes", []), *_blocks(parts)]})
     width = int(150 + 13 * axis["range"][1])
-    return Chart("layers", "Similarity of each layer to people", hint, (view,), width)
+    return Chart("layers", "Similarity of each layer to people", hint, (view,), width, pointing=pointing)
 
 
 def place_layers(

@@ -190,6 +190,8 @@ def _embeddings(
         if len(kept) > 2 and np.isfinite(values).all():
             person = rdms.isel({RDM: 0, STIMULUS_I: kept, STIMULUS_J: kept}, drop=True).copy(data=values)
             found.append(_embedding(person, "People (mean)", kept))
+        elif len(kept) > 2:
+            notes.append("People are not shown as points: some of these pairs were judged by nobody.")
     kept = _spread(list(range(rdms.sizes[STIMULUS_I])))
     if len(kept) < rdms.sizes[STIMULUS_I]:
         notes.append(f"Embeddings show {len(kept)} of {rdms.sizes[STIMULUS_I]} stimuli.")

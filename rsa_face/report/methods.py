@@ -12,6 +12,15 @@ from rsa_face.report.citations import CITATIONS
 from rsa_face.report.findings import behaviour, turning
 from rsa_face.schema import LAYER, NETWORK, OCCLUSIONS, PARTICIPANT, STIMULUS_I
 
+_ORIGINS = {
+    "alexnet": ("AlexNet is that of Krizhevsky et al. (2017)", ["alexnet"]),
+    "vgg": ("VGGs are those of Simonyan & Zisserman (2015)", ["vgg"]),
+    "fe_alexnet": (
+        "FE-AlexNet is AlexNet (Krizhevsky et al. 2017) with a block that weighs channels (Hu et al. 2018), as in "
+        "Ying et al. (2023)",
+        ["alexnet", "excitation", "fe_alexnet"],
+    ),
+}
 _MEASURES = {
     "correlation": "1 minus the Pearson correlation of the two patterns",
     "euclidean": "the squared Euclidean distance of the two patterns, divided by their number of features",
@@ -95,18 +104,27 @@ def _networks(study: StudyFolder, cited: list[str]) -> str:
     if part is None:
         return ""
     networks = in_order(map(str, part[NETWORK].values))
-    for name in networks:
-        architecture = architecture_of(name)
-        cited += ["vgg"] if architecture.startswith("vgg") else ["alexnet"] if "alexnet" in architecture else []
-        cited += ["excitation", "fe_alexnet"] if architecture == "fe_alexnet" else []
     said = []
     for name in networks:
         layers = [str(layer) for layer in part[LAYER].values[part[NETWORK].values.astype(str) == name]]
         said.append(
             f"{network_label(name)} ({len(layers)} layers, {layers[0]} to {layers[-1]}{_weights(study, name)})"
         )
-        cited += ["imagenet"] if "imagenet" in _weights(study, name) else []
-    return f"Networks were {listed(said, most=12)}."
+        if "imagenet" in _weights(study, name):
+            said[-1] = said[-1].replace("weights: imagenet", "weights: imagenet, Deng et al. 2009")
+            cited.append("imagenet")
+    return f"Networks were {listed(said, most=12)}. {_origins(networks, cited)}".strip()
+
+
+def _origins(networks: list[str], cited: list[str]) -> str:
+    """Return whose architectures the networks are."""
+    kinds = dict.fromkeys(architecture_of(name).rstrip("0123456789") for name in networks)
+    said = []
+    for kind, (text, works) in _ORIGINS.items():
+        if kind in kinds:
+            said.append(text)
+            cited += works
+    return f"{'; '.join(said)}." if said else ""
 
 
 def _weights(study: StudyFolder, network: str) -> str:
@@ -134,9 +152,16 @@ def _training(study: StudyFolder, cited: list[str]) -> str:
     scores = study.extras.get("training")
     if scores is None or "accuracy" not in scores or "condition" not in scores.dims:
         return f"{text} {recorded}"
-    accuracy = scores["accuracy"].isel(condition=0).values
-    text += f" On faces of other people they answered {accuracy.min():.0%} to {accuracy.max():.0%} correctly."
+    conditions = [str(name) for name in scores["condition"].values]
+    whole = conditions.index("none") if "none" in conditions else 0
+    accuracy = scores["accuracy"].isel(condition=[whole, 0]).transpose("condition", NETWORK).values
+    text += f" On {'whole ' if whole else ''}faces of other people they answered {_span(accuracy[0])} correctly"
+    text += f", on these and masked ones {_span(accuracy[1])}." if whole else "."
     return f"{text} {recorded}"
+
+
+def _span(shares: Any) -> str:
+    return f"{shares.min():.0%} to {shares.max():.0%}"
 
 
 def _rdms(study: StudyFolder, cited: list[str]) -> str:
@@ -202,7 +227,7 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
 def _tested(result: Any, cited: list[str]) -> str:
     by_shuffles = result.attrs.get("p_above_zero_kind") == "shuffle"
     cited += ["shuffles"] if by_shuffles else []
-    how = "by shuffling stimulus labels" if by_shuffles else "by the draws' standard error"
+    how = "by shuffling stimulus labels (Nichols & Holmes 2002)" if by_shuffles else "by the draws' standard error"
     text = f" Similarity above 0 was tested {how}"
     if "p_above_zero_corrected" not in result:
         return f"{text}; p values were not corrected."
@@ -216,4 +241,5 @@ def _software(study: StudyFolder, cited: list[str]) -> str:
         return ""
     cited += ["torch", "xarray"]
     named = [f"{name} {version}" for name, version in versions.items() if version != "not installed"]
-    return f"Analyses ran in {listed(list(map(str, named)), most=20)}."
+    works = "torch: Paszke et al. 2019; xarray: Hoyer & Hamman 2017"
+    return f"Analyses ran in {listed(list(map(str, named)), most=20)} ({works})."

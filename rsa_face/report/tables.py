@@ -10,9 +10,23 @@ from rsa_face.figures.agreement import agreement_table, correlation_table, in_wo
 from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.layers import layers_table
 from rsa_face.figures.palette import in_order, network_label
+from rsa_face.report.answer import listed
+from rsa_face.schema import NETWORK
 
 _MOST_ROWS = 5000
 _MANY_ROWS = 1000
+_GATE = "saliency_gate_"
+_FORMATS = {"whole": ".0f", "small": ".5f"}
+_DIMS = {"rdm": "RDM", "curve_level": "level of the curve"}
+_TITLES = {
+    "localization": "Which layer",
+    "psychometric": "Choices of people",
+    "psychometric_networks": "Choices of networks",
+    "psychometric_likeness": "How alike the choices are",
+    "saliency": "Saliency",
+    "saliency_layers": "Saliency of each layer",
+    "training": "Accuracy of the networks",
+}
 _MAIN = {
     "network": "network",
     "layer": "layer",
@@ -90,7 +104,11 @@ def tables_of(study: StudyFolder) -> tuple[list[Table], list[str]]:
         if name == "agreement" or name.startswith("saliency_maps"):
             continue  # the first has a section of its own; a row for each pixel is no table
         for dims, frame in frames_of(dataset):
-            title = _title(name, dims)
+            title = _title(name, dims, dataset)
+            if NETWORK in frame:
+                frame[NETWORK] = [network_label(str(one)) for one in frame[NETWORK]]
+            if "target" in frame:
+                frame["target"] = [str(one).replace("_", " ") for one in frame["target"]]
             if len(frame) > _MANY_ROWS:
                 left_out.append(f"{title}: {len(frame)} rows, in {name}.nc.")
             else:
@@ -201,34 +219,44 @@ def table_of(frame: pd.DataFrame, *, name: str, title: str) -> Table:
         for name in frame
     )
     columns = tuple(str(column).replace("_", " ") for column in frame.columns)
-    p = [_is_p(column) for column in frame.columns]
-    rows = tuple(tuple(_cell(value, *kind) for value, *kind in zip(row, numeric, p, strict=True))
+    forms = [_form(frame[name], number) for name, number in zip(frame, numeric, strict=True)]
+    rows = tuple(tuple(_cell(value, form) for value, form in zip(row, forms, strict=True))
                  for row in frame.itertuples(index=False, name=None))  # fmt: skip
     return Table(name, title, note, columns, numeric, rows)
 
 
-def _title(name: str, dims: tuple[str, ...]) -> str:
-    return f"{name.replace('_', ' ').capitalize()}: {' by '.join(dims)}"
+def _title(name: str, dims: tuple[str, ...], dataset: xr.Dataset) -> str:
+    """Return what a table holds, in words, and what a row of it is."""
+    title = _TITLES.get(name, name.replace("_", " ").capitalize())
+    if name.startswith(_GATE):
+        title = f"Gate of {network_label(name.removeprefix(_GATE))}"
+    if {"network", "baseline"} <= set(dataset.attrs) and name.startswith("contrast"):
+        title = " minus ".join(network_label(str(dataset.attrs[end])) for end in ("network", "baseline"))
+    return f"{title}, by {listed([_DIMS.get(dim, dim.replace('_', ' ')) for dim in dims])}"
 
 
-def _is_p(column: object) -> bool:
-    words = str(column).replace("_", " ").split()
-    return bool(words) and words[0] == "p"
-
-
-def _cell(value: object, number: bool, p: bool) -> Cell:
+def _form(column: pd.Series, number: bool) -> str:
+    """Return how a column is written: all its numbers alike, so that they can be compared down the page."""
     if not number:
+        return "text"
+    words = str(column.name).replace("_", " ").split()
+    if words and words[0] == "p":
+        return "p"
+    known = column[np.isfinite(column.astype(float))].astype(float)
+    if (known == known.round()).all() and (known.abs() < 1e6).all():
+        return "whole"
+    return "small" if not known.empty and known.abs().max() < 0.01 else "number"
+
+
+def _cell(value: object, form: str) -> Cell:
+    if isinstance(value, bool | np.bool_):
+        return Cell("yes" if value else "no", str(bool(value)))
+    if form == "text":
         return Cell(str(value), str(value))
     if value is None or not np.isfinite(float(value)):  # type: ignore[arg-type] # the column is numeric
         return Cell("–", "")
     exact = float(value)  # type: ignore[arg-type] # the column is numeric
-    if p and exact < 0.001:
+    if form == "p" and exact < 0.001:
         return Cell("< 0.001", repr(exact))
-    short = (
-        f"{exact:.0f}"
-        if exact == round(exact) and abs(exact) < 1e6
-        else f"{exact:.3g}"
-        if abs(exact) < 0.01
-        else f"{exact:.3f}"
-    )
+    short = f"{exact:{_FORMATS.get(form, '.3f')}}"
     return Cell(short.replace("-", "−", 1) if short.startswith("-") else short, repr(exact))

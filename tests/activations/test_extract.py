@@ -296,3 +296,13 @@ def test_a_gpu_records_the_same_activations(tmp_path, stimuli, fe_alexnet):
         name = f"fe_alexnet/{layer.name}/activation"
         scale = abs(here[name].values).max()
         np.testing.assert_allclose(there[name].values, here[name].values, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize(("first", "second"), [("tiny", "tiny/mine"), ("tiny/mine", "tiny"), ("tiny/a/0", "tiny")])
+def test_a_network_within_another_is_refused_and_the_store_stays_whole(tmp_path, stimuli, first, second):
+    store = tmp_path / "x.zarr"
+    extract([tiny(first)], stimuli, store, layers="all")
+    inner, outer = sorted((first, second), key=len, reverse=True)
+    with pytest.raises(ValueError, match=f"'{inner}' would lie within '{outer}'"):
+        extract([tiny(second, seed=1)], stimuli, store, layers="all")
+    assert f"/{first}" in open_activations(store).groups

@@ -68,6 +68,15 @@ def test_people_who_judged_fewer_stimuli_stand_beside_the_layers_of_those(result
     assert len(pd.read_csv(results / "figures" / "nature" / "rdms-all.csv")) == 15
 
 
+def test_people_who_left_a_pair_unjudged_are_not_points_and_that_is_said(results, capsys):
+    rdms = load(results / "rdms.nc")
+    human = rdms.drop_vars(["rdm", "network", "layer", "order", "depth"]).rename(rdm="participant")
+    human[:, 0, 1] = human[:, 1, 0] = np.nan
+    save(human.assign_coords(participant=["p1", "p2", "p3"]), results / "human_rdms.nc")
+    assert run(results, "--formats", "png", "--only", "layers") == 0
+    assert "Left out: people as points: 1 pair" in capsys.readouterr().out
+
+
 def test_more_stimuli_than_can_be_told_apart_are_not_drawn_as_points(results, capsys):
     ids = [f"s{n}" for n in range(401)]
     values = np.abs(np.subtract.outer(np.arange(401.0), np.arange(401.0)))[None]

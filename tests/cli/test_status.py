@@ -73,6 +73,16 @@ def test_every_study_under_a_folder_is_shown_with_its_size(study, capsys):
     assert [stage["name"] for stage in json.loads(capsys.readouterr().out)[str(study)]] == ["human", "result"]
 
 
+def test_what_a_stopped_run_has_yet_to_do_is_missing(study, capsys):
+    manifest = Manifest(study, lambda _: None)
+    manifest.note(begun={"name": "yours", "stages": ["human", "result", "figures"]})
+    assert states(study) == {"human": ("done", ""), "result": ("done", ""), "figures": ("missing", "not run yet")}
+    status(study.parent)
+    assert f"{study}: yours, unfinished" in capsys.readouterr().out
+    manifest.note(begun=None)
+    assert set(states(study)) == {"human", "result"}
+
+
 def test_a_folder_without_studies_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         status(tmp_path)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.collections import PathCollection
+from matplotlib.offsetbox import AnnotationBbox
 from matplotlib.text import Text
 from mpl_toolkits.mplot3d import Axes3D
 
@@ -120,6 +121,30 @@ def test_no_picture_hides_another_or_leaves_the_figure(seed):
     assert kept.min() >= 3.0
     assert kept.max() <= 57.0
     assert len(kept) > 20
+
+
+@pytest.mark.parametrize("name", ["nature", "apa", "talk"])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_pictures_as_drawn_keep_apart_beside_a_note_and_no_line_lies_over_one(faces, name, dims):
+    with figure_style(name):
+        ax = plot_mds(points(dims) * [1.0, 0.4, 0.4][:dims], stimuli=faces)
+    figure = ax.get_figure(root=True)
+    figure.draw_without_rendering()
+    pictures = [one for one in ax.artists if isinstance(one, AnnotationBbox)]
+    boxes = [one.get_window_extent() for one in pictures]
+    assert len(boxes) > 10
+    for place, box in enumerate(boxes):
+        for other in boxes[place + 1 :]:
+            assert min(box.x1, other.x1) - max(box.x0, other.x0) < 0.5 or (
+                min(box.y1, other.y1) - max(box.y0, other.y0) < 0.5
+            )
+    frame = ax.get_window_extent()
+    assert all(frame.x0 - 1 < box.x0 and box.x1 < frame.x1 + 1 for box in boxes)
+    assert all(frame.y0 - 1 < box.y0 and box.y1 < frame.y1 + 1 for box in boxes)
+    leaders = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert leaders
+    assert max(text.get_zorder() for text in leaders) < min(one.get_zorder() for one in pictures)
+    assert all(one.arrow_patch is None for one in pictures)
 
 
 def test_points_of_another_dimension_than_the_axes_are_refused():

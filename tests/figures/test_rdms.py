@@ -1,8 +1,10 @@
 """RDMs are shown sorted into groups, on one scale, with people's beside them, and no stimulus in another's place."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
+from rsa_face.figures.palette import RDM_COLORS
 from rsa_face.figures.rdm_layout import _thinned
 from rsa_face.figures.rdms import plot_rdms, rdms_table, shade
 from rsa_face.figures.style import figure_style
@@ -137,3 +139,21 @@ def test_thinned_layers_keep_the_first_the_block_and_the_last():
     names = ["relu1", "relu2", "relu3", "relu4", "relu5", "fe", "relu6", "relu7", "fc8"]
     kept = _thinned(np.arange(9), names, 3)
     assert [names[place] for place in kept] == ["relu1", "fe", "fc8"]
+
+
+def test_cells_finer_than_print_keep_the_colours_of_the_bar(rdms):
+    few = rdms.sel(rdm=FEW[:1])
+    count = 900
+    values = np.random.default_rng(0).uniform(size=(1, count, count))
+    names = np.array([f"s{n}" for n in range(count)], dtype=object)
+    fine = few.isel(stimulus_i=[0] * count, stimulus_j=[0] * count).copy(data=values + values.transpose(0, 2, 1))
+    ax = plot_rdms(fine.assign_coords(stimulus_i=names, stimulus_j=names), sort=["level"])
+    panel = panels(ax)[0]
+    figure = ax.get_figure(root=True)
+    figure.canvas.draw()
+    box = panel.get_window_extent()
+    drawn = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3].astype(int)
+    inside = drawn[int(box.y0) + 8 : int(box.y1) - 8, int(box.x0) + 8 : int(box.x1) - 8].reshape(-1, 3)
+    bar = np.round(mpl.colormaps[RDM_COLORS](np.linspace(0, 1, 256))[:, :3] * 255)
+    apart = np.abs(inside[::7, None] - bar[None]).max(axis=-1).min(axis=1)
+    assert (apart <= 3).mean() > 0.95

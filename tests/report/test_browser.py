@@ -196,6 +196,11 @@ def test_a_point_of_the_embedding_shows_its_face(page):
     assert len(face(page, "point-face")) == 3
 
 
+def test_the_embedding_says_what_its_colours_mean(page):
+    said = page.execute_script("return document.querySelector('#embedding text').textContent")
+    assert said.endswith("level: blue −1 to red 1")
+
+
 def test_tables_sort_both_ways_and_by_number(page):
     column = """return [...document.querySelectorAll('#table-layers tbody tr')].map(
         (row) => Number(row.cells[3].dataset.value))"""

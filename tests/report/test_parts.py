@@ -99,6 +99,12 @@ def test_people_who_judged_some_stimuli_are_shown_with_those(study):
     assert value == pytest.approx(float(few.sel(stimulus_i=ids[0], stimulus_j=ids[2]).mean()), abs=1e-3)
 
 
+def test_people_are_not_points_where_nobody_judged_a_pair_and_the_page_says_so(study):
+    explorer = explorer_of(study)
+    assert "People (mean)" not in [one["name"] for one in explorer.content["embeddings"]]
+    assert "judged by nobody" in " ".join(explorer.notes)
+
+
 def test_the_answer_names_layers_with_their_uncertainty(study):
     extras = {"localization": localization(["fc8", "none", "fe"]), "contrast": contrast([-0.1, 0.02, 0.03])}
     answer = answer_of(replace(study, extras=extras))
@@ -151,11 +157,19 @@ def test_methods_hold_numbers_weights_versions_and_dois(study):
     assert methods_of(replace(study, rdms=None, result=None, human=None, manifest={}, extras={})).paragraphs == ()
 
 
+def test_every_work_in_the_references_is_cited_in_the_text(study):
+    methods = methods_of(study)
+    text = " ".join(methods.paragraphs)
+    authors = [reference.split()[0].rstrip(",") for reference in methods.references]
+    assert [name for name in authors if name not in text] == []
+
+
 def test_methods_tell_training_contrast_location_and_tests(study):
     training = {"lr": 1e-4, "batch": 16, "epochs": 3, "freeze": "none", "classes": ["sad", "happy"]}
     manifest = study.manifest | {"study": study.manifest["study"] | {"training": training}}
     scores = xr.Dataset(
-        {"accuracy": (("network", "condition"), [[0.9], [0.75]])}, {"network": ["a", "b"], "condition": ["all"]}
+        {"accuracy": (("network", "condition"), [[0.9, 0.95], [0.75, 0.8]])},
+        {"network": ["a", "b"], "condition": ["all", "none"]},
     )
     result = study.result.assign(p_above_zero_corrected=study.result["p_above_zero"]).assign_attrs(
         p_above_zero_kind="shuffle", correction="max"
@@ -164,10 +178,10 @@ def test_methods_tell_training_contrast_location_and_tests(study):
     text = " ".join(methods.paragraphs)
     for words in (
         "to tell sad and happy faces apart: Adam (Kingma & Ba 2015), step size 0.0001, batches of 16, 3 epochs",
-        "75% to 90% correctly",
+        "On whole faces of other people they answered 80% to 95% correctly, on these and masked ones 75% to 90%.",
         "FE-AlexNet was contrasted with AlexNet and VGG16",
         "first exceeds AlexNet was picked anew in each draw",
-        "by shuffling stimulus labels; p values were corrected over the family of layers (the largest statistic",
+        "by shuffling stimulus labels (Nichols & Holmes 2002); p values were corrected over the family of layers",
     ):
         assert words in text
     assert {"doi:10.1214/aos/1176345582", "doi:10.48550/arXiv.1412.6980", "doi:10.1002/hbm.1058"} <= {
@@ -284,8 +298,15 @@ def test_the_table_of_layers_leads_with_what_is_read_first(study):
 def test_tables_too_long_for_a_page_are_named(study):
     long = xr.Dataset({"curve": ("curve_level", np.zeros(1200))})
     tables, left_out = tables_of(replace(study, extras={"psychometric": long}))
-    assert left_out == ["Psychometric: curve_level: 1200 rows, in psychometric.nc."]
-    assert all("Psychometric" not in table.title for table in tables)
+    assert left_out == ["Choices of people, by level of the curve: 1200 rows, in psychometric.nc."]
+    assert all("Choices" not in table.title for table in tables)
+
+
+def test_tables_are_titled_in_words_and_name_networks_as_everywhere(study):
+    titles = {table.title: table for table in tables_of(study)[0]}
+    assert {"FE-AlexNet minus AlexNet, by layer", "FE-AlexNet minus VGG16, by layer"} <= set(titles)
+    choices = titles["Choices of networks, by level, network and occlusion"]
+    assert {row[choices.columns.index("network")].text for row in choices.rows} == {"FE-AlexNet"}
 
 
 def test_colours_on_a_dark_page_stand_out():
@@ -305,6 +326,18 @@ def test_tables_keep_exact_numbers_beside_readable_ones():
     ]
     assert (table.rows[1][1].text, table.rows[1][1].value) == ("–", "")
     assert table.numeric == (False, True, True)
+
+
+def test_numbers_of_a_column_are_written_alike_and_answers_as_yes_and_no():
+    columns = {"depth": [1.0, 0.25], "small": [0.00123, -0.004], "n": [20.0, 5.0], "p value": [1.0, 0.0079]}
+    frame = pd.DataFrame({**columns, "in_set": [True, False]})
+    table = table_of(frame, name="t", title="T")
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["1.000", "0.00123", "20", "1.000", "yes"],
+        ["0.250", "−0.00400", "5", "0.008", "no"],
+    ]
+    assert table.rows[1][3].value == "0.0079"
+    assert [row[4].value for row in table.rows] == ["True", "False"]
 
 
 def test_long_tables_are_cut_and_say_so():

@@ -12,11 +12,13 @@ from rsa_face.config import load_study
 from rsa_face.figures.folder import read_results
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.inference.resampling import draw_resamples
+from rsa_face.manifest import Manifest
 from rsa_face.provenance import rng_from
 from rsa_face.report.tables import agreement_tables
 from rsa_face.stages.answering import same_draws
 from rsa_face.stages.comparing import varying
 from rsa_face.stages.networks import networks_of
+from rsa_face.stages.planning import planned_stages
 from rsa_face.stages.telling import tell_findings, tell_study
 from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study import run_study
@@ -267,3 +269,9 @@ def test_how_far_geometry_choices_and_saliency_rank_networks_alike_is_told_with_
         "4 networks an anecdote)."
     ]
     assert len(tell_findings(result, agreement=agreement.isel(quantity=[0], quantity_other=[0]))) == 1
+
+
+def test_every_planned_stage_was_come_to_in_that_order(folder):
+    study = load_study(folder / "study.yaml")
+    done = Manifest(study.output, print).read()["stages"]
+    assert [name for name in done if name in planned_stages(study)] == planned_stages(study)

@@ -35,7 +35,7 @@
       annotations: (chart.layout.annotations || []).map((one) => ({ ...one, font: { color: words[one.name] || color("--quiet") } })),
       shapes: (chart.layout.shapes || []).map((one) => ({ ...one, fillcolor: color(one.name === "block" ? "--block" : "--band") })),
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", ...chart.layout.legend }, hovermode: "closest", dragmode: false,
-      ...(printing ? { width: 690, height: Math.min(chart.layout.height, 310), autosize: false } : { autosize: true }),
+      ...(printing ? { width: 690, height: Math.min(chart.layout.height, 280), autosize: false } : { autosize: true }),
     };
     return [traces, layout];
   };
@@ -108,9 +108,10 @@
     box.append(image);
   }
 
+  const signed = (value) => String(value).replace("-", "−");
   const described = (stimulus) => Object.entries(stimulus.factors)
     .filter(([name]) => ["identity", "level", "occlusion"].includes(name))
-    .map(([name, value]) => `${name} ${value}`).join(", ");
+    .map(([name, value]) => `${name} ${typeof value === "number" ? signed(value) : value}`).join(", ");
 
   function explore(data) {
     const count = data.stimuli.length;
@@ -119,6 +120,7 @@
     const grouping = ["occlusion", "identity", "level"].find((name) => data.factors.includes(name)
       && new Set(data.stimuli.map((one) => String(one.factors[name]))).size > 1
       && new Set(data.stimuli.map((one) => String(one.factors[name]))).size <= count / 2);
+    const mostGroups = 30;
     const human = data.human ? decode(data.human, count) : null;
     let shown = null;
     let cell = [0, count - 1];
@@ -174,14 +176,14 @@
       const small = document.createElement("canvas");
       small.width = small.height = cells;
       small.getContext("2d").putImageData(image, 0, 0);
-      context.imageSmoothingEnabled = false;
+      context.imageSmoothingEnabled = cells > canvas.width;  // else whole rows would be skipped
       context.drawImage(small, 0, 0, canvas.width, canvas.height);
       const step = canvas.width / cells;
       context.strokeStyle = "#ffffff";
       context.lineWidth = Math.max(ratio * 0.8, 1);
-      if (grouping) {
-        for (let n = 1; n < cells; n += 1) {
-          if (String(data.stimuli[kept[n]].factors[grouping]) === String(data.stimuli[kept[n - 1]].factors[grouping])) continue;
+      const edges = grouping ? kept.map((_, n) => n).filter((n) => n && String(data.stimuli[kept[n]].factors[grouping]) !== String(data.stimuli[kept[n - 1]].factors[grouping])) : [];
+      if (edges.length < mostGroups && step > 2 * context.lineWidth) {  // else the lines would hide the cells
+        for (const n of edges) {
           context.beginPath();
           context.moveTo(0, n * step); context.lineTo(canvas.width, n * step);
           context.moveTo(n * step, 0); context.lineTo(n * step, canvas.height);
@@ -192,7 +194,8 @@
       const mark = Math.max(step, 4 * ratio);
       [["#000000", 2 * ratio], ["#ffffff", 0]].forEach(([stroke, out]) => {
         context.strokeStyle = stroke;
-        context.strokeRect(cell[1] * step - out, cell[0] * step - out, mark + 2 * out, mark + 2 * out);
+        const [left, top] = [cell[1], cell[0]].map((n) => Math.min(Math.max(n * step, 3 * ratio), canvas.width - mark - 3 * ratio));
+        context.strokeRect(left - out, top - out, mark + 2 * out, mark + 2 * out);
       });
     }
 
@@ -315,7 +318,10 @@
         svg.append(dot);
       });
       const text = make("text", { x: 10, y: tall - 10 });
-      text.textContent = `stress ${one.stress.toFixed(2)}`;
+      const known = levels.filter(Number.isFinite);
+      const [low, high] = [Math.min(...known), Math.max(...known)];
+      const shades = known.length && low < high ? `; level: ${low < 0 ? "blue" : "gray"} ${signed(low)} to ${high > 0 ? "red" : "gray"} ${signed(high)}` : "";
+      text.textContent = `stress ${one.stress.toFixed(2)}${shades}`;
       svg.append(text);
       svg.setAttribute("aria-label", `${one.name}: ${stimuli.length} stimuli as points, stress ${one.stress.toFixed(2)}`);
       choose(Math.min(chosen, stimuli.length - 1));
