@@ -175,7 +175,8 @@ def verify_command(store: Store) -> int:
     faults = verify_store(store)
     for fault in faults:
         print(fault)
-    print(f"{store}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}" if faults else f"{store}: all blocks are sound")
+    counted = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    print(f"{store}: {counted if faults else 'all blocks are sound'}")
     return 1 if faults else 0
 
 

@@ -1,6 +1,6 @@
 """What activations and RDMs of many stimuli cost, on one machine and on several: arithmetic from rates measured here.
 
-Run as ``python tests/benchmarks/costs.py [STIMULI] [MACHINES]``; 100,000 and 10 unless given, in a minute on two cores.
+Run as ``python tests/benchmarks/costs.py [STIMULI] [MACHINES]``; 100,000 and 10 unless given, a minute on two cores.
 What is measured, on the GPU where there is one: a forward pass of one batch, and the inner products of 2,048 stimuli.
 What is counted: features of the main layers, and multiplications. What follows by arithmetic: hours, if both rates
 hold; a disk that takes a store more slowly than networks compute it, and what workers say to each other, come on top.
@@ -63,9 +63,9 @@ def main(stimuli: int = 100_000, machines: int = 10) -> None:
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     print(f"{where}: inner products at {products / 1e9:,.0f} thousand million multiplications a second")
     print(f"{stimuli:,} stimuli, main layers, float32; hours on 1 and on {machines} such machines")
-    print("| | features | stored, GB | forward pass, images/s | its multiplications, thousand million/s | RDMs' over "
-          "the forward pass's multiplications, each stimulus | forward pass, hours | RDMs, hours |")  # fmt: skip
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("| | features | stored, GB | forward pass, images/s | RDMs, multiplications over the forward pass's "
+          "| forward pass, hours | RDMs, hours |")  # fmt: skip
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for name in NETWORKS:
         network = build_network(name)
         network.module.to(device)
@@ -77,7 +77,7 @@ def main(stimuli: int = 100_000, machines: int = 10) -> None:
         each = multiplications(network, inputs)
         forward, rdms = stimuli / images / 3600, stimuli**2 * features / 2 / products / 3600
         print(f"| {name} | {features / 1e6:.2f} million | {stimuli * features * BYTES / 1e9:,.0f} | {images:,.1f} "
-              f"| {images * each / 1e9:,.0f} | {features / 2 / each:.5f} n | {forward:,.2f}, {forward / machines:,.2f} "
+              f"| {features / 2 / each:.5f} n | {forward:,.2f}, {forward / machines:,.2f} "
               f"| {rdms:,.1f}, {rdms / machines:,.1f} |", flush=True)  # fmt: skip
 
 
