@@ -1,6 +1,6 @@
 """The activation store: a zarr folder with a node for each network and layer, opened as a lazy DataTree."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,7 +88,7 @@ def describe_store(store: str | Path) -> dict[str, Any]:
 
 def _described(path: Path, root: zarr.Group) -> dict[str, Any]:
     total = len(root.attrs["images"])  # type: ignore[arg-type]  # a list, written by begin_store
-    nodes = [_checked(cast("zarr.Group", root[name]), path / name, total) for name in network_names(path)]
+    nodes = [_checked(cast("zarr.Group", root[name]), path, name, total) for name in network_names(path)]
     return {
         "path": str(path),
         "stimuli": total,
@@ -137,14 +137,14 @@ def verify_store(store: str | Path) -> list[str]:
         return _faults_in(path, open_group(path), described)
 
 
-def _checked(node: zarr.Group, folder: Path, total: int) -> zarr.Group:
+def _checked(node: zarr.Group, path: Path, name: str, total: int) -> zarr.Group:
     """Hold a network's node to what `extract` writes: layers have names, and arrays that their files can hold."""
-    layers = cast("list[str]", node.attrs["layers"])
+    layers, folder = cast("list[str]", node.attrs["layers"]), path / name
     if node.attrs["finished"] and SEAL in node.attrs:
-        must_be_sealed(node, shapes_of(folder), f"what it says of {folder.name!r}")
+        must_be_sealed(node, shapes_of(folder), f"what it says of {name!r}")
     must_be_file_names(layers, "layer", str(folder))
-    if node.attrs["network"] != folder.name:
-        message = f"the network in {folder.name!r} is called {node.attrs['network']!r}"
+    if node.attrs["network"] != name:
+        message = f"the network in {name!r} is called {node.attrs['network']!r}"
         raise ValueError(message)
     for layer in layers:
         if not (folder / layer / "activation" / "zarr.json").is_file():
@@ -277,8 +277,17 @@ def network_names(path: Path) -> list[str]:
     list of str
         Sorted.
     """
-    inside = [folder for folder in sorted(path.iterdir()) if (folder / "zarr.json").is_file()]
-    return [folder.name for folder in inside if b'"weights_hash"' in (folder / "zarr.json").read_bytes()]
+    return sorted(folder.relative_to(path).as_posix() for folder in _networks_below(path))
+
+
+# A network whose name has parts (alexnet/object/0) lies in folders of these names.
+def _networks_below(path: Path) -> Iterator[Path]:
+    for folder in path.iterdir():
+        said = (folder / "zarr.json").read_bytes() if (folder / "zarr.json").is_file() else b""
+        if b'"weights_hash"' in said:
+            yield folder
+        elif b'"group"' in said and not folder.is_symlink():
+            yield from _networks_below(folder)
 
 
 def lock_of(path: Path) -> Path:

@@ -111,19 +111,14 @@ def begin_network(root: zarr.Group, name: str, attrs: Mapping[str, Any]) -> zarr
 def _must_lie_apart(path: Path, name: str) -> None:
     """Refuse a network whose folder would be inside another's, whose seal then breaks, or would replace others."""
     around = [other for other in network_names(path) if name.startswith(f"{other}/")]
-    files = [file for depth in ("*", "*/*") for file in (path / name).glob(f"{depth}/zarr.json")]
-    inside = sorted(file.parent.relative_to(path / name).as_posix() for file in files if _is_network(file))
+    inside = [other for other in network_names(path) if other.startswith(f"{name}/")]
     if around or inside:
-        within = (name, around[0]) if around else (f"{name}/{inside[0]}", name)
+        within = (name, around[0]) if around else (inside[0], name)
         message = (
             f"Networks of one store must not lie within each other, but {within[0]!r} would lie within {within[1]!r} "
             f"in {str(path)!r}. Give it another label, such as {within[0].replace('/', '-')!r}, or another store."
         )
         raise ValueError(message)
-
-
-def _is_network(file: Path) -> bool:
-    return b'"weights_hash"' in file.read_bytes()
 
 
 def begin_layer(node: zarr.Group, layer: Layer) -> zarr.Group:

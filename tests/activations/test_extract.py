@@ -12,9 +12,10 @@ from torch import nn
 from rsa_face.activations.capture import capture
 from rsa_face.activations.extract import extract
 from rsa_face.activations.recording import Options
-from rsa_face.activations.store import open_activations
+from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
+from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import Preprocessing, read_batches
 
@@ -306,3 +307,20 @@ def test_a_network_within_another_is_refused_and_the_store_stays_whole(tmp_path,
     with pytest.raises(ValueError, match=f"'{inner}' would lie within '{outer}'"):
         extract([tiny(second, seed=1)], stimuli, store, layers="all")
     assert f"/{first}" in open_activations(store).groups
+
+
+def test_networks_named_in_parts_are_listed_checked_and_not_run_again(tmp_path, stimuli):
+    store, names = tmp_path / "x.zarr", ["tiny/object/1", "tiny/object/0", "tiny/face/0"]
+    networks = [tiny(name, seed=place) for place, name in enumerate(names)]
+    extract(networks[:2], stimuli, store, layers="all")
+    written = {file: file.stat().st_mtime_ns for file in store.rglob("c/**/*") if file.is_file()}
+    tree = extract(networks, stimuli, store, layers="all")
+    assert all(file.stat().st_mtime_ns == then for file, then in written.items())
+    assert [one["network"] for one in describe_store(store)["networks"]] == names
+    assert list(dict.fromkeys(compute_rdms(tree)["network"].values)) == names
+    assert verify_store(store) == []
+    file = next(file for file in (store / "tiny/face/0/2/activation").rglob("0") if file.is_file())
+    content = bytearray(file.read_bytes())
+    content[100] ^= 1
+    file.write_bytes(bytes(content))
+    assert [fault.split(",")[0] for fault in verify_store(store)] == ["tiny/face/0/2"]
