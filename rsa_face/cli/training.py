@@ -118,10 +118,11 @@ def _settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
             message = f"A settings file must hold keys and values, but {path.name} holds {type(given).__name__}."
             raise ValueError(message)
     varied = given.get("augmentation")
-    for what, kind, names in (
+    asked: list[tuple[str, Any, dict[Any, Any]]] = [
         ("Training settings", TrainingSettings, given),
         ("Settings of the augmentation", Augmentation, varied if isinstance(varied, dict) else {}),
-    ):
+    ]
+    for what, kind, names in asked:
         unknown = sorted(str(name) for name in names if name not in kind.__dataclass_fields__)
         if unknown:
             known = ", ".join(kind.__dataclass_fields__)

@@ -33,6 +33,7 @@ def test_result_has_the_evaluations_variances_and_tests_of_rsatoolbox(vectors, r
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape on a NumPy array:DeprecationWarning")  # in rsatoolbox's plots
 @pytest.mark.parametrize("resample", [None, "participant", "dual"])
 def test_rsatoolbox_plots_the_result(vectors, resample):
     x, y = vectors

@@ -392,19 +392,31 @@ class Harness:
         acts.get(kind, lambda: self.damage(kind))()
 
 
+def _until_interrupted(moments: int) -> Iterator[int]:
+    """Yield the numbers of moments; after Ctrl-C none, once the moment in work is done."""
+    asked: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: asked.append(number))
+    for number in range(moments):
+        if asked:
+            return
+        yield number
+
+
 def main(moments: int, seed: int) -> int:
+    """Try so many moments, and print the table; of those until Ctrl-C, where it comes before the last."""
     with tempfile.TemporaryDirectory() as name:
         harness = Harness(Path(name), seed, STUDY + BEHAVIOUR)
         print(f"an undisturbed run takes {harness.seconds:.1f} s and {harness.size:,} bytes", flush=True)
         begun = time.monotonic()
-        for number in range(moments):
+        for number in _until_interrupted(moments):
             kind = str(harness.rng.choice(KINDS, p=SHARES))
             faults = len(harness.table.wrong)
             harness.moment(kind)
             print(number + 1, kind, *harness.table.wrong[faults:], flush=True)
         print(harness.table.markdown())
         print(f"longest wait from Ctrl-C to the end: {max(harness.table.waits, default=0):.2f} s")
-        print(f"{moments} moments, seed {seed}, {time.monotonic() - begun:.0f} s")
+        tried = sum(harness.table.counts.values())
+        print(f"{tried} of {moments} moments, seed {seed}, {time.monotonic() - begun:.0f} s")
         return len(harness.table.wrong)
 
 

@@ -249,6 +249,8 @@ def _audited(trial: Trial) -> str:
                cwd=trial.folder)  # fmt: skip
     packages = json.loads(told)["dependencies"]
     looked_up = [one["name"] for one in packages if "skip_reason" not in one]
+    if not looked_up:
+        return f"not audited, {packages[0]['skip_reason'] if packages else 'there are no packages'}"
     return f"{len(looked_up)} of {len(packages)} packages are in the database, none with a known vulnerability"
 
 
