@@ -1,13 +1,16 @@
 """Extraction to disk and streamed RDMs against the bare forward pass, and what each costs in memory.
 
-Run as ``python tests/benchmarks/throughput.py [STIMULI] [NETWORK ...]``; 1,024 stimuli unless given, an eighth of
+Run as ``python tests/benchmarks/throughput.py [STIMULI] [NETWORK ...]``; 1,024 stimuli unless given, a sixteenth of
 them for VGGs, which take ten times as long. With few stimuli, what is done once weighs: hashing the weights, coming
 by memory. The bare forward pass runs over batches that are preloaded; extraction reads and decodes the images, hashes
-images and weights, and writes every main layer. Extraction and streaming keep the memory that layers free
-(`keeping_memory`), which a bare pass hands back to the system; what it would take if it didn't is printed beside it.
-``options`` as a network measures precision, memory format and projection instead.
+images and weights, and writes every main layer. Each is held against the bare passes before and after it, three times
+over; the middle one is printed, and the lowest and highest, since a machine that others use drifts. Extraction and
+streaming keep the memory that layers free (`keeping_memory`), which a bare pass hands back to the system; what it
+would take if it didn't is printed beside it. ``options`` as a network measures precision, memory format and
+projection instead.
 """
 
+import shutil
 import sys
 import tempfile
 import time
@@ -29,7 +32,7 @@ from rsa_face.schema import NETWORKS
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
-BATCH = 16
+BATCH, ROUNDS = 16, 3
 
 
 def make_stimuli(folder: Path, number: int) -> StimulusSet:
@@ -61,26 +64,38 @@ def compare(network: Network, stimuli: StimulusSet, folder: Path) -> None:
     few = StimulusSet(stimuli.table.iloc[:2].reset_index(drop=True))
     extract([network], few, folder / "warm.zarr", progress=False)  # so that modules loaded on first use are there
     forward(network, batches[:1])
-    first = seconds(lambda: forward(network, batches))
+    bare = [seconds(lambda: forward(network, batches))]
+    stored, streamed = [], []
     store = folder / f"{network.name}.zarr"
-    stored = seconds(lambda: extract([network], stimuli, store, batch=BATCH, progress=False))
-    second = seconds(lambda: forward(network, batches))
-    streamed = seconds(lambda: stream_rdms([network], stimuli, batch=BATCH, progress=False))
-    third = seconds(lambda: forward(network, batches))
+    for _ in range(ROUNDS):
+        shutil.rmtree(store, ignore_errors=True)
+        stored.append(seconds(lambda: extract([network], stimuli, store, batch=BATCH, progress=False)))
+        bare.append(seconds(lambda: forward(network, batches)))
+        streamed.append(seconds(lambda: stream_rdms([network], stimuli, batch=BATCH, progress=False)))
+        bare.append(seconds(lambda: forward(network, batches)))
     with keeping_memory():
         forward(network, batches[:1])
         kept = seconds(lambda: forward(network, batches))
     size = sum(file.stat().st_size for file in store.rglob("*") if file.is_file())
     number = sum(1 for file in store.rglob("c/**/*") if file.is_file())
-    to_disk, streaming = 2 * stored / (first + second), 2 * streamed / (second + third)
     print(
-        f"{network.name:11s} forward {first[0]:6.1f} {second[0]:6.1f} {third[0]:6.1f} s, in kept memory {kept[0]:.1f}"
-        f"   reading images {read[0]:.1f} s (processor {read[1]:.1f})"
-        f"   extract to disk {stored[0]:6.1f} s, ratio {to_disk[0]:.2f} (processor {to_disk[1]:.2f})"
-        f"   stream_rdms {streamed[0]:6.1f} s, ratio {streaming[0]:.2f} (processor {streaming[1]:.2f})"
-        f"   store {size / 2**30:.2f} GiB in {number} files",
+        f"{network.name:11s} {len(stimuli)} images: forward {_spread([one[0] for one in bare], 1)} s, in kept memory "
+        f"{kept[0]:.1f}   reading images {read[0]:.1f} s (processor {read[1]:.1f})\n"
+        f"            extract to disk {_ratios(stored, bare[:-1:2], bare[1::2])}\n"
+        f"            stream_rdms     {_ratios(streamed, bare[1::2], bare[2::2])}\n"
+        f"            store {size / 2**30:.2f} GiB in {number} files",
         flush=True,
     )
+
+
+def _ratios(work: list[np.ndarray], before: list[np.ndarray], after: list[np.ndarray]) -> str:
+    wall, processor = (2 * np.array(work) / (np.array(before) + np.array(after))).T
+    took = _spread([one[0] for one in work], 1)
+    return f"{took} s, ratio {_spread(wall, 2)}, of the processor {_spread(processor, 2)}"
+
+
+def _spread(values: list[float] | np.ndarray, digits: int) -> str:
+    return f"{np.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def options_of(network: Network, stimuli: StimulusSet, folder: Path) -> None:
@@ -109,7 +124,7 @@ def options_of(network: Network, stimuli: StimulusSet, folder: Path) -> None:
 
 
 def main(number: int, names: list[str]) -> None:
-    some = max(number // 8, 4 * BATCH)
+    some = max(number // 16, 4 * BATCH)
     print(f"{number} images, {some} for VGGs, batches of {BATCH}, layers: main")
     print(f"{torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory(dir=".") as name:
