@@ -1,8 +1,8 @@
 """Print every figure of size and speed: kills survived, RDMs out of core, extraction, streaming, one after another.
 
-Run as ``OMP_NUM_THREADS=2 python tests/benchmarks/scale.py`` on a machine that does nothing else: about a quarter of an
-hour on two cores. ``scale.py whole`` takes four times the stimuli, for figures to report: half an hour. A part that
-takes longer than its share is ended and said to be.
+Run as ``OMP_NUM_THREADS=2 python tests/benchmarks/scale.py`` on a machine that does nothing else: about a quarter of
+an hour on two cores. ``scale.py whole`` takes four times the stimuli, for figures to report: half an hour. A part
+that takes longer than its share is ended and said to be.
 """
 
 import os
