@@ -7,6 +7,7 @@ import xarray as xr
 
 from rsa_face.figures.agreement import agreement_table, correlation_table, plot_agreement
 from rsa_face.figures.canvas import sources_of
+from rsa_face.figures.forms import is_shown
 from rsa_face.figures.style import STYLES, figure_style
 
 NETWORKS = ["vgg11", "alexnet", "fe_alexnet"]
@@ -130,3 +131,9 @@ def test_no_interval_runs_into_the_next_and_all_can_be_read(name):
             assert abs(box.y0 - other.y0) > 1 or abs(box.x0 - other.x0) > box.width + room
     assert {text.get_color() for text in below} == {"#000000", "#ffffff"}
     plt.close("all")
+
+
+@pytest.mark.parametrize("gone", ["value", "rank", "peak_layer", "rank_correlation_interval", "n_networks"])
+def test_an_agreement_that_lacks_what_is_drawn_is_not_shown(agreement, gone):
+    assert is_shown("agreement", agreement)
+    assert not is_shown("agreement", agreement.drop_vars(gone))
