@@ -38,7 +38,7 @@ def figures(
     from rsa_face.figures.folder import read_results
     from rsa_face.figures.rdms import SCALES
     from rsa_face.figures.saving import save_figure
-    from rsa_face.figures.style import STYLES, figure_style
+    from rsa_face.figures.style import STYLES, figure_style, font_in_words
     from rsa_face.schema import must_be_known
 
     must_be_known(scale, SCALES, "scale")
@@ -63,13 +63,14 @@ def figures(
             plt.close(figure)
             if not as_json:
                 print(folder / name)
+    missing = [*study.missing, *_left_out(study)]
     if as_json:
-        print(
-            json.dumps({"written": [str(path) for path in written], "missing": [*study.missing, *_left_out(study)]})
-        )
+        print(json.dumps({"written": [str(path) for path in written], "missing": missing, "font": font_in_words()}))
         return
-    for sentence in (*study.missing, *_left_out(study)):
+    for sentence in missing:
         print(f"Left out: {sentence}")
+    if font_in_words():
+        print(font_in_words())
     print(f"{len(written)} files in {folder}")
 
 

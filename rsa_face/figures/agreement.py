@@ -19,7 +19,7 @@ from rsa_face.figures.canvas import (
     printable,
     size_mm,
 )
-from rsa_face.figures.palette import QUIET, in_order, ink, network_colors, network_label
+from rsa_face.figures.palette import QUIET, in_order, ink, ink_on, network_colors, network_label
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.schema import BOUND, BOUNDS, NETWORK
 
@@ -184,27 +184,39 @@ def _draw_correlations(ax: Axes, agreement: xr.Dataset, place: _Place, style: Fi
     left, top, step, tall = place
     line = points_mm(style.small_pt)
     names = agreement[_QUANTITY].values.astype(str).tolist()
-    most = int(agreement["n_networks"].values.max())
-    title = f"Rank correlation across {most} networks; below each, its interval over people, or p"
+    title, note = _about_pairs(agreement)
     ax.text(left, top - 1.3 * line, title, fontsize=style.small_pt, va="center")
     for row, name in enumerate(names[1:]):
         y = top + row * tall
-        said = textwrap.fill(in_words(name, agreement), max(int((left - line) / (0.5 * line)), 10))
+        said = textwrap.fill(in_words(name, agreement), max(int((left - line) / (0.56 * line)), 10))
         ax.text(left - 0.7 * line, y + 0.5 * tall, said, ha="right", va="center", linespacing=1.0, parse_math=False,
                 fontsize=style.small_pt if "\n" not in said else style.least_pt)  # fmt: skip
         for column, other in enumerate(names[: row + 1]):
             pair = agreement.sel({_QUANTITY: name, _OTHER: other})
             _draw_pair(ax, pair, (left + column * step, y, step, tall), style)
-    note = "P by permutation of the networks."
-    if most < _MANY:
-        note = f"With {most} networks a rank correlation is an anecdote; p by permutation of the networks."
-    if most < _FEWEST:
-        note = f"Fewer than {_FEWEST} networks have no rank correlation."
     ax.text(left, top + (len(names) - 1) * tall + 1.1 * line, note, fontsize=style.small_pt, color=QUIET, va="center")
+
+
+def _about_pairs(agreement: xr.Dataset) -> tuple[str, str]:
+    """Return what stands above the correlations and below them, of intervals and p values those that are there."""
+    most = int(agreement["n_networks"].values.max())
+    pairs = np.tril_indices(agreement.sizes[_QUANTITY], -1)
+    known = np.isfinite(agreement["rank_correlation"].transpose(_QUANTITY, _OTHER).values[pairs])
+    lower = agreement["rank_correlation_interval"].transpose(_QUANTITY, _OTHER, BOUND).values[(*pairs, 0)]
+    bounded, tested = (known & np.isfinite(lower)).any(), (known & ~np.isfinite(lower)).any()
+    below = ", or ".join(["its interval over people"] * bool(bounded) + ["p"] * bool(tested))
+    title = f"Rank correlation across {most} networks" + (f"; below each, {below}" if below else "")
+    if most < _FEWEST:
+        return title, f"Fewer than {_FEWEST} networks have no rank correlation."
+    warned = f"With {most} networks a rank correlation is an anecdote" if most < _MANY else ""
+    if not tested:
+        return title, warned and f"{warned}."
+    return title, f"{warned}; p by permutation of the networks." if warned else "P by permutation of the networks."
 
 
 def _draw_pair(ax: Axes, pair: xr.Dataset, place: _Place, style: FigureStyle) -> None:
     x, y, step, tall = place
+    line = points_mm(style.small_pt)
     rho, p = float(pair["rank_correlation"]), float(pair["rank_correlation_p"])
     if not np.isfinite(rho):
         _cell(ax, x, y, (step, tall), "#F2F2F2")
@@ -215,11 +227,15 @@ def _draw_pair(ax: Axes, pair: xr.Dataset, place: _Place, style: FigureStyle) ->
     color = mpl.colormaps[_CORRELATIONS](0.5 + 0.36 * rho)
     _cell(ax, x, y, (step, tall), color)
     lower, upper = pair["rank_correlation_interval"].values.tolist()
-    below = f"{lower:.2f}, {upper:.2f}" if np.isfinite(lower) else f"p = {p:.2f}"
-    large = style.small_pt if tall > 2.1 * points_mm(style.small_pt) else style.least_pt
-    for said, up, size in ((f"{rho:.2f}", 0.28, large), (below, 0.74, style.least_pt)):
+    below = f"p = {p:.2f}"
+    if np.isfinite(lower):
+        whole, letters = f"{lower:.2f}, {upper:.2f}", (step - 0.3 * line) / (0.56 * points_mm(style.least_pt))
+        shorter = (whole, whole.replace("0.", "."), f"{lower:.1f}, {upper:.1f}")  # else it runs into the next
+        below = next((said for said in shorter if len(said) <= letters), shorter[-1])
+    large = style.small_pt if tall > 2.1 * line else style.least_pt
+    for said, up, size in ((f"{rho:.2f}", 0.30, large), (below, 0.76, style.least_pt)):
         ax.text(x + 0.5 * step, y + up * tall, said.replace("-", "\N{MINUS SIGN}"), fontsize=size, ha="center",
-                va="center", color="#1A1A1A")  # fmt: skip
+                va="center", color=ink_on(color))  # fmt: skip
 
 
 def _cell(ax: Axes, x: float, y: float, size: tuple[float, float], color: Any) -> None:

@@ -1,6 +1,5 @@
 """What every figure needs beside its data: axes of a size in mm, honest notes, printable text, its numbers."""
 
-import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -19,7 +18,6 @@ from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, FigureStyle, us
 
 _SOURCE = "_rsa_face_source"
 NOTE = "note"
-_SHORT_LABEL = 16
 COMPARISON_LABELS = {
     "cosine": "cosine",
     "corr": "Pearson r",
@@ -176,29 +174,6 @@ def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
     return "; ".join(parts)
 
 
-def name_values(ax: Axes, text: str, style: FigureStyle) -> None:
-    """Write what the vertical axis measures, smaller and on more lines where it would be longer than the axis.
-
-    What is longer even so begins at the top of the axis and ends below it, beside the names of the layers.
-
-    Parameters
-    ----------
-    ax : Axes
-        Its layers must be named already: their names take of its height. Changed.
-    text : str
-        One line or two.
-    style : FigureStyle
-        The sizes in force.
-    """
-    letters = size_mm(ax)[1] / (0.52 * points_mm(1))  # of one point
-    size = min(max(letters / max(map(len, text.split("\n"))), style.small_pt), style.text_pt)
-    whole = re.sub(r"\([^)]*\)", lambda unit: unit.group().replace(" ", "\N{NO-BREAK SPACE}"), text)
-    most = max(int(1.05 * letters / size), _SHORT_LABEL)
-    lines = [part for line in whole.split("\n") for part in textwrap.wrap(line, most, break_on_hyphens=False)]
-    fits = max(map(len, lines)) <= letters / size
-    ax.set_ylabel("\n".join(lines), fontsize=size, parse_math=False, loc="center" if fits else "top")
-
-
 def beside_axes(ax: Axes, y: float, text: str, style: FigureStyle) -> None:
     """Write small text on the right of axes, at a height of theirs.
 
@@ -218,7 +193,7 @@ def beside_axes(ax: Axes, y: float, text: str, style: FigureStyle) -> None:
 
 
 def add_note(ax: Axes, note: str, style: FigureStyle, *, pad: float = 0.5) -> None:
-    """Write a note on the origin of the numbers at the upper right of axes.
+    """Write a note on the origin of the numbers at the upper right of axes, above their title where both are long.
 
     Parameters
     ----------
@@ -235,7 +210,11 @@ def add_note(ax: Axes, note: str, style: FigureStyle, *, pad: float = 0.5) -> No
         letters = int(size_mm(ax)[0] / (0.52 * points_mm(style.small_pt)))
         parts = [note] if len(note) <= letters else note.split("; ")
         lines = [line for part in parts for line in textwrap.wrap(part, max(letters, 20), break_on_hyphens=False)]
+        head = 0.56 * points_mm(style.text_pt) * len(ax.get_title(loc="left"))
+        crowded = head > 0 and bool(head + 0.58 * points_mm(style.small_pt) * max(map(len, lines)) > size_mm(ax)[0])
+        lines += [""] * crowded  # beside the title, on whose line it would lie
         title = ax.set_title("\n".join(lines), loc="right", fontsize=style.small_pt,
+                             linespacing=1.3 * style.text_pt / style.small_pt if crowded else 1.2,
                              color=QUIET, fontstyle="italic", pad=pad * style.small_pt, parse_math=False)  # fmt: skip
         title.set_gid(NOTE)
 

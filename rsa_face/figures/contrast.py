@@ -10,7 +10,6 @@ from rsa_face.figures.canvas import (
     add_note,
     beside_axes,
     keep_source,
-    name_values,
     new_axes,
     note_of,
     points_mm,
@@ -18,7 +17,7 @@ from rsa_face.figures.canvas import (
 )
 from rsa_face.figures.palette import QUIET, network_colors, network_label, network_markers
 from rsa_face.figures.style import FigureStyle, drawing
-from rsa_face.figures.ticks import mark_significant, name_layers_below
+from rsa_face.figures.ticks import mark_significant, name_layers_below, name_values
 from rsa_face.schema import BOUND, LAYER
 
 _TESTS = ("p_difference_corrected", "p_difference_holm", "p_difference_fdr", "p_difference")

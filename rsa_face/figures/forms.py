@@ -23,6 +23,18 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+_ALSO = {
+    "agreement": (
+        "value",
+        "peak_layer",
+        "rank_correlation",
+        "rank_correlation_p",
+        "rank_correlation_interval",
+        "n_networks",
+    )
+}
+
+
 def has_form(array: xr.DataArray | xr.Dataset, dims: tuple[str, ...]) -> bool:
     """Return whether RDMs, or the comparison of layers with people, are as this version writes them.
 
@@ -71,7 +83,9 @@ def is_shown(name: str, extra: xr.Dataset) -> bool:
     if kind is None:
         return _is_bounded(extra)
     variable, dims = _FORMS[kind]
-    whole = variable in extra and set(dims) <= set(extra[variable].dims)
+    whole = {variable, *_ALSO.get(kind, ())} <= set(map(str, extra.data_vars)) and set(dims) <= set(
+        extra[variable].dims
+    )
     return whole and extra[variable].dtype.kind in _NUMBERS and _is_bounded(extra)
 
 

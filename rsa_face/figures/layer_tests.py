@@ -13,12 +13,13 @@ from rsa_face.figures.style import FigureStyle
 from rsa_face.figures.ticks import mark_significant
 
 _TESTS = (("p_above_zero", "above 0"), ("p_below_ceiling", "below ceiling"))
+_MOST = 0.5  # of the axes
 
 
 def draw_tests(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], alpha: float, style: FigureStyle) -> None:
     """Draw a row of marks under the curves for each test, one mark a layer that passes it.
 
-    Networks in the same place have a line each.
+    Networks in the same place have a line each; nothing is drawn where those would take more than half of the axes.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def draw_tests(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], alpha: flo
     style : FigureStyle
         The sizes in force.
     """
-    tests = _tests_of(result)
+    tests = _tests_of(result) if _strip(ax, result, blocks, style) else []
     if not tests:
         return
     low, high = ax.get_ylim()
@@ -74,10 +75,15 @@ def room_for_tests(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style:
     float
         In mm, 5 at least.
     """
+    return max(size_mm(ax)[1] - _strip(ax, result, blocks, style) - 2 * points_mm(style.text_pt), 5.0)
+
+
+def _strip(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle) -> float:
+    """Return how high all rows of tests are, in mm: 0 where they are not drawn."""
     line, gap, lines = _spacing(blocks, style)
     tests = len(_tests_of(result))
     strip = gap + tests * (lines * line + gap) if tests else 0.0
-    return max(size_mm(ax)[1] - strip - 2 * points_mm(style.text_pt), 5.0)
+    return strip if strip <= _MOST * size_mm(ax)[1] else 0.0
 
 
 def _tests_of(result: xr.Dataset) -> list[tuple[str, str]]:

@@ -13,7 +13,6 @@ from rsa_face.figures.canvas import (
     COMPARISON_LABELS,
     add_note,
     keep_source,
-    name_values,
     new_axes,
     note_of,
     points_mm,
@@ -30,11 +29,13 @@ from rsa_face.figures.layer_marks import (
     matched,
     place_blocks,
     rows_in_order,
+    seeds_together,
 )
 from rsa_face.figures.layer_tests import draw_tests, room_for_tests
-from rsa_face.figures.palette import QUIET, in_order, ink
+from rsa_face.figures.legends import legend_above, name_of
+from rsa_face.figures.palette import QUIET, in_order, ink, network_label
 from rsa_face.figures.style import FigureStyle, drawing
-from rsa_face.figures.ticks import name_layers_below
+from rsa_face.figures.ticks import name_layers_below, name_values
 from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, RDM, must_be_known
 
 
@@ -50,7 +51,8 @@ def plot_layers(
     """Draw the similarity of every layer to people, with its interval, the noise ceiling and the tests.
 
     Networks stand side by side with their layers by name, on one axis of similarity, those that differ in their seed
-    alone in one place; or all over one another along relative depth. What the result does not hold is not drawn.
+    alone in one place; or all over one another along relative depth. What the result does not hold is not drawn, nor
+    are tests of so many networks over one another that their marks would take more room than the curves.
 
     Parameters
     ----------
@@ -105,13 +107,10 @@ def plot_layers(
         _limit(ax, result, partial, blocks, style, lines=_lines_above(key, blocks))
         draw_tests(ax, result, blocks, alpha, style)
         mark_excitation(ax, blocks, style, along, lines=int(key is not None and key.in_the_way))
-        _label_axes(ax, result, blocks, style, along)
+        rows_above = _label_axes(ax, result, blocks, style, along)
         if key is not None:
             _draw_key(ax, key, style)
-        note = note_of(result.attrs, shown)
-        legend_rows = 2 if along == "depth" and len(blocks) > 3 else 1
-        rows_above = legend_rows if along == "depth" else max(block.title.count("\n") + 1 for block in blocks)
-        add_note(ax, note, style, pad=0.6 + 1.6 * rows_above)
+        add_note(ax, note_of(result.attrs, shown), style, pad=0.6 + 1.6 * rows_above)
         keep_source(ax, layers_table(result, partial=partial, networks=shown), name="layers")
     return ax
 
@@ -182,16 +181,21 @@ def _limit(
     ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= high + 0.05 * span])
 
 
-def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle, along: str) -> None:
+def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle, along: str) -> int:
+    """Name what the axes and the curves are, and return how many lines of names stand above."""
     if along == "depth" and len(blocks) > 1:
         ax.set_xlabel("Relative depth")
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6,
-                  columnspacing=1.0)  # fmt: skip
+        curves = {curve.get_label(): curve for curve in ax.get_lines()}
+        groups = seeds_together(result, [block.network for block in blocks])
+        marks = [curves[network_label(group[0])] for group in groups]
+        above = legend_above(ax, marks, [name_of(group) for group in groups], style)
     else:
         _name_layers(ax, blocks, style)
+        above = max(block.title.count("\n") + 1 for block in blocks)
     comparison = str(result.attrs.get("comparison", ""))
     named = COMPARISON_LABELS.get(comparison, comparison)
     name_values(ax, f"Similarity to people\n({named})" if named else "Similarity to people", style)
+    return above
 
 
 def _name_layers(ax: Axes, blocks: Sequence[Block], style: FigureStyle) -> None:

@@ -81,8 +81,9 @@ def _draw_row(
     ax.bar(places, share, bottom=bottom, width=0.8, color=shades, linewidth=0, zorder=2)
     ax.plot(places[[0, -1]] + [-0.5, 0.5], [bottom, bottom], color=QUIET, linewidth=0.5 * style.line_pt, zorder=1)
     ax.vlines(places[0] - 0.7, bottom, bottom + 1, color="#222222", linewidth=1.2 * style.line_pt)
-    for place in places[inside]:
-        ax.plot([place - 0.5, place + 0.5], [bottom - 0.07] * 2, color=color, linewidth=1.6 * style.line_pt,
+    kept = places[inside]
+    for run in np.split(kept, np.flatnonzero(np.diff(kept) > 1.5) + 1) if len(kept) else []:
+        ax.plot([run[0] - 0.5, run[-1] + 0.5], [bottom - 0.07] * 2, color=color, linewidth=1.6 * style.line_pt,
                 solid_capstyle="butt", zorder=2)  # fmt: skip
     if "picked" not in answer:
         return

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from rsa_face.figures.canvas import inset_mm, points_mm, printable
 from rsa_face.figures.ordering import Group
 from rsa_face.figures.palette import HUMAN_COLOR
 from rsa_face.figures.rdm_layout import Panel
-from rsa_face.figures.style import FigureStyle
+from rsa_face.figures.style import FigureStyle, usable_font
 from rsa_face.figures.thumbnails import thumbnail
 
 _LEAST_PICTURE = 3.6
+_LEAST_ARM = 0.6
 _MOST_GROUPS = 30
 
 
@@ -75,14 +78,15 @@ def draw_margin(
                 inset = inset_mm(ax, edge - picture, top, picture, picture)
                 inset.imshow(thumbnail(file, pixels=128))
                 inset.set_axis_off()
-        edge -= picture + 0.3
+        edge -= picture + 0.5 * _arm(style)
     if not 1 < len(groups) <= _MOST_GROUPS:
         return True
     spans = [(panel.top + group.start * step + 0.25, panel.top + group.stop * step - 0.25) for group in groups]
     texts, size = _fitted([group.label for group in groups], [high - low for low, high in spans], style)
+    outer = edge - _arm(style)
     for (low, high), text in zip(spans, texts, strict=True):
-        _bracket(ax, [edge, edge - 0.6, edge - 0.6, edge], [low, low, high, high], style)
-        ax.text(edge - 0.9, (low + high) / 2, text, fontsize=size, rotation=90, ha="right", va="center",
+        _bracket(ax, [edge, outer, outer, edge], [low, low, high, high], style)
+        ax.text(outer - 0.3, (low + high) / 2, text, fontsize=size, rotation=90, ha="right", va="center",
                 parse_math=False)  # fmt: skip
     return all(texts)
 
@@ -108,9 +112,10 @@ def draw_brackets_below(ax: Axes, panel: Panel, groups: Sequence[Group], count: 
     step, y = panel.side / count, panel.top + panel.side + 0.5
     spans = [(panel.left + group.start * step + 0.25, panel.left + group.stop * step - 0.25) for group in groups]
     texts, size = _fitted([group.label for group in groups], [high - low for low, high in spans], style)
+    outer = y + _arm(style)
     for (low, high), text in zip(spans, texts, strict=True):
-        _bracket(ax, [low, low, high, high], [y, y + 0.6, y + 0.6, y], style)
-        ax.text((low + high) / 2, y + 0.9, text, fontsize=size, ha="center", va="top", parse_math=False)
+        _bracket(ax, [low, low, high, high], [y, outer, outer, y], style)
+        ax.text((low + high) / 2, outer + 0.3, text, fontsize=size, ha="center", va="top", parse_math=False)
 
 
 def draw_separators(ax: Axes, groups: Sequence[Group], cell_mm: float, style: FigureStyle) -> None:
@@ -134,6 +139,11 @@ def draw_separators(ax: Axes, groups: Sequence[Group], cell_mm: float, style: Fi
                 line(group.start - 0.5, color="white", linewidth=width)
 
 
+def _arm(style: FigureStyle) -> float:
+    """Return how far a bracket reaches out, in mm: farther than its line is wide."""
+    return max(_LEAST_ARM, 0.25 * points_mm(style.small_pt))
+
+
 def _picture(style: FigureStyle) -> float:
     return max(_LEAST_PICTURE, 2.0 * points_mm(style.small_pt))
 
@@ -148,20 +158,23 @@ def _fitted(labels: Sequence[str], rooms_mm: Sequence[float], style: FigureStyle
     ends = [label[shared:] for label in whole]
     for texts in (whole, ends) if all(ends) else (whole,):
         for size in (style.small_pt, style.least_pt):
-            if all(_width(text, size) <= room + 0.3 for text, room in zip(texts, rooms_mm, strict=True)):
+            if all(_width(text, size) <= room for text, room in zip(texts, rooms_mm, strict=True)):
                 return texts, size
     return [_cut(label, room, style.least_pt) for label, room in zip(whole, rooms_mm, strict=True)], style.least_pt
 
 
 def _width(text: str, size: float) -> float:
-    return 0.58 * points_mm(size) * len(text)
+    wide, *_ = text_to_path.get_text_width_height_descent(
+        text, FontProperties(family=usable_font(), size=size), False
+    )
+    return points_mm(wide)
 
 
 def _cut(label: str, room_mm: float, size: float) -> str:
     """Return as much of a label as there is room for; nothing where not even three letters would fit."""
-    letters = int((room_mm + 0.3) / _width("m", size))
-    if len(label) <= letters:
+    if _width(label, size) <= room_mm:
         return label
+    letters = int((room_mm + 0.3) / (0.58 * points_mm(size)))
     return f"{label[: letters - 1]}…" if letters >= 3 else ""
 
 

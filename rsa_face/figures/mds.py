@@ -137,7 +137,7 @@ def place_pictures(points: np.ndarray, side: float, room: tuple[float, float]) -
 
 
 def _is_free(middle: np.ndarray, taken: Sequence[np.ndarray], side: float, room: tuple[float, float]) -> bool:
-    inside = np.all(middle >= side / 2) and np.all(middle <= np.array(room) - side / 2)
+    inside = np.all(middle >= 0.55 * side) and np.all(middle <= np.array(room) - 0.55 * side)
     return bool(inside and all(np.abs(middle - other).max() >= 1.05 * side for other in taken))
 
 

@@ -13,7 +13,6 @@ from rsa_face.figures.canvas import (
     add_note,
     beside_axes,
     keep_source,
-    name_values,
     new_axes,
     note_of,
     points_mm,
@@ -22,6 +21,7 @@ from rsa_face.figures.canvas import (
 )
 from rsa_face.figures.palette import CEILING_COLOR, in_order, network_colors, network_label
 from rsa_face.figures.style import FigureStyle, drawing
+from rsa_face.figures.ticks import name_values
 from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM
 
 

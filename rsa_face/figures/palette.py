@@ -169,10 +169,36 @@ def ink(color: str) -> str:
     """
     rgb = colors.to_rgb(color)
     for _ in range(40):
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb]
-        luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-        if 1.05 / (luminance + 0.05) >= 4.5:
+        if 1.05 / (_luminance(rgb) + 0.05) >= 4.5:
             break
         red, green, blue = rgb
         rgb = (0.96 * red, 0.96 * green, 0.96 * blue)
     return colors.to_hex(rgb)
+
+
+def ink_on(color: str | tuple[float, float, float, float]) -> str:
+    """Return black or white, whichever can be read on a colour: the contrast is 4.5 to 1 and more.
+
+    Parameters
+    ----------
+    color : str or tuple of float
+        Any colour matplotlib knows.
+
+    Returns
+    -------
+    str
+        A hexadecimal colour.
+
+    Examples
+    --------
+    >>> ink_on("#F2F2F2"), ink_on("#B2182B")
+    ('#000000', '#ffffff')
+    """
+    light = _luminance(colors.to_rgb(color))
+    return "#000000" if (light + 0.05) / 0.05 >= 1.05 / (light + 0.05) else "#ffffff"
+
+
+def _luminance(rgb: tuple[float, float, float]) -> float:
+    """Return how light a colour is on a screen, from 0 to 1 (WCAG 2.2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -294,5 +294,5 @@ def _panel_height(style: FigureStyle) -> float:
 
 
 def _legend_height(parts: list[xr.Dataset], style: FigureStyle) -> float:
-    count = sum(part.sizes.get(NETWORK, 1) for part in parts)
+    count = sum(len(_families(part)) if NETWORK in part.dims else 1 for part in parts)
     return (2.2 + count // 4) * 1.5 * points_mm(style.small_pt)

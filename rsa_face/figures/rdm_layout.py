@@ -164,13 +164,14 @@ def _rows_of_networks(
     beside = side < 0.8 * needs
     if beside:  # a slide: names on the left, one row a network, as many of its layers as can be read
         networks = in_order(map(str, rdms[NETWORK].values))
-        indent = 0.62 * points_mm(style.text_pt) * max(len(network_label(one)) for one in networks) + 2.0
+        indent = 0.72 * points_mm(style.text_pt) * max(len(network_label(one)) for one in networks) + 2.0
         side = min(tall / len(networks) - title, _WIDEST)
         columns = max(int((wide - indent + _GAP) // (max(side, needs) + _GAP)), 3)
         rows = [_thinned(places, names, columns) for places in _rows(rdms, rdms.sizes[RDM])]
         side = min(side, _side(wide - indent, rows))
         name, left = 0.0, left + indent
-    panels, headings = _place_rows(rdms, rows, side, (left, note, title, name), style, beside=beside)
+    apart = (2.0 if human else margin + 1.5) if beside else None  # the first row's pictures stand between
+    panels, headings = _place_rows(rdms, rows, side, (left, note, title, name), style, apart=apart)
     if human:
         panels.insert(0, Panel("People (mean)", HUMAN_COLOR, margin, note + title + name, person, style.small_pt))
     bottom = max(panel.top + panel.side for panel in panels)
@@ -186,7 +187,7 @@ def _place_rows(
     heights: tuple[float, float, float, float],
     style: FigureStyle,
     *,
-    beside: bool,
+    apart: float | None,
 ) -> tuple[list[Panel], list[Heading]]:
     left, top, title, name = heights
     colors, layers = network_colors(map(str, rdms[NETWORK].values)), [str(layer) for layer in rdms[LAYER].values]
@@ -200,9 +201,11 @@ def _place_rows(
         if network != before:
             text = printable(network_label(network))
             place = (
-                (left - 2.0, top + 0.6 * side) if beside else (left, top - title - 0.2 * points_mm(style.small_pt))
+                (left, top - title - 0.2 * points_mm(style.small_pt))
+                if apart is None
+                else (left - apart, top + 0.6 * side)
             )
-            headings.append(Heading(text, colors[network], *place, "right" if beside else "left"))
+            headings.append(Heading(text, colors[network], *place, "left" if apart is None else "right"))
         for column, index in enumerate(row):
             place_x = left + column * (side + _GAP)
             panels.append(Panel(printable(layers[index]), colors[network], place_x, top, side, size))

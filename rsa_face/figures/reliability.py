@@ -1,5 +1,7 @@
 """How good human RDMs are, in one figure: random halves, people needed, people's agreement, and coverage."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,13 +13,14 @@ from rsa_face.figures.canvas import (
     COMPARISON_LABELS,
     add_note,
     keep_source,
-    name_values,
     note_of,
     points_mm,
     printable,
+    size_mm,
 )
 from rsa_face.figures.palette import CEILING_COLOR, HUMAN_COLOR, QUIET
 from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
+from rsa_face.figures.ticks import name_values
 from rsa_face.schema import PARTICIPANT
 
 _FLAGGED = "#A80F3C"
@@ -52,6 +55,10 @@ def plot_reliability(reliability: xr.Dataset) -> dict[str, Axes]:
         add_note(axes["people"], note_of(reliability.attrs, []), style)
         for name, text in {**_VALUES, "agreement": _agreement_words(reliability)}.items():
             name_values(axes[name], text, style)
+        for ax in axes.values():
+            letters = int(size_mm(ax)[0] / (0.56 * points_mm(style.small_pt)))
+            head = textwrap.fill(ax.get_title(loc="left"), max(letters, 20))
+            ax.set_title(head, loc="left", fontsize=style.small_pt)
     return axes
 
 

@@ -24,6 +24,7 @@ from rsa_face.figures.canvas import (
 )
 from rsa_face.figures.ordering import groups_along
 from rsa_face.figures.palette import QUIET, in_order, ink, network_colors, network_label
+from rsa_face.figures.saliency_bars import draw_bars, said_of_occlusion
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.thumbnails import thumbnail
 from rsa_face.schema import LAYER, NETWORK, STIMULUS
@@ -31,8 +32,8 @@ from rsa_face.stimuli.catalogue import StimulusSet
 
 _MOST_FACES = 8
 _HEAD = 4.6  # room above the maps, in lines
+_FOOT = 5.0  # and below, with bars beside them
 _COLORS = "inferno"
-_WHOLE = {"none": "whole face"}
 METHOD_LABELS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 
 
@@ -89,21 +90,23 @@ def plot_saliency(
         width, height = size_mm(ax)
         ax.set(xlim=(0, width), ylim=(height, 0))
         ax.set_axis_off()
-        bars = min(bars, 0.4 * height)
-        grid = _lay_out(networks, len(chosen), (width, height - (_HEAD + 1.5) * line - bars), line)
+        grid = _lay_out(networks, len(chosen), (width, height), min(bars, 0.4 * height), line)
         relative = _relative(many.sel({STIMULUS: chosen}).transpose(NETWORK, STIMULUS, "row", "column"))
         top = float(np.nanquantile(relative.values, 0.995)) if np.isfinite(relative.values).any() else 1.0
         for row, network in enumerate(networks):
             _draw_row(ax, relative.sel({NETWORK: network}), files, (row, grid, max(top, 1.0)), style)
         _name_occlusions(ax, relative, grid, style)
-        _draw_scale(ax, max(top, 1.0), (width, grid.side * len(networks)), style)
-        sources = [_shown(relative)]
+        below = _HEAD * line + grid.side * len(networks)
+        _draw_scale(ax, max(top, 1.0), grid, below, style)
+        table = _shown(relative)
         if regions is not None:
-            sources = [_draw_bars(ax, regions, networks, (_HEAD + 1) * line + grid.side * len(networks), style)]
+            foot = _explain_bars(ax, grid, style)
+            frame = _frame_of_bars(grid, (below, foot), (width, height), line)
+            table = draw_bars(ax, regions, networks, frame, style, stacked=grid.stacked)
         ax.text(grid.left, 0.9 * line, how_mapped(maps.attrs), fontsize=style.small_pt, va="center",
                 parse_math=False)  # fmt: skip
         note_on_sheet(ax, note_of(maps.attrs, networks), style)
-        keep_source(ax, sources[0], name="saliency")
+        keep_source(ax, table, name="saliency")
     return ax
 
 
@@ -133,22 +136,42 @@ def how_mapped(attrs: Mapping[Any, Any]) -> str:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Where the maps stand, in mm: the left edge, a map's side, and from one to the next; how rows are named."""
+    """Where the maps stand, in mm: the left edge, a map's side, and from one to the next; how rows are named.
+
+    Bars stand below them, or stacked beside.
+    """
 
     left: float
     side: float
     pitch: float
     upright: bool
+    faces: int
+    stacked: bool = False
+
+    @property
+    def width(self) -> float:
+        """Of all maps of a row."""
+        return self.faces * self.pitch
 
 
-def _lay_out(networks: Sequence[str], faces: int, room: tuple[float, float], line: float) -> _Grid:
-    """Give the maps their size: all of the width, or of the height where that is less, as on a slide."""
-    tall = room[1] / len(networks)
+def _lay_out(networks: Sequence[str], faces: int, room: tuple[float, float], bars: float, line: float) -> _Grid:
+    """Give the maps their size: all of the width, or of the height where that is less, as on a slide.
+
+    Bars stand below the maps, and beside them where the maps would leave much of the width.
+    """
+    width, height = room
     name = 0.62 * line * max(len(network_label(network)) for network in networks)
+    tall = (height - (_HEAD + 1.5) * line - bars) / len(networks)
     upright = name <= tall  # else the rows are lower than their names are long
     left = 3.5 * line if upright else name + 1.5 * line
-    pitch = (room[0] - left - 8.5 * line) / max(faces, 5)
-    return _Grid(left, min(pitch, tall), pitch, upright)
+    pitch = (width - left - 8.5 * line) / max(faces, 5)
+    if not bars or tall > 0.75 * pitch:
+        return _Grid(left, min(pitch, tall), pitch, upright, faces)
+    tall = (height - (_HEAD + _FOOT) * line) / len(networks)
+    upright = name <= tall
+    left = 3.5 * line if upright else name + 1.5 * line
+    side = min(tall, (0.74 * width - left) / faces)
+    return _Grid(left, side, side, upright, faces, stacked=True)
 
 
 def _files(maps: xr.DataArray, stimuli: StimulusSet | None) -> dict[str, str]:
@@ -244,69 +267,52 @@ def _name_occlusions(ax: Axes, maps: xr.DataArray, grid: _Grid, style: FigureSty
         return
     line = points_mm(style.small_pt)
     for group in groups_along(list(maps["occlusion"].values)):
-        said = _WHOLE.get(group.label, f"{printable(group.label)} masked")
+        said = said_of_occlusion(str(group.label))
         ax.text(grid.left + 0.5 * (group.start + group.stop) * grid.pitch, (_HEAD - 1.8) * line, said, ha="center",
                 va="center", fontsize=style.small_pt, parse_math=False)  # fmt: skip
 
 
-def _draw_scale(ax: Axes, top: float, size: tuple[float, float], style: FigureStyle) -> None:
+def _draw_scale(ax: Axes, top: float, grid: _Grid, below: float, style: FigureStyle) -> None:
+    """Draw the colours' scale beside the maps, or under them where bars stand beside."""
     line = points_mm(style.small_pt)
-    width, height = size
-    panel = inset_mm(ax, width - 6.5 * line, _HEAD * line, line, min(height, 20 * line))
+    if grid.stacked:
+        length = min(max(grid.width - 11.5 * line, 4 * line), 20 * line)  # its name stands beside it
+        panel = inset_mm(ax, grid.left, below + 0.6 * line, length, 0.8 * line)
+    else:
+        panel = inset_mm(ax, ax.get_xlim()[1] - 6.5 * line, _HEAD * line, line, min(below - _HEAD * line, 20 * line))
     mappable = mpl.cm.ScalarMappable(Normalize(0, top), cmap=_COLORS)
-    bar = ax.figure.colorbar(mappable, cax=panel)
+    bar = ax.figure.colorbar(mappable, cax=panel, orientation="horizontal" if grid.stacked else "vertical")
     bar.outline.set_visible(False)
-    bar.set_label("Saliency (1: even)", fontsize=style.small_pt)
     bar.ax.tick_params(labelsize=style.small_pt)
-
-
-def _draw_bars(ax: Axes, regions: xr.Dataset, networks: list[str], top: float, style: FigureStyle) -> pd.DataFrame:
-    line = points_mm(style.small_pt)
-    table = _averages(regions)
-    occlusions = list(dict.fromkeys(table["occlusion"]))
-    width, height = ax.get_xlim()[1], ax.get_ylim()[0]
-    each = (width - 7.5 * line - 2 * line * (len(occlusions) - 1)) / len(occlusions)
-    colors = network_colors(networks)
-    highest = float((table["proportion"] + table["se"].fillna(0)).max())
-    highest = highest if highest > 0 else 1.0  # every map is 0 everywhere: nothing stands above the axis
-    for place, occlusion in enumerate(occlusions):
-        panel = inset_mm(
-            ax, 6.5 * line + place * (each + 2 * line), top + 1.5 * line, each, height - top - 6.5 * line
+    if grid.stacked:
+        ax.text(
+            grid.left + length + 0.8 * line, below + line, "Saliency (1: even)", fontsize=style.small_pt, va="center"
         )
-        here = table[table["occlusion"] == occlusion]
-        names = list(dict.fromkeys(here["region"]))
-        step = 0.8 / len(networks)
-        for number, network in enumerate(networks):
-            one = here[here["network"] == network].set_index("region").reindex(names)
-            x = np.arange(len(names)) - 0.4 + (number + 0.5) * step
-            panel.bar(x, one["proportion"], width=0.92 * step, color=colors[network], linewidth=0)
-            panel.vlines(x, one["proportion"] - one["se"], one["proportion"] + one["se"], color="#222222",
-                         linewidth=0.6 * style.line_pt)  # fmt: skip
-        for number, name in enumerate(names):
-            area = float(here[here["region"] == name]["area"].iloc[0])
-            panel.plot([number - 0.42, number + 0.42], [area, area], color=QUIET, linewidth=0.7 * style.line_pt,
-                       linestyle=(0, (2, 1.5)))  # fmt: skip
-        panel.set_ylim(0, 1.08 * highest)
-        panel.set_xticks(range(len(names)), [printable(name) for name in names], fontsize=style.small_pt)
-        panel.tick_params(axis="x", length=0)
-        panel.set_title(_WHOLE.get(occlusion, f"{printable(occlusion)} masked"), fontsize=style.small_pt, loc="left")
-        if place == 0:
-            panel.set_ylabel("Share of saliency", fontsize=style.small_pt)
-        else:
-            panel.tick_params(axis="y", labelleft=False)
-    said = "Dashes: the region's share of the image. Bars: mean and standard error over faces; colours as above."
-    said = textwrap.fill(said, max(int((width - 7 * line) / (0.56 * points_mm(style.least_pt))), 20))
-    ax.text(6.5 * line, height - 0.3 * line, said, fontsize=style.least_pt, color=QUIET, va="bottom")
-    return table
+    else:
+        bar.set_label("Saliency (1: even)", fontsize=style.small_pt)
 
 
-def _averages(regions: xr.Dataset) -> pd.DataFrame:
-    frame = regions["proportion"].to_dataframe().reset_index()
-    area = regions["area"].mean(STIMULUS).to_series()
-    frame["occlusion"] = frame.get("occlusion", "none")
-    groups = frame.groupby(["occlusion", "region", NETWORK], sort=False)["proportion"]
-    table = groups.agg(proportion="mean", se="sem", faces="count").reset_index()
-    return table.assign(area=table["region"].map(area))
+def _frame_of_bars(
+    grid: _Grid, edges: tuple[float, float], size: tuple[float, float], line: float
+) -> tuple[float, float, float, float]:
+    """Return where bars stand, in mm: left, top, width and height."""
+    (below, foot), (width, height) = edges, size
+    if not grid.stacked:
+        return 6.5 * line, below + line, width - 7.5 * line, height - below - foot - line
+    left, top = grid.left + grid.width + 6.5 * line, (_HEAD - 2) * line
+    return left, top, width - left - line, height - top - foot
+
+
+def _explain_bars(ax: Axes, grid: _Grid, style: FigureStyle) -> float:
+    """Say at the lower edge what bars and dashes are, and return how much room it takes, in mm."""
+    line, left = points_mm(style.small_pt), grid.left if grid.stacked else 6.5 * points_mm(style.small_pt)
+    said = (
+        "Dashes: the region's share of the image. Bars: mean and standard error over faces, in the networks' colours."
+    )
+    letters = int((ax.get_xlim()[1] - left - 0.5 * line) / (0.56 * points_mm(style.least_pt)))
+    lines = textwrap.wrap(said, max(letters, 20))
+    ax.text(left, ax.get_ylim()[0] - 0.3 * line, "\n".join(lines), fontsize=style.least_pt, color=QUIET, va="bottom")
+    return 0.8 * line + 1.25 * len(lines) * points_mm(style.least_pt)
 
 
 def _shown(relative: xr.DataArray) -> pd.DataFrame:

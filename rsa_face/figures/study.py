@@ -17,12 +17,13 @@ from rsa_face.figures.networks import plot_networks
 from rsa_face.figures.palette import QUIET, in_order
 from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
-from rsa_face.schema import NETWORK, ORDER, RDM
+from rsa_face.schema import NETWORK, ORDER, RDM, split_seed
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _CAPITALS = ("plos", "apa")
 _HEIGHTS = {"layers": 28.0, "middle": 26.0, "rdms": 20.0}  # in times the type size
 _LEAST = 0.5
+_MOST_EXAMPLES = 5
 
 
 def plot_study(
@@ -48,7 +49,8 @@ def plot_study(
     contrast : Dataset, dims (layer, bound), optional
         The difference of two networks, of `contrast_layers`.
     rdms : DataArray, dims (rdm, stimulus_i, stimulus_j), optional
-        Layer RDMs; the most similar layer of each network is shown, as an example.
+        Layer RDMs; the most similar layer of each network is shown, as an example: of networks that differ in their
+        seed alone the first, and five at most.
     human : DataArray, dims (participant, stimulus_i, stimulus_j), optional
         Human RDMs, shown beside them.
     stimuli : StimulusSet, optional
@@ -81,7 +83,7 @@ def plot_study(
                 axes[name] = plot_contrast(contrast, ax=ax)
         if rdms is not None and "rdms" in rows:
             sheet = parts[2].add_axes((0.02, 0.0, 0.98, 1.0))
-            axes["rdms"] = plot_rdms(most_similar(rdms, result)[:5], ax=sheet, human=human, stimuli=stimuli)
+            axes["rdms"] = plot_rdms(_examples(most_similar(rdms, result)), ax=sheet, human=human, stimuli=stimuli)
         for ax in axes.values():
             hide_notes(ax)
         _letter(list(axes.values()), note_of(result.attrs, map(str, result[NETWORK].values)), style)
@@ -123,6 +125,12 @@ def most_similar(rdms: xr.DataArray, result: xr.Dataset | None) -> xr.DataArray:
         for network in in_order(networks)
     ]
     return rdms.isel({RDM: kept})
+
+
+def _examples(rdms: xr.DataArray) -> xr.DataArray:
+    """Return the first seed of each network, as many as stand in a row beside people."""
+    starts = [split_seed(str(name))[0] for name in rdms[NETWORK].values]
+    return rdms.isel({RDM: sorted(starts.index(start) for start in set(starts))[:_MOST_EXAMPLES]})
 
 
 def _has_room(ax: Axes, compared: Sequence[tuple[str, str, float]], style: FigureStyle) -> bool:

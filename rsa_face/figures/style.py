@@ -180,6 +180,19 @@ def usable_font() -> str:
     return next(name for name in _FONTS if name in here or name == _FONTS[-1])
 
 
+def font_in_words() -> str:
+    """Return which font text is set in, where this machine has none that journals ask for.
+
+    Returns
+    -------
+    str
+        A sentence; empty where there is Arial or Helvetica.
+    """
+    font = usable_font()
+    asked, other = _FONTS[:2]
+    return "" if font in (asked, other) else f"Text is set in {font}: this machine has neither {asked} nor {other}."
+
+
 @contextmanager
 def _settings(values: dict[Any, Any]) -> Iterator[None]:
     """Set matplotlib's settings for a block, but leave it to the backend whether drawing is interactive.

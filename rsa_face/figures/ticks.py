@@ -1,5 +1,7 @@
-"""Layer names along an axis, as many as can be read."""
+"""What stands along an axis: layer names, as many as can be read, and what is measured."""
 
+import re
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,6 +9,8 @@ from matplotlib.axes import Axes
 
 from rsa_face.figures.canvas import points_mm, printable, size_mm
 from rsa_face.figures.style import FigureStyle
+
+_SHORT_LABEL = 16
 
 
 def name_layers_below(ax: Axes, places: np.ndarray, names: Sequence[str], style: FigureStyle) -> None:
@@ -44,6 +48,29 @@ def _that_fit(places: np.ndarray, mm_per_unit: float, style: FigureStyle) -> tup
         for place in run[[-1, *range(len(run) - 1)]]:  # a network's last layer is named whatever else is
             kept[place] = np.abs(places[kept] - places[place]).min(initial=np.inf) >= least
     return kept, style.least_pt
+
+
+def name_values(ax: Axes, text: str, style: FigureStyle) -> None:
+    """Write what the vertical axis measures, smaller and on more lines where it would be longer than the axis.
+
+    What is longer even so begins at the top of the axis and ends below it, beside the names of the layers.
+
+    Parameters
+    ----------
+    ax : Axes
+        Its layers must be named already: their names take of its height. Changed.
+    text : str
+        One line or two.
+    style : FigureStyle
+        The sizes in force.
+    """
+    letters = size_mm(ax)[1] / (0.52 * points_mm(1))  # of one point
+    size = min(max(letters / max(map(len, text.split("\n"))), style.small_pt), style.text_pt)
+    whole = re.sub(r"\([^)]*\)", lambda unit: unit.group().replace(" ", "\N{NO-BREAK SPACE}"), text)
+    most = max(int(1.05 * letters / size), _SHORT_LABEL)
+    lines = [part for line in whole.split("\n") for part in textwrap.wrap(line, most, break_on_hyphens=False)]
+    fits = max(map(len, lines)) <= letters / size
+    ax.set_ylabel("\n".join(lines), fontsize=size, parse_math=False, loc="center" if fits else "top")
 
 
 def mark_significant(ax: Axes, x: np.ndarray, passed: np.ndarray, y: float, color: str, style: FigureStyle) -> None:

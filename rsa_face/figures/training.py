@@ -1,17 +1,22 @@
 """The training curve: a network's loss and accuracy, epoch by epoch, on faces it learnt from and on others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rsa_face.figures.palette import network_colors, network_label
+from rsa_face.figures.canvas import keep_source, new_axes, points_mm
+from rsa_face.figures.legends import legend_above, name_of
+from rsa_face.figures.palette import QUIET, in_order, network_colors, network_label, network_markers
+from rsa_face.figures.style import FigureStyle, drawing
+from rsa_face.figures.ticks import name_values
 from rsa_face.schema import split_seed
 
 _LABELS = {"loss": "Cross-entropy loss", "accuracy": "Accuracy"}
+_MOST_MARKED = 12
 
 
 def plot_training(
@@ -19,13 +24,14 @@ def plot_training(
 ) -> Axes:
     """Draw a score of one or several trainings along the epochs.
 
-    Solid lines are the training faces, as seen with dropout and variation; dashed ones the validation faces. A
-    training that stopped early ends early. Networks that differ in their seed alone share a colour.
+    Solid lines are the training faces, as seen with dropout and variation; dashed ones with open marks the
+    validation faces. A training that stopped early ends early. Networks that differ in their seed alone share a
+    colour. Where all have one epoch they stand side by side, since they would hide one another.
 
     Parameters
     ----------
     history : DataFrame, one row an epoch, or mapping of str to such
-        As `train_valence` returns it; the keys name the networks.
+        As `train_valence` returns it; the keys name the networks. Not changed.
     score : {"accuracy", "loss"}
         What to draw.
     ax : Axes, optional
@@ -49,24 +55,69 @@ def plot_training(
     if empty or not each:
         message = f"A training curve must have epochs, but {empty or 'nothing'} has none. Train first."
         raise ValueError(message)
-    ax = plt.subplots(figsize=(3.5, 2.6), layout="constrained")[1] if ax is None else ax
-    starts = {name: split_seed(name)[0] for name in each}
-    colours, named = network_colors(starts.values()), set()
-    for name, rows in each.items():
-        start = starts[name]
-        # the seeds of one start share their colour, and their line in the legend
-        called = "_" if start in named else f"{network_label(start)} "
-        named.add(start)
-        line: dict[str, Any] = {"color": colours[start], "marker": "o" if len(rows) == 1 else ""}
-        ax.plot(rows["epoch"], rows[score], **line, label=f"{called}training".strip())
-        if f"validation_{score}" in rows.columns:
-            aside = rows[f"validation_{score}"]
-            ax.plot(rows["epoch"], aside, **line, linestyle="--", label=f"{called}validation".strip())
-    if score == "accuracy":
-        ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":", label="chance (two classes)")
-        ax.set_ylim(0, 1.02)
-    ax.set(xlabel="Epoch", ylabel=_LABELS[score])
-    ax.set_xlim(0.5, max(int(rows["epoch"].max()) for rows in each.values()) + 0.5)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    ax.legend(frameon=False, fontsize="small")
+    names = in_order(each)
+    epochs = max(int(rows["epoch"].max()) for rows in each.values())
+    with drawing(ax) as style:
+        if ax is None:
+            tall = min(27 * points_mm(style.text_pt), style.tallest_mm)
+            ax = new_axes(width_mm=style.single_mm, height_mm=tall)
+        looks = _looks(names, style, marked=epochs <= _MOST_MARKED)
+        for place, name in enumerate(names):
+            aside = 0.6 * ((place + 0.5) / len(names) - 0.5) if epochs == 1 else 0.0
+            _draw_network(ax, each[name], name, aside, score, looks[split_seed(name)[0]])
+        if score == "accuracy":
+            ax.axhline(0.5, color=QUIET, linewidth=0.6 * style.line_pt, linestyle=":")
+            ax.set_ylim(0, 1.02)
+        ax.set_xlim(0.5, epochs + 0.5)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.set_xlabel("Epoch")
+        held_out = any(f"validation_{score}" in rows for rows in each.values())
+        _explain(ax, names, looks, style, chance=score == "accuracy", held_out=held_out)
+        name_values(ax, _LABELS[score] if held_out else f"{_LABELS[score]} (training faces)", style)
+        table = pd.concat([each[name].assign(network=name) for name in names], ignore_index=True)
+        keep_source(ax, table[["network", *(column for column in table if column != "network")]], name="training")
     return ax
+
+
+def _looks(names: Sequence[str], style: FigureStyle, *, marked: bool) -> dict[str, dict[str, Any]]:
+    """Return how the curves of each start look."""
+    starts = [split_seed(name)[0] for name in names]
+    colors, markers = network_colors(starts), network_markers(starts)
+    return {
+        start: {
+            "color": colors[start],
+            "marker": markers[start] if marked else "",
+            "markersize": 0.5 * style.small_pt,
+        }
+        for start in starts
+    }
+
+
+def _draw_network(ax: Axes, rows: pd.DataFrame, name: str, aside: float, score: str, look: Mapping[str, Any]) -> None:
+    label = network_label(name)
+    ax.plot(rows["epoch"] + aside, rows[score], **look, label=f"{label} training".strip())
+    if f"validation_{score}" in rows.columns:
+        ax.plot(rows["epoch"] + aside, rows[f"validation_{score}"], **look, linestyle="--", markerfacecolor="white",
+                label=f"{label} validation".strip())  # fmt: skip
+
+
+def _explain(
+    ax: Axes,
+    names: Sequence[str],
+    looks: Mapping[str, Mapping[str, Any]],
+    style: FigureStyle,
+    *,
+    chance: bool,
+    held_out: bool,
+) -> None:
+    seeds: dict[str, list[str]] = {}
+    for name in names:
+        seeds.setdefault(split_seed(name)[0], []).append(name)
+    marks = {name_of(group): Line2D([], [], **looks[start]) for start, group in seeds.items() if start}
+    if held_out:
+        marks["training faces"] = Line2D([], [], color=QUIET)
+        marks["validation faces"] = Line2D([], [], color=QUIET, linestyle="--")
+    if chance:
+        marks["chance (two classes)"] = Line2D([], [], color=QUIET, linestyle=":")
+    if marks:
+        legend_above(ax, list(marks.values()), list(marks), style)

@@ -9,6 +9,7 @@ import xarray as xr
 from PIL import Image
 
 from rsa_face.cli import main
+from rsa_face.figures.style import font_in_words
 from rsa_face.provenance import hash_file, load, save
 from rsa_face.psychophysics.psychometric import fit_psychometric
 
@@ -127,6 +128,7 @@ def test_paths_are_printed_as_json(results, capsys):
     assert run(results, "--formats", "png", "--only", "layers", "--out", results / "elsewhere", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert str(results / "elsewhere" / "layers.png") in said["written"]
+    assert said["font"] == font_in_words()
 
 
 def test_a_wrong_request_is_one_line_and_exit_code_2(results, capsys):

@@ -7,6 +7,8 @@ import xarray as xr
 
 from rsa_face.figures.agreement import agreement_table, correlation_table, plot_agreement
 from rsa_face.figures.canvas import sources_of
+from rsa_face.figures.forms import is_shown
+from rsa_face.figures.style import STYLES, figure_style
 
 NETWORKS = ["vgg11", "alexnet", "fe_alexnet"]
 QUANTITIES = ["similarity_peak", "similarity_fc7", "pse_distance", "saliency_eyes"]
@@ -82,3 +84,56 @@ def test_tables_hold_a_row_for_each_network_and_each_pair(agreement):
     ax = plot_agreement(agreement)
     assert sources_of(ax.figure)[0][1].equals(table)
     plt.close(ax.figure)
+
+
+def test_p_is_spoken_of_where_there_is_one(agreement):
+    said = " ".join(texts(plot_agreement(agreement)))
+    assert "below each, its interval over people, or p" in said
+    assert "an anecdote; p by permutation of the networks." in said
+    agreement["rank_correlation_interval"] = agreement["rank_correlation_interval"].fillna(0.5)
+    said = " ".join(texts(plot_agreement(agreement)))
+    assert "below each, its interval over people" in said
+    assert "p by permutation" not in said
+    assert ", or p" not in said
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_no_interval_runs_into_the_next_and_all_can_be_read(name):
+    quantities = ["similarity_peak", "similarity_fc7", "pse_distance", "curve_rmse", "saliency_eyes", "saliency_nose",
+                  "saliency_mouth"]  # fmt: skip
+    pairs, square = ("quantity", "quantity_other"), (7, 7)
+    made = xr.Dataset(
+        {
+            "value": (("network", "quantity"), np.full((3, 7), 0.5)),
+            "rank": (("network", "quantity"), np.full((3, 7), 2.0)),
+            "rank_correlation": (pairs, np.linspace(-1, 1, 49).reshape(square)),
+            "rank_correlation_p": (pairs, np.full(square, 0.25)),
+            "rank_correlation_interval": ((*pairs, "bound"), np.tile([-1.0, -0.8], (*square, 1))),
+            "n_networks": (pairs, np.full(square, 3)),
+            "peak_layer": ("network", ["fc8"] * 3),
+            "at_layer": ("network", ["relu7"] * 3),
+        },
+        {"network": NETWORKS, "quantity": quantities, "quantity_other": quantities, "bound": ["lower", "upper"]},
+    )
+    with figure_style(name):
+        ax = plot_agreement(made)
+        ax.figure.draw_without_rendering()
+        below = [
+            text for text in ax.texts if text.get_text().startswith("\N{MINUS SIGN}1.") and "," in text.get_text()
+        ]
+        boxes = [text.get_window_extent() for text in below]
+        room = 0.15 * below[0].get_fontsize() / 72 * ax.figure.dpi
+    assert len(boxes) == 21
+    for place, box in enumerate(boxes):
+        for other in boxes[place + 1 :]:
+            assert box.x1 + room < other.x0 or other.x1 + room < box.x0 or not box.overlaps(other)
+            assert abs(box.y0 - other.y0) > 1 or abs(box.x0 - other.x0) > box.width + room
+    assert {text.get_color() for text in below} == {"#000000", "#ffffff"}
+    plt.close("all")
+
+
+@pytest.mark.parametrize("gone", ["value", "rank", "peak_layer", "rank_correlation_interval", "n_networks"])
+def test_an_agreement_that_lacks_what_is_drawn_is_not_shown(agreement, gone):
+    assert is_shown("agreement", agreement)
+    assert not is_shown("agreement", agreement.drop_vars(gone))

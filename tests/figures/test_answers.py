@@ -6,6 +6,7 @@ import xarray as xr
 from matplotlib.collections import PathCollection
 from matplotlib.offsetbox import AnnotationBbox
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from mpl_toolkits.mplot3d import Axes3D
 
 from rsa_face.figures.canvas import NOTE
@@ -13,6 +14,7 @@ from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.localization import plot_localization
 from rsa_face.figures.mds import place_pictures, plot_mds
 from rsa_face.figures.networks import plot_networks
+from rsa_face.figures.palette import NETWORK_COLORS
 from rsa_face.figures.rdm_similarity import plot_rdm_similarity
 from rsa_face.figures.study import plot_study
 from rsa_face.figures.style import STYLES, figure_style
@@ -35,6 +37,14 @@ def test_layers_outside_the_set_are_pale(localization):
     lightness = np.array([sum(bar.get_facecolor()[:3]) for bar in ax.patches]).reshape(3, -1)
     inside = localization["in_set"].values
     assert lightness[inside].max() < lightness[~inside].min()
+
+
+def test_layers_not_ruled_out_have_one_line_where_they_follow_one_another(localization):
+    ax = plot_localization(localization)
+    lines = [
+        line.get_xdata().tolist() for line in ax.lines if line.get_color() == NETWORK_COLORS["fe_alexnet"].lower()
+    ]
+    assert sorted(lines) == [[4.5, 6.5], [4.5, 6.5], [5.5, 6.5], [7.5, 8.5], [9.2, 10.2]]
 
 
 @pytest.mark.parametrize("gone", [["in_set"], ["picked"], ["in_set", "picked"]])
@@ -147,6 +157,23 @@ def test_pictures_as_drawn_keep_apart_beside_a_note_and_no_line_lies_over_one(fa
     assert all(one.arrow_patch is None for one in pictures)
 
 
+@pytest.mark.parametrize("name", STYLES)
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_note_does_not_lie_over_an_embeddings_title(name, dims):
+    with figure_style(name):
+        ax = plot_mds(points(dims).assign_attrs(simulated=True), title="People (mean)")
+        ax.get_figure(root=True).draw_without_rendering()
+        title, note = (part.get_window_extent() for part in (ax._left_title, ax._right_title))
+        said = ax._right_title.get_text().split("\n")
+        whole = ax.get_figure(root=True).bbox
+    if not said[-1]:  # an empty line beside the title
+        spacing = ax._right_title._linespacing
+        empty = spacing * note.height / (1 + spacing * (len(said) - 1))
+        note = Bbox([[note.x0, note.y0 + empty], [note.x1, note.y1]])
+    assert not title.overlaps(note)
+    assert all(whole.contains(*corner) for box in (title, note) for corner in box.corners())
+
+
 def test_points_of_another_dimension_than_the_axes_are_refused():
     import matplotlib.pyplot as plt
 
@@ -210,3 +237,19 @@ def test_planned_comparisons_do_not_crowd_out_the_bars_of_a_study_figure(result)
         with figure_style(style):
             ax = plot_study(result, compared=compared)["networks"]
             assert sum(text.get_text() == "p = 0.200" for text in ax.texts) == shown
+
+
+def test_the_examples_of_a_study_figure_are_one_of_each_network(result, rdms):
+    def seeded(array):
+        names = np.array(
+            [f"{name}/random/{seed}" for seed in range(2) for name in rdms["network"].values], dtype=object
+        )
+        labels = np.array(
+            [f"{one}/{layer}" for one, layer in zip(names, np.tile(rdms["layer"].values, 2), strict=True)]
+        )
+        twice = array.isel(rdm=np.tile(np.arange(array.sizes["rdm"]), 2))
+        return twice.assign_coords(network=("rdm", names), rdm=labels.astype(object))
+
+    whole = plot_study(seeded(result), rdms=seeded(rdms))
+    named = [panel.get_label() for panel in whole["rdms"].child_axes if panel.images]
+    assert [name.split(" ")[0] for name in named if name] == ["AlexNet", "FE-AlexNet", "VGG11", "VGG13", "VGG16"]

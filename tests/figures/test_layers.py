@@ -176,3 +176,27 @@ def test_networks_that_differ_in_their_seed_alone_stand_in_one_place(result):
     assert max(along["AlexNet random 0"]) < min(along["VGG16"])
     assert texts(ax).count("AlexNet\nrandom\n2 seeds") == 1
     assert overlapping([*ax.texts, *ax.get_xticklabels()]) == []
+
+
+@pytest.mark.parametrize("style", ["nature", "plos", "apa", "talk"])
+def test_many_seeds_over_one_another_leave_the_curves_their_room(result, style):
+    seeds = []
+    for seed in range(3):
+        names = np.array([f"{name}/random/{seed}" for name in result["network"].values], dtype=object)
+        labels = np.array([f"{name}/{layer}" for name, layer in zip(names, result["layer"].values, strict=True)])
+        seeds.append(result.assign_coords(network=("rdm", names), rdm=labels.astype(object)))
+    many = xr.concat(seeds, "rdm", data_vars="minimal", coords="minimal", compat="override", join="outer")
+    with figure_style(style):
+        ax = plot_layers(many, along="depth")
+        ax.figure.draw_without_rendering()
+        legend, note, axes = (part.get_window_extent() for part in (ax.get_legend(), ax._right_title, ax))
+        whole = ax.figure.bbox
+    said = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert said[0] == "AlexNet random (3 seeds)"
+    assert len(said) == 5
+    assert axes.width > 0.5 * whole.width
+    assert axes.height > 0.4 * whole.height
+    assert all(whole.contains(*corner) for box in (legend, note) for corner in box.corners())
+    assert not legend.overlaps(note)
+    low, high = ax.get_ylim()
+    assert result["noise_ceiling"].values[1] - low > 0.6 * (high - low)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import colors
@@ -11,6 +12,7 @@ from rsa_face.figures.palette import (
     NETWORK_MARKERS,
     in_order,
     ink,
+    ink_on,
     network_colors,
     network_label,
     network_markers,
@@ -73,3 +75,14 @@ def test_unknown_networks_come_last_and_get_their_own_colour():
 def test_words_in_a_networks_colour_can_be_read(color):
     luminance = linear(ink(color)) @ np.array([0.2126, 0.7152, 0.0722])
     assert 1.05 / (luminance + 0.05) >= 4.5
+
+
+def test_words_on_any_colour_can_be_read():
+    for share in np.linspace(0, 1, 101):
+        for scale in ("RdBu_r", "Greys", "viridis"):
+            color = mpl.colormaps[scale](share)[:3]
+            light, word = (
+                float(linear(one) @ [0.2126, 0.7152, 0.0722]) for one in (colors.to_hex(color), ink_on(color))
+            )
+            high, low = max(light, word), min(light, word)
+            assert (high + 0.05) / (low + 0.05) >= 4.5

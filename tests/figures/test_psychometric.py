@@ -100,3 +100,13 @@ def test_wilsons_interval_is_statsmodels_by_hand():
 def test_curves_on_two_scales_are_refused(people, networks):
     with pytest.raises(ValueError, match=r"\['morph', 'signed'\]"):
         plot_psychometric(people, networks.assign_attrs(level_scale="morph"))
+
+
+def test_seeds_take_no_room_of_the_legend(people):
+    names = [f"{name}/random/{seed}" for name in ("alexnet", "vgg11", "vgg16") for seed in range(9)]
+    fit = fit_of("network", {name: 0.1 * place for place, name in enumerate(names)})
+    fit = fit.assign_coords(family=("network", [name.rsplit("/", 1)[0] for name in names]))
+    ax = plot_psychometric(people, fit)
+    ax.figure.draw_without_rendering()
+    lowest = min(text.get_window_extent().y0 for text in ax.texts if text.get_text())
+    assert 0 <= lowest < 0.1 * ax.figure.bbox.height

@@ -157,3 +157,17 @@ def test_cells_finer_than_print_keep_the_colours_of_the_bar(rdms):
     bar = np.round(mpl.colormaps[RDM_COLORS](np.linspace(0, 1, 256))[:, :3] * 255)
     apart = np.abs(inside[::7, None] - bar[None]).max(axis=-1).min(axis=1)
     assert (apart <= 3).mean() > 0.95
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_on_a_slide_no_picture_hides_a_networks_name(rdms, human, faces, beside):
+    with figure_style("talk"):
+        ax = plot_rdms(rdms, human=human if beside else None, stimuli=faces)
+        ax.figure.draw_without_rendering()
+        named = [text for text in ax.texts if text.get_text() in ("AlexNet", "FE-AlexNet")]
+        boxes = [panel.get_window_extent() for panel in ax.child_axes]
+        assert len(named) == 2
+        assert not any(text.get_window_extent().overlaps(box) for text in named for box in boxes)
+        assert all(
+            ax.figure.bbox.contains(*corner) for text in named for corner in text.get_window_extent().corners()
+        )

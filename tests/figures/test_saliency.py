@@ -9,6 +9,7 @@ from PIL import Image
 
 from rsa_face.figures.canvas import sources_of
 from rsa_face.figures.saliency import plot_saliency
+from rsa_face.figures.style import figure_style
 from rsa_face.stimuli.catalogue import StimulusSet
 
 IDS = ["a", "b", "c"]
@@ -110,3 +111,27 @@ def test_where_every_map_is_zero_the_bars_are_empty_and_nothing_fails(maps, stim
 def test_faces_without_a_map_are_refused(maps, stimuli):
     with pytest.raises(ValueError, match=r"\['z'\] lack one"):
         plot_saliency(maps, stimuli, faces=["a", "z"])
+
+
+def test_on_a_slide_bars_stand_beside_maps_that_fill_the_height(maps, stimuli, regions):
+    names = ["alexnet", "fe_alexnet", "vgg11", "vgg13", "vgg16"]
+    many, shares = (part.isel(network=[0, 1, 0, 1, 0]).assign_coords(network=names) for part in (maps, regions))
+    with figure_style("talk"):
+        ax = plot_saliency(many, stimuli, regions=shares)
+        ax.figure.draw_without_rendering()
+        faces = [
+            panel.get_window_extent()
+            for panel in ax.child_axes
+            if len(panel.images) > 0 and panel.get_xticks().size == 0
+        ]
+        bars = [panel.get_tightbbox() for panel in ax.child_axes if len(panel.patches) > 5]
+        words = [text for text in ax.texts if text.get_text()]
+        labels = [text.get_window_extent() for text in words]
+        whole = ax.figure.bbox
+    assert len(faces) == 15
+    assert faces[1].x0 - faces[0].x1 < 0.1 * faces[0].width
+    assert 5 * faces[0].height > 0.65 * whole.height
+    assert not any(face.overlaps(other) for face in faces for other in [*bars, *labels])
+    assert [one.get_text() for one, label in zip(words, labels, strict=True) if any(map(label.overlaps, bars))] == []
+    assert all(whole.contains(*corner) for box in [*faces, *bars, *labels] for corner in box.corners())
+    plt.close(ax.figure)

@@ -12,7 +12,7 @@ from rsa_face.figures import canvas
 from rsa_face.figures.canvas import printable
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.saving import save_figure
-from rsa_face.figures.style import STYLES, drawing, figure_style, usable_font
+from rsa_face.figures.style import STYLES, drawing, figure_style, font_in_words, usable_font
 
 
 @pytest.mark.parametrize("name", STYLES)
@@ -75,3 +75,13 @@ def test_without_the_usual_fonts_a_figure_is_drawn_whole_in_dejavu_sans(result, 
 
 def test_letters_a_font_lacks_become_squares(only_dejavu):
     assert printable("face 🧠 é <b>") == "face ▫ é <b>"
+
+
+def test_which_font_is_taken_instead_is_said(only_dejavu):
+    assert font_in_words() == "Text is set in DejaVu Sans: this machine has neither Arial nor Helvetica."
+
+
+def test_a_font_that_journals_ask_for_needs_no_word(only_dejavu, monkeypatch):
+    entry = font_manager.FontEntry(fname="arial.ttf", name="Arial")
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [entry])
+    assert font_in_words() == ""
