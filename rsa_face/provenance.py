@@ -35,8 +35,7 @@ _CHECKSUM = "blake3"
 def hash_content(*parts: Any) -> str:
     """Return the BLAKE3 hash of values: numbers, text, arrays, and lists and dicts of these.
 
-    As safe as sha256 and twenty times as fast where the processor has no instructions for that: AlexNet's weights
-    take a tenth of a second instead of one or two.
+    As safe as sha256, and much faster where the processor has no instructions for that: weights are hashed often.
 
     Parameters
     ----------

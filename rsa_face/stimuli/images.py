@@ -99,7 +99,7 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray 
     """Turn an RGB image into a network's input.
 
     An image of bytes that has its size already is cropped before it is turned into numbers, which is the same and
-    takes a third of the time.
+    less work.
 
     Parameters
     ----------
