@@ -1,6 +1,7 @@
-"""Record what layers compute during one forward pass, as copies."""
+"""Record what layers compute during one forward pass, before anything overwrites it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,10 +21,12 @@ def capture(
 ) -> dict[str, Tensor]:
     """Run a batch through a network and return what the given layers computed.
 
-    A hook that keeps a reference to a layer's output is overwritten by the in-place ReLU that follows it, so each
-    hook copies before it returns. On the five networks, whose layers run in a chain, the pass ends at the last
-    layer asked for; any other network runs to its end, since the order of its modules need not be the order they
-    run in. The hooks are removed on every way out, an error in the forward pass included.
+    A hook that keeps a reference to a layer's output is overwritten by the in-place ReLU that follows it. The five
+    networks therefore run with their ReLUs writing beside what they read, and torch's count of changes to a tensor
+    shows that no output was touched after it was captured; if one was, the pass is run again with copies. Of any
+    other network each hook copies before it returns. The five, whose layers run in a chain, end at the last layer
+    asked for; any other runs to its end, since the order of its modules need not be the order they run in. Hooks
+    and ReLUs are as they were on every way out, an error in the forward pass included.
 
     Parameters
     ----------
@@ -34,12 +37,13 @@ def capture(
     inputs : Tensor, shape (stimulus, 3, row, column)
         A preprocessed batch. Not changed.
     keep : callable, optional
-        Makes what is kept of a layer's output: a copy unless given; or something new computed from it.
+        Makes what is kept of a layer's output, something new computed from it; all of it is kept unless given.
 
     Returns
     -------
     dict of str to Tensor
-        By layer name: (stimulus, channel, row, column) or (stimulus, feature), on the inputs' device.
+        By layer name: (stimulus, channel, row, column) or (stimulus, feature), on the inputs' device. Layers that
+        change nothing, as dropout here, share their memory with the one before; copy what you mean to change.
 
     Raises
     ------
@@ -47,42 +51,12 @@ def capture(
         If a layer is not a module of the network, does not run, runs twice in one pass, or returns something
         other than a tensor.
     """
-    captured: dict[str, Tensor] = {}
-    modules = _modules_of(network, layers)
-    last = max(layers, key=lambda layer: layer.order).name if network.architecture in ARCHITECTURES else ""
-    handles = []
-    try:
-        for layer in layers:
-            hook = _copying_hook(layer.name, captured, keep or copy_of, ends=layer.name == last)
-            handles.append(modules[layer.path].register_forward_hook(hook))
-        with torch.inference_mode():
-            network.module(inputs)
-    except _EndOfPass:
-        pass
-    finally:
-        for handle in handles:
-            handle.remove()
-    silent = [layer.name for layer in layers if layer.name not in captured]
-    if silent:
-        message = f"Layers must run to be recorded, but {silent} of {network.name} did not run. Leave them out."
-        raise ValueError(message)
-    return captured
-
-
-def copy_of(output: Tensor) -> Tensor:
-    """Return a copy of a layer's output, which the layer behind it may overwrite.
-
-    Parameters
-    ----------
-    output : Tensor
-        What a layer computed. Not changed.
-
-    Returns
-    -------
-    Tensor
-        The copy.
-    """
-    return output.detach().clone()
+    if keep is None and network.architecture in ARCHITECTURES:
+        with _writing_beside(network.module):
+            captured, untouched = _capture(network, layers, inputs, Tensor.detach)
+        if untouched:
+            return captured
+    return _capture(network, layers, inputs, keep or _copy_of)[0]
 
 
 def resolve_device(device: str) -> torch.device:
@@ -114,6 +88,67 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(device)
 
 
+def _capture(
+    network: Network, layers: Sequence[Layer], inputs: Tensor, keep: Callable[[Tensor], Tensor]
+) -> tuple[dict[str, Tensor], bool]:
+    """Return what is kept of the layers, and whether all of that is as it was when it was captured."""
+    captured: dict[str, Tensor] = {}
+    changes: dict[str, int] = {}
+    modules = _modules_of(network, layers)
+    last = max(layers, key=lambda layer: layer.order).name if network.architecture in ARCHITECTURES else ""
+
+    def hook(name: str, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            message = f"A layer must return one tensor to be recorded, but {name!r} returns {type(output).__name__}."
+            raise ValueError(message)
+        if name in captured:
+            message = f"A layer must run once in a pass to be recorded, but {name!r} runs again. Record its parts."
+            raise ValueError(message)
+        captured[name] = keep(output)
+        changes[name] = captured[name]._version
+        if name == last:
+            raise _EndOfPass
+
+    handles = []
+    try:
+        for layer in layers:
+            handles.append(modules[layer.path].register_forward_hook(_calling(hook, layer.name)))
+        # not in inference mode, the caller's neither: there changes to tensors are not counted
+        with torch.inference_mode(False), torch.no_grad():
+            network.module(inputs)
+    except _EndOfPass:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    silent = [layer.name for layer in layers if layer.name not in captured]
+    if silent:
+        message = f"Layers must run to be recorded, but {silent} of {network.name} did not run. Leave them out."
+        raise ValueError(message)
+    return captured, all(captured[name]._version == number for name, number in changes.items())
+
+
+def _calling(hook: Callable[[str, Any], None], name: str) -> Callable[[nn.Module, Any, Any], None]:
+    return lambda _module, _inputs, output: hook(name, output)
+
+
+def _copy_of(output: Tensor) -> Tensor:
+    return output.detach().clone()
+
+
+@contextmanager
+def _writing_beside(module: nn.Module) -> Iterator[None]:
+    """Let activations that write over what they read write beside it for a while: the values are the same."""
+    over: list[Any] = [child for child in module.modules() if getattr(child, "inplace", False) is True]
+    for child in over:
+        child.inplace = False
+    try:
+        yield
+    finally:
+        for child in over:
+            child.inplace = True
+
+
 def _modules_of(network: Network, layers: Sequence[Layer]) -> dict[str, nn.Module]:
     modules = dict(network.module.named_modules())
     strangers = [f"{layer.name!r} (module {layer.path!r})" for layer in layers if layer.path not in modules]
@@ -128,20 +163,3 @@ def _modules_of(network: Network, layers: Sequence[Layer]) -> dict[str, nn.Modul
 
 class _EndOfPass(BaseException):
     """Leaves a forward pass after the last layer asked for."""
-
-
-def _copying_hook(
-    name: str, captured: dict[str, Tensor], keep: Callable[[Tensor], Tensor], *, ends: bool
-) -> Callable[[nn.Module, Any, Any], None]:
-    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        if not isinstance(output, Tensor):
-            message = f"A layer must return one tensor to be recorded, but {name!r} returns {type(output).__name__}."
-            raise ValueError(message)
-        if name in captured:
-            message = f"A layer must run once in a pass to be recorded, but {name!r} runs again. Record its parts."
-            raise ValueError(message)
-        captured[name] = keep(output)
-        if ends:
-            raise _EndOfPass
-
-    return hook

@@ -11,7 +11,7 @@ import torch
 from sklearn.random_projection import SparseRandomProjection, johnson_lindenstrauss_min_dim
 from torch import Tensor
 
-from rsa_face.activations.capture import capture, copy_of
+from rsa_face.activations.capture import capture
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import rng_from
@@ -19,8 +19,8 @@ from rsa_face.schema import must_be_known
 
 log = logging.getLogger(__name__)
 
-POOLS: dict[str, Callable[[Tensor], Tensor]] = {
-    "none": copy_of,
+POOLS: dict[str, Callable[[Tensor], Tensor] | None] = {
+    "none": None,
     "mean": lambda output: output.mean(dim=(2, 3)) if output.ndim == 4 else output.clone(),
 }
 LOSSES = {

@@ -1,5 +1,7 @@
 """What is captured is what each layer computed, under in-place ReLU, and no hook is left behind."""
 
+import contextlib
+
 import pytest
 import torch
 from torch import nn
@@ -83,6 +85,34 @@ def test_inputs_are_not_changed(network, inputs):
     before = inputs.clone()
     capture(network, network.layers[:2], inputs)
     assert torch.equal(inputs, before)
+
+
+@pytest.mark.parametrize("caller", [contextlib.nullcontext, torch.no_grad, torch.inference_mode])
+def test_what_overwrites_a_layer_behind_our_back_changes_nothing_captured(network, inputs, caller):
+    plain = capture(network, network.layers, inputs)
+    convolution = next(layer for layer in network.layers if layer.kind == "conv")
+    behind = network.module.get_submodule(network.layers[convolution.order + 1].path)
+
+    def double(_module, values):
+        values[0].mul_(2)
+
+    handle = behind.register_forward_pre_hook(double)
+    try:
+        with caller():
+            captured = capture(network, network.layers, inputs)
+    finally:
+        handle.remove()
+    assert torch.equal(captured[convolution.name], plain[convolution.name])
+    assert not torch.equal(captured[network.layers[-1].name], plain[network.layers[-1].name])
+
+
+def test_activations_write_in_place_again_afterwards(network, inputs):
+    in_place = [child.inplace for child in network.module.modules() if isinstance(child, nn.ReLU)]
+    assert any(in_place)
+    capture(network, network.layers, inputs)
+    with pytest.raises(RuntimeError):
+        capture(network, network.layers, inputs[:, :1])
+    assert [child.inplace for child in network.module.modules() if isinstance(child, nn.ReLU)] == in_place
 
 
 def custom(module: nn.Module) -> Network:
