@@ -112,7 +112,8 @@ def _capture(
     handles = []
     try:
         for layer in layers:
-            handles.append(modules[layer.path].register_forward_hook(_calling(hook, layer.name)))
+            module = modules[layer.path]
+            handles.append(module.register_forward_hook(_calling(hook, layer.name)))
         # not in inference mode, the caller's neither: there changes to tensors are not counted
         with torch.inference_mode(False), torch.no_grad():
             network.module(inputs)

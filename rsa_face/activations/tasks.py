@@ -111,7 +111,7 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
     node : zarr.Group
         The network's.
     bar : tqdm
-        Told of every batch.
+        Told of every batch once it is written.
     blocks : sequence of int, optional
         Which blocks; all unless given.
     """
@@ -125,6 +125,7 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
         rows = rows[cuts[0].rows :]  # the plan begins with the batch that was run already
     left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True)) if rows else None
     writing: list[Future[None]] = []
+    under_way = 0
     with at_device(task), ThreadPoolExecutor(2, thread_name_prefix="store") as pool:
         try:
             batches = iter(()) if left is None else read_batches(left, task.network.preprocessing, batch=cuts[0].rows)
@@ -132,15 +133,17 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
                 captured = first or _record(task, next(batches), task.layers)
                 first = {}
                 _wait(writing)
+                bar.update(under_way)
                 ends = stop == min((block + 1) * cuts[0].block, len(ids))
                 place = block, ids[start:stop], ends
                 writing = [
                     pool.submit(_write, task, layer, cut, captured.pop(layer.name), place)
                     for layer, cut in zip(task.layers, cuts, strict=True)
                 ]
-                bar.update(stop - start)
+                under_way = stop - start
         finally:
             _wait(writing)
+        bar.update(under_way)
 
 
 def count_as_there(bar: Any, number: int, task: Task) -> None:

@@ -1,0 +1,155 @@
+"""A bar of progress tells the truth: never more than is done, what an earlier run did as its own, and all at the end."""
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from torch import nn
+from tqdm import tqdm
+
+from rsa_face.activations import tasks
+from rsa_face.activations.extract import extract
+from rsa_face.activations.recording import Options
+from rsa_face.activations.store import describe_store
+from rsa_face.activations.streaming import stream_rdms
+from rsa_face.cli import training as command
+from rsa_face.inference.bootstrap import evaluate_draws
+from rsa_face.inference.distributed import evaluate_draws_on
+from rsa_face.inference.resampling import draw_resamples
+from rsa_face.networks.layers import name_modules
+from rsa_face.networks.zoo import Network, build_network
+from rsa_face.stages import learning
+from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.images import Preprocessing
+from rsa_face.training.epochs import Step
+from tests.inference.conftest import make_vectors, to_array
+
+SMALL = Preprocessing(resize=64, crop=64)
+
+
+class Bars:
+    """Every bar shown while a test runs: where it began, what it told, out of how many."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self.check: Callable[[int], None] = lambda _: None
+
+    def note(self, bar: tqdm, seen: dict[str, Any]) -> None:
+        seen |= {"began": bar.initial, "total": bar.total}
+        if not seen["told"] or seen["told"][-1] != bar.n:
+            seen["told"].append(bar.n)
+            self.check(bar.n)
+
+    @property
+    def bar(self) -> type[tqdm]:
+        bars = self
+
+        class Bar(tqdm):
+            def __init__(self, *args, **options):
+                self.seen = {"told": []}
+                bars.seen.append(self.seen)
+                super().__init__(*args, **options | {"disable": False, "file": io.StringIO(), "mininterval": 0})
+
+            def display(self, *args, **options):  # whenever it is drawn
+                bars.note(self, self.seen)
+                return super().display(*args, **options)
+
+        return Bar
+
+    def must_end_with_all(self, total: int, began: int = 0) -> None:
+        """Hold the last bar to having gone up from where it began to its total, in more than one step."""
+        last = self.seen[-1]
+        told = [number for number in last["told"] if number >= began]
+        assert (last["began"], last["total"], told[-1]) == (began, total, total)
+        assert told == sorted(told)
+        assert len(set(told) - {0, total}) >= 1
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    bars = Bars()
+    for module in ("activations.extract", "activations.streaming", "inference.bootstrap", "inference.distributed",
+                   "inference.accelerated", "stages.learning"):  # fmt: skip
+        monkeypatch.setattr(f"rsa_face.{module}.tqdm", bars.bar)
+    monkeypatch.setattr("tqdm.tqdm", bars.bar)
+    return bars
+
+
+@pytest.fixture
+def stimuli(tmp_path):
+    rng = np.random.default_rng(0)
+    ids = [f"s{place}" for place in range(10)]
+    files = [str(tmp_path / f"{stimulus}.png") for stimulus in ids]
+    for file in files:
+        Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(file)
+    return StimulusSet(pd.DataFrame({"stimulus": ids, "file": files}))
+
+
+def test_extraction_counts_what_is_in_the_store_and_an_earlier_run_as_its_own(tmp_path, stimuli, bars, monkeypatch):
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3)).eval()
+    network = Network("mine", module, name_modules(module), SMALL)
+    store = tmp_path / "x.zarr"
+
+    def is_there(number: int) -> None:
+        there = [node["done"] for node in describe_store(store)["networks"]]
+        assert number <= sum(there)
+
+    bars.check = is_there
+    write = tasks.append_batch
+    monkeypatch.setattr(tasks, "append_batch", lambda *batch: (time.sleep(0.1), write(*batch)))
+    run, calls = tasks.record_batch, []
+
+    def until_the_fourth(*args):
+        calls.append(1)
+        if len(calls) == 4:
+            raise RuntimeError("power cut")
+        return run(*args)
+
+    monkeypatch.setattr(tasks, "record_batch", until_the_fourth)
+    with pytest.raises(RuntimeError, match="power cut"):
+        extract([network], stimuli, store, layers="all", batch=2, options=Options(chunk=4))
+    done = describe_store(store)["networks"][0]["done"]
+    assert 0 < max(bars.seen[-1]["told"]) <= done < 10
+    monkeypatch.setattr(tasks, "record_batch", run)
+    extract([network], stimuli, store, layers="all", batch=2, options=Options(chunk=4))
+    bars.must_end_with_all(10, began=done)
+
+
+def test_streaming_counts_layers(stimuli, bars):
+    network = build_network("alexnet", preprocessing=SMALL)
+    rdms = stream_rdms([network], stimuli, layers="main")
+    bars.must_end_with_all(rdms.sizes["rdm"])
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_draws_are_counted_when_they_are_done(bars, workers):
+    x, y = make_vectors(9, 3, 4, seed=3)
+    draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=30, rng=np.random.default_rng(0))
+    usable = int(draws.usable.sum())
+    evaluate_draws(x, y, draws, comparison="corr", workers=workers, progress=True)
+    bars.must_end_with_all(usable)
+
+
+def test_draws_of_a_cluster_are_counted_when_they_come_back(bars):
+    pytest.importorskip("distributed")
+    x, y = make_vectors(9, 3, 4, seed=3)
+    draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=150, rng=np.random.default_rng(0))
+    evaluate_draws_on("local:1", x, y, draws, comparison="corr", memory=2e9, progress=True)
+    bars.must_end_with_all(150)
+
+
+@pytest.mark.parametrize("bar", [lambda: learning._bar(shown=True), command._bar])
+@pytest.mark.parametrize("first", [1, 3])
+def test_training_counts_batches_and_an_earlier_run_as_its_own(bars, bar, first):
+    step = Step("small", 1, 4, 1, 5, 0.7)
+    with bar() as show:
+        for epoch in range(first, 5):
+            for batch in range(1, 6):
+                show(replace(step, epoch=epoch, batch=batch))
+    bars.must_end_with_all(20, began=5 * (first - 1))
