@@ -135,13 +135,14 @@ def stream_measures(
     running = Running(resolve_device(device), batch, memory * 2**30, scratch, progress)
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
     plans = [_segments(network, wanted) for network, wanted in chosen]
-    values: dict[str, list[np.ndarray]] = {measure: [] for measure in measures}
-    labels = []
+    count, total = len(stimuli), sum(len(wanted) for _, wanted in chosen)
+    values = {measure: np.empty((total, count, count)) for measure in measures}  # stacked, they would lie here twice
+    labels: list[dict[str, Any]] = []
     for (network, _), segments in zip(chosen, plans, strict=True):
         for layer, moments in _breadth_first(network, segments, stimuli, measures, running):
             try:
                 for measure in measures:
-                    values[measure].append(dissimilarities(moments[measure], measure, stimuli.ids))
+                    values[measure][len(labels)] = dissimilarities(moments[measure], measure, stimuli.ids)
             except ValueError as error:
                 message = f"{network.name}/{layer.name}: {error}"
                 raise ValueError(message) from error
@@ -149,7 +150,7 @@ def stream_measures(
                            "order": layer.order, "untrained": network.rests_on_random(layer)})  # fmt: skip
     table = stimuli.table
     coords = {str(name): table[name].to_numpy() for name in table.columns if name != "file"}
-    return {measure: label_rdms(np.stack(rdms), labels, coords, measure=measure) for measure, rdms in values.items()}
+    return {measure: label_rdms(rdms, labels, coords, measure=measure) for measure, rdms in values.items()}
 
 
 @dataclass(frozen=True)
