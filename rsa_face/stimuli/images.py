@@ -121,8 +121,8 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray 
         mode = InterpolationMode(preprocessing.interpolation)
         whole = torch.from_numpy(np.ascontiguousarray(_in_units(pixels)))
         pixels = functional.resize(whole, size, interpolation=mode, antialias=preprocessing.antialias).numpy()
-    crop = [preprocessing.crop, preprocessing.crop]
-    cropped = functional.center_crop(torch.from_numpy(pixels), crop).numpy()
+    top, left = (round((side - preprocessing.crop) / 2) for side in pixels.shape[1:])  # as torchvision rounds
+    cropped = pixels[:, top : top + preprocessing.crop, left : left + preprocessing.crop]
     # numpy, not torch: called in a reader's thread, torch would start threads that get in the forward pass's way
     mean, sd = (np.asarray(values, np.float32)[:, None, None] for values in (preprocessing.mean, preprocessing.sd))
     normalised = np.subtract(_in_units(cropped, out), mean, out=out)
@@ -189,7 +189,8 @@ def _has_size(image: np.ndarray, preprocessing: Preprocessing) -> bool:
 
 def _read_pixels(file: str | Path) -> np.ndarray:
     with open_picture(file) as image:
-        return _as_rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)
+        return _as_rgb(image)
 
 
 # RGB, as bytes where the file holds bytes
@@ -203,7 +204,7 @@ def _as_rgb(image: Image.Image) -> np.ndarray:
     if image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _in_units(pixels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
