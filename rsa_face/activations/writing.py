@@ -3,7 +3,6 @@
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -43,8 +42,7 @@ def begin_store(store: str | Path, stimuli: StimulusSet, settings: Mapping[str, 
         If the store exists and was made otherwise; what differs is named.
     """
     path = Path(store)
-    with ThreadPoolExecutor(thread_name_prefix="hashes") as pool:
-        images = [found[:16] for found in pool.map(hash_file, stimuli.files)]
+    images = [hash_file(file)[:16] for file in stimuli.files]
     wanted = {"format": FORMAT, "images": images, "table": _plain_table(stimuli), **settings}
     if not (path.is_dir() and any(path.iterdir())):
         beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
