@@ -14,7 +14,7 @@ from rsa_face.holding import holder_of
 from rsa_face.provenance import size_of
 from rsa_face.untrusted import must_be_file_names, must_not_swell, reading
 
-FORMAT = 3
+FORMAT = 4
 WHOLE = "An activation store must be whole"
 THEN = "Remove it (rsa-face activations remove, or by hand), and run the same again: it is extracted anew."
 
