@@ -1,10 +1,12 @@
 """Record one network's activations: read, compute and write at once, going on where a store ends."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from rsa_face.activations.blocks import append_batch, batches_in, finish_block, keep_batches, remove_part
 from rsa_face.activations.cuts import Cut, create_array, cut_layer, read_cut
+from rsa_face.activations.passes import passes_of
 from rsa_face.activations.recording import Options, as_stored, record_batch
 from rsa_face.activations.seals import is_sealed, seal
 from rsa_face.activations.writing import begin_layer
@@ -25,6 +28,8 @@ from rsa_face.stimuli.images import read_batches
 from rsa_face.untrusted import reading
 
 log = logging.getLogger(__name__)
+
+Place = tuple[int, int, int]  # of a batch: its block, its first stimulus, past its last
 
 
 @dataclass(frozen=True)
@@ -115,23 +120,35 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
     blocks : sequence of int, optional
         Which blocks; all unless given.
     """
-    cuts, first = ensure_arrays(task, node)
-    plan = _plan(task, cuts, blocks)
-    rows = [row for _, start, stop in plan for row in range(start, stop)]
+    with at_device(task), passes_of(task.network, partial(_record, task, task.layers), task.device) as run:
+        first: dict[str, Tensor] = {}
+        captured: Iterator[dict[str, Tensor]] = iter(())
+        afresh = not any(_is_begun(task, node, layer) for layer in task.layers)
+        if afresh:
+            captured = run(_read(task, task.stimuli, task.batch))
+            first = next(captured)
+        cuts = ensure_arrays(task, node, first)
+        plan = _plan(task, cuts, blocks)
+        rows = [row for _, start, stop in plan for row in range(start, stop)]
+        if blocks is None:
+            count_as_there(bar, len(task.stimuli) - len(rows), task)
+        if not afresh and rows:
+            left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True))
+            captured = run(_read(task, left, cuts[0].rows))
+        _write_plan(task, cuts, zip(plan, chain([first] if afresh else [], captured), strict=True), bar)
+
+
+def _read(task: Task, stimuli: StimulusSet, batch: int) -> Iterator[Tensor]:
+    return read_batches(stimuli, task.network.preprocessing, batch=batch)
+
+
+def _write_plan(task: Task, cuts: Sequence[Cut], done: Iterable[tuple[Place, dict[str, Tensor]]], bar: Any) -> None:
     ids = task.stimuli.ids
-    if blocks is None:
-        count_as_there(bar, len(task.stimuli) - len(rows), task)
-    if first:
-        rows = rows[cuts[0].rows :]  # the plan begins with the batch that was run already
-    left = StimulusSet(task.stimuli.table.iloc[rows].reset_index(drop=True)) if rows else None
     writing: list[Future[None]] = []
     under_way = 0
-    with at_device(task), ThreadPoolExecutor(2, thread_name_prefix="store") as pool:
+    with ThreadPoolExecutor(2, thread_name_prefix="store") as pool:
         try:
-            batches = iter(()) if left is None else read_batches(left, task.network.preprocessing, batch=cuts[0].rows)
-            for block, start, stop in plan:
-                captured = first or _record(task, next(batches), task.layers)
-                first = {}
+            for (block, start, stop), captured in done:
                 _wait(writing)
                 bar.update(under_way)
                 ends = stop == min((block + 1) * cuts[0].block, len(ids))
@@ -164,8 +181,8 @@ def count_as_there(bar: Any, number: int, task: Task) -> None:
         bar.refresh()
 
 
-def ensure_arrays(task: Task, node: zarr.Group) -> tuple[list[Cut], dict[str, Tensor]]:
-    """Create the arrays of all layers, if they are not there yet, or not as they were created.
+def ensure_arrays(task: Task, node: zarr.Group, first: Mapping[str, Tensor] | None = None) -> list[Cut]:
+    """Create the arrays of all layers, if they are not there yet, or not as they were created; within `at_device`.
 
     How they are cut follows from the first batch of the first stimuli, so that it is the same whoever creates
     them.
@@ -176,30 +193,27 @@ def ensure_arrays(task: Task, node: zarr.Group) -> tuple[list[Cut], dict[str, Te
         What to record.
     node : zarr.Group
         The network's.
+    first : mapping of str to Tensor, optional
+        What that batch gave, by layer; it is run for the layers that need it unless given.
 
     Returns
     -------
-    cuts : list of Cut
+    list of Cut
         One for each layer.
-    first : dict of str to Tensor
-        What the first batch gave, by layer, if it was run for all of them.
     """
-    captured: dict[str, Tensor] = {}
     missing = [layer for layer in task.layers if not _is_begun(task, node, layer)]
-    if missing:
-        first = task.stimuli.table.iloc[: task.batch].reset_index(drop=True)
-        inputs = next(iter(read_batches(StimulusSet(first), task.network.preprocessing, batch=task.batch)))
-        with at_device(task):
-            captured = _record(task, inputs, missing)
-        ids = task.stimuli.ids
-        for layer in missing:
-            kept = as_stored(captured[layer.name], layer.name, ids, dtype=task.dtype, options=task.options)
-            cut = cut_layer(kept, total=len(task.stimuli), rows=task.batch, block=task.options.chunk)
-            begun = begin_layer(node, layer)
-            create_array(begun, cut)
-            seal(begun, [task.array_of(layer) / "zarr.json"])
-    cuts = [read_cut(cast("zarr.Array[Any]", node[f"{layer.name}/activation"])) for layer in task.layers]
-    return cuts, captured if len(missing) == len(task.layers) else {}
+    values = first or {}
+    if missing and not values:
+        some = task.stimuli.table.iloc[: task.batch].reset_index(drop=True)
+        values = _record(task, missing, task.network, next(_read(task, StimulusSet(some), task.batch)))
+    ids = task.stimuli.ids
+    for layer in missing:
+        kept = as_stored(values[layer.name], layer.name, ids, dtype=task.dtype, options=task.options)
+        cut = cut_layer(kept, total=len(task.stimuli), rows=task.batch, block=task.options.chunk)
+        begun = begin_layer(node, layer)
+        create_array(begun, cut)
+        seal(begun, [task.array_of(layer) / "zarr.json"])
+    return [read_cut(cast("zarr.Array[Any]", node[f"{layer.name}/activation"])) for layer in task.layers]
 
 
 def _is_begun(task: Task, node: zarr.Group, layer: Layer) -> bool:
@@ -237,8 +251,8 @@ def at_device(task: Task) -> Iterator[None]:
             module.to(memory_format=torch.contiguous_format)
 
 
-# What is to be done: (block, first stimulus, past the last), a line a batch.
-def _plan(task: Task, cuts: Sequence[Cut], blocks: Sequence[int] | None) -> list[tuple[int, int, int]]:
+# What is to be done, batch by batch.
+def _plan(task: Task, cuts: Sequence[Cut], blocks: Sequence[int] | None) -> list[Place]:
     plan = []
     for block in range(cuts[0].blocks) if blocks is None else blocks:
         files = [task.files_of(layer, cut, block) for layer, cut in zip(task.layers, cuts, strict=True)]
@@ -260,10 +274,10 @@ def _plan(task: Task, cuts: Sequence[Cut], blocks: Sequence[int] | None) -> list
     return plan
 
 
-def _record(task: Task, inputs: Tensor, layers: Sequence[Layer]) -> dict[str, Tensor]:
+def _record(task: Task, layers: Sequence[Layer], network: Network, inputs: Tensor) -> dict[str, Tensor]:
     if task.device.type == "cuda":
         inputs = inputs.pin_memory()
-    return record_batch(task.network, layers, inputs.to(task.device, non_blocking=True), task.options)
+    return record_batch(network, layers, inputs.to(task.device, non_blocking=True), task.options)
 
 
 # One batch of a layer: `place` is the block it belongs to, its stimuli, and whether they are the block's last.
