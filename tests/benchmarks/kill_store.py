@@ -1,7 +1,8 @@
 """Kill an extraction with SIGKILL at random moments, and see that the finished store is that of a whole run.
 
 Run as ``python tests/benchmarks/kill_store.py KILLS``. Each round forks a process that extracts, kills it after a
-random while, and starts the next, which goes on with the same store.
+random while, and starts the next, which goes on with the same store. Half of the kills hit a tiny network, of whose
+batches one runs after another; half an AlexNet of 64 px, of which two run side by side.
 """
 
 import os
@@ -21,7 +22,7 @@ from rsa_face.activations.extract import extract
 from rsa_face.activations.recording import Options
 from rsa_face.activations.store import describe_store, verify_store
 from rsa_face.networks.layers import name_modules
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import Network, build_network
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import Preprocessing
 
@@ -45,15 +46,16 @@ def make_network() -> Network:
     return Network("tiny", module.eval(), name_modules(module), Preprocessing(resize=32, crop=32))
 
 
-def run(stimuli: StimulusSet, store: Path) -> None:
-    extract([make_network()], stimuli, store, layers="all", batch=BATCH, options=Options(chunk=CHUNK), progress=False)
+def run(network: Network, stimuli: StimulusSet, store: Path) -> None:
+    extract([network], stimuli, store, layers="all", batch=BATCH, options=Options(chunk=CHUNK), progress=False)
 
 
-def fork_and_kill(stimuli: StimulusSet, store: Path, after: float | None) -> int:
+def fork_and_kill(network: Network, stimuli: StimulusSet, store: Path, after: float | None) -> int:
     child = os.fork()
     if child == 0:
-        torch.set_num_threads(1)
-        run(stimuli, store)
+        # one thread for each pass: a process that was forked can't begin others that compute one layer together
+        torch.set_num_threads(2 if network.architecture == "alexnet" else 1)
+        run(network, stimuli, store)
         os._exit(0)
     if after is not None:
         time.sleep(after)
@@ -67,32 +69,38 @@ def contents(store: Path) -> dict[str, bytes]:
     }
 
 
+def kill(network: Network, stimuli: StimulusSet, folder: Path, kills: int, rng: np.random.Generator) -> None:
+    begun = time.perf_counter()
+    assert fork_and_kill(network, stimuli, folder / "whole.zarr", None) == 0
+    seconds = time.perf_counter() - begun
+    killed, stores, done = 0, 0, []
+    while killed < kills:
+        store = folder / f"killed{stores}.zarr"
+        stores += 1
+        while fork_and_kill(network, stimuli, store, float(rng.uniform(seconds / 4, seconds))) != 0:
+            killed += 1
+            found = describe_store(store)["networks"] if store.is_dir() else []
+            done.append(found[0]["done"] if found else 0)
+            if killed == kills:
+                break
+        assert fork_and_kill(network, stimuli, store, None) == 0
+        assert contents(store) == contents(folder / "whole.zarr")
+        assert verify_store(store) == []
+        leftovers = [file for file in store.rglob("*") if file.suffix in (".part", ".index", ".partial")]
+        assert not leftovers
+    print(f"{network.name}: a whole run takes {seconds:.2f} s")
+    print(f"killed {killed} times in {stores} stores of {STIMULI} stimuli; stimuli there when killed: {done}")
+    print(
+        f"every finished store equals the uninterrupted one ({len(contents(store))} files) byte for byte", flush=True
+    )
+
+
 def main(kills: int) -> None:
     rng = np.random.default_rng(len(sys.argv))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        stimuli = make_stimuli(folder)
-        begun = time.perf_counter()
-        assert fork_and_kill(stimuli, folder / "whole.zarr", None) == 0
-        seconds = time.perf_counter() - begun
-        killed, stores, done = 0, 0, []
-        while killed < kills:
-            store = folder / f"killed{stores}.zarr"
-            stores += 1
-            while fork_and_kill(stimuli, store, float(rng.uniform(seconds / 2, seconds))) != 0:
-                killed += 1
-                found = describe_store(store)["networks"] if store.is_dir() else []
-                done.append(found[0]["done"] if found else 0)
-                if killed == kills:
-                    break
-            assert fork_and_kill(stimuli, store, None) == 0
-            assert contents(store) == contents(folder / "whole.zarr")
-            assert verify_store(store) == []
-            leftovers = [file for file in store.rglob("*") if file.suffix in (".part", ".index", ".partial")]
-            assert not leftovers
-        print(f"a whole run takes {seconds:.2f} s")
-        print(f"killed {killed} times in {stores} stores of {STIMULI} stimuli; stimuli there when killed: {done}")
-        print(f"every finished store equals the uninterrupted one ({len(contents(store))} files) byte for byte")
+    alexnet = build_network("alexnet", preprocessing=Preprocessing(resize=64, crop=64))
+    for network in (make_network(), alexnet):
+        with tempfile.TemporaryDirectory() as name:
+            kill(network, make_stimuli(Path(name)), Path(name), -(-kills // 2), rng)
 
 
 if __name__ == "__main__":
