@@ -122,7 +122,9 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
         return table
     observer = _observer_of(table, name)
     faults = _faults_of_level(table) + _faults_of_answers(table)
-    faults += [f"line {line} has no {observer}" for line in _lines(table[observer].isna())]
+    named = [observer, *(["seed"] if observer == NETWORK else []), "stimulus"]
+    faults += [f"line {line} has no {column}" for column in named if column in table
+               for line in _lines(table[column].isna())]  # fmt: skip
     if faults:
         more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
         message = (

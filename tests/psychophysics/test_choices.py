@@ -58,6 +58,22 @@ def test_responses_outside_two_labels_are_named_with_their_lines():
         check_choices(rows(response=["sad", "neutral", "happy", None]))
 
 
+@pytest.mark.parametrize("column", ["network", "seed", "stimulus"])
+def test_a_missing_name_is_named_with_its_line(column):
+    table = pd.DataFrame(
+        {
+            "network": ["n", "n"],
+            "seed": [0, 1],
+            "stimulus": ["a", "b"],
+            "level": [-1, 1],
+            "response": ["sad", "happy"],
+        }
+    ).astype({column: object})
+    table.loc[1, column] = None
+    with pytest.raises(ValueError, match=f"line 3 has no {column}"):
+        check_choices(table)
+
+
 def test_a_missing_level_is_named_with_its_line():
     table = rows(response=["sad"] * 4).astype({"level": object})
     table.loc[1, "level"], table.loc[2, "level"] = None, "high"
