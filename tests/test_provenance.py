@@ -2,11 +2,12 @@
 
 import errno
 import os
+import tracemalloc
 
 import pytest
 
 from rsa_face.holding import hold, holder_of
-from rsa_face.provenance import remove_drafts, size_of, write_beside
+from rsa_face.provenance import hash_file, remove_drafts, size_of, write_beside
 
 
 def test_a_file_that_is_not_written_to_the_end_leaves_the_old_one(tmp_path):
@@ -57,3 +58,19 @@ def test_a_place_is_held_by_one_at_a_time_and_says_by_whom(tmp_path):
             pass
     assert holder_of(lock) == ""
     assert not lock.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_abc"),  # of sha256: FIPS 180-2, appendix B
+    [("sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+     ("blake3", "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85")],
+)  # fmt: skip
+def test_files_are_hashed_as_others_do_piece_by_piece(tmp_path, kind, of_abc):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert hash_file(tmp_path / "abc", kind) == of_abc
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate(300 * 2**20)
+    tracemalloc.start()
+    assert hash_file(tmp_path / "large", kind) != of_abc
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()

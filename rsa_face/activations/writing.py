@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import xarray as xr
 import zarr
 
@@ -15,7 +14,7 @@ from rsa_face.activations.seals import coords_of, seal
 from rsa_face.activations.store import FORMAT, THEN, WHOLE, folder_of, lock_of, network_names, open_group
 from rsa_face.holding import hold
 from rsa_face.networks.layers import Layer
-from rsa_face.provenance import hash_content
+from rsa_face.provenance import hash_file
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.untrusted import reading
 
@@ -43,7 +42,7 @@ def begin_store(store: str | Path, stimuli: StimulusSet, settings: Mapping[str, 
         If the store exists and was made otherwise; what differs is named.
     """
     path = Path(store)
-    images = [hash_content(np.fromfile(file, np.uint8))[:16] for file in stimuli.files]
+    images = [hash_file(file, "blake3")[:16] for file in stimuli.files]
     wanted = {"format": FORMAT, "images": images, "table": _plain_table(stimuli), **settings}
     if not (path.is_dir() and any(path.iterdir())):
         beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
