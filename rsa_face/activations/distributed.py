@@ -13,7 +13,7 @@ import zarr
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.store import open_group
-from rsa_face.activations.tasks import Task, at_device, count_as_there, ensure_arrays, record_blocks
+from rsa_face.activations.tasks import Task, at_device, count_as_there, ensure_arrays, missing_layers, record_blocks
 from rsa_face.cluster import connect, map_in_order
 
 
@@ -39,7 +39,7 @@ def record_on_cluster(task: Task, node: zarr.Group, bar: Any, *, cluster: str, d
         ``auto``, ``cpu`` or ``cuda``: resolved by each worker.
     """
     with at_device(task):
-        cuts = ensure_arrays(task, node)
+        cuts = ensure_arrays(task, node, missing_layers(task, node))
     every = [[task.files_of(layer, cut, block)[1] for layer, cut in zip(task.layers, cuts, strict=True)]
              for block in range(cuts[0].blocks)]  # fmt: skip
     left = [block for block, files in enumerate(every) if not all(file.is_file() for file in files)]

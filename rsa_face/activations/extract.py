@@ -41,7 +41,8 @@ def extract(
     Memory holds a few batches, never all stimuli. A store that is there already is continued: networks that are
     finished are not run again, and one that was interrupted goes on with the stimuli it lacks; what comes out is
     the same, byte for byte. A store made from other stimuli, weights, preprocessing or settings is refused. While
-    one batch is computed, the next is read and the last one written.
+    one batch is computed (on a CPU two of the five networks' at a time, each by half of torch's threads), the next is
+    read and the last one written.
 
     Parameters
     ----------

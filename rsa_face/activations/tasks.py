@@ -123,11 +123,12 @@ def record_blocks(task: Task, node: zarr.Group, bar: Any, blocks: Sequence[int] 
     with at_device(task), passes_of(task.network, partial(_record, task, task.layers), task.device) as run:
         first: dict[str, Tensor] = {}
         captured: Iterator[dict[str, Tensor]] = iter(())
-        afresh = not any(_is_begun(task, node, layer) for layer in task.layers)
+        missing = missing_layers(task, node)
+        afresh = len(missing) == len(task.layers)
         if afresh:
             captured = run(_read(task, task.stimuli, task.batch))
             first = next(captured)
-        cuts = ensure_arrays(task, node, first)
+        cuts = ensure_arrays(task, node, missing, first)
         plan = _plan(task, cuts, blocks)
         rows = [row for _, start, stop in plan for row in range(start, stop)]
         if blocks is None:
@@ -181,8 +182,28 @@ def count_as_there(bar: Any, number: int, task: Task) -> None:
         bar.refresh()
 
 
-def ensure_arrays(task: Task, node: zarr.Group, first: Mapping[str, Tensor] | None = None) -> list[Cut]:
-    """Create the arrays of all layers, if they are not there yet, or not as they were created; within `at_device`.
+def missing_layers(task: Task, node: zarr.Group) -> list[Layer]:
+    """Return the layers whose arrays are not there yet, or not as they were created.
+
+    Parameters
+    ----------
+    task : Task
+        What to record.
+    node : zarr.Group
+        The network's.
+
+    Returns
+    -------
+    list of Layer
+        In the task's order.
+    """
+    return [layer for layer in task.layers if not _is_begun(task, node, layer)]
+
+
+def ensure_arrays(
+    task: Task, node: zarr.Group, missing: Sequence[Layer], first: Mapping[str, Tensor] | None = None
+) -> list[Cut]:
+    """Create the arrays of the layers that lack them; within `at_device`.
 
     How they are cut follows from the first batch of the first stimuli, so that it is the same whoever creates
     them.
@@ -193,15 +214,16 @@ def ensure_arrays(task: Task, node: zarr.Group, first: Mapping[str, Tensor] | No
         What to record.
     node : zarr.Group
         The network's.
+    missing : sequence of Layer
+        See `missing_layers`.
     first : mapping of str to Tensor, optional
         What that batch gave, by layer; it is run for the layers that need it unless given.
 
     Returns
     -------
     list of Cut
-        One for each layer.
+        One for each layer of the task.
     """
-    missing = [layer for layer in task.layers if not _is_begun(task, node, layer)]
     values = first or {}
     if missing and not values:
         some = task.stimuli.table.iloc[: task.batch].reset_index(drop=True)

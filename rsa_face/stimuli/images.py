@@ -121,8 +121,8 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray 
         mode = InterpolationMode(preprocessing.interpolation)
         whole = torch.from_numpy(np.ascontiguousarray(_in_units(pixels)))
         pixels = functional.resize(whole, size, interpolation=mode, antialias=preprocessing.antialias).numpy()
-    top, left = (round((side - preprocessing.crop) / 2) for side in pixels.shape[1:])  # as torchvision rounds
-    cropped = pixels[:, top : top + preprocessing.crop, left : left + preprocessing.crop]
+    crop = [preprocessing.crop, preprocessing.crop]
+    cropped = functional.center_crop(torch.from_numpy(pixels), crop).numpy()
     # numpy, not torch: called in a reader's thread, torch would start threads that get in the forward pass's way
     mean, sd = (np.asarray(values, np.float32)[:, None, None] for values in (preprocessing.mean, preprocessing.sd))
     normalised = np.subtract(_in_units(cropped, out), mean, out=out)
@@ -204,7 +204,7 @@ def _as_rgb(image: Image.Image) -> np.ndarray:
     if image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _in_units(pixels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

@@ -16,13 +16,13 @@ HERE = Path(__file__).parent
 PARTS = (
     ("rdm_speed.py", (), 90),
     ("throughput.py", ("256",), 900),
-    ("kill_store.py", ("50",), 150),
+    ("kill_store.py", ("50",), 300),
     ("stream_memory.py", ("vgg16", "96"), 120),
 )
 WHOLE = (
     ("rdm_speed.py", (), 90),
     ("throughput.py", (), 1800),
-    ("kill_store.py", ("50",), 150),
+    ("kill_store.py", ("50",), 300),
     ("stream_memory.py", (), 900),
 )
 

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms.v2 import functional
 
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import Preprocessing, preprocess, read_batches, read_image
@@ -138,14 +137,6 @@ def test_an_image_that_has_its_size_is_cropped_in_its_middle_by_hand():
     pixels[1:3, 2:4] = [255, 51, 102]
     values = preprocess(pixels, Preprocessing(resize=4, crop=2, mean=(0, 0, 0), sd=(1, 1, 1)))
     np.testing.assert_allclose(values, np.broadcast_to(np.reshape([1, 0.2, 0.4], (3, 1, 1)), (3, 2, 2)), atol=1e-7)
-
-
-@pytest.mark.parametrize("size", [(12, 17), (11, 16), (10, 9), (9, 9)])
-def test_the_centre_is_the_one_that_torchvision_cuts(size):
-    pixels = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
-    values = preprocess(pixels, Preprocessing(resize=size, crop=9, mean=(0, 0, 0), sd=(1, 1, 1)))
-    expected = functional.center_crop(torch.from_numpy(pixels).permute(2, 0, 1), [9, 9])
-    torch.testing.assert_close(values, expected, rtol=0, atol=0)
 
 
 def test_bicubic_goes_beyond_what_it_lies_between_as_bilinear_does_not():
