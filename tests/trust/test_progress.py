@@ -13,12 +13,14 @@ from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from rsa_face.activations import tasks
+from rsa_face.activations import streaming, tasks
 from rsa_face.activations.extract import extract
 from rsa_face.activations.recording import Options
 from rsa_face.activations.store import describe_store
 from rsa_face.activations.streaming import stream_rdms
 from rsa_face.cli import training as command
+from rsa_face.inference import bootstrap
+from rsa_face.inference.accelerated import evaluate_on
 from rsa_face.inference.bootstrap import evaluate_draws
 from rsa_face.inference.distributed import evaluate_draws_on
 from rsa_face.inference.resampling import draw_resamples
@@ -62,13 +64,28 @@ class Bars:
 
         return Bar
 
-    def must_end_with_all(self, total: int, began: int = 0) -> None:
-        """Hold the last bar to having gone up from where it began to its total, in more than one step."""
+    def last(self) -> tuple[int, int, int]:
+        """Return where the last bar began, what it told in the end, and out of how many; it never went back."""
         last = self.seen[-1]
-        told = [number for number in last["told"] if number >= began]
-        assert (last["began"], last["total"], told[-1]) == (began, total, total)
+        told = [number for number in last["told"] if number >= last["began"]]  # it is drawn once before it is set
         assert told == sorted(told)
-        assert len(set(told) - {0, total}) >= 1
+        assert set(told) - {last["began"], last["total"]}, "it jumped to its end"
+        return last["began"], told[-1], last["total"]
+
+
+def must_be(truth: bool) -> None:
+    assert truth, "it counted what is not done"
+
+
+def counting(function: Callable[..., Any], done: list[int]) -> Callable[..., Any]:
+    """Return a function that does the same, and notes each time that it is done."""
+
+    def counted(*args: Any, **options: Any) -> Any:
+        found = function(*args, **options)
+        done.append(1)
+        return found
+
+    return counted
 
 
 @pytest.fixture
@@ -118,22 +135,52 @@ def test_extraction_counts_what_is_in_the_store_and_an_earlier_run_as_its_own(tm
     assert 0 < max(bars.seen[-1]["told"]) <= done < 10
     monkeypatch.setattr(tasks, "record_batch", run)
     extract([network], stimuli, store, layers="all", batch=2, options=Options(chunk=4))
-    bars.must_end_with_all(10, began=done)
+    assert bars.last() == (done, 10, 10)
 
 
-def test_streaming_counts_layers(stimuli, bars):
+def test_extraction_on_a_cluster_counts_blocks_that_are_there(tmp_path, stimuli, bars):
+    pytest.importorskip("distributed")
     network = build_network("alexnet", preprocessing=SMALL)
+    store = tmp_path / "x.zarr"
+
+    def is_there(number: int) -> None:
+        files = len(list((store / "alexnet" / "fc8" / "activation" / "c").glob("*/*")))
+        assert number <= 4 * files
+
+    bars.check = is_there
+    options = Options(chunk=4)
+    extract([network], stimuli, store, layers=["fc8"], batch=2, options=options, cluster="local:1")
+    assert bars.last() == (0, 10, 10)
+
+
+def test_streaming_counts_layers_whose_rdms_are_made(stimuli, bars, monkeypatch):
+    network = build_network("alexnet", preprocessing=SMALL)
+    done: list[int] = []
+    monkeypatch.setattr(streaming, "merge_moments", counting(streaming.merge_moments, done))
+    bars.check = lambda number: must_be(number <= len(done))
     rdms = stream_rdms([network], stimuli, layers="main")
-    bars.must_end_with_all(rdms.sizes["rdm"])
+    assert bars.last() == (0, rdms.sizes["rdm"], rdms.sizes["rdm"])
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_draws_are_counted_when_they_are_done(bars, workers):
+def test_draws_are_counted_when_they_are_done(bars, workers, monkeypatch):
     x, y = make_vectors(9, 3, 4, seed=3)
     draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=30, rng=np.random.default_rng(0))
     usable = int(draws.usable.sum())
+    done: list[int] = []
+    monkeypatch.setattr(bootstrap, "evaluate", counting(bootstrap.evaluate, done))
+    bars.check = lambda number: must_be(number <= len(done))
     evaluate_draws(x, y, draws, comparison="corr", workers=workers, progress=True)
-    bars.must_end_with_all(usable)
+    assert bars.last() == (0, usable, usable)
+
+
+def test_chunks_of_draws_on_a_device_are_counted(bars):
+    x, y = make_vectors(9, 3, 4, seed=3)
+    draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=30, rng=np.random.default_rng(0))
+    each = x.shape[1] * 8 * (3 * (len(x) + len(y)) + 12 * (len(y) + 1))  # bytes of one draw
+    evaluate_on("cpu", x, y, draws, comparison="corr", memory=10 * each, progress=True)
+    chunks = -(-int(draws.usable.sum()) // 10)
+    assert bars.last() == (0, chunks, chunks)
 
 
 def test_draws_of_a_cluster_are_counted_when_they_come_back(bars):
@@ -141,15 +188,18 @@ def test_draws_of_a_cluster_are_counted_when_they_come_back(bars):
     x, y = make_vectors(9, 3, 4, seed=3)
     draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=150, rng=np.random.default_rng(0))
     evaluate_draws_on("local:1", x, y, draws, comparison="corr", memory=2e9, progress=True)
-    bars.must_end_with_all(150)
+    assert bars.last() == (0, 150, 150)
 
 
 @pytest.mark.parametrize("bar", [lambda: learning._bar(shown=True), command._bar])
 @pytest.mark.parametrize("first", [1, 3])
 def test_training_counts_batches_and_an_earlier_run_as_its_own(bars, bar, first):
     step = Step("small", 1, 4, 1, 5, 0.7)
+    done: list[int] = []
+    bars.check = lambda number: must_be(number <= 5 * (first - 1) + len(done))
     with bar() as show:
         for epoch in range(first, 5):
             for batch in range(1, 6):
+                done.append(1)
                 show(replace(step, epoch=epoch, batch=batch))
-    bars.must_end_with_all(20, began=5 * (first - 1))
+    assert bars.last() == (5 * (first - 1), 20, 20)
