@@ -93,6 +93,19 @@ def test_a_store_written_by_workers_of_which_one_is_killed_equals_that_of_one_pr
 
 
 @pytest.mark.filterwarnings("ignore")  # dask warns of sockets that close as its workers end
+def test_passes_side_by_side_write_what_workers_of_one_thread_write(tmp_path, stimuli, alexnet):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)  # one for each of two passes
+    try:
+        for name, cluster in (("alone", None), ("spread", "local:2")):
+            extract([alexnet], stimuli, tmp_path / f"{name}.zarr", layers="all", batch=2, options=Options(chunk=4),
+                    cluster=cluster, progress=False)  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    assert contents(tmp_path / "spread.zarr") == contents(tmp_path / "alone.zarr")
+
+
+@pytest.mark.filterwarnings("ignore")  # dask warns of sockets that close as its workers end
 def test_a_study_and_its_batch_by_workers_equal_those_of_one_process(tmp_path):
     stimuli = draw_faces(tmp_path, identities=2, levels=3, size=64)
     simulate_ratings(stimuli, participants=3)[0].to_csv(tmp_path / "ratings.csv", index=False)
