@@ -181,7 +181,10 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -
         message = f"Weights must fit the network, but {source!r} {'; '.join(sorted(faults)[:12])}{more}."
         if any("classifier.6" in fault and "shape" in fault for fault in faults):
             found = state["classifier.6.weight"].shape[0]
-            message += f" Its last layer has {found} classes: pass classes={found}, or head='new' to start it anew."
+            message += (
+                f" Its last layer has {found} classes: pass classes={found}, or head='new' to start it anew; in a "
+                f"study's network write classes: {found}."
+            )
         raise ValueError(message)
     module.load_state_dict({**own, **state})
     return tuple(sorted(optional))
