@@ -4,10 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import yaml
 
 MOST_BYTES = 2**30  # what any file may unpack to; beyond it, a hundred times its own size
@@ -15,6 +18,7 @@ MOST_TIMES = 100
 MOST_YAML_BYTES = 2**20
 MOST_YAML_VALUES = 100_000
 SAVE_AS_CSV = "In a spreadsheet, save it as CSV UTF-8."
+_AN_OBJECT = 64  # bytes of a short text, and of what leads to it
 _LONGEST_NAME = 150
 _FORMULA = re.compile(r"[=@\t\r]|[+-].*[(|!]", re.DOTALL)  # what a spreadsheet runs when it opens a table
 _MOST_SAID = 200
@@ -121,13 +125,15 @@ def must_be_plain_hdf5(path: Path) -> None:
     Raises
     ------
     ValueError
-        If it links outside, a group is linked twice, or its arrays ask for more than `must_not_swell` allows.
+        If it links outside, a group is linked twice, or what is in it would take more than `must_not_swell` allows
+        once it is read: numbers become float64, and every text of an array is as wide as the longest.
     """
     size, seen = 0, set()
     with h5py.File(path, "r") as file:
         waiting = [file["/"]]
         while waiting:
             group = waiting.pop()
+            items = []
             for name in group:
                 link = group.get(name, getlink=True)
                 item = group[name] if isinstance(link, h5py.HardLink) else None
@@ -140,8 +146,52 @@ def must_be_plain_hdf5(path: Path) -> None:
                     seen.add(place)
                     waiting.append(item)
                 elif isinstance(item, h5py.Dataset):
-                    size += item.nbytes if item.shape is not None else 0
-    must_not_swell(size, path)
+                    items.append(item)
+            attrs = (_sizes_of_attrs(item, path) for item in (group, *items))
+            values = (_sizes_of_values(item, path) for item in items)
+            for taken in chain.from_iterable((*attrs, *values)):
+                size += taken
+                must_not_swell(size, path)
+
+
+def _sizes_of_values(item: h5py.Dataset, path: Path) -> Iterator[int]:
+    if item.shape is None:
+        return
+    if not item.dtype.hasobject or h5py.check_ref_dtype(item.dtype):
+        yield item.size * max(8, item.dtype.itemsize * (4 if item.dtype.kind == "S" else 1))
+        return
+    if item.dtype.kind != "O":
+        message = f"{item.name!r} holds records whose parts are of no known length"
+        raise ValueError(message)
+    yield item.size * _AN_OBJECT
+    # what an entry says lies elsewhere in the file, and may be what any number of others say too
+    pieces = _cuts(item.shape, max(MOST_TIMES, MOST_BYTES // path.stat().st_size))
+    yield item.size * 8 * max((_length(entry) for cut in pieces for entry in np.ravel(item[cut])), default=0)
+
+
+def _sizes_of_attrs(item: h5py.Group | h5py.Dataset, path: Path) -> Iterator[int]:
+    for name in item.attrs:
+        held = item.attrs.get_id(name)
+        if held.shape is not None and held.dtype.kind == "O":
+            must_not_swell(prod(held.shape) * path.stat().st_size, path)
+            yield sum(_AN_OBJECT + 8 * _length(entry) for entry in np.ravel(item.attrs[name]))
+
+
+def _length(entry: Any) -> int:
+    return len(entry) if hasattr(entry, "__len__") else 1
+
+
+def _cuts(shape: tuple[int, ...], most: int) -> Iterator[tuple[int | slice, ...]]:
+    """Cut an array into pieces of at most so many entries."""
+    inside = prod(shape[1:])
+    if not shape:
+        yield ()
+    elif inside > most:
+        for place in range(shape[0]):
+            yield from ((place, *cut) for cut in _cuts(shape[1:], most))
+    else:
+        step = most // max(1, inside)
+        yield from ((slice(start, start + step),) for start in range(0, shape[0], step))
 
 
 def must_not_be_formulas(names: Iterable[object], what: str, source: str) -> None:

@@ -1,5 +1,7 @@
 """Record activations on many machines: each dask worker takes blocks of stimuli of one network."""
 
+import glob
+import io
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from typing import Any, cast
 
 import torch
 import zarr
+from blake3 import blake3
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.store import open_group
@@ -45,8 +48,9 @@ def record_on_cluster(task: Task, node: zarr.Group, bar: Any, *, cluster: str, d
     left = [block for block, files in enumerate(every) if not all(file.is_file() for file in files)]
     sizes = [min(cuts[0].block, len(task.stimuli) - block * cuts[0].block) for block in left]
     count_as_there(bar, len(task.stimuli) - sum(sizes), task)
-    with _task_file(task) as file, connect(cluster) as client:
-        for size, _ in zip(sizes, map_in_order(client, partial(_record_block, str(file), device), left), strict=True):
+    with _task_file(task) as (file, digest), connect(cluster) as client:
+        record = partial(_record_block, str(file), digest, device)
+        for size, _ in zip(sizes, map_in_order(client, record, left), strict=True):
             bar.update(size)
     for layer in task.layers:
         for pattern in ("*~*", "*.part", "*.index"):
@@ -55,23 +59,33 @@ def record_on_cluster(task: Task, node: zarr.Group, bar: Any, *, cluster: str, d
 
 
 @contextmanager
-def _task_file(task: Task) -> Iterator[Path]:
-    file = task.store.with_name(f".{task.store.name}.task-{secrets.token_hex(8)}")
+def _task_file(task: Task) -> Iterator[tuple[Path, str]]:
+    name = f".{task.store.name}.task-"
+    for left in task.store.parent.glob(glob.escape(name) + "*"):  # by a run that was killed: a store has one writer
+        left.unlink()
+    file, content = task.store.with_name(name + secrets.token_hex(8)), io.BytesIO()
+    torch.save(task, content)
+    digest = blake3(content.getbuffer()).hexdigest()
     try:
-        torch.save(task, file)
-        yield file
+        file.write_bytes(content.getbuffer())
+        content.close()
+        yield file, digest
     finally:
         file.unlink(missing_ok=True)
 
 
 @cache
-def _read_task(file: str) -> Task:
-    # written by this run, beside the store it writes to: as trusted as the code
-    return cast("Task", torch.load(file, map_location="cpu", weights_only=False))
+def _read_task(file: str, digest: str) -> Task:
+    """Read what is to be recorded if it is what the run wrote, whose hash comes with its orders: code is in it."""
+    content = Path(file).read_bytes()
+    if blake3(content).hexdigest() != digest:
+        message = f"The network that workers read must be what was written, but {file} was changed. Run again."
+        raise ValueError(message)
+    return cast("Task", torch.load(io.BytesIO(content), map_location="cpu", weights_only=False))
 
 
-def _record_block(file: str, device: str, block: int) -> None:
-    task = replace(_read_task(file), device=resolve_device(device), draft=f"~{secrets.token_hex(4)}")
+def _record_block(file: str, digest: str, device: str, block: int) -> None:
+    task = replace(_read_task(file, digest), device=resolve_device(device), draft=f"~{secrets.token_hex(4)}")
     node = cast("zarr.Group", open_group(task.store, mode="r")[task.network.name])
     record_blocks(task, node, _Silent(), [block])
 

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from rsa_face.activations.batch import compute_batch, load_batch
 from rsa_face.activations.extract import extract
 from rsa_face.activations.recording import Options
 from rsa_face.activations.store import verify_store
+from rsa_face.cluster import connect
 from rsa_face.config import load_study
 from rsa_face.human.observers import simulate_ratings
 from rsa_face.manifest import Manifest
@@ -27,6 +29,7 @@ from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import Preprocessing
 from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study import run_study
+from tests.trust import hostile
 
 distributed = pytest.importorskip("distributed")
 
@@ -65,6 +68,7 @@ def many(stimuli):
 def test_a_store_written_by_workers_of_which_one_is_killed_equals_that_of_one_process(tmp_path, many):
     settings = {"layers": "all", "batch": 2, "options": Options(chunk=4), "progress": False}
     whole = extract([make_network()], many, tmp_path / "whole.zarr", **settings)
+    (tmp_path / ".made.zarr.task-0").write_text("left by a run that was killed")
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers,
         distributed.Client(workers) as client,
@@ -90,6 +94,25 @@ def test_a_store_written_by_workers_of_which_one_is_killed_equals_that_of_one_pr
         assert not [file for file in tmp_path.iterdir() if ".task-" in file.name]
         alone = compute_rdms(whole)
         np.testing.assert_array_equal(compute_rdms(made, cluster=address).values, alone.values)
+
+
+@pytest.mark.filterwarnings("ignore")  # dask warns of sockets that close as its workers end
+def test_a_network_that_somebody_swaps_before_workers_read_it_is_refused_and_does_not_run(
+    tmp_path, stimuli, monkeypatch
+):
+    mark = tmp_path / "it ran"
+
+    @contextmanager
+    def swap_and_connect(cluster):
+        (file,) = tmp_path.glob(".made.zarr.task-*")
+        file.write_bytes(hostile.pickled(mark, how="zip"))
+        with connect(cluster) as client:
+            yield client
+
+    monkeypatch.setattr("rsa_face.activations.distributed.connect", swap_and_connect)
+    with pytest.raises(ValueError, match=r"\.made\.zarr\.task-\w+ was changed. Run again"):
+        extract([make_network()], stimuli, tmp_path / "made.zarr", layers="all", cluster="local:1", progress=False)
+    assert not mark.exists()
 
 
 @pytest.mark.filterwarnings("ignore")  # dask warns of sockets that close as its workers end

@@ -97,6 +97,63 @@ def circular_hdf5() -> bytes:
     return hdf5(fill)
 
 
+def narrow_hdf5(megabytes: int) -> bytes:
+    """Return an HDF5 file of a few kilobytes with an array of bytes, never written, that are read as float64."""
+
+    def fill(file: h5py.File) -> None:
+        file.create_dataset("x", shape=(megabytes * 2**20,), dtype="i1", chunks=(1024,)).attrs["scale_factor"] = 0.5
+        file["x"].make_scale("x")
+
+    return hdf5(fill)
+
+
+def wide_texts_hdf5(entries: int, length: int) -> bytes:
+    """Return an HDF5 file with so many texts, all but the first of one letter: in an array all are as wide as it."""
+
+    def fill(file: h5py.File) -> None:
+        file.create_dataset("x", data=["x" * length, *"y" * (entries - 1)], dtype=h5py.string_dtype())
+        file["x"].make_scale("x")
+
+    return hdf5(fill)
+
+
+def shared_text_hdf5(entries: int, length: int) -> bytes:
+    """Return an HDF5 file with so many texts that all lie in the same place of it."""
+    whole = io.BytesIO(wide_texts_hdf5(entries, length))
+    with h5py.File(whole) as file:
+        start = file["x"].id.get_offset()
+    content = bytearray(whole.getvalue())
+    content[start : start + 16 * entries] = content[start : start + 16] * entries
+    return bytes(content)
+
+
+def texts_in_attr_hdf5(entries: int, length: int) -> bytes:
+    """Return an HDF5 file with a text so long, and so many in an attribute: where they lie is not known unread."""
+
+    def fill(file: h5py.File) -> None:
+        file.attrs.create("names", ["y"] * entries, dtype=h5py.string_dtype())
+        file["x"] = np.full(length, ord("x"), dtype=np.uint8)
+
+    return hdf5(fill)
+
+
+def shared_cell_hdf5(entries: int, length: int) -> bytes:
+    """Return a Matlab 7.3 file with so many cells that all lie in the same place of it."""
+
+    def fill(file: h5py.File) -> None:
+        held = file.create_group("#refs#").create_dataset("a", data=np.full(length, ord("x"), dtype=np.uint16))
+        file.create_dataset("stimuli", data=[held.ref] * entries, dtype=h5py.ref_dtype)
+
+    return hdf5(fill)
+
+
+def narrow_npz(megabytes: int) -> bytes:
+    """Return a numpy file with an array of bytes, which RDMs are not but may be given as."""
+    file = io.BytesIO()
+    np.savez_compressed(file, rdms=np.zeros(megabytes * 2**20, dtype=np.int8))
+    return file.getvalue()
+
+
 def npz_bomb(megabytes: int) -> bytes:
     """Return a numpy file of some megabytes that unpacks to far more of zeros."""
     header = io.BytesIO()

@@ -255,6 +255,41 @@ def test_absurd_shapes_and_circles_are_refused(tmp_path, name, content):
     assert used_at_most() - before < 100 * MEBIBYTE
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rdms.nc", hostile.narrow_hdf5(30)),
+        ("rdms.nc", hostile.wide_texts_hdf5(1000, 10**5)),
+        ("rdms.nc", hostile.shared_text_hdf5(1000, 10**5)),
+        ("rdms.nc", hostile.texts_in_attr_hdf5(1000, 10**5)),
+        ("rdms.h5", hostile.shared_text_hdf5(1000, 10**5)),
+        ("rdms.mat", hostile.shared_cell_hdf5(1000, 10**5)),
+        ("rdms.npz", hostile.narrow_npz(30)),
+    ],
+    ids=[
+        "scaled bytes",
+        "one long text",
+        "texts in one place",
+        "texts in an attribute",
+        "rsatoolbox",
+        "cells",
+        "npz",
+    ],
+)
+def test_what_takes_little_in_a_file_and_much_once_it_is_read_is_refused(tmp_path, low_limit, name, content):
+    (tmp_path / name).write_bytes(content)
+    before = count_anew()
+    with pytest.raises(ValueError, match=rf"unpack to more than .*{name}.* asks for"):
+        read_human(tmp_path / name, kind="rdm")
+    assert used_at_most() - before < 200 * MEBIBYTE
+
+
+def test_long_texts_that_a_file_really_holds_are_read(tmp_path, low_limit):
+    names = [f"{place:03d}{'x' * 1000}" for place in range(300)]
+    array = xr.DataArray(np.zeros(300), {"face": names}, ("face",), attrs={"names": names})
+    xr.testing.assert_identical(load(save(array, tmp_path / "names.nc")), array)
+
+
 @pytest.mark.parametrize("kind", [6, 9, 5], ids=["double", "uint8", "sparse"])
 def test_a_matlab_array_without_the_parts_that_it_says_it_has_is_refused(tmp_path, kind):
     numbers, is_complex = struct.pack("<6d", *range(6)), 1 << 11

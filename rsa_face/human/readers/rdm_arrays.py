@@ -137,7 +137,9 @@ def _arrays_of(path: Path) -> dict[str, NDArray[Any]]:
             must_not_swell(sum(part.file_size for part in archive.infolist()), path)
     with path.open("rb") as file:  # numpy leaves a damaged archive open
         opened = np.load(file, allow_pickle=False)
-        return {"rdms": opened} if isinstance(opened, np.ndarray) else {name: opened[name] for name in opened.files}
+        arrays = {"rdms": opened} if isinstance(opened, np.ndarray) else {name: opened[name] for name in opened.files}
+    must_not_swell(8 * sum(array.size for array in arrays.values()), path)  # as float64
+    return arrays
 
 
 def _stack_of(path: Path, arrays: Mapping[str, NDArray[Any]], variable: str | None) -> Stack:
@@ -239,8 +241,9 @@ def _mat73(path: Path) -> dict[str, NDArray[Any]]:
             if not isinstance(item, h5py.Dataset):
                 continue
             if item.dtype == h5py.ref_dtype:
-                cells = ["".join(chr(int(code)) for code in np.ravel(file[ref][()])) for ref in np.ravel(item[()])]
-                arrays[name] = np.array(cells)
+                cells = [file[ref] for ref in np.ravel(item[()])]  # any number of them in the same place
+                must_not_swell(8 * len(cells) * max((cell.size for cell in cells), default=0), path)
+                arrays[name] = np.array(["".join(chr(int(code)) for code in np.ravel(cell[()])) for cell in cells])
             else:
                 arrays[name] = item[()].T
     return arrays
