@@ -13,6 +13,7 @@ from rsa_face.activations.cuts import Cut, codec_for
 from rsa_face.activations.direct import DirectFile, padded
 
 _ABSENT = 2**64 - 1
+_SAYS_SIZE = 4  # where Blosc's header says how large a chunk is once it is unpacked
 
 
 def append_batch(file: Path, values: np.ndarray, cut: Cut) -> None:
@@ -137,19 +138,38 @@ def faults_of_block(file: Path, cut: Cut) -> list[str]:
     """
     if not file.is_file():
         return ["is missing"]
-    entries = cut.block // cut.rows * cut.slabs
     with file.open("rb") as opened:
-        opened.seek(max(file.stat().st_size - 16 * entries - 4, 0))
-        index = opened.read()
-        if len(index) != 16 * entries + 4 or index[-4:] != _checksum(index[:-4]):
+        index = _index_behind(opened, cut)
+        if not index:
             return ["has a damaged index"]
         faults = []
-        for place, (offset, length) in enumerate(_lines_of(index[:-4])):
+        for place, (offset, length) in enumerate(_lines_of(index)):
             if offset == _ABSENT:
                 continue
             if not _is_sound(opened, offset, length):
                 faults.append(f"has a damaged chunk (batch {place // cut.slabs}, part {place % cut.slabs})")
     return faults
+
+
+def unpacked_size(file: Path, cut: Cut) -> int:
+    """Return to how many bytes the largest chunk of a finished file says that it unpacks; nothing is unpacked.
+
+    Parameters
+    ----------
+    file : Path
+        From `Cut.file_of`.
+    cut : Cut
+        How the layer is cut; compressed.
+
+    Returns
+    -------
+    int
+        0 if there is no chunk, or the index is damaged.
+    """
+    with file.open("rb") as opened:
+        places = [offset for offset, _ in _lines_of(_index_behind(opened, cut)) if offset != _ABSENT]
+        said = [os.pread(opened.fileno(), 4, offset + _SAYS_SIZE) for offset in places]
+    return max((int.from_bytes(size, "little") for size in said), default=0)
 
 
 def remove_part(file: Path) -> None:
@@ -213,6 +233,14 @@ def _is_sound(file: BinaryIO, offset: int, length: int) -> bool:
     file.seek(offset)
     content = file.read(length)
     return len(content) == length and content[-4:] == _checksum(content[:-4])
+
+
+def _index_behind(file: BinaryIO, cut: Cut) -> bytes:
+    """Return the index of a finished file, empty if it is damaged."""
+    size = 16 * (cut.block // cut.rows * cut.slabs)
+    file.seek(max(os.fstat(file.fileno()).st_size - size - 4, 0))
+    index = file.read()
+    return index[:-4] if len(index) == size + 4 and index[-4:] == _checksum(index[:-4]) else b""
 
 
 def _lines_of(index: bytes) -> Iterator[tuple[int, int]]:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from math import ceil, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import zarr
 from numcodecs.blosc import Blosc
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 
 _CHUNK_BYTES = 4 * 2**20
 _PAYS = (
@@ -132,18 +132,42 @@ def create_array(node: zarr.Group, cut: Cut) -> None:
     cut : Cut
         How it is cut.
     """
-    shuffle: Any = "shuffle" if cut.dtype == "float32" else "noshuffle"
-    packed = BloscCodec(cname="lz4", clevel=1, shuffle=shuffle, typesize=np.dtype(cut.dtype).itemsize)
     node.create_array(
         "activation",
         shape=cut.shape,
         dtype=cut.dtype,
         shards=(cut.block, *cut.shape[1:]),
         chunks=cut.chunk,
-        compressors=[packed, Crc32cCodec()] if cut.compressed else [Crc32cCodec()],
+        compressors=_compressors(cut),
         fill_value=np.nan,
         dimension_names=("stimulus", *(_SPACE if len(cut.shape) == 4 else ("feature",))),
     )
+
+
+def _compressors(cut: Cut) -> list[Any]:
+    shuffle: Any = "shuffle" if cut.dtype == "float32" else "noshuffle"
+    packed = BloscCodec(cname="lz4", clevel=1, shuffle=shuffle, typesize=np.dtype(cut.dtype).itemsize)
+    return [packed, Crc32cCodec()] if cut.compressed else [Crc32cCodec()]
+
+
+def is_as_created(array: "zarr.Array[Any]") -> bool:
+    """Return whether an array is cut and packed as `create_array` does it.
+
+    zarr unpacks by whatever means an array names, however much comes out.
+
+    Parameters
+    ----------
+    array : zarr.Array
+        Of a store.
+
+    Returns
+    -------
+    bool
+        Whatever its shape.
+    """
+    cut = read_cut(array)
+    ours = ShardingCodec(chunk_shape=cut.chunk, codecs=[BytesCodec(), *_compressors(cut)])
+    return [codec.to_dict() for codec in cast("Any", array).metadata.codecs] == [ours.to_dict()]
 
 
 def read_cut(array: "zarr.Array[Any]") -> Cut:

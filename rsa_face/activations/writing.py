@@ -47,7 +47,8 @@ def begin_store(store: str | Path, stimuli: StimulusSet, settings: Mapping[str, 
     if not (path.is_dir() and any(path.iterdir())):
         beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
         ids = xr.Dataset(coords=_coords_of(stimuli), attrs=wanted)
-        ids.to_zarr(beside, mode="w", zarr_format=3, consolidated=False)
+        plain = {name: {"compressors": ()} for name in ids.variables}  # as `open_activations` demands
+        ids.to_zarr(beside, mode="w", zarr_format=3, consolidated=False, encoding=plain)
         seal(zarr.open_group(beside, mode="r+", zarr_format=3), coords_of(beside, wanted["table"]))
         beside.replace(path)
         return open_group(path, mode="r+")

@@ -15,7 +15,7 @@ import zarr
 import rsa_face
 from rsa_face import untrusted
 from rsa_face.activations.extract import extract
-from rsa_face.activations.seals import seal, shapes_of
+from rsa_face.activations.seals import coords_of, seal, shapes_of
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.activations.units import Batch, sources_of
 from rsa_face.cli import main
@@ -365,6 +365,47 @@ def test_a_store_with_an_absurd_shape_is_refused(store, read):
     seal_anew(store / "tiny")
     with pytest.raises(ValueError, match=r"one\.zarr.*asks for"):
         read(store)
+
+
+@pytest.mark.parametrize("read", [describe_store, verify_store, open_activations])
+def test_a_store_packed_by_other_means_is_refused(store, read):
+    file = store / "tiny" / "0" / "activation" / "zarr.json"
+    held = json.loads(file.read_text())
+    held["codecs"][0]["configuration"]["codecs"].insert(1, {"name": "gzip", "configuration": {"level": 9}})
+    file.write_text(json.dumps(held))
+    seal_anew(store / "tiny")
+    with pytest.raises(ValueError, match=r"one\.zarr.*0 is packed by other means"):
+        read(store)
+
+
+@pytest.mark.parametrize("read", [verify_store, open_activations])
+@pytest.mark.parametrize("name", ["level", "tiny/0/channel", "tiny/2/other"])
+def test_a_store_with_arrays_that_are_packed_where_none_are_is_refused(store, name, read):
+    total = 10**6 if name != "level" else 4
+    group = zarr.open_group(store, mode="r+", zarr_format=3)
+    dims = [name.rsplit("/", 1)[-1]]
+    group.create_array(name, data=np.zeros(total), chunks=(total,), dimension_names=dims, overwrite=True)
+    seal_anew(store / "tiny")
+    seal(group, coords_of(store, group.attrs["table"]))
+    with pytest.raises(ValueError, match=rf"one\.zarr.*'{name}' is no array that extract writes"):
+        read(store)
+
+
+def test_a_chunk_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    network = tiny_network()
+    for value in network.module.parameters():
+        value.data.zero_()  # so that layers are compressed
+    extract([network], tiny_stimuli(tmp_path), tmp_path / "one.zarr", layers=["0"], batch=2, progress=False)
+    file = tmp_path / "one.zarr/tiny/0/activation/c/0/0/0/0"
+    content = bytearray(file.read_bytes())
+    own = 2 * 4 * 10 * 10 * 4
+    assert int.from_bytes(content[4:8], "little") == own
+    assert open_activations(tmp_path / "one.zarr")["tiny/0/activation"].values.max() == 0
+    content[4:8] = (2**31 - 1).to_bytes(4, "little")
+    file.write_bytes(content)
+    for read in (verify_store, open_activations):
+        with pytest.raises(ValueError, match=rf"c/0/0/0/0 has a chunk that unpacks to 2,147,483,647 .* of {own:,}"):
+            read(tmp_path / "one.zarr")
 
 
 def test_a_store_of_the_old_format_with_pickles_is_refused(store):
