@@ -1,9 +1,11 @@
 """What a stranger's file may not do: fail in a library's words, swell, leave its folder, or be a formula."""
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from itertools import chain
 from math import prod
 from pathlib import Path
@@ -21,6 +23,7 @@ SAVE_AS_CSV = "In a spreadsheet, save it as CSV UTF-8."
 _AN_OBJECT = 64  # bytes of a short text, and of what leads to it
 _LONGEST_NAME = 150
 _FORMULA = re.compile(r"[=@\t\r]|[+-].*[(|!]", re.DOTALL)  # what a spreadsheet runs when it opens a table
+_LIMITS_OF_CONTAINERS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _MOST_SAID = 200
 _YAML_HELP = {
     "\\t": "Indent with spaces, not tabs.",
@@ -112,6 +115,50 @@ def must_not_swell(size: float, path: Path, *, on_disk: int | None = None) -> No
             f"{str(path)!r} ({there:,} bytes) asks for {size / 2**30:,.3g} GiB. Do not use it, or write it anew."
         )
         raise ValueError(message)
+
+
+def must_fit_in_memory(size: float, what: str, *, then: str) -> None:
+    """Refuse what a small file can ask for that this process has no room for, before it is begun.
+
+    Parameters
+    ----------
+    size : float
+        Bytes that it takes.
+    what : str
+        What it is, for the error.
+    then : str
+        What to do instead.
+
+    Raises
+    ------
+    ValueError
+        If that is more than the machine's memory, or what of it this process may use.
+    """
+    there = memory_there()
+    if size > there:
+        message = f"{what} must fit in memory, but would take {size / 2**30:,.1f} GiB of {there / 2**30:,.1f}. {then}"
+        raise ValueError(message)
+
+
+def memory_there() -> float:
+    """Return how many bytes of memory this process may use, whoever else uses them too.
+
+    Returns
+    -------
+    float
+        The least of the machine's, the process's and the container's limit; infinite where none is known.
+    """
+    limits = [float("inf")]
+    if hasattr(os, "sysconf"):
+        limits.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+    for file in _LIMITS_OF_CONTAINERS:
+        said = file.read_text("ascii").strip() if file.is_file() else ""
+        limits += [float(said)] if said.isdecimal() else []
+    with suppress(ImportError):  # where there are no such limits
+        resource = import_module("resource")
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        limits += [float(limit)] if limit != resource.RLIM_INFINITY else []
+    return min(limits)
 
 
 def must_be_plain_hdf5(path: Path) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import BaseModel
 
 from rsa_face.human.faults import Fault, listed, raise_faults
-from rsa_face.human.judgements import Judgements, to_array
+from rsa_face.human.judgements import Judgements, must_fit, to_array
 from rsa_face.human.layout import Layout, Source, settings_of
 from rsa_face.human.readers.arrangement import ArrangementOptions, arrangement_columns, judge_arrangements
 from rsa_face.human.readers.choice import ChoiceOptions, choice_columns, judge_choices
@@ -207,7 +207,11 @@ def _judged(source: Source, how: TrialKind | FileKind, options: Any) -> dict[str
             raise ValueError(message)
         return {"": whole(source, options)}
     assert isinstance(how, TrialKind)
-    trials = read_trials(source, how.columns(options, source))
+    columns = how.columns(options, source)
+    trials = read_trials(source, columns)
+    people = trials.values(PARTICIPANT) if trials.has(PARTICIPANT) else []
+    ids = source.stimuli or trials.values(*(one.name for one in columns if one.stimulus and trials.has(one.name)))
+    must_fit(len(people) or 1, len(ids), source.name)
     if not by:
         return {"": _with_counts(how.judge(trials, options), trials)}
     column = trials.frame[f"file:{by}"] if trials.has(f"file:{by}") else repeats_of(trials)

@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J
+from rsa_face.untrusted import must_fit_in_memory
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,6 +49,34 @@ class Judgements:
     attrs: dict[str, Any] = field(default_factory=dict)
     coords: dict[str, list[Any]] = field(default_factory=dict)
     simulated: bool = False
+
+
+def must_fit(participants: int, stimuli: int, name: str, *, trials: int = 0, features: int = 0) -> None:
+    """Refuse judgements whose RDMs do not fit in memory: a short table can name any number of stimuli.
+
+    Parameters
+    ----------
+    participants, stimuli : int
+        How many there are.
+    name : str
+        The file, for the error.
+    trials : int
+        How many RDMs of one participant are made before they become one.
+    features : int
+        How many numbers (responses, scales) each participant gives for a stimulus.
+
+    Raises
+    ------
+    ValueError
+        If they would take more memory than there is.
+    """
+    cells = stimuli**2 * (24 * participants + 16 + 24 * trials + 12 * features)  # bytes of sums and their copies
+    people = f"{participants:,} participant{'s' * (participants != 1)}"
+    must_fit_in_memory(
+        cells + 32 * participants * stimuli * features,
+        f"The RDMs of {stimuli:,} stimuli by {people} in {name}",
+        then="Check which columns are stimuli and participants (layout), or read fewer of them at a time.",
+    )
 
 
 def pair_index(i: NDArray[np.integer[Any]], j: NDArray[np.integer[Any]], stimuli: int) -> Ints:

@@ -1,6 +1,7 @@
 """Files that mean harm: code in pickles, bombs, shapes that lie, paths and links that lead out of the folder."""
 
 import io
+import json
 import pickle
 import struct
 import zipfile
@@ -221,6 +222,20 @@ def stretched_tensor() -> bytes:
     file = io.BytesIO()
     torch.save({"features.0.weight": torch.zeros(1).as_strided((BILLION, BILLION), (0, 0))}, file)
     return file.getvalue()
+
+
+def many(header: str, row: str, number: int) -> str:
+    """Return a table of so many rows, each with names of its own."""
+    return "\n".join([header, *(row.replace("#", str(place)) for place in range(number))])
+
+
+def many_placed(number: int) -> str:
+    """Return a Meadows file with so many stimuli that one trial shows."""
+    names = [str(place) for place in range(number)]
+    placed = [{"id": name, "x": 0.1, "y": 0.2} for name in names[:2]]
+    stimuli = [{"id": name, "name": name} for name in names]
+    task = {"task": {"task_type": "multiarrange"}, "stimuli": stimuli, "trials": [{"positions": placed}], "rdm": []}
+    return json.dumps(task)
 
 
 def laughs() -> str:

@@ -2,6 +2,8 @@
 
 import ast
 import json
+import os
+import resource
 import struct
 from pathlib import Path
 
@@ -282,6 +284,54 @@ def test_what_takes_little_in_a_file_and_much_once_it_is_read_is_refused(tmp_pat
     with pytest.raises(ValueError, match=rf"unpack to more than .*{name}.* asks for"):
         read_human(tmp_path / name, kind="rdm")
     assert used_at_most() - before < 200 * MEBIBYTE
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "row"),
+    [
+        ("rating", "participant,stimulus_a,stimulus_b,rating", "p,a#,b#,3"),
+        ("samediff", "participant,stimulus_a,stimulus_b,response", "p,a#,b#,same"),
+        ("triplet", "participant,stimulus_1,stimulus_2,stimulus_3,odd", "p,a#,b#,c#,a#"),
+        ("arrangement", "participant,trial,stimulus,x,y", "p,1,a#,#,2"),
+        ("arrangement", "participant,trial,stimulus,x,y", "p,#,a,0,1\np,#,b#,1,2"),
+        ("confusion", "participant,stimulus,response", "p,a#,happy"),
+        ("confusion", "participant,stimulus,response", "p#,a,b#"),
+        ("choice", "participant,stimulus,response", "p,a#,happy"),
+        ("features", "participant,stimulus,happy,sad", "p,a#,1,2"),
+        ("rdm", "participant,stimulus_a,stimulus_b,dissimilarity", "p,a#,b#,3"),
+        ("rdm", "participant,stimulus_a,stimulus_b,dissimilarity", "p#,a#,b#,3"),
+    ],
+)
+def test_a_short_table_of_too_many_names_is_refused_before_its_rdms_are_made(
+    tmp_path, monkeypatch, kind, header, row
+):
+    monkeypatch.setattr(untrusted, "memory_there", lambda: 64 * MEBIBYTE)
+    (tmp_path / "many.csv").write_text(hostile.many(header, row, 5000))
+    before = count_anew()
+    with pytest.raises(ValueError, match=r"in many\.csv must fit in memory, but would take [\d,.]+ GiB of 0\.1"):
+        read_human(tmp_path / "many.csv", kind=kind)
+    assert used_at_most() - before < 100 * MEBIBYTE
+
+
+@pytest.mark.parametrize("estimate", ["file", "trials"])
+def test_a_short_tree_of_too_many_names_is_refused_before_its_rdms_are_made(tmp_path, monkeypatch, estimate):
+    monkeypatch.setattr(untrusted, "memory_there", lambda: 64 * MEBIBYTE)
+    (tmp_path / "tree.json").write_text(hostile.many_placed(5000))
+    with pytest.raises(ValueError, match=r"5,000 stimuli by 1 participant in tree\.json must fit in memory"):
+        read_human(tmp_path / "tree.json", kind="arrangement", options={"estimate": estimate})
+
+
+def test_the_memory_there_is_that_of_the_machine_the_process_and_the_container(tmp_path, monkeypatch):
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < untrusted.memory_there() <= machine
+    limits = [tmp_path / "memory.max", tmp_path / "none"]
+    monkeypatch.setattr(untrusted, "_LIMITS_OF_CONTAINERS", limits)
+    for said, there in (("max\n", machine), ("1048576\n", 2**20)):
+        limits[0].write_text(said)
+        monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert untrusted.memory_there() == there
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (2**19, 2**19))
+    assert untrusted.memory_there() == 2**19
 
 
 def test_long_texts_that_a_file_really_holds_are_read(tmp_path, low_limit):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
 
-from rsa_face.human.judgements import Floats, Judgements, pair_index
+from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index
 from rsa_face.human.layout import Source
 from rsa_face.human.trials import GROUP, Column, Trials
 
@@ -96,6 +96,8 @@ def judge_arrangements(trials: Trials, options: ArrangementOptions) -> Judgement
     _, place = np.unique(np.stack([who, number]), axis=1, return_inverse=True)
     rows = np.argsort(place.reshape(-1), kind="stable")
     parts = np.split(rows, np.flatnonzero(np.diff(place.reshape(-1)[rows])) + 1)
+    of_each = np.bincount(who[[part[0] for part in parts if len(part)]], minlength=1)
+    must_fit(len(people), len(ids), trials.source.name, trials=int(of_each.max()))
     xy = trials.frame[["x", "y"]].to_numpy(float)
     unit = options.arena or _unit_of(xy, parts)
     each: list[list[tuple[NDArray[np.int64], Floats]]] = [[] for _ in people]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from rsa_face.human.faults import listed
-from rsa_face.human.judgements import Floats, Judgements, share
+from rsa_face.human.judgements import Floats, Judgements, must_fit, share
 from rsa_face.human.layout import Source
 from rsa_face.human.reading import other_columns, renaming
 from rsa_face.human.trials import GROUP, Column, Trials, naturally
@@ -130,6 +130,7 @@ def _tallied(
     trials.fault(wrong, "response", lambda row: f"{response.iloc[row]!r} {said}")
     trials.no_trial_twice()
     trials.settle()
+    must_fit(*shape, trials.source.name, features=len(names))
     place = (who * shape[1] + what) * len(names) + codes
     counts = np.bincount(place, minlength=shape[0] * shape[1] * len(names))
     return counts.reshape(*shape, len(names)).astype(float), names
@@ -157,6 +158,7 @@ def _counted(
     named = trials.frame["stimulus"]
     trials.fault(again, "stimulus", lambda row: f"{named.iloc[row]!r} is counted again for the same participant")
     trials.settle()
+    must_fit(*shape, trials.source.name, features=len(names))
     counts = np.zeros((*shape, len(names)))
     counts[who, what] = trials.frame[names].to_numpy(float)
     renamed = renaming(trials.source) if options.distance == "confusability" else None

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from rsa_face.human.judgements import Floats, Judgements, share
+from rsa_face.human.judgements import Floats, Judgements, must_fit, share
 from rsa_face.human.layout import Source
 from rsa_face.human.reading import other_columns
 from rsa_face.human.trials import GROUP, Column, Trials
@@ -86,6 +86,7 @@ def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
     named = trials.frame["stimulus"]
     trials.fault(again, "stimulus", lambda row: f"{named.iloc[row]!r} is rated again by the same participant")
     trials.settle()
+    must_fit(len(people), len(ids), trials.source.name, features=len(scales))
     rated = np.full((len(people), len(ids), len(scales)), np.nan)
     rated[who, what] = trials.frame[list(scales)].to_numpy(float)
     distances = np.array([_distances(profile, options.distance) for profile in rated])

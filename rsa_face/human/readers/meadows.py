@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
 from rsa_face.human.faults import Fault, listed, raise_faults
-from rsa_face.human.judgements import Floats, Judgements, pair_index
+from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index
 from rsa_face.human.layout import Source
 from rsa_face.human.readers.arrangement import ArrangementOptions, combine_arrangements
 from rsa_face.human.readers.matlab import read_matlab
@@ -98,6 +98,7 @@ def _together(sessions: list[Session], source: Source) -> Judgements:
         then="Rename them with a table of two columns (layout rename), or read without stimuli.",
     )
     place = {one: index for index, one in enumerate(ids)}
+    must_fit(len(sessions), len(ids), source.name)
     values = np.full((len(sessions), len(ids) * (len(ids) - 1) // 2), np.nan)
     coverage = np.zeros(values.shape, dtype=np.int32)
     for row, (session, own) in enumerate(zip(sessions, named, strict=True)):
@@ -215,25 +216,23 @@ def _chosen(path: Path, who: str, tasks: list[Any], options: ArrangementOptions)
 
 
 def _session_of(path: Path, who: str, task: Any, options: ArrangementOptions) -> Session:
-    try:
+    must, then = "A task of Meadows' must hold stimuli, trials with positions, and rdm", "Download it again."
+    with reading(path, must, then=then):
         stimuli = [str(one["name"]) for one in task["stimuli"]]
         place = {str(one["id"]): index for index, one in enumerate(task["stimuli"])}
-        partial = np.full((len(task["trials"]), len(stimuli) * (len(stimuli) - 1) // 2), np.nan)
-        for row, trial in zip(partial, task["trials"], strict=True):
-            at = np.array([place[str(one["id"])] for one in trial["positions"]], dtype=np.int64)
+        trials = [trial["positions"] for trial in task["trials"]]
+    must_fit(1, len(stimuli), path.name, trials=len(trials))
+    with reading(path, must, then=then):
+        partial = np.full((len(trials), len(stimuli) * (len(stimuli) - 1) // 2), np.nan)
+        for row, placed in zip(partial, trials, strict=True):
+            at = np.array([place[str(one["id"])] for one in placed], dtype=np.int64)
             i, j = np.triu_indices(len(at), 1)
-            xy = np.array([[one["x"], one["y"]] for one in trial["positions"]], dtype=float)
+            xy = np.array([[one["x"], one["y"]] for one in placed], dtype=float)
             row[pair_index(at[i], at[j], len(stimuli))] = pdist(xy) / (options.arena or 1.0)
         values = np.asarray(task["rdm"], dtype=float).reshape(-1) if options.estimate == "file" else None
-    except Exception as error:
-        message = (
-            f"A task of Meadows' must hold stimuli, trials with positions, and rdm, but {path.name} does not: "
-            f"{error!r}. Download it again."
-        )
-        raise ValueError(message) from error
     if values is None:
-        placed = np.nan_to_num(partial).any(axis=1)
-        values = combine_arrangements(partial[placed], floor=options.floor)
+        somewhere = np.nan_to_num(partial).any(axis=1)
+        values = combine_arrangements(partial[somewhere], floor=options.floor)
     session = _session(path, who, str(task["task"].get("name", "")), stimuli, values)
     coverage = (~np.isnan(partial)).sum(axis=0).astype(np.int32)
     return Session(who, session.task, session.stimuli, session.dissimilarity, coverage, len(partial))

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from rsa_face.human.faults import Fault, listed, raise_faults
-from rsa_face.human.judgements import Floats, Judgements, triangles
+from rsa_face.human.judgements import Floats, Judgements, must_fit, triangles
 from rsa_face.human.layout import Source
 from rsa_face.human.readers.rdm_arrays import Stack, read_mat, read_npz
 from rsa_face.human.readers.rdm_saved import read_hdf5, read_netcdf
@@ -217,6 +217,7 @@ def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgeme
     if repeated(people):
         message = f"Each participant must have one RDM, but {source.name} hold {repeated(people)} more than once."
         raise ValueError(message)
+    must_fit(len(people), len(ids), source.name)
     place = {one: index for index, one in enumerate(ids)}
     full = np.full((len(people), len(ids), len(ids)), np.nan)
     counts = np.zeros(full.shape, dtype=np.int32)

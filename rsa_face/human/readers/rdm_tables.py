@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsa_face.human.faults import Fault, raise_faults
-from rsa_face.human.judgements import Floats
+from rsa_face.human.judgements import Floats, must_fit
 from rsa_face.human.layout import Layout, Source
 from rsa_face.human.readers.rdm_arrays import Stack
 from rsa_face.human.reading import is_simulated, read_trials
@@ -166,6 +166,7 @@ def _from_pairs(path: Path, source: Source) -> Stack:
     people = trials.values("participant") if trials.has("participant") else [path.stem]
     ids = said.pop("stimuli", None) or trials.values("stimulus_a", "stimulus_b")
     people = said.pop("participants", None) or people
+    must_fit(len(people), len(ids), path.name)
     who = trials.codes("participant", people) if trials.has("participant") else np.zeros(len(trials.frame), int)
     a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
     key = (who * len(ids) + np.minimum(a, b)) * len(ids) + np.maximum(a, b)
