@@ -1,6 +1,7 @@
 """What a stranger's file may not do: fail in a library's words, swell, leave its folder, or be a formula."""
 
 import json
+import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ MOST_YAML_BYTES = 2**20
 MOST_YAML_VALUES = 100_000
 SAVE_AS_CSV = "In a spreadsheet, save it as CSV UTF-8."
 _AN_OBJECT = 64  # bytes of a short text, and of what leads to it
+_HEAP, _HEAD_OF_HEAP = b"GCOL\1", 16  # what HDF5's global heaps begin with; the bytes of their heads and objects'
 _LONGEST_NAME = 150
 _FORMULA = re.compile(r"[=@\t\r]|[+-].*[(|!]", re.DOTALL)  # what a spreadsheet runs when it opens a table
 _LIMITS_OF_CONTAINERS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -172,11 +174,13 @@ def must_be_plain_hdf5(path: Path) -> None:
     Raises
     ------
     ValueError
-        If it links outside, a group is linked twice, or what is in it would take more than `must_not_swell` allows
-        once it is read: numbers become float64, and every text of an array is as wide as the longest.
+        If it links outside, a group is linked twice, HDF5 would never come to an end of it, or what is in it would
+        take more than `must_not_swell` allows once it is read: numbers become float64, and every text of an array is
+        as wide as the longest.
     """
     size, seen = 0, set()
     with h5py.File(path, "r") as file:
+        _must_have_heaps_that_end(path, *file.id.get_create_plist().get_sizes())
         waiting = [file["/"]]
         while waiting:
             group = waiting.pop()
@@ -199,6 +203,27 @@ def must_be_plain_hdf5(path: Path) -> None:
             for taken in chain.from_iterable((*attrs, *values)):
                 size += taken
                 must_not_swell(size, path)
+
+
+def _must_have_heaps_that_end(path: Path, _address: int, length: int) -> None:
+    """Refuse a damaged heap of texts over which HDF5 2.0 loops forever (https://github.com/HDFGroup/hdf5/issues/1707).
+
+    A heap is a row of objects; HDF5 goes from each to the next by its size, forth, back or not at all.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_HEAP)
+        while start >= 0:
+            end = start + int.from_bytes(content[start + 8 : start + 8 + length], "little")
+            place = start + _HEAD_OF_HEAP
+            while place + _HEAD_OF_HEAP <= min(end, len(content)):
+                size = int.from_bytes(content[place + 8 : place + 8 + length], "little")
+                free = content[place : place + 2] == b"\0\0"
+                step = size if free else _HEAD_OF_HEAP + (size + 7) // 8 * 8
+                if not 0 < step < 2**63:
+                    message = f"the heap of texts at byte {start} is damaged"
+                    raise ValueError(message)
+                place += step
+            start = content.find(_HEAP, start + 1)
 
 
 def _sizes_of_values(item: h5py.Dataset, path: Path) -> Iterator[int]:

@@ -167,9 +167,12 @@ def unpacked_size(file: Path, cut: Cut) -> int:
         0 if there is no chunk, or the index is damaged.
     """
     with file.open("rb") as opened:
-        places = [offset for offset, _ in _lines_of(_index_behind(opened, cut)) if offset != _ABSENT]
-        said = [os.pread(opened.fileno(), 4, offset + _SAYS_SIZE) for offset in places]
-    return max((int.from_bytes(size, "little") for size in said), default=0)
+        largest = 0
+        for offset, _ in _lines_of(_index_behind(opened, cut)):
+            if offset != _ABSENT:
+                opened.seek(offset + _SAYS_SIZE)
+                largest = max(largest, int.from_bytes(opened.read(4), "little"))
+    return largest
 
 
 def remove_part(file: Path) -> None:

@@ -98,6 +98,19 @@ def circular_hdf5() -> bytes:
     return hdf5(fill)
 
 
+def endless_hdf5(step: int) -> bytes:
+    """Return an HDF5 file with a heap of texts of which one says that the next lies so many bytes further."""
+
+    def fill(file: h5py.File) -> None:
+        file.attrs["first"], file.attrs["second"] = "first text", "second text"
+
+    content = bytearray(hdf5(fill))
+    place = content.index(b"second text") - 16
+    content[place : place + 2] = bytes(2)
+    content[place + 8 : place + 16] = (step % 2**64).to_bytes(8, "little")
+    return bytes(content)
+
+
 def narrow_hdf5(megabytes: int) -> bytes:
     """Return an HDF5 file of a few kilobytes with an array of bytes, never written, that are read as float64."""
 

@@ -1,5 +1,6 @@
 """Damaged files, ten thousand of each sort: every reader reads them or refuses them in a sentence of our own."""
 
+import faulthandler
 import time
 import traceback
 import warnings
@@ -19,6 +20,7 @@ from tests.trust.watch import most_memory, watched
 OURS = str(Path(rsa_face.__file__).parent)
 SHORT, LONG = 50, 10_000
 LONGEST = 20  # seconds of the processor for one file
+ENDLESS = 600  # seconds after which it will not come to an end; the file that did it is left where it was read
 MEMORY = 4 * MOST_BYTES  # of a file that unpacks to what it may at most, in float64 and a copy of it
 TYPES = (ValueError, TypeError, FileNotFoundError, OSError)
 
@@ -79,6 +81,7 @@ def fuzz(reader: Reader, folder: Path, *, inputs: int, fixed: bool) -> tuple[Cou
         name, content = place
         (folder / name).write_bytes(content)
         begun = time.process_time()  # a machine may hold us
+        faulthandler.dump_traceback_later(ENDLESS, exit=True)  # a library's own loop hears nothing
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -88,6 +91,7 @@ def fuzz(reader: Reader, folder: Path, *, inputs: int, fixed: bool) -> tuple[Cou
             counts["refused"] += 1
             if not is_ours(error):
                 faults.setdefault(where_of(error), f"{error} ({name}: {content[:1500]!r})")
+        faulthandler.cancel_dump_traceback_later()
         if time.process_time() - begun > LONGEST:
             faults.setdefault("slow", f"{time.process_time() - begun:.0f} s ({name}: {content[:1500]!r})")
         (folder / name).write_bytes(whole[name])

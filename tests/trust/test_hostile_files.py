@@ -5,6 +5,8 @@ import json
 import os
 import resource
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +257,16 @@ def test_absurd_shapes_and_circles_are_refused(tmp_path, name, content):
     with pytest.raises(ValueError, match=rf"{name}.*(asks for|leads to|cannot be read)"):
         read_human(tmp_path / name, kind="rdm")
     assert used_at_most() - before < 100 * MEBIBYTE
+
+
+@pytest.mark.parametrize("name", ["rdms.nc", "rdms.h5", "rdms.mat"])
+@pytest.mark.parametrize("step", [0, -32], ids=["none", "back"])
+def test_a_heap_that_hdf5_would_go_through_forever_is_refused(tmp_path, name, step):
+    (tmp_path / name).write_bytes(hostile.endless_hdf5(step))
+    read = f"from rsa_face.human.behaviour import read_human; read_human({name!r}, kind='rdm')"
+    done = subprocess.run([sys.executable, "-c", read], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert f"ValueError: {'A saved' if name == 'rdms.nc' else 'RDMs'}" in done.stderr
+    assert f"{name}' cannot be read: the heap of texts at byte" in done.stderr
 
 
 @pytest.mark.parametrize(
