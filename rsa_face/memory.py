@@ -1,18 +1,66 @@
-"""Memory that a program goes on using: what one layer lets go is there for the next, and not asked for anew."""
+"""Memory: how much there is, and that what one layer lets go is there for the next, and not asked for anew."""
 
 import ctypes
+import os
 import platform
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
 
 # glibc's malloc.h
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _KEEPING = {_MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
 _USUAL = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 64 * 2**20}  # what glibc rises to by itself
+_LIMITS_OF_CONTAINERS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _lock = threading.Lock()
 _keepers: list[object] = []
+
+
+def must_fit_in_memory(size: float, what: str, *, then: str) -> None:
+    """Refuse what a small file can ask for that this process has no room for, before it is begun.
+
+    Parameters
+    ----------
+    size : float
+        Bytes that it takes.
+    what : str
+        What it is, for the error.
+    then : str
+        What to do instead.
+
+    Raises
+    ------
+    ValueError
+        If that is more than the machine's memory, or what of it this process may use.
+    """
+    there = memory_there()
+    if size > there:
+        message = f"{what} must fit in memory, but would take {size / 2**30:,.1f} GiB of {there / 2**30:,.1f}. {then}"
+        raise ValueError(message)
+
+
+def memory_there() -> float:
+    """Return how many bytes of memory this process may use, whoever else uses them too.
+
+    Returns
+    -------
+    float
+        The least of the machine's, the process's and the container's limit; infinite where none is known.
+    """
+    limits = [float("inf")]
+    if hasattr(os, "sysconf"):
+        limits.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+    for file in _LIMITS_OF_CONTAINERS:
+        said = file.read_text("ascii").strip() if file.is_file() else ""
+        limits += [float(said)] if said.isdecimal() else []
+    with suppress(ImportError):  # where there are no such limits
+        resource = import_module("resource")
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        limits += [float(limit)] if limit != resource.RLIM_INFINITY else []
+    return min(limits)
 
 
 @contextmanager

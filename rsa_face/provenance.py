@@ -19,7 +19,8 @@ import numpy as np
 import xarray as xr
 from blake3 import blake3
 
-from rsa_face.untrusted import must_be_plain_hdf5, reading
+from rsa_face.hdf5 import must_be_plain_hdf5
+from rsa_face.untrusted import reading
 
 if TYPE_CHECKING:
     import pandas as pd

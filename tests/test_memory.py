@@ -1,10 +1,14 @@
-"""Memory that is freed stays with the process while it is kept, and goes back to the system at the end."""
+"""How much memory there is; what is freed stays with the process while it is kept, and goes back at the end."""
 
+import os
 import platform
+import resource
 import subprocess
 import sys
 
 import pytest
+
+from rsa_face import memory
 
 PROGRAM = """
 import resource
@@ -65,3 +69,16 @@ except KeyError:
     used()
 """
     assert printed(lines) == [1, 0]
+
+
+def test_the_memory_there_is_that_of_the_machine_the_process_and_the_container(tmp_path, monkeypatch):
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < memory.memory_there() <= machine
+    limits = [tmp_path / "memory.max", tmp_path / "none"]
+    monkeypatch.setattr(memory, "_LIMITS_OF_CONTAINERS", limits)
+    for said, there in (("max\n", machine), ("1048576\n", 2**20)):
+        limits[0].write_text(said)
+        monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert memory.memory_there() == there
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (2**19, 2**19))
+    assert memory.memory_there() == 2**19

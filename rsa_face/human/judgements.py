@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from rsa_face.memory import must_fit_in_memory
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J
-from rsa_face.untrusted import must_fit_in_memory
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

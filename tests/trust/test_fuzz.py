@@ -1,6 +1,7 @@
 """Damaged files, ten thousand of each sort: every reader reads them or refuses them in a sentence of our own."""
 
 import faulthandler
+import sys
 import time
 import traceback
 import warnings
@@ -81,7 +82,7 @@ def fuzz(reader: Reader, folder: Path, *, inputs: int, fixed: bool) -> tuple[Cou
         name, content = place
         (folder / name).write_bytes(content)
         begun = time.process_time()  # a machine may hold us
-        faulthandler.dump_traceback_later(ENDLESS, exit=True)  # a library's own loop hears nothing
+        faulthandler.dump_traceback_later(ENDLESS, exit=True, file=sys.__stderr__)  # a library's own loop hears nothing
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -2,8 +2,6 @@
 
 import ast
 import json
-import os
-import resource
 import struct
 import subprocess
 import sys
@@ -17,7 +15,7 @@ import xarray as xr
 import zarr
 
 import rsa_face
-from rsa_face import untrusted
+from rsa_face import hdf5, memory, untrusted
 from rsa_face.activations.extract import extract
 from rsa_face.activations.seals import coords_of, seal, shapes_of
 from rsa_face.activations.store import describe_store, open_activations, verify_store
@@ -56,7 +54,7 @@ def count_anew() -> int:
 @pytest.fixture
 def low_limit(monkeypatch):
     """Lower the stated limit to 32 MiB, so that bombs need not be large to be seen."""
-    for module in (untrusted, matlab):
+    for module in (untrusted, hdf5, matlab):
         monkeypatch.setattr(module, "MOST_BYTES", 32 * MEBIBYTE)
 
 
@@ -317,7 +315,7 @@ def test_what_takes_little_in_a_file_and_much_once_it_is_read_is_refused(tmp_pat
 def test_a_short_table_of_too_many_names_is_refused_before_its_rdms_are_made(
     tmp_path, monkeypatch, kind, header, row
 ):
-    monkeypatch.setattr(untrusted, "memory_there", lambda: 64 * MEBIBYTE)
+    monkeypatch.setattr(memory, "memory_there", lambda: 64 * MEBIBYTE)
     (tmp_path / "many.csv").write_text(hostile.many(header, row, 5000))
     before = count_anew()
     with pytest.raises(ValueError, match=r"in many\.csv must fit in memory, but would take [\d,.]+ GiB of 0\.1"):
@@ -327,23 +325,10 @@ def test_a_short_table_of_too_many_names_is_refused_before_its_rdms_are_made(
 
 @pytest.mark.parametrize("estimate", ["file", "trials"])
 def test_a_short_tree_of_too_many_names_is_refused_before_its_rdms_are_made(tmp_path, monkeypatch, estimate):
-    monkeypatch.setattr(untrusted, "memory_there", lambda: 64 * MEBIBYTE)
+    monkeypatch.setattr(memory, "memory_there", lambda: 64 * MEBIBYTE)
     (tmp_path / "tree.json").write_text(hostile.many_placed(5000))
     with pytest.raises(ValueError, match=r"5,000 stimuli by 1 participant in tree\.json must fit in memory"):
         read_human(tmp_path / "tree.json", kind="arrangement", options={"estimate": estimate})
-
-
-def test_the_memory_there_is_that_of_the_machine_the_process_and_the_container(tmp_path, monkeypatch):
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert 0 < untrusted.memory_there() <= machine
-    limits = [tmp_path / "memory.max", tmp_path / "none"]
-    monkeypatch.setattr(untrusted, "_LIMITS_OF_CONTAINERS", limits)
-    for said, there in (("max\n", machine), ("1048576\n", 2**20)):
-        limits[0].write_text(said)
-        monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        assert untrusted.memory_there() == there
-    monkeypatch.setattr(resource, "getrlimit", lambda _which: (2**19, 2**19))
-    assert untrusted.memory_there() == 2**19
 
 
 def test_long_texts_that_a_file_really_holds_are_read(tmp_path, low_limit):

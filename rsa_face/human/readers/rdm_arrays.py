@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import squareform
 
+from rsa_face.hdf5 import must_be_plain_hdf5
 from rsa_face.human.faults import listed
 from rsa_face.human.judgements import Floats
 from rsa_face.human.layout import Source
 from rsa_face.human.readers.matlab import read_matlab
-from rsa_face.untrusted import must_be_plain_hdf5, must_not_swell, reading
+from rsa_face.untrusted import must_not_swell, reading
 
 STIMULUS_NAMES = (
     "stimulus",

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
+from rsa_face.hdf5 import must_be_plain_hdf5
 from rsa_face.human.faults import listed
 from rsa_face.human.judgements import squares
 from rsa_face.human.layout import Source
@@ -16,7 +17,7 @@ from rsa_face.human.readers.rdm_arrays import PARTICIPANT_NAMES, STIMULUS_NAMES,
 from rsa_face.inference.vectors import stimuli_of
 from rsa_face.provenance import load
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J
-from rsa_face.untrusted import must_be_plain_hdf5, reading
+from rsa_face.untrusted import reading
 
 
 def read_hdf5(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - the readers share one form

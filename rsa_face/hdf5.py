@@ -1,0 +1,119 @@
+"""What an HDF5 file from a stranger, also as netCDF or Matlab 7.3, may not do: lead elsewhere, swell, never end."""
+
+import mmap
+from collections.abc import Iterator
+from itertools import chain
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rsa_face.untrusted import MOST_BYTES, MOST_TIMES, must_not_swell
+
+_AN_OBJECT = 64  # bytes of a short text, and of what leads to it
+_HEAP, _HEAD_OF_HEAP = b"GCOL\1", 16  # what HDF5's global heaps begin with; the bytes of their heads and objects'
+
+
+def must_be_plain_hdf5(path: Path) -> None:
+    """Refuse an HDF5 file that reaches into other files, goes round in circles, or would swell beyond measure.
+
+    Parameters
+    ----------
+    path : Path
+        An HDF5, netCDF or Matlab 7.3 file; what h5py raises over a damaged one passes, for the caller to name it.
+
+    Raises
+    ------
+    ValueError
+        If it links outside, a group is linked twice, HDF5 would never come to an end of it, or what is in it would
+        take more than `must_not_swell` allows once it is read: numbers become float64, and every text of an array is
+        as wide as the longest.
+    """
+    size, seen = 0, set()
+    with h5py.File(path, "r") as file:
+        _must_have_heaps_that_end(path, *file.id.get_create_plist().get_sizes())
+        waiting = [file["/"]]
+        while waiting:
+            group = waiting.pop()
+            items = []
+            for name in group:
+                link = group.get(name, getlink=True)
+                item = group[name] if isinstance(link, h5py.HardLink) else None
+                place = None if item is None else h5py.h5o.get_info(item.id).addr
+                stray = item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual))
+                if stray or place in seen:
+                    message = f"{name!r} leads to another place or another file"
+                    raise ValueError(message)
+                if isinstance(item, h5py.Group):
+                    seen.add(place)
+                    waiting.append(item)
+                elif isinstance(item, h5py.Dataset):
+                    items.append(item)
+            attrs = (_sizes_of_attrs(item, path) for item in (group, *items))
+            values = (_sizes_of_values(item, path) for item in items)
+            for taken in chain.from_iterable((*attrs, *values)):
+                size += taken
+                must_not_swell(size, path)
+
+
+def _must_have_heaps_that_end(path: Path, _address: int, length: int) -> None:
+    """Refuse a damaged heap of texts over which HDF5 2.0 loops forever (https://github.com/HDFGroup/hdf5/issues/1707).
+
+    A heap is a row of objects; HDF5 goes from each to the next by its size, forth, back or not at all.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_HEAP)
+        while start >= 0:
+            end = start + int.from_bytes(content[start + 8 : start + 8 + length], "little")
+            place = start + _HEAD_OF_HEAP
+            while place + _HEAD_OF_HEAP <= min(end, len(content)):
+                size = int.from_bytes(content[place + 8 : place + 8 + length], "little")
+                free = content[place : place + 2] == b"\0\0"
+                step = size if free else _HEAD_OF_HEAP + (size + 7) // 8 * 8
+                if not 0 < step < 2**63:
+                    message = f"the heap of texts at byte {start} is damaged"
+                    raise ValueError(message)
+                place += step
+            start = content.find(_HEAP, start + 1)
+
+
+def _sizes_of_values(item: h5py.Dataset, path: Path) -> Iterator[int]:
+    if item.shape is None:
+        return
+    if not item.dtype.hasobject or h5py.check_ref_dtype(item.dtype):
+        yield item.size * max(8, item.dtype.itemsize * (4 if item.dtype.kind == "S" else 1))
+        return
+    if item.dtype.kind != "O":
+        message = f"{item.name!r} holds records whose parts are of no known length"
+        raise ValueError(message)
+    yield item.size * _AN_OBJECT
+    # what an entry says lies elsewhere in the file, and may be what any number of others say too
+    pieces = _cuts(item.shape, max(MOST_TIMES, MOST_BYTES // path.stat().st_size))
+    yield item.size * 8 * max((_length(entry) for cut in pieces for entry in np.ravel(item[cut])), default=0)
+
+
+def _sizes_of_attrs(item: h5py.Group | h5py.Dataset, path: Path) -> Iterator[int]:
+    for name in item.attrs:
+        held = item.attrs.get_id(name)
+        if held.shape is not None and held.dtype.kind == "O":
+            must_not_swell(prod(held.shape) * path.stat().st_size, path)
+            yield sum(_AN_OBJECT + 8 * _length(entry) for entry in np.ravel(item.attrs[name]))
+
+
+def _length(entry: Any) -> int:
+    return len(entry) if hasattr(entry, "__len__") else 1
+
+
+def _cuts(shape: tuple[int, ...], most: int) -> Iterator[tuple[int | slice, ...]]:
+    """Cut an array into pieces of at most so many entries."""
+    inside = prod(shape[1:])
+    if not shape:
+        yield ()
+    elif inside > most:
+        for place in range(shape[0]):
+            yield from ((place, *cut) for cut in _cuts(shape[1:], most))
+    else:
+        step = most // max(1, inside)
+        yield from ((slice(start, start + step),) for start in range(0, shape[0], step))
