@@ -82,7 +82,9 @@ def fuzz(reader: Reader, folder: Path, *, inputs: int, fixed: bool) -> tuple[Cou
         name, content = place
         (folder / name).write_bytes(content)
         begun = time.process_time()  # a machine may hold us
-        faulthandler.dump_traceback_later(ENDLESS, exit=True, file=sys.__stderr__)  # a library's own loop hears nothing
+        faulthandler.dump_traceback_later(
+            ENDLESS, exit=True, file=sys.__stderr__
+        )  # a library's own loop hears nothing
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
