@@ -10,7 +10,7 @@ import zarr
 
 from rsa_face.activations.blocks import batches_claimed, faults_of_block, unpacked_size
 from rsa_face.activations.cuts import Cut, is_as_created, read_cut
-from rsa_face.activations.seals import SEAL, coords_of, must_be_sealed, shapes_of
+from rsa_face.activations.seals import coords_of, must_be_sealed, shapes_of
 from rsa_face.holding import holder_of
 from rsa_face.provenance import size_of
 from rsa_face.untrusted import must_be_file_names, must_not_swell, reading
@@ -144,7 +144,7 @@ def verify_store(store: str | Path) -> list[str]:
 def _checked(node: zarr.Group, path: Path, name: str, total: int) -> zarr.Group:
     """Hold a network's node to what `extract` writes: layers have names, and arrays that their files can hold."""
     layers, folder = cast("list[str]", node.attrs["layers"]), path / name
-    if node.attrs["finished"] and SEAL in node.attrs:
+    if node.attrs["finished"]:
         must_be_sealed(node, shapes_of(folder), f"what it says of {name!r}")
     must_be_file_names(layers, "layer", str(folder))
     if node.attrs["network"] != name:
@@ -271,7 +271,7 @@ def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr
         )
         raise ValueError(message)
     with reading(path, WHOLE, then=THEN):
-        if SEAL in root.attrs and not any_format:
+        if not any_format:
             must_be_sealed(root, coords_of(path, cast("Any", root.attrs["table"])), "what it says of its stimuli")
     return root
 
