@@ -232,8 +232,12 @@ def _faults_of_ids(rdms: xr.DataArray, along: str) -> list[str]:
 
 
 def _faults_of_values(rdms: xr.DataArray, along: str) -> list[str]:
+    try:
+        numbers = np.asarray(rdms.values, dtype=float)
+    except (TypeError, ValueError):
+        return [f"its dissimilarities are of type {rdms.dtype}, not numbers"]
     faults = []
-    for label, values in zip(rdms[along].values, np.asarray(rdms.values, dtype=float), strict=True):
+    for label, values in zip(rdms[along].values, numbers, strict=True):
         if np.isinf(values).any():
             faults.append(f"{str(label)!r} holds an infinite dissimilarity")
             continue

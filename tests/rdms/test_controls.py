@@ -76,6 +76,15 @@ def test_an_rdm_on_file_is_lined_up_by_id(stimuli: StimulusSet, tmp_path: Path) 
     np.testing.assert_array_equal(rdms[0], rdms[1])
 
 
+def test_an_rdm_of_texts_is_refused(stimuli: StimulusSet, tmp_path: Path) -> None:
+    ids = ["white", "black", "grey"]
+    texts = np.full((3, 3), "0.@")
+    array = xr.DataArray(texts, dims=("stimulus_i", "stimulus_j"), coords={"stimulus_i": ids, "stimulus_j": ids})
+    save(array, tmp_path / "texts.nc")
+    with pytest.raises(ValueError, match=r"texts\.nc must be square, .* of type .*, not numbers"):
+        control_rdms(stimuli, [tmp_path / "texts.nc"])
+
+
 def test_a_name_that_is_no_control_is_refused_with_the_factors(stimuli: StimulusSet) -> None:
     with pytest.raises(ValueError, match=r"'gaze' is none of these.*\['level', 'identity', 'sex'\]"):
         control_rdms(stimuli, ["gaze"])
