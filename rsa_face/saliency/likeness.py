@@ -118,7 +118,7 @@ def read_human_maps(path: str | Path, stimuli: StimulusSet, maps: xr.DataArray) 
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is neither, columns are missing, or no fixation lies within a face.
+        If it is neither, columns are missing or hold no numbers, or no fixation lies within a face.
     """
     path = Path(path)
     ids = [str(value) for value in maps[STIMULUS].values]
@@ -156,13 +156,21 @@ def _fixations(path: Path, ids: list[str]) -> pd.DataFrame:
     with reading(path, "A table of fixations must be a CSV or TSV file in UTF-8", then="Save it as one."):
         table = pd.read_csv(path, sep=separator, dtype={"stimulus": str}, encoding="utf-8-sig", compression=None)
     lacking = [name for name in ("x", "y") if name not in table]
-    places = {name: pd.to_numeric(table[name], errors="coerce") for name in ("x", "y") if name in table}
-    numbers = [name for name, values in places.items() if not np.isfinite(values).all()]
-    if lacking or numbers:
-        what = f"lacks {lacking}" if lacking else f"has something else in {numbers}"
-        message = f"Fixations must have x and y in pixels, but {path.name} {what}. It has {list(table.columns)}."
+    asked = [name for name in ("x", "y", "duration") if name in table]
+    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in asked}
+    wrong = [
+        name
+        for name, values in numbers.items()
+        if not np.isfinite(values).all() or (name == "duration" and (values < 0).any())
+    ]
+    if lacking or wrong:
+        what = f"lacks {lacking}" if lacking else f"has something else in {wrong}"
+        message = (
+            f"Fixations must have x and y in pixels, and a duration of 0 or more if any, but {path.name} {what}. "
+            f"It has {list(table.columns)}."
+        )
         raise ValueError(message)
-    table["weight"] = table.get("duration", 1.0)
+    table = table.assign(**numbers, weight=numbers.get("duration", 1.0))
     if "stimulus" not in table:
         table = table.merge(pd.DataFrame({"stimulus": ids}), how="cross")
     return table[table["stimulus"].isin(ids)][["stimulus", "x", "y", "weight"]]

@@ -103,6 +103,14 @@ def test_an_image_of_where_people_look_holds_for_every_face(stimuli, tmp_path, t
     assert found[0, 2:].max() == 0
 
 
+@pytest.mark.parametrize("duration", ["long", "", "-1", "inf"])
+def test_a_duration_that_is_none_is_refused(stimuli, tmp_path, two, duration):
+    maps, _ = two
+    (tmp_path / "eyes.csv").write_text(f"x,y,duration\n3,4,0.2\n3,5,{duration}\n")
+    with pytest.raises(ValueError, match=r"duration of 0 or more .* eyes\.csv has something else in \['duration'\]"):
+        read_human_maps(tmp_path / "eyes.csv", stimuli, maps)
+
+
 def test_fixations_that_are_none_are_refused(stimuli, tmp_path, two):
     pd.DataFrame({"column": [1]}).to_csv(tmp_path / "odd.csv", index=False)
     with pytest.raises(ValueError, match=r"lacks \['x', 'y'\]"):
