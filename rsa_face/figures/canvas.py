@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
+from rsa_face.figures.forms import untrained_in
 from rsa_face.figures.palette import QUIET, in_order, network_label
 from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, FigureStyle, usable_font
 
@@ -165,8 +166,8 @@ def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
     """
     parts = ["simulated observers"] if attrs.get("simulated") else []
     shown = in_order(networks)
-    named = attrs.get("untrained") or []
-    untrained = [name for name in shown if name in ([named] if isinstance(named, str) else list(named))]
+    named = untrained_in(attrs)
+    untrained = [name for name in shown if name in named]
     if len(untrained) == len(shown) > 2:
         parts.append("untrained weights: all networks")
     elif untrained:

@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from rsa_face.figures.forms import has_form, is_shown
+from rsa_face.figures.forms import has_form, is_shown, untrained_in
 from rsa_face.holding import holder_of, lock_in
 from rsa_face.provenance import hash_file, load, unsealed
 from rsa_face.schema import PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
@@ -93,8 +93,7 @@ class StudyFolder:
     def untrained(self) -> list[str]:
         """The networks that some part calls untrained."""
         parts = [part for part in (self.result, self.rdms) if part is not None]
-        named = [part.attrs.get("untrained") or [] for part in parts]
-        return sorted({str(name) for names in named for name in ([names] if isinstance(names, str) else names)})
+        return sorted({name for part in parts for name in untrained_in(part.attrs)})
 
     def _repr_html_(self) -> str:
         """Show in a notebook what is there, what it rests on, and what is missing."""
@@ -223,8 +222,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _origin(found: Iterable[xr.DataArray | xr.Dataset | None]) -> dict[str, Any]:
     """Return what a part that does not say what it rests on inherits from those it was made of."""
-    attrs = [part.attrs for part in found if part is not None]
-    return {name: one[name] for one in attrs for name in ("untrained",) if one.get(name)}
+    named = [untrained_in(part.attrs) for part in found if part is not None]
+    return next(({"untrained": names} for names in reversed(named) if names), {})
 
 
 def _read_extras(path: Path, origin: Mapping[str, Any], faults: list[str]) -> dict[str, xr.Dataset]:

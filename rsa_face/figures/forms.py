@@ -1,5 +1,9 @@
 """What a file of results must hold to be shown: which numbers, along what."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import xarray as xr
 
 from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, PARTICIPANT, RDM
@@ -87,6 +91,26 @@ def is_shown(name: str, extra: xr.Dataset) -> bool:
         extra[variable].dims
     )
     return whole and extra[variable].dtype.kind in _NUMBERS and _is_bounded(extra)
+
+
+def untrained_in(attrs: Mapping[Any, Any]) -> list[str]:
+    """Return the networks that an array's attrs call untrained.
+
+    Parameters
+    ----------
+    attrs : mapping
+        An array's; one name is kept as itself, and what is no name is none.
+
+    Returns
+    -------
+    list of str
+        Their names.
+    """
+    named = attrs.get("untrained")
+    named = [named] if isinstance(named, str) else named
+    return (
+        [str(name) for name in named] if isinstance(named, list | tuple | np.ndarray) and np.ndim(named) == 1 else []
+    )
 
 
 def _is_bounded(result: xr.Dataset) -> bool:

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from rsa_face.figures.folder import read_results
+from rsa_face.figures.forms import untrained_in
 from rsa_face.holding import hold, lock_in
 from rsa_face.provenance import hash_file, save
 
@@ -85,3 +86,11 @@ def test_a_folder_without_results_is_refused(tmp_path):
         read_results(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"holds none\. Run the study first\. There is no layers\.nc"):
         read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [(["a", "b"], ["a", "b"]), ("a", ["a"]), (np.array(["a"]), ["a"]), (1, []), (None, []), (np.int64(3), [])],
+)
+def test_names_of_untrained_networks_are_names_or_none(said, names):
+    assert untrained_in({"untrained": said}) == names
