@@ -33,7 +33,8 @@ def must_be_plain_hdf5(path: Path) -> None:
     """
     size, seen = 0, set()
     with h5py.File(path, "r") as file:
-        _must_have_heaps_that_end(path, *file.id.get_create_plist().get_sizes())
+        _, length = file.id.get_create_plist().get_sizes()
+        _must_have_heaps_that_end(path, length)
         waiting = [file["/"]]
         while waiting:
             group = waiting.pop()
@@ -58,10 +59,11 @@ def must_be_plain_hdf5(path: Path) -> None:
                 must_not_swell(size, path)
 
 
-def _must_have_heaps_that_end(path: Path, _address: int, length: int) -> None:
+def _must_have_heaps_that_end(path: Path, length: int) -> None:
     """Refuse a damaged heap of texts over which HDF5 2.0 loops forever (https://github.com/HDFGroup/hdf5/issues/1707).
 
-    A heap is a row of objects; HDF5 goes from each to the next by its size, forth, back or not at all.
+    A heap is a row of objects; HDF5 goes from each to the next by its size, forth, back or not at all. So many bytes
+    are its number.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         start = content.find(_HEAP)

@@ -107,10 +107,10 @@ def untrained_in(attrs: Mapping[Any, Any]) -> list[str]:
         Their names.
     """
     named = attrs.get("untrained")
-    named = [named] if isinstance(named, str) else named
-    return (
-        [str(name) for name in named] if isinstance(named, list | tuple | np.ndarray) and np.ndim(named) == 1 else []
-    )
+    if isinstance(named, str):
+        return [named]
+    is_list = isinstance(named, list | tuple) or (isinstance(named, np.ndarray) and named.ndim == 1)
+    return [str(name) for name in named] if is_list else []
 
 
 def _is_bounded(result: xr.Dataset) -> bool:

@@ -90,7 +90,8 @@ def test_a_folder_without_results_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("said", "names"),
-    [(["a", "b"], ["a", "b"]), ("a", ["a"]), (np.array(["a"]), ["a"]), (1, []), (None, []), (np.int64(3), [])],
-)
+    [(["a", "b"], ["a", "b"]), ("a", ["a"]), (np.array(["a"]), ["a"]), (1, []), (None, []), (np.int64(3), []),
+     ([["a"], ["b", "c"]], ["['a']", "['b', 'c']"])],
+)  # fmt: skip
 def test_names_of_untrained_networks_are_names_or_none(said, names):
     assert untrained_in({"untrained": said}) == names

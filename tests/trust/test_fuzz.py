@@ -82,9 +82,8 @@ def fuzz(reader: Reader, folder: Path, *, inputs: int, fixed: bool) -> tuple[Cou
         name, content = place
         (folder / name).write_bytes(content)
         begun = time.process_time()  # a machine may hold us
-        faulthandler.dump_traceback_later(
-            ENDLESS, exit=True, file=sys.__stderr__
-        )  # a library's own loop hears nothing
+        # a library's own loop hears nothing else; standard error itself, where pytest has put another
+        faulthandler.dump_traceback_later(ENDLESS, exit=True, file=sys.__stderr__)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
