@@ -109,8 +109,9 @@ def untrained_in(attrs: Mapping[Any, Any]) -> list[str]:
     named = attrs.get("untrained")
     if isinstance(named, str):
         return [named]
-    is_list = isinstance(named, list | tuple) or (isinstance(named, np.ndarray) and named.ndim == 1)
-    return [str(name) for name in named] if is_list else []
+    if isinstance(named, list | tuple) or (isinstance(named, np.ndarray) and named.ndim == 1):
+        return [str(name) for name in named]
+    return []
 
 
 def _is_bounded(result: xr.Dataset) -> bool:
