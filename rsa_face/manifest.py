@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rsa_face.provenance import code_hash, hash_content, hash_file, sealed, unsealed, versions, write_beside
+from rsa_face.files import write_beside
+from rsa_face.provenance import code_hash, hash_content, hash_file, sealed, unsealed, versions
 from rsa_face.untrusted import must_stay_inside, read_json
 
 FILE = "manifest.json"

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rsa_face.config import Study
+from rsa_face.files import remove_drafts
 from rsa_face.holding import hold, lock_in
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import remove_drafts
 from rsa_face.stages.answering import answer_stimuli, check_asked, fit_curves
 from rsa_face.stages.biasing import measure_bias
 from rsa_face.stages.comparing import compare, contrast_networks, find_layer

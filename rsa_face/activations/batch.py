@@ -13,8 +13,9 @@ from rsa_face.activations.extract import extract
 from rsa_face.activations.store import lock_of
 from rsa_face.activations.streaming import stream_measures
 from rsa_face.activations.units import Batch, Unit, file_of, is_done, is_made_from
+from rsa_face.files import write_beside
 from rsa_face.holding import hold
-from rsa_face.provenance import load, save, write_beside
+from rsa_face.provenance import load, save
 from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.untrusted import is_file_name, read_json
 

@@ -15,10 +15,10 @@ from rsa_face.activations.seals import seal, shapes_of
 from rsa_face.activations.store import folder_of, open_activations
 from rsa_face.activations.tasks import Task, record_blocks
 from rsa_face.activations.writing import begin_network, begin_store, hold_store
+from rsa_face.files import naming_what_is_written
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
-from rsa_face.provenance import naming_what_is_written
 from rsa_face.schema import must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
 

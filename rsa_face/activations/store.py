@@ -11,8 +11,8 @@ import zarr
 from rsa_face.activations.blocks import batches_claimed, faults_of_block, unpacked_size
 from rsa_face.activations.cuts import Cut, is_as_created, read_cut
 from rsa_face.activations.seals import coords_of, must_be_sealed, shapes_of
+from rsa_face.files import size_of
 from rsa_face.holding import holder_of
-from rsa_face.provenance import size_of
 from rsa_face.untrusted import must_be_file_names, must_not_swell, reading
 
 FORMAT = 5

@@ -99,8 +99,8 @@ def template(
     out: Annotated[Path | None, typer.Option("--out", help="The file to write; printed if not given.")] = None,
 ) -> None:
     """Write an example file of a kind, with a comment for each column."""
+    from rsa_face.files import write_beside
     from rsa_face.human.templates import template_of
-    from rsa_face.provenance import write_beside
 
     text = template_of(kind)
     if out is None:
@@ -168,7 +168,7 @@ def _retest(
 def _write_reliability(
     found: Any, rows: Any, level: str, *, figure: Path | None, table: Path | None, quiet: bool
 ) -> None:
-    from rsa_face.provenance import write_beside
+    from rsa_face.files import write_beside
 
     written = []
     if figure is not None:

@@ -58,9 +58,9 @@ def status(
             print(f"{'done' if done else 'to do':<6} {name}")
         print(f"{sum(units.values())} of {len(units)} done")
         return
+    from rsa_face.files import size_of
     from rsa_face.holding import holder_of, lock_in
     from rsa_face.manifest import FILE, Manifest
-    from rsa_face.provenance import size_of
 
     found = sorted(Path(here) for here, _, names in os.walk(folder) if {FILE, lock_in(Path()).name} & set(names))
     if not folder.is_dir():

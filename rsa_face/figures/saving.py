@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from rsa_face.figures.canvas import sources_of
-from rsa_face.provenance import write_beside
+from rsa_face.files import write_beside
 from rsa_face.schema import must_be_known
 
 FORMATS = ("pdf", "svg", "png")

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from rsa_face.files import write_table
 from rsa_face.networks.zoo import Network
-from rsa_face.provenance import save, write_table
+from rsa_face.provenance import save
 from rsa_face.psychophysics.choices import check_choices, count_choices
 from rsa_face.psychophysics.consistency import error_consistency
 from rsa_face.psychophysics.decisions import network_choices

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from rsa_face.figures.folder import StudyFolder, read_results
 from rsa_face.figures.palette import RDM_COLORS, network_label
-from rsa_face.provenance import write_beside
+from rsa_face.files import write_beside
 from rsa_face.report.answer import answer_of, listed
 from rsa_face.report.behaviour import curve_chart, layer_saliency_chart, region_chart
 from rsa_face.report.charts import Chart, layer_chart, palettes

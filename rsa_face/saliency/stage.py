@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from rsa_face.files import write_table
 from rsa_face.networks.zoo import Network
-from rsa_face.provenance import save, write_table
+from rsa_face.provenance import save
 from rsa_face.saliency.by_layer import average_layer, join_layers, main_layers_with_space
 from rsa_face.saliency.gate import average_gate, gate_openings
 from rsa_face.saliency.maps import LAST, saliency_at

@@ -11,11 +11,12 @@ import xarray as xr
 from rsa_face.activations.capture import resolve_device
 from rsa_face.cluster import find_distributed
 from rsa_face.config import Study
+from rsa_face.files import write_beside
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.manifest import Manifest
 from rsa_face.networks.files import HUB, find_hub
 from rsa_face.networks.zoo import Network
-from rsa_face.provenance import hash_file, load, rng_from, write_beside
+from rsa_face.provenance import hash_file, load, rng_from
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.stage import any_curve, ask_networks, write_psychophysics
 from rsa_face.rdms.controls import check_controls

@@ -8,10 +8,11 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.config import Study
+from rsa_face.files import write_table
 from rsa_face.inference.pretraining import AGAINST, BIAS, contrast_pretrainings, shared_quantities
 from rsa_face.inference.seeds import Measured, jackknifed, similarities_of
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import load, save, write_table
+from rsa_face.provenance import load, save
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
 from rsa_face.psychophysics.stage import any_curve

@@ -7,8 +7,9 @@ import xarray as xr
 
 from rsa_face.config import Study
 from rsa_face.figures.agreement import agreement_table, correlation_table
+from rsa_face.files import write_table
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import load, save, write_table
+from rsa_face.provenance import load, save
 from rsa_face.psychophysics.agreement import relate_measures
 from rsa_face.saliency.stage import write_saliency
 from rsa_face.stages.answering import LIKENESS, built, looked_at, weights_of

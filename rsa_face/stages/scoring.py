@@ -6,8 +6,9 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.config import Study
+from rsa_face.files import write_beside
 from rsa_face.manifest import Manifest
-from rsa_face.provenance import load, save, write_beside
+from rsa_face.provenance import load, save
 from rsa_face.schema import split_seed
 from rsa_face.stages.answering import ANSWERS
 from rsa_face.stages.learning import held_out_faces

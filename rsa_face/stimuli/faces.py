@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rsa_face.provenance import rng_from, writable_folder, write_beside
+from rsa_face.files import writable_folder, write_beside
+from rsa_face.provenance import rng_from
 from rsa_face.stimuli.camera import View, photograph, projected
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.expressions import HAPPY, SAD, SIZE_OF_EXPRESSION, expression

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from rsa_face.provenance import writable_folder, write_beside
+from rsa_face.files import writable_folder, write_beside
 from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.pictures import open_picture
