@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 import yaml
 from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 
+from rsa_face.plain_yaml import read_yaml
 from rsa_face.schema import repeated
 from rsa_face.sections import (
     ActivationsSection,
@@ -22,7 +23,6 @@ from rsa_face.sections import (
     StimuliSection,
     TrainingSection,
 )
-from rsa_face.untrusted import read_yaml
 from rsa_face.values import STUDIES, Cluster, PathToWrite, StudyName
 from rsa_face.wording import in_words
 

@@ -1,19 +1,19 @@
 """The activation store: a zarr folder with a node for each network and layer, opened as a lazy DataTree."""
 
 from collections.abc import Iterator, Mapping
-from math import prod
 from pathlib import Path
 from typing import Any, cast
 
 import xarray as xr
 import zarr
 
-from rsa_face.activations.blocks import batches_claimed, faults_of_block, unpacked_size
-from rsa_face.activations.cuts import Cut, is_as_created, read_cut
-from rsa_face.activations.seals import coords_of, must_be_sealed, shapes_of
+from rsa_face.activations.blocks import batches_claimed, faults_of_block
+from rsa_face.activations.cuts import Cut, read_cut
+from rsa_face.activations.plain import must_be_as_written, must_unpack_as_written
+from rsa_face.activations.seals import coords_of, must_be_sealed
 from rsa_face.files import size_of
 from rsa_face.holding import holder_of
-from rsa_face.untrusted import must_be_file_names, must_not_swell, reading
+from rsa_face.untrusted import reading
 
 FORMAT = 5
 WHOLE = "An activation store must be whole"
@@ -50,8 +50,9 @@ def open_activations(store: str | Path) -> xr.DataTree:
         then = f"Wait for {holder}, which is writing to it." if holder else "Run the same extract again: it goes on."
         message = f"An activation store must be finished to be opened, but {str(path)!r} is not: {lacking}. {then}"
         raise ValueError(message)
+    root = open_group(path)
     with reading(path, WHOLE, then=THEN):
-        _must_unpack_as_written(path, described)
+        must_unpack_as_written(root, path, described)
         tree = xr.open_datatree(path, engine="zarr", chunks=None, consolidated=False, zarr_format=3)
         for coord in tree.coords.values():
             coord.load()
@@ -91,7 +92,7 @@ def describe_store(store: str | Path) -> dict[str, Any]:
 
 def _described(path: Path, root: zarr.Group) -> dict[str, Any]:
     total = len(root.attrs["images"])  # type: ignore[arg-type]  # a list, written by begin_store
-    nodes = [_checked(cast("zarr.Group", root[name]), path, name, total) for name in network_names(path)]
+    nodes = [must_be_as_written(cast("zarr.Group", root[name]), path, name, total) for name in network_names(path)]
     return {
         "path": str(path),
         "stimuli": total,
@@ -136,60 +137,10 @@ def verify_store(store: str | Path) -> list[str]:
     """
     path = Path(store)
     described = describe_store(path)
-    with reading(path, WHOLE, then=THEN):
-        _must_unpack_as_written(path, described)
-        return _faults_in(path, open_group(path), described)
-
-
-def _checked(node: zarr.Group, path: Path, name: str, total: int) -> zarr.Group:
-    """Hold a network's node to what `extract` writes: layers have names, and arrays that their files can hold."""
-    layers, folder = cast("list[str]", node.attrs["layers"]), path / name
-    if node.attrs["finished"]:
-        must_be_sealed(node, shapes_of(folder), f"what it says of {name!r}")
-    must_be_file_names(layers, "layer", str(folder))
-    if node.attrs["network"] != name:
-        message = f"the network in {name!r} is called {node.attrs['network']!r}"
-        raise ValueError(message)
-    for layer in layers:
-        if not (folder / layer / "activation" / "zarr.json").is_file():
-            continue
-        array = cast("zarr.Array[Any]", node[f"{layer}/activation"])
-        must_not_swell(array.nbytes if node.attrs["finished"] else 0, folder / layer, on_disk=size_of(folder / layer))
-        if array.shape[0] != total or len(array.chunks) != array.ndim or array.ndim not in (2, 4):
-            message = f"{layer} has the shape {array.shape} for {total} stimuli"
-            raise ValueError(message)
-        if not is_as_created(array):
-            message = f"{layer} is packed by other means than extract's"
-            raise ValueError(message)
-    return node
-
-
-def _must_unpack_as_written(path: Path, described: Mapping[str, Any]) -> None:
-    """Refuse arrays that are small in their files and would be anything once zarr unpacks them.
-
-    Ids and factors are not packed; no array lies beside the layers', which xarray would read as it opens the tree.
-    """
     root = open_group(path)
-    layers = {f"{each['network']}/{layer}/activation" for each in described["networks"] for layer in each["layers"]}
-    for name, array in root.members(max_depth=None):
-        if isinstance(array, zarr.Group):
-            continue
-        if name in layers:
-            _must_unpack_to_chunks(array, path / name)
-        elif name not in root.attrs["table"] or array.compressors or array.shape != (described["stimuli"],):  # type: ignore[operator]
-            message = f"{name!r} is no array that extract writes"
-            raise ValueError(message)
-
-
-def _must_unpack_to_chunks(array: "zarr.Array[Any]", folder: Path) -> None:
-    cut = read_cut(array)
-    own = prod(cut.chunk) * array.dtype.itemsize
-    files = [cut.file_of(folder, block) for block in range(cut.blocks)] if cut.compressed else []
-    for file in files:
-        size = unpacked_size(file, cut) if file.is_file() else 0
-        if size > own:
-            message = f"{file.relative_to(folder)} has a chunk that unpacks to {size:,} bytes in place of {own:,}"
-            raise ValueError(message)
+    with reading(path, WHOLE, then=THEN):
+        must_unpack_as_written(root, path, described)
+        return _faults_in(path, root, described)
 
 
 def _faults_in(path: Path, root: zarr.Group, described: Mapping[str, Any]) -> list[str]:
