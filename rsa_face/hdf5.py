@@ -62,8 +62,8 @@ def must_be_plain_hdf5(path: Path) -> None:
 def _must_have_heaps_that_end(path: Path, length: int) -> None:
     """Refuse a damaged heap of texts over which HDF5 2.0 loops forever (https://github.com/HDFGroup/hdf5/issues/1707).
 
-    A heap is a row of objects; HDF5 goes from each to the next by its size, a number of `length` bytes, forth, back or
-    not at all.
+    A heap is a row of objects; HDF5 goes from each to the next by its size (`length` bytes), forth, back or not at
+    all.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         start = content.find(_HEAP)
