@@ -259,7 +259,7 @@ def renaming(source: Source) -> dict[str, str] | None:
     Raises
     ------
     ValueError
-        If the table has not two columns, or repeats a name.
+        If the table has not two columns, repeats a name, or leaves one empty.
     """
     if source.layout.rename is None:
         return None
@@ -271,8 +271,14 @@ def renaming(source: Source) -> dict[str, str] | None:
         )
         raise ValueError(message)
     old, new = ([table.values[name][code] for code in table.codes[name]] for name in table.header)
-    twice = sorted(name for name, count in (Counter(old) + Counter(new)).items() if Counter(old)[name] > 1)
-    twice += sorted(name for name, count in Counter(new).items() if count > 1)
+    alone = [one or other for one, other in zip(old, new, strict=True) if not (one and other)]
+    if alone:
+        message = (
+            f"A table that renames stimuli must have an old and a new name on each line, but {table.path.name} has "
+            f"nothing beside {listed(alone)}. Fill in the empty cell, or take the line out."
+        )
+        raise ValueError(message)
+    twice = [name for names in (old, new) for name, count in sorted(Counter(names).items()) if count > 1]
     if twice:
         message = f"A stimulus must be renamed once and to a name of its own, but {table.path.name} repeats {twice}."
         raise ValueError(message)

@@ -79,6 +79,21 @@ def test_a_table_of_names_without_a_header_is_refused(file):
         read_human(file(CHOICES), kind="choice", layout={"rename": names})
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("old,new\na,x\nb,y\nc", r"names\.csv has nothing beside 'c'\. Fill in"),
+        ("old,new\na,x\n,y\nc,z\n", r"names\.csv has nothing beside 'y'\. Fill in"),
+        ("old,new\na,x\nb,y\na,z\n", r"names\.csv repeats \['a'\]"),
+        ("old,new\na,x\nb,y\nc,y\n", r"names\.csv repeats \['y'\]"),
+    ],
+)
+def test_a_table_of_names_that_leaves_a_stimulus_without_one_of_its_own_is_refused(file, text, said):
+    names = file(text, "names.csv")
+    with pytest.raises(ValueError, match=said):
+        read_human(file(CHOICES), kind="choice", layout={"rename": names})
+
+
 def test_ids_that_differ_from_the_stimuli_are_named_either_way(file):
     with pytest.raises(ValueError, match="'c' is not among the stimuli"):
         read_human(file(SQUARE), kind="rdm", stimuli=["a", "b"])
