@@ -14,6 +14,7 @@ from rsa_face.untrusted import MOST_BYTES, MOST_TIMES, must_not_swell
 
 _AN_OBJECT = 64  # bytes of a short text, and of what leads to it
 _HEAP, _HEAD_OF_HEAP = b"GCOL\1", 16  # what HDF5's global heaps begin with; the bytes of their heads and objects'
+_TREE, _OF_GROUPS, _OF_CHUNKS = b"TREE", 0, 1  # the same of its B-trees (version 1), and what they are of
 
 
 def must_be_plain_hdf5(path: Path) -> None:
@@ -31,10 +32,16 @@ def must_be_plain_hdf5(path: Path) -> None:
         take more than `must_not_swell` allows once it is read: numbers become float64, and every text of an array is
         as wide as the longest.
     """
-    size, seen = 0, set()
-    with h5py.File(path, "r") as file:
-        _, length = file.id.get_create_plist().get_sizes()
-        _must_have_heaps_that_end(path, length)
+    size, seen, dims = 0, set(), set()
+    with (
+        h5py.File(path, "r") as file,
+        path.open("rb") as bare,
+        mmap.mmap(bare.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        address, length = file.id.get_create_plist().get_sizes()
+        of_file = (content, address, file.userblock_size)
+        _must_have_heaps_that_end(content, length)
+        _must_have_trees_that_end(*of_file, _OF_GROUPS, length)
         waiting = [file["/"]]
         while waiting:
             group = waiting.pop()
@@ -42,7 +49,10 @@ def must_be_plain_hdf5(path: Path) -> None:
             for name in group:
                 link = group.get(name, getlink=True)
                 item = group[name] if isinstance(link, h5py.HardLink) else None
-                place = None if item is None else h5py.h5o.get_info(item.id).addr
+                if isinstance(item, h5py.Dataset) and item.chunks and item.ndim not in dims:
+                    dims.add(item.ndim)
+                    _must_have_trees_that_end(*of_file, _OF_CHUNKS, 8 * (item.ndim + 2))
+                place = None if item is None else h5py.h5o.get_info(item.id).addr  # counts what is in its trees
                 stray = item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual))
                 if stray or place in seen:
                     message = f"{name!r} leads to another place or another file"
@@ -59,26 +69,47 @@ def must_be_plain_hdf5(path: Path) -> None:
                 must_not_swell(size, path)
 
 
-def _must_have_heaps_that_end(path: Path, length: int) -> None:
+def _must_have_heaps_that_end(content: mmap.mmap, length: int) -> None:
     """Refuse a damaged heap of texts over which HDF5 2.0 loops forever (https://github.com/HDFGroup/hdf5/issues/1707).
 
     A heap is a row of objects; HDF5 goes from each to the next by its size (`length` bytes), forth, back or not at
     all.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = content.find(_HEAP)
-        while start >= 0:
-            end = start + int.from_bytes(content[start + 8 : start + 8 + length], "little")
-            place = start + _HEAD_OF_HEAP
-            while place + _HEAD_OF_HEAP <= min(end, len(content)):
-                size = int.from_bytes(content[place + 8 : place + 8 + length], "little")
-                free = content[place : place + 2] == b"\0\0"
-                step = size if free else _HEAD_OF_HEAP + (size + 7) // 8 * 8
-                if not 0 < step < 2**63:
-                    message = f"the heap of texts at byte {start} is damaged"
-                    raise ValueError(message)
-                place += step
-            start = content.find(_HEAP, start + 1)
+    for start in _places(content, _HEAP):
+        end = start + int.from_bytes(content[start + 8 : start + 8 + length], "little")
+        place = start + _HEAD_OF_HEAP
+        while place + _HEAD_OF_HEAP <= min(end, len(content)):
+            size = int.from_bytes(content[place + 8 : place + 8 + length], "little")
+            free = content[place : place + 2] == b"\0\0"
+            step = size if free else _HEAD_OF_HEAP + (size + 7) // 8 * 8
+            if not 0 < step < 2**63:
+                message = f"the heap of texts at byte {start} is damaged"
+                raise ValueError(message)
+            place += step
+
+
+def _must_have_trees_that_end(content: mmap.mmap, address: int, base: int, kind: int, key: int) -> None:
+    """Refuse a B-tree that holds itself: HDF5 2.0 descends it until the process crashes.
+
+    A node lists keys (`key` bytes) and children (addresses, from `base` on) in turn. Its level falls by one from a
+    node to its children.
+    """
+    for start in _places(content, _TREE):
+        its_kind, level, *count = content[start + 4 : start + 8].ljust(4, b"\0")
+        first = start + 8 + 2 * address + key  # behind the two siblings' addresses
+        children = range(first, first + (key + address) * int.from_bytes(count, "little"), key + address)
+        for child in children if its_kind == kind and level else ():
+            place = base + int.from_bytes(content[child : child + address], "little")
+            if content[place : place + 4] == _TREE and content[place + 5 : place + 6] >= bytes([level]):
+                message = f"the B-tree at byte {start} is damaged"
+                raise ValueError(message)
+
+
+def _places(content: mmap.mmap, sign: bytes) -> Iterator[int]:
+    place = content.find(sign)
+    while place >= 0:
+        yield place
+        place = content.find(sign, place + 1)
 
 
 def _sizes_of_values(item: h5py.Dataset, path: Path) -> Iterator[int]:

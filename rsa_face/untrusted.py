@@ -101,10 +101,11 @@ def must_not_swell(size: float, path: Path, *, on_disk: int | None = None) -> No
         raise ValueError(message)
 
 
-def must_not_be_formulas(names: Iterable[object], what: str, source: str) -> None:
-    """Refuse names that a spreadsheet would run as a formula when it opens one of our tables.
+def must_be_plain_names(names: Iterable[object], what: str, source: str) -> None:
+    """Refuse names that would not come back from our files as they are.
 
-    Names come back in every table that is written; quoted there they would no longer be the names.
+    A spreadsheet runs some as formulas when it opens a table; quoted there they would no longer be the names. Arrays
+    of texts lose a NUL at the end, so that two names may become one.
 
     Parameters
     ----------
@@ -118,12 +119,15 @@ def must_not_be_formulas(names: Iterable[object], what: str, source: str) -> Non
     Raises
     ------
     ValueError
-        If a name begins with ``=``, ``@`` or a tab, or with ``+`` or ``-`` and calls something.
+        If a name begins with ``=``, ``@`` or a tab, or with ``+`` or ``-`` and calls something, or has a NUL in it.
     """
-    found = sorted({name for name in names if isinstance(name, str) and _FORMULA.match(name)})
+    found = sorted({name for name in names if isinstance(name, str) and (_FORMULA.match(name) or "\0" in name)})
     if found:
         shown = ", ".join(repr(name[:60]) for name in found[:20])
-        message = f"A {what} must not begin like a spreadsheet's formula (=, @), but {source} has {shown}. Rename it."
+        message = (
+            f"A {what} must not begin like a spreadsheet's formula (=, @) or hold a NUL (\\0), but {source} has "
+            f"{shown}. Rename it."
+        )
         raise ValueError(message)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from rsa_face.untrusted import in_short, is_file_name, must_not_be_formulas
+from rsa_face.untrusted import in_short, is_file_name, must_be_plain_names
 
 PACKAGED = "package:"
 STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
@@ -109,7 +109,7 @@ def _name(value: Any) -> Any:
         message = "files are called by this name, so it must have no slashes and no dot in front"
         raise ValueError(message)
     if isinstance(value, str):
-        must_not_be_formulas([value], "name", "the study")
+        must_be_plain_names([value], "name", "the study")
     return value
 
 

@@ -26,7 +26,7 @@ from rsa_face.human.repeats import repeats_of
 from rsa_face.human.tables import read_table
 from rsa_face.human.trials import GROUP, Column, Trials, naturally
 from rsa_face.schema import PARTICIPANT, STIMULUS, check_rdms, must_be_known, repeated
-from rsa_face.untrusted import must_not_be_formulas
+from rsa_face.untrusted import must_be_plain_names
 
 
 class HasIds(Protocol):
@@ -230,8 +230,8 @@ def _with_counts(judged: Judgements, trials: Trials) -> Judgements:
 def _finished(judged: Judgements, source: Source, options: BaseModel) -> xr.DataArray:
     """Return judgements as the array promised, with everything known of it in attrs."""
     _refuse_never_judged(judged, source)
-    must_not_be_formulas(judged.stimuli, STIMULUS, source.name)
-    must_not_be_formulas(judged.participants, PARTICIPANT, source.name)
+    must_be_plain_names(judged.stimuli, STIMULUS, source.name)
+    must_be_plain_names(judged.participants, PARTICIPANT, source.name)
     array = to_array(judged)
     attrs = {
         "kind": source.kind,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rsa_face.human.faults import MOST, Fault, raise_faults
+from rsa_face.human.faults import MOST, Fault, listed, raise_faults
 from rsa_face.human.layout import Layout
 
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None")
@@ -80,8 +80,8 @@ def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) 
     Raises
     ------
     ValueError
-        If the file is not text, is empty, is not in one encoding, repeats the name of a wanted column, or has
-        lines with more cells than the header.
+        If the file is not text, is empty, is not in one encoding, repeats the name of a wanted column, has
+        lines with more cells than the header, or holds a NUL, which arrays of texts lose.
     """
     encoding = layout.encoding or _encoding_of(path)
     with path.open(encoding=encoding, newline="") as file:
@@ -107,6 +107,10 @@ def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) 
         message = f"A table's lines must be whole, but {path.name} ends inside a quoted cell. Close the quotes."
         raise ValueError(message)
     codes, values, rows = table
+    broken = [name for name in kept if any("\0" in text for text in (name, *values[name]))]
+    if broken:
+        message = f"A table must be text, but {path.name} has a NUL (\\0) in {listed(broken)}. Save it as UTF-8."
+        raise ValueError(message)
     return Table(path, header, codes, values, remarks, first_line, rows, encoding, separator)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from rsa_face.psychophysics.scales import scale_of
 from rsa_face.schema import NETWORK, OCCLUSIONS, PARTICIPANT
-from rsa_face.untrusted import must_not_be_formulas, reading
+from rsa_face.untrusted import must_be_plain_names, reading
 
 ANSWERS = ("sad", "happy")
 
@@ -133,7 +133,7 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
         )
         raise ValueError(message)
     for column in (observer, "occlusion", "stimulus"):
-        must_not_be_formulas(table.get(column, []), column, name)
+        must_be_plain_names(table.get(column, []), column, name)
     clean = pd.DataFrame({observer: _labels(table, observer)})
     clean["occlusion"] = table["occlusion"].fillna("none").astype(str).to_numpy() if "occlusion" in table else "none"
     clean["level"] = table["level"].astype(float).to_numpy()

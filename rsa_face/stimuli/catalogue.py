@@ -9,7 +9,7 @@ import pandas as pd
 
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.schema import repeated
-from rsa_face.untrusted import SAVE_AS_CSV, must_not_be_formulas, reading
+from rsa_face.untrusted import SAVE_AS_CSV, must_be_plain_names, reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ def read_stimuli(table: str | Path) -> StimulusSet:
         message = f"Each stimulus of {path.name} must have its own id, but {'; '.join(faults[:20])}. Rename one."
         raise ValueError(message)
     for name in frame.columns:
-        must_not_be_formulas([name, *frame[name]], str(name) if name == "stimulus" else f"value of {name}", path.name)
+        must_be_plain_names([name, *frame[name]], str(name) if name == "stimulus" else f"value of {name}", path.name)
     frame["file"] = find_images(frame["file"].tolist(), path)
     return StimulusSet(frame)
 

@@ -111,6 +111,20 @@ def endless_hdf5(step: int) -> bytes:
     return bytes(content)
 
 
+def tree_in_itself_hdf5(kind: int) -> bytes:
+    """Return an HDF5 file with a B-tree (0: of a group, 1: of an array's chunks) whose first child is itself."""
+
+    def fill(file: h5py.File) -> None:
+        file.create_dataset("x", data=np.arange(600.0), chunks=(10,))
+
+    content = bytearray(hdf5(fill))
+    place = content.index(b"TREE" + bytes([kind]))
+    key = (8, 24)[kind]
+    content[place + 5] = 1
+    content[place + 24 + key : place + 32 + key] = place.to_bytes(8, "little")
+    return bytes(content)
+
+
 def narrow_hdf5(megabytes: int) -> bytes:
     """Return an HDF5 file of a few kilobytes with an array of bytes, never written, that are read as float64."""
 

@@ -257,14 +257,36 @@ def test_absurd_shapes_and_circles_are_refused(tmp_path, name, content):
     assert used_at_most() - before < 100 * MEBIBYTE
 
 
+def test_names_that_an_array_of_texts_would_change_are_refused(tmp_path):
+    text = "participant,stimulus,a,b\np\0,a,0,1\np\0,b,1,0\np,a,0,2\np,b,2,0\n"
+    (tmp_path / "trials.csv").write_text(text, "utf-16")
+    with pytest.raises(ValueError, match=r"trials\.csv has a NUL \(\\0\) in 'participant'"):
+        read_human(tmp_path / "trials.csv", kind="rdm")
+    picture(tmp_path, "a.png")
+    (tmp_path / "stimuli.csv").write_text("stimulus,file\na\0,a.png\n")
+    with pytest.raises(ValueError, match=r"A stimulus must not .* hold a NUL .* stimuli\.csv has 'a\\x00'"):
+        read_stimuli(tmp_path / "stimuli.csv")
+
+
 @pytest.mark.parametrize("name", ["rdms.nc", "rdms.h5", "rdms.mat"])
 @pytest.mark.parametrize("step", [0, -32], ids=["none", "back"])
 def test_a_heap_that_hdf5_would_go_through_forever_is_refused(tmp_path, name, step):
-    (tmp_path / name).write_bytes(hostile.endless_hdf5(step))
-    read = f"from rsa_face.human.behaviour import read_human; read_human({name!r}, kind='rdm')"
-    done = subprocess.run([sys.executable, "-c", read], cwd=tmp_path, capture_output=True, text=True, timeout=100)
-    assert f"ValueError: {'A saved' if name == 'rdms.nc' else 'RDMs'}" in done.stderr
-    assert f"{name}' cannot be read: the heap of texts at byte" in done.stderr
+    _must_be_refused(tmp_path / name, hostile.endless_hdf5(step), "heap of texts")
+
+
+@pytest.mark.parametrize("name", ["rdms.nc", "rdms.h5", "rdms.mat"])
+@pytest.mark.parametrize("kind", [0, 1], ids=["group", "chunks"])
+def test_a_tree_that_hdf5_would_descend_forever_is_refused(tmp_path, name, kind):
+    _must_be_refused(tmp_path / name, hostile.tree_in_itself_hdf5(kind), "B-tree")
+
+
+def _must_be_refused(path, content, part):
+    """Read in a process of its own: HDF5 hangs or crashes."""
+    path.write_bytes(content)
+    read = f"from rsa_face.human.behaviour import read_human; read_human({path.name!r}, kind='rdm')"
+    done = subprocess.run([sys.executable, "-c", read], cwd=path.parent, capture_output=True, text=True, timeout=100)
+    assert f"ValueError: {'A saved' if path.name == 'rdms.nc' else 'RDMs'}" in done.stderr
+    assert f"{path.name}' cannot be read: the {part} at byte" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from rsa_face.human.faults import Fault, raise_faults
@@ -97,11 +98,10 @@ def _from_squares(table: Table, participant: str) -> Stack:
     values, faults = _numbers(table, ids)
     raise_faults(faults, "A dissimilarity must be a number, or empty where a pair was never judged")
     lines = lines_of(table, range(len(rows)))
-    names = list(dict.fromkeys(people))
-    who = np.array(people, dtype=object)
+    who, names = pd.factorize(np.array(people, dtype=object))
     matrices, places = [], []
-    for name in names:
-        mine = np.flatnonzero(who == name)
+    for place, name in enumerate(names):
+        mine = np.flatnonzero(who == place)
         own = [rows[k] for k in mine]
         faults += _differing(table, name, own, ids, lines[int(mine[0])])
         if not faults:
@@ -109,7 +109,7 @@ def _from_squares(table: Table, participant: str) -> Stack:
             matrices.append(values[order])
             places.append([lines[k] for k in order])
     raise_faults(faults, f"RDMs of {table.path.name} must be square, with the same ids on both sides")
-    named = names if stacked else None
+    named = [str(name) for name in names] if stacked else None
     return Stack(table.path, np.array(matrices), ids, named, lines=places, simulated=is_simulated(table))
 
 
