@@ -1,6 +1,8 @@
 """Damaged files, ten thousand of each sort: every reader reads them or refuses them in a sentence of our own."""
 
 import faulthandler
+import os
+import subprocess
 import sys
 import time
 import traceback
@@ -119,6 +121,14 @@ def test_damaged_files_are_read_or_refused_in_our_own_words(tmp_path, name):
     counts, faults = fuzz(READERS[name], tmp_path, inputs=SHORT, fixed=True)
     assert not faults
     assert counts.total() >= SHORT
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a crash is caught in a forked process")
+def test_hdf5_files_of_crossed_pointers_are_read_or_refused_and_never_crash():
+    words = [sys.executable, "-m", "tests.trust.fuzz_pointers", "--inputs", "60"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=550)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sum("| 60 |" in row for row in done.stdout.splitlines()) == 4
 
 
 @pytest.mark.slow

@@ -1,0 +1,117 @@
+"""Cross the pointers of HDF5 files: each is led to any structure of its file, and trees say they are of other levels.
+
+Run as ``python -m tests.trust.fuzz_pointers [READER ...] [--inputs 2500]``. HDF5 itself may crash or never end over
+such a file, so a forked process reads each; printed are how many were read, refused in our own words, and at fault.
+Needs a system that forks.
+"""
+
+import argparse
+import os
+import random
+import resource
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.trust.readers import READERS, Reader
+from tests.trust.test_fuzz import is_ours, write_whole
+
+FILES_OF_HDF5 = ("human rdm rsatoolbox", "human rdm netCDF", "human rdm mat 7.3", "control RDM netCDF")
+MARK = b"\x89HDF\r\n\x1a\n"
+SIGNS = (b"TREE", b"SNOD", b"HEAP", b"GCOL", b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"FHIB", b"BTHD", b"BTLF", b"BTIN")
+LONGEST = 20  # seconds of the processor for one file
+READ, REFUSED, FOREIGN = range(3)
+
+
+def crossed(content: bytes) -> Iterator[bytes]:
+    """Yield the file with each of its pointers led to each place that one leads to, and each tree on other levels."""
+    base = content.find(MARK)
+    if base < 0:
+        return
+    signed = {place - base for sign in SIGNS for place in _places(content, sign)}
+    whole = range(len(content) - 8)
+    pointers = [
+        p for p in whole if _word(content, p) in signed or (p % 8 == 0 and 96 <= _word(content, p) < len(content))
+    ]
+    targets = sorted(signed | {_word(content, place) for place in pointers})
+    for place in pointers:
+        for target in targets:
+            yield _changed(content, {place: target.to_bytes(8, "little")})
+    for tree in _places(content, b"TREE"):
+        for child in (place for place in pointers if tree < place < tree + 600):
+            for level in (1, 2, 255):
+                yield _changed(content, {tree + 5: bytes([level]), child: (tree - base).to_bytes(8, "little")})
+
+
+def fuzz(reader: Reader, inputs: int, folder: Path) -> Counter[str]:
+    """Read so many crossed files, drawn with a seed; return how many were read, refused, and at fault in what way."""
+    contents, whole = write_whole(reader, folder)
+    reader.read(folder)
+    drawn = [(name, changed) for name in sorted(contents) for one in contents[name] for changed in crossed(one)]
+    random.Random(0).shuffle(drawn)
+    counts: Counter[str] = Counter()
+    for name, content in drawn[:inputs]:
+        (folder / name).write_bytes(content)
+        counts[read_apart(reader, folder)] += 1
+        (folder / name).write_bytes(whole[name])
+    return counts
+
+
+def read_apart(reader: Reader, folder: Path) -> str:
+    """Read in a forked process; return how it ended."""
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, LONGEST))
+        warnings.simplefilter("ignore")
+        try:
+            reader.read(folder)
+            os._exit(READ)
+        except Exception as error:
+            os._exit(REFUSED if is_ours(error) else FOREIGN)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return f"ended by signal {os.WTERMSIG(status)}"
+    return {READ: "read", REFUSED: "refused", FOREIGN: "in others' words"}.get(os.WEXITSTATUS(status), "ended")
+
+
+def _places(content: bytes, sign: bytes) -> Iterator[int]:
+    place = content.find(sign)
+    while place >= 0:
+        yield place
+        place = content.find(sign, place + 1)
+
+
+def _word(content: bytes, place: int) -> int:
+    return int.from_bytes(content[place : place + 8], "little")
+
+
+def _changed(content: bytes, edits: dict[int, bytes]) -> bytes:
+    changed = bytearray(content)
+    for place, edit in edits.items():
+        changed[place : place + len(edit)] = edit
+    return bytes(changed)
+
+
+def main() -> int:
+    """Fuzz the readers named, or all of HDF5, and print a row for each; 1 if something was at fault."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("readers", nargs="*")
+    parser.add_argument("--inputs", type=int, default=2500)
+    asked = parser.parse_args()
+    good = True
+    print("| reader | inputs | read | refused in our own words | at fault |\n|---|---|---|---|---|", flush=True)
+    for name in asked.readers or FILES_OF_HDF5:
+        with tempfile.TemporaryDirectory() as folder:
+            counts = fuzz(READERS[name], asked.inputs, Path(folder))
+        faults = {how: count for how, count in counts.items() if how not in ("read", "refused")}
+        said = ", ".join(f"{how}: {count}" for how, count in faults.items()) or "0"
+        print(f"| {name} | {counts.total():,} | {counts['read']:,} | {counts['refused']:,} | {said} |", flush=True)
+        good &= not faults
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
