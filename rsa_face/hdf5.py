@@ -2,6 +2,7 @@
 
 import mmap
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from math import prod
 from pathlib import Path
@@ -39,9 +40,9 @@ def must_be_plain_hdf5(path: Path) -> None:
         mmap.mmap(bare.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
         address, length = file.id.get_create_plist().get_sizes()
-        of_file = (content, address, file.userblock_size)
+        must_have_trees_that_end = partial(_must_have_trees_that_end, content, address, file.userblock_size)
         _must_have_heaps_that_end(content, length)
-        _must_have_trees_that_end(*of_file, _OF_GROUPS, length)
+        must_have_trees_that_end(_OF_GROUPS, length)
         waiting = [file["/"]]
         while waiting:
             group = waiting.pop()
@@ -51,7 +52,7 @@ def must_be_plain_hdf5(path: Path) -> None:
                 item = group[name] if isinstance(link, h5py.HardLink) else None
                 if isinstance(item, h5py.Dataset) and item.chunks and item.ndim not in dims:
                     dims.add(item.ndim)
-                    _must_have_trees_that_end(*of_file, _OF_CHUNKS, 8 * (item.ndim + 2))
+                    must_have_trees_that_end(_OF_CHUNKS, 8 * (item.ndim + 2))
                 place = None if item is None else h5py.h5o.get_info(item.id).addr  # counts what is in its trees
                 stray = item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual))
                 if stray or place in seen:
@@ -73,8 +74,9 @@ def _must_have_heaps_that_end(content: mmap.mmap, length: int) -> None:
     """Refuse a damaged heap of texts over which HDF5 2.0 loops forever (https://github.com/HDFGroup/hdf5/issues/1707).
 
     A heap is a row of objects; HDF5 goes from each to the next by its size (`length` bytes), forth, back or not at
-    all.
+    all. Heaps lie side by side: those that overlap so often that there are more steps than bytes are refused too.
     """
+    steps = 0
     for start in _places(content, _HEAP):
         end = start + int.from_bytes(content[start + 8 : start + 8 + length], "little")
         place = start + _HEAD_OF_HEAP
@@ -82,7 +84,8 @@ def _must_have_heaps_that_end(content: mmap.mmap, length: int) -> None:
             size = int.from_bytes(content[place + 8 : place + 8 + length], "little")
             free = content[place : place + 2] == b"\0\0"
             step = size if free else _HEAD_OF_HEAP + (size + 7) // 8 * 8
-            if not 0 < step < 2**63:
+            steps += 1
+            if not 0 < step < 2**63 or steps > len(content):
                 message = f"the heap of texts at byte {start} is damaged"
                 raise ValueError(message)
             place += step
@@ -92,15 +95,18 @@ def _must_have_trees_that_end(content: mmap.mmap, address: int, base: int, kind:
     """Refuse a B-tree that holds itself: HDF5 2.0 descends it until the process crashes.
 
     A node lists keys (`key` bytes) and children (addresses, from `base` on) in turn. Its level falls by one from a
-    node to its children.
+    node to its children. Nodes that overlap so often that there are more children than bytes are refused too.
     """
+    steps = 0
     for start in _places(content, _TREE):
         its_kind, level, *count = content[start + 4 : start + 8].ljust(4, b"\0")
         first = start + 8 + 2 * address + key  # behind the two siblings' addresses
-        children = range(first, first + (key + address) * int.from_bytes(count, "little"), key + address)
-        for child in children if its_kind == kind and level else ():
+        last = min(first + (key + address) * int.from_bytes(count, "little"), len(content))
+        for child in range(first, last, key + address) if its_kind == kind and level else ():
             place = base + int.from_bytes(content[child : child + address], "little")
-            if content[place : place + 4] == _TREE and content[place + 5 : place + 6] >= bytes([level]):
+            steps += 1
+            endless = content[place : place + 4] == _TREE and content[place + 5 : place + 6] >= bytes([level])
+            if endless or steps > len(content):
                 message = f"the B-tree at byte {start} is damaged"
                 raise ValueError(message)
 

@@ -109,7 +109,7 @@ def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) 
     codes, values, rows = table
     broken = [name for name in kept if any("\0" in text for text in (name, *values[name]))]
     if broken:
-        message = f"A table must be text, but {path.name} has a NUL (\\0) in {listed(broken)}. Save it as UTF-8."
+        message = f"A table must be text, but {path.name} has a NUL (\\0) in {listed(broken)}. Save it anew."
         raise ValueError(message)
     return Table(path, header, codes, values, remarks, first_line, rows, encoding, separator)
 

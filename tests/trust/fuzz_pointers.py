@@ -8,6 +8,7 @@ Needs a system that forks.
 import argparse
 import os
 import random
+import re
 import resource
 import sys
 import tempfile
@@ -77,11 +78,8 @@ def read_apart(reader: Reader, folder: Path) -> str:
     return {READ: "read", REFUSED: "refused", FOREIGN: "in others' words"}.get(os.WEXITSTATUS(status), "ended")
 
 
-def _places(content: bytes, sign: bytes) -> Iterator[int]:
-    place = content.find(sign)
-    while place >= 0:
-        yield place
-        place = content.find(sign, place + 1)
+def _places(content: bytes, sign: bytes) -> list[int]:
+    return [found.start() for found in re.finditer(sign, content)]
 
 
 def _word(content: bytes, place: int) -> int:

@@ -125,6 +125,20 @@ def tree_in_itself_hdf5(kind: int) -> bytes:
     return bytes(content)
 
 
+def crowded_heaps_hdf5(count: int) -> bytes:
+    """Return an HDF5 file with so many heads of heaps in a row, all leading on to as many empty objects."""
+    heads = b"".join(
+        b"GCOL\1\0\0\0" + (2**40).to_bytes(8, "little") + b"\1" + bytes(7) + (32 * (count - k)).to_bytes(8, "little")
+        for k in range(count)
+    )
+    return hdf5(lambda _: None) + heads + (b"\1" + bytes(15)) * 2 * count
+
+
+def crowded_trees_hdf5(count: int) -> bytes:
+    """Return an HDF5 file with so many heads of B-trees in a row, all with as many children as can be."""
+    return hdf5(lambda _: None) + b"TREE\0\1\xff\xff" * count
+
+
 def narrow_hdf5(megabytes: int) -> bytes:
     """Return an HDF5 file of a few kilobytes with an array of bytes, never written, that are read as float64."""
 
