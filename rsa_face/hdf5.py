@@ -15,6 +15,7 @@ from rsa_face.untrusted import MOST_BYTES, MOST_TIMES, must_not_swell
 
 _AN_OBJECT = 64  # bytes of a short text, and of what leads to it
 _HEAP, _HEAD_OF_HEAP = b"GCOL\1", 16  # what HDF5's global heaps begin with; the bytes of their heads and objects'
+_NAMES = b"HEAP\0\0\0\0"  # the same of its local heaps, of the names in a group
 _TREE, _OF_GROUPS, _OF_CHUNKS = b"TREE", 0, 1  # the same of its B-trees (version 1), and what they are of
 
 
@@ -30,8 +31,8 @@ def must_be_plain_hdf5(path: Path) -> None:
     ------
     ValueError
         If it links outside, a group is linked twice, HDF5 would never come to an end of it, or what is in it would
-        take more than `must_not_swell` allows once it is read: numbers become float64, and every text of an array is
-        as wide as the longest.
+        take more than `must_not_swell` allows once it is read: numbers become float64, every text of an array is as
+        wide as the longest, and a row may become an object.
     """
     size, seen, dims = 0, set(), set()
     with (
@@ -42,6 +43,7 @@ def must_be_plain_hdf5(path: Path) -> None:
         address, length = file.id.get_create_plist().get_sizes()
         must_have_trees_that_end = partial(_must_have_trees_that_end, content, address, file.userblock_size)
         _must_have_heaps_that_end(content, length)
+        _must_have_names_of_their_own(content, address, length)
         must_have_trees_that_end(_OF_GROUPS, length)
         waiting = [file["/"]]
         while waiting:
@@ -91,6 +93,21 @@ def _must_have_heaps_that_end(content: mmap.mmap, length: int) -> None:
             place += step
 
 
+def _must_have_names_of_their_own(content: mmap.mmap, address: int, length: int) -> None:
+    """Refuse heaps of names that lie in one place: HDF5 2.0 gives it to the first, and crashes over the other.
+
+    The head of a heap says how long it is and where it is free (`length` bytes each), then where the names begin.
+    """
+    seen = set()
+    for start in _places(content, _NAMES):
+        place = start + len(_NAMES) + 2 * length
+        names = content[place : place + address]
+        if names in seen:
+            message = f"the heap of names at byte {start} is damaged"
+            raise ValueError(message)
+        seen.add(names)
+
+
 def _must_have_trees_that_end(content: mmap.mmap, address: int, base: int, kind: int, key: int) -> None:
     """Refuse a B-tree that holds itself: HDF5 2.0 descends it until the process crashes.
 
@@ -122,7 +139,8 @@ def _sizes_of_values(item: h5py.Dataset, path: Path) -> Iterator[int]:
     if item.shape is None:
         return
     if not item.dtype.hasobject or h5py.check_ref_dtype(item.dtype):
-        yield item.size * max(8, item.dtype.itemsize * (4 if item.dtype.kind == "S" else 1))
+        rows = item.shape[0] if item.shape else 1
+        yield item.size * max(8, item.dtype.itemsize * (4 if item.dtype.kind == "S" else 1)) + rows * _AN_OBJECT
         return
     if item.dtype.kind != "O":
         message = f"{item.name!r} holds records whose parts are of no known length"

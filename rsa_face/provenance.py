@@ -212,6 +212,7 @@ def load(path: str | Path) -> xr.DataArray | xr.Dataset:
         must_be_plain_hdf5(path)
         with xr.open_dataset(path, engine="h5netcdf") as opened:
             dataset = opened.load()
+        _must_have_each_dim_once(dataset)
         for variable in (dataset, *(dataset[name] for name in dataset.variables)):
             variable.attrs = dict(map(_attr_out, variable.attrs.items()))
         if "__array__" not in dataset.attrs:
@@ -259,6 +260,13 @@ def code_hash() -> str:
     root = Path(__file__).parent
     sources = sorted(root.rglob("*.py"))
     return hash_content([(str(source.relative_to(root)), source.read_text("utf-8")) for source in sources])
+
+
+def _must_have_each_dim_once(dataset: xr.Dataset) -> None:
+    for name, variable in dataset.variables.items():
+        if len(set(variable.dims)) < variable.ndim:
+            message = f"{name!r} has a dim more than once: {variable.dims}"
+            raise ValueError(message)
 
 
 def _feed(digest: Any, part: Any) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 import struct
 import zipfile
 import zlib
@@ -122,6 +123,21 @@ def tree_in_itself_hdf5(kind: int) -> bytes:
     key = (8, 24)[kind]
     content[place + 5] = 1
     content[place + 24 + key : place + 32 + key] = place.to_bytes(8, "little")
+    return bytes(content)
+
+
+def shared_names_hdf5() -> bytes:
+    """Return an HDF5 file with two groups that say their names, so many that they lie apart, lie in one place."""
+
+    def fill(file: h5py.File) -> None:
+        for name in ("one", "other"):
+            group = file.create_group(name)
+            for place in range(20):
+                group[f"an array with a name {place}"] = 1.0
+
+    content = bytearray(hdf5(fill))
+    _, one, other = (found.start() for found in re.finditer(b"HEAP", content))
+    content[other + 24 : other + 32] = content[one + 24 : one + 32]
     return bytes(content)
 
 

@@ -287,6 +287,7 @@ def test_what_hdf5_would_hang_or_crash_over_is_refused(tmp_path, name, what):
         "a heap going back": (hostile.endless_hdf5(-32), "heap of texts"),
         "chunks in themselves": (hostile.tree_in_itself_hdf5(1), "B-tree"),
         "group in itself": (hostile.tree_in_itself_hdf5(0), "B-tree"),
+        "names in one place": (hostile.shared_names_hdf5(), "heap of names"),
         "many heaps": (hostile.crowded_heaps_hdf5(10_000), "heap of texts"),
         "many trees": (hostile.crowded_trees_hdf5(10_000), "B-tree"),
     }
@@ -551,3 +552,16 @@ def test_names_that_lead_out_of_a_folder_are_refused(tmp_path, name):
         "stimuli.csv",
         "study.yaml",
     ]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate dimension names")  # what xarray says of it
+def test_an_array_with_a_dim_twice_is_refused(tmp_path):
+    def fill(file):
+        file.create_dataset("x", data=np.zeros((3, 3)))
+        file.create_dataset("stimulus", data=np.arange(3)).make_scale("stimulus")
+        for dim in file["x"].dims:
+            dim.attach_scale(file["stimulus"])
+
+    (tmp_path / "rdms.nc").write_bytes(hostile.hdf5(fill))
+    with pytest.raises(ValueError, match=r"rdms\.nc' cannot be read: 'x' has a dim more than once"):
+        load(tmp_path / "rdms.nc")
