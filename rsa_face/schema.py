@@ -6,6 +6,8 @@ from typing import Literal, get_args
 import numpy as np
 import xarray as xr
 
+from rsa_face.bands import close, symmetric
+
 STIMULUS = "stimulus"
 STIMULUS_I = "stimulus_i"
 STIMULUS_J = "stimulus_j"
@@ -40,6 +42,7 @@ _VGG = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3
 _CLASSIFIER = ("fc6", "relu6", "fc7", "relu7", "fc8")
 
 
+_LISTED = 20  # faults
 _MADE_BY = {
     RDM: "Give RDMs of layers here, as `rsa-face rdms` and `compute_rdms` make them.",
     PARTICIPANT: "Give RDMs of people here, as `rsa-face human convert` and `read_human` make them.",
@@ -84,7 +87,7 @@ def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.Data
         raise ValueError(message)
     faults = _faults_of_ids(rdms, along) or _faults_of_values(rdms, along)
     if faults:
-        message = f"{name} must be square, symmetric and 0 on the diagonal, but " + "; ".join(faults[:20]) + "."
+        message = f"{name} must be square, symmetric and 0 on the diagonal, but " + "; ".join(faults[:_LISTED]) + "."
         raise ValueError(message)
     return rdms
 
@@ -236,8 +239,11 @@ def _faults_of_values(rdms: xr.DataArray, along: str) -> list[str]:
         numbers = np.asarray(rdms.values, dtype=float)
     except (TypeError, ValueError):
         return [f"its dissimilarities are of type {rdms.dtype}, not numbers"]
-    faults = []
-    for label, values in zip(rdms[along].values, numbers, strict=True):
+    faults: list[str] = []
+    places = np.arange(numbers.shape[-1])
+    whole = symmetric(numbers) & (np.nan_to_num(numbers[:, places, places]) == 0).all(axis=1)
+    for which in np.flatnonzero(~whole)[:_LISTED]:
+        label, values = rdms[along].values[which], numbers[which]
         if np.isinf(values).any():
             faults.append(f"{str(label)!r} holds an infinite dissimilarity")
             continue
@@ -246,9 +252,7 @@ def _faults_of_values(rdms: xr.DataArray, along: str) -> list[str]:
             worst = int(np.argmax(np.abs(np.nan_to_num(diagonal))))
             stimulus = str(rdms[STIMULUS_I].values[worst])
             faults.append(f"{str(label)!r} has {diagonal[worst]:.4g} on the diagonal at {stimulus!r}")
-        if np.array_equal(values, values.T, equal_nan=True):
-            continue
-        off = ~np.isclose(values, values.T, rtol=1e-6, atol=1e-12, equal_nan=True)
+        off = ~close(values, values.T)
         if off.any():
             i, j = (int(index) for index in np.argwhere(off)[0])
             pair = f"({rdms[STIMULUS_I].values[i]}, {rdms[STIMULUS_I].values[j]})"

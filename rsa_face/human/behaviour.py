@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import BaseModel
 
 from rsa_face.human.faults import Fault, listed, raise_faults
-from rsa_face.human.judgements import Judgements, must_fit, to_array
+from rsa_face.human.judgements import Judgements, must_fit, rows_of_pairs, to_array
 from rsa_face.human.layout import Layout, Source, settings_of
 from rsa_face.human.readers.arrangement import ArrangementOptions, arrangement_columns, judge_arrangements
 from rsa_face.human.readers.choice import ChoiceOptions, choice_columns, judge_choices
@@ -238,7 +238,7 @@ def _finished(judged: Judgements, source: Source, options: BaseModel) -> xr.Data
         "left_out": {},
         "source": [path.name for path in source.paths],
         "options": options.model_dump(mode="json"),
-        "stimuli_judged": int((np.nan_to_num(array["coverage"].values).sum(axis=(0, 2)) > 0).sum()),
+        "stimuli_judged": int(array["coverage"].values.any(axis=(0, 2)).sum()),
     }
     array.attrs = {**attrs, **array.attrs}
     if judged.participants == [GROUP]:
@@ -249,10 +249,10 @@ def _finished(judged: Judgements, source: Source, options: BaseModel) -> xr.Data
 
 def _refuse_never_judged(judged: Judgements, source: Source) -> None:
     pairs = np.asarray(judged.coverage).sum(axis=0) > 0
-    i, j = np.triu_indices(len(judged.stimuli), 1)
     seen = np.zeros(len(judged.stimuli), dtype=bool)
-    seen[i[pairs]] = True
-    seen[j[pairs]] = True
+    for row, places in rows_of_pairs(len(judged.stimuli)):
+        seen[row] |= pairs[places].any()
+        seen[row + 1 :] |= pairs[places]
     never = [one for one, there in zip(judged.stimuli, seen, strict=True) if not there]
     if len(judged.stimuli) < 2 or len(never) == len(judged.stimuli):
         message = f"Human data must judge at least one pair of stimuli, but {source.name} judges none."

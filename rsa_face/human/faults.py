@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MOST = 20
+MEND_LINES = "Mend these lines and read again."
 
 
 @dataclass(frozen=True, order=True)
@@ -32,7 +33,7 @@ class Fault:
         return f"{place}{f', column {self.column}' if self.column else ''}: {self.problem}"
 
 
-def raise_faults(faults: Iterable[Fault], must: str, *, then: str = "Mend these lines and read again.") -> None:
+def raise_faults(faults: Iterable[Fault], must: str, *, then: str = MEND_LINES) -> None:
     """Raise all faults as one error, up to twenty of them, in the order of the files; do nothing if there are none.
 
     Parameters

@@ -1,5 +1,6 @@
 """What people's judgements come to: a dissimilarity for each participant and pair, and how often it was judged."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,7 +169,7 @@ def to_array(judged: Judgements) -> xr.DataArray:
         STIMULUS_J: np.array(judged.stimuli, dtype=str),
         "coverage": (
             (PARTICIPANT, STIMULUS_I, STIMULUS_J),
-            squares(judged.coverage.astype(np.int32), len(judged.stimuli)),
+            squares(judged.coverage.astype(np.int32, copy=False), len(judged.stimuli)),
         ),
         "n_trials": (PARTICIPANT, np.asarray(judged.n_trials, dtype=np.int64)),
     }
@@ -195,12 +196,10 @@ def squares(triangles: NDArray[Any], stimuli: int) -> NDArray[Any]:
     array, shape (participant, stimulus, stimulus)
         Of the same type of number.
     """
-    i, j = np.triu_indices(stimuli, 1)
-    place = np.zeros((stimuli, stimuli), dtype=np.intp)
-    place[i, j] = place[j, i] = np.arange(1, len(i) + 1)
-    bordered = np.zeros((len(triangles), len(i) + 1), dtype=triangles.dtype)
-    bordered[:, 1:] = triangles
-    return bordered[:, place]
+    full = np.zeros((len(triangles), stimuli, stimuli), dtype=triangles.dtype)
+    for row, pairs in rows_of_pairs(stimuli):
+        full[:, row, row + 1 :] = full[:, row + 1 :, row] = triangles[:, pairs]
+    return full
 
 
 def triangles(matrices: NDArray[Any]) -> NDArray[Any]:
@@ -216,5 +215,33 @@ def triangles(matrices: NDArray[Any]) -> NDArray[Any]:
     array, shape (..., pair)
         Upper triangles.
     """
-    i, j = np.triu_indices(matrices.shape[-1], 1)
-    return matrices[..., i, j]
+    stimuli = matrices.shape[-1]
+    upper = np.empty((*matrices.shape[:-2], stimuli * (stimuli - 1) // 2), dtype=matrices.dtype)
+    for row, pairs in rows_of_pairs(stimuli):
+        upper[..., pairs] = matrices[..., row, row + 1 :]
+    return upper
+
+
+def rows_of_pairs(stimuli: int) -> Iterator[tuple[int, slice]]:
+    """Give where the pairs of each row lie in the upper triangle: what indices of all pairs would say in more memory.
+
+    Parameters
+    ----------
+    stimuli : int
+        The number of stimuli.
+
+    Yields
+    ------
+    tuple of int and slice
+        The row, and the places of its pairs with the columns behind the diagonal.
+
+    Examples
+    --------
+    >>> list(rows_of_pairs(3))
+    [(0, slice(0, 2, None)), (1, slice(2, 3, None))]
+    """
+    start = 0
+    for row in range(stimuli - 1):
+        end = start + stimuli - 1 - row
+        yield row, slice(start, end)
+        start = end

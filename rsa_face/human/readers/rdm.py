@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from rsa_face.human.faults import Fault, listed, raise_faults
-from rsa_face.human.judgements import Floats, Judgements, must_fit, triangles
+from rsa_face.human.faults import MEND_LINES, Fault, listed, raise_faults
+from rsa_face.human.judgements import Judgements, must_fit, rows_of_pairs
 from rsa_face.human.layout import Source
 from rsa_face.human.readers.rdm_arrays import Stack, read_mat, read_npz
+from rsa_face.human.readers.rdm_checks import faults_of, mirror
 from rsa_face.human.readers.rdm_saved import read_hdf5, read_netcdf
 from rsa_face.human.readers.rdm_tables import read_csv
 from rsa_face.human.trials import naturally
@@ -128,18 +130,21 @@ def _whole(stack: Stack, path: Path, options: RdmOptions) -> Stack:
     faults = [Fault(path.name, 0, "", f"stimulus {one!r} occurs more than once") for one in repeated(stimuli)]
     twice = repeated(participants)
     faults += [Fault(path.name, 0, "", f"participant {one!r} occurs more than once") for one in twice]
-    matrices = stack.matrices.astype(float)
+    matrices = np.require(stack.matrices, float, "W")  # the file's own: filled where they are, as they may be large
     if options.values == "similarity":
-        matrices = options.top - matrices
+        np.subtract(options.top, matrices, out=matrices)
         high = np.nanmin(matrices, initial=0.0) < -1e-9
         if high:
             found = options.top - float(np.nanmin(matrices))
             faults.append(Fault(path.name, 0, "", f"a similarity is {found:.6g}, above its top {options.top:.6g}"))
-    mirrored = np.array([_mirrored(matrix) for matrix in matrices])
-    for who, matrix in enumerate(mirrored):
-        faults += _faults_of(matrix, stack, who, path)
-    raise_faults(faults, f"RDMs of {path.name} must be square, symmetric and 0 on the diagonal")
-    return replace(stack, matrices=mirrored)
+    mirror(matrices)
+    more, last = faults_of(stack, matrices)
+    raise_faults(
+        [*faults, *more],
+        f"RDMs of {path.name} must be square, symmetric and 0 on the diagonal",
+        then=f"Mend these and read again: RDMs after that of {last!r} were not looked at." if last else MEND_LINES,
+    )
+    return replace(stack, matrices=matrices)
 
 
 def _must_fit(stack: Stack, path: Path) -> None:
@@ -164,40 +169,6 @@ def _must_fit(stack: Stack, path: Path) -> None:
         raise ValueError(message)
 
 
-def _mirrored(matrix: Floats) -> Floats:
-    upper, lower = np.triu_indices(len(matrix), 1), np.tril_indices(len(matrix), -1)
-    matrix = matrix.copy()
-    if np.isnan(matrix[lower]).all():
-        matrix.T[upper] = matrix[upper]
-    elif np.isnan(matrix[upper]).all():
-        matrix.T[lower] = matrix[lower]
-    diagonal = np.diagonal(matrix)
-    if np.isnan(diagonal).any():
-        np.fill_diagonal(matrix, np.nan_to_num(diagonal))
-    return matrix
-
-
-def _faults_of(matrix: Floats, stack: Stack, who: int, path: Path) -> list[Fault]:
-    ids, name = stack.stimuli or [], (stack.participants or [])[who]
-    lines = stack.lines[who] if stack.lines is not None else [0] * len(ids)
-    faults = []
-    for k in np.flatnonzero(np.abs(np.diagonal(matrix)) > 1e-12):
-        said = f"{name!r} has {matrix[k, k]:.6g} on the diagonal at {ids[k]!r}"
-        faults.append(Fault(path.name, lines[k], ids[k] if lines[k] else "", said))
-    infinite = np.argwhere(np.triu(np.isinf(matrix), 1))
-    for i, j in infinite[:20]:
-        faults.append(
-            Fault(path.name, lines[i], ids[j] if lines[i] else "", f"{name!r} is infinite at ({ids[i]}, {ids[j]})")
-        )
-    same = np.isclose(matrix, matrix.T, rtol=1e-6, atol=1e-12, equal_nan=True)
-    off = np.argwhere(np.triu(~same, 1))
-    for i, j in off[:20]:
-        more = f" and at {len(off) - 20} more pairs" if len(off) > 20 and (i, j) == tuple(off[19]) else ""
-        said = f"{name!r} is asymmetric at ({ids[i]}, {ids[j]}): {matrix[i, j]:.6g} against {matrix[j, i]:.6g}{more}"
-        faults.append(Fault(path.name, lines[i], ids[j] if lines[i] else "", said))
-    return faults
-
-
 def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgements:
     """Join the files' participants over all their stimuli, in the order asked for."""
     there = [list(stack.stimuli or []) for stack in stacks]
@@ -218,18 +189,17 @@ def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgeme
         message = f"Each participant must have one RDM, but {source.name} hold {repeated(people)} more than once."
         raise ValueError(message)
     must_fit(len(people), len(ids), source.name)
-    place = {one: index for index, one in enumerate(ids)}
-    full = np.full((len(people), len(ids), len(ids)), np.nan)
-    counts = np.zeros(full.shape, dtype=np.int32)
+    judged = np.full((len(people), len(ids) * (len(ids) - 1) // 2), np.nan)
+    coverage = np.zeros(judged.shape, dtype=np.int32)
     at = 0
     for stack in stacks:
-        order = np.array([place[one] for one in stack.stimuli or []])
-        block = np.ix_(np.arange(at, at + len(stack.matrices)), order, order)
-        full[block] = stack.matrices
-        counts[block] = ~np.isnan(stack.matrices) if stack.coverage is None else stack.coverage
+        whose = slice(at, at + len(stack.matrices))
+        _put_in_order(judged[whose], stack.matrices, stack, ids)
+        if stack.coverage is None:
+            coverage[whose] = ~np.isnan(judged[whose])
+        else:
+            _put_in_order(coverage[whose], stack.coverage, stack, ids)
         at += len(stack.matrices)
-    judged = triangles(full)
-    coverage = triangles(counts)
     n_trials = [np.asarray(s.n_trials if s.n_trials is not None else np.zeros(len(s.matrices))) for s in stacks]
     trials = np.concatenate(n_trials).astype(np.int64)
     if all(stack.n_trials is None for stack in stacks):  # pairs stand for them
@@ -242,3 +212,13 @@ def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgeme
     coords = {name: [value for stack in stacks for value in stack.coords[name]] for name in shared}
     simulated = any(stack.simulated for stack in stacks)
     return Judgements(people, ids, judged, coverage, trials, attrs=attrs, coords=coords, simulated=simulated)
+
+
+def _put_in_order(upper: NDArray[Any], matrices: NDArray[Any], stack: Stack, ids: list[str]) -> None:
+    """Set those entries of upper triangles whose stimuli the stack has, from its square matrices."""
+    place = {one: index for index, one in enumerate(stack.stimuli or [])}
+    order = np.array([place.get(one, -1) for one in ids], dtype=np.intp)
+    for row, pairs in rows_of_pairs(len(ids)):
+        there = np.flatnonzero(order[row + 1 :] >= 0)
+        if order[row] >= 0:
+            upper[:, pairs.start + there] = matrices[:, order[row], order[row + 1 :][there]]

@@ -9,11 +9,10 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import squareform
 
 from rsa_face.hdf5 import must_be_plain_hdf5
 from rsa_face.human.faults import listed
-from rsa_face.human.judgements import Floats
+from rsa_face.human.judgements import Floats, squares
 from rsa_face.human.layout import Source
 from rsa_face.human.readers.matlab import read_matlab
 from rsa_face.untrusted import must_not_swell, reading
@@ -31,6 +30,9 @@ STIMULUS_NAMES = (
     "names",
 )
 PARTICIPANT_NAMES = ("participant", "participants", "subject", "subjects", "subj", "name", "names")
+
+
+_A_NAME = 128  # bytes of a participant's name, in a list and in an array
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,10 +205,11 @@ def squares_of(values: Floats, path: Path, name: str) -> Floats:
     """
     values = np.squeeze(values) if values.ndim == 3 and 1 in values.shape[1:] else values
     shape = values.shape
-    if values.ndim == 3 and shape[1] == shape[2]:
+    if values.ndim == 3 and shape[1] != shape[2] and shape[0] == shape[1]:
+        values = np.moveaxis(values, 2, 0)
+    if values.ndim == 3 and values.shape[1] == values.shape[2]:
+        must_not_swell_to(len(values), values.shape[1], path)
         return values
-    if values.ndim == 3 and shape[0] == shape[1]:
-        return np.moveaxis(values, 2, 0)
     if values.ndim == 2 and shape[0] == shape[1]:
         return values[None]
     flat = np.atleast_2d(values) if values.ndim < 3 else values
@@ -220,18 +223,35 @@ def squares_of(values: Floats, path: Path, name: str) -> Floats:
             f"{tuple(shape)}. Save one square for each participant."
         )
         raise ValueError(message)
-    return np.array([squareform(row, checks=False) for row in flat])
+    must_not_swell_to(len(flat), rows, path)
+    return squares(flat, rows)
+
+
+def must_not_swell_to(rdms: int, stimuli: int, path: Path) -> None:
+    """Refuse a file that asks for far more RDMs than it could hold, as `must_not_swell` does.
+
+    Parameters
+    ----------
+    rdms, stimuli : int
+        How many there are.
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If their squares in float64, and a name for each, are more than 1 GiB and than a hundred times the file.
+    """
+    must_not_swell(rdms * (8 * stimuli**2 + _A_NAME), path)
 
 
 def _texts(named: Mapping[str, NDArray[Any]], names: tuple[str, ...], count: int) -> list[str] | None:
     for name in names:
         found = next((value for key, value in named.items() if key.lower() == name), None)
-        if found is None:
+        if found is None or np.size(found) != count:
             continue
         cells = [np.asarray(cell).astype(str).ravel() for cell in np.asarray(found).ravel()]
-        texts = [str(cell[0]).strip() if len(cell) else "" for cell in cells]
-        if len(texts) == count:
-            return texts
+        return [str(cell[0]).strip() if len(cell) else "" for cell in cells]
     return None
 
 

@@ -13,7 +13,7 @@ from rsa_face.hdf5 import must_be_plain_hdf5
 from rsa_face.human.faults import listed
 from rsa_face.human.judgements import squares
 from rsa_face.human.layout import Source
-from rsa_face.human.readers.rdm_arrays import PARTICIPANT_NAMES, STIMULUS_NAMES, Stack
+from rsa_face.human.readers.rdm_arrays import PARTICIPANT_NAMES, STIMULUS_NAMES, Stack, must_not_swell_to
 from rsa_face.inference.vectors import stimuli_of
 from rsa_face.provenance import load
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J
@@ -61,6 +61,7 @@ def _described(path: Path, held: Mapping[str, Any]) -> Stack:
     said = held.get("descriptors", {})
     vectors = np.atleast_2d(np.asarray(held["dissimilarities"], dtype=float))
     n = stimuli_of(vectors.shape[1])
+    must_not_swell_to(len(vectors), n, path)
     coverage = people.get("coverage")
     counts = None if coverage is None else np.asarray(coverage, dtype=np.int32).reshape(vectors.shape)
     return Stack(
@@ -110,6 +111,7 @@ def read_netcdf(path: Path, source: Source, variable: str | None) -> Stack:  # n
     with reading(
         path, "Human RDMs must be numbers with the names of participants and stimuli", then="Save them anew."
     ):
+        must_not_swell_to(array.sizes[PARTICIPANT], array.sizes[STIMULUS_I], path)
         return _saved(path, array.transpose(PARTICIPANT, STIMULUS_I, STIMULUS_J))
 
 
