@@ -1,7 +1,7 @@
 """Cross the pointers of HDF5 files: each is led to any structure of its file, and trees say they are of other levels.
 
 Run as ``python -m tests.trust.fuzz_pointers [READER ...] [--inputs 2500]``. HDF5 itself may crash or never end over
-such a file, so a forked process reads each; printed are how many were read, refused in our own words, and at fault.
+such a file, so a forked process reads them; printed are how many were read, refused in our own words, and at fault.
 Needs a system that forks.
 """
 
@@ -24,7 +24,7 @@ FILES_OF_HDF5 = ("human rdm rsatoolbox", "human rdm netCDF", "human rdm mat 7.3"
 MARK = b"\x89HDF\r\n\x1a\n"
 SIGNS = (b"TREE", b"SNOD", b"HEAP", b"GCOL", b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"FHIB", b"BTHD", b"BTLF", b"BTIN")
 LONGEST = 20  # seconds of the processor for one file
-READ, REFUSED, FOREIGN = range(3)
+OUTCOMES = ("read", "refused", "in others' words")
 
 
 def crossed(content: bytes) -> Iterator[bytes]:
@@ -53,29 +53,41 @@ def fuzz(reader: Reader, inputs: int, folder: Path) -> Counter[str]:
     reader.read(folder)
     drawn = [(name, changed) for name in sorted(contents) for one in contents[name] for changed in crossed(one)]
     random.Random(0).shuffle(drawn)
+    drawn = drawn[:inputs]
     counts: Counter[str] = Counter()
-    for name, content in drawn[:inputs]:
-        (folder / name).write_bytes(content)
-        counts[read_apart(reader, folder)] += 1
-        (folder / name).write_bytes(whole[name])
+    while counts.total() < len(drawn):
+        counts += read_apart(reader, folder, drawn[counts.total() :], whole)
     return counts
 
 
-def read_apart(reader: Reader, folder: Path) -> str:
-    """Read in a forked process; return how it ended."""
+def read_apart(reader: Reader, folder: Path, drawn: list[tuple[str, bytes]], whole: dict[str, bytes]) -> Counter[str]:
+    """Read files one by one in a forked process, up to one that ends it; return how many were read in what way."""
+    here, there = os.pipe()
     child = os.fork()
     if child == 0:
-        resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, LONGEST))
         warnings.simplefilter("ignore")
-        try:
-            reader.read(folder)
-            os._exit(READ)
-        except Exception as error:
-            os._exit(REFUSED if is_ours(error) else FOREIGN)
+        for name, content in drawn:
+            used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + 1
+            resource.setrlimit(resource.RLIMIT_CPU, (used + LONGEST, resource.RLIM_INFINITY))
+            (folder / name).write_bytes(content)
+            os.write(there, bytes([_outcome(reader, folder)]))
+            (folder / name).write_bytes(whole[name])
+        os._exit(0)
+    os.close(there)
+    with os.fdopen(here, "rb") as outcomes:
+        counts = Counter(OUTCOMES[outcome] for outcome in outcomes.read())
     _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return f"ended by signal {os.WTERMSIG(status)}"
-    return {READ: "read", REFUSED: "refused", FOREIGN: "in others' words"}.get(os.WEXITSTATUS(status), "ended")
+    if status:
+        counts[f"ended by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "ended"] += 1
+    return counts
+
+
+def _outcome(reader: Reader, folder: Path) -> int:
+    try:
+        reader.read(folder)
+        return 0
+    except Exception as error:
+        return 1 if is_ours(error) else 2
 
 
 def _places(content: bytes, sign: bytes) -> list[int]:

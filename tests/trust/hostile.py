@@ -99,8 +99,8 @@ def circular_hdf5() -> bytes:
     return hdf5(fill)
 
 
-def endless_hdf5(step: int) -> bytes:
-    """Return an HDF5 file with a heap of texts of which one says that the next lies so many bytes further."""
+def endless_hdf5() -> bytes:
+    """Return an HDF5 file with a heap of texts of which one says that the next lies in its own place."""
 
     def fill(file: h5py.File) -> None:
         file.attrs["first"], file.attrs["second"] = "first text", "second text"
@@ -108,7 +108,7 @@ def endless_hdf5(step: int) -> bytes:
     content = bytearray(hdf5(fill))
     place = content.index(b"second text") - 16
     content[place : place + 2] = bytes(2)
-    content[place + 8 : place + 16] = (step % 2**64).to_bytes(8, "little")
+    content[place + 8 : place + 16] = bytes(8)
     return bytes(content)
 
 
@@ -141,18 +141,44 @@ def shared_names_hdf5() -> bytes:
     return bytes(content)
 
 
-def crowded_heaps_hdf5(count: int) -> bytes:
-    """Return an HDF5 file with so many heads of heaps in a row, all leading on to as many empty objects."""
-    heads = b"".join(
-        b"GCOL\1\0\0\0" + (2**40).to_bytes(8, "little") + b"\1" + bytes(7) + (32 * (count - k)).to_bytes(8, "little")
-        for k in range(count)
-    )
-    return hdf5(lambda _: None) + heads + (b"\1" + bytes(15)) * 2 * count
+def long_text_hdf5(length: int) -> bytes:
+    """Return an HDF5 file with a text of which it says that it is so long."""
+
+    def fill(file: h5py.File) -> None:
+        file.create_dataset("x", data=["xyz"], dtype=h5py.string_dtype()).make_scale("x")
+
+    content = bytearray(hdf5(fill))
+    heap = content.index(b"GCOL").to_bytes(8, "little")
+    place = content.index((3).to_bytes(4, "little") + heap)
+    content[place : place + 4] = length.to_bytes(4, "little")
+    return bytes(content)
 
 
-def crowded_trees_hdf5(count: int) -> bytes:
-    """Return an HDF5 file with so many heads of B-trees in a row, all with as many children as can be."""
-    return hdf5(lambda _: None) + b"TREE\0\1\xff\xff" * count
+def edited_hdf5(seed: int) -> bytes:
+    """Return a whole HDF5 file in which much was made and deleted: what is left of that lies about in it."""
+    rng = np.random.default_rng(seed)
+    file = io.BytesIO()
+    groups = ["/"]
+    for session in range(6):
+        with h5py.File(file, "a") as opened:
+            for place in range(40):
+                there = [name for name in groups if name in opened]
+                parent = opened[str(rng.choice(there))]
+                name = f"{'long' * rng.integers(9)} {session} {place}"
+                match rng.integers(5):
+                    case 0:
+                        groups.append(parent.create_group(name).name)
+                    case 1:
+                        parent[name] = ["text" * rng.integers(200)] * rng.integers(1, 100)
+                    case 2:
+                        parent.create_dataset(
+                            name, data=rng.random(rng.integers(1, 500)), chunks=(2,), maxshape=(None,)
+                        )
+                    case _:
+                        inside = list(parent)
+                        if inside:
+                            del parent[str(rng.choice(inside))]
+    return file.getvalue()
 
 
 def narrow_hdf5(megabytes: int) -> bytes:

@@ -271,27 +271,26 @@ def test_names_that_an_array_of_texts_would_change_are_refused(tmp_path):
 READ_EACH = """
 import sys
 from pathlib import Path
+from rsa_face import hdf5
 from rsa_face.human.behaviour import read_human
+hdf5._LEAST_SECONDS = 2
 for path in sorted(Path().glob(f"*/{sys.argv[1]}")):
     try:
         read_human(path, kind="rdm")
     except ValueError as error:
-        print(path.parent, error, flush=True)
+        print(path.parent, error)
 """
 
 
 @pytest.mark.parametrize(("name", "what"), [("rdms.nc", "A saved"), ("rdms.h5", "RDMs"), ("rdms.mat", "RDMs")])
-def test_what_hdf5_would_hang_or_crash_over_is_refused(tmp_path, name, what):
+def test_what_hdf5_hangs_or_crashes_over_is_refused(tmp_path, name, what):
     contents = {
-        "a heap at rest": (hostile.endless_hdf5(0), "heap of texts"),
-        "a heap going back": (hostile.endless_hdf5(-32), "heap of texts"),
-        "chunks in themselves": (hostile.tree_in_itself_hdf5(1), "B-tree"),
-        "group in itself": (hostile.tree_in_itself_hdf5(0), "B-tree"),
-        "names in one place": (hostile.shared_names_hdf5(), "heap of names"),
-        "many heaps": (hostile.crowded_heaps_hdf5(10_000), "heap of texts"),
-        "many trees": (hostile.crowded_trees_hdf5(10_000), "B-tree"),
+        "a heap at rest": hostile.endless_hdf5(),
+        "chunks in themselves": hostile.tree_in_itself_hdf5(1),
+        "group in itself": hostile.tree_in_itself_hdf5(0),
+        "names in one place": hostile.shared_names_hdf5(),
     }
-    for folder, (content, _) in contents.items():
+    for folder, content in contents.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_bytes(content)
     words = [sys.executable, "-c", READ_EACH, name]
@@ -299,9 +298,23 @@ def test_what_hdf5_would_hang_or_crash_over_is_refused(tmp_path, name, what):
     assert done.returncode == 0, done
     said = done.stdout.splitlines()
     assert len(said) == len(contents)
-    for line, (folder, (_, part)) in zip(said, sorted(contents.items()), strict=True):
+    for line, folder in zip(said, sorted(contents), strict=True):
         assert line.startswith(f"{folder} {what}")
-        assert f"{name}' cannot be read: the {part} at byte" in line
+        assert f"{name}' cannot be read: the library that reads such files crashes over it, or does not" in line
+
+
+def test_a_text_that_is_said_to_be_longer_than_the_file_takes_no_memory(tmp_path, low_limit):
+    (tmp_path / "rdms.nc").write_bytes(hostile.long_text_hdf5(2**32 - 16))
+    before = count_anew()
+    with pytest.raises(ValueError, match=r"rdms\.nc' cannot be read: .*memory"):
+        read_human(tmp_path / "rdms.nc", kind="rdm")
+    assert used_at_most() - before < 100 * MEBIBYTE
+
+
+@pytest.mark.parametrize("seed", [0, 2, 8, 14])
+def test_what_is_left_of_deleted_arrays_is_no_damage(tmp_path, seed):
+    (tmp_path / "rdms.h5").write_bytes(hostile.edited_hdf5(seed))
+    hdf5.must_be_plain_hdf5(tmp_path / "rdms.h5")
 
 
 @pytest.mark.parametrize(
