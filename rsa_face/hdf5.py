@@ -18,7 +18,7 @@ from rsa_face.apart import Apart
 from rsa_face.untrusted import MOST_BYTES, MOST_TIMES, must_not_swell
 
 _AN_OBJECT = 64  # bytes of a short text, and of what leads to it
-_LEAST_SECONDS, _BYTES_A_SECOND = 5, 10 * 2**20  # of the processor, for one file; it takes a hundredth of that
+_LEAST_SECONDS, _BYTES_A_SECOND = 5, 2**17  # of the processor, for one file; small arrays alone take a sixth of that
 _apart = Apart("rsa_face.hdf5", "unpacked_size")
 
 
@@ -105,7 +105,7 @@ def _sizes_of_values(item: h5py.Dataset, most: int) -> Iterator[int]:
         raise ValueError(message)
     yield item.size * _AN_OBJECT
     # what an entry says lies elsewhere in the file, and may be what any number of others say too
-    pieces = _cuts(item.shape, max(MOST_TIMES, most // Path(item.file.filename).stat().st_size))
+    pieces = _cuts(item.shape, max(MOST_TIMES, most // item.file.id.get_filesize()))
     yield item.size * 8 * max((_length(entry) for cut in pieces for entry in np.ravel(item[cut])), default=0)
 
 
@@ -113,9 +113,11 @@ def _sizes_of_attrs(item: h5py.Group | h5py.Dataset, most: int) -> Iterator[int]
     for name in item.attrs:
         held = item.attrs.get_id(name)
         if held.shape is not None and held.dtype.kind == "O":
-            whole = prod(held.shape) * Path(item.file.filename).stat().st_size
-            entries = np.ravel(item.attrs[name]) if whole <= most else ()
-            yield sum(_AN_OBJECT + 8 * _length(entry) for entry in entries) if whole <= most else whole
+            least = prod(held.shape) * item.file.id.get_filesize()
+            if least > most:
+                yield least
+                return
+            yield sum(_AN_OBJECT + 8 * _length(entry) for entry in np.ravel(item.attrs[name]))
 
 
 def _length(entry: Any) -> int:

@@ -178,6 +178,9 @@ def edited_hdf5(seed: int) -> bytes:
                         inside = list(parent)
                         if inside:
                             del parent[str(rng.choice(inside))]
+            opened["dissimilarities"] = np.arange(3.0)
+            if session < 5:
+                del opened["dissimilarities"]
     return file.getvalue()
 
 
