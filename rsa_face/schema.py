@@ -240,8 +240,7 @@ def _faults_of_values(rdms: xr.DataArray, along: str) -> list[str]:
     except (TypeError, ValueError):
         return [f"its dissimilarities are of type {rdms.dtype}, not numbers"]
     faults: list[str] = []
-    places = np.arange(numbers.shape[-1])
-    whole = symmetric(numbers) & (np.nan_to_num(numbers[:, places, places]) == 0).all(axis=1)
+    whole = symmetric(numbers) & (np.nan_to_num(np.diagonal(numbers, axis1=1, axis2=2)) == 0).all(axis=1)
     for which in np.flatnonzero(~whole)[:_LISTED]:
         label, values = rdms[along].values[which], numbers[which]
         if np.isinf(values).any():

@@ -30,8 +30,6 @@ STIMULUS_NAMES = (
     "names",
 )
 PARTICIPANT_NAMES = ("participant", "participants", "subject", "subjects", "subj", "name", "names")
-
-
 _A_NAME = 128  # bytes of a participant's name, in a list and in an array
 
 
@@ -201,7 +199,7 @@ def squares_of(values: Floats, path: Path, name: str) -> Floats:
     Raises
     ------
     ValueError
-        If the shape is none of these.
+        If the shape is none of these, or the file asks for far more than it could hold.
     """
     values = np.squeeze(values) if values.ndim == 3 and 1 in values.shape[1:] else values
     shape = values.shape

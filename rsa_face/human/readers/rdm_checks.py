@@ -23,9 +23,8 @@ def mirror(matrices: Floats) -> None:
         Squares, NaN where the file has nothing.
     """
     people, n = matrices.shape[:2]
-    places = np.arange(n)
-    diagonals = matrices[:, places, places]
-    matrices[:, places, places] = np.where(np.isnan(diagonals), 0, diagonals)
+    diagonals = np.einsum("kii->ki", matrices)  # a view of them
+    diagonals[np.isnan(diagonals)] = 0
     lower, upper = np.ones(people, dtype=bool), np.ones(people, dtype=bool)  # whose are empty
     for who, rows in bands(people, n):
         missing = np.isnan(matrices[who, rows])
@@ -53,13 +52,11 @@ def faults_of(stack: Stack, matrices: Floats) -> tuple[list[Fault], str]:
     tuple of list of Fault and str
         The faults, and the participant behind whom no more were looked for; empty if all were.
     """
-    people, n = matrices.shape[:2]
-    places = np.arange(n)
-    whole = symmetric(matrices) & (np.abs(matrices[:, places, places]) <= 1e-12).all(axis=1)
+    whole = symmetric(matrices) & (np.abs(np.diagonal(matrices, axis1=1, axis2=2)) <= 1e-12).all(axis=1)
     faults: list[Fault] = []
     for one in np.flatnonzero(~whole):
         faults += _faults_of_one(matrices[one], stack, int(one))
-        if len(faults) > _ENOUGH and one < people - 1:
+        if len(faults) > _ENOUGH and one < len(matrices) - 1:
             return faults, (stack.participants or [])[one]
     return faults, ""
 
