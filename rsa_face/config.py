@@ -141,6 +141,7 @@ def _misfits(study: Study) -> Iterator[tuple[Loc, str]]:
         yield from _lacking(study, loc, study.training.freeze, "none, features, or a layer that every network has")
     if study.saliency is not None and study.saliency.layer != "last":
         yield from _unmapped(study, study.saliency.layer)
+    yield from _unmeasured(study)
     yield from _strangers(study)
 
 
@@ -153,6 +154,25 @@ def _lacking(study: Study, loc: Loc, asked: str, must: str) -> Iterator[tuple[Lo
     if without:
         names = ", ".join(network.called for network in without)
         yield loc, f"must be {must}, but {names} has no {asked!r}. {_layers_of(without[0])}"
+
+
+def _unmeasured(study: Study) -> Iterator[tuple[Loc, str]]:
+    """Yield the layers that a measure is set for and that no network records."""
+    measures = study.rdms.measure if isinstance(study.rdms.measure, dict) else {}
+    recorded = {network.called: _recorded(study, network) for network in study.networks}
+    for key in measures:
+        network, _, layer = key.rpartition("/")
+        whose = [recorded[name] for name in recorded if not network or network == name or network.startswith(name)]
+        if key != "default" and not any(layer in layers for layers in whose):
+            message = f"must be default, or a layer that is recorded, but is {key!r}"
+            yield ("rdms", "measure", key), f"{message}. {_layers_of(study.networks[0])}"
+
+
+def _recorded(study: Study, network: NetworkSection) -> list[str]:
+    asked = study.activations.layers
+    if asked == "main":
+        return [name for name in network.layers if name.startswith(("relu", "fe")) and "gate" not in name] + ["fc8"]
+    return network.layers if asked == "all" else [asked] if isinstance(asked, str) else list(asked)
 
 
 def _unmapped(study: Study, asked: str | tuple[str, ...]) -> Iterator[tuple[Loc, str]]:

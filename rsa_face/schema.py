@@ -1,7 +1,8 @@
 """The names that arrays share: dimensions, coordinates and choices, stated once, and checks that hold to them."""
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -20,16 +21,16 @@ ORDER = "order"
 DRAW = "draw"
 BOUND = "bound"
 BOUNDS = ("lower", "upper")
+MEASURE = "measure"
+OTHER_MEASURES = "other_measures"
 
 NetworkName = Literal["alexnet", "vgg11", "vgg13", "vgg16", "fe_alexnet"]
-Measure = Literal["correlation", "euclidean", "cosine", "mahalanobis", "crossnobis"]
 Comparison = Literal["cosine", "corr", "spearman", "rho-a", "tau-a", "kendall", "corr_cov", "cosine_cov"]
 HumanKind = Literal["rdm", "rating", "triplet", "arrangement", "confusion", "samediff", "choice", "features"]
 Occlusion = Literal["none", "eyes", "nose", "mouth"]
 Position = Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
 
 NETWORKS: tuple[str, ...] = get_args(NetworkName)
-MEASURES: tuple[str, ...] = get_args(Measure)
 COMPARISONS: tuple[str, ...] = get_args(Comparison)
 HUMAN_KINDS: tuple[str, ...] = get_args(HumanKind)
 OCCLUSIONS: tuple[str, ...] = get_args(Occlusion)
@@ -41,6 +42,106 @@ _ALEXNET = ("conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu
 _VGG = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3)}
 _CLASSIFIER = ("fc6", "relu6", "fc7", "relu7", "fc8")
 
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to make an RDM of a layer: what it is called, what it needs, and how inner products become distances.
+
+    Parameters
+    ----------
+    definition : str
+        What it is, as a clause of a methods section: ``Dissimilarity was ...``.
+    label : str
+        What it is, on a figure.
+    centre : {"patterns", "features", "nothing", ""}
+        What is subtracted before inner products are taken: each pattern's mean over features, each feature's mean
+        over stimuli, or nothing. Empty for measures of repeated presentations, which rsatoolbox computes.
+    dissimilarity : callable, optional
+        Takes the products (stimulus, stimulus) and the number of features, and returns the dissimilarities.
+    fault : str
+        What a pattern is called that has no such dissimilarity to others; empty if every pattern has one.
+    fewest, most : int
+        How many features it needs to vary over pairs of stimuli; how many it is defined for, 0 for any number.
+    instead : str
+        The measure that stands in for it in a layer with fewer features.
+    """
+
+    definition: str
+    label: str
+    centre: str = ""
+    dissimilarity: Callable[[Any, int], Any] | None = None
+    fault: str = ""
+    fewest: int = 1
+    most: int = 0
+    instead: str = ""
+
+    @property
+    def repeated(self) -> bool:
+        """Whether every stimulus must have been presented more than once."""
+        return self.dissimilarity is None
+
+    def prepare(self, values: Any) -> Any:
+        """Return what inner products are taken of: of two outputs, where no more are allowed, their difference."""
+        return values[:, 1:] - values[:, :1] if self.most == 2 and values.shape[1] == 2 else values
+
+
+def _one_minus_cosine(products: Any, _features: int) -> Any:
+    norm = np.sqrt(np.diagonal(products))
+    return 1 - products / np.outer(norm, norm)
+
+
+def _mean_square(products: Any, features: int) -> Any:
+    square = np.diagonal(products)
+    return (square[:, None] + square[None, :] - 2 * products) / features
+
+
+def _absolute_difference(products: Any, _features: int) -> Any:
+    # The products of one number d a stimulus are d[i] * d[j]: a row of them, divided by the largest |d|, is d itself,
+    # but for its sign. Squares, differences and roots of the products would lose half of the digits.
+    largest = int(np.argmax(np.diagonal(products)))
+    d = products[largest] / (np.sqrt(products[largest, largest]) or 1.0)
+    return np.abs(d[:, None] - d[None, :])
+
+
+MEASURES: dict[str, Measure] = {
+    "correlation": Measure(
+        "1 minus the Pearson correlation of the two patterns",
+        "correlation",
+        "patterns",
+        _one_minus_cosine,
+        fault="constant",
+        fewest=3,  # over two features a correlation is +1 or -1
+        instead="difference",
+    ),
+    "euclidean": Measure(
+        "the squared Euclidean distance of the two patterns, divided by their number of features",
+        "squared Euclidean",
+        "features",
+        _mean_square,
+    ),
+    "cosine": Measure(
+        "1 minus the cosine of the two patterns",
+        "cosine",
+        "nothing",
+        _one_minus_cosine,
+        fault="all zero",
+        fewest=2,  # the cosine of two numbers is +1 or -1
+        instead="difference",
+    ),
+    "difference": Measure(
+        "the absolute difference of the layer's one output, or of the difference of its two outputs",
+        "difference of outputs",
+        "features",
+        _absolute_difference,
+        most=2,
+    ),
+    "mahalanobis": Measure(
+        "the squared Mahalanobis distance of the two patterns, divided by their number of features",
+        "Mahalanobis",
+    ),
+    "crossnobis": Measure("the cross-validated Mahalanobis distance of the two patterns", "crossnobis"),
+}
+"""Every measure that makes an RDM of a layer; what is added here can be chosen wherever measures are."""
 
 _LISTED = 20  # faults
 _MADE_BY = {

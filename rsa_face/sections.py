@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from rsa_face.schema import (
+    MEASURES,
     POSITION_CHANNELS,
     Comparison,
     HumanKind,
@@ -26,7 +27,6 @@ from rsa_face.values import (
     Name,
     PathToWrite,
     Seed,
-    StudyMeasure,
     TrainingDevice,
     Value,
     Weights,
@@ -242,10 +242,27 @@ class ActivationsSection(Section):
     device: Device = "auto"
 
 
-class RdmsSection(Section):
-    """What makes the RDMs."""
+def _measure(value: Any) -> Any:
+    single = [name for name, row in MEASURES.items() if not row.repeated]
+    named = value if isinstance(value, dict) else {"measure": value}
+    layers = [key for key in named if not isinstance(key, str)]
+    wrong = [name for name in named.values() if not (isinstance(name, str) and name in single)]
+    repeats = [name for name in wrong if isinstance(name, str) and name in MEASURES]
+    faults = [f"layers must be names, but {layers} are not"] if layers else []
+    if wrong:
+        shown = ", ".join(map(repr, wrong))
+        faults.append(f"must be one of {', '.join(single)}, but is {shown}")
+    if repeats:
+        faults[-1] += ", which needs every stimulus presented more than once; see `rsa_face.compute_rdms`"
+    if faults:
+        raise ValueError("; ".join(faults))
+    return value
 
-    measure: StudyMeasure = "correlation"
+
+class RdmsSection(Section):
+    """What makes the RDMs: one measure, or one by layer (``{default: correlation, fc8: euclidean}``)."""
+
+    measure: Annotated[str | dict[str, str], BeforeValidator(_measure)] = "correlation"
 
 
 class HumanSection(Section):

@@ -94,16 +94,6 @@ def _like(pattern: str, must: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _of_single_stimuli(value: Any) -> Any:
-    if value in ("mahalanobis", "crossnobis"):
-        message = (
-            f"must be correlation, euclidean or cosine, but is {value!r}, which needs every stimulus presented more "
-            "than once; see `rsa_face.compute_rdms`"
-        )
-        raise ValueError(message)
-    return value
-
-
 def _name(value: Any) -> Any:
     if isinstance(value, str) and not is_file_name(value):
         message = "files are called by this name, so it must have no slashes and no dot in front"
@@ -121,7 +111,6 @@ Device = Annotated[str, _like(r"auto|cpu|cuda(:\d+)?", "auto, cpu or cuda")]
 TrainingDevice = Annotated[str, _like(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda or mps")]
 StudyName = Annotated[str, _like(r"[\w.-]+", "letters, digits, dots, hyphens and underscores")]
 Cluster = Annotated[str, _like(r"local:[1-9]\d*|(tcp|tls)://.+:\d+", "local:N or tcp://HOST:PORT, such as local:2")]
-StudyMeasure = Annotated[Literal["correlation", "euclidean", "cosine"], BeforeValidator(_of_single_stimuli)]
 HeldOut = Annotated[Path | Literal["stimuli"] | None, BeforeValidator(_stimuli_or_existing)]
 Value = str | float
 Bounds = Annotated[float | tuple[float, float], BeforeValidator(_bounds)]

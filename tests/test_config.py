@@ -129,6 +129,12 @@ def test_the_study_file_has_every_setting_of_a_curve_with_its_default():
             "rdms: {measure: crossnobis}",
             "but is 'crossnobis', which needs every stimulus presented more than once",
         ),
+        ("", "rdms: {measure: {fc8: manhattan}}", "line 6: rdms.measure: must be one of .*, but is 'manhattan'"),
+        (
+            "",
+            "rdms: {measure: {default: cosine, fc9: euclidean}}",
+            "line 6: rdms.measure.fc9: must be default, or a layer that is recorded, but is 'fc9'",
+        ),
         ("", "activations: {device: gpu}", "must be auto, cpu or cuda, but is 'gpu'"),
         ("", "cluster: local", "must be local:N or .*, but is 'local'"),
         ("", "output: here", r"each key once, but study.yaml has 'output' \(lines 5 and 6\)"),

@@ -17,6 +17,7 @@ from rsa_face.files import write_beside
 from rsa_face.holding import hold
 from rsa_face.provenance import load, save
 from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.rdms.measures import measures_among
 from rsa_face.untrusted import is_file_name, read_json
 
 UNITS = "units.json"
@@ -161,11 +162,18 @@ def _run(
     if stream:
         measures = [unit.measure for unit in units]
         made: Mapping[str, Any] = stream_measures(
-            [network], stimuli, measures, layers=batch.layers, device=device, batch=size, memory=memory
+            [network],
+            stimuli,
+            measures,
+            by_layer=measures_among(batch.by_layer, first.network.layers),
+            layers=batch.layers,
+            device=device,
+            batch=size,
+            memory=memory,
         )
         yield from ((unit, made[unit.measure]) for unit in units)
         return
     store = batch.folder / "stores" / f"{first.network.name}-seed{first.network.seed}-{first.occlusion}.zarr"
     tree = extract([network], stimuli, store, layers=batch.layers, device=device, batch=size, cluster=cluster)
     for unit in units:
-        yield unit, compute_rdms(tree, measure=unit.measure, memory=memory, cluster=cluster)
+        yield unit, compute_rdms(tree, measure=batch.measure_of(unit), memory=memory, cluster=cluster)

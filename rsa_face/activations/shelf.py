@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsa_face.rdms.moments import Moments, is_beyond_single, is_far_from_0
+from rsa_face.rdms.measures import Moments, is_beyond_single, is_far_from_0
+from rsa_face.schema import MEASURES
 
 _SLAB_VALUES = 2**25
 _MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
@@ -151,7 +152,7 @@ class Shelf:
 
         Parameters
         ----------
-        measure : {"correlation", "euclidean", "cosine"}
+        measure : str
             What they are for.
 
         Yields
@@ -159,7 +160,7 @@ class Shelf:
         Moments
             Of each slab, in order.
         """
-        step = max(_SLAB_VALUES // self.stimuli, 1)
+        step = max(_SLAB_VALUES // self.stimuli, 2)  # two outputs belong together
         read = np.empty((self.stimuli, min(step, self.features)), np.float32) if self.spilled else None
         for start in range(0, self.features, step):
             stop = min(start + step, self.features)
@@ -208,14 +209,14 @@ def _room(device: torch.device, budget: float) -> float:
 def tensor_moments(slab: Tensor, measure: str) -> Moments:
     """Return the moments of one slab of features, computed where the tensor lies.
 
-    The arithmetic is that of `rsa_face.rdms.moments.block_moments`; in torch, so that it shares the forward pass's
+    The arithmetic is that of `rsa_face.rdms.measures.block_moments`; in torch, so that it shares the forward pass's
     threads, or its GPU.
 
     Parameters
     ----------
     slab : Tensor of float32, shape (stimulus, feature)
         Not changed.
-    measure : {"correlation", "euclidean", "cosine"}
+    measure : str
         What they are for.
 
     Returns
@@ -223,12 +224,14 @@ def tensor_moments(slab: Tensor, measure: str) -> Moments:
     Moments
         In float64.
     """
+    row = MEASURES[measure]
+    slab = row.prepare(slab)
     scale = torch.maximum(slab.amax(dim=1), -slab.amin(dim=1)).double().cpu().numpy()
     size, none = np.array([slab.shape[1]]), np.zeros((len(slab), 1))
     if not np.isfinite(scale).all():
         return Moments(np.zeros((len(slab), len(slab))), none, size, scale)
-    slab = slab.double() if is_beyond_single(scale) else slab
-    if measure == "euclidean":
+    slab = slab.double() if row.most or is_beyond_single(scale) else slab
+    if row.centre == "features":
         within, _ = _self_products(slab, slab.mean(dim=0))
         return Moments(within.cpu().numpy(), none, size, scale)
     mean = slab.mean(dim=1, keepdim=True)

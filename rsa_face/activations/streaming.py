@@ -1,6 +1,6 @@
 """RDMs of every layer with nothing stored: all stimuli go through one layer before the next."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,18 @@ from rsa_face.activations.shelf import Shelf
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
-from rsa_face.rdms.dissimilarity import GRAM, label_rdms
-from rsa_face.rdms.moments import Moments, block_moments, dissimilarities, merge_moments
-from rsa_face.schema import must_be_known
+from rsa_face.rdms.dissimilarity import label_rdms
+from rsa_face.rdms.measures import (
+    GENERAL,
+    Moments,
+    block_moments,
+    check_measures,
+    dissimilarities,
+    general_measure,
+    measure_of,
+    merge_moments,
+)
+from rsa_face.schema import MEASURE, MEASURES, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
@@ -29,7 +38,7 @@ def stream_rdms(
     networks: Sequence[Network],
     stimuli: StimulusSet,
     *,
-    measure: str = "correlation",
+    measure: str | Mapping[str, str] = "correlation",
     layers: str | Sequence[str] = "main",
     device: str = "auto",
     batch: int = 32,
@@ -49,8 +58,9 @@ def stream_rdms(
         AlexNet, VGG or FE-AlexNet; their names differ.
     stimuli : StimulusSet
         What they look at.
-    measure : {"correlation", "euclidean", "cosine"}
-        What makes the RDM.
+    measure : str or mapping of str to str
+        What makes the RDM, ``correlation``, ``euclidean``, ``cosine`` or ``difference``; or measures by layer, as for
+        `compute_rdms`, by which a layer of few features is treated alike.
     layers : str or sequence of str
         ``main``, ``all`` or names.
     device : str
@@ -73,20 +83,22 @@ def stream_rdms(
     Raises
     ------
     ValueError
-        If a name is unknown, a pattern is constant or not finite (layer and stimulus are named), or a network is
-        not a chain.
+        If a name is unknown, a measure that is set for a layer cannot vary in it, a pattern is constant or not finite
+        (layer and stimulus are named), or a network is not a chain.
     """
+    general = general_measure(measure)
     return stream_measures(
         networks,
         stimuli,
-        [measure],
+        [general],
+        by_layer=measure if isinstance(measure, Mapping) else {},
         layers=layers,
         device=device,
         batch=batch,
         memory=memory,
         scratch=scratch,
         progress=progress,
-    )[measure]
+    )[general]
 
 
 def stream_measures(
@@ -94,6 +106,7 @@ def stream_measures(
     stimuli: StimulusSet,
     measures: Sequence[str],
     *,
+    by_layer: Mapping[str, str],
     layers: str | Sequence[str] = "main",
     device: str = "auto",
     batch: int = 32,
@@ -101,56 +114,43 @@ def stream_measures(
     scratch: str | Path | None = None,
     progress: bool = True,
 ) -> dict[str, xr.DataArray]:
-    """Compute RDMs of several measures in one pass; see `stream_rdms`.
-
-    Parameters
-    ----------
-    networks : sequence of Network
-        AlexNet, VGG or FE-AlexNet; their names differ.
-    stimuli : StimulusSet
-        What they look at.
-    measures : sequence of str
-        ``correlation``, ``euclidean``, ``cosine``.
-    layers : str or sequence of str
-        ``main``, ``all`` or names.
-    device : str
-        ``auto``, ``cpu`` or ``cuda``.
-    batch : int
-        Stimuli run at once.
-    memory : float
-        GiB of one layer's activations that may be held in memory.
-    scratch : str or Path, optional
-        Folder for what exceeds them.
-    progress : bool
-        Whether to show a bar.
-
-    Returns
-    -------
-    dict of str to DataArray, dims (rdm, stimulus_i, stimulus_j)
-        By measure.
-    """
-    for measure in measures:
-        must_be_known(measure, GRAM, "measure")
+    """Compute RDMs of several measures in one pass, by measure; `by_layer` holds for each; see `stream_rdms`."""
+    single = [name for name, row in MEASURES.items() if not row.repeated]
+    for measure in [*measures, *by_layer.values()]:
+        must_be_known(measure, single, "measure")
     must_have_names_of_their_own(networks)
     running = Running(resolve_device(device), batch, memory * 2**30, scratch, progress)
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
+    check_measures(by_layer, [(network.name, layer.name) for network, wanted in chosen for layer in wanted])
     plans = [_segments(network, wanted) for network, wanted in chosen]
     count, total = len(stimuli), sum(len(wanted) for _, wanted in chosen)
     values = {measure: np.empty((total, count, count)) for measure in measures}  # stacked, they would lie here twice
-    labels: list[dict[str, Any]] = []
+    labels: dict[str, list[dict[str, Any]]] = {measure: [] for measure in measures}
+    place = 0
     for (network, _), segments in zip(chosen, plans, strict=True):
-        for layer, moments in _breadth_first(network, segments, stimuli, measures, running):
-            try:
-                for measure in measures:
-                    values[measure][len(labels)] = dissimilarities(moments[measure], measure, stimuli.ids)
-            except ValueError as error:
-                message = f"{network.name}/{layer.name}: {error}"
-                raise ValueError(message) from error
-            labels.append({"network": network.name, "layer": layer.name, "depth": layer.depth,
-                           "order": layer.order, "untrained": network.rests_on_random(layer)})  # fmt: skip
+
+        def made_by(layer: Layer, features: int, network: Network = network) -> dict[str, str]:
+            return {
+                measure: measure_of(
+                    {**by_layer, GENERAL: measure}, network=network.name, layer=layer.name, features=features
+                )
+                for measure in measures
+            }
+
+        for layer, chosen_measures, moments in _breadth_first(network, segments, stimuli, made_by, running):
+            label = {"network": network.name, "layer": layer.name, "depth": layer.depth,
+                     "order": layer.order, "untrained": network.rests_on_random(layer)}  # fmt: skip
+            for measure, name in chosen_measures.items():
+                try:
+                    values[measure][place] = dissimilarities(moments[name], name, stimuli.ids)
+                except ValueError as error:
+                    message = f"{network.name}/{layer.name}: {error}"
+                    raise ValueError(message) from error
+                labels[measure].append({**label, MEASURE: name})
+            place += 1
     table = stimuli.table
     coords = {str(name): table[name].to_numpy() for name in table.columns if name != "file"}
-    return {measure: label_rdms(rdms, labels, coords, measure=measure) for measure, rdms in values.items()}
+    return {measure: label_rdms(rdms, labels[measure], coords, measure=measure) for measure, rdms in values.items()}
 
 
 @dataclass(frozen=True)
@@ -248,9 +248,10 @@ def _breadth_first(
     network: Network,
     segments: Sequence[Segment],
     stimuli: StimulusSet,
-    measures: Sequence[str],
+    made_by: Callable[[Layer, int], dict[str, str]],
     running: Running,
-) -> Iterator[tuple[Layer, dict[str, Moments]]]:
+) -> Iterator[tuple[Layer, dict[str, str], dict[str, Moments]]]:
+    """Yield each layer that is wanted, the measure that makes each of its RDMs, and the moments of these measures."""
     hidden = None if running.progress else True
     source: Iterator[tuple[int, Tensor]] = enumerate(
         read_batches(stimuli, network.preprocessing, batch=running.batch)
@@ -270,9 +271,11 @@ def _breadth_first(
                 gates = _pass(segment, source, shelf, running.device)
             hand_back()
             for layer, values in gates.items():
-                yield layer, {measure: block_moments(values, measure) for measure in measures}
+                names = made_by(layer, values[0].size)
+                yield layer, names, {name: block_moments(values, name) for name in set(names.values())}
             if segment.layer is not None:
-                yield segment.layer, {measure: merge_moments(shelf.moments(measure)) for measure in measures}
+                names = made_by(segment.layer, shelf.features)
+                yield segment.layer, names, {name: merge_moments(shelf.moments(name)) for name in set(names.values())}
             hand_back()
             source = shelf.batches()
             bar.update(1)

@@ -1,7 +1,7 @@
 """The units of a batch of RDMs: each network with each seed, occlusion and measure, and what it is made from."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product, starmap
 from pathlib import Path
@@ -9,8 +9,8 @@ from pathlib import Path
 from rsa_face.networks.architectures import ARCHITECTURES
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_content, hash_file, load
-from rsa_face.rdms.dissimilarity import GRAM
-from rsa_face.schema import must_be_known, repeated
+from rsa_face.rdms.measures import GENERAL, check_measures, measures_among
+from rsa_face.schema import MEASURES, layer_names, must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.untrusted import must_be_file_names
 
@@ -31,6 +31,8 @@ class Source:
         A hash or a name of all that the network follows from, but for name and seed.
     build : callable
         Returns the network.
+    layers : tuple of (str, str)
+        What the network is called in arrays, with each of its layers' names; known before it is built.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Source:
     weights: str
     identity: str
     build: Callable[[], Network]
+    layers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class Batch:
         Values of the factor `occlusion`; ``all`` for all stimuli together.
     measures : tuple of str
         One or more.
+    by_layer : mapping of str to str
+        Layers with a measure of their own in every unit, as for `rsa_face.rdms.measures.measure_of`.
     layers : str or tuple of str
         ``main``, ``all``, or names.
     """
@@ -89,11 +94,14 @@ class Batch:
     networks: tuple[Source, ...]
     occlusions: tuple[str, ...] = ("all",)
     measures: tuple[str, ...] = ("correlation",)
+    by_layer: Mapping[str, str] = field(default_factory=dict)
     layers: str | tuple[str, ...] = "main"
 
     def __post_init__(self) -> None:
-        for measure in self.measures:
-            must_be_known(measure, GRAM, "measure")
+        single = [name for name, row in MEASURES.items() if not row.repeated]
+        for measure in [*self.measures, *self.by_layer.values()]:
+            must_be_known(measure, single, "measure")
+        check_measures(self.by_layer, [pair for source in self.networks for pair in source.layers])
         for occlusion in self.occlusions:
             self.seen(occlusion)
         names = [part for unit in self.units for part in (unit.network.name, unit.occlusion)]
@@ -128,6 +136,10 @@ class Batch:
         """
         return self.stimuli if occlusion == "all" else self.stimuli.select(occlusion=occlusion)
 
+    def measure_of(self, unit: Unit) -> dict[str, str]:
+        """Return what makes a unit's RDMs: its measure, and those of the layers that have one of their own."""
+        return measures_among({**self.by_layer, GENERAL: unit.measure}, unit.network.layers)
+
     def made_from(self, unit: Unit) -> str:
         """Return the hash of all that a unit's RDMs follow from.
 
@@ -142,7 +154,11 @@ class Batch:
             64 hexadecimal digits.
         """
         layers = self.layers if isinstance(self.layers, str) else list(self.layers)
-        return hash_content(unit.name, unit.network.identity, layers, self.seen(unit.occlusion).content_hash())
+        rows = {name: row.definition for name, row in MEASURES.items()}  # a measure that changes makes other RDMs
+        measures = [self.measure_of(unit), rows]
+        return hash_content(
+            unit.name, unit.network.identity, layers, self.seen(unit.occlusion).content_hash(), measures
+        )
 
 
 def sources_of(
@@ -174,7 +190,14 @@ def sources_of(
     for name, _ in each:
         must_be_known(name, ARCHITECTURES, "network")
     return tuple(
-        Source(name, seed, weights, identity, partial(build_network, name, weights=weights, seed=seed))
+        Source(
+            name,
+            seed,
+            weights,
+            identity,
+            partial(build_network, name, weights=weights, seed=seed),
+            tuple((name, layer) for layer in layer_names(name, ["pool5"] if name == "fe_alexnet" else [])),
+        )
         for name, seed in each
     )
 

@@ -116,7 +116,10 @@ def rdms_command(
     weights: Weights = "random",
     seed: Annotated[list[int] | None, typer.Option(help="Repeat for several; 0 unless given.")] = None,
     occlusion: Annotated[list[str] | None, typer.Option(help="Repeat for several; all stimuli unless given.")] = None,
-    measure: Annotated[list[str] | None, typer.Option(help="Repeat for several; correlation unless given.")] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(help="Repeat for several; correlation unless given. LAYER=MEASURE sets that of a layer."),
+    ] = None,
     layers: Layers = "main",
     stream: Annotated[bool, typer.Option(help="Store no activations.")] = True,
     device: Device = "auto",
@@ -130,13 +133,16 @@ def rdms_command(
     from rsa_face.activations.units import Batch, is_done, sources_of
     from rsa_face.stimuli.catalogue import read_stimuli
 
+    pairs = [word.partition("=") for word in measure or []]
+    measures = [name for name, equals, _ in pairs if not equals]
+    by_layer = {layer: name for layer, equals, name in pairs if equals}
     if table.suffix in (".yaml", ".yml"):
         flags = {"--network": network, "--seed": seed, "--occlusion": occlusion}
         _must_be_left_to_the_study([name for name, given in flags.items() if given])
         if show:
             _list_units_of_study(table, out)
             return
-        wanted = _batch_of_study(table, out, measure or [])
+        wanted = _batch_of_study(table, out, measures, by_layer)
     else:
         _must_be_given([name for name, given in (("--network", network), ("--out", out)) if not given])
         wanted = Batch(
@@ -144,7 +150,8 @@ def rdms_command(
             folder=out or Path(),
             networks=sources_of(network or [], seed or [0], weights=weights),
             occlusions=tuple(occlusion or ["all"]),
-            measures=tuple(measure or ["correlation"]),
+            measures=tuple(measures or ["correlation"]),
+            by_layer=by_layer,
             layers=_layers(layers),
         )
     if show:
@@ -195,7 +202,7 @@ def _layers(words: str) -> Any:
     return words if words in ("main", "all") else tuple(word.strip() for word in words.split(",") if word.strip())
 
 
-def _batch_of_study(file: Path, out: Path | None, measures: list[str]) -> Any:
+def _batch_of_study(file: Path, out: Path | None, measures: list[str], by_layer: dict[str, str]) -> Any:
     from rsa_face.config import load_study
     from rsa_face.holding import hold, lock_in
     from rsa_face.manifest import Manifest
@@ -204,7 +211,7 @@ def _batch_of_study(file: Path, out: Path | None, measures: list[str]) -> Any:
     study = load_study(file)
     manifest = Manifest(study.output, lambda line: print(line, file=sys.stderr))
     with hold(study.output, lock_in(study.output), must="A study's stages must be run by one process at a time"):
-        return batch_of(study, manifest, folder=out, measures=measures)
+        return batch_of(study, manifest, folder=out, measures=measures, by_layer=by_layer)
 
 
 def _must_be_left_to_the_study(given: list[str]) -> None:

@@ -32,7 +32,7 @@ from rsa_face.inference.uncertainty import (
 )
 from rsa_face.inference.vectors import Floats, to_vectors
 from rsa_face.provenance import rng_from
-from rsa_face.schema import BOUND, BOUNDS, DRAW, PARTICIPANT, RDM, must_be_known
+from rsa_face.schema import BOUND, BOUNDS, DRAW, OTHER_MEASURES, PARTICIPANT, RDM, must_be_known
 
 VARIANCES = ("jackknife", "bootstrap")
 """Where the standard errors of a dual bootstrap come from."""
@@ -132,6 +132,7 @@ def compare_layers(
     result.attrs = {
         "comparison": comparison,
         "measure": rdms.attrs.get("measure"),
+        OTHER_MEASURES: list(rdms.attrs.get(OTHER_MEASURES, [])),
         "resample": resample,
         "seed": seed,
         "confidence": confidence,

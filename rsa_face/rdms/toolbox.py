@@ -1,7 +1,7 @@
 """Exchange RDMs with rsatoolbox, losing nothing either way."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ class Conditions:
 
 
 def condition_coords(
-    stimuli: Mapping[Any, Any], conditions: str | None, folds: str | None, measure: str
+    stimuli: Mapping[Any, Any], conditions: str | None, folds: str | None, measures: Collection[str]
 ) -> Conditions:
     """Sort the rows of layers by what they present.
 
@@ -165,7 +165,7 @@ def condition_coords(
         The factor that says what each row presents.
     folds : str or None
         The factor that tells presentations apart; needed for crossnobis.
-    measure : {"mahalanobis", "crossnobis"}
+    measures : collection of {"mahalanobis", "crossnobis"}
         What they are for.
 
     Returns
@@ -178,7 +178,8 @@ def condition_coords(
     ValueError
         If a factor is missing or unknown, or a condition is presented once.
     """
-    needed = {"conditions": conditions} | ({"folds": folds} if measure == "crossnobis" else {})
+    needed = {"conditions": conditions} | ({"folds": folds} if "crossnobis" in measures else {})
+    measure = " and ".join(sorted(measures))
     known = [str(name) for name in stimuli]
     wrong = [f"{key} is {value!r}" for key, value in needed.items() if value not in known]
     if wrong:

@@ -1,6 +1,6 @@
 """All RDMs that a study's networks, seeds, occlusions and measures make, as one batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from rsa_face.activations.units import Batch, Source
 from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import hash_content
+from rsa_face.rdms.measures import general_measure, layers_with_their_own
 from rsa_face.sections import NetworkSection
 from rsa_face.stages.faces import show_stimuli
 from rsa_face.stages.learning import train_networks
@@ -22,6 +23,7 @@ def batch_of(
     *,
     folder: Path | None = None,
     measures: Sequence[str] = (),
+    by_layer: Mapping[str, str] | None = None,
     progress: bool = True,
 ) -> Batch:
     """Return the RDMs that a study asks for: its networks and seeds, each occlusion by itself, each measure.
@@ -38,6 +40,8 @@ def batch_of(
         Where the RDMs go; ``batch`` in the study's output folder unless given.
     measures : sequence of str
         The study's own unless given.
+    by_layer : mapping of str to str, optional
+        Layers with a measure of their own, beside those of the study.
     progress : bool
         Whether to show bars.
 
@@ -60,7 +64,8 @@ def batch_of(
         folder=folder or study.output / BATCH,
         networks=tuple(_source(study, section, manifest) for section in networks_of(study)),
         occlusions=occlusions,
-        measures=tuple(measures) or (study.rdms.measure,),
+        measures=tuple(measures) or (general_measure(study.rdms.measure),),
+        by_layer=layers_with_their_own(study.rdms.measure) | dict(by_layer or {}),
         layers=study.activations.layers,
     )
 
@@ -69,4 +74,5 @@ def _source(study: Study, section: NetworkSection, manifest: Manifest) -> Source
     trained = manifest.hash_of(trained_file(section)) if study.training else None
     identity = hash_content(start_of(section), trained)
     name = section.called.replace("/", "-")
-    return Source(name, section.seed, section.weights, identity, partial(build, study, section))
+    layers = tuple((section.called, layer) for layer in section.layers)
+    return Source(name, section.seed, section.weights, identity, partial(build, study, section), layers)

@@ -10,7 +10,8 @@ from rsa_face.activations.streaming import stream_rdms
 from rsa_face.config import Study
 from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save
-from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.rdms.dissimilarity import compute_rdms, mark_measures
+from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
 from rsa_face.schema import RDM
 from rsa_face.sections import NetworkSection
 from rsa_face.stages.networks import build, networks_of, note_weights, start_of, trained_file
@@ -47,7 +48,7 @@ def measure_layers(study: Study, stimuli: StimulusSet, manifest: Manifest, *, pr
             "layers": study.activations.layers,
             "dtype": study.activations.dtype,
             "batch": study.activations.batch,
-            "measure": study.rdms.measure,
+            "measure": _measure(study, section),
         }
         make = _rdms_of(study, section, stimuli, manifest, file, progress=progress)
         manifest.stage(f"RDMs of {section.called}", make, inputs=inputs, outputs=[file])
@@ -67,7 +68,7 @@ def join_rdms(rdms: list[xr.DataArray]) -> xr.DataArray:
     Parameters
     ----------
     rdms : list of DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Over the same stimuli in the same order, by the same measure.
+        Over the same stimuli in the same order, by the same measure but for single layers.
 
     Returns
     -------
@@ -84,7 +85,13 @@ def join_rdms(rdms: list[xr.DataArray]) -> xr.DataArray:
     )
     untrained = {name for array in rdms for name in array.attrs.get("untrained", [])}
     joined.attrs["untrained"] = sorted(untrained)
-    return joined
+    return mark_measures(joined)
+
+
+def _measure(study: Study, section: NetworkSection) -> dict[str, str]:
+    asked = study.rdms.measure
+    measures = {**layers_with_their_own(asked), GENERAL: general_measure(asked)}
+    return measures_among(measures, [(section.called, layer) for layer in section.layers])
 
 
 def _with_whole_names(rdms: xr.DataArray) -> xr.DataArray:
@@ -109,7 +116,7 @@ def _rdms_of(
             rdms = stream_rdms(
                 [network],
                 stimuli,
-                measure=study.rdms.measure,
+                measure=_measure(study, section),
                 layers=layers,
                 device=asked.device,
                 batch=asked.batch,
@@ -128,7 +135,7 @@ def _rdms_of(
                 cluster=study.cluster,
                 progress=progress,
             )
-            rdms = compute_rdms(tree, measure=study.rdms.measure, cluster=study.cluster)
+            rdms = compute_rdms(tree, measure=_measure(study, section), cluster=study.cluster)
         save(rdms, study.output / file)
 
     return make

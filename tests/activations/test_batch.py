@@ -9,6 +9,7 @@ from rsa_face.activations.batch import compute_batch, describe_batch, load_batch
 from rsa_face.activations.streaming import stream_rdms
 from rsa_face.activations.units import Batch, is_done, sources_of
 from rsa_face.networks.zoo import build_network
+from rsa_face.provenance import load
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import Preprocessing
 
@@ -119,3 +120,19 @@ def test_an_empty_folder_is_named(tmp_path):
         describe_batch(tmp_path)
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         load_batch(tmp_path)
+
+
+def test_a_layer_of_a_batch_may_have_a_measure_of_its_own_and_changing_it_makes_new_files(masked, tmp_path):
+    settings = {"seeds": (0,), "occlusions": ("eyes",), "measures": ("correlation",), "layers": ("relu1", "fc8")}
+    for by_layer, expected in (({}, "difference"), ({"fc8": "euclidean"}, "euclidean")):
+        for stream in (True, False):
+            batch = make(masked, tmp_path / str(stream), by_layer=by_layer, **settings)
+            assert not is_done(batch, batch.units[0])
+            rdms = load(compute_batch(batch, stream=stream)[0])
+            assert rdms["measure"].values.tolist() == ["correlation", expected]
+            assert rdms.attrs["other_measures"] == [f"alexnet/fc8: {expected}"]
+
+
+def test_a_measure_for_a_layer_that_no_network_of_a_batch_has_is_refused(masked, tmp_path):
+    with pytest.raises(ValueError, match=r"\['fc9'\]"):
+        make(masked, tmp_path, by_layer={"fc9": "euclidean"})

@@ -137,3 +137,14 @@ def test_a_gpu_streams_the_same_rdms(stimuli, fe_alexnet):
     torch.backends.cudnn.allow_tf32 = False
     there = stream_rdms([fe_alexnet], stimuli, layers="all", device="cuda")
     xr.testing.assert_allclose(there, stream_rdms([fe_alexnet], stimuli, layers="all", device="cpu"), atol=1e-5)
+
+
+def test_streamed_layers_may_have_measures_of_their_own(stimuli, fe_alexnet):
+    layers = ["relu7", "fc8"]
+    rdms = stream_rdms([fe_alexnet], stimuli, layers=layers, measure={"default": "cosine", "fc8": "euclidean"})
+    assert rdms["measure"].values.tolist() == ["cosine", "euclidean"]
+    for layer, measure in zip(layers, rdms["measure"].values, strict=True):
+        alone = stream_rdms([fe_alexnet], stimuli, layers=[layer], measure=str(measure))
+        np.testing.assert_allclose(rdms.isel(rdm=layers.index(layer)), alone[0], rtol=1e-6, atol=1e-7)
+    with pytest.raises(ValueError, match=r"\['fc6'\].*relu7 fc8"):
+        stream_rdms([fe_alexnet], stimuli, layers=layers, measure={"fc6": "euclidean"})

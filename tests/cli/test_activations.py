@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from rsa_face.cli import main
+from rsa_face.provenance import load
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +85,11 @@ def test_rdms_of_a_study_are_those_of_its_networks_seeds_and_occlusions(capsys, 
     code, _, err = run(capsys, "rdms", study, "--list")
     assert code == 2
     assert str(tmp_path / "out/batch") in err
-    words = ("rdms", study, "--measure", "correlation", "--measure", "cosine")
+    words = ("rdms", study, "--measure", "correlation", "--measure", "cosine", "--measure", "fc8=euclidean")
     code, out, _ = run(capsys, *words)
     assert code == 0
+    made = load(tmp_path / "out/batch/one-seed0-none-cosine.nc")["measure"].values.tolist()
+    assert made == ["cosine", "euclidean"]
     assert str(tmp_path / "out/batch/alexnet-random-4-seed4-none-cosine.nc") in out
     assert "6 units, 6 computed now" in out
     assert "6 units, 0 computed now" in run(capsys, *words)[1]

@@ -143,7 +143,7 @@ def test_a_pattern_of_zeros_has_no_cosine_but_a_distance():
 def test_a_value_that_is_not_finite_names_layer_and_stimulus_alone(value, measure):
     values = patterns()
     values[2, 1, 1, 1] = value
-    with pytest.raises(ValueError, match=r"net/conv: .*not for \['s2'\]"):
+    with pytest.raises(ValueError, match=r"net/conv: .*not finite for \['s2'\]"):
         compute_rdms(tree_of(conv=values), measure=measure)
 
 

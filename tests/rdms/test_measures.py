@@ -6,7 +6,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from rsa_face.activations.shelf import tensor_moments
-from rsa_face.rdms.moments import block_moments, dissimilarities, product_threads, sum_moments
+from rsa_face.rdms.measures import block_moments, dissimilarities, product_threads, sum_moments
 
 
 def patterns(seed: int, shape: tuple[int, ...]) -> np.ndarray:
