@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rsa_face.activations.store import verify_store as verify_store
     from rsa_face.activations.streaming import stream_rdms as stream_rdms
     from rsa_face.figures.contrast import plot_contrast as plot_contrast
-    from rsa_face.figures.folder import read_results as read_results
     from rsa_face.figures.layers import plot_layers as plot_layers
     from rsa_face.figures.localization import plot_localization as plot_localization
     from rsa_face.figures.mds import plot_mds as plot_mds
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
     from rsa_face.stimuli.faces import render_faces as render_faces
     from rsa_face.stimuli.occlusion import occlude as occlude
+    from rsa_face.study.folder import read_results as read_results
     from rsa_face.training.loop import train_valence as train_valence
     from rsa_face.training.readout import fit_readout as fit_readout
     from rsa_face.training.settings import TrainingSettings as TrainingSettings
@@ -122,7 +122,7 @@ _HOME = {
     "plot_study": "figures.study",
     "read_choices": "psychophysics.choices",
     "read_human": "human.behaviour",
-    "read_results": "figures.folder",
+    "read_results": "study.folder",
     "read_stimuli": "stimuli.catalogue",
     "read_training": "training.tables",
     "relate_measures": "psychophysics.agreement",

@@ -5,10 +5,9 @@ import pytest
 import yaml
 
 import rsa_face as rf
-from rsa_face.config import load_study
 from rsa_face.human.datasets import fetch_dataset
-from rsa_face.study import run_study
-from rsa_face.values import STUDIES
+from rsa_face.study.config import STUDIES, load_study
+from rsa_face.study.running import run_study
 
 
 @pytest.fixture(scope="module")

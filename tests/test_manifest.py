@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rsa_face.manifest import Manifest
+from rsa_face.study.manifest import Manifest
 
 
 @pytest.fixture

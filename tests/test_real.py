@@ -7,7 +7,7 @@ import scipy.io
 from PIL import Image
 
 import rsa_face as rf
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 
 @pytest.fixture(scope="module")

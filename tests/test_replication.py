@@ -5,9 +5,8 @@ import re
 import pandas as pd
 import pytest
 
-from rsa_face.config import embedded_studies, load_study
-from rsa_face.stages.networks import networks_of
-from rsa_face.values import STUDIES
+from rsa_face.study.config import STUDIES, embedded_studies, load_study
+from rsa_face.study.networks import networks_of
 
 
 @pytest.fixture(params=["replication", "replication-224"])

@@ -8,10 +8,10 @@ import pytest
 
 import rsa_face as rf
 from rsa_face.cli import main
-from rsa_face.config import load_study
 from rsa_face.human.observers import simulate_ratings
 from rsa_face.stimuli.schematic import draw_faces
-from rsa_face.study import run_study
+from rsa_face.study.config import load_study
+from rsa_face.study.running import run_study
 
 STUDY = """\
 name: small

@@ -45,7 +45,7 @@ def doctor(
     from rsa_face.networks.zoo import build_network
     from rsa_face.provenance import versions
     from rsa_face.schema import NETWORKS
-    from rsa_face.stimuli.images import Preprocessing
+    from rsa_face.stimuli.preprocessing import Preprocessing
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     machine = {"gpu": gpu, "threads": torch.get_num_threads(), "versions": versions()}
@@ -203,10 +203,10 @@ def _layers(words: str) -> Any:
 
 
 def _batch_of_study(file: Path, out: Path | None, measures: list[str], by_layer: dict[str, str]) -> Any:
-    from rsa_face.config import load_study
     from rsa_face.holding import hold, lock_in
-    from rsa_face.manifest import Manifest
-    from rsa_face.stages.batch import batch_of
+    from rsa_face.study.batch import batch_of
+    from rsa_face.study.config import load_study
+    from rsa_face.study.manifest import Manifest
 
     study = load_study(file)
     manifest = Manifest(study.output, lambda line: print(line, file=sys.stderr))
@@ -230,8 +230,8 @@ def _must_be_given(missing: list[str]) -> None:
 
 def _list_units_of_study(file: Path, out: Path | None) -> None:
     from rsa_face.activations.batch import describe_batch
-    from rsa_face.config import load_study
-    from rsa_face.stages.batch import BATCH
+    from rsa_face.study.batch import BATCH
+    from rsa_face.study.config import load_study
 
     _list_units(describe_batch(out or load_study(file).output / BATCH))
 

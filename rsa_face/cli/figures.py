@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rsa_face.figures.folder import StudyFolder
+    from rsa_face.study.folder import StudyFolder
 
 _FEWEST_TO_EMBED, _MOST_TO_EMBED = 4, 400
 _WAYS_TO_EMBED: dict[str, dict[str, Any]] = {"": {}, "-nonmetric": {"metric": False}, "-3d": {"dims": 3}}
@@ -35,11 +35,11 @@ def figures(
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    from rsa_face.figures.folder import read_results
     from rsa_face.figures.rdms import SCALES
     from rsa_face.figures.saving import save_figure
     from rsa_face.figures.style import STYLES, figure_style, font_in_words
     from rsa_face.schema import must_be_known
+    from rsa_face.study.folder import read_results
 
     must_be_known(scale, SCALES, "scale")
     must_be_known(style, STYLES, "style")

@@ -41,7 +41,15 @@ def psychometric(
     from rsa_face.psychophysics.psychometric import Curve
     from rsa_face.psychophysics.stage import tabulate_curves, write_psychophysics
 
-    curve = Curve(sigmoid, _bounds("guess", guess), _bounds("lapse", lapse), None, method, pooling)
+    curve = Curve.model_validate(
+        {
+            "sigmoid": sigmoid,
+            "guess": _bounds("guess", guess),
+            "lapse": _bounds("lapse", lapse),
+            "method": method,
+            "pooling": pooling,
+        }
+    )
     people = read_choices(choices)
     judged = read_choices(answers) if answers is not None else _ask(network, stimuli)
     written = write_psychophysics(people, judged, out, curve=curve, draws=draws, seed=seed)

@@ -60,7 +60,7 @@ def status(
         return
     from rsa_face.files import size_of
     from rsa_face.holding import holder_of, lock_in
-    from rsa_face.manifest import FILE, Manifest
+    from rsa_face.study.manifest import FILE, Manifest
 
     found = sorted(Path(here) for here, _, names in os.walk(folder) if {FILE, lock_in(Path()).name} & set(names))
     if not folder.is_dir():
@@ -103,7 +103,7 @@ def stages_of(folder: Path) -> list[StageState]:
     ValueError
         If the manifest is damaged.
     """
-    from rsa_face.manifest import ASIDE, Manifest
+    from rsa_face.study.manifest import ASIDE, Manifest
 
     kept = Manifest(folder, print).read()
     images = _hashes_of_stimuli(folder, kept.get("study"))

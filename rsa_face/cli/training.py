@@ -74,7 +74,7 @@ def replication(
 ) -> None:
     """Print how each architecture did over its seeds, and whether FE-AlexNet came first: after `run replication`."""
     from rsa_face.provenance import load
-    from rsa_face.stages.replicating import compare_architectures, layers_picked, tell_places, write_markdown
+    from rsa_face.study.replicating import compare_architectures, layers_picked, tell_places, write_markdown
 
     table = compare_architectures(folder, network=network)
     if as_json:
@@ -106,7 +106,7 @@ def inspect(
 
 def _settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
     from rsa_face.plain_yaml import read_yaml
-    from rsa_face.training.settings import Augmentation, TrainingSettings
+    from rsa_face.training.settings import TrainingSettings
 
     given: dict[str, Any] = {}
     if path is not None:
@@ -117,39 +117,11 @@ def _settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
         if not isinstance(given, dict):
             message = f"A settings file must hold keys and values, but {path.name} holds {type(given).__name__}."
             raise ValueError(message)
-    varied = given.get("augmentation")
-    asked: list[tuple[str, Any, dict[Any, Any]]] = [
-        ("Training settings", TrainingSettings, given),
-        ("Settings of the augmentation", Augmentation, varied if isinstance(varied, dict) else {}),
-    ]
-    for what, kind, names in asked:
-        unknown = sorted(str(name) for name in names if name not in kind.__dataclass_fields__)
-        if unknown:
-            known = ", ".join(kind.__dataclass_fields__)
-            message = f"{what} must be among {known}, but {path} has {unknown}. Remove these."
-            raise ValueError(message)
-    return _of_their_kinds({"label": label, **given, **({} if epochs is None else {"epochs": epochs})}, path)
-
-
-def _of_their_kinds(given: dict[str, Any], path: Path | None) -> Any:
-    """Return the settings, a number written as a text made one: YAML takes 1e-4 for a text."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from rsa_face.training.settings import Augmentation, TrainingSettings
-    from rsa_face.wording import in_words
-
-    names = {*TrainingSettings.__dataclass_fields__, *Augmentation.__dataclass_fields__}
+    options = {"label": label, **given, **({} if epochs is None else {"epochs": epochs})}
     try:
-        return TypeAdapter(TrainingSettings).validate_python(given)
-    except ValidationError as error:
-        found: dict[str, list[Any]] = {}
-        for fault in error.errors():
-            place = ".".join(str(part) for part in fault["loc"] if part in names)
-            found.setdefault(place, []).append(fault)
-        if "" in found:  # of settings that do not go together, in a sentence already
-            raise ValueError(in_words(found[""])) from error
-        said = "; ".join(f"{name} {in_words(faults)}" for name, faults in sorted(found.items()))
-        message = f"Training settings must be of their kinds, but of {path or 'those given'}: {said}. Change these."
+        return TrainingSettings(**{str(name): value for name, value in options.items()})
+    except ValueError as error:
+        message = f"{error} Change {path or 'the options'}."
         raise ValueError(message) from error
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from rsa_face.wording import in_words
+from rsa_face.settings import in_words
 
 Settings = TypeVar("Settings", bound=BaseModel)
 

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from rsa_face.networks.attention import Attention, insert_attention
+from rsa_face.networks.attention import insert_attention
+from rsa_face.networks.settings import Attention
 from rsa_face.schema import must_be_known
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
@@ -82,12 +83,7 @@ def attention_of(name: str, attention: object) -> tuple[Attention, ...]:
     if attention is None:
         return (Attention(),)
     blocks = [attention] if isinstance(attention, Attention | Mapping) else list(attention)  # type: ignore[call-overload]
-    known = {"position", "reduction", "bias"}
-    unknown = sorted({key for block in blocks if isinstance(block, Mapping) for key in set(block) - known})
-    if unknown:
-        message = f"Attention must have position, reduction and bias alone, but has {unknown}. Remove these."
-        raise ValueError(message)
-    return tuple(block if isinstance(block, Attention) else Attention(**block) for block in blocks)
+    return tuple(Attention.of(block) for block in blocks)
 
 
 def make_skeleton(name: str, classes: int, attention: tuple[Attention, ...], *, device: str = "cpu") -> nn.Module:

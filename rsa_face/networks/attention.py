@@ -1,12 +1,13 @@
 """Feature excitation: the channel-attention block that turns AlexNet into FE-AlexNet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from rsa_face.schema import POSITION_CHANNELS, POSITIONS, repeated
+from rsa_face.networks.settings import Attention
+from rsa_face.schema import POSITION_CHANNELS, Position, repeated
 
 # The torchvision module after which the block stands: after the nonlinearity of a convolution or a fully connected
 # layer. In the order they run.
@@ -22,37 +23,6 @@ _PLACES: dict[str, tuple[str, str]] = {
     "fc6": ("classifier", "2"),
     "fc7": ("classifier", "5"),
 }
-
-
-@dataclass(frozen=True)
-class Attention:
-    """Where the feature-excitation block stands in FE-AlexNet, and how narrow its waist is.
-
-    Parameters
-    ----------
-    position : str
-        The layer after which the block stands; after its ReLU for ``conv1`` ... ``conv5``, ``fc6``, ``fc7``.
-    reduction : int
-        Channels in, over channels in the waist.
-    bias : bool
-        Whether the gate's two layers have biases.
-    """
-
-    position: str = "pool5"
-    reduction: int = 16
-    bias: bool = False
-
-    def __post_init__(self) -> None:
-        if self.position not in _PLACES:
-            message = f"The attention position must be one of {', '.join(POSITIONS)}, but is {self.position!r}."
-            raise ValueError(message)
-        channels = POSITION_CHANNELS[self.position]
-        if not 1 <= self.reduction <= channels:
-            message = (
-                f"The attention reduction must lie between 1 and the {channels} channels at {self.position}, "
-                f"but is {self.reduction}. Choose a smaller one."
-            )
-            raise ValueError(message)
 
 
 class FeatureExcitation(nn.Module):
@@ -156,7 +126,8 @@ def find_attention(module: nn.Module) -> tuple[Attention, ...]:
         if isinstance(block, FeatureExcitation) and isinstance(block.gate[0], nn.Linear):
             first = block.gate[0]
             reduction = POSITION_CHANNELS[position] // first.out_features
-            found.append(Attention(position, reduction, first.bias is not None))
+            block = Attention(position=cast("Position", position), reduction=reduction, bias=first.bias is not None)
+            found.append(block)
     return tuple(found)
 
 

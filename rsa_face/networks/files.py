@@ -13,11 +13,11 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from rsa_face.networks.attention import Attention
 from rsa_face.networks.layouts import Layout, keys_of, recognise
+from rsa_face.networks.settings import Attention
 from rsa_face.networks.weights import must_be_a_file, read_state
 from rsa_face.provenance import hash_content, hash_file, unsealed
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.untrusted import reading
 
 log = logging.getLogger(__name__)

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
-from rsa_face.networks.attention import Attention, block_place
-from rsa_face.schema import POSITIONS, must_be_known
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.networks.attention import block_place
+from rsa_face.networks.settings import Attention
+from rsa_face.schema import POSITIONS, Position, must_be_known
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -24,13 +26,13 @@ _OXFORD = [f"conv{block}_{place}" for block, count in enumerate((2, 2, 3, 3, 3),
 
 LAYOUTS = ("torchvision", "rsa-face", "vgg-face", "vgg-face-bgr", "se-alexnet")
 _FACE_MEAN = (129.1863 / 255, 104.7624 / 255, 93.5940 / 255)
-_FACES = Preprocessing(256, 224, mean=_FACE_MEAN, sd=(1 / 255,) * 3)
+_FACES = Preprocessing(mean=_FACE_MEAN, sd=(1 / 255,) * 3)
 PREPROCESSINGS: dict[str, Preprocessing] = {
     "torchvision": Preprocessing(),
     "rsa-face": Preprocessing(),
     "vgg-face": _FACES,
     "vgg-face-bgr": _FACES,
-    "se-alexnet": Preprocessing((224, 224), 224, mean=(0.5,) * 3, sd=(0.5,) * 3),
+    "se-alexnet": Preprocessing(resize=(224, 224), mean=(0.5,) * 3, sd=(0.5,) * 3),
 }
 # The eight expressions of AffectNet by their codes (Mollahosseini, Hasani & Mahoor 2019, 10.1109/TAFFC.2017.2740923),
 # and the three that are no expression.
@@ -257,4 +259,4 @@ def _block(
     if position not in POSITIONS:
         message = f"A block must stand behind a layer of AlexNet, but {at!r} with {channels} channels does not."
         raise ValueError(message)
-    return Attention(position, channels // waist, "0.bias" in keys)
+    return Attention(position=cast("Position", position), reduction=channels // waist, bias="0.bias" in keys)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from rsa_face.networks.architectures import ARCHITECTURES, attention_of, make_skeleton
-from rsa_face.networks.attention import Attention
 from rsa_face.networks.files import find_weights, read_weights
 from rsa_face.networks.layers import Layer, name_layers, select_layers
 from rsa_face.networks.layouts import Layout
+from rsa_face.networks.settings import Attention
 from rsa_face.networks.weights import imagenet_file, imagenet_state, load_state, start_weights
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.schema import must_be_known
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, eq=False)

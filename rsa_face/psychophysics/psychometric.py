@@ -1,11 +1,12 @@
 """Psychometric curves: how often each observer answers happy along the morph, and where the answers turn."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pydantic import model_validator
 
 from rsa_face.provenance import rng_from
 from rsa_face.psychophysics.choices import Counts, check_choices, count_choices
@@ -17,14 +18,12 @@ from rsa_face.psychophysics.pooling import Pooled, pool_curves
 from rsa_face.psychophysics.scales import MIDDLES
 from rsa_face.psychophysics.status import NOT_CONVERGED, UNFITTED, first_status
 from rsa_face.schema import must_be_known
+from rsa_face.settings import Bounds, Settings
 
-METHODS = ("likelihood", "least squares")
-POOLINGS = ("none", "participants")
 INTERVALS = ("auto", "profile", "bootstrap", "none")
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(Settings):
     """Which curve is fitted, and within which bounds.
 
     Parameters
@@ -43,30 +42,27 @@ class Curve:
         Whether the participants' PSEs and widths are drawn towards the group's, one group for each occlusion.
     """
 
-    sigmoid: str = "gaussian"
-    guess: float | tuple[float, float] = (0.0, 0.1)
-    lapse: float | tuple[float, float] = (0.0, 0.1)
-    width: float | tuple[float, float] | None = None
-    method: str = "likelihood"
-    pooling: str = "none"
+    sigmoid: Literal["gaussian", "logistic"] = "gaussian"
+    guess: Bounds = (0.0, 0.1)
+    lapse: Bounds = (0.0, 0.1)
+    width: Bounds | None = None
+    method: Literal["likelihood", "least squares"] = "likelihood"
+    pooling: Literal["none", "participants"] = "none"
 
-    def __post_init__(self) -> None:
-        must_be_known(self.sigmoid, SIGMOIDS, "sigmoid")
-        must_be_known(self.method, METHODS, "method")
-        must_be_known(self.pooling, POOLINGS, "pooling")
-        faults = []
-        for name, most in (("guess", 0.5), ("lapse", 0.5), ("width", np.inf)):
-            low, high = _as_bounds(getattr(self, name) or (0.0, 1.0 if name == "width" else 0.0))
-            wrong = low > high or low < 0 or high > most or (name == "width" and self.width is not None and low <= 0)
-            faults += [f"{name} is {getattr(self, name)}"] if wrong else []
+    @model_validator(mode="after")
+    def _can_be_fitted(self) -> Self:
+        faults = [
+            f"{name} is {value}, above 0.5"
+            for name, value in (("guess", self.guess), ("lapse", self.lapse))
+            if np.max(value) > 0.5
+        ]
+        if self.width is not None and np.min(self.width) == 0:
+            faults.append(f"width is {self.width}, not above 0")
         if self.pooling != "none" and self.method != "likelihood":
-            faults.append(f"the method of a pooled fit is {self.method!r}")
+            faults.append(f"method is {self.method!r}, but a pooled fit is by likelihood")
         if faults:
-            message = (
-                "A curve must have rising bounds, guess and lapse in 0 ... .5, a width above 0, and be pooled by "
-                f"likelihood alone, but {'; '.join(faults)}."
-            )
-            raise ValueError(message)
+            raise ValueError("; ".join(faults))
+        return self
 
 
 def fit_psychometric(
@@ -126,7 +122,7 @@ def fit_psychometric(
     >>> round(fit["pse"].item(), 3)
     0.5
     """
-    curve = curve if isinstance(curve, Curve) else Curve(**dict(curve or {}))  # type: ignore[arg-type]  # it checks
+    curve = Curve.of(curve)
     must_be_known(interval, INTERVALS, "interval")
     checked = check_choices(choices)
     counts = count_choices(checked)
@@ -199,7 +195,7 @@ def _problem_of(counts: Counts, curve: Curve, rows: np.ndarray) -> Problem:
 
 def _attrs(curve: Curve, counts: Counts, pooled: Pooled | None) -> dict[str, object]:
     attrs: dict[str, object] = {
-        name: list(value) if isinstance(value, tuple) else value for name, value in asdict(curve).items()
+        name: list(value) if isinstance(value, tuple) else value for name, value in curve.record().items()
     }
     attrs |= {"level_scale": counts.scale, "middle": MIDDLES.get(counts.scale), "simulated": counts.simulated}
     attrs["answers"] = "trials" if counts.answered else "chances"

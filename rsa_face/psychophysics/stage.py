@@ -85,12 +85,12 @@ def write_psychophysics(
     """
     out = Path(out)
     chosen = check_choices(people)
-    curve = curve if isinstance(curve, Curve) else Curve(**dict(curve or {}))  # type: ignore[arg-type]  # it checks
+    curve = Curve.of(curve)
     fits = [fit_psychometric(chosen, curve, seed=seed)]
     written = [save(fits[0], out / "psychometric.nc")]
     if networks is not None:
         answered = _on_scale_of(check_choices(networks), chosen)
-        alone = Curve(curve.sigmoid, curve.guess, curve.lapse, curve.width, curve.method)
+        alone = curve.changed(pooling="none")
         fits.append(fit_psychometric(answered, alone, seed=seed))
         written.append(save(fits[1], out / "psychometric_networks.nc"))
         if fits[0].sizes.get("participant", 0) >= 3:

@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.figures.canvas import COMPARISON_LABELS
-from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.palette import network_label
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM
+from rsa_face.study.folder import StudyFolder
 
 _GENERAL = {
     "stimulus": "to other faces like these, but not to other people",

@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.ordering import factors_of, judged_stimuli, sort_stimuli
 from rsa_face.figures.palette import in_order, network_label
 from rsa_face.figures.rdms import mean_person
@@ -19,6 +18,7 @@ from rsa_face.figures.thumbnails import thumbnail
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.embedding import embed_rdm
 from rsa_face.schema import LAYER, NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
+from rsa_face.study.folder import StudyFolder
 
 _RDM_BYTES = 5_000_000
 _PICTURE_BYTES = 3_000_000

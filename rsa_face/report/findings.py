@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import xarray as xr
 
-from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.palette import in_order, network_label
 from rsa_face.figures.saliency import how_mapped
 from rsa_face.report.answer import listed
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM
+from rsa_face.study.folder import StudyFolder
 
 _MATCHED = {"name": "of the same name", "depth": "nearest in depth"}
 _CURVES = {"gaussian": "cumulative Gaussian", "logistic": "logistic"}

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rsa_face.figures.canvas import COMPARISON_LABELS
-from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.palette import architecture_of, in_order, network_label
 from rsa_face.report.answer import listed
 from rsa_face.report.citations import CITATIONS
 from rsa_face.report.findings import behaviour, turning
 from rsa_face.schema import LAYER, NETWORK, OCCLUSIONS, PARTICIPANT, STIMULUS_I
+from rsa_face.study.folder import StudyFolder
 
 _ORIGINS = {
     "alexnet": ("AlexNet is that of Krizhevsky et al. (2017)", ["alexnet"]),

@@ -12,7 +12,6 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from rsa_face.figures.folder import StudyFolder, read_results
 from rsa_face.figures.palette import RDM_COLORS, network_label
 from rsa_face.files import write_beside
 from rsa_face.report.answer import answer_of, listed
@@ -23,6 +22,7 @@ from rsa_face.report.methods import methods_of
 from rsa_face.report.tables import agreement_tables, tables_of
 from rsa_face.report.turning import contrast_chart, localization_chart
 from rsa_face.schema import NETWORK
+from rsa_face.study.folder import StudyFolder, read_results
 
 _MOST_MANIFEST = 200_000
 _SHORT = {

@@ -7,11 +7,11 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.figures.agreement import agreement_table, correlation_table, in_words
-from rsa_face.figures.folder import StudyFolder
 from rsa_face.figures.layers import layers_table
 from rsa_face.figures.palette import in_order, network_label
 from rsa_face.report.answer import listed
 from rsa_face.schema import NETWORK
+from rsa_face.study.folder import StudyFolder
 
 _MOST_ROWS = 5000
 _MANY_ROWS = 1000

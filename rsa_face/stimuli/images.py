@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -14,58 +13,9 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.pictures import open_picture
+from rsa_face.stimuli.preprocessing import Preprocessing
 
-_INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 _SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How an image becomes a network's input; it belongs to the weights and is recorded with the activations.
-
-    Parameters
-    ----------
-    resize : int or tuple of int
-        A number sets the shorter side and keeps the shape; (height, width) sets both.
-    crop : int
-        Side of the square cut from the centre, in pixels.
-    mean, sd : tuple of float
-        Taken from, and divided into, red, green and blue in 0-1.
-    interpolation : str
-        ``bilinear``, ``bicubic`` or ``nearest``.
-    antialias : bool
-        Whether shrinking averages over all pixels it covers. Weights of torchvision were trained with it.
-    """
-
-    resize: int | tuple[int, int] = 256
-    crop: int = 224
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    sd: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    interpolation: str = "bilinear"
-    antialias: bool = True
-
-    def __post_init__(self) -> None:
-        sizes = [self.resize] if isinstance(self.resize, int) else list(self.resize)
-        faults = [f"resize is {self.resize}"] if min(sizes) < 1 or len(sizes) > 2 else []
-        faults += [f"crop is {self.crop}"] if not 1 <= self.crop <= min(sizes) else []
-        faults += [f"sd is {self.sd}"] if min(self.sd) <= 0 else []
-        faults += [f"interpolation is {self.interpolation!r}"] if self.interpolation not in _INTERPOLATIONS else []
-        if faults:
-            message = (
-                "Preprocessing must have sizes of 1 or more, a crop no larger than the resized image, sd above 0 and "
-                f"an interpolation among {list(_INTERPOLATIONS)}, but {'; '.join(faults)}."
-            )
-            raise ValueError(message)
-
-    def record(self) -> dict[str, object]:
-        """Return the settings as a plain dict, for manifests and attrs.
-
-        Returns
-        -------
-        dict
-            By parameter name.
-        """
-        return asdict(self)
 
 
 def read_image(file: str | Path) -> np.ndarray:

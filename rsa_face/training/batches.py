@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rsa_face.provenance import rng_from
-from rsa_face.stimuli.images import Preprocessing, preprocess, read_image
+from rsa_face.stimuli.images import preprocess, read_image
+from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training.settings import Augmentation
 from rsa_face.training.tables import TrainingTable
 

@@ -146,7 +146,7 @@ def choose_device(wanted: str) -> torch.device:
 def _prepared(network: Network, settings: TrainingSettings) -> Network:
     preprocessing = network.preprocessing
     if settings.size is not None:
-        preprocessing = replace(preprocessing, resize=settings.size, crop=settings.size)
+        preprocessing = preprocessing.changed(resize=settings.size, crop=settings.size)
     return replace(network, preprocessing=preprocessing, outputs=settings.classes)
 
 

@@ -4,7 +4,7 @@ import copy
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -275,7 +275,7 @@ def _record(run: Run, start: Network, trained: Network) -> dict[str, Any]:
     return {
         "kind": "network",
         "architecture": trained.architecture,
-        "attention": [asdict(block) for block in find_attention(trained.module)],
+        "attention": [block.record() for block in find_attention(trained.module)],
         "outputs": list(trained.outputs),
         "preprocessing": trained.preprocessing.record(),
         "untrained": list(trained.untrained),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from scipy import stats
 
-from rsa_face.networks.attention import Attention
+from rsa_face.networks.settings import Attention
 from rsa_face.networks.zoo import build_network
 from rsa_face.training.epochs import Step
 from rsa_face.training.evaluation import SCORES
@@ -113,7 +113,7 @@ def train_seeds(
             label=name_network(start.architecture, start.pretraining or start.weights, seed),
             head="new",
         )
-        own = replace(settings, seed=seed)
+        own = settings.changed(seed=seed)
         yield train_valence(network, table, settings=own, held_out=held_out, folder=folder, progress=progress)
 
 

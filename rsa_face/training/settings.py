@@ -1,17 +1,16 @@
 """How a network is trained: every choice that changes its weights, in one record."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rsa_face.schema import repeated
+from rsa_face.settings import Seed, Settings, TrainingDevice
 
 HAPPY, SAD = "happy", "sad"
-PRECISIONS = ("float32", "bfloat16")
-DEVICES = ("auto", "cpu", "cuda", "mps")
-CLASS_WEIGHTS = ("none", "balanced")
-SCHEDULES = ("constant", "cosine")
 
 
-@dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Settings):
     """How far training images are varied; evaluation never varies them.
 
     Each picture of each epoch gets its own draw, which depends on the seed, the epoch and the picture alone.
@@ -32,24 +31,53 @@ class Augmentation:
         Largest change of contrast, as a fraction.
     """
 
-    flip: float = 0.5
-    shift: float = 0.05
-    scale: float = 0.1
-    rotate: float = 5.0
-    brightness: float = 0.2
-    contrast: float = 0.2
-
-    def __post_init__(self) -> None:
-        ranges = {"flip": 1, "shift": 1, "scale": 0.9, "rotate": 180, "brightness": 10, "contrast": 0.9}
-        wrong = {name: most for name, most in ranges.items() if not 0 <= getattr(self, name) <= most}
-        if wrong:
-            found = "; ".join(f"{name} is {getattr(self, name)} (0 to {most})" for name, most in wrong.items())
-            message = f"Augmentation must stay in its ranges, but {found}. Change these."
-            raise ValueError(message)
+    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
+    shift: Annotated[float, Field(ge=0, le=1)] = 0.05
+    scale: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    rotate: Annotated[float, Field(ge=0, le=180)] = 5.0
+    brightness: Annotated[float, Field(ge=0, le=10)] = 0.2
+    contrast: Annotated[float, Field(ge=0, le=0.9)] = 0.2
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
+class Recipe(Settings):
+    """Every choice of a training but its seed: what the networks of a study share; see `TrainingSettings`."""
+
+    label: str = "valence"
+    classes: tuple[str, ...] = (SAD, HAPPY)
+    freeze: str = "none"
+    epochs: Annotated[int, Field(ge=1)] = 40
+    lr: Annotated[float, Field(gt=0)] = 1e-4
+    batch: Annotated[int, Field(ge=1)] = 128
+    mixed: bool = False
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Annotated[int, Field(ge=0)] = 0
+    zero_head: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    size: Annotated[int, Field(ge=32)] | None = None
+    class_weights: Literal["none", "balanced"] = "none"
+    augmentation: Augmentation | None = None
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    patience: Annotated[int, Field(ge=1)] | None = None
+    stop_at: Annotated[float, Field(gt=0, le=1)] | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    device: TrainingDevice = "auto"
+    skip_unreadable: bool = False
+
+    @model_validator(mode="after")
+    def _can_train(self) -> Self:
+        faults = []
+        if not {SAD, HAPPY} <= set(self.classes) or repeated(self.classes):
+            faults.append(f"classes are {list(self.classes)}; give each once, sad and happy among them")
+        if self.patience is not None and not self.validation:
+            faults.append(f"patience is {self.patience}, but there are no faces to watch; set validation above 0")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class TrainingSettings(Recipe):
     """Every choice of a training that changes the weights that come out of it.
 
     The defaults are those of the study that the package follows: Adam at 1e-4, batches of 128, 40 epochs (Ying, Li
@@ -112,82 +140,14 @@ class TrainingSettings:
         Whether an image that cannot be read is left out, and counted, rather than an error.
     """
 
-    label: str = "valence"
-    classes: tuple[str, ...] = (SAD, HAPPY)
-    freeze: str = "none"
-    epochs: int = 40
-    lr: float = 1e-4
-    batch: int = 128
-    mixed: bool = False
-    schedule: str = "constant"
-    warmup: int = 0
-    zero_head: bool = False
-    weight_decay: float = 0.0
-    dropout: float | None = None
-    size: int | None = None
-    seed: int = 0
-    class_weights: str = "none"
-    augmentation: Augmentation | Mapping[str, float] | None = None
-    validation: float = 0.0
-    patience: int | None = None
-    stop_at: float | None = None
-    precision: str = "float32"
-    compile: bool = False
-    device: str = "auto"
-    skip_unreadable: bool = False
+    seed: Seed = 0
 
-    def __post_init__(self) -> None:
-        if isinstance(self.augmentation, Mapping):
-            unknown = sorted(str(name) for name in self.augmentation if name not in Augmentation.__dataclass_fields__)
-            if unknown:
-                known = ", ".join(Augmentation.__dataclass_fields__)
-                message = f"Augmentation must be among {known}, but has {unknown}. Remove these."
-                raise ValueError(message)
-            object.__setattr__(self, "augmentation", Augmentation(**self.augmentation))
-        object.__setattr__(self, "classes", tuple(self.classes))
-        faults = [*self._numbers(), *self._choices()]
-        if faults:
-            message = f"Training settings must be possible, but {'; '.join(faults)}. Change these."
-            raise ValueError(message)
-
-    def record(self) -> dict[str, object]:
-        """Return the settings as a plain dict, for manifests and checkpoints.
+    def record(self) -> dict[str, Any]:
+        """Return the settings as plain values for manifests and checkpoints, classes as a list.
 
         Returns
         -------
         dict
-            By parameter name; tuples as lists.
+            By parameter name.
         """
-        return {**asdict(self), "classes": list(self.classes)}
-
-    def _numbers(self) -> list[str]:
-        least = {"epochs": 1, "batch": 1, "seed": 0, "warmup": 0, "weight_decay": 0, "validation": 0}
-        faults = [
-            f"{name} is {getattr(self, name)} ({low} or more)"
-            for name, low in least.items()
-            if not getattr(self, name) >= low
-        ]
-        faults += [f"lr is {self.lr} (above 0)"] if not self.lr > 0 else []
-        faults += [f"validation is {self.validation} (below 1)"] if self.validation >= 1 else []
-        faults += [f"size is {self.size} (32 or more)"] if self.size is not None and self.size < 32 else []
-        if self.dropout is not None and not 0 <= self.dropout < 1:
-            faults.append(f"dropout is {self.dropout} (0 to below 1)")
-        if self.stop_at is not None and not 0 < self.stop_at <= 1:
-            faults.append(f"stop_at is {self.stop_at} (above 0 to 1)")
-        if self.patience is not None and (self.patience < 1 or not self.validation):
-            faults.append(f"patience is {self.patience} with validation {self.validation} (1 or more, and above 0)")
-        return faults
-
-    def _choices(self) -> list[str]:
-        known = {"precision": PRECISIONS, "class_weights": CLASS_WEIGHTS, "schedule": SCHEDULES}
-        faults = [
-            f"{name} is {getattr(self, name)!r} ({' or '.join(choices)})"
-            for name, choices in known.items()
-            if getattr(self, name) not in choices
-        ]
-        if self.device.split(":")[0] not in DEVICES:
-            faults.append(f"device is {self.device!r} ({', '.join(DEVICES)})")
-        lacking = [name for name in (SAD, HAPPY) if name not in self.classes]
-        if lacking or len(set(self.classes)) < len(self.classes):
-            faults.append(f"classes are {list(self.classes)} (each once, sad and happy among them)")
-        return faults
+        return {**super().record(), "classes": list(self.classes)}

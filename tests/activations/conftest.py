@@ -7,7 +7,7 @@ from PIL import Image
 
 from rsa_face.networks.zoo import build_network
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 SMALL = Preprocessing(resize=64, crop=64)
 

@@ -8,7 +8,7 @@ import rsa_face as rf
 from rsa_face.activations import audit as module
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 
 def custom(part: nn.Module) -> Network:

@@ -11,7 +11,7 @@ from rsa_face.activations.units import Batch, is_done, sources_of
 from rsa_face.networks.zoo import build_network
 from rsa_face.provenance import load
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 
 @pytest.fixture

@@ -17,18 +17,18 @@ from rsa_face.activations.extract import extract
 from rsa_face.activations.recording import Options
 from rsa_face.activations.store import verify_store
 from rsa_face.cluster import connect
-from rsa_face.config import load_study
 from rsa_face.human.observers import simulate_ratings
-from rsa_face.manifest import Manifest
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import load
 from rsa_face.rdms.dissimilarity import compute_rdms
-from rsa_face.stages.batch import batch_of
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.stimuli.schematic import draw_faces
-from rsa_face.study import run_study
+from rsa_face.study.batch import batch_of
+from rsa_face.study.config import load_study
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.running import run_study
 from tests.trust import hostile
 
 distributed = pytest.importorskip("distributed")

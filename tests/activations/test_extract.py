@@ -17,7 +17,8 @@ from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing, read_batches
+from rsa_face.stimuli.images import read_batches
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 
 def tiny(name: str = "tiny", seed: int = 0) -> Network:

@@ -19,7 +19,7 @@ from rsa_face.activations.writing import hold_store, remove_store
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.weights import start_weights
 from rsa_face.networks.zoo import Network
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 ROOT = Path(__file__).parents[2]
 

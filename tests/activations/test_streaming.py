@@ -15,7 +15,7 @@ from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 
 def hooks_left(module: nn.Module) -> int:

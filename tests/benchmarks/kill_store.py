@@ -24,7 +24,7 @@ from rsa_face.activations.store import describe_store, verify_store
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 STIMULI, BATCH, CHUNK = 90, 3, 9
 

@@ -29,7 +29,7 @@ from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 FACES, PEOPLE, FEW_STIMULI, FEW_LAYERS = 24, 20, 200, 4
 

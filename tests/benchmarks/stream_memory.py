@@ -23,7 +23,8 @@ from throughput import forward, make_stimuli
 from rsa_face.activations.streaming import stream_rdms
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing, read_batches
+from rsa_face.stimuli.images import read_batches
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 BATCH = 16
 

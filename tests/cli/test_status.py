@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rsa_face.cli.status import stages_of, status
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import hash_file
+from rsa_face.study.manifest import Manifest
 
 
 @pytest.fixture

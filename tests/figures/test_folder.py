@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.figures.folder import read_results
 from rsa_face.figures.forms import untrained_in
 from rsa_face.holding import hold, lock_in
 from rsa_face.provenance import hash_file, save
+from rsa_face.study.folder import read_results
 
 
 def test_a_whole_folder_is_read(result, rdms, human, localization, faces, tmp_path):

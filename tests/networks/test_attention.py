@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rsa_face.networks.attention import Attention, FeatureExcitation, open_gate
+from rsa_face.networks.attention import FeatureExcitation, open_gate
+from rsa_face.networks.settings import Attention
 from rsa_face.networks.zoo import build_network
 from rsa_face.schema import POSITIONS
 
@@ -54,8 +55,8 @@ def test_the_keys_around_the_block_are_torchvisions():
     ("settings", "fault"),
     [
         ({"position": "conv6"}, "'conv6'"),
-        ({"reduction": 0}, "but is 0"),
-        ({"position": "conv1", "reduction": 65}, "64 channels at conv1, but is 65"),
+        ({"reduction": 0}, "reduction is 0"),
+        ({"position": "conv1", "reduction": 65}, "reduction is 65, more than the 64 channels at conv1"),
     ],
 )
 def test_an_impossible_block_is_refused(settings, fault):

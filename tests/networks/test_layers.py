@@ -6,8 +6,9 @@ from torch import nn
 from torchvision import models
 
 from rsa_face.networks.architectures import make_skeleton
-from rsa_face.networks.attention import Attention, insert_attention
+from rsa_face.networks.attention import insert_attention
 from rsa_face.networks.layers import name_layers, name_modules, select_layers
+from rsa_face.networks.settings import Attention
 from rsa_face.schema import NETWORKS, POSITIONS, layer_names
 
 ALEXNET = [
@@ -125,7 +126,7 @@ def test_vgg13_has_two_convolutions_in_every_block():
     [("conv1", "relu1"), ("conv3", "relu3"), ("conv5", "relu5"), ("pool5", "pool5"), ("fc6", "relu6")],
 )
 def test_the_gate_and_the_gated_maps_stand_behind_the_layer_they_weigh(position, before):
-    found = names(skeleton("alexnet", Attention(position)))
+    found = names(skeleton("alexnet", Attention(position=position)))
     place = found.index(before)
     assert found[place + 1 : place + 3] == ["fe_gate", "fe"]
     assert [name for name in found if not name.startswith("fe")] == ALEXNET
@@ -184,5 +185,5 @@ BLOCKS = [(), *((position,) for position in POSITIONS), ("conv2", "pool5"), ("fc
     [*((name, ()) for name in NETWORKS if name != "fe_alexnet"), *(("fe_alexnet", places) for places in BLOCKS)],
 )
 def test_layers_known_without_the_network_are_those_it_has(network, positions):
-    module = make_skeleton(network, 2, tuple(Attention(position) for position in positions), device="meta")
+    module = make_skeleton(network, 2, tuple(Attention(position=position) for position in positions), device="meta")
     assert layer_names(network, positions) == [layer.name for layer in name_layers(module)]

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rsa_face.networks.architectures import ARCHITECTURES, count_parameters
-from rsa_face.networks.attention import Attention
 from rsa_face.networks.layouts import EXPRESSIONS, PREPROCESSINGS, keys_of, recognise
+from rsa_face.networks.settings import Attention
 from rsa_face.networks.zoo import build_network
 
 STRIDES = {0: (4, 2), 3: (1, 2), 6: (1, 1), 8: (1, 1), 10: (1, 1)}
@@ -226,7 +226,7 @@ def test_torchvisions_own_keys_are_recognised(architecture):
 
 
 def test_our_own_files_bring_their_blocks_back(tmp_path):
-    blocks = [Attention("conv3", 8), Attention("pool5", 4, bias=True)]
+    blocks = [Attention(position="conv3", reduction=8), Attention(position="pool5", reduction=4, bias=True)]
     network = build_network("fe_alexnet", attention=blocks)
     shapes = {key: tuple(value.shape) for key, value in network.module.state_dict().items()}
     assert recognise(shapes).attention == tuple(blocks)
@@ -235,7 +235,7 @@ def test_our_own_files_bring_their_blocks_back(tmp_path):
     ]  # fmt: skip
     alone = build_network("fe_alexnet", attention={"position": "conv4"})
     shapes = {key: tuple(value.shape) for key, value in alone.module.state_dict().items()}
-    assert recognise(shapes, attention=[Attention("conv4")]).attention == (Attention("conv4"),)
+    assert recognise(shapes, attention=[Attention(position="conv4")]).attention == (Attention(position="conv4"),)
 
 
 def test_two_blocks_at_one_place_are_refused():
@@ -268,5 +268,8 @@ def test_parameters_are_counted_without_building():
     # 61,100,840 and 138,357,544: Krizhevsky's AlexNet in torchvision's form, and VGG16, with 1,000 outputs
     assert count_parameters("alexnet", classes=1000)["all"] == 61_100_840
     assert count_parameters("vgg16", classes=1000)["all"] == 138_357_544
-    assert count_parameters("fe_alexnet", attention=Attention("pool5", 16))["attention"] == 2 * 256 * 16
-    assert count_parameters("fe_alexnet", attention=Attention("fc6", 16, bias=True))["attention"] == 2_101_504
+    assert count_parameters("fe_alexnet", attention=Attention(reduction=16))["attention"] == 2 * 256 * 16
+    assert (
+        count_parameters("fe_alexnet", attention=Attention(position="fc6", reduction=16, bias=True))["attention"]
+        == 2_101_504
+    )

@@ -13,7 +13,7 @@ from rsa_face.networks.zoo import Network
 from rsa_face.psychophysics.choices import check_choices
 from rsa_face.psychophysics.decisions import network_choices
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 
 class Brightness(nn.Module):

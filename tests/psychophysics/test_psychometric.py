@@ -176,8 +176,10 @@ def test_intervals_of_chances_are_refused(simulate):
 
 
 def test_an_impossible_curve_names_every_fault():
-    with pytest.raises(ValueError, match=r"guess is \(0.2, 0.1\); lapse is 0.7; width is -1; the method of a pooled"):
+    with pytest.raises(ValueError, match=r"guess is \(0.2, 0.1\), .*; width is -1, not"):
         Curve(guess=(0.2, 0.1), lapse=0.7, width=-1, method="least squares", pooling="participants")
+    with pytest.raises(ValueError, match=r"lapse is 0.7, above 0.5; width is 0.0, .*method is 'least squares'"):
+        Curve(lapse=0.7, width=0, method="least squares", pooling="participants")
     with pytest.raises(ValueError, match="'weibull'"):
         Curve(sigmoid="weibull")
     with pytest.raises(ValueError, match="'wald'"):

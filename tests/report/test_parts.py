@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from rsa_face.figures.folder import read_results
 from rsa_face.figures.ordering import sort_stimuli
 from rsa_face.report.answer import answer_of
 from rsa_face.report.behaviour import curve_chart, layer_saliency_chart, region_chart
@@ -18,6 +17,7 @@ from rsa_face.report.explorer import explorer_of
 from rsa_face.report.methods import methods_of
 from rsa_face.report.tables import agreement_tables, frames_of, table_of, tables_of
 from rsa_face.report.turning import contrast_chart, localization_chart
+from rsa_face.study.folder import read_results
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from torch import nn
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 SMALL = Preprocessing(resize=64, crop=64)
 

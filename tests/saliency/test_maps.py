@@ -15,7 +15,8 @@ from rsa_face.networks.zoo import Network, build_network
 from rsa_face.saliency.cams import activation_maps, quiet_copy
 from rsa_face.saliency.maps import last_map_layer, layer_to_map, saliency
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing, read_batches
+from rsa_face.stimuli.images import read_batches
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 
 def by_hand(module, path, inputs, against=0, for_=1, method="gradcam"):

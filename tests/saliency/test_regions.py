@@ -11,7 +11,8 @@ from rsa_face.saliency.frame import Frame
 from rsa_face.saliency.maps import saliency
 from rsa_face.saliency.regions import average_regions, join_networks, saliency_regions
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing, preprocess, read_image
+from rsa_face.stimuli.images import preprocess, read_image
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 FRAME = {"resize": 8, "crop": 8}
 

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rsa_face.config import load_study
 from rsa_face.human.observers import simulate_ratings
 from rsa_face.inference.layerwise import compare_layers
-from rsa_face.manifest import Manifest
-from rsa_face.stages.comparing import contrast_networks
-from rsa_face.stages.judgement import judge_stimuli
 from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.study.comparing import contrast_networks
+from rsa_face.study.config import load_study
+from rsa_face.study.judgement import judge_stimuli
+from rsa_face.study.manifest import Manifest
 from tests.inference.simulated import simulate
 
 STUDY = """\

@@ -1,24 +1,24 @@
 """What a study file says of training is what the training knows, by the same names and defaults."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 
-from rsa_face.sections import TrainingSection
+from rsa_face.study.sections import TrainingSection
 from rsa_face.training.epochs import mix_classes
-from rsa_face.training.settings import TrainingSettings
+from rsa_face.training.settings import Augmentation, TrainingSettings
 
 
-def test_the_study_file_has_every_training_setting_with_its_default():
-    known = {field.name: field.default for field in fields(TrainingSettings) if field.name != "seed"}
-    said = {name: field.default for name, field in TrainingSection.model_fields.items() if name in known}
-    assert said == known
+def test_a_study_trains_by_the_settings_of_the_function(tmp_path):
+    (tmp_path / "faces.csv").touch()
+    section = TrainingSection.model_validate({"table": tmp_path / "faces.csv", "lr": 0.01, "augmentation": {}})
+    assert section.settings(seed=3) == TrainingSettings(lr=0.01, augmentation=Augmentation(), seed=3)
+    with pytest.raises(ValueError, match="seed"):
+        TrainingSection.model_validate({"table": tmp_path / "faces.csv", "seed": 3})
 
 
 def test_patience_without_validation_faces_is_refused(tmp_path):
     (tmp_path / "faces.csv").touch()
-    with pytest.raises(ValueError, match="patience watches the validation faces"):
+    with pytest.raises(ValueError, match="patience is 3, but there are no faces to watch"):
         TrainingSection.model_validate({"table": tmp_path / "faces.csv", "patience": 3})
 
 

@@ -3,12 +3,12 @@
 import pytest
 
 from rsa_face.cli.status import stages_of
-from rsa_face.config import load_study
 from rsa_face.human.observers import simulate_ratings
-from rsa_face.manifest import Manifest
-from rsa_face.stages.planning import planned_stages
 from rsa_face.stimuli.schematic import draw_faces
-from rsa_face.study import run_study
+from rsa_face.study.config import load_study
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.planning import planned_stages
+from rsa_face.study.running import run_study
 
 STUDY = """\
 name: small
@@ -36,7 +36,7 @@ def test_a_run_that_is_stopped_says_what_it_has_yet_to_do_until_it_is_through(st
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("rsa_face.study.compare", stop)
+        patched.setattr("rsa_face.study.running.compare", stop)
         with pytest.raises(KeyboardInterrupt):
             run_study(study, progress=False)
     states = {stage.name: stage.state for stage in stages_of(study.output)}

@@ -9,8 +9,8 @@ import xarray as xr
 
 import rsa_face as rf
 from rsa_face.cli import main
-from rsa_face.stages.replicating import compare_architectures, layers_picked
 from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.study.replicating import compare_architectures, layers_picked
 from tests.inference.simulated import simulate
 
 SHARES = {"alexnet": 0.3, "vgg11": 0.5, "fe_alexnet": 0.9}

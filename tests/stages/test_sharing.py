@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from rsa_face.manifest import Manifest
 from rsa_face.networks.zoo import build_network
 from rsa_face.provenance import save
-from rsa_face.stages import sharing
-from rsa_face.stages.sharing import share_variance
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.study import sharing
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.sharing import share_variance
 from tests.inference.simulated import simulate
 
 

@@ -8,20 +8,20 @@ import pytest
 import xarray as xr
 
 import rsa_face as rf
-from rsa_face.config import load_study
-from rsa_face.figures.folder import read_results
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.inference.resampling import draw_resamples
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import rng_from
 from rsa_face.report.tables import agreement_tables
-from rsa_face.stages.answering import same_draws
-from rsa_face.stages.comparing import varying
-from rsa_face.stages.networks import networks_of
-from rsa_face.stages.planning import planned_stages
-from rsa_face.stages.telling import tell_findings, tell_study
 from rsa_face.stimuli.schematic import draw_faces
-from rsa_face.study import run_study
+from rsa_face.study.answering import same_draws
+from rsa_face.study.comparing import varying
+from rsa_face.study.config import load_study
+from rsa_face.study.folder import read_results
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.networks import networks_of
+from rsa_face.study.planning import planned_stages
+from rsa_face.study.running import run_study
+from rsa_face.study.telling import tell_findings, tell_study
 
 STUDY = """\
 name: small

@@ -7,7 +7,7 @@ from PIL import Image
 
 import rsa_face as rf
 from rsa_face.stimuli.camera import CONTRAST, oval
-from rsa_face.values import STUDIES
+from rsa_face.study.config import STUDIES
 
 DEMO = STUDIES / "demo"
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing, preprocess, read_batches, read_image
+from rsa_face.stimuli.images import preprocess, read_batches, read_image
+from rsa_face.stimuli.preprocessing import Preprocessing
 
 COLOURS = np.array(
     [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]], [[0, 0, 0], [51, 102, 204]]], np.uint8
@@ -157,7 +158,7 @@ def test_bicubic_goes_beyond_what_it_lies_between_as_bilinear_does_not():
     [
         ({"resize": 64}, "crop is 224"),
         ({"crop": 0}, "crop is 0"),
-        ({"sd": (1, 0, 1)}, r"sd is \(1, 0, 1\)"),
+        ({"sd": (1, 0, 1)}, r"sd is \(1.0, 0.0, 1.0\)"),
         ({"interpolation": "lanczos"}, "'lanczos'"),
     ],
 )

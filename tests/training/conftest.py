@@ -13,7 +13,7 @@ from torch import nn
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.weights import start_weights
 from rsa_face.networks.zoo import Network
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training.tables import TrainingTable, read_training
 
 
@@ -47,7 +47,9 @@ def small_network() -> Callable[..., Network]:
         module = SmallNetwork(classes).eval()
         start_weights(module, seed=seed)
         untrained = tuple(module.state_dict())
-        return Network(name, module, name_modules(module), Preprocessing(32, 32), "small", "random", untrained)
+        return Network(
+            name, module, name_modules(module), Preprocessing(resize=32, crop=32), "small", "random", untrained
+        )
 
     return build
 

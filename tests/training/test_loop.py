@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from rsa_face.networks.zoo import build_network
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training import batches, runs
 from rsa_face.training.batches import read_input
 from rsa_face.training.epochs import make_learner
@@ -18,8 +18,8 @@ from rsa_face.training.settings import Augmentation, TrainingSettings
 from rsa_face.training.tables import read_training
 
 QUICK = TrainingSettings(epochs=3, batch=5, lr=1e-3, device="cpu")
-EVERYTHING = replace(
-    QUICK, augmentation=Augmentation(), validation=0.25, patience=2, class_weights="balanced", schedule="cosine",
+EVERYTHING = QUICK.changed(
+    augmentation=Augmentation(), validation=0.25, patience=2, class_weights="balanced", schedule="cosine",
     warmup=4, zero_head=True,
 )  # fmt: skip
 
@@ -34,7 +34,7 @@ def must_equal(first, second):
 
 
 def test_training_tells_unseen_faces_apart(small_network, faces, strangers):
-    trained = train_valence(small_network(), faces, settings=replace(QUICK, epochs=40), held_out=strangers)
+    trained = train_valence(small_network(), faces, settings=QUICK.changed(epochs=40), held_out=strangers)
     assert trained.scores["accuracy"].sel(network="small", condition="all") >= 0.9
     assert trained.history["loss"].iloc[-1] < trained.history["loss"].iloc[0]
     assert trained.network.outputs == ("sad", "happy")
@@ -52,7 +52,7 @@ def test_a_real_alexnet_learns_and_is_read_back_from_its_folder(faces, strangers
     assert trained.network.preprocessing.crop == 64
 
 
-@pytest.mark.parametrize("settings", [QUICK, EVERYTHING, replace(QUICK, freeze="features.3")])
+@pytest.mark.parametrize("settings", [QUICK, EVERYTHING, QUICK.changed(freeze="features.3")])
 def test_the_same_seed_gives_the_same_weights_to_the_bit(small_network, faces, settings):
     first = train_valence(small_network(), faces, settings=settings)
     torch.rand(3)
@@ -62,7 +62,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(small_network, faces, s
 
 
 def test_another_seed_gives_other_weights(small_network, faces):
-    first, second = (train_valence(small_network(), faces, settings=replace(QUICK, seed=seed)) for seed in (0, 1))
+    first, second = (train_valence(small_network(), faces, settings=QUICK.changed(seed=seed)) for seed in (0, 1))
     assert not torch.equal(weights_of(first)["classifier.1.weight"], weights_of(second)["classifier.1.weight"])
 
 
@@ -80,7 +80,7 @@ def test_one_process_at_a_time_trains_a_network_in_a_folder(small_network, faces
             train_valence(small_network(), faces, settings=QUICK, folder=tmp_path)
         train_valence(small_network(name="other"), faces, settings=QUICK, folder=tmp_path)
 
-    train_valence(small_network(), faces, settings=replace(QUICK, epochs=1), folder=tmp_path, progress=another)
+    train_valence(small_network(), faces, settings=QUICK.changed(epochs=1), folder=tmp_path, progress=another)
     assert not list(tmp_path.rglob("*.lock"))
 
 
@@ -88,7 +88,7 @@ class PowerCutError(Exception):
     pass
 
 
-@pytest.mark.parametrize("settings", [replace(QUICK, epochs=5), replace(EVERYTHING, epochs=5)])
+@pytest.mark.parametrize("settings", [QUICK.changed(epochs=5), EVERYTHING.changed(epochs=5)])
 def test_interrupted_and_resumed_equals_uninterrupted(small_network, faces, tmp_path, monkeypatch, settings):
     monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
 
@@ -115,7 +115,7 @@ def test_a_finished_training_is_read_and_not_repeated(small_network, faces, tmp_
     assert seen == []
     must_equal(weights_of(again), weights_of(first))
     other = train_valence(
-        small_network(), faces, settings=replace(QUICK, lr=2e-3), folder=tmp_path, progress=seen.append
+        small_network(), faces, settings=QUICK.changed(lr=2e-3), folder=tmp_path, progress=seen.append
     )
     assert seen
     assert not torch.equal(weights_of(other)["classifier.1.weight"], weights_of(first)["classifier.1.weight"])
@@ -138,7 +138,7 @@ def test_a_half_done_training_of_other_faces_is_not_gone_on_with(
 
 def test_frozen_layers_stay_and_what_is_random_in_them_is_said(small_network, faces):
     network = small_network()
-    trained = train_valence(network, faces, settings=replace(QUICK, freeze="features"))
+    trained = train_valence(network, faces, settings=QUICK.changed(freeze="features"))
     start, end = network.module.state_dict(), weights_of(trained)
     assert [key for key in start if torch.equal(start[key], end[key])] == list(trained.network.untrained)
     assert trained.network.untrained == (
@@ -150,27 +150,27 @@ def test_frozen_layers_stay_and_what_is_random_in_them_is_said(small_network, fa
 
 
 def test_features_computed_once_lead_to_what_computing_them_each_time_leads_to(small_network, faces, monkeypatch):
-    settings = replace(QUICK, freeze="features")
+    settings = QUICK.changed(freeze="features")
     once = train_valence(small_network(), faces, settings=settings)
     nothing = Augmentation(flip=0, shift=0, scale=0, rotate=0, brightness=0, contrast=0)
-    each_time = train_valence(small_network(), faces, settings=replace(settings, augmentation=nothing))
+    each_time = train_valence(small_network(), faces, settings=settings.changed(augmentation=nothing))
     for key, value in weights_of(once).items():
         # the same to rounding: variation by nothing still interpolates each pixel
         torch.testing.assert_close(value, weights_of(each_time)[key], rtol=1e-3, atol=1e-4)
 
 
 def test_bfloat16_trains_and_keeps_float32_weights(small_network, faces):
-    trained = train_valence(small_network(), faces, settings=replace(QUICK, precision="bfloat16"))
+    trained = train_valence(small_network(), faces, settings=QUICK.changed(precision="bfloat16"))
     assert {value.dtype for value in weights_of(trained).values()} == {torch.float32}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-@pytest.mark.parametrize("settings", [QUICK, replace(QUICK, freeze="features")])
+@pytest.mark.parametrize("settings", [QUICK, QUICK.changed(freeze="features")])
 def test_a_compiled_network_learns_what_it_learns_uncompiled(small_network, faces, settings):
-    settings = replace(settings, dropout=0.0)  # a compiled network draws other units to drop
+    settings = settings.changed(dropout=0.0)  # a compiled network draws other units to drop
     plain, compiled = (
-        train_valence(small_network(), faces, settings=replace(settings, compile=compile_))
+        train_valence(small_network(), faces, settings=settings.changed(compile=compile_))
         for compile_ in (False, True)
     )
     assert weights_of(plain).keys() == weights_of(compiled).keys()
@@ -182,29 +182,29 @@ def test_each_class_weighs_the_same_where_the_weights_are_balanced(small_network
     rows = [row for row, name in enumerate(faces.table["class"]) if name == "happy" or row < 4]
     uneven = faces.take(rows)
     assert uneven.targets.tolist().count(0) == 2
-    settings = replace(QUICK, class_weights="balanced")
+    settings = QUICK.changed(class_weights="balanced")
     learner = make_learner(small_network(), uneven, settings, torch.device("cpu"))
     # 10 images, 2 classes: sad 10 / (2 * 2), happy 10 / (2 * 8)
     assert learner.weights.tolist() == pytest.approx([2.5, 0.625])
     plain, balanced = (
         train_valence(small_network(), uneven, settings=each)
-        for each in (replace(QUICK, class_weights="none"), settings)
+        for each in (QUICK.changed(class_weights="none"), settings)
     )
     assert not torch.equal(weights_of(plain)["classifier.1.weight"], weights_of(balanced)["classifier.1.weight"])
 
 
 def test_early_stopping_keeps_the_best_epoch(small_network, faces):
     # a step size that spoils the network again after the first epochs
-    settings = replace(QUICK, epochs=30, lr=0.05, validation=0.5, patience=3)
+    settings = QUICK.changed(epochs=30, lr=0.05, validation=0.5, patience=3)
     trained = train_valence(small_network(), faces, settings=settings)
     best = int(trained.history["validation_loss"].argmin())
     assert len(trained.history) == best + 1 + 3
-    shorter = train_valence(small_network(), faces, settings=replace(settings, epochs=best + 1))
+    shorter = train_valence(small_network(), faces, settings=settings.changed(epochs=best + 1))
     must_equal(weights_of(shorter), weights_of(trained))
 
 
 def test_training_stops_at_the_accuracy_asked_for(small_network, faces):
-    trained = train_valence(small_network(), faces, settings=replace(QUICK, epochs=60, lr=3e-3, stop_at=0.75))
+    trained = train_valence(small_network(), faces, settings=QUICK.changed(epochs=60, lr=3e-3, stop_at=0.75))
     accuracy = trained.history["accuracy"].to_numpy()
     assert len(accuracy) < 60
     assert accuracy[-1] >= 0.75 > accuracy[:-1].max()
@@ -214,9 +214,9 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_good_sta
     small_network, faces, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
-    settings = replace(QUICK, lr=1e30, epochs=9)
+    settings = QUICK.changed(lr=1e30, epochs=9)
     with pytest.raises(RuntimeError, match=r"small has .* in epoch \d, batch \d. Lower lr \(1e\+30\)"):
-        train_valence(small_network(), faces, settings=replace(settings, batch=16), folder=tmp_path)
+        train_valence(small_network(), faces, settings=settings.changed(batch=16), folder=tmp_path)
     record = runs.read_record(tmp_path / "small.begun.safetensors")
     assert all(np.isfinite(row["loss"]) for row in record["history"])
 
@@ -224,7 +224,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_good_sta
 def test_a_last_step_that_spoils_the_weights_is_not_kept(small_network, faces, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
     with pytest.raises(RuntimeError, match=r"weights beyond all numbers in epoch 1, batch 1.*No checkpoint is kept"):
-        train_valence(small_network(), faces, settings=replace(QUICK, lr=1e39, epochs=1, batch=16), folder=tmp_path)
+        train_valence(small_network(), faces, settings=QUICK.changed(lr=1e39, epochs=1, batch=16), folder=tmp_path)
     assert not list(tmp_path.glob("small*.safetensors"))
 
 
@@ -249,7 +249,7 @@ def test_a_broken_image_is_named_or_skipped_and_counted(small_network, faces, tm
     broken.write_bytes(broken.read_bytes()[:300])
     with pytest.raises(ValueError, match=r"1 of 16 are not: training-1-0.5: .* the file. To .*skip_unreadable"):
         train_valence(small_network(), faces, settings=QUICK)
-    trained = train_valence(small_network(), faces, settings=replace(QUICK, skip_unreadable=True))
+    trained = train_valence(small_network(), faces, settings=QUICK.changed(skip_unreadable=True))
     assert trained.history[["images", "skipped"]].drop_duplicates().to_numpy().tolist() == [[15, 1]]
 
 
@@ -295,6 +295,8 @@ def test_only_the_face_is_seen_where_the_table_gives_its_box(small_network, tmp_
 
 
 def test_preprocessing_travels_with_the_trained_network(small_network, faces):
-    network = replace(small_network(), preprocessing=Preprocessing(30, 28, mean=(0.5,) * 3, sd=(0.5,) * 3))
+    network = replace(
+        small_network(), preprocessing=Preprocessing(resize=30, crop=28, mean=(0.5,) * 3, sd=(0.5,) * 3)
+    )
     trained = train_valence(network, faces, settings=QUICK)
     assert trained.network.preprocessing == network.preprocessing

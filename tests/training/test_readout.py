@@ -12,7 +12,8 @@ from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.psychophysics.decisions import network_choices
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing, read_batches
+from rsa_face.stimuli.images import read_batches
+from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training.readout import fit_readout
 
 

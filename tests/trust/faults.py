@@ -34,8 +34,8 @@ from rsa_face.cli.interrupting import INTERRUPTED, SENTENCE
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.networks import zoo
 from rsa_face.provenance import hash_file, load
-from rsa_face.stages import drawing
 from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.study import drawing
 from tests.trust.processes import Child, obey_permissions, start
 
 STUDY = """\

@@ -25,11 +25,8 @@ from rsa_face.activations.extract import extract
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.cli.status import stages_of
 from rsa_face.cli.training import _settings
-from rsa_face.config import load_study
-from rsa_face.figures.folder import read_results
 from rsa_face.human.behaviour import read_human
 from rsa_face.human.templates import TEMPLATES, template_of
-from rsa_face.manifest import Manifest
 from rsa_face.networks.files import read_record, read_weights
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.weights import read_state
@@ -41,8 +38,12 @@ from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.report.page import write_report
 from rsa_face.saliency.likeness import read_human_maps
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
-from rsa_face.stimuli.images import Preprocessing, read_image
+from rsa_face.stimuli.images import read_image
 from rsa_face.stimuli.occlusion import region_boxes
+from rsa_face.stimuli.preprocessing import Preprocessing
+from rsa_face.study.config import load_study
+from rsa_face.study.folder import read_results
+from rsa_face.study.manifest import Manifest
 from rsa_face.training.checkpoints import read_checkpoint, write_checkpoint
 from rsa_face.training.sources import read_affectnet_csv, read_affectnet_npy, read_image_folder
 from rsa_face.training.tables import read_training

@@ -18,7 +18,7 @@ from rsa_face.holding import holder_of, lock_in
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 from tests.trust.faults import begin, differences
 from tests.trust.processes import Child, start_calling
 

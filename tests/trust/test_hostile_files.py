@@ -21,11 +21,9 @@ from rsa_face.activations.seals import coords_of, seal, shapes_of
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.activations.units import Batch, sources_of
 from rsa_face.cli import main
-from rsa_face.config import load_study
 from rsa_face.human import datasets
 from rsa_face.human.behaviour import read_human
 from rsa_face.human.readers import matlab
-from rsa_face.manifest import Manifest
 from rsa_face.networks.weights import read_state
 from rsa_face.provenance import load, save
 from rsa_face.psychophysics.choices import read_choices
@@ -33,6 +31,8 @@ from rsa_face.report.page import write_report
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.images import read_image
 from rsa_face.stimuli.occlusion import contact_sheet, occlude
+from rsa_face.study.config import load_study
+from rsa_face.study.manifest import Manifest
 from rsa_face.training.sources import read_affectnet_npy
 from tests.trust import hostile
 from tests.trust.readers import human_rdms, picture, tiny_network, tiny_stimuli

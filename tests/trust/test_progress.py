@@ -26,9 +26,9 @@ from rsa_face.inference.distributed import evaluate_draws_on
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.stages import learning
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
+from rsa_face.study import learning
 from rsa_face.training.epochs import Step
 from tests.inference.conftest import make_vectors, to_array
 
@@ -92,7 +92,7 @@ def counting(function: Callable[..., Any], done: list[int]) -> Callable[..., Any
 def bars(monkeypatch):
     bars = Bars()
     for module in ("activations.extract", "activations.streaming", "inference.bootstrap", "inference.distributed",
-                   "inference.accelerated", "stages.learning"):  # fmt: skip
+                   "inference.accelerated", "study.learning"):  # fmt: skip
         monkeypatch.setattr(f"rsa_face.{module}.tqdm", bars.bar)
     monkeypatch.setattr("tqdm.tqdm", bars.bar)
     return bars

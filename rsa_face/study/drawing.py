@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.axes import Axes
 
-from rsa_face.config import Study
 from rsa_face.figures.agreement import plot_agreement
 from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
@@ -19,12 +18,13 @@ from rsa_face.figures.saliency import plot_saliency
 from rsa_face.figures.saving import save_figure
 from rsa_face.figures.style import figure_style
 from rsa_face.figures.training import plot_training
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import code_hash, hash_content, load
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.schema import stimulus_ids
-from rsa_face.stages.learning import histories
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.study.config import Study
+from rsa_face.study.learning import histories
+from rsa_face.study.manifest import Manifest
 
 
 def draw_figures(study: Study, stimuli: StimulusSet, manifest: Manifest, **found: Any) -> None:

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from rsa_face.networks.settings import Attention
+from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.schema import (
     MEASURES,
     POSITION_CHANNELS,
@@ -14,34 +15,26 @@ from rsa_face.schema import (
     HumanKind,
     NetworkName,
     Occlusion,
-    Position,
     layer_names,
     repeated,
 )
-from rsa_face.values import (
-    Bounds,
+from rsa_face.settings import Device, Seed, Settings
+from rsa_face.stimuli.preprocessing import Preprocessing
+from rsa_face.study.values import (
     Control,
-    Device,
     ExistingPath,
     HeldOut,
     Name,
     PathToWrite,
-    Seed,
-    TrainingDevice,
     Value,
     Weights,
 )
+from rsa_face.training.settings import Recipe, TrainingSettings
 
 ATTENTIVE = "fe_alexnet"
 
 
-class Section(BaseModel):
-    """A part of a study file: unknown keys are refused, and nothing changes after it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StimuliSection(Section):
+class StimuliSection(Settings):
     """The stimulus table, and which of its faces are also shown with a region masked."""
 
     table: ExistingPath
@@ -52,60 +45,20 @@ class StimuliSection(Section):
     def _occlusions_differ(self) -> Self:
         twice = repeated(self.occlusion)
         if twice:
-            message = f"each occlusion is shown once, but {twice} stands there more than once"
+            message = f"has {twice} more than once; give each occlusion once"
             raise ValueError(message)
         return self
 
 
-class AttentionSection(Section):
-    """Where a feature-excitation block stands, and how narrow it is."""
-
-    position: Position = "pool5"
-    reduction: Annotated[int, Field(ge=1)] = 16
-    bias: bool = False
-
-    @model_validator(mode="after")
-    def _has_a_waist(self) -> Self:
-        channels = POSITION_CHANNELS[self.position]
-        if self.reduction > channels:
-            message = (
-                f"reduction must be at most {channels}, the channels at {self.position}, but is {self.reduction}"
-            )
-            raise ValueError(message)
-        return self
-
-
-class PreprocessingSection(Section):
-    """What input the weights expect; ImageNet's unless said otherwise."""
-
-    resize: int | tuple[int, int] = 256
-    crop: Annotated[int, Field(ge=1)] = 224
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    sd: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
-    antialias: bool = True
-
-    @model_validator(mode="after")
-    def _leaves_an_image(self) -> Self:
-        least = min(self.resize) if isinstance(self.resize, tuple) else self.resize
-        if self.crop > least:
-            message = f"crop must be no larger than resize, but is {self.crop}, and resize {self.resize}; set both"
-            raise ValueError(message)
-        if min(self.sd) <= 0:
-            message = f"sd must be above 0, but is {list(self.sd)}"
-            raise ValueError(message)
-        return self
-
-
-class NetworkSection(Section):
+class NetworkSection(Settings):
     """One network: its architecture, weights and seed."""
 
     name: NetworkName
     weights: Weights = "random"
     seed: Seed = 0
     classes: Annotated[int, Field(ge=2)] = 2
-    attention: AttentionSection | tuple[AttentionSection, ...] | None = None
-    preprocessing: PreprocessingSection | None = None
+    attention: Attention | tuple[Attention, ...] | None = None
+    preprocessing: Preprocessing | None = None
     label: Name | None = None
     seeds: tuple[Seed, ...] = ()
     pretraining: Name | None = None
@@ -130,10 +83,10 @@ class NetworkSection(Section):
         return [self.label or self.name, self.called, *(f"{self.called}/{seed}" for seed in self.seeds)]
 
     @property
-    def blocks(self) -> tuple[AttentionSection, ...]:
+    def blocks(self) -> tuple[Attention, ...]:
         """The feature-excitation blocks it is asked to have; one after pool5 if it may have one and none is asked."""
         if self.attention is None:
-            return (AttentionSection(),) if self.name == ATTENTIVE else ()
+            return (Attention(),) if self.name == ATTENTIVE else ()
         return self.attention if isinstance(self.attention, tuple) else (self.attention,)
 
     @property
@@ -154,85 +107,42 @@ class NetworkSection(Section):
     def _seeds_differ(self) -> Self:
         twice = repeated([str(seed) for seed in self.seeds])
         if twice:
-            message = f"each seed makes one network, but {twice} stands there more than once"
+            message = f"has the seeds {twice} more than once; give each once"
             raise ValueError(message)
         return self
 
     @model_validator(mode="after")
     def _attends_in_its_places(self) -> Self:
         if self.attention is not None and self.name != ATTENTIVE:
-            message = f"attention must be of {ATTENTIVE} alone, but is of {self.name}; remove it, or change the name"
+            message = f"attention is of {ATTENTIVE} alone, not of {self.name}; remove it, or change the name"
             raise ValueError(message)
         twice = repeated([block.position for block in self.blocks])
         if twice:
-            message = f"each attention block must have a position of its own, but several stand at {twice}; move one"
+            message = f"several attention blocks stand at {twice}; move one"
             raise ValueError(message)
         return self
 
 
-class AugmentationSection(Section):
-    """How far training images are varied; see `rsa_face.training.settings.Augmentation`."""
-
-    flip: Annotated[float, Field(ge=0, le=1)] = 0.5
-    shift: Annotated[float, Field(ge=0, le=1)] = 0.05
-    scale: Annotated[float, Field(ge=0, le=0.9)] = 0.1
-    rotate: Annotated[float, Field(ge=0, le=180)] = 5.0
-    brightness: Annotated[float, Field(ge=0, le=10)] = 0.2
-    contrast: Annotated[float, Field(ge=0, le=0.9)] = 0.2
-
-
-class TrainingSection(Section):
+class TrainingSection(Recipe):
     """How all networks are trained to tell happy from sad; see `rsa_face.training.settings.TrainingSettings`.
 
     `held_out` are faces of other identities to judge in the end: a table, or ``stimuli``, the study's own. `made_by`
-    is the command that makes the table, told where it is missing.
+    is the command that makes the table, named where the table is missing.
     """
 
     made_by: str | None = None
     table: ExistingPath
     kind: Literal["table", "folder", "affectnet-csv", "affectnet-npy"] = "table"
-    label: str = "valence"
-    rule: dict[str, str] = {}
+    rule: dict[str, str] = Field({})
     held_out: HeldOut = "stimuli"
     held_out_label: str = "level"
-    classes: tuple[str, ...] = ("sad", "happy")
-    freeze: str = "none"
-    epochs: Annotated[int, Field(ge=1)] = 40
-    lr: Annotated[float, Field(gt=0)] = 1e-4
-    batch: Annotated[int, Field(ge=1)] = 128
-    mixed: bool = False
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup: Annotated[int, Field(ge=0)] = 0
-    zero_head: bool = False
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    size: Annotated[int, Field(ge=32)] | None = None
-    class_weights: Literal["none", "balanced"] = "none"
-    augmentation: AugmentationSection | None = None
-    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    patience: Annotated[int, Field(ge=1)] | None = None
-    stop_at: Annotated[float, Field(gt=0, le=1)] | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-    compile: bool = False
-    device: TrainingDevice = "auto"
-    skip_unreadable: bool = False
 
-    @model_validator(mode="after")
-    def _tells_happy_from_sad(self) -> Self:
-        if not {"sad", "happy"} <= set(self.classes) or repeated(self.classes):
-            message = f"classes must differ, and sad and happy be among them, but they are {list(self.classes)}"
-            raise ValueError(message)
-        return self
-
-    @model_validator(mode="after")
-    def _watches_what_it_waits_for(self) -> Self:
-        if self.patience is not None and not self.validation:
-            message = "patience watches the validation faces, so validation must be above 0"
-            raise ValueError(message)
-        return self
+    def settings(self, seed: int) -> TrainingSettings:
+        """Return how one network is trained."""
+        return TrainingSettings(**{name: getattr(self, name) for name in Recipe.model_fields}, seed=seed)
 
 
-class ActivationsSection(Section):
+class ActivationsSection(Settings):
     """Which layers are recorded, and whether they are stored: without a store, RDMs are streamed."""
 
     store: PathToWrite | None = None
@@ -248,64 +158,39 @@ def _measure(value: Any) -> Any:
     layers = [key for key in named if not isinstance(key, str)]
     wrong = [name for name in named.values() if not (isinstance(name, str) and name in single)]
     repeats = [name for name in wrong if isinstance(name, str) and name in MEASURES]
-    faults = [f"layers must be names, but {layers} are not"] if layers else []
+    faults = [f"has {layers}, not names of layers"] if layers else []
     if wrong:
-        shown = ", ".join(map(repr, wrong))
-        faults.append(f"must be one of {', '.join(single)}, but is {shown}")
+        faults.append(f"is {', '.join(map(repr, wrong))}, not one of {', '.join(single)}")
     if repeats:
-        faults[-1] += ", which needs every stimulus presented more than once; see `rsa_face.compute_rdms`"
+        faults[-1] += f"; {repeats[0]} needs every stimulus presented more than once (see `rsa_face.compute_rdms`)"
     if faults:
         raise ValueError("; ".join(faults))
     return value
 
 
-class RdmsSection(Section):
+class RdmsSection(Settings):
     """What makes the RDMs: one measure, or one by layer (``{default: correlation, fc8: euclidean}``)."""
 
     measure: Annotated[str | dict[str, str], BeforeValidator(_measure)] = "correlation"
 
 
-class HumanSection(Section):
+class HumanSection(Settings):
     """The human data, what kind they are, and which stimuli they are about."""
 
     table: ExistingPath
     kind: HumanKind
-    where: dict[str, str | float] = {}
-    options: dict[str, Any] = {}
+    where: dict[str, str | float] = Field({})
+    options: dict[str, Any] = Field({})
 
 
-class CurveSection(Section):
-    """Which psychometric curve is fitted to people's choices; see `rsa_face.psychophysics.psychometric.Curve`."""
-
-    sigmoid: Literal["gaussian", "logistic"] = "gaussian"
-    guess: Bounds = (0.0, 0.1)
-    lapse: Bounds = (0.0, 0.1)
-    width: Bounds | None = None
-    method: Literal["likelihood", "least squares"] = "likelihood"
-    pooling: Literal["none", "participants"] = "none"
-
-    @model_validator(mode="after")
-    def _can_be_fitted(self) -> Self:
-        faults = [
-            f"{name} is {value}, above .5"
-            for name, value in (("guess", self.guess), ("lapse", self.lapse))
-            if np.max(value) > 0.5
-        ]
-        faults += ["width is 0"] if self.width is not None and np.min(self.width) == 0 else []
-        faults += ["a pooled fit is by likelihood"] if self.pooling != "none" and self.method != "likelihood" else []
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
-
-
-class PsychophysicsSection(Section):
+class PsychophysicsSection(Settings):
     """Two-choice trials, happy or sad, along the morph: people's psychometric curves, and the trained networks'."""
 
     table: ExistingPath
-    curve: CurveSection = CurveSection()
+    curve: Curve = Curve()
 
 
-class SaliencySection(Section):
+class SaliencySection(Settings):
     """What the trained networks' answers rest on: maps, and the share of each in the eyes, the nose and the mouth.
 
     `layer` may list several: each network's is the first it has. `where` picks the stimuli, by factors. `by_layer`
@@ -315,11 +200,11 @@ class SaliencySection(Section):
     layer: str | Annotated[tuple[str, ...], Field(min_length=1)] = "last"
     method: Literal["gradcam", "gradcam++", "layercam"] = "gradcam"
     answer: Literal["happy", "sad", "given"] = "happy"
-    where: dict[str, Value | tuple[Value, ...]] = {}
+    where: dict[str, Value | tuple[Value, ...]] = Field({})
     by_layer: bool = False
 
 
-class InferenceSection(Section):
+class InferenceSection(Settings):
     """How layers and people are compared, and how sure one wants to be.
 
     `network` is held against `baseline` layer by layer, where the study has both; `controls` are RDMs whose share in
@@ -328,7 +213,7 @@ class InferenceSection(Section):
     """
 
     comparison: Comparison = "rho-a"
-    resample: Literal["stimulus", "participant", "both", "dual"] | None = None
+    resample: Literal["stimulus", "participant", "both", "dual"] | None = "dual"
     draws: Annotated[int, Field(ge=10)] = 1000
     seed: Seed = 0
     groups: str | None = None

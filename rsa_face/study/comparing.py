@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.config import Study
 from rsa_face.files import write_table
 from rsa_face.inference.contrasts import contrast_layers
 from rsa_face.inference.families import correct_layers
@@ -16,12 +15,13 @@ from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.localization import localize
 from rsa_face.inference.nested import held_out_similarity
 from rsa_face.inference.partial import add_partial
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import hash_file, load, save
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
 from rsa_face.schema import LAYER, RDM, STIMULUS_I, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.study.config import Study
+from rsa_face.study.manifest import Manifest
 
 COMPARISON, LOCALIZATION = "layers.nc", "localization.nc"
 

@@ -11,7 +11,8 @@ from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_vali
 
 from rsa_face.plain_yaml import read_yaml
 from rsa_face.schema import repeated
-from rsa_face.sections import (
+from rsa_face.settings import Settings, in_words
+from rsa_face.study.sections import (
     ActivationsSection,
     HumanSection,
     InferenceSection,
@@ -19,12 +20,10 @@ from rsa_face.sections import (
     PsychophysicsSection,
     RdmsSection,
     SaliencySection,
-    Section,
     StimuliSection,
     TrainingSection,
 )
-from rsa_face.values import STUDIES, Cluster, PathToWrite, StudyName
-from rsa_face.wording import in_words
+from rsa_face.study.values import STUDIES, Cluster, PathToWrite, StudyName
 
 Loc = tuple[int | str, ...]
 _FORMS = ("str", "int", "float", "bool")
@@ -34,7 +33,7 @@ _ALSO_CALLED = {"psychophysics": ("choices",)}  # what the section was called at
 _PSYCHOPHYSICS = AliasChoices("psychophysics", *_ALSO_CALLED["psychophysics"])
 
 
-class Study(Section):
+class Study(Settings):
     """A whole study, as its file describes it; made by `load_study`."""
 
     name: StudyName
@@ -60,7 +59,7 @@ class Study(Section):
     def _names_differ(cls, networks: tuple[NetworkSection, ...]) -> tuple[NetworkSection, ...]:
         twice = repeated([network.called for network in networks])
         if twice:
-            message = f"must differ in name, but are called {twice} more than once; give each a label"
+            message = f"have the names {twice} more than once; give each a label"
             raise ValueError(message)
         return networks
 
@@ -95,7 +94,7 @@ def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
     path, base = _find(study)
     tree, values = read_yaml(path, "A study file")
     if not isinstance(values, dict):
-        message = f"A study file must hold keys and values, but {path.name} holds none. Is it the right file?"
+        message = f"{path.name} has no keys and values. Is it the right file?"
         raise ValueError(message)
     if output is not None:
         values["output"] = str(Path(output).absolute())
@@ -126,8 +125,8 @@ def _find(study: str | Path) -> tuple[Path, Path]:
         return path, path.absolute().parent
     if str(study) in embedded_studies():
         return STUDIES / f"{study}.yaml", Path.cwd()
-    found = f"{str(study)!r} is a folder" if path.is_dir() else f"there is no {str(study)!r}"
-    message = f"A study must be a YAML file or one of {', '.join(embedded_studies())}, but {found}. Check the path."
+    found = f"{str(study)!r} is a folder" if path.is_dir() else f"No such study: {str(study)!r}"
+    message = f"{found}; name a YAML file or one of {', '.join(embedded_studies())}."
     raise FileNotFoundError(message)
 
 
@@ -135,10 +134,10 @@ def _misfits(study: Study) -> Iterator[tuple[Loc, str]]:
     """Yield what the sections ask of the networks that these do not have, and where it stands."""
     recorded = study.activations.layers
     for loc, asked in _places(("activations", "layers"), () if recorded in ("main", "all") else recorded):
-        yield from _lacking(study, loc, asked, "main, all, or layers that every network has")
+        yield from _lacking(study, loc, asked, "main, all or layers that every network has")
     if study.training is not None and study.training.freeze not in ("none", "features"):
         loc = ("training", "freeze")
-        yield from _lacking(study, loc, study.training.freeze, "none, features, or a layer that every network has")
+        yield from _lacking(study, loc, study.training.freeze, "none, features or a layer that every network has")
     if study.saliency is not None and study.saliency.layer != "last":
         yield from _unmapped(study, study.saliency.layer)
     yield from _unmeasured(study)
@@ -149,11 +148,11 @@ def _places(loc: Loc, names: str | tuple[str, ...]) -> Iterator[tuple[Loc, str]]
     yield from ((loc, names),) if isinstance(names, str) else (((*loc, at), name) for at, name in enumerate(names))
 
 
-def _lacking(study: Study, loc: Loc, asked: str, must: str) -> Iterator[tuple[Loc, str]]:
-    without = [network for network in study.networks if asked not in network.layers]
+def _lacking(study: Study, loc: Loc, layer: str, choices: str) -> Iterator[tuple[Loc, str]]:
+    without = [network for network in study.networks if layer not in network.layers]
     if without:
         names = ", ".join(network.called for network in without)
-        yield loc, f"must be {must}, but {names} has no {asked!r}. {_layers_of(without[0])}"
+        yield loc, f"{names} has no {layer!r}; give {choices}. {_layers_of(without[0])}"
 
 
 def _unmeasured(study: Study) -> Iterator[tuple[Loc, str]]:
@@ -164,7 +163,7 @@ def _unmeasured(study: Study) -> Iterator[tuple[Loc, str]]:
         network, _, layer = key.rpartition("/")
         whose = [recorded[name] for name in recorded if not network or network == name or network.startswith(name)]
         if key != "default" and not any(layer in layers for layers in whose):
-            message = f"must be default, or a layer that is recorded, but is {key!r}"
+            message = f"is {key!r}, not default or a layer that is recorded"
             yield ("rdms", "measure", key), f"{message}. {_layers_of(study.networks[0])}"
 
 
@@ -175,15 +174,15 @@ def _recorded(study: Study, network: NetworkSection) -> list[str]:
     return network.layers if asked == "all" else [asked] if isinstance(asked, str) else list(asked)
 
 
-def _unmapped(study: Study, asked: str | tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
-    names = [asked] if isinstance(asked, str) else list(asked)
+def _unmapped(study: Study, layers: str | tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
+    names = [layers] if isinstance(layers, str) else list(layers)
     for network in study.networks:
-        found = next((name for name in names if name in network.layers), None)
-        if found is None:
-            message = f"must be last, or name a layer of every network, but {network.called} has none of {names}"
+        layer = next((name for name in names if name in network.layers), None)
+        if layer is None:
+            message = f"{network.called} has none of {names}; give last, or a layer of every network"
             yield ("saliency", "layer"), f"{message}. {_layers_of(network)}"
-        elif found in network.flat_layers:
-            message = f"must be a layer with rows and columns, but {found!r} of {network.called} has none"
+        elif layer in network.flat_layers:
+            message = f"{layer!r} of {network.called} has no rows and columns"
             yield ("saliency", "layer"), f"{message}. {_layers_of(network)}"
 
 
@@ -192,12 +191,12 @@ def _strangers(study: Study) -> Iterator[tuple[Loc, str]]:
     for key in sorted({"network", "baseline"} & study.inference.model_fields_set):
         asked = getattr(study.inference, key)
         if asked not in known:
-            message = f"must be one of the study's networks, {', '.join(known)}, but is {asked!r}"
+            message = f"is {asked!r}, not one of the study's networks, {', '.join(known)}"
             yield ("inference", key), message
     starts = list(dict.fromkeys(network.start for network in study.networks))
     unknown = [name for name in study.inference.pretrainings or () if name not in starts]
     if unknown:
-        message = f"must be two pre-trainings of the study's networks, {', '.join(starts)}, but holds {unknown}"
+        message = f"has {unknown}, not two of the networks' pre-trainings, {', '.join(starts)}"
         yield ("inference", "pretrainings"), message
 
 
@@ -206,7 +205,7 @@ def _layers_of(network: NetworkSection) -> str:
 
 
 def _wrong(faults: list[str], path: Path) -> ValueError:
-    message = f"A study file must be right before it runs, but {path.name} has {len(faults)} fault(s):\n"
+    message = f"{path.name} has {len(faults)} fault(s), so nothing was run:\n"
     return ValueError(message + "\n".join(sorted(faults, key=_line_of)))
 
 

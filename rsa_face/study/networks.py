@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from rsa_face.config import Study
-from rsa_face.manifest import Manifest
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_file
-from rsa_face.sections import NetworkSection
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.study.config import Study
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.sections import NetworkSection
 
 WEIGHTS = "weights"
 
@@ -90,18 +89,21 @@ def build(study: Study, section: NetworkSection, *, classes: int | None = None) 
     if classes is None and study.training is not None:
         file = study.output / trained_file(section)
         return build_network(
-            section.name, weights=file, classes=len(study.training.classes), label=section.called, **_block(section)
+            section.name,
+            weights=file,
+            classes=len(study.training.classes),
+            label=section.called,
+            attention=section.attention,
         )
-    preprocessing = section.preprocessing
     return build_network(
         section.name,
         weights=section.weights,
         seed=section.seed,
         classes=classes or section.classes,
-        preprocessing=None if preprocessing is None else Preprocessing(**preprocessing.model_dump()),
+        preprocessing=section.preprocessing,
         label=section.called,
         head="file" if classes is None else "new",
-        **_block(section),
+        attention=section.attention,
     )
 
 
@@ -135,10 +137,3 @@ def note_weights(network: Network, manifest: Manifest) -> None:
     kept = manifest.read().get("weights", {})
     said = {"from": network.weights, "sha256": network.weights_sha256 or None}
     manifest.note(weights={**kept, network.name: said})
-
-
-def _block(section: NetworkSection) -> dict[str, Any]:
-    asked = section.attention
-    if isinstance(asked, tuple):
-        return {"attention": [block.model_dump() for block in asked]}
-    return {"attention": asked.model_dump() if asked else None}

@@ -7,15 +7,15 @@ import xarray as xr
 
 from rsa_face.activations.extract import extract
 from rsa_face.activations.streaming import stream_rdms
-from rsa_face.config import Study
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save
 from rsa_face.rdms.dissimilarity import compute_rdms, mark_measures
 from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
 from rsa_face.schema import RDM
-from rsa_face.sections import NetworkSection
-from rsa_face.stages.networks import build, networks_of, note_weights, start_of, trained_file
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.study.config import Study
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.networks import build, networks_of, note_weights, start_of, trained_file
+from rsa_face.study.sections import NetworkSection
 
 
 def measure_layers(study: Study, stimuli: StimulusSet, manifest: Manifest, *, progress: bool) -> xr.DataArray:

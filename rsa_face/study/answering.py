@@ -10,10 +10,8 @@ import xarray as xr
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.cluster import find_distributed
-from rsa_face.config import Study
 from rsa_face.files import write_beside
 from rsa_face.inference.resampling import draw_resamples
-from rsa_face.manifest import Manifest
 from rsa_face.networks.files import HUB, find_hub
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import hash_file, load, rng_from
@@ -21,9 +19,11 @@ from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.stage import any_curve, ask_networks, write_psychophysics
 from rsa_face.rdms.controls import check_controls
 from rsa_face.schema import PARTICIPANT
-from rsa_face.stages.networks import build, networks_of, trained_file
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.occlusion import REGIONS, region_boxes
+from rsa_face.study.config import Study
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.networks import build, networks_of, trained_file
 
 ANSWERS, PEOPLE, NETWORKS, LIKENESS = (
     "answers.csv",
@@ -181,7 +181,7 @@ def fit_curves(
             people,
             judged,
             study.output,
-            curve=asked.curve.model_dump(),
+            curve=asked.curve,
             draws=study.inference.draws,
             seed=study.inference.seed,
             resamples=same_draws(study, human, people),

@@ -5,14 +5,14 @@ from typing import cast
 import pandas as pd
 import xarray as xr
 
-from rsa_face.config import Study
 from rsa_face.files import write_beside
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save
 from rsa_face.schema import split_seed
-from rsa_face.stages.answering import ANSWERS
-from rsa_face.stages.learning import held_out_faces
-from rsa_face.stages.networks import build, networks_of, trained_file
+from rsa_face.study.answering import ANSWERS
+from rsa_face.study.config import Study
+from rsa_face.study.learning import held_out_faces
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.networks import build, networks_of, trained_file
 from rsa_face.training.evaluation import judge_valence, score_judgements
 from rsa_face.training.seeds import combine_seeds, tabulate_seeds
 from rsa_face.training.tables import TrainingTable

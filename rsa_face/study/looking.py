@@ -5,16 +5,16 @@ from typing import Any, cast
 
 import xarray as xr
 
-from rsa_face.config import Study
 from rsa_face.figures.agreement import agreement_table, correlation_table
 from rsa_face.files import write_table
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save
 from rsa_face.psychophysics.agreement import relate_measures
 from rsa_face.saliency.stage import write_saliency
-from rsa_face.stages.answering import LIKENESS, built, looked_at, weights_of
-from rsa_face.stages.comparing import COMPARISON
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.study.answering import LIKENESS, built, looked_at, weights_of
+from rsa_face.study.comparing import COMPARISON
+from rsa_face.study.config import Study
+from rsa_face.study.manifest import Manifest
 
 SALIENCY, AGREEMENT = "saliency.nc", "agreement.nc"
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any, cast
 
 import pandas as pd
 from tqdm import tqdm
 
-from rsa_face.config import Study
-from rsa_face.manifest import Manifest
-from rsa_face.sections import NetworkSection, TrainingSection
-from rsa_face.stages.faces import table_of
-from rsa_face.stages.networks import build, log_file, networks_of, note_weights, start_of, trained_file
+from rsa_face.study.config import Study
+from rsa_face.study.faces import table_of
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.networks import build, log_file, networks_of, note_weights, start_of, trained_file
+from rsa_face.study.sections import NetworkSection, TrainingSection
 from rsa_face.training.loop import train_valence
-from rsa_face.training.settings import HAPPY, SAD, TrainingSettings
+from rsa_face.training.settings import HAPPY, SAD
 from rsa_face.training.sources import read_faces
 from rsa_face.training.tables import TrainingTable, must_not_share_faces, must_show
 
@@ -86,8 +85,7 @@ def _training_of(
     study: Study, section: NetworkSection, faces: TrainingTable, manifest: Manifest, progress: bool
 ) -> Callable[[], None]:
     asked = cast("TrainingSection", study.training)
-    known = {field.name for field in fields(TrainingSettings)} - {"seed"}
-    settings = TrainingSettings(seed=section.seed, **asked.model_dump(include=known))
+    settings = asked.settings(section.seed)
 
     def make() -> None:
         network = build(study, section, classes=len(asked.classes))

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.config import Study
 from rsa_face.files import write_table
 from rsa_face.inference.pretraining import AGAINST, BIAS, contrast_pretrainings, shared_quantities
 from rsa_face.inference.seeds import Measured, jackknifed, similarities_of
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
 from rsa_face.psychophysics.stage import any_curve
-from rsa_face.stages.answering import ANSWERS
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.study.answering import ANSWERS
+from rsa_face.study.config import Study
+from rsa_face.study.manifest import Manifest
 
 CONTRAST = "bias"
 ALL_LAYERS, ALL_FACES = "mean of layers", "mean of occlusions"
@@ -133,8 +133,7 @@ def pses_of(answers: pd.DataFrame, stimuli: StimulusSet, curve: dict[str, Any]) 
     Measured
         Quantities are occlusions; by a jackknife over identities, where there are three or more.
     """
-    own = Curve(**curve)
-    alone = Curve(own.sigmoid, own.guess, own.lapse, own.width, own.method)
+    alone = Curve(**{**curve, "pooling": "none"})
     fit = fit_psychometric(answers, alone, interval="none")
     networks, occlusions = ([str(name) for name in fit[dim].values] for dim in ("network", "occlusion"))
     people = _identities(stimuli).reindex(answers["stimulus"].astype(str)).to_numpy()

@@ -1,9 +1,9 @@
 """Which stages a study comes to, told from its file alone: what a run that was stopped has yet to do."""
 
-from rsa_face.config import Study
-from rsa_face.manifest import Manifest
-from rsa_face.stages.faces import WHOLE
-from rsa_face.stages.networks import networks_of
+from rsa_face.study.config import Study
+from rsa_face.study.faces import WHOLE
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.networks import networks_of
 
 
 def planned_stages(study: Study) -> list[str]:

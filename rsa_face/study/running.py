@@ -4,22 +4,22 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from rsa_face.config import Study
 from rsa_face.files import remove_drafts
 from rsa_face.holding import hold, lock_in
-from rsa_face.manifest import Manifest
-from rsa_face.stages.answering import answer_stimuli, check_asked, fit_curves
-from rsa_face.stages.biasing import measure_bias
-from rsa_face.stages.comparing import compare, contrast_networks, find_layer
-from rsa_face.stages.drawing import draw_figures
-from rsa_face.stages.faces import show_stimuli
-from rsa_face.stages.judgement import judge_stimuli
-from rsa_face.stages.learning import train_networks
-from rsa_face.stages.looking import look_where, relate
-from rsa_face.stages.planning import note_plan
-from rsa_face.stages.representation import measure_layers
-from rsa_face.stages.scoring import score_networks
-from rsa_face.stages.sharing import reweight_peak, share_variance
+from rsa_face.study.answering import answer_stimuli, check_asked, fit_curves
+from rsa_face.study.biasing import measure_bias
+from rsa_face.study.comparing import compare, contrast_networks, find_layer
+from rsa_face.study.config import Study
+from rsa_face.study.drawing import draw_figures
+from rsa_face.study.faces import show_stimuli
+from rsa_face.study.judgement import judge_stimuli
+from rsa_face.study.learning import train_networks
+from rsa_face.study.looking import look_where, relate
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.planning import note_plan
+from rsa_face.study.representation import measure_layers
+from rsa_face.study.scoring import score_networks
+from rsa_face.study.sharing import reweight_peak, share_variance
 
 log = logging.getLogger(__name__)
 

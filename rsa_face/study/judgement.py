@@ -4,15 +4,15 @@ from typing import cast
 
 import xarray as xr
 
-from rsa_face.config import Study
 from rsa_face.human.behaviour import read_human
 from rsa_face.inference.ceiling import refuse_one_participant
 from rsa_face.inference.comparisons import check_people
 from rsa_face.inference.resampling import group_members
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import hash_file, load, save
 from rsa_face.schema import STIMULUS, STIMULUS_I, must_be_known, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.study.config import Study
+from rsa_face.study.manifest import Manifest
 
 
 def judge_stimuli(study: Study, stimuli: StimulusSet, manifest: Manifest) -> xr.DataArray | None:

@@ -1,14 +1,14 @@
 """What a single value of a study file may be: a file that exists, a name, a device, bounds."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, ValidationInfo
 
+from rsa_face.settings import matching
 from rsa_face.untrusted import in_short, is_file_name, must_be_plain_names
 
 PACKAGED = "package:"
@@ -32,7 +32,7 @@ def _on_a_disk(text: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:  # a name too long for any disk, the home of a user that is none
-        message = f"must be a path, but {text[:60]!r} can be none: {in_short(error)}"
+        message = f"is {text[:60]!r}, which cannot be a path: {in_short(error)}"
         raise ValueError(message) from error
 
 
@@ -48,7 +48,7 @@ def _existing(value: Any, info: ValidationInfo) -> Any:
 def _to_write(value: Any, info: ValidationInfo) -> Any:
     path = _resolved(value, info)
     if isinstance(path, Path) and path.is_file():
-        message = f"must be a folder to write to, but {str(path)!r} is a file; name another"
+        message = f"is {str(path)!r}, a file; name a folder to write to"
         raise ValueError(message)
     return path
 
@@ -59,7 +59,7 @@ def _weights(value: Any, info: ValidationInfo) -> Any:
     try:
         return str(_existing(value, info))
     except ValueError as error:
-        message = f"must be random, imagenet, hf://OWNER/REPO/FILE or a file, but {error}"
+        message = f"is not random, imagenet or hf://OWNER/REPO/FILE, and {error}"
         raise ValueError(message) from error
 
 
@@ -75,28 +75,9 @@ def _control(value: Any, info: ValidationInfo) -> Any:
     return str(_existing(value, info)) if str(value).endswith((".nc", ".csv")) else value
 
 
-def _bounds(value: Any) -> Any:
-    numbers = list(value) if isinstance(value, list | tuple) else [value]
-    whole = len(numbers) in (1, 2) and all(isinstance(one, int | float) and one >= 0 for one in numbers)
-    if not whole or numbers != sorted(numbers):
-        message = f"must be a number of 0 or more, or two that rise, not {value!r}"
-        raise ValueError(message)
-    return tuple(numbers) if len(numbers) == 2 else numbers[0]
-
-
-def _like(pattern: str, must: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            message = f"must be {must}, but is {value!r}"
-            raise ValueError(message)
-        return value
-
-    return AfterValidator(check)
-
-
 def _name(value: Any) -> Any:
     if isinstance(value, str) and not is_file_name(value):
-        message = "files are called by this name, so it must have no slashes and no dot in front"
+        message = "is the name of files, so it can have no slash and no dot in front"
         raise ValueError(message)
     if isinstance(value, str):
         must_be_plain_names([value], "name", "the study")
@@ -106,11 +87,9 @@ def _name(value: Any) -> Any:
 Name = Annotated[str, BeforeValidator(_name)]
 Weights = Annotated[str, BeforeValidator(_weights)]
 Control = Annotated[str, BeforeValidator(_control)]
-Seed = Annotated[int, Field(ge=0)]
-Device = Annotated[str, _like(r"auto|cpu|cuda(:\d+)?", "auto, cpu or cuda")]
-TrainingDevice = Annotated[str, _like(r"auto|cpu|cuda(:\d+)?|mps", "auto, cpu, cuda or mps")]
-StudyName = Annotated[str, _like(r"[\w.-]+", "letters, digits, dots, hyphens and underscores")]
-Cluster = Annotated[str, _like(r"local:[1-9]\d*|(tcp|tls)://.+:\d+", "local:N or tcp://HOST:PORT, such as local:2")]
+StudyName = Annotated[str, matching(r"[\w.-]+", "letters, digits, dots, hyphens and underscores")]
+Cluster = Annotated[
+    str, matching(r"local:[1-9]\d*|(tcp|tls)://.+:\d+", "local:N or tcp://HOST:PORT, such as local:2")
+]
 HeldOut = Annotated[Path | Literal["stimuli"] | None, BeforeValidator(_stimuli_or_existing)]
 Value = str | float
-Bounds = Annotated[float | tuple[float, float], BeforeValidator(_bounds)]

@@ -12,12 +12,12 @@ import xarray as xr
 from rsa_face.human.observers import PSE_MEAN, PSE_SD
 from rsa_face.inference.pretraining import smaller_size
 from rsa_face.inference.seeds import Measured, Sampling, peaks_of, sum_over_seeds
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import load
 from rsa_face.psychophysics.choices import read_choices
-from rsa_face.stages.answering import ANSWERS
-from rsa_face.stages.biasing import pses_of
 from rsa_face.stimuli.catalogue import read_stimuli
+from rsa_face.study.answering import ANSWERS
+from rsa_face.study.biasing import pses_of
+from rsa_face.study.manifest import Manifest
 
 WHOLE, EVERY = "none", "all"
 _MEASURES = {

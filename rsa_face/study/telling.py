@@ -10,7 +10,7 @@ from rsa_face.inference.localization import NONE
 from rsa_face.inference.picking import CEILING, PEAK
 from rsa_face.provenance import load
 from rsa_face.schema import NETWORK, RDM
-from rsa_face.stages.biasing import ALL_LAYERS
+from rsa_face.study.biasing import ALL_LAYERS
 
 _RANKED = {"pse_distance": "distance in PSE", "curve_rmse": "distance in choices"}
 _BEST = "similarity_peak"

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from rsa_face.config import Study
 from rsa_face.files import write_beside
-from rsa_face.manifest import Manifest
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.occlusion import occlude
+from rsa_face.study.config import Study
+from rsa_face.study.manifest import Manifest
 
 WHOLE = "none"
 MASKED = "stimuli"

@@ -8,15 +8,15 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.activations.extract import extract
-from rsa_face.config import Study
 from rsa_face.files import write_table
 from rsa_face.inference.unique import FEWEST_IN_FOLD, partition_variance, reweight_layer
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import load, save
 from rsa_face.schema import NETWORK, PARTICIPANT, RDM, STIMULUS, STIMULUS_I, stimulus_ids
-from rsa_face.stages.comparing import judged, varying
-from rsa_face.stages.networks import build, networks_of
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.study.comparing import judged, varying
+from rsa_face.study.config import Study
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.networks import build, networks_of
 
 VARIANCE, REWEIGHTED = "variance.nc", "reweighted.nc"
 _FOLDS = (3, 5)

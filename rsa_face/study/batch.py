@@ -5,14 +5,14 @@ from functools import partial
 from pathlib import Path
 
 from rsa_face.activations.units import Batch, Source
-from rsa_face.config import Study
-from rsa_face.manifest import Manifest
 from rsa_face.provenance import hash_content
 from rsa_face.rdms.measures import general_measure, layers_with_their_own
-from rsa_face.sections import NetworkSection
-from rsa_face.stages.faces import show_stimuli
-from rsa_face.stages.learning import train_networks
-from rsa_face.stages.networks import build, networks_of, start_of, trained_file
+from rsa_face.study.config import Study
+from rsa_face.study.faces import show_stimuli
+from rsa_face.study.learning import train_networks
+from rsa_face.study.manifest import Manifest
+from rsa_face.study.networks import build, networks_of, start_of, trained_file
+from rsa_face.study.sections import NetworkSection
 
 BATCH = "batch"
 
