@@ -91,14 +91,20 @@ class Settings(BaseModel):
         for place in [place for place in faults if any(other.startswith(f"{place}.") for other in faults)]:
             del faults[place]  # of a form that was not meant: what is wrong stands further inside
         sentences = [f"{place} {in_words(those)}".strip() for place, those in faults.items()]
-        if any(fault["type"] == _UNKNOWN for those in faults.values() for fault in those):
+        if any(fault["type"] == _UNKNOWN and len(fault["loc"]) == 1 for those in faults.values() for fault in those):
             sentences[-1] += f" (the settings are {', '.join(type(self).model_fields)})"
         return sentences
 
 
 def _place(fault: Any) -> str:
     """Return the setting at fault, without pydantic's names for the forms that a value may have."""
-    return ".".join(part for part in fault["loc"] if isinstance(part, str) and part.islower() and part.isidentifier())
+    if fault["type"] == _UNKNOWN:  # whatever the key, it stands in the file
+        return ".".join([*filter(_is_key, fault["loc"][:-1]), str(fault["loc"][-1])])
+    return ".".join(filter(_is_key, fault["loc"]))
+
+
+def _is_key(part: int | str) -> bool:
+    return isinstance(part, str) and part.islower() and part.isidentifier()
 
 
 def in_words(faults: Iterable[Any]) -> str:

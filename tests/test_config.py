@@ -183,7 +183,7 @@ def test_layers_of_every_network_are_held_against_what_is_asked(folder):
     assert load_study(written(folder, text + right)).activations.layers == ("pool5", "fc8")
     with pytest.raises(ValueError, match="alexnet, vgg16 has no 'fe_pool1'"):
         load_study(written(folder, text + "activations: {layers: fe_pool1}\n"))
-    with pytest.raises(ValueError, match="'fe_fc6' of fe_alexnet has none"):
+    with pytest.raises(ValueError, match="'fe_fc6' of fe_alexnet has no rows"):
         load_study(written(folder, text + "saliency: {layer: [fe_fc6, relu5_3, relu5]}\n"))
 
 

@@ -67,15 +67,15 @@ def test_wrong_requests_are_a_line_and_code_2(faces, capsys):
     (faces / "settings.yaml").write_text("learning_rate: 1\n")
     words = ["train", faces / "train.csv", "--network", "alexnet", "--out", faces / "out"]
     assert run(*words, "--settings", faces / "settings.yaml") == 2
-    assert "['learning_rate']" in capsys.readouterr().err
+    assert "learning_rate is not a key here" in capsys.readouterr().err
     (faces / "settings.yaml").write_text("epochs: ten\nlr: '0,001'\naugmentation: {flip: often}\n")
     assert run(*words, "--settings", faces / "settings.yaml") == 2
     said = capsys.readouterr().err
-    assert "augmentation.flip must be a number (with a point, not a comma), but is 'often'; epochs must be a" in said
-    assert "lr must be a number (with a point, not a comma), but is '0,001'" in said
+    assert "epochs is 'ten', not a whole number; lr is '0,001', not a number (with a point, not a comma)" in said
+    assert "augmentation.flip is 'often', not a number" in said
     for wrong, named in (
-        ("augmentation: {flop: 1}", "['flop']"),
-        ("1: 2\nx: 3", "['1', 'x']"),
+        ("augmentation: {flop: 1}", "augmentation.flop is not a key"),
+        ("1: 2\nx: 3", "1 is not a key here; x is not a key here (the settings are label"),
         ("lr: -1", "lr is -1"),
     ):
         (faces / "settings.yaml").write_text(wrong)
