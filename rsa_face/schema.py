@@ -25,17 +25,73 @@ MEASURE = "measure"
 OTHER_MEASURES = "other_measures"
 
 NetworkName = Literal["alexnet", "vgg11", "vgg13", "vgg16", "fe_alexnet"]
-Comparison = Literal["cosine", "corr", "spearman", "rho-a", "tau-a", "kendall", "corr_cov", "cosine_cov"]
 HumanKind = Literal["rdm", "rating", "triplet", "arrangement", "confusion", "samediff", "choice", "features"]
 Occlusion = Literal["none", "eyes", "nose", "mouth"]
 Position = Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
 
 NETWORKS: tuple[str, ...] = get_args(NetworkName)
-COMPARISONS: tuple[str, ...] = get_args(Comparison)
 HUMAN_KINDS: tuple[str, ...] = get_args(HumanKind)
 OCCLUSIONS: tuple[str, ...] = get_args(Occlusion)
 POSITIONS: tuple[str, ...] = get_args(Position)
 POSITION_CHANNELS = dict(zip(POSITIONS, (64, 64, 192, 192, 384, 256, 256, 256, 4096, 4096), strict=True))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A way to compare two RDMs: one row of `COMPARISONS`, from which everything that offers comparisons is derived.
+
+    Parameters
+    ----------
+    label : str
+        What axes and sentences call it.
+    scores : str
+        What is compared: ``"products"`` of dissimilarities, products of their ``"ranks"``, the order of pairs of
+        pairs (``"kendall"``), or whatever `kernel` computes.
+    partial : str
+        The partial correlation that stands beside it: ``"corr"``, ``"spearman"`` or ``"rho-a"``.
+    centred : bool
+        Whether each RDM's mean is taken out first.
+    whitened : bool
+        Whether the covariance of dissimilarities that share a stimulus is taken out.
+    tie_corrected : bool
+        Whether ranks are divided by their own spread, which ties reduce.
+    kernel : callable, optional
+        For ``scores="kernel"``: a function of (rdm, pair) and (participant, pair) dissimilarities without gaps
+        wherever the weights (pair,) are not 0, and of how often each stimulus was drawn (stimulus,); it returns the
+        similarities (rdm, participant).
+    """
+
+    label: str
+    scores: Literal["products", "ranks", "kendall", "kernel"]
+    partial: Literal["corr", "spearman", "rho-a"]
+    centred: bool = False
+    whitened: bool = False
+    tie_corrected: bool = False
+    kernel: Callable[..., Any] | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the similarity is the inner product of two vectors that depend on one RDM each."""
+        return self.scores in ("products", "ranks") and not self.whitened
+
+
+COMPARISONS: dict[str, Comparison] = {
+    "cosine": Comparison("cosine", "products", "corr"),
+    "corr": Comparison("Pearson r", "products", "corr", centred=True),
+    "spearman": Comparison("Spearman ρ", "ranks", "spearman", tie_corrected=True),
+    "rho-a": Comparison("Spearman ρ-a", "ranks", "rho-a"),
+    "tau-a": Comparison("Kendall τ-a", "kendall", "rho-a"),
+    "kendall": Comparison("Kendall τ-b", "kendall", "spearman", tie_corrected=True),
+    "corr_cov": Comparison("whitened correlation", "products", "corr", centred=True, whitened=True),
+    "cosine_cov": Comparison("whitened cosine", "products", "corr", whitened=True),
+}
+"""By rsatoolbox's names. A comparison of your own is a row more."""
+
+
+def comparison_label(comparison: str) -> str:
+    """Return what axes and sentences call a comparison; the name itself where a file holds one unknown here."""
+    return COMPARISONS[comparison].label if comparison in COMPARISONS else comparison
+
 
 _ALEXNET = ("conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3", "conv4", "relu4", "conv5",
             "relu5", "pool5")  # fmt: skip
@@ -232,8 +288,8 @@ def must_be_known(value: str, choices: Iterable[str], what: str) -> None:
     """
     choices = list(choices)
     if value not in choices:
-        there = ", ".join(choices) or "those there are, which are none"
-        message = f"The {what} must be one of {there}, but is {value!r}. Choose one of these."
+        advice = f"Choose one of {', '.join(choices)}." if choices else "There are none to choose from."
+        message = f"Unknown {what}: {value!r}. {advice}"
         raise ValueError(message)
 
 

@@ -19,16 +19,6 @@ from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, FigureStyle, us
 
 _SOURCE = "_rsa_face_source"
 NOTE = "note"
-COMPARISON_LABELS = {
-    "cosine": "cosine",
-    "corr": "Pearson r",
-    "spearman": "Spearman ρ",
-    "rho-a": "Spearman ρ-a",
-    "tau-a": "Kendall τ-a",
-    "kendall": "Kendall τ-b",
-    "corr_cov": "whitened correlation",
-    "cosine_cov": "whitened cosine",
-}
 
 
 def new_axes(*, width_mm: float, height_mm: float) -> Axes:

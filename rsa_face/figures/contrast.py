@@ -6,7 +6,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from rsa_face.figures.canvas import (
-    COMPARISON_LABELS,
     add_note,
     beside_axes,
     keep_source,
@@ -18,7 +17,7 @@ from rsa_face.figures.canvas import (
 from rsa_face.figures.palette import QUIET, network_colors, network_label, network_markers
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import mark_significant, name_layers_below, name_values
-from rsa_face.schema import BOUND, LAYER
+from rsa_face.schema import BOUND, LAYER, comparison_label
 
 _TESTS = ("p_difference_corrected", "p_difference_holm", "p_difference_fdr", "p_difference")
 
@@ -69,7 +68,7 @@ def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float 
 
 
 def _label(network: str, baseline: str, comparison: str) -> str:
-    named = COMPARISON_LABELS.get(comparison, comparison)
+    named = comparison_label(comparison)
     minus = f"{network_label(network)} − {network_label(baseline)}"
     return f"{minus}\nin similarity ({named})" if named else f"{minus}\nin similarity"
 

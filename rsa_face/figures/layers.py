@@ -10,7 +10,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from rsa_face.figures.canvas import (
-    COMPARISON_LABELS,
     add_note,
     keep_source,
     new_axes,
@@ -36,7 +35,7 @@ from rsa_face.figures.legends import legend_above, name_of
 from rsa_face.figures.palette import QUIET, in_order, ink, network_label
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_layers_below, name_values
-from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, RDM, must_be_known
+from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, RDM, comparison_label, must_be_known
 
 
 def plot_layers(
@@ -193,7 +192,7 @@ def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: Fi
         _name_layers(ax, blocks, style)
         above = max(block.title.count("\n") + 1 for block in blocks)
     comparison = str(result.attrs.get("comparison", ""))
-    named = COMPARISON_LABELS.get(comparison, comparison)
+    named = comparison_label(comparison)
     name_values(ax, f"Similarity to people\n({named})" if named else "Similarity to people", style)
     return above
 

@@ -9,7 +9,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from rsa_face.figures.canvas import (
-    COMPARISON_LABELS,
     add_note,
     beside_axes,
     keep_source,
@@ -22,7 +21,7 @@ from rsa_face.figures.canvas import (
 from rsa_face.figures.palette import CEILING_COLOR, in_order, network_colors, network_label
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_values
-from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM
+from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM, comparison_label
 
 
 def plot_networks(
@@ -84,7 +83,7 @@ def plot_networks(
         ax.set_xticks(range(len(rows)), labels, parse_math=False, **lean)
         ax.tick_params(axis="x", length=0)
         comparison = str(result.attrs.get("comparison", ""))
-        name_values(ax, f"Similarity to people\n({COMPARISON_LABELS.get(comparison, comparison)})", style)
+        name_values(ax, f"Similarity to people\n({comparison_label(comparison)})", style)
         _draw_brackets(ax, [(list(rows).index(a), list(rows).index(b), p) for a, b, p in compared], style)
         add_note(ax, note_of(result.attrs, rows), style)
         keep_source(ax, _table(result, rows), name="networks")

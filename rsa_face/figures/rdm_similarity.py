@@ -7,11 +7,11 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from rsa_face.figures.canvas import COMPARISON_LABELS, add_note, keep_source, new_axes, note_of, points_mm, size_mm
+from rsa_face.figures.canvas import add_note, keep_source, new_axes, note_of, points_mm, size_mm
 from rsa_face.figures.palette import in_order, ink, network_colors, network_label
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_layers_below
-from rsa_face.schema import LAYER, NETWORK, ORDER, RDM
+from rsa_face.schema import LAYER, NETWORK, ORDER, RDM, comparison_label
 
 
 def plot_rdm_similarity(similarity: xr.DataArray, *, ax: Axes | None = None) -> Axes:
@@ -45,7 +45,7 @@ def plot_rdm_similarity(similarity: xr.DataArray, *, ax: Axes | None = None) -> 
         image = ax.imshow(sorted_.values, cmap="magma", vmin=low, vmax=1, interpolation_stage="rgba")
         bar = ax.figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02, shrink=0.5)
         comparison = str(similarity.attrs.get("comparison", ""))
-        bar.set_label(f"Similarity of layers ({COMPARISON_LABELS.get(comparison, comparison)})")
+        bar.set_label(f"Similarity of layers ({comparison_label(comparison)})")
         bar.outline.set_visible(False)
         _mark_networks(ax, [str(name) for name in sorted_[NETWORK].values], style)
         _name_layers(ax, sorted_, style)

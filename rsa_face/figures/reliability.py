@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rsa_face.figures.canvas import (
-    COMPARISON_LABELS,
     add_note,
     keep_source,
     note_of,
@@ -21,7 +20,7 @@ from rsa_face.figures.canvas import (
 from rsa_face.figures.palette import CEILING_COLOR, HUMAN_COLOR, QUIET
 from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
 from rsa_face.figures.ticks import name_values
-from rsa_face.schema import PARTICIPANT
+from rsa_face.schema import PARTICIPANT, comparison_label
 
 _FLAGGED = "#A80F3C"
 _MOST_NAMES = 40
@@ -68,7 +67,7 @@ def _agreement_words(found: xr.Dataset) -> str:
 
 
 def _label(reliability: xr.Dataset) -> str:
-    return COMPARISON_LABELS[str(reliability.attrs["comparison"])]
+    return comparison_label(str(reliability.attrs["comparison"]))
 
 
 def _draw_halves(ax: Axes, found: xr.Dataset) -> None:

@@ -10,9 +10,7 @@ from tqdm.auto import tqdm
 from rsa_face.inference.ranking import sort_once
 from rsa_face.inference.resampling import Draws
 from rsa_face.inference.vectors import Floats, pairs_of
-
-RUNS_HERE = ("cosine", "corr", "spearman", "rho-a")
-"""The comparisons that run on a graphics processor; the others need loops that suit the processor better."""
+from rsa_face.schema import COMPARISONS
 
 _NUMBER = 8
 _Bounds = Callable[[Any], Any]
@@ -45,8 +43,9 @@ def choose_device(device: str, comparison: str, people: Floats) -> str:
     import torch
 
     faults = [] if torch.cuda.is_available() else ["torch finds no CUDA device"]
-    if comparison not in RUNS_HERE:
-        faults.append(f"the comparison is {comparison!r}, not one of {', '.join(RUNS_HERE)}")
+    if not COMPARISONS[comparison].is_plain:
+        plain = [name for name, row in COMPARISONS.items() if row.is_plain]
+        faults.append(f"the comparison is {comparison!r}, not one of {', '.join(plain)}")
     if np.isnan(people).any():
         faults.append("the human RDMs miss pairs")
     if faults and device == "cuda":
@@ -80,7 +79,7 @@ def evaluate_on(
     draws : Draws
         The draws.
     comparison : str
-        One of `RUNS_HERE`.
+        A plain one: of products or ranks, not whitened.
     memory : float
         How much of the device's memory to use at most, in bytes.
     progress : bool
@@ -104,7 +103,7 @@ def evaluate_on(
         raise ValueError(message)
     similarity = np.full((len(draws.kinds), len(draws), len(layers)), np.nan)
     ceiling = np.full((len(draws.kinds), len(draws), 2), np.nan)
-    start = _start_ranks if comparison in ("spearman", "rho-a") else _start_products
+    start = _start_ranks if COMPARISONS[comparison].scores == "ranks" else _start_products
     weigh = start(torch, device, layers, people, comparison)
     rows, columns = (torch.as_tensor(np.array(side), device=device) for side in pairs_of(draws.stimuli.shape[1]))
     everything = weigh(torch.ones((1, pairs), dtype=torch.float64, device=device))
@@ -125,7 +124,7 @@ def evaluate_on(
 
 def _start_products(torch: Any, device: str, layers: Floats, people: Floats, comparison: str) -> Callable[[Any], Any]:
     both = torch.as_tensor(np.concatenate([layers, people]), device=device)
-    centred = comparison == "corr"
+    centred = COMPARISONS[comparison].centred
     both = both - both.mean(1, keepdim=True) if centred else both
     first = len(layers)
 
@@ -165,7 +164,7 @@ def _start_ranks(torch: Any, device: str, layers: Floats, people: Floats, compar
     ends = np.where(np.roll(once.tied, -1, axis=1) & (places < places[-1]), places[-1], places)
     lasts = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1].copy()
     first_of, last_of = (torch.as_tensor(each, device=device) for each in (firsts, lasts))
-    split, corrected = len(layers), comparison == "spearman"
+    split, corrected = len(layers), COMPARISONS[comparison].tie_corrected
 
     def weigh(weights: Any) -> tuple[Any, _Bounds]:
         ranks = weights.new_empty((len(weights), len(orders), weights.shape[1]))

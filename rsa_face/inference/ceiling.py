@@ -8,12 +8,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rsa_face.inference.bootstrap import evaluate_draws
-from rsa_face.inference.comparisons import COMPARISONS, FEWEST_PAIRS, check_people
+from rsa_face.inference.comparisons import FEWEST_PAIRS, check_people
 from rsa_face.inference.draws import evaluate, prepare
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.inference.vectors import Floats, stimuli_of, to_vectors
 from rsa_face.provenance import rng_from
-from rsa_face.schema import BOUND, BOUNDS, PARTICIPANT, check_rdms, must_be_known
+from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, PARTICIPANT, check_rdms, must_be_known
 
 
 def noise_ceiling(

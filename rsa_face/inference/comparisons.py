@@ -13,7 +13,7 @@ from rsa_face.inference.products import cosines, metric_of, products, take
 from rsa_face.inference.ranking import double_ranks, kept_in_order, sort_once
 from rsa_face.inference.vectors import Floats, Truths, pair_weights, stimuli_of, to_vectors
 from rsa_face.rdms.align import align_stimuli
-from rsa_face.schema import PARTICIPANT, RDM, check_rdms, must_be_known
+from rsa_face.schema import COMPARISONS, PARTICIPANT, RDM, check_rdms, must_be_known
 
 FEWEST_PAIRS = 3  # what three stimuli have; with fewer, any two RDMs agree or disagree by chance alone
 
@@ -47,10 +47,10 @@ def compare_rdms(rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "
     """
     must_be_known(comparison, COMPARISONS, "comparison")
     rdms, human = comparable(rdms, human)
-    found = COMPARISONS[comparison](to_vectors(rdms.values), to_vectors(human.values))
+    similarity = compare_vectors(comparison, to_vectors(rdms.values), to_vectors(human.values))
     coords = {name: value for name, value in rdms.coords.items() if value.dims == (RDM,)}
     coords |= {name: value for name, value in human.coords.items() if value.dims == (PARTICIPANT,)}
-    return xr.DataArray(found, coords, (RDM, PARTICIPANT), "similarity", {"comparison": comparison})
+    return xr.DataArray(similarity, coords, (RDM, PARTICIPANT), "similarity", {"comparison": comparison})
 
 
 def comparable(rdms: xr.DataArray, human: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
@@ -192,22 +192,47 @@ def _by_kendall(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_correct
     return tau((ranks_x, kept_in_order(once, weights)), ranks_y, whole, tie_corrected=tie_corrected)
 
 
-def _over_what_is_there(kernel: Kernel) -> Kernel:
-    """Give a comparison of whole vectors the missing pairs: those of either side are left out."""
+def compare_vectors(comparison: str, x: Floats, y: Floats, stimuli: NDArray[Any] | None = None) -> Floats:
+    """Compare vectors of dissimilarities; pairs that are NaN on either side are left out of that comparison.
 
-    def compare(x: Floats, y: Floats, stimuli: NDArray[Any] | None = None) -> Floats:
-        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-        drawn = np.ones(stimuli_of(x.shape[1])) if stimuli is None else np.asarray(stimuli, dtype=np.float64)
-        weights = pair_weights(drawn)
-        found = np.full((len(x), len(y)), np.nan)
-        for rows, there_x in alike(~np.isnan(x)):
-            for columns, there_y in alike(~np.isnan(y)):
-                shared = weights * there_x * there_y
-                if np.count_nonzero(shared) >= FEWEST_PAIRS:
-                    found[np.ix_(rows, columns)] = kernel(x[rows], y[columns], shared, drawn)
-        return found
+    Parameters
+    ----------
+    comparison : str
+        A name in `schema.COMPARISONS`.
+    x : array, shape (rdm, pair)
+        One side.
+    y : array, shape (participant, pair)
+        The other.
+    stimuli : array of int, shape (stimulus,), optional
+        How often each stimulus was drawn; once if not given.
 
-    return compare
+    Returns
+    -------
+    array, shape (rdm, participant)
+        The similarities; NaN where fewer than three pairs are shared.
+    """
+    kernel = kernel_of(comparison)
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    drawn = np.ones(stimuli_of(x.shape[1])) if stimuli is None else np.asarray(stimuli, dtype=np.float64)
+    weights = pair_weights(drawn)
+    similarity = np.full((len(x), len(y)), np.nan)
+    for rows, pairs_x in alike(~np.isnan(x)):
+        for columns, pairs_y in alike(~np.isnan(y)):
+            shared = weights * pairs_x * pairs_y
+            if np.count_nonzero(shared) >= FEWEST_PAIRS:
+                similarity[np.ix_(rows, columns)] = kernel(x[rows], y[columns], shared, drawn)
+    return similarity
+
+
+def kernel_of(comparison: str) -> Kernel:
+    """Return the function that compares vectors without gaps, weighted by how often each pair was drawn."""
+    row = COMPARISONS[comparison]
+    if row.kernel is not None:
+        return row.kernel
+    if row.scores == "products":
+        return partial(_by_products, centred=row.centred, whitened=row.whitened)
+    by = _by_ranks if row.scores == "ranks" else _by_kendall
+    return partial(by, tie_corrected=row.tie_corrected)
 
 
 def alike(there: Truths) -> Iterator[tuple[NDArray[np.int64], Truths]]:
@@ -231,21 +256,3 @@ def alike(there: Truths) -> Iterator[tuple[NDArray[np.int64], Truths]]:
         groups.setdefault(packed.tobytes(), []).append(place)
     for members in groups.values():
         yield np.array(members), there[members[0]]
-
-
-KERNELS: dict[str, Kernel] = {
-    "cosine": partial(_by_products, centred=False, whitened=False),
-    "corr": partial(_by_products, centred=True, whitened=False),
-    "spearman": partial(_by_ranks, tie_corrected=True),
-    "rho-a": partial(_by_ranks, tie_corrected=False),
-    "tau-a": partial(_by_kendall, tie_corrected=False),
-    "kendall": partial(_by_kendall, tie_corrected=True),
-    "corr_cov": partial(_by_products, centred=True, whitened=True),
-    "cosine_cov": partial(_by_products, centred=False, whitened=True),
-}
-"""By name: functions of (rdm, pair) and (participant, pair) vectors that are whole where `weights` (pair,) is not 0,
-and of how often each stimulus was drawn; they return (rdm, participant) similarities."""
-
-COMPARISONS: dict[str, Kernel] = {name: _over_what_is_there(kernel) for name, kernel in KERNELS.items()}
-"""By name: functions of (rdm, pair) and (participant, pair) vectors, and optionally how often each stimulus was
-drawn, that return (rdm, participant) similarities. NaN pairs of either side are left out."""

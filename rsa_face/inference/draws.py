@@ -7,38 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsa_face.inference.comparisons import FEWEST_PAIRS, KERNELS, alike, rank_correlation
+from rsa_face.inference.comparisons import FEWEST_PAIRS, alike, kernel_of, rank_correlation
 from rsa_face.inference.kendall import tau
 from rsa_face.inference.products import Metric, cosines, metric_of, products, take, weighted_products
 from rsa_face.inference.ranking import Sorted, double_ranks, kept_in_order, pooled_ranks, sort_once
 from rsa_face.inference.vectors import Floats, Ranks, Truths, Whole, pair_weights
+from rsa_face.schema import COMPARISONS, Comparison
 
 Ceiling = Callable[[NDArray[Any]], Floats]
 
 _FLAT = 1e-13  # an RDM whose variance in a draw is a smaller part of its mean square has one value only
 _GRID = 2.0**40  # pooled ranks that differ by less than this part of their range are ties
-
-
-@dataclass(frozen=True)
-class _Family:
-    """Which of the three ways to compare: by products, by ranks, or by Kendall's tau."""
-
-    way: str
-    centred: bool = False
-    whitened: bool = False
-    tie_corrected: bool = False
-
-
-_FAMILIES: dict[str, _Family] = {
-    "cosine": _Family("products"),
-    "corr": _Family("products", centred=True),
-    "spearman": _Family("ranks", tie_corrected=True),
-    "rho-a": _Family("ranks"),
-    "tau-a": _Family("kendall"),
-    "kendall": _Family("kendall", tie_corrected=True),
-    "corr_cov": _Family("products", centred=True, whitened=True),
-    "cosine_cov": _Family("products", whitened=True),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +66,14 @@ def prepare(layers: Floats, people: Floats, comparison: str) -> Prepared:
     Prepared
         What `similarity_in` and `ceiling_in` work from.
     """
-    family = _FAMILIES[comparison]
-    if family.way == "products" and (family.whitened or np.isnan(people).any()):
+    row = COMPARISONS[comparison]
+    if row.scores in ("ranks", "kendall"):
+        return Prepared(comparison, layers, people, sort_once(layers), sort_once(people))
+    if not row.is_plain or np.isnan(people).any():
         return Prepared(comparison, layers, people, None, None)
-    if family.way == "products":
-        both = np.concatenate([layers, people])
-        both = both - both.mean(axis=1, keepdims=True) if family.centred else both
-        return Prepared(comparison, layers, people, None, None, np.ascontiguousarray(both.T))
-    return Prepared(comparison, layers, people, sort_once(layers), sort_once(people))
+    both = np.concatenate([layers, people])
+    both = both - both.mean(axis=1, keepdims=True) if row.centred else both
+    return Prepared(comparison, layers, people, None, None, np.ascontiguousarray(both.T))
 
 
 def evaluate(prepared: Prepared, stimuli: NDArray[Any]) -> tuple[Floats, Ceiling]:
@@ -152,51 +131,54 @@ def mean_over(similarity: Floats, people: NDArray[Any]) -> Floats:
 def _evaluate_whole(
     prepared: Prepared, weights: Floats, stimuli: NDArray[Any], members: Whole
 ) -> tuple[Floats, Ceiling]:
-    family = _FAMILIES[prepared.comparison]
+    row = COMPARISONS[prepared.comparison]
     if prepared.columns is not None:
-        return _by_columns(prepared.columns, len(prepared.layers), weights, centred=family.centred)
-    if family.way == "products":
-        metric = metric_of(weights, stimuli, centred=family.centred, whitened=family.whitened)
+        return _by_columns(prepared.columns, len(prepared.layers), weights, centred=row.centred)
+    if row.kernel is not None:
+        similarity = row.kernel(prepared.layers, prepared.people[members], weights, stimuli)
+        return similarity, lambda drawn: _ceiling_of_parts(prepared, weights, stimuli, drawn)
+    if row.scores == "products":
+        metric = metric_of(weights, stimuli, centred=row.centred, whitened=row.whitened)
         return _by_products(prepared.layers, prepared.people[members], metric)
     if prepared.sorted_layers is None or prepared.sorted_people is None:
         message = f"RDMs must be sorted for {prepared.comparison}, but are not. Use `prepare`."
         raise ValueError(message)
     ranks, whole = double_ranks(prepared.sorted_layers, weights)
     # Kendall's tau also needs the order itself
-    ordered = kept_in_order(prepared.sorted_layers, weights) if family.way == "kendall" else ranks
+    ordered = kept_in_order(prepared.sorted_layers, weights) if row.scores == "kendall" else ranks
     chosen = Sorted(prepared.sorted_people.order[members], prepared.sorted_people.tied[members])
     people, _ = double_ranks(chosen, weights)
-    similarity = _score((ranks, ordered), people, whole, family, matched=False)
-    return similarity, lambda drawn: _ceiling_of_ranks(people, whole, drawn, family)
+    similarity = _score((ranks, ordered), people, whole, row, matched=False)
+    return similarity, lambda drawn: _ceiling_of_ranks(people, whole, drawn, row)
 
 
-def _score(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, family: _Family, *, matched: bool) -> Floats:
-    if family.way == "kendall":
-        return tau(x, y, weights, tie_corrected=family.tie_corrected, matched=matched)
+def _score(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, row: Comparison, *, matched: bool) -> Floats:
+    if row.scores == "kendall":
+        return tau(x, y, weights, tie_corrected=row.tie_corrected, matched=matched)
     heavy = weights.astype(np.float64)
     if not matched:
-        return rank_correlation(x[0], y, heavy, tie_corrected=family.tie_corrected)
+        return rank_correlation(x[0], y, heavy, tie_corrected=row.tie_corrected)
     total = heavy.sum()
     one, other = x[0] - (total + 1), y - (total + 1)
     weighted = one * heavy
     between = np.einsum("ij,ij->i", weighted, other)
-    if not family.tie_corrected:
+    if not row.tie_corrected:
         return np.asarray(3 * between / (total**3 - total))
     norms = np.sqrt(np.einsum("ij,ij->i", weighted, one) * (np.square(other) @ heavy))
     return np.asarray(np.divide(between, norms, out=np.zeros_like(between), where=norms > 0))
 
 
-def _ceiling_of_ranks(ranks: Ranks, weights: Ranks, people: NDArray[Any], family: _Family) -> Floats:
+def _ceiling_of_ranks(ranks: Ranks, weights: Ranks, people: NDArray[Any], row: Comparison) -> Floats:
     drawn = np.flatnonzero(people)
     left_out = np.concatenate([[-1], drawn if len(drawn) > 1 else []]).astype(np.int64)
     pooled = np.empty((len(left_out), ranks.shape[1]), dtype=np.int32)
     ordered = np.empty_like(pooled)
     pooled_ranks(ranks, weights, np.asarray(people, dtype=np.int64), left_out, pooled, ordered)
     own = np.ascontiguousarray(ranks[drawn])
-    upper = _score((pooled[:1], ordered[:1]), own, weights, family, matched=False)[0]
+    upper = _score((pooled[:1], ordered[:1]), own, weights, row, matched=False)[0]
     if len(drawn) == 1:
         return np.array([upper.mean(), upper.mean()])
-    lower = _score((pooled[1:], ordered[1:]), own, weights, family, matched=True)
+    lower = _score((pooled[1:], ordered[1:]), own, weights, row, matched=True)
     return np.array([lower.mean(), upper.mean()])
 
 
@@ -259,7 +241,7 @@ def _ceiling_of_parts(prepared: Prepared, weights: Floats, stimuli: NDArray[Any]
             pool = np.divide(sums - out, counts - out_count, out=np.zeros_like(sums), where=shared > 0)
             pool = np.rint(pool * _GRID) if prepared.sorted_people is not None else pool
             own = prepared.people[person]
-            bounds[bound, column] = KERNELS[prepared.comparison](pool[None], own[None], shared, stimuli)[0, 0]
+            bounds[bound, column] = kernel_of(prepared.comparison)(pool[None], own[None], shared, stimuli)[0, 0]
     return np.asarray([_mean_of(bound) for bound in bounds])
 
 
@@ -270,19 +252,19 @@ def _mean_of(values: Floats) -> float:
 
 def _on_one_scale(prepared: Prepared, weights: Floats) -> Floats:
     """Return what is pooled: unit vectors, or ranks as a part of the number of pairs that each participant judged."""
-    family = _FAMILIES[prepared.comparison]
+    row = COMPARISONS[prepared.comparison]
     scaled = np.full(prepared.people.shape, np.nan)
     for members, pairs in alike(~np.isnan(prepared.people)):
         judged: Floats = weights * pairs
         kept: Truths = judged > 0
         if np.count_nonzero(kept) < FEWEST_PAIRS:
             continue
-        if family.way == "products":
-            metric = metric_of(judged, np.ones(1), centred=family.centred, whitened=False)
+        if prepared.sorted_people is None:
+            metric = metric_of(judged, np.ones(1), centred=row.centred, whitened=False)
             chosen = take(prepared.people[members], metric)
             lengths = np.sqrt(np.einsum("ij,ij,j->i", chosen, chosen, metric.weights) / metric.weights.sum())
             scaled[np.ix_(members, kept)] = chosen / np.where(lengths > 0, lengths, 1)[:, None]
-        elif prepared.sorted_people is not None:
+        else:
             chosen_people = Sorted(prepared.sorted_people.order[members], prepared.sorted_people.tied[members])
             ranks, whole = double_ranks(chosen_people, judged)
             scaled[np.ix_(members, kept)] = (ranks - 1) / (2 * whole.sum())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rsa_face.inference.bootstrap import Evaluated, evaluate_draws
 from rsa_face.inference.ceiling import ceiling_of, percentile_interval, refuse_one_participant
-from rsa_face.inference.comparisons import COMPARISONS, comparable
+from rsa_face.inference.comparisons import comparable, compare_vectors
 from rsa_face.inference.distributed import evaluate_draws_on
 from rsa_face.inference.draws import mean_over
 from rsa_face.inference.jackknife import (
@@ -32,7 +32,7 @@ from rsa_face.inference.uncertainty import (
 )
 from rsa_face.inference.vectors import Floats, to_vectors
 from rsa_face.provenance import rng_from
-from rsa_face.schema import BOUND, BOUNDS, DRAW, OTHER_MEASURES, PARTICIPANT, RDM, must_be_known
+from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, DRAW, OTHER_MEASURES, PARTICIPANT, RDM, must_be_known
 
 VARIANCES = ("jackknife", "bootstrap")
 """Where the standard errors of a dual bootstrap come from."""
@@ -128,7 +128,7 @@ def compare_layers(
     refuse_one_participant(human)
     rdms, human = comparable(rdms, human)
     x, y = to_vectors(rdms.values), to_vectors(human.values)
-    result = _without_draws(rdms, human, COMPARISONS[comparison](x, y), ceiling_of(y, comparison))
+    result = _without_draws(rdms, human, compare_vectors(comparison, x, y), ceiling_of(y, comparison))
     result.attrs = {
         "comparison": comparison,
         "measure": rdms.attrs.get("measure"),

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
-from rsa_face.inference.comparisons import COMPARISONS, comparable
+from rsa_face.inference.comparisons import comparable, compare_vectors
 from rsa_face.inference.localization import TARGET
 from rsa_face.inference.picking import bar_of, pick, questions, scaled
 from rsa_face.inference.resampling import Draws
@@ -128,7 +128,7 @@ def left_out(
         chosen = np.unique(row[row >= 0])
         if np.count_nonzero(stimuli) < FEWEST_LEFT_OUT or persons.size == 0 or chosen.size == 0:
             continue
-        each = COMPARISONS[comparison](layers[chosen], people[persons], stimuli)
+        each = compare_vectors(comparison, layers[chosen], people[persons], stimuli)
         there = ~np.isnan(each)
         sums, counts = np.where(there, each, 0.0).sum(axis=1), there.sum(axis=1)
         means = np.divide(sums, counts, out=np.full(chosen.size, np.nan), where=counts > 0)

@@ -18,21 +18,9 @@ from rsa_face.inference.results import draws_again
 from rsa_face.inference.uncertainty import bootstrap_variance, degrees_of_freedom, t_interval
 from rsa_face.inference.vectors import pair_weights, stimuli_of, to_vectors
 from rsa_face.rdms.align import align_stimuli
-from rsa_face.schema import BOUND, DRAW, PARTICIPANT, RDM, check_rdms, must_be_known
+from rsa_face.schema import BOUND, COMPARISONS, DRAW, PARTICIPANT, RDM, check_rdms, must_be_known
 
 METHODS = ("corr", "spearman", "rho-a")
-METHOD_OF = {
-    "cosine": "corr",
-    "corr": "corr",
-    "cosine_cov": "corr",
-    "corr_cov": "corr",
-    "spearman": "spearman",
-    "kendall": "spearman",
-    "rho-a": "rho-a",
-    "tau-a": "rho-a",
-}
-"""The partial correlation that stands beside each comparison."""
-
 _ROUNDING = 1e-10
 
 
@@ -87,7 +75,7 @@ def add_partial(
     controls = align_stimuli(
         check_rdms(controls, along=RDM, name="Control RDMs"), human, names=("controls", "people")
     )
-    method = METHOD_OF[str(result.attrs["comparison"])] if method is None else method
+    method = COMPARISONS[str(result.attrs["comparison"])].partial if method is None else method
     must_be_known(method, METHODS, "partial correlation")
     layers, people, given = (to_vectors(array.values) for array in (rdms, human, controls))
     _must_be_whole(controls, given)

@@ -1,6 +1,5 @@
 """Whether layers resemble people more than they would if the names of the stimuli were shuffled."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,17 +10,15 @@ from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
 from rsa_face.inference.bootstrap import processors
-from rsa_face.inference.comparisons import COMPARISONS, comparable
+from rsa_face.inference.comparisons import comparable, compare_vectors
 from rsa_face.inference.draws import evaluate, prepare
 from rsa_face.inference.ranking import sort_once
 from rsa_face.inference.significance import maximum_p, permutation_p
 from rsa_face.inference.vectors import to_vectors
 from rsa_face.provenance import rng_from
-from rsa_face.schema import RDM, must_be_known
+from rsa_face.schema import COMPARISONS, RDM, Comparison, must_be_known
 
 SHUFFLE = "shuffle"
-
-Units = Callable[[Float[np.ndarray, "rdm pair"]], Float[np.ndarray, "rdm pair"]]
 
 
 def shuffle_layers(
@@ -112,13 +109,13 @@ def shuffled_similarities(
     tuple of array, shapes (rdm,) and (shuffle, rdm)
         The similarities.
     """
-    units = UNITS.get(comparison)
-    observed = np.nanmean(COMPARISONS[comparison](layers, people), axis=1)
+    row = COMPARISONS[comparison]
+    observed = np.nanmean(compare_vectors(comparison, layers, people), axis=1)
     back = np.argsort(orders, axis=1)
-    if units is None or np.isnan(people).any():
+    if not row.is_plain or np.isnan(people).any():
         return observed, _compared_anew(layers, people, back, comparison)
     null = np.empty((orders.shape[0], layers.shape[0]))
-    mean, directions = units(people).mean(axis=0), units(layers)
+    mean, directions = _unit_vectors(people, row).mean(axis=0), _unit_vectors(layers, row)
     for start in range(0, len(orders), 64):
         chunk = np.stack([mean[shuffled_pairs(order)] for order in back[start : start + 64]])
         null[start : start + 64] = chunk @ directions.T
@@ -204,23 +201,14 @@ def shuffled_pairs(order: Int[np.ndarray, " stimulus"]) -> Int[np.ndarray, " pai
     return np.asarray(low * (2 * order.size - low - 1) // 2 + high - low - 1)
 
 
-def _as_it_is(vectors: Float[np.ndarray, "rdm pair"]) -> Float[np.ndarray, "rdm pair"]:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0), dtype=float)
-
-
-def _centred(vectors: Float[np.ndarray, "rdm pair"]) -> Float[np.ndarray, "rdm pair"]:
-    return _as_it_is(vectors - vectors.mean(axis=1, keepdims=True))
-
-
-def _ranked(vectors: Float[np.ndarray, "rdm pair"]) -> Float[np.ndarray, "rdm pair"]:
-    return _centred(rankdata(vectors, axis=1))
-
-
-def _ranked_untied(vectors: Float[np.ndarray, "rdm pair"]) -> Float[np.ndarray, "rdm pair"]:
-    pairs = vectors.shape[1]
-    return np.asarray((rankdata(vectors, axis=1) - (pairs + 1) / 2) / np.sqrt((pairs**3 - pairs) / 12), dtype=float)
-
-
-UNITS: dict[str, Units] = {"cosine": _as_it_is, "corr": _centred, "spearman": _ranked, "rho-a": _ranked_untied}
-"""By comparison: vectors whose inner product is the similarity."""
+def _unit_vectors(vectors: Float[np.ndarray, "rdm pair"], row: Comparison) -> Float[np.ndarray, "rdm pair"]:
+    """Return vectors whose inner product is the similarity."""
+    values = rankdata(vectors, axis=1) if row.scores == "ranks" else vectors
+    if row.centred or row.scores == "ranks":
+        values = values - values.mean(axis=1, keepdims=True)
+    if row.scores == "ranks" and not row.tie_corrected:
+        # rho-a divides by the spread that ranks without ties have
+        pairs = vectors.shape[1]
+        return np.asarray(values / np.sqrt((pairs**3 - pairs) / 12), dtype=float)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(np.divide(values, length, out=np.zeros_like(values), where=length > 0), dtype=float)

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Int
 
-from rsa_face.inference.comparisons import COMPARISONS
+from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.draws import mean_over
 from rsa_face.inference.jackknife import ROW
 from rsa_face.inference.resampling import Draws, draw_resamples
@@ -189,8 +189,8 @@ def draws_again(result: xr.Dataset, rdms: xr.DataArray, human: xr.DataArray) -> 
         groups=result.attrs.get("groups"),
     )
     first = int(np.flatnonzero(~np.isnan(kept).any(axis=1))[0])
-    compare = COMPARISONS[str(result.attrs["comparison"])]
-    each = compare(to_vectors(rdms.values), to_vectors(human.values), drawn.stimuli[first])
+    comparison = str(result.attrs["comparison"])
+    each = compare_vectors(comparison, to_vectors(rdms.values), to_vectors(human.values), drawn.stimuli[first])
     again = mean_over(each, drawn.participants[first])
     if not np.allclose(again, kept[first], atol=1e-8):
         worst = int(np.argmax(np.abs(again - kept[first])))

@@ -9,11 +9,20 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 
-from rsa_face.inference.comparisons import COMPARISONS, check_people, comparable
+from rsa_face.inference.comparisons import check_people, comparable, compare_vectors
 from rsa_face.inference.draws import mean_over
 from rsa_face.inference.vectors import to_vectors
 from rsa_face.provenance import rng_from
-from rsa_face.schema import PARTICIPANT, RDM, STIMULUS, STIMULUS_I, check_rdms, must_be_known, stimulus_ids
+from rsa_face.schema import (
+    COMPARISONS,
+    PARTICIPANT,
+    RDM,
+    STIMULUS,
+    STIMULUS_I,
+    check_rdms,
+    must_be_known,
+    stimulus_ids,
+)
 
 SET = "set"
 FEWEST_IN_FOLD = 4
@@ -183,7 +192,7 @@ def reweight_layer(
     found = np.full((2, len(parts), people.shape[0]), np.nan)
     for place, ((fit, out), (some, others)) in enumerate(parts):
         guesses = np.stack(reweighted(features, _mean_of(_pairs(scaled[some], fit)), fit, out, components=components))
-        found[:, place, others] = COMPARISONS[comparison](guesses, _pairs(people[others], out))
+        found[:, place, others] = compare_vectors(comparison, guesses, _pairs(people[others], out))
     weighed, raw = (mean_over(values.T, np.ones(len(parts))) for values in found)
     return xr.Dataset(
         {"reweighted": (PARTICIPANT, weighed), "raw": (PARTICIPANT, raw)},

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from rsa_face.figures.canvas import COMPARISON_LABELS
 from rsa_face.figures.palette import network_label
-from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM
+from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, comparison_label
 from rsa_face.study.folder import StudyFolder
 
 _GENERAL = {
@@ -115,7 +114,7 @@ def _network_in_question(study: StudyFolder, where: xr.Dataset | None) -> str | 
 def _most_similar(result: xr.Dataset, where: xr.Dataset | None) -> str:
     best = result.isel({RDM: int(np.nanargmax(result["similarity"].values))})
     comparison = str(result.attrs.get("comparison", ""))
-    named = COMPARISON_LABELS.get(comparison, comparison) or "similarity"
+    named = comparison_label(comparison) or "similarity"
     name = f"{network_label(str(best[NETWORK].item()))} {best[LAYER].item()}"
     text = (
         f"Of {result.sizes[RDM]} layers, {name} came out most similar to people "

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rsa_face.figures.canvas import COMPARISON_LABELS
 from rsa_face.figures.layer_marks import seeds_together, title_of
 from rsa_face.figures.palette import in_order, ink, network_colors, network_label
-from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM
+from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM, comparison_label
 
 SYMBOLS = {
     "alexnet": "circle",
@@ -204,7 +203,7 @@ def similarity_words(result: xr.Dataset) -> str:
         Escaped.
     """
     comparison = str(result.attrs.get("comparison", ""))
-    named = COMPARISON_LABELS.get(comparison, html.escape(comparison))
+    named = html.escape(comparison_label(comparison))
     return f"Similarity to people ({named})" if comparison else "Similarity to people"
 
 

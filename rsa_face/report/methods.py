@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rsa_face.figures.canvas import COMPARISON_LABELS
 from rsa_face.figures.palette import architecture_of, in_order, network_label
 from rsa_face.report.answer import listed
 from rsa_face.report.citations import CITATIONS
 from rsa_face.report.findings import behaviour, turning
-from rsa_face.schema import LAYER, NETWORK, OCCLUSIONS, PARTICIPANT, STIMULUS_I
+from rsa_face.schema import LAYER, NETWORK, OCCLUSIONS, PARTICIPANT, STIMULUS_I, comparison_label
 from rsa_face.study.folder import StudyFolder
 
 _ORIGINS = {
@@ -194,9 +193,7 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
         return ""
     attrs, result = study.result.attrs, study.result
     comparison = str(attrs.get("comparison", ""))
-    text = (
-        f"Each layer RDM was compared with each participant's RDM by {COMPARISON_LABELS.get(comparison, comparison)}"
-    )
+    text = f"Each layer RDM was compared with each participant's RDM by {comparison_label(comparison)}"
     text += " and the similarities averaged."
     cited.append("inference")
     if "noise_ceiling" in result:

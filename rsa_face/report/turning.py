@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rsa_face.figures.canvas import COMPARISON_LABELS
 from rsa_face.figures.palette import network_label
 from rsa_face.report.charts import SYMBOLS, Chart, View, numbers
-from rsa_face.schema import BOUND, LAYER
+from rsa_face.schema import BOUND, LAYER, comparison_label
 
 _TARGET, _NONE = "target", "none"
 _TESTS = ("p_difference_corrected", "p_difference_holm", "p_difference")
@@ -170,7 +169,7 @@ def _difference(contrast: xr.Dataset) -> View:
              "hovertemplate": "<br>".join(hover) + "<extra></extra>"}  # fmt: skip
     minus = f"{network_label(network)} − {network_label(baseline)}"
     comparison = str(contrast.attrs.get("comparison", ""))
-    named = html.escape(COMPARISON_LABELS.get(comparison, comparison))
+    named = html.escape(comparison_label(comparison))
     title = f"Difference ({named})" if named else "Difference"
     layout = {
         "xaxis": {"tickvals": x, "ticktext": [html.escape(name) for name in names], "tickangle": -60,

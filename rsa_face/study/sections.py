@@ -11,7 +11,6 @@ from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.schema import (
     MEASURES,
     POSITION_CHANNELS,
-    Comparison,
     HumanKind,
     NetworkName,
     Occlusion,
@@ -21,6 +20,7 @@ from rsa_face.schema import (
 from rsa_face.settings import Device, Seed, Settings
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.study.values import (
+    ComparisonName,
     Control,
     ExistingPath,
     HeldOut,
@@ -212,7 +212,7 @@ class InferenceSection(Settings):
     are compared within an architecture, the second subtracted.
     """
 
-    comparison: Comparison = "rho-a"
+    comparison: ComparisonName = "rho-a"
     resample: Literal["stimulus", "participant", "both", "dual"] | None = "dual"
     draws: Annotated[int, Field(ge=10)] = 1000
     seed: Seed = 0

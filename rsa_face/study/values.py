@@ -6,8 +6,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from rsa_face.schema import COMPARISONS
 from rsa_face.settings import matching
 from rsa_face.untrusted import in_short, is_file_name, must_be_plain_names
 
@@ -63,6 +64,14 @@ def _weights(value: Any, info: ValidationInfo) -> Any:
         raise ValueError(message) from error
 
 
+def _comparison(value: str) -> str:
+    if value not in COMPARISONS:
+        message = f"no comparison is named {value!r}; there are {', '.join(COMPARISONS)}"
+        raise ValueError(message)
+    return value
+
+
+ComparisonName = Annotated[str, AfterValidator(_comparison)]
 ExistingPath = Annotated[Path, BeforeValidator(_existing)]
 PathToWrite = Annotated[Path, BeforeValidator(_to_write)]
 

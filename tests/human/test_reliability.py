@@ -9,7 +9,7 @@ from rsa_face.human.behaviour import read_human
 from rsa_face.human.halves import agreement_with_others, similarity_of_two, single_reliability, spearman_brown
 from rsa_face.human.judgements import squares
 from rsa_face.human.reliability import assess_reliability, far_from_median, reliability_table, repeat_similarity
-from rsa_face.inference.comparisons import COMPARISONS
+from rsa_face.inference.comparisons import compare_vectors
 
 
 def people(count=12, stimuli=10, noise=1.0, seed=0, missing=0.0):
@@ -35,7 +35,7 @@ def test_two_rdms_compare_as_everywhere_in_the_package(comparison, missing):
     rng = np.random.default_rng(0)
     one, other = np.round(rng.normal(size=(2, 45)), 1)
     one[rng.random(45) < missing] = np.nan
-    expected = COMPARISONS[comparison](other[None], one[None])[0, 0] if not missing else None
+    expected = compare_vectors(comparison, other[None], one[None])[0, 0] if not missing else None
     if missing:
         there = ~np.isnan(one)
         expected = similarity_of_two(one[there], other[there], comparison)

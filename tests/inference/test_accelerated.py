@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from rsa_face.inference.accelerated import RUNS_HERE, evaluate_on
+from rsa_face.inference.accelerated import evaluate_on
 from rsa_face.inference.bootstrap import evaluate_draws
 from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.resampling import draw_resamples
+from rsa_face.schema import COMPARISONS
 from tests.inference.conftest import make_vectors, to_array
 
+PLAIN = [name for name, row in COMPARISONS.items() if row.is_plain]
 GPU = (pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device"))
 
 
-@pytest.mark.parametrize("comparison", RUNS_HERE)
+@pytest.mark.parametrize("comparison", PLAIN)
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("resample", ["dual", "stimulus", "participant"])
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
@@ -39,7 +41,7 @@ def test_too_little_memory_for_one_draw_is_refused():
         evaluate_on("cpu", x, y, draws, comparison="corr", memory=1e3)
 
 
-@pytest.mark.parametrize("comparison", RUNS_HERE)
+@pytest.mark.parametrize("comparison", PLAIN)
 def test_the_size_of_a_chunk_changes_nothing(comparison):
     x, y = make_vectors(8, 3, 3, seed=1)
     draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=40, rng=np.random.default_rng(0))

@@ -8,11 +8,11 @@ from rsatoolbox.inference import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs
 
 from rsa_face.inference.ceiling import noise_ceiling, percentile_interval
-from rsa_face.schema import COMPARISONS as NAMES
+from rsa_face.schema import COMPARISONS
 from tests.inference.conftest import make_vectors, to_array
 
 
-@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("people", [2, 5])
 def test_ceiling_equals_rsatoolbox(comparison, ties, people):
@@ -25,7 +25,7 @@ def test_ceiling_equals_rsatoolbox(comparison, ties, people):
     assert "interval_lower" not in found.coords
 
 
-@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 def test_pairs_that_nobody_judged_are_left_out_as_in_rsatoolbox(comparison):
     _, y = make_vectors(9, 1, 4, seed=2, ties=True)
     y[:, [0, 3, 20]] = np.nan

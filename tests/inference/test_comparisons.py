@@ -6,27 +6,23 @@ import numpy as np
 import pytest
 from rsatoolbox.rdm import RDMs, compare
 
-from rsa_face.inference.comparisons import COMPARISONS, compare_rdms
-from rsa_face.schema import COMPARISONS as NAMES
+from rsa_face.inference.comparisons import compare_rdms, compare_vectors
+from rsa_face.schema import COMPARISONS
 from tests.inference.conftest import make_vectors, to_array
 
 RANKS = ("spearman", "rho-a", "tau-a", "kendall")
 
 
-def test_every_comparison_of_the_schema_exists():
-    assert tuple(COMPARISONS) == NAMES
-
-
-@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("stimuli", [4, 5, 25])
 def test_comparison_equals_rsatoolbox(comparison, ties, stimuli):
     x, y = make_vectors(stimuli, 4, 3, seed=stimuli, ties=ties)
     expected = compare(RDMs(x), RDMs(y), comparison)
-    np.testing.assert_allclose(COMPARISONS[comparison](x, y), expected, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(compare_vectors(comparison, x, y), expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 def test_comparison_of_a_draw_equals_rsatoolbox_of_copied_stimuli(comparison):
     x, y = make_vectors(8, 3, 2, seed=1, ties=True)
     drawn = np.array([3, 0, 1, 2, 0, 0, 1, 1])
@@ -34,14 +30,14 @@ def test_comparison_of_a_draw_equals_rsatoolbox_of_copied_stimuli(comparison):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = compare(*(RDMs(v).subsample_pattern("index", copies) for v in (x, y)), comparison)
-    np.testing.assert_allclose(COMPARISONS[comparison](x, y, drawn), expected, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(compare_vectors(comparison, x, y, drawn), expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 def test_missing_pairs_are_left_out_for_that_participant_alone(comparison):
     x, y = make_vectors(9, 3, 3, seed=2)
     y[1, [0, 4, 20]] = y[2, 7] = np.nan
-    found = COMPARISONS[comparison](x, y)
+    found = compare_vectors(comparison, x, y)
     for person in range(3):
         there = ~np.isnan(y[person])
         gappy = np.where(there, x, np.nan)
@@ -49,7 +45,7 @@ def test_missing_pairs_are_left_out_for_that_participant_alone(comparison):
         np.testing.assert_allclose(found[:, person], expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_shuffling_stimuli_with_their_ids_changes_nothing(comparison, seed):
     x, y = make_vectors(7, 2, 3, seed=seed)
@@ -64,24 +60,26 @@ def test_shuffling_stimuli_with_their_ids_changes_nothing(comparison, seed):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_monotone_transform_leaves_rank_comparisons_as_they_are(comparison, seed):
     x, y = make_vectors(7, 2, 3, seed=seed)
-    np.testing.assert_allclose(COMPARISONS[comparison](np.exp(3 * x), y), COMPARISONS[comparison](x, y), atol=1e-12)
+    np.testing.assert_allclose(
+        compare_vectors(comparison, np.exp(3 * x), y), compare_vectors(comparison, x, y), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("comparison", ["corr", "spearman", "rho-a", "tau-a"])
 def test_an_rdm_with_one_value_has_similarity_0_and_leaves_the_others_alone(comparison):
     # rsatoolbox 0.3.2 puts the other similarities in wrong places here: np.putmask repeats, it does not fill in order
     x, y = make_vectors(6, 3, 3, seed=0)
-    plain = COMPARISONS[comparison](x, y)
+    plain = compare_vectors(comparison, x, y)
     y[1] = 0.1
-    found = COMPARISONS[comparison](x, y)
+    found = compare_vectors(comparison, x, y)
     np.testing.assert_array_equal(found[:, 1], 0)
     np.testing.assert_allclose(found[:, [0, 2]], plain[:, [0, 2]], rtol=0, atol=1e-12)
 
 
 def test_spearman_of_three_pairs_by_hand():
     x, y = np.array([[1.0, 2, 3]]), np.array([[1.0, 3, 2]])
-    assert COMPARISONS["rho-a"](x, y)[0, 0] == pytest.approx(0.5)  # 1 - 6 (0 + 1 + 1) / 24
-    assert COMPARISONS["tau-a"](x, y)[0, 0] == pytest.approx(1 / 3)  # two pairs agree, one does not
+    assert compare_vectors("rho-a", x, y)[0, 0] == pytest.approx(0.5)  # 1 - 6 (0 + 1 + 1) / 24
+    assert compare_vectors("tau-a", x, y)[0, 0] == pytest.approx(1 / 3)  # two pairs agree, one does not
 
 
 def test_compare_rdms_keeps_the_labels(small):
@@ -93,7 +91,7 @@ def test_compare_rdms_keeps_the_labels(small):
 def test_too_few_shared_pairs_are_no_similarity():
     x, y = make_vectors(4, 1, 1, seed=0)
     y[0, :4] = np.nan
-    assert np.isnan(COMPARISONS["rho-a"](x, y)[0, 0])
+    assert np.isnan(compare_vectors("rho-a", x, y)[0, 0])
 
 
 def test_all_that_cannot_be_compared_is_named_at_once(small):

@@ -5,10 +5,10 @@ import pytest
 from scipy.stats import rankdata
 
 import rsa_face as rf
-from rsa_face.inference.comparisons import COMPARISONS
+from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.uncertainty import draws_of, t_differences
-from rsa_face.schema import COMPARISONS as NAMES
+from rsa_face.schema import COMPARISONS
 from tests.inference.conftest import make_vectors, rsatoolbox_result, to_array
 
 RESAMPLES = ("stimulus", "participant", "both", "dual")
@@ -36,7 +36,7 @@ def assert_draws_equal(result, expected, tolerance=1e-10):
     )
 
 
-@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("resample", RESAMPLES)
 @pytest.mark.parametrize("ties", [False, True])
 def test_draws_equal_rsatoolbox_and_so_do_variances_and_tests(comparison, resample, ties):
@@ -60,7 +60,7 @@ def test_draws_equal_rsatoolbox_and_so_do_variances_and_tests(comparison, resamp
         np.testing.assert_allclose(result["p_below_ceiling"], expected.test_noise(), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("resample", ["stimulus", "both", "dual"])
 def test_draws_of_groups_equal_rsatoolbox(comparison, resample):
     x, y = make_vectors(10, 2, 3, seed=4, ties=True)
@@ -138,7 +138,7 @@ def pooled(comparison, vectors):
 RANKED = ("spearman", "rho-a", "tau-a", "kendall")
 
 
-@pytest.mark.parametrize("comparison", NAMES)
+@pytest.mark.parametrize("comparison", COMPARISONS)
 def test_draws_with_missing_pairs_equal_a_literal_loop(comparison):
     x, y = make_vectors(8, 2, 3, seed=7, ties=True)
     y[0, [1, 5, 9]] = y[2, 3] = np.nan
@@ -151,7 +151,7 @@ def test_draws_with_missing_pairs_equal_a_literal_loop(comparison):
         people = given["participant"][draw]
         rows, columns = np.triu_indices(8, 1)
         copies = np.repeat(np.arange(28), (times[rows] * times[columns]))
-        each = COMPARISONS[comparison](x, y, times)
+        each = compare_vectors(comparison, x, y, times)
         expected = each[:, people].mean(axis=1)
         np.testing.assert_allclose(result["similarity_draws"][draw], expected, rtol=0, atol=1e-10)
         bounds = []
@@ -159,7 +159,7 @@ def test_draws_with_missing_pairs_equal_a_literal_loop(comparison):
             for pool in (people[people != person], people):
                 whole = np.full(28, np.nan)
                 whole[copies] = pooled(comparison, y[pool][:, copies])
-                bounds.append(COMPARISONS[comparison](whole[None], y[person][None], times)[0, 0])
+                bounds.append(compare_vectors(comparison, whole[None], y[person][None], times)[0, 0])
         np.testing.assert_allclose(
             result["noise_ceiling_draws"][draw], np.reshape(bounds, (-1, 2)).mean(axis=0), rtol=0, atol=1e-8
         )

@@ -51,7 +51,7 @@ def test_the_factor_that_is_drawn_by_comes_from_the_stimulus_table(judged, tmp_p
     ("inference", "people", "said"),
     [
         ("{}", 1, "At least 2 participants"),
-        ("{groups: person}", 2, "must be one of identity, level.*, but is 'person'"),
+        ("{groups: person}", 2, "person.*identity, level"),
         ("{groups: level}", 2, "At least 3 groups of 'level' .* but there are 2"),
     ],
 )
