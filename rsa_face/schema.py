@@ -1,11 +1,14 @@
 """The names that arrays share: dimensions, coordinates and choices, stated once, and checks that hold to them."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from rsa_face.bands import close, symmetric
 
@@ -247,6 +250,75 @@ def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.Data
         message = f"{name} must be square, symmetric and 0 on the diagonal, but " + "; ".join(faults[:_LISTED]) + "."
         raise ValueError(message)
     return rdms
+
+
+IMPLAUSIBLE = 1000.0  # times the third quartile of the other dissimilarities of an RDM
+_SIGNED = re.compile(r"crossnobis|cross.?valid|_cv\b|\bld[ct]\b|dprime|d'", re.IGNORECASE)
+
+
+class ImplausibleWarning(UserWarning):
+    """Dissimilarities that no measure gives were read."""
+
+
+def has_sign(attrs: Mapping[Any, Any]) -> bool:
+    """Return whether attrs name a measure whose dissimilarities may be negative: cross-validated, or a d'."""
+    return any(_SIGNED.search(str(attrs.get(name, ""))) for name in ("measure", "distance"))
+
+
+def warn_implausible(
+    dissimilarities: NDArray[Any], labels: Sequence[str], stimuli: Sequence[str], name: str, *, signed: bool
+) -> None:
+    """Warn of dissimilarities that are negative, or far beyond the rest of their RDM, naming RDM, pair and value.
+
+    Far beyond is more than 1000 times the third quartile of the RDM's absolute values, or above 1e100, whose square
+    is no number. Rounding (a millionth of the quartile) is no negative value. Cross-validated distances (crossnobis)
+    scatter around 0: of these a negative value is reported where it lies further below 0 than twice the largest
+    value lies above it.
+
+    Parameters
+    ----------
+    dissimilarities : array, shape (rdm, pair)
+        Upper triangles, row by row; NaN where a pair was never judged.
+    labels, stimuli : sequence of str
+        What the RDMs and their rows are called.
+    name : str
+        Where they stand, such as a file.
+    signed : bool
+        Whether the measure gives negative values, as `has_sign` tells.
+    """
+    examples: list[str] = []
+    count = 0
+    for label, values in zip(labels, dissimilarities, strict=True):
+        wrong = np.flatnonzero(_implausible(values, signed=signed))
+        count += len(wrong)
+        if len(wrong) and len(examples) < _WARNED_OF:
+            i, j = np.triu_indices(len(stimuli), 1)
+            pairs = [f"({stimuli[i[k]]}, {stimuli[j[k]]})" for k in wrong[: _WARNED_OF - len(examples)]]
+            examples += [f"{values[k]:.6g} for {label} at {pair}" for k, pair in zip(wrong, pairs, strict=False)]
+    if count:
+        more = f" and {count - len(examples):,} more" if count > len(examples) else ""
+        message = (
+            f"{name} holds {count:,} implausible dissimilarit{'y' if count == 1 else 'ies'}: {'; '.join(examples)}"
+            f"{more}. Check whether they are codes of missing values. Only cross-validated distances are negative "
+            "(measure crossnobis)."
+        )
+        warnings.warn(message, ImplausibleWarning, stacklevel=3)
+
+
+_WARNED_OF = 5
+
+
+def _implausible(values: NDArray[Any], *, signed: bool) -> NDArray[np.bool_]:
+    """Return which dissimilarities of one RDM are implausible; one pass and no copy where none can be."""
+    low, high = (float(np.fmin.reduce(values, initial=np.inf)), float(np.fmax.reduce(values, initial=-np.inf)))
+    sample = np.abs(values[:: max(1, len(values) // 2**18)]).astype(float)
+    sample = sample[~np.isnan(sample)]
+    quartile = float(np.quantile(sample, 0.75, method="lower")) if len(sample) else 0.0
+    top = min(IMPLAUSIBLE * quartile or np.inf, 1e100)
+    bottom = -2 * max(high, 0.0) if signed else -max(1e-6 * quartile, 1e-12)
+    if low >= bottom and high <= top:
+        return np.zeros(len(values), dtype=bool)
+    return np.asarray((values < bottom) | (values > top))
 
 
 def stimulus_ids(rdms: xr.DataArray) -> list[str]:

@@ -52,7 +52,7 @@ def check(
     pages = []
     for level, part in _parts(human):
         several = part.sizes["participant"] > 1 and "group" not in part.attrs
-        retest = _retest(file, kind, chosen, arranged, stimuli, part) if several and not level else None
+        retest = _retest(file, kind, chosen, arranged, stimuli, _ids(ids), part) if several and not level else None
         found, why = None, ""
         try:
             found = assess_reliability(part, comparison=comparison, halves=halves, retest=retest) if several else None
@@ -151,18 +151,28 @@ def _parts(human: Any) -> list[tuple[str, Any]]:
 
 
 def _retest(
-    file: list[Path], kind: str, options: dict[str, Any], layout: dict[str, Any], stimuli: Path | None, part: Any
+    file: list[Path],
+    kind: str,
+    options: dict[str, Any],
+    layout: dict[str, Any],
+    stimuli: Path | None,
+    ids: str | Path | None,
+    part: Any,
 ) -> Any:
     """Return the RDMs from both parts of the repeats; None where nothing repeats."""
     from rsa_face.human.behaviour import KINDS, TrialKind, read_human
 
-    how = KINDS[kind]
-    if not isinstance(how, TrialKind) or kind == "features" or part["coverage"].max() < 2:
+    by = part.attrs.get("averaged_over", "")
+    trials = isinstance(KINDS[kind], TrialKind) and kind != "features" and part["coverage"].max() > 1
+    if not by and not trials:
         return None
     try:
-        return read_human(file, kind=kind, options=options, layout=layout | {"by": "repeat"}, stimuli=stimuli)
+        parts = read_human(
+            file, kind=kind, options=options, layout=layout | {"by": by or "repeat"}, stimuli=stimuli, ids=ids
+        )
     except ValueError:  # nothing repeats, or a part lacks a stimulus
         return None
+    return parts if parts.sizes[parts.dims[0]] == 2 else None
 
 
 def _write_reliability(

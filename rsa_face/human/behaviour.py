@@ -23,9 +23,10 @@ from rsa_face.human.readers.samediff import SameDiffOptions, judge_same_differen
 from rsa_face.human.readers.triplet import TripletOptions, judge_triplets, triplet_columns
 from rsa_face.human.reading import read_trials
 from rsa_face.human.repeats import repeats_of
+from rsa_face.human.sessions import SESSION_NAMES, rdms_of_people
 from rsa_face.human.tables import read_table
 from rsa_face.human.trials import GROUP, Column, Trials, naturally
-from rsa_face.schema import PARTICIPANT, STIMULUS, check_rdms, must_be_known, repeated
+from rsa_face.schema import PARTICIPANT, STIMULUS, check_rdms, has_sign, must_be_known, repeated, warn_implausible
 from rsa_face.untrusted import must_be_plain_names
 
 
@@ -129,6 +130,13 @@ def read_human(
         Dissimilarities, 0 on the diagonal, NaN where a pair was never judged. Coords: `coverage` (how often each
         pair was judged), `n_trials` of each participant, and `response_bias` where there is one. With
         ``layout={"by": factor}`` the factor's levels are a further dimension, before these.
+        Where files hold several RDMs of a person, sessions are averaged (``attrs["averaged"]`` says which, the coord
+        `n_rdms` how many), or read one by one with ``layout={"by": "session"}``.
+
+    Warns
+    -----
+    ImplausibleWarning
+        If RDMs that were read hold negative values, or values far beyond the others, as `warn_implausible` says.
 
     Raises
     ------
@@ -202,10 +210,9 @@ def _judged(source: Source, how: TrialKind | FileKind, options: Any) -> dict[str
     by = source.layout.by
     whole = how.read if isinstance(how, FileKind) else how.files.get(source.paths[0].suffix.lower())
     if whole is not None:
-        if by:
-            message = f"One RDM for each level of {by!r} needs a table of trials, but {source.name} is none."
-            raise ValueError(message)
-        return {"": whole(source, options)}
+        judged = whole(source, options)
+        _warn_implausible(judged, source)
+        return rdms_of_people(judged, source, options.repeats)
     assert isinstance(how, TrialKind)
     columns = how.columns(options, source)
     trials = read_trials(source, columns)
@@ -220,6 +227,14 @@ def _judged(source: Source, how: TrialKind | FileKind, options: Any) -> dict[str
         level: _with_counts(how.judge(trials.select((column == level).to_numpy()), options), trials)
         for level in levels
     }
+
+
+def _warn_implausible(judged: Judgements, source: Source) -> None:
+    sessions = next((judged.coords[name] for name in SESSION_NAMES if name in judged.coords), None)
+    people = judged.participants
+    if sessions is not None:
+        people = [f"{person}, session {session}" for person, session in zip(people, sessions, strict=True)]
+    warn_implausible(judged.dissimilarity, people, judged.stimuli, source.name, signed=has_sign(judged.attrs))
 
 
 def _with_counts(judged: Judgements, trials: Trials) -> Judgements:

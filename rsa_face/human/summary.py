@@ -7,7 +7,16 @@ from rsa_face.human.faults import listed
 from rsa_face.human.judgements import triangles
 from rsa_face.schema import PARTICIPANT, STIMULUS_I
 
-_KNOWN = ("kind", "left_out", "source", "options", "stimuli_judged", "simulated", "response_bias", "group")
+_KNOWN = (
+    "kind",
+    "left_out",
+    "source",
+    "options",
+    "stimuli_judged",
+    "simulated",
+    "response_bias",
+    "group",
+)
 
 
 def summarise(human: xr.DataArray) -> dict[str, str]:
@@ -47,7 +56,7 @@ def summarise(human: xr.DataArray) -> dict[str, str]:
     if human.attrs.get("trials_known") is False:
         summary["trials"] = "not in the file"
         summary["judgements a pair"] = "not in the file"
-    hidden = (*_KNOWN, "trials_known")
+    hidden = (*_KNOWN, "trials_known", "averaged_over")
     attrs = {str(k): v for k, v in human.attrs.items() if k not in hidden and v not in ([], {}, None, "")}
     return summary | {name.replace("_", " "): str(value) for name, value in attrs.items()}
 
@@ -74,6 +83,10 @@ def advise(human: xr.DataArray, reliability: xr.Dataset | None, *, matched: bool
         advice.append("These are simulated observers, and are labelled so from here on.")
     if not matched:
         advice.append("No stimuli were given: give the stimulus table (--stimuli) to have every id held against it.")
+    if human.attrs.get("averaged"):
+        by = human.attrs.get("averaged_over")
+        one_by_one = f" (each by itself: layout by={by})" if by else ""
+        advice.append(f"A participant's RDMs were averaged: {human.attrs['averaged']}{one_by_one}.")
     if "group" in human.attrs:
         advice.append("This is one curve of a group: similarities can be computed, but no noise ceiling.")
     elif human.sizes[PARTICIPANT] == 1:

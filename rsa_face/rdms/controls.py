@@ -13,7 +13,16 @@ from scipy.spatial.distance import pdist, squareform
 
 from rsa_face.provenance import load
 from rsa_face.rdms.align import select_stimuli
-from rsa_face.schema import RDM, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known, repeated
+from rsa_face.schema import (
+    RDM,
+    STIMULUS_I,
+    STIMULUS_J,
+    check_rdms,
+    has_sign,
+    must_be_known,
+    repeated,
+    warn_implausible,
+)
 from rsa_face.stimuli.pictures import open_picture
 from rsa_face.untrusted import reading
 
@@ -180,6 +189,8 @@ def _made(
         return [(PIXELS, pixel_distances(images, distance=distance))]
     kept = select_stimuli(_read_rdms(Path(name)), stimuli.ids)
     labels = [str(label) for label in kept[RDM].values]
+    upper = np.asarray(kept.values, dtype=float)[:, *np.triu_indices(len(stimuli.ids), 1)]
+    warn_implausible(upper, labels, stimuli.ids, Path(name).name, signed=has_sign(kept.attrs))
     return list(zip(labels, np.asarray(kept.values, dtype=float), strict=True))
 
 

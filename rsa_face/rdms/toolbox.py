@@ -13,7 +13,7 @@ import rsatoolbox.io.meadows
 import rsatoolbox.rdm
 import xarray as xr
 
-from rsa_face.schema import RDM, STIMULUS, STIMULUS_I, STIMULUS_J, check_rdms
+from rsa_face.schema import RDM, STIMULUS, STIMULUS_I, STIMULUS_J, check_rdms, has_sign, warn_implausible
 
 
 def to_rsatoolbox(rdms: xr.DataArray) -> rsatoolbox.rdm.RDMs:
@@ -78,6 +78,7 @@ def from_rsatoolbox(rdms: rsatoolbox.rdm.RDMs) -> xr.DataArray:
     coords |= {key: (along, value) for key, value in groups.items() if key != "index"}
     coords |= {key: (STIMULUS_I, value) for key, value in patterns.items() if key != "index"}
     array = xr.DataArray(rdms.get_matrices(), coords, (along, STIMULUS_I, STIMULUS_J), name=name, attrs=attrs)
+    warn_implausible(rdms.dissimilarities, list(labels), list(ids), "rsatoolbox's RDMs", signed=has_sign(attrs))
     return check_rdms(array, along=along)
 
 

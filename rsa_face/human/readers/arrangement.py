@@ -10,6 +10,7 @@ from scipy.spatial.distance import pdist
 
 from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index
 from rsa_face.human.layout import Source
+from rsa_face.human.sessions import Repeats
 from rsa_face.human.trials import GROUP, Column, Trials
 
 LARGEST_UNIT = 3.0  # a pair further apart than this was measured in pixels, not in widths of the arena
@@ -30,6 +31,9 @@ class ArrangementOptions(BaseModel):
         For Meadows' JSON: ``file`` takes the RDM in it; ``trials`` computes it anew from the positions.
     task : str, optional
         For Meadows' JSON with several arrangement tasks: the one to read.
+    repeats : str, optional
+        For Meadows' files with several RDMs of one participant: ``average`` takes their mean, ``people`` takes each
+        for a person; an error if not given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +42,7 @@ class ArrangementOptions(BaseModel):
     floor: float = Field(default=0.2, ge=0)
     estimate: Literal["file", "trials"] = "file"
     task: str | None = None
+    repeats: Repeats | None = None
 
 
 def arrangement_columns(options: ArrangementOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all

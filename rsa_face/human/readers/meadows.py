@@ -66,12 +66,13 @@ def read_meadows(source: Source, options: ArrangementOptions) -> Judgements:
     -------
     Judgements
         Ids are the stimuli's names without the ending of an image. Where a file has no trials (.mat), `coverage` is
-        1 for each pair there, and `n_trials` counts pairs.
+        1 for each pair there, and `n_trials` counts pairs. A participant has several rows where the files hold
+        several tasks of theirs.
 
     Raises
     ------
     ValueError
-        If a file is none of Meadows', holds several tasks and none is chosen, or a participant twice.
+        If a file is none of Meadows', or holds several tasks and none is chosen.
     """
     sessions: list[Session] = []
     for path in source.paths:
@@ -79,10 +80,6 @@ def read_meadows(source: Source, options: ArrangementOptions) -> Judgements:
             message = f"Meadows' files end in .mat or .json, but {path.name} does not. Read one sort at a time."
             raise ValueError(message)
         sessions += _of_mat(path) if path.suffix.lower() == ".mat" else _of_json(path, options)
-    twice = repeated([one.participant for one in sessions])
-    if twice:
-        message = f"Each participant must have one RDM, but {source.name} holds {twice} more than once. Choose one."
-        raise ValueError(message)
     return _together(sessions, source)
 
 

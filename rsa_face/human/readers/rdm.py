@@ -16,10 +16,11 @@ from rsa_face.human.readers.rdm_arrays import Stack, read_mat, read_npz
 from rsa_face.human.readers.rdm_checks import faults_of, mirror
 from rsa_face.human.readers.rdm_saved import read_hdf5, read_netcdf
 from rsa_face.human.readers.rdm_tables import read_csv
+from rsa_face.human.sessions import SESSION_NAMES, Repeats, split_session
 from rsa_face.human.trials import naturally
 from rsa_face.schema import repeated
 
-_READERS: dict[str, Callable[[Path, Source, str | None], Stack]] = {
+_READERS: dict[str, Callable[[Path, Source, "RdmOptions"], Stack]] = {
     ".csv": read_csv,
     ".tsv": read_csv,
     ".txt": read_csv,
@@ -38,18 +39,29 @@ class RdmOptions(BaseModel):
     Parameters
     ----------
     values : str
-        ``dissimilarity``, or ``similarity``: then dissimilarity = `top` - similarity.
+        ``dissimilarity``; ``similarity``: then dissimilarity = `top` - similarity; or ``crossnobis``, for
+        cross-validated distances, of which small ones are negative.
     top : float
         The similarity of a stimulus with itself, for `values` = similarity.
     variable : str, optional
         The variable to read, in a file that holds several.
+    axes : tuple of str, optional
+        What lies along each axis of an array (or of a Matlab struct array) of more than one dimension of RDMs:
+        ``participant``, ``session`` or any other factor, ``stimulus`` twice for squares or ``pair`` once for upper
+        triangles: ``("participant", "session", "stimulus", "stimulus")``.
+    repeats : str, optional
+        What several RDMs of one participant are. If not given, they are averaged where the file says that they are
+        sessions (or runs, visits ...), and are an error otherwise. ``average`` takes their mean whatever they are,
+        ``people`` takes each for a person.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    values: Literal["dissimilarity", "similarity"] = "dissimilarity"
+    values: Literal["dissimilarity", "similarity", "crossnobis"] = "dissimilarity"
     top: float = 1.0
     variable: str | None = None
+    axes: tuple[str, ...] | None = None
+    repeats: Repeats | None = None
 
 
 def read_rdms(source: Source, options: RdmOptions) -> Judgements:
@@ -69,7 +81,7 @@ def read_rdms(source: Source, options: RdmOptions) -> Judgements:
     Returns
     -------
     Judgements
-        As many participants as the files hold.
+        As many rows as the files hold RDMs: a participant may have several, told apart by `coords` such as session.
 
     Raises
     ------
@@ -82,15 +94,15 @@ def read_rdms(source: Source, options: RdmOptions) -> Judgements:
         if path.suffix.lower() not in _READERS:
             message = f"RDMs must be in a file ending in {', '.join(_READERS)}, but {path.name} is not. Convert it."
             raise ValueError(message)
-        stack = _READERS[path.suffix.lower()](path, source, options.variable)
-        stacks.append(_whole(_named(stack, path, source, single=len(source.paths) > 1), path, options))
+        stack = _READERS[path.suffix.lower()](path, source, options)
+        stacks.append(_whole(_named(stack, path, source, options, single=len(source.paths) > 1), path, options))
     return _joined(stacks, source, options)
 
 
-def _named(stack: Stack, path: Path, source: Source, *, single: bool) -> Stack:
+def _named(stack: Stack, path: Path, source: Source, options: RdmOptions, *, single: bool) -> Stack:
     """Give names to stimuli and participants that the file leaves without."""
     n = stack.matrices.shape[-1]
-    ids, people = stack.stimuli, stack.participants
+    ids = stack.stimuli
     attrs = dict(stack.attrs)
     if ids is not None and source.ids is not None and set(ids) != set(source.ids):
         message = (
@@ -116,20 +128,37 @@ def _named(stack: Stack, path: Path, source: Source, *, single: bool) -> Stack:
             [f"stimulus_{k:0{max(2, len(str(n)))}d}" for k in range(1, n + 1)],
             "made up: none in file",
         )
+    return replace(_with_people(stack, path, options, single=single), stimuli=ids, attrs=attrs)
+
+
+def _with_people(stack: Stack, path: Path, options: RdmOptions, *, single: bool) -> Stack:
+    """Return the stack with participants, and with the session that the name of one of several files tells."""
+    people, count = stack.participants, len(stack.matrices)
     if people is None:
-        count = len(stack.matrices)
+        sessions = next((name for name in SESSION_NAMES if name in stack.coords), None)
+        if sessions is not None and count > 1 and options.repeats != "people":
+            message = (
+                f"{path.name} holds {count} RDMs with a {sessions} each and names no participants. Name them in the "
+                "file (participant, or subject), or read each RDM as a person: option repeats=people."
+            )
+            raise ValueError(message)
         width = max(2, len(str(count)))
-        people = [path.stem] if count == 1 and single else [f"participant_{k:0{width}d}" for k in range(1, count + 1)]
-    return replace(stack, stimuli=ids, participants=people, attrs=attrs)
+        if count > 1 or not single:
+            numbers = [f"participant_{k:0{width}d}" for k in range(1, count + 1)]
+            return replace(stack, participants=numbers, numbered=True)
+        people = [path.stem]
+    elif single and not any(name in stack.coords for name in SESSION_NAMES) and split_session(path.stem)[1]:
+        return replace(
+            stack, participants=people, coords={**stack.coords, "session": [split_session(path.stem)[1]] * count}
+        )
+    return replace(stack, participants=people)
 
 
 def _whole(stack: Stack, path: Path, options: RdmOptions) -> Stack:
     """Return the stack as dissimilarities, after checking that every matrix is an RDM."""
-    stimuli, participants = stack.stimuli or [], stack.participants or []
+    stimuli = stack.stimuli or []
     _must_fit(stack, path)
     faults = [Fault(path.name, 0, "", f"stimulus {one!r} occurs more than once") for one in repeated(stimuli)]
-    twice = repeated(participants)
-    faults += [Fault(path.name, 0, "", f"participant {one!r} occurs more than once") for one in twice]
     matrices = np.require(stack.matrices, float, "W")  # the file's own: filled where they are, as they may be large
     if options.values == "similarity":
         np.subtract(options.top, matrices, out=matrices)
@@ -185,8 +214,12 @@ def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgeme
         unknown, "Stimuli of human RDMs must be known", then="Check the ids, or take these RDMs' shared stimuli."
     )
     people = [name for stack in stacks for name in stack.participants or []]
-    if repeated(people):
-        message = f"Each participant must have one RDM, but {source.name} hold {repeated(people)} more than once."
+    numbered = [stack.path.name for stack in stacks if stack.numbered]
+    if len(numbered) > 1 and options.repeats != "people":
+        message = (
+            f"{listed(numbered)} name no participants, so nobody in one file can be told from somebody in another. "
+            "Name the participants in the files, or read each RDM as a person: option repeats=people."
+        )
         raise ValueError(message)
     must_fit(len(people), len(ids), source.name)
     judged = np.full((len(people), len(ids) * (len(ids) - 1) // 2), np.nan)
@@ -206,11 +239,15 @@ def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgeme
         trials = (~np.isnan(judged)).sum(axis=1)
     said = {k: v for stack in stacks for k, v in stack.attrs.items()}
     attrs = said if "kind" in said else {"values": options.values, **said}
+    if options.values == "crossnobis":
+        attrs["measure"] = "crossnobis"
     if all(stack.n_trials is None for stack in stacks):
         attrs["trials_known"] = False
     shared = [name for name in stacks[0].coords if all(name in stack.coords for stack in stacks)]
     coords = {name: [value for stack in stacks for value in stack.coords[name]] for name in shared}
     simulated = any(stack.simulated for stack in stacks)
+    if any(stack.selected_by for stack in stacks):
+        attrs["selected_by"] = sorted({name for stack in stacks for name in stack.selected_by})
     return Judgements(people, ids, judged, coverage, trials, attrs=attrs, coords=coords, simulated=simulated)
 
 

@@ -13,14 +13,20 @@ from rsa_face.hdf5 import must_be_plain_hdf5
 from rsa_face.human.faults import listed
 from rsa_face.human.judgements import squares
 from rsa_face.human.layout import Source
-from rsa_face.human.readers.rdm_arrays import PARTICIPANT_NAMES, STIMULUS_NAMES, Stack, must_not_swell_to
+from rsa_face.human.readers.rdm_arrays import (
+    PARTICIPANT_NAMES,
+    STIMULUS_NAMES,
+    ArrayOptions,
+    Stack,
+    must_not_swell_to,
+)
 from rsa_face.inference.vectors import stimuli_of
 from rsa_face.provenance import load
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J
 from rsa_face.untrusted import reading
 
 
-def read_hdf5(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - the readers share one form
+def read_hdf5(path: Path, source: Source, options: ArrayOptions) -> Stack:  # noqa: ARG001 - the readers share one form
     """Read RDMs that rsatoolbox saved as HDF5, with the names in its descriptors.
 
     Parameters
@@ -29,7 +35,7 @@ def read_hdf5(path: Path, source: Source, variable: str | None) -> Stack:  # noq
         Ends in .h5 or .hdf5.
     source : Source
         Not used.
-    variable : str, optional
+    options : RdmOptions
         Not used.
 
     Returns
@@ -79,7 +85,7 @@ def _described(path: Path, held: Mapping[str, Any]) -> Stack:
     )
 
 
-def read_netcdf(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - one form for all
+def read_netcdf(path: Path, source: Source, options: ArrayOptions) -> Stack:  # noqa: ARG001 - one form for all
     """Read human RDMs that this package saved.
 
     Parameters
@@ -88,7 +94,7 @@ def read_netcdf(path: Path, source: Source, variable: str | None) -> Stack:  # n
         Ends in .nc.
     source : Source
         Not used.
-    variable : str, optional
+    options : RdmOptions
         The array to read, in a file of several.
 
     Returns
@@ -102,17 +108,30 @@ def read_netcdf(path: Path, source: Source, variable: str | None) -> Stack:  # n
         If the file holds no array of human RDMs.
     """
     loaded = load(path)
-    array = loaded if isinstance(loaded, xr.DataArray) else loaded.get(variable or "dissimilarity")
-    if array is None or set(array.dims) != {PARTICIPANT, STIMULUS_I, STIMULUS_J}:
-        message = (
-            f"Human RDMs must have the dims (participant, stimulus_i, stimulus_j), but {path.name} holds others."
-        )
+    array = loaded if isinstance(loaded, xr.DataArray) else loaded.get(options.variable or "dissimilarity")
+    if array is None or not {PARTICIPANT, STIMULUS_I, STIMULUS_J} <= set(array.dims):
+        has = f"has {', '.join(map(str, array.dims))}" if array is not None else "holds no such array"
+        message = f"Human RDMs have the dims participant, stimulus_i and stimulus_j: {path.name} {has}."
         raise ValueError(message)
     with reading(
         path, "Human RDMs must be numbers with the names of participants and stimuli", then="Save them anew."
     ):
-        must_not_swell_to(array.sizes[PARTICIPANT], array.sizes[STIMULUS_I], path)
-        return _saved(path, array.transpose(PARTICIPANT, STIMULUS_I, STIMULUS_J))
+        must_not_swell_to(array.size // max(1, array.sizes[STIMULUS_I] ** 2), array.sizes[STIMULUS_I], path)
+        return _saved(path, _one_dim_of_rdms(array).transpose(PARTICIPANT, STIMULUS_I, STIMULUS_J))
+
+
+def _one_dim_of_rdms(array: xr.DataArray) -> xr.DataArray:
+    """Return an array whose further dims, such as session, are coordinates of its RDMs; rows without any pair go."""
+    others = [dim for dim in array.dims if dim not in (PARTICIPANT, STIMULUS_I, STIMULUS_J)]
+    if not others:
+        return array
+    labelled = array.assign_coords({dim: array[dim] for dim in others})  # numbered where it has no coordinate
+    named = labelled.rename({PARTICIPANT: "person"})  # a level of rows may not be called as the new dim is
+    flat = named.stack({PARTICIPANT: ("person", *others)}).reset_index(PARTICIPANT)
+    flat = flat.assign_coords({PARTICIPANT: flat["person"].values}).drop_vars("person")
+    off = ~np.eye(flat.sizes[STIMULUS_I], dtype=bool)
+    judged = flat.transpose(PARTICIPANT, STIMULUS_I, STIMULUS_J).notnull().values[:, off].any(axis=1)
+    return flat.isel({PARTICIPANT: judged})
 
 
 def _saved(path: Path, array: xr.DataArray) -> Stack:

@@ -1,5 +1,6 @@
 """RDMs from delimited text: a square with ids on both sides, a stack of squares, or a list of pairs."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rsa_face.human.faults import Fault, raise_faults
+from rsa_face.human.faults import Fault, listed, raise_faults
 from rsa_face.human.judgements import Floats, must_fit
 from rsa_face.human.layout import Layout, Source
-from rsa_face.human.readers.rdm_arrays import Stack
+from rsa_face.human.readers.rdm_arrays import ArrayOptions, Stack
 from rsa_face.human.reading import is_simulated, read_trials
+from rsa_face.human.sessions import SESSION_NAMES
 from rsa_face.human.tables import Table, as_numbers, lines_of, read_table
 from rsa_face.human.trials import Column, Trials, naturally
+from rsa_face.schema import PARTICIPANT
 from rsa_face.untrusted import reading
 
 ATTRS_REMARK = "rsa_face: "
@@ -30,11 +33,12 @@ PAIR_COLUMNS = (
 )
 
 
-def read_csv(path: Path, source: Source, variable: str | None) -> Stack:  # noqa: ARG001 - the readers share one form
+def read_csv(path: Path, source: Source, options: ArrayOptions) -> Stack:  # noqa: ARG001 - the readers share one form
     """Read RDMs from delimited text, in whichever of three forms it is.
 
-    A square has the ids in its first row and first column. A stack of squares has the column `participant` before
-    these. A list of pairs has the columns stimulus_a, stimulus_b and dissimilarity (or similarity).
+    A square has the ids in its first row and first column. A stack of squares has the column `participant` (and
+    `session`) before these. A list of pairs has the columns stimulus_a, stimulus_b and dissimilarity (or
+    similarity), and may have participant and session.
 
     Parameters
     ----------
@@ -42,7 +46,7 @@ def read_csv(path: Path, source: Source, variable: str | None) -> Stack:  # noqa
         The file.
     source : Source
         Its layout.
-    variable : str, optional
+    options : RdmOptions
         Not used.
 
     Returns
@@ -63,7 +67,18 @@ def read_csv(path: Path, source: Source, variable: str | None) -> Stack:  # noqa
         names = tuple(str(k) for k in range(len(table.header)))
         bare = read_table(path, source.layout.model_copy(update={"names": names}))
         return _without_ids(bare)
-    return _from_squares(table, str(mapped.get("participant", "participant")))
+    return _from_squares(table, str(mapped.get("participant", "participant")), _factors_of(table, source.layout))
+
+
+def _factors_of(table: Table, layout: Layout) -> list[str]:
+    """Return the columns that say what each square is of: those asked for, and sessions before the ids."""
+    asked = [name for name in (*layout.keep, *layout.drop, layout.by) if name is not None]
+    absent = [name for name in asked if name not in table.header]
+    if absent and layout.by != "session":
+        message = f"No column {absent[0]!r} in {table.path.name}. It has {listed(list(table.header), 12)}."
+        raise ValueError(message)
+    leading = itertools.takewhile(lambda name: name in (PARTICIPANT, *asked, *SESSION_NAMES), table.header)
+    return list(dict.fromkeys(name for name in (*asked, *leading) if name in table.header and name != PARTICIPANT))
 
 
 def _has_no_ids(table: Table) -> bool:
@@ -78,10 +93,11 @@ def _without_ids(table: Table) -> Stack:
     return Stack(table.path, matrix[None], simulated=is_simulated(table))
 
 
-def _from_squares(table: Table, participant: str) -> Stack:
+def _from_squares(table: Table, participant: str, factors: list[str]) -> Stack:
     stacked = participant in table.header
-    corner = next((k for k, name in enumerate(table.header) if name != participant), 0)
-    name_of_ids, ids = table.header[corner], [name for name in table.header[corner + 1 :] if name != participant]
+    about = (participant, *factors)
+    corner = next((k for k, name in enumerate(table.header) if name not in about), 0)
+    name_of_ids, ids = table.header[corner], [name for name in table.header[corner + 1 :] if name not in about]
     if name_of_ids == "":
         table = _with_corner(table)
         name_of_ids = _CORNER
@@ -95,12 +111,13 @@ def _from_squares(table: Table, participant: str) -> Stack:
         message = f"A square RDM must have a row for each of its ids, but {table.path.name} has none. Save it anew."
         raise ValueError(message)
     people = [table.values[participant][code] for code in table.codes[participant]] if stacked else [""] * len(rows)
+    levels = [[table.values[name][code] for code in table.codes[name]] for name in factors]
     values, faults = _numbers(table, ids)
     raise_faults(faults, "A dissimilarity must be a number, or empty where a pair was never judged")
     lines = lines_of(table, range(len(rows)))
-    who, names = pd.factorize(np.array(people, dtype=object))
+    who, names = pd.factorize(pd.Index(list(zip(people, *levels, strict=True)), tupleize_cols=False))
     matrices, places = [], []
-    for place, name in enumerate(names):
+    for place, name in enumerate(" ".join(filter(None, one)) for one in names):
         mine = np.flatnonzero(who == place)
         own = [rows[k] for k in mine]
         faults += _differing(table, name, own, ids, lines[int(mine[0])])
@@ -109,8 +126,11 @@ def _from_squares(table: Table, participant: str) -> Stack:
             matrices.append(values[order])
             places.append([lines[k] for k in order])
     raise_faults(faults, f"RDMs of {table.path.name} must be square, with the same ids on both sides")
-    named = [str(name) for name in names] if stacked else None
-    return Stack(table.path, np.array(matrices), ids, named, lines=places, simulated=is_simulated(table))
+    named = [str(name[0]) for name in names] if stacked else None
+    coords = {factor: [str(name[k]) for name in names] for k, factor in enumerate(factors, start=1)}
+    return Stack(
+        table.path, np.array(matrices), ids, named, lines=places, coords=coords, simulated=is_simulated(table)
+    )
 
 
 _CORNER = "stimulus (first column)"
@@ -158,7 +178,10 @@ def _numbers(table: Table, names: list[str]) -> tuple[Floats, list[Fault]]:
 
 def _from_pairs(path: Path, source: Source) -> Stack:
     single = Source((path,), source.kind, source.layout, source.stimuli)
-    trials = read_trials(single, PAIR_COLUMNS)
+    header = read_table(path, source.layout, []).header
+    sessions = next((name for name in SESSION_NAMES if name in {*header, *source.layout.columns}), None)
+    sessions = sessions if source.layout.by is None else source.layout.by
+    trials = read_trials(single, (*PAIR_COLUMNS, *([Column(sessions)] if sessions else [])))
     if trials.has("dissimilarity") == trials.has("similarity"):
         message = f"A list of pairs must have one column dissimilarity (or similarity), but {path.name} has not one."
         raise ValueError(message)
@@ -169,6 +192,7 @@ def _from_pairs(path: Path, source: Source) -> Stack:
     must_fit(len(people), len(ids), path.name)
     who = trials.codes("participant", people) if trials.has("participant") else np.zeros(len(trials.frame), int)
     a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
+    people, who, coords = _with_sessions(trials, people, who, sessions)
     key = (who * len(ids) + np.minimum(a, b)) * len(ids) + np.maximum(a, b)
     _, first = np.unique(key, return_index=True)
     again = np.ones(len(key), dtype=bool)
@@ -187,9 +211,23 @@ def _from_pairs(path: Path, source: Source) -> Stack:
         else None,
         n_trials=_of_each(trials, "n_trials", who, len(people)),
         attrs={k: v for k, v in said.items() if k not in ("simulated", "coords")},
-        coords=_coords(trials, said, who, len(people)),
+        coords=_coords(trials, said, who, len(people)) | coords,
+        selected_by=(*source.layout.keep, *source.layout.drop),
         simulated=trials.simulated or bool(said.get("simulated", False)),
     )
+
+
+def _with_sessions(
+    trials: Trials, people: list[str], who: NDArray[np.int64], sessions: str | None
+) -> tuple[list[str], NDArray[np.int64], dict[str, list[str]]]:
+    """Return people and rows once more for each of a person's sessions, where the file has sessions."""
+    if sessions is None or not trials.has(sessions):
+        return people, who, {}
+    levels = trials.values(sessions)
+    both = who * len(levels) + trials.codes(sessions, levels)
+    present, rows = np.unique(both, return_inverse=True)
+    of_person, of_level = np.divmod(present, len(levels))
+    return [people[k] for k in of_person], rows.reshape(-1), {sessions: [levels[k] for k in of_level]}
 
 
 def _filled(shape: tuple[int, int, int], who: Any, a: Any, b: Any, value: Floats, empty: float) -> Floats:
