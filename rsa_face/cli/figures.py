@@ -1,7 +1,7 @@
 """``rsa-face figures``: draw a finished study's figures for a journal or a talk."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,11 +103,12 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
 
     result, rdms, stimuli = study.result, study.rdms, study.stimuli
     shared, judged = _judged(study)
-    compared = _planned(study)
+    answers = _localized(study)
+    compared = _planned(study, answers)
     if result is not None:
         yield "layers", lambda: _whole(plot_layers(result, partial=study.extras.get("partial")))
         yield "depth", lambda: _whole(plot_layers(result, partial=study.extras.get("partial"), along="depth"))
-        yield "networks", lambda: _whole(plot_networks(result, compared=compared))
+        yield "networks", lambda: _whole(plot_networks(result, where=answers, compared=compared))
     yield from _of_extras(study)
     yield from _of_behaviour(study)
     if rdms is not None and shared is not None:
@@ -118,15 +119,14 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
             yield "rdm_similarity", lambda: _whole(plot_rdm_similarity(relate_rdms(rdms)))
         yield from _of_rdms(shared, judged, stimuli, result)
     if result is not None:
-        first = {name: next((study.extras[key] for key in study.extras if key.startswith(name)), None)
-                 for name in ("localization", "contrast")}  # fmt: skip
+        contrast = next((study.extras[key] for key in study.extras if key.startswith("contrast")), None)
         yield (
             "study",
             lambda: _whole(
                 plot_study(
                     result,
-                    where=first["localization"],
-                    contrast=first["contrast"],
+                    where=answers if "localization" in study.extras else None,
+                    contrast=contrast,
                     rdms=shared,
                     human=judged,
                     stimuli=stimuli,
@@ -221,21 +221,42 @@ def _left_out(study: "StudyFolder") -> list[str]:
     return []
 
 
-def _planned(study: "StudyFolder") -> list[tuple[str, str, float]]:
-    """Return the contrasts of a study at the layer its networks end in, with Holm's correction for their number."""
+def _localized(study: "StudyFolder") -> list[Any]:
+    """Return the study's answer to where its network is most like people, and the same of its other networks."""
+    from rsa_face.inference.localization import localize
+
+    answers = [extra for name, extra in study.extras.items() if name.startswith("localization")]
+    result = study.result
+    if result is None or "similarity_draws" not in result:
+        return answers
+    known = {str(answer.attrs.get("network")) for answer in answers}
+    others = [name for name in dict.fromkeys(map(str, result["network"].values)) if name not in known]
+    return answers + [localize(result, network=name, baseline=None) for name in others]
+
+
+def _planned(study: "StudyFolder", answers: Sequence[Any]) -> list[tuple[str, str, float]]:
+    """Return the contrasts of two networks at the layers they are shown at, with Holm's correction for their number.
+
+    Networks that are shown at layers that were not contrasted with one another have none.
+    """
     import numpy as np
 
+    from rsa_face.figures.networks import answers_of, picked_layers
     from rsa_face.inference.significance import correct
 
-    found = []
+    if study.result is None:
+        return []
+    shown = picked_layers(study.result, answers_of(answers))
+    planned = []
     for name, contrast in study.extras.items():
-        if name.startswith("contrast") and "p_difference" in contrast and "order" in contrast.coords:
-            last = contrast.isel(layer=int(contrast["order"].values.argmax()))
-            found.append(
-                (str(contrast.attrs["network"]), str(contrast.attrs["baseline"]), float(last["p_difference"]))
-            )
-    values = correct(np.array([p for *_, p in found]), method="holm")
-    return [(network, baseline, float(p)) for (network, baseline, _), p in zip(found, values, strict=True)]
+        if not (name.startswith("contrast") and "p_difference" in contrast and "baseline_layer" in contrast.coords):
+            continue
+        network, baseline = str(contrast.attrs["network"]), str(contrast.attrs["baseline"])
+        pairs = zip(contrast["layer"].values.astype(str), contrast["baseline_layer"].values.astype(str), strict=True)
+        at = [place for place, pair in enumerate(pairs) if pair == (shown.get(network), shown.get(baseline))]
+        planned += [(network, baseline, float(contrast["p_difference"][place])) for place in at]
+    values = correct(np.array([p for *_, p in planned]), method="holm")
+    return [(network, baseline, float(p)) for (network, baseline, _), p in zip(planned, values, strict=True)]
 
 
 def _whole(ax: Any) -> Any:

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
-from rsa_face.figures.forms import untrained_in
+from rsa_face.figures.forms import names_in, untrained_in
 from rsa_face.figures.palette import QUIET, in_order, network_label
 from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, FigureStyle, usable_font
+from rsa_face.schema import MEASURES, OTHER_MEASURES
 
 _SOURCE = "_rsa_face_source"
 NOTE = "note"
@@ -140,7 +141,7 @@ def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
     Parameters
     ----------
     attrs : mapping
-        An array's attrs: `simulated`, `untrained`.
+        An array's attrs: `simulated`, `untrained`, `other_measures`.
     networks : iterable of str
         The networks that are shown.
 
@@ -162,7 +163,28 @@ def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
         parts.append("untrained weights: all networks")
     elif untrained:
         parts.append(f"untrained weights: {', '.join(map(network_label, untrained))}")
-    return "; ".join(parts)
+    return "; ".join([*parts, *measures_noted(attrs, shown)])
+
+
+def measures_noted(attrs: Mapping[Any, Any], networks: Iterable[str]) -> list[str]:
+    """Return in words which layers of some networks have an RDM by another measure than most.
+
+    Examples
+    --------
+    >>> measures_noted({"other_measures": ["alexnet/fc8: difference", "vgg16/fc8: difference"]}, ["alexnet", "vgg16"])
+    ['fc8: difference of outputs']
+    """
+    shown = set(networks)
+    layers: dict[str, list[str]] = {}
+    for entry in names_in(attrs, OTHER_MEASURES):
+        label, _, measure = entry.rpartition(": ")
+        network, _, layer = label.rpartition("/")
+        if network in shown:
+            layers.setdefault(measure, []).append(layer)
+    return [
+        f"{', '.join(dict.fromkeys(names))}: {MEASURES[measure].label if measure in MEASURES else measure}"
+        for measure, names in layers.items()
+    ]
 
 
 def beside_axes(ax: Axes, y: float, text: str, style: FigureStyle) -> None:

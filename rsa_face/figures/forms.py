@@ -94,19 +94,13 @@ def is_shown(name: str, extra: xr.Dataset) -> bool:
 
 
 def untrained_in(attrs: Mapping[Any, Any]) -> list[str]:
-    """Return the networks that an array's attrs call untrained.
+    """Return the networks that an array's attrs call untrained."""
+    return names_in(attrs, "untrained")
 
-    Parameters
-    ----------
-    attrs : mapping
-        An array's; one name is kept as itself, and what is no name is none.
 
-    Returns
-    -------
-    list of str
-        Their names.
-    """
-    named = attrs.get("untrained")
+def names_in(attrs: Mapping[Any, Any], key: str) -> list[str]:
+    """Return the names that an attr lists; one name is kept as itself, and what is no name is none."""
+    named = attrs.get(key)
     if isinstance(named, str):
         return [named]
     if isinstance(named, list | tuple) or (isinstance(named, np.ndarray) and named.ndim == 1):

@@ -35,7 +35,7 @@ from rsa_face.figures.legends import legend_above, name_of
 from rsa_face.figures.palette import QUIET, in_order, ink, network_label
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_layers_below, name_values
-from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, RDM, comparison_label, must_be_known
+from rsa_face.schema import BOUND, DEPTH, LAYER, MEASURE, NETWORK, RDM, comparison_label, must_be_known
 
 
 def plot_layers(
@@ -131,12 +131,14 @@ def layers_table(
     Returns
     -------
     DataFrame
-        `network`, `layer`, `depth`, `similarity`, bounds, p values, noise ceiling, number of participants; missing
-        values are empty.
+        `network`, `layer`, `depth`, `measure`, `similarity`, bounds, p values, noise ceiling, number of participants;
+        missing values are empty.
     """
     order = rows_in_order(result, in_order(networks or map(str, result[NETWORK].values)))
     part = result.isel({RDM: order})
     table = pd.DataFrame({name: part[name].values for name in (NETWORK, LAYER, DEPTH) if name in part.coords})
+    if MEASURE in part.coords:
+        table[MEASURE] = part[MEASURE].values.astype(str)
     table["similarity"] = part["similarity"].values
     if "similarity_interval" in part:
         bounds = part["similarity_interval"].transpose(RDM, BOUND).values

@@ -18,10 +18,12 @@ from rsa_face.figures.canvas import (
     printable,
     size_mm,
 )
+from rsa_face.figures.forms import names_in
+from rsa_face.figures.legends import legend_above
 from rsa_face.figures.palette import CEILING_COLOR, in_order, network_colors, network_label
 from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.figures.ticks import name_values
-from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM, comparison_label
+from rsa_face.schema import BOUND, LAYER, NETWORK, OTHER_MEASURES, RDM, comparison_label
 
 
 def plot_networks(
@@ -29,12 +31,14 @@ def plot_networks(
     *,
     ax: Axes | None = None,
     layers: Mapping[str, str] | None = None,
+    where: xr.Dataset | Sequence[xr.Dataset] | None = None,
     compared: Sequence[tuple[str, str, float]] = (),
 ) -> Axes:
     """Draw the similarity of networks to people at one layer each, a dot for each participant.
 
-    The layer must be chosen beforehand: bars of the layers that happened to come out best would flatter every
-    network. So the last layer is taken where none is named.
+    Unless layers are named, each network is shown at the layer that `localize` picks: where it is most like people.
+    The best of many layers looks better than it is, so what it is worth on stimuli and participants that did not pick
+    it stands beside the bar, where `where` holds it.
 
     Parameters
     ----------
@@ -43,7 +47,10 @@ def plot_networks(
     ax : Axes, optional
         Where to draw; a new figure if None.
     layers : mapping of str to str, optional
-        Network to layer; networks that are left out are not shown. The last layer of each if None.
+        Network to layer, chosen beforehand; networks that are left out are not shown.
+    where : Dataset or sequence of Dataset, optional
+        What `localize` returned for some of the networks, with the similarity on what did not pick the layer where
+        `held_out_similarity` added it. Networks without it are shown at their most similar layer.
     compared : sequence of (str, str, float)
         Planned comparisons: two networks and the p value, corrected for their number, written over a bracket.
 
@@ -57,10 +64,11 @@ def plot_networks(
     ValueError
         If a layer is not in the result, or a comparison names a network that is not shown.
     """
-    rows = _rows(result, layers)
+    answers = answers_of(where)
+    rows = _rows(result, layers if layers is not None else picked_layers(result, answers))
     unknown = sorted({name for pair in compared for name in pair[:2]} - set(rows))
     if unknown:
-        message = f"Planned comparisons must be between networks that are shown, but {unknown} are not: {list(rows)}."
+        message = f"Planned comparisons of networks that are not shown: {unknown}. Shown are {list(rows)}."
         raise ValueError(message)
     colors = network_colors(map(str, result[NETWORK].values))
     with drawing(ax) as style:
@@ -69,6 +77,10 @@ def plot_networks(
         _draw_ceiling(ax, result, style)
         for place, (network, row) in enumerate(rows.items()):
             _draw_network(ax, result.isel({RDM: row}), place, colors[network], style)
+        held_out = {} if layers is not None else {name: _held_out(answers.get(name)) for name in rows}
+        marks = [ax.plot(place + 0.39, held_out[name], marker="D", color=colors[name], markerfacecolor="white",
+                         markersize=0.5 * style.small_pt, linestyle="none", zorder=3)[0]
+                 for place, name in enumerate(rows) if not np.isnan(held_out.get(name, np.nan))]  # fmt: skip
         ax.axhline(0, color="#222222", linewidth=0.6 * style.line_pt)
         spare = max(4 - len(rows), 0) / 2
         ax.set_xlim(-0.6 - spare, len(rows) - 0.4 + spare)
@@ -85,26 +97,63 @@ def plot_networks(
         comparison = str(result.attrs.get("comparison", ""))
         name_values(ax, f"Similarity to people\n({comparison_label(comparison)})", style)
         _draw_brackets(ax, [(list(rows).index(a), list(rows).index(b), p) for a, b, p in compared], style)
-        add_note(ax, note_of(result.attrs, rows), style)
-        keep_source(ax, _table(result, rows), name="networks")
+        above = legend_above(ax, marks[:1], ["held out"], style) if marks else 0
+        add_note(ax, _notes(result, rows, layers), style, pad=0.6 + 1.6 * above)
+        keep_source(ax, _table(result, rows, held_out), name="networks")
     return ax
 
 
-def _rows(result: xr.Dataset, layers: Mapping[str, str] | None) -> dict[str, int]:
+def answers_of(where: xr.Dataset | Sequence[xr.Dataset] | None) -> dict[str, xr.Dataset]:
+    """Return answers of `localize` by the network that each is about."""
+    several = [where] if isinstance(where, xr.Dataset) else list(where or ())
+    return {str(each.attrs.get("network", "")): each for each in several}
+
+
+def picked_layers(result: xr.Dataset, answers: Mapping[str, xr.Dataset]) -> dict[str, str]:
+    """Return the layer at which each network is most like people, as `localize` picked it where it was asked."""
     names, at = result[NETWORK].values.astype(str), result[LAYER].values.astype(str)
-    order = np.asarray(result[ORDER].values if ORDER in result.coords else np.arange(len(names)), dtype=float)
-    chosen: dict[str, int] = {}
-    for network in in_order(names if layers is None else layers):
+    similarity = np.nan_to_num(result["similarity"].values, nan=-np.inf)
+    picked = {}
+    for network in in_order(names):
         members = np.flatnonzero(names == network)
-        if layers is not None:
-            members = members[at[members] == layers[network]]
+        best = str(at[members[np.argmax(similarity[members])]])
+        answer = _peak(answers.get(network))
+        named = str(answer["picked"].item()) if answer is not None and "picked" in answer else best
+        picked[network] = named if named in at[members] else best  # none: no layer is surely like people
+    return picked
+
+
+def _peak(answer: xr.Dataset | None) -> xr.Dataset | None:
+    if answer is None or "target" not in answer.coords:
+        return None
+    targets = np.atleast_1d(answer["target"].values).astype(str)
+    return answer.isel(target=list(targets).index("peak")) if "target" in answer.dims and "peak" in targets else None
+
+
+def _held_out(answer: xr.Dataset | None) -> float:
+    peak = _peak(answer)
+    return float(peak["held_out_similarity"]) if peak is not None and "held_out_similarity" in peak else float("nan")
+
+
+def _rows(result: xr.Dataset, layers: Mapping[str, str]) -> dict[str, int]:
+    names, at = result[NETWORK].values.astype(str), result[LAYER].values.astype(str)
+    rows: dict[str, int] = {}
+    for network in in_order(layers):
+        members = np.flatnonzero((names == network) & (at == layers[network]))
         if len(members) == 0:
-            have = sorted(set(at[names == network].tolist()))
-            wanted = layers[network] if layers else "layer"
-            message = f"Layers to compare must be in the result, but {network!r} has no {wanted!r}. It has {have}."
+            known = " ".join(at[names == network])
+            message = f"No layer {layers[network]!r} of {network!r} in this result. It has: {known or 'none'}."
             raise ValueError(message)
-        chosen[network] = int(members[np.argmax(order[members])])
-    return chosen
+        rows[network] = int(members[-1])
+    return rows
+
+
+def _notes(result: xr.Dataset, rows: Mapping[str, int], layers: Mapping[str, str] | None) -> str:
+    """Return what the bars rest on, and how their layers were chosen."""
+    shown = {f"{network}/{result[LAYER].values[row]}: " for network, row in rows.items()}
+    others = [name for name in names_in(result.attrs, OTHER_MEASURES) if any(name.startswith(one) for one in shown)]
+    chosen = "" if layers is not None else "each network's most similar layer"
+    return "; ".join(filter(None, [note_of({**result.attrs, OTHER_MEASURES: others}, rows), chosen]))
 
 
 def _draw_ceiling(ax: Axes, result: xr.Dataset, style: FigureStyle) -> None:
@@ -145,11 +194,12 @@ def _draw_brackets(ax: Axes, pairs: Sequence[tuple[int, int, float]], style: Fig
     ax.set_yticks(ticks)
 
 
-def _table(result: xr.Dataset, rows: Mapping[str, int]) -> pd.DataFrame:
+def _table(result: xr.Dataset, rows: Mapping[str, int], held_out: Mapping[str, float]) -> pd.DataFrame:
     lines = []
     for network, row in rows.items():
         layer = result.isel({RDM: row})
         line = {"network": network, "layer": str(layer[LAYER].item()), "similarity": float(layer["similarity"])}
+        line |= {"held_out": held_out[network]} if not np.isnan(held_out.get(network, np.nan)) else {}
         if "similarity_interval" in layer:
             line["lower"], line["upper"] = layer["similarity_interval"].values
         if "participant_similarity" in layer:

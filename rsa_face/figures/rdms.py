@@ -21,7 +21,7 @@ from rsa_face.figures.ordering import Group, groups_along, same_stimuli, sort_st
 from rsa_face.figures.palette import QUIET, RDM_COLORS, in_order, ink
 from rsa_face.figures.rdm_layout import Plan, plan_panels
 from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
-from rsa_face.schema import NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, must_be_known
+from rsa_face.schema import MEASURE, MEASURES, NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _log = logging.getLogger(__name__)
@@ -88,15 +88,18 @@ def plot_rdms(
         ax.set(xlim=(0, plan.width), ylim=(plan.height, 0))
         values = [*([people.values] if people is not None else []), *rdms.values[list(plan.shown)]]
         shades = [shade(one, scale) for one in values]
-        limits = _limits(shades, scale, human=people is not None)
+        measures = _measures_of(rdms, plan.shown)
+        limits = _limits(shades, scale, measures, human=people is not None)
         _draw_panels(ax, plan, shades, limits, groups, style)
-        _draw_bars(ax, plan, limits, _texts(rdms, human, scale), style)
+        _draw_bars(ax, plan, limits, _texts(measures[0], scale, human=human is not None), style)
         files = dict(zip(stimuli.ids, stimuli.files, strict=True)) if stimuli is not None else {}
         shown = [files.get(str(name)) for name in rdms[STIMULUS_I].values]
         if not draw_margin(ax, plan.panels[0], groups, shown, style):
             _name_groups(ax, plan, groups, style)
         simulated = bool(rdms.attrs.get("simulated")) or _simulated(human)
         note = note_of({**rdms.attrs, "simulated": simulated}, map(str, rdms[NETWORK].values))
+        if scale == "shared" and len(set(measures)) > 1:
+            note += " (on a scale of its own)"
         if len(plan.shown) < rdms.sizes[RDM]:
             note = "; ".join([*([note] if note else []), f"{len(plan.shown)} of {rdms.sizes[RDM]} layers shown"])
         ax.text(plan.width, 0.6, note, fontsize=style.small_pt, color=QUIET, fontstyle="italic", ha="right", va="top",
@@ -186,16 +189,28 @@ def _simulated(human: xr.DataArray | None) -> bool:
     return human is not None and bool(human.attrs.get("simulated", False))
 
 
-def _limits(shades: Sequence[np.ndarray], scale: str, *, human: bool) -> list[tuple[float, float]]:
+def _measures_of(rdms: xr.DataArray, shown: Sequence[int]) -> list[str]:
+    """Return the measure of each layer shown."""
+    if MEASURE in rdms.coords:
+        return [str(measure) for measure in rdms[MEASURE].values[list(shown)]]
+    return [str(rdms.attrs.get("measure", ""))] * len(shown)
+
+
+def _limits(
+    shades: Sequence[np.ndarray], scale: str, measures: Sequence[str], *, human: bool
+) -> list[tuple[float, float]]:
+    """Return the limits of each panel's colours, people's first; a scale is shared by layers of one measure."""
     own = [(float(np.nanmin(shown)), float(np.nanmax(shown))) if np.isfinite(shown).any() else (0.0, 1.0)
            for shown in shades]  # fmt: skip
     if scale == "rank":
         return [(0.0, 1.0)] * len(own)
     if scale == "own":
         return own
-    layers = own[1:] if human else own
-    shared = (min(low for low, _ in layers), max(high for _, high in layers))
-    return [*own[: int(human)], *[shared] * len(layers)]
+    ends: dict[str, list[tuple[float, float]]] = {}
+    for measure, limits in zip(measures, own[int(human) :], strict=True):
+        ends.setdefault(measure, []).append(limits)
+    shared = {name: (min(low for low, _ in each), max(high for _, high in each)) for name, each in ends.items()}
+    return [*own[: int(human)], *(shared[measure] for measure in measures)]
 
 
 def _draw_panels(
@@ -244,13 +259,12 @@ def _name_groups(ax: Axes, plan: Plan, groups: Sequence[Group], style: FigureSty
     ax.text(left, plan.bars, "\n".join(lines[:2]), fontsize=style.small_pt, color=QUIET, va="top", parse_math=False)
 
 
-def _texts(rdms: xr.DataArray, human: xr.DataArray | None, scale: str) -> list[str]:
+def _texts(measure: str, scale: str, *, human: bool) -> list[str]:
     """Return what the colour bars say: one for ranks, otherwise people's first."""
     if scale == "rank":
         return ["Rank of dissimilarity"]
-    people = [] if human is None else ["Dissimilarity (people)"]
-    measure = str(rdms.attrs.get("measure", ""))
-    return [*people, f"Dissimilarity ({measure})" if measure else "Dissimilarity"]
+    label = MEASURES[measure].label if measure in MEASURES else measure
+    return [*["Dissimilarity (people)"] * human, f"Dissimilarity ({label})" if label else "Dissimilarity"]
 
 
 def _draw_bars(

@@ -1,7 +1,7 @@
 """A study in one figure: the layer curve, where it turns human-like, the contrast, and the RDMs behind it."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +13,7 @@ from rsa_face.figures.canvas import NOTE, hide_notes, note_of, points_mm, size_m
 from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.localization import plot_localization
-from rsa_face.figures.networks import plot_networks
+from rsa_face.figures.networks import answers_of, picked_layers, plot_networks
 from rsa_face.figures.palette import QUIET, in_order
 from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
@@ -29,7 +29,7 @@ _MOST_EXAMPLES = 5
 def plot_study(
     result: xr.Dataset,
     *,
-    where: xr.Dataset | None = None,
+    where: xr.Dataset | Sequence[xr.Dataset] | None = None,
     contrast: xr.Dataset | None = None,
     rdms: xr.DataArray | None = None,
     human: xr.DataArray | None = None,
@@ -44,13 +44,14 @@ def plot_study(
     ----------
     result : Dataset, dims (rdm, ...)
         A comparison: the layer curve. Not changed.
-    where : Dataset, dims (target, layer), optional
-        The answer of `localize`.
+    where : Dataset, dims (target, layer), or sequence of these, optional
+        The answer of `localize` for the network in question; those for other networks may follow it, for the layers
+        that `plot_networks` shows.
     contrast : Dataset, dims (layer, bound), optional
         The difference of two networks, of `contrast_layers`.
     rdms : DataArray, dims (rdm, stimulus_i, stimulus_j), optional
-        Layer RDMs; the most similar layer of each network is shown, as an example: of networks that differ in their
-        seed alone the first, and five at most.
+        Layer RDMs; of each network the layer that `plot_networks` shows, as an example: of networks that differ in
+        their seed alone the first, and five at most.
     human : DataArray, dims (participant, stimulus_i, stimulus_j), optional
         Human RDMs, shown beside them.
     stimuli : StimulusSet, optional
@@ -63,8 +64,11 @@ def plot_study(
     dict of str to Axes
         ``layers``, ``networks``, and ``localization``, ``contrast``, ``rdms`` where drawn; all of one figure.
     """
+    answers = [where] if isinstance(where, xr.Dataset) else list(where or ())
+    first = answers[0] if answers else None
+    picked = picked_layers(result, answers_of(answers))
     with drawing() as style:
-        middle = [name for name, given in (("localization", where), ("contrast", contrast)) if given is not None]
+        middle = [name for name, given in (("localization", first), ("contrast", contrast)) if given is not None]
         rows = _rows_that_fit(["layers", "middle", *(["rdms"] if rdms is not None else [])], style)
         heights = [_HEIGHTS[row] for row in rows]
         tall = min(sum(heights) * points_mm(style.text_pt), style.tallest_mm)
@@ -76,14 +80,15 @@ def plot_study(
         for name, part in zip(names, columns, strict=True):
             ax = part.add_subplot()
             if name == "networks":
-                axes[name] = plot_networks(result, ax=ax, compared=compared if _has_room(ax, compared, style) else ())
-            elif name == "localization" and where is not None:
-                axes[name] = plot_localization(where, ax=ax)
+                shown = compared if _has_room(ax, compared, style) else ()
+                axes[name] = plot_networks(result, ax=ax, where=answers, compared=shown)
+            elif name == "localization" and first is not None:
+                axes[name] = plot_localization(first, ax=ax)
             elif contrast is not None:
                 axes[name] = plot_contrast(contrast, ax=ax)
         if rdms is not None and "rdms" in rows:
             sheet = parts[2].add_axes((0.02, 0.0, 0.98, 1.0))
-            axes["rdms"] = plot_rdms(_examples(most_similar(rdms, result)), ax=sheet, human=human, stimuli=stimuli)
+            axes["rdms"] = plot_rdms(_examples(_at_layers(rdms, picked)), ax=sheet, human=human, stimuli=stimuli)
         for ax in axes.values():
             hide_notes(ax)
         _letter(list(axes.values()), note_of(result.attrs, map(str, result[NETWORK].values)), style)
@@ -125,6 +130,17 @@ def most_similar(rdms: xr.DataArray, result: xr.Dataset | None) -> xr.DataArray:
         for network in in_order(networks)
     ]
     return rdms.isel({RDM: kept})
+
+
+def _at_layers(rdms: xr.DataArray, layers: Mapping[str, str]) -> xr.DataArray:
+    """Return the RDM of each network at its layer; of networks that have no such layer among these, the last one."""
+    labels = [f"{network}/{layer}" for network, layer in layers.items()]
+    shown = most_similar(rdms, None)
+    names = [str(name) for name in rdms[RDM].values]
+    given = {label.rpartition("/")[0]: names.index(label) for label in labels if label in names}
+    places = [given.get(str(network), names.index(str(label)))
+              for network, label in zip(shown[NETWORK].values, shown[RDM].values, strict=True)]  # fmt: skip
+    return rdms.isel({RDM: places})
 
 
 def _examples(rdms: xr.DataArray) -> xr.DataArray:

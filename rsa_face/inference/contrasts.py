@@ -9,7 +9,7 @@ from rsa_face.inference.results import Matched, matched_layers, resampled_of
 from rsa_face.inference.significance import cluster_p, correct, sign_flips
 from rsa_face.inference.simultaneous import Resampled, Spread, critical_value, family_p, single_p
 from rsa_face.provenance import rng_from
-from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER, must_be_known
+from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER, OTHER_MEASURES, must_be_known
 
 CLUSTERS = ("none", "draws", "participants")
 
@@ -83,7 +83,7 @@ def contrast_layers(
     attrs = {
         **{
             name: result.attrs[name]
-            for name in ("comparison", "resample", "draws", "variance", "simulated", "untrained")
+            for name in ("comparison", "resample", "draws", "variance", "simulated", "untrained", OTHER_MEASURES)
             if name in result.attrs
         },
         "network": network,

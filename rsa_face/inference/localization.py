@@ -10,7 +10,7 @@ from rsa_face.inference.contrasts import band
 from rsa_face.inference.picking import PEAK, Question, bar_of, pick, places_in_set, questions, scaled
 from rsa_face.inference.results import layers_of, resampled_of
 from rsa_face.inference.simultaneous import Resampled
-from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER
+from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER, OTHER_MEASURES
 
 TARGET = "target"
 NONE = "none"
@@ -84,6 +84,7 @@ def localize(
     attrs = {
         **{name: result.attrs.get(name) for name in ("comparison", "resample", "draws", "seed", "simulated")},
         "untrained": list(result.attrs.get("untrained", [])),
+        OTHER_MEASURES: list(result.attrs.get(OTHER_MEASURES, [])),
         "network": network,
         "baseline": baseline,
         "match": match,

@@ -7,7 +7,7 @@ import xarray as xr
 from sklearn.manifold import smacof
 
 from rsa_face.provenance import rng_from
-from rsa_face.schema import STIMULUS, STIMULUS_I, STIMULUS_J
+from rsa_face.schema import MEASURE, OTHER_MEASURES, STIMULUS, STIMULUS_I, STIMULUS_J
 
 AXIS = "axis"
 
@@ -67,6 +67,9 @@ def embed_rdm(
     }
     label = str(rdm.coords["rdm"].item()) if "rdm" in rdm.coords else str(rdm.name or "")
     attrs = {name: rdm.attrs[name] for name in ("simulated", "untrained", "measure") if name in rdm.attrs}
+    if MEASURE in rdm.coords:
+        attrs["measure"] = str(rdm.coords[MEASURE].item())
+        attrs[OTHER_MEASURES] = [name for name in rdm.attrs.get(OTHER_MEASURES, []) if name.startswith(f"{label}: ")]
     attrs |= {
         "stress": lowest,
         "kind": "metric" if metric else "non-metric",

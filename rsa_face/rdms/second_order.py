@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from rsa_face.schema import RDM, check_rdms, must_be_known
+from rsa_face.schema import OTHER_MEASURES, RDM, check_rdms, must_be_known
 
 RDM_J = "rdm_j"
 _WAYS = ("spearman", "corr", "cosine")
@@ -45,7 +45,9 @@ def relate_rdms(rdms: xr.DataArray, *, comparison: str = "spearman") -> xr.DataA
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     along = {str(name): (RDM, part.values) for name, part in rdms.coords.items() if part.dims == (RDM,)}
     beside = {f"{name}_j": (RDM_J, values) for name, (_, values) in along.items()}
-    attrs = {name: rdms.attrs[name] for name in ("measure", "untrained", "simulated") if name in rdms.attrs}
+    attrs = {
+        name: rdms.attrs[name] for name in ("measure", OTHER_MEASURES, "untrained", "simulated") if name in rdms.attrs
+    }
     values = np.clip(vectors @ vectors.T, -1, 1)
     np.fill_diagonal(values, 1)
     return xr.DataArray(

@@ -4,11 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import xarray as xr
+
+from rsa_face.figures.forms import names_in
 from rsa_face.figures.palette import architecture_of, in_order, network_label
 from rsa_face.report.answer import listed
 from rsa_face.report.citations import CITATIONS
 from rsa_face.report.findings import behaviour, turning
-from rsa_face.schema import LAYER, NETWORK, OCCLUSIONS, PARTICIPANT, STIMULUS_I, comparison_label
+from rsa_face.schema import (
+    LAYER,
+    MEASURES,
+    NETWORK,
+    OCCLUSIONS,
+    OTHER_MEASURES,
+    PARTICIPANT,
+    STIMULUS_I,
+    comparison_label,
+)
 from rsa_face.study.folder import StudyFolder
 
 _ORIGINS = {
@@ -19,13 +31,6 @@ _ORIGINS = {
         "Ying et al. (2023)",
         ["alexnet", "excitation", "fe_alexnet"],
     ),
-}
-_MEASURES = {
-    "correlation": "1 minus the Pearson correlation of the two patterns",
-    "euclidean": "the squared Euclidean distance of the two patterns, divided by their number of features",
-    "cosine": "1 minus the cosine of the two patterns",
-    "mahalanobis": "the squared Mahalanobis distance of the two patterns",
-    "crossnobis": "the cross-validated Mahalanobis distance of the two patterns",
 }
 _RESAMPLED = {
     "stimulus": "resampling stimuli",
@@ -165,15 +170,28 @@ def _span(shares: Any) -> str:
 
 def _rdms(study: StudyFolder, cited: list[str]) -> str:
     part = study.rdms if study.rdms is not None else study.result
-    measure = str(part.attrs.get("measure") or "") if part is not None else ""
-    if not measure:
+    if part is None or not part.attrs.get("measure"):
         return ""
     cited.append("rsa")
-    what = _MEASURES.get(measure, measure)
+    others = "".join(f" For {layers} it was {_defined(measure)}." for layers, measure in _other_measures(part))
     return (
         "For each layer the dissimilarity of every pair of stimuli was computed and collected in a representational "
-        f"dissimilarity matrix (RDM; Kriegeskorte et al. 2008). Dissimilarity was {what}."
+        "dissimilarity matrix (RDM; Kriegeskorte et al. 2008). Dissimilarity was "
+        f"{_defined(str(part.attrs['measure']))}.{others}"
     )
+
+
+def _defined(measure: str) -> str:
+    return MEASURES[measure].definition if measure in MEASURES else measure
+
+
+def _other_measures(part: xr.DataArray | xr.Dataset) -> list[tuple[str, str]]:
+    """Return the layers whose RDMs another measure made than most, by measure."""
+    layers: dict[str, list[str]] = {}
+    for entry in names_in(part.attrs, OTHER_MEASURES):
+        label, _, measure = entry.rpartition(": ")
+        layers.setdefault(measure, []).append(label.rpartition("/")[2])
+    return [(listed(list(dict.fromkeys(names))), measure) for measure, names in layers.items()]
 
 
 def _people(study: StudyFolder) -> str:

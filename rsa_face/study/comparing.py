@@ -248,7 +248,8 @@ def tabulate(result: xr.Dataset) -> pd.DataFrame:
         Network, layer, depth, similarity, and what else the result holds for each layer: interval, p values; the
         noise ceiling on every row.
     """
-    columns: dict[str, Any] = {name: result[name].values for name in ("network", "layer", "depth", "order")}
+    named = ("network", "layer", "depth", "order", "measure")
+    columns: dict[str, Any] = {name: result[name].values for name in named if name in result.coords}
     for name, variable in result.data_vars.items():
         if variable.dims == (RDM,):
             columns[str(name)] = variable.values

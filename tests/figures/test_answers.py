@@ -11,13 +11,16 @@ from mpl_toolkits.mplot3d import Axes3D
 
 from rsa_face.figures.canvas import NOTE
 from rsa_face.figures.contrast import plot_contrast
+from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.localization import plot_localization
 from rsa_face.figures.mds import place_pictures, plot_mds
 from rsa_face.figures.networks import plot_networks
 from rsa_face.figures.palette import NETWORK_COLORS
 from rsa_face.figures.rdm_similarity import plot_rdm_similarity
+from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.study import plot_study
 from rsa_face.figures.style import STYLES, figure_style
+from tests.figures.conftest import LAYERS
 
 
 def words(ax) -> list[str]:
@@ -69,12 +72,54 @@ def test_contrast_draws_difference_band_and_corrected_test(contrast):
     assert "p < 0.05,\nuncorrected" in words(bare)
 
 
-def test_network_bars_stand_at_the_last_layer_unless_one_is_named(result):
+def test_network_bars_stand_at_the_layer_that_localize_picked(result, localization):
+    values = dict(zip(result["rdm"].values, result["similarity"].values, strict=True))
+    best = {name: max((label for label in values if label.startswith(f"{name}/")), key=values.get) for name in LAYERS}
     ax = plot_networks(result)
-    assert [bar.get_height() for bar in ax.containers[0]] == [result["similarity"].values[7]]
-    ax = plot_networks(result, layers={"fe_alexnet": "fe"})
+    heights = [bar.get_height() for container in ax.containers for bar in container]
+    assert heights == [values[best[name]] for name in LAYERS]
+    picked = localization.assign(held_out_similarity=("target", [0.123, 0.0, 0.0]))
+    assert localization["picked"].values[0] == "relu6"
+    assert best["fe_alexnet"] != "fe_alexnet/relu6"
+    ax = plot_networks(result, where=picked)
+    heights = [bar.get_height() for container in ax.containers for bar in container]
+    assert heights[1] == values["fe_alexnet/relu6"]
+    assert heights[0] == values[best["alexnet"]]
+    assert [line.get_ydata().tolist() for line in ax.lines if line.get_marker() == "D"] == [[0.123]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["held out"]
+
+
+def test_a_network_with_no_layer_that_is_surely_like_people_is_shown_at_its_most_similar(result, localization):
+    nowhere = localization.assign(picked=("target", ["none", "none", "none"]))
+    ax, best = plot_networks(result, where=nowhere), plot_networks(result)
+    assert [text.get_text() for text in ax.get_xticklabels()] == [text.get_text() for text in best.get_xticklabels()]
+
+
+def test_network_bars_stand_at_the_layers_that_are_named(result, localization):
+    ax = plot_networks(result, layers={"fe_alexnet": "fe"}, where=localization)
     assert ax.containers[0][0].get_height() == result.sel(rdm="fe_alexnet/fe")["similarity"].item()
     assert ax.get_xticklabels()[0].get_text() == "FE-AlexNet\nfe"
+
+
+def test_layers_that_another_measure_made_are_named_on_the_figures_that_show_them(result, localization, rdms):
+    attrs = {"other_measures": [f"{name}/fc8: difference" for name in LAYERS]}
+    said = "fc8: difference of outputs"
+    assert any(said in word for word in words(plot_layers(result.assign_attrs(attrs))))
+    assert any(said in word for word in words(plot_localization(localization.assign_attrs(attrs))))
+    assert any(said in word for word in words(plot_rdms(rdms.assign_attrs(attrs))))
+    last = dict.fromkeys(LAYERS, "fc8")
+    assert any(said in word for word in words(plot_networks(result.assign_attrs(attrs), layers=last)))
+    first = {name: LAYERS[name][0] for name in LAYERS}
+    assert not any(said in word for word in words(plot_networks(result.assign_attrs(attrs), layers=first)))
+
+
+def test_layers_share_a_scale_of_dissimilarity_with_those_of_the_same_measure_alone(rdms):
+    some = rdms.sel(rdm=["alexnet/relu6", "alexnet/relu7", "alexnet/fc8"])
+    some = some.assign_coords(measure=("rdm", ["correlation", "correlation", "difference"]))
+    some = some.copy(data=some.values * np.array([1.0, 2.0, 100.0])[:, None, None])
+    limits = [panel.images[0].get_clim() for panel in plot_rdms(some, scale="shared").child_axes if panel.images]
+    top = some.max(("stimulus_i", "stimulus_j")).values
+    np.testing.assert_allclose([high for _, high in limits[:3]], [max(top[:2]), max(top[:2]), top[2]])
 
 
 def test_every_participant_is_a_dot(result):
@@ -87,9 +132,9 @@ def test_every_participant_is_a_dot(result):
 def test_planned_comparisons_are_written_and_must_be_shown(result):
     ax = plot_networks(result, compared=[("alexnet", "fe_alexnet", 0.0001), ("alexnet", "vgg16", 0.0312)])
     assert {"p < 0.001", "p = 0.031"} <= set(words(ax))
-    with pytest.raises(ValueError, match=r"\['resnet'\] are not"):
+    with pytest.raises(ValueError, match=r"not shown: \['resnet'\]"):
         plot_networks(result, compared=[("resnet", "alexnet", 0.5)])
-    with pytest.raises(ValueError, match="'vgg11' has no 'conv9'"):
+    with pytest.raises(ValueError, match="No layer 'conv9' of 'vgg11'"):
         plot_networks(result, layers={"vgg11": "conv9"})
 
 

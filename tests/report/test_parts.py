@@ -157,6 +157,16 @@ def test_methods_hold_numbers_weights_versions_and_dois(study):
     assert methods_of(replace(study, rdms=None, result=None, human=None, manifest={}, extras={})).paragraphs == ()
 
 
+def test_methods_name_the_layers_that_another_measure_made(study):
+    others = [f"{network}/fc8: difference" for network in ("alexnet", "fe_alexnet")]
+    rdms = study.rdms.assign_attrs(other_measures=others)
+    said = (
+        "For fc8 it was the absolute difference of the layer's one output, or of the difference of its two outputs."
+    )
+    assert said in " ".join(methods_of(replace(study, rdms=rdms)).paragraphs)
+    assert "For fc8" not in " ".join(methods_of(study).paragraphs)
+
+
 def test_every_work_in_the_references_is_cited_in_the_text(study):
     methods = methods_of(study)
     text = " ".join(methods.paragraphs)
