@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-_DRAFT = re.compile(r"\..+-[0-9a-f]{8}(\.\w+)?")
+_DRAFT = re.compile(r"\.rsa_face-[0-9a-f]{16}-.+")  # no name that anything else gives: such files are removed
 _HOUR = 3600.0  # longer than a file is written to without a pause; reports and figures may be at work here
 
 
@@ -77,7 +77,7 @@ def write_beside(path: str | Path) -> Iterator[Path]:
         If there is no room for it, or its folder is not writable; it is named.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    beside = path.with_name(f".rsa_face-{secrets.token_hex(8)}-{path.stem[:40]}{path.suffix}")
     with naming_what_is_written(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -163,9 +163,10 @@ def writable_folder(out_dir: str | Path) -> Path:
     """
     folder = Path(out_dir)
     try:
-        with write_beside(folder / "writable.txt") as beside:
+        trial = folder / f".rsa_face-{secrets.token_hex(8)}"  # a name that nothing else has: it is removed
+        with write_beside(trial) as beside:
             beside.write_text("", "utf-8")
-        (folder / "writable.txt").unlink()
+        trial.unlink()
     except OSError as error:
         message = f"The output folder must be writable, but {str(folder)!r} is not: {error}. Name another folder."
         raise ValueError(message) from error

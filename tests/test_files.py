@@ -34,16 +34,18 @@ def test_what_could_not_be_written_is_named(tmp_path, number, said):
 
 
 def test_old_drafts_are_removed_and_nothing_else(tmp_path):
-    names = (".layers-0a1b2c3d.nc", "weights/.vgg16-ffffffff.safetensors", ".notes.txt", "layers-0a1b2c3d.nc")
+    drafts = [f".rsa_face-{'0a1b' * 4}-layers.nc", f"weights/.rsa_face-{'f' * 16}-vgg16.safetensors"]
+    names = (*drafts, ".notes.txt", "layers-0a1b2c3d.nc", ".notes-deadbeef.txt")
     (tmp_path / "weights").mkdir()
-    for name in (*names, ".young-0a1b2c3d.nc"):
+    young = f".rsa_face-{'0' * 16}-young.nc"
+    for name in (*names, young):
         (tmp_path / name).write_text("x")
     for name in names:
         os.utime(tmp_path / name, (0, 0))
     remove_drafts(tmp_path)
     left = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
-    assert left == {".notes.txt", "layers-0a1b2c3d.nc", ".young-0a1b2c3d.nc"}
-    assert size_of(tmp_path) == 3
+    assert left == {".notes.txt", "layers-0a1b2c3d.nc", ".notes-deadbeef.txt", young}
+    assert size_of(tmp_path) == 4
 
 
 def test_a_place_is_held_by_one_at_a_time_and_says_by_whom(tmp_path):

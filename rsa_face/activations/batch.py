@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from rsa_face.holding import hold
 from rsa_face.provenance import load, save
 from rsa_face.rdms.dissimilarity import compute_rdms
 from rsa_face.rdms.measures import measures_among
-from rsa_face.untrusted import is_file_name, read_json
+from rsa_face.safety import fault_of_name, path_in
+from rsa_face.untrusted import read_json
 
 UNITS = "units.json"
 
@@ -67,6 +69,7 @@ def compute_batch(
         message = f"A cluster must read activations from a store, but {cluster!r} is to stream. Leave one out."
         raise ValueError(message)
     resolve_device(device)
+    given, batch = batch, replace(batch, folder=batch.folder.absolute())
     units = batch.units
     with hold(batch.folder, lock_of(batch.folder), must="A folder of RDMs must be written by one process at a time"):
         _note_units(batch)
@@ -75,14 +78,14 @@ def compute_batch(
             missing = [unit for unit in together if not is_done(batch, unit)]
             for unit in together:
                 if unit not in missing:
-                    tell(unit, file_of(batch, unit), False)
+                    tell(unit, file_of(given, unit), False)
             made = _run(batch, missing, stream=stream, device=device, size=size, memory=memory, cluster=cluster)
             for unit, rdms in made if missing else ():
                 source = unit.network
                 labelled = rdms.assign_attrs(seed=source.seed, occlusion=unit.occlusion, weights=source.weights)
-                path = save(labelled.assign_attrs(made_from=batch.made_from(unit)), file_of(batch, unit))
-                tell(unit, path, True)
-    return [file_of(batch, unit) for unit in units]
+                save(labelled.assign_attrs(made_from=batch.made_from(unit)), file_of(batch, unit))
+                tell(unit, file_of(given, unit), True)
+    return [file_of(given, unit) for unit in units]
 
 
 def describe_batch(folder: str | Path) -> dict[str, bool]:
@@ -139,7 +142,9 @@ def load_batch(folder: str | Path) -> dict[str, xr.DataArray]:
 def _noted_in(file: Path) -> dict[str, str]:
     then = "Remove it: rsa-face rdms notes its units anew."
     noted = read_json(file, "A batch's list of units must be whole JSON", then=then)
-    if not isinstance(noted, dict) or not all(is_file_name(name) and isinstance(noted[name], str) for name in noted):
+    if not isinstance(noted, dict) or not all(
+        isinstance(noted[name], str) and not fault_of_name(name) for name in noted
+    ):
         message = f"A batch's list must name its units, but {str(file)!r} does not. {then}"
         raise ValueError(message)
     return noted
@@ -173,7 +178,8 @@ def _run(
         )
         yield from ((unit, made[unit.measure]) for unit in units)
         return
-    store = batch.folder / "stores" / f"{first.network.name}-seed{first.network.seed}-{first.occlusion}.zarr"
+    called = f"{first.network.name}-seed{first.network.seed}-{first.occlusion}"
+    store = path_in(batch.folder / "stores", called, "The batch's store", suffix=".zarr")
     tree = extract([network], stimuli, store, layers=batch.layers, device=device, batch=size, cluster=cluster)
     for unit in units:
         yield unit, compute_rdms(tree, measure=batch.measure_of(unit), memory=memory, cluster=cluster)

@@ -19,6 +19,7 @@ from rsa_face.files import naming_what_is_written
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
+from rsa_face.safety import must_be_file_names, one_part
 from rsa_face.schema import must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -85,7 +86,11 @@ def extract(
     must_have_names_of_their_own(networks)
     options = options or Options()
     where = resolve_device(device)
+    store = Path(store).absolute()  # workers of a cluster do not share this process's folder
+    stimuli = StimulusSet(stimuli.table.assign(file=[str(file.absolute()) for file in stimuli.files]))
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
+    for network, wanted in chosen:
+        must_be_file_names([layer.name for layer in wanted], "layer", network.name)
     settings = {"dtype": dtype, "batch": batch, **options.record()}
     settings |= describe_recording(len(stimuli), dtype, options)
     with hold_store(store), naming_what_is_written(store), keeping_memory():
@@ -149,6 +154,7 @@ def must_have_names_of_their_own(networks: Sequence[Network]) -> None:
     if twice or not networks:
         message = f"Networks must have names of their own, but {twice or 'no network'} is given. Use label=."
         raise ValueError(message)
+    must_be_file_names([one_part(network.name) for network in networks], "network", "The list of networks")
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from rsa_face.activations.blocks import unpacked_size
 from rsa_face.activations.cuts import is_as_created, read_cut
 from rsa_face.activations.seals import must_be_sealed, shapes_of
 from rsa_face.files import size_of
-from rsa_face.untrusted import must_be_file_names, must_not_swell
+from rsa_face.safety import must_be_file_names
+from rsa_face.untrusted import must_not_swell
 
 
 def must_be_as_written(node: zarr.Group, path: Path, name: str, total: int) -> zarr.Group:

@@ -1,5 +1,6 @@
 """The activation store: a zarr folder with a node for each network and layer, opened as a lazy DataTree."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -41,7 +42,7 @@ def open_activations(store: str | Path) -> xr.DataTree:
     ValueError
         If the folder is no activation store, was written by another version, or is unfinished.
     """
-    path = Path(store)
+    path = Path(store).absolute()  # it is read lazily, perhaps from another folder, or by another process
     described = describe_store(path)
     unfinished = [each for each in described["networks"] if not each["finished"]]
     if unfinished:
@@ -225,6 +226,15 @@ def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr
         if not any_format:
             must_be_sealed(root, coords_of(path, cast("Any", root.attrs["table"])), "what it says of its stimuli")
     return root
+
+
+def is_store(path: Path) -> bool:
+    """Return whether a folder says that `extract` wrote it, in whichever version."""
+    try:
+        said = json.loads((path / "zarr.json").read_bytes())
+        return "format" in said["attributes"] and "table" in said["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def folder_of(root: zarr.Group) -> Path:

@@ -10,9 +10,9 @@ from rsa_face.networks.architectures import ARCHITECTURES
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_content, hash_file, load
 from rsa_face.rdms.measures import GENERAL, check_measures, measures_among
+from rsa_face.safety import must_be_file_names, path_in
 from rsa_face.schema import MEASURES, layer_names, must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.untrusted import must_be_file_names
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,7 @@ class Batch:
         check_measures(self.by_layer, [pair for source in self.networks for pair in source.layers])
         for occlusion in self.occlusions:
             self.seen(occlusion)
-        names = [part for unit in self.units for part in (unit.network.name, unit.occlusion)]
-        must_be_file_names(names, "network or occlusion", "the batch")
+        must_be_file_names([unit.name for unit in self.units], "network or occlusion", "the batch")
         twice = repeated([f"{source.name} of seed {source.seed}" for source in self.networks])
         if twice:
             message = f"Each network of a batch must differ in name or seed, but {twice} stand there more than once."
@@ -235,7 +234,7 @@ def file_of(batch: Batch, unit: Unit) -> Path:
     Path
         In the batch's folder.
     """
-    return batch.folder / f"{unit.name}.nc"
+    return path_in(batch.folder, unit.name, "The batch's unit", suffix=".nc")
 
 
 def is_made_from(file: Path, wanted: str) -> bool:

@@ -1,5 +1,6 @@
 """The writing side of an activation store: begun once, held by one process, continued only with what began it."""
 
+import json
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -11,12 +12,15 @@ import xarray as xr
 import zarr
 
 from rsa_face.activations.seals import coords_of, seal
-from rsa_face.activations.store import FORMAT, THEN, WHOLE, folder_of, lock_of, network_names, open_group
+from rsa_face.activations.store import FORMAT, THEN, WHOLE, folder_of, is_store, lock_of, network_names, open_group
 from rsa_face.holding import hold
 from rsa_face.networks.layers import Layer
 from rsa_face.provenance import hash_file
+from rsa_face.safety import path_in
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.untrusted import reading
+
+_ZARRS_DRAFT = ".partial"
 
 
 def begin_store(store: str | Path, stimuli: StimulusSet, settings: Mapping[str, Any]) -> zarr.Group:
@@ -89,9 +93,10 @@ def begin_network(root: zarr.Group, name: str, attrs: Mapping[str, Any]) -> zarr
         another within it.
     """
     path = folder_of(root)
+    folder = path_in(path, name, "The network name", nested=True)
     if name not in network_names(path):
         _must_lie_apart(path, name)
-        shutil.rmtree(path / name, ignore_errors=True)
+        _must_be_free(folder, path)
         place = len(network_names(path))
         return root.create_group(name, attributes={**attrs, "place": place, "finished": False})
     with reading(path, WHOLE, then=THEN):
@@ -107,6 +112,17 @@ def begin_network(root: zarr.Group, name: str, attrs: Mapping[str, Any]) -> zarr
         )
         raise ValueError(message)
     return node
+
+
+def _must_be_free(folder: Path, store: Path) -> None:
+    """Refuse to begin a network where files lie that no record of the store lists; nothing of them is removed."""
+    files = [file for file in sorted(folder.rglob("*")) if not file.is_dir() and file.suffix != _ZARRS_DRAFT]
+    if files or folder.is_symlink():
+        message = (
+            f"{str(folder)!r} is not empty ({files[0].name if files else 'a link'}) and no network of the activation "
+            f"store {str(store)!r}: nothing is written or removed there. Move it, or choose another label."
+        )
+        raise ValueError(message)
 
 
 def _must_lie_apart(path: Path, name: str) -> None:
@@ -164,18 +180,33 @@ def hold_store(store: str | Path) -> Iterator[None]:
     """
     path = Path(store)
     with hold(path, lock_of(path), must="A store must be written by one process at a time"):
-        for rest in path.rglob("*.partial"):
-            rest.unlink()
+        for draft in _zarrs_drafts(path):
+            draft.unlink()
         yield
 
 
-def remove_store(store: str | Path) -> None:
-    """Remove an activation store, and nothing that is not one.
+def _zarrs_drafts(path: Path) -> list[Path]:
+    """Return what zarr left half written when a process was killed, in the nodes that the store itself lists."""
+    if not is_store(path):
+        return []
+    drafts = [*path.glob(f"*{_ZARRS_DRAFT}")]
+    for name in network_names(path):
+        drafts += [*(path / name).glob(f"*{_ZARRS_DRAFT}"), *(path / name).glob(f"*/**/*{_ZARRS_DRAFT}")]
+    return drafts
+
+
+def remove_store(store: str | Path) -> list[Path]:
+    """Remove what an activation store lists as its own: its arrays, ids and factors; nothing else in its folder.
 
     Parameters
     ----------
     store : str or Path
         A ``.zarr`` folder.
+
+    Returns
+    -------
+    list of Path
+        Files in the folder that the store does not list, and which are still there. Empty if the folder is gone.
 
     Raises
     ------
@@ -183,9 +214,42 @@ def remove_store(store: str | Path) -> None:
         If the folder is not an activation store, or a process is writing to it.
     """
     path = Path(store)
-    open_group(path, any_format=True)
+    root = open_group(path, any_format=True)
     with hold_store(path):
-        shutil.rmtree(path)
+        for name in network_names(path):
+            _remove_network(path, name)
+        for name in cast("dict[str, Any]", root.attrs.get("table", {})):
+            _remove_member(path_in(path, name, "The column"))
+        _remove_empty_groups(path)
+        rest = [file for file in sorted(path.rglob("*")) if not file.is_dir() and file != path / "zarr.json"]
+        if not rest:
+            (path / "zarr.json").unlink()  # last: killed before, the same call goes on
+            path.rmdir()
+    return rest
+
+
+def _remove_network(path: Path, name: str) -> None:
+    node = path_in(path, name, "The network name", nested=True)
+    said = json.loads((node / "zarr.json").read_bytes())
+    for layer in said["attributes"]["layers"]:
+        _remove_member(path_in(node, layer, "The layer"))
+    (node / "zarr.json").unlink()
+
+
+def _remove_empty_groups(path: Path) -> None:
+    """Remove the folders that only held networks: each of a name's parts is a group."""
+    for folder in sorted((folder for folder in path.rglob("*") if folder.is_dir()), reverse=True):
+        if folder.is_symlink() or {file.name for file in folder.iterdir()} - {"zarr.json"}:
+            continue
+        group = folder / "zarr.json"
+        if not group.is_file() or not json.loads(group.read_bytes()).get("attributes"):
+            group.unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def _remove_member(folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
 
 
 def _coords_of(stimuli: StimulusSet) -> dict[str, Any]:

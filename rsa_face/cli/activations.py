@@ -194,8 +194,10 @@ def remove_command(store: Store, yes: Annotated[bool, typer.Option("--yes", help
 
     if not yes:
         typer.confirm(f"Remove {store}?", abort=True)
-    remove_store(store)
+    rest = remove_store(store)
     print(f"removed {store}")
+    for file in rest:
+        print(f"kept {file}, which the store does not list")
 
 
 def _layers(words: str) -> Any:

@@ -90,7 +90,7 @@ def convert(
     )
     for level, part in _parts(human):
         for path in out:
-            print(write_human(part, path.with_stem(f"{path.stem}-{level}") if level else path))
+            print(write_human(part, _at_level(path, level)))
 
 
 @human_app.command()
@@ -143,11 +143,18 @@ def _ids(ids: Path | None) -> str | Path | None:
 def _parts(human: Any) -> list[tuple[str, Any]]:
     if human.ndim == 3:
         return [("", human)]
-    from rsa_face.untrusted import must_be_file_names
+    from rsa_face.safety import must_be_file_names
 
     factor = str(human.dims[0])
     must_be_file_names([str(level) for level in human[factor].values], f"value of {factor}", "the file")
     return [(str(level), human.sel({factor: level}, drop=True)) for level in human[factor].values]
+
+
+def _at_level(path: Path, level: str) -> Path:
+    """Return the file for one level of a factor, beside the one that was named for all."""
+    from rsa_face.safety import path_in
+
+    return path_in(path.parent, f"{path.stem}-{level}", "The level", suffix=path.suffix) if level else path
 
 
 def _retest(
@@ -190,9 +197,9 @@ def _write_reliability(
         from rsa_face.figures.saving import save_figure
 
         drawn = plot_reliability(found)["people"]
-        written += save_figure(root_of(drawn), figure.with_name(f"{figure.name}-{level}") if level else figure)
+        written += save_figure(root_of(drawn), _at_level(figure, level))
     if table is not None:
-        path = table.with_stem(f"{table.stem}-{level}") if level else table
+        path = _at_level(table, level)
         with write_beside(path) as beside:
             rows.to_csv(beside, index=False, lineterminator="\n")
         written.append(path)

@@ -26,8 +26,8 @@ from rsa_face.human.repeats import repeats_of
 from rsa_face.human.sessions import SESSION_NAMES, rdms_of_people
 from rsa_face.human.tables import read_table
 from rsa_face.human.trials import GROUP, Column, Trials, naturally
+from rsa_face.safety import must_be_plain_names
 from rsa_face.schema import PARTICIPANT, STIMULUS, check_rdms, has_sign, must_be_known, repeated, warn_implausible
-from rsa_face.untrusted import must_be_plain_names
 
 
 class HasIds(Protocol):

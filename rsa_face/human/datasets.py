@@ -13,6 +13,7 @@ from PIL import Image
 
 from rsa_face.files import writable_folder, write_beside
 from rsa_face.provenance import hash_file, save
+from rsa_face.safety import path_in
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known
 
 
@@ -166,7 +167,7 @@ def _unpack_kriegeskorte92(originals: Path, folder: Path) -> None:
         name = f"{number:02d}_{category.replace(' ', '_')}"
         flags = {flag: int(stimulus[flag].ravel()[0]) for flag in ("human", "face", "animal", "natural")}
         rows.append({"stimulus": name, "file": f"images/{name}.png", "category": category, **flags})
-        with write_beside(folder / "images" / f"{name}.png") as beside:
+        with write_beside(path_in(folder / "images", name, "The stimulus", suffix=".png")) as beside:
             Image.fromarray(stimulus["image"]).save(beside)
     with write_beside(folder / "stimuli.csv") as beside:
         pd.DataFrame(rows).to_csv(beside, index=False, lineterminator="\n")

@@ -13,6 +13,7 @@ from scipy.stats import norm
 
 from rsa_face.files import write_beside
 from rsa_face.provenance import rng_from
+from rsa_face.safety import path_in
 from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -196,7 +197,7 @@ def write_observers(out_dir: str | Path, **tables: pd.DataFrame) -> list[Path]:
     """
     written = []
     for name, table in tables.items():
-        path = Path(out_dir) / f"{name}.csv"
+        path = path_in(out_dir, name, "The table", suffix=".csv")
         text = table.drop(columns="simulated").to_csv(index=False, lineterminator="\n")
         with write_beside(path) as beside:
             beside.write_text(f"# simulated: true\n{text}", "utf-8")

@@ -14,6 +14,7 @@ from rsa_face.networks.layouts import Layout
 from rsa_face.networks.settings import Attention
 from rsa_face.networks.weights import imagenet_file, imagenet_state, load_state, start_weights
 from rsa_face.provenance import hash_content, hash_file
+from rsa_face.safety import check_name, must_be_plain_names
 from rsa_face.schema import must_be_known
 from rsa_face.stimuli.preprocessing import Preprocessing
 
@@ -27,7 +28,8 @@ class Network:
     Parameters
     ----------
     name : str
-        What the network is called in every array, table and figure.
+        What the network is called in every array, table and figure. Files are called by it: a plain name, or several
+        with slashes between (``alexnet/imagenet/0``).
     module : nn.Module
         In evaluation mode.
     layers : tuple of Layer
@@ -55,6 +57,10 @@ class Network:
     untrained: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     weights_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", check_name(self.name, "The network name", nested=True))
+        must_be_plain_names([self.name], "network name", "this network")
 
     def content_hash(self) -> str:
         """Return the BLAKE3 hash of the weights: of every parameter's name, type, shape and bytes.
@@ -152,7 +158,7 @@ def build_network(
     preprocessing : Preprocessing, optional
         What input the weights expect; what belongs to the file or its layout, or ImageNet's, unless given.
     label : str, optional
-        What to call the network in arrays and figures; `name` unless given.
+        What to call the network in arrays, figures and files; `name` unless given. See `Network`.
     layout : str
         Whose file it is, where its keys do not say: see `rsa_face.networks.layouts.recognise`.
     head : {"file", "new"}
@@ -166,7 +172,7 @@ def build_network(
     Raises
     ------
     ValueError
-        If the name, position or number of classes is impossible, or the weights do not fit.
+        If the name, label, position or number of classes is impossible, or the weights do not fit.
     FileNotFoundError
         If the weights file does not exist.
     RuntimeError
@@ -180,6 +186,9 @@ def build_network(
     """
     must_be_known(name, ARCHITECTURES, "network")
     must_be_known(head, ("file", "new"), "head")
+    check_name(
+        name if label is None else label, "The network name", nested=True
+    )  # before anything is read or downloaded
     if classes < 2:
         message = f"A network must tell at least 2 classes apart, but classes is {classes}. Choose 2 or more."
         raise ValueError(message)
@@ -196,7 +205,7 @@ def build_network(
     untrained = _fill(module, source, classes, head)
     found = source.layout
     return Network(
-        name=label or name,
+        name=name if label is None else label,
         module=module.eval(),
         layers=name_layers(module),
         preprocessing=preprocessing or (found.preprocessing if found else Preprocessing()),

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from rsa_face.psychophysics.scales import scale_of
+from rsa_face.safety import must_be_plain_names
 from rsa_face.schema import NETWORK, OCCLUSIONS, PARTICIPANT
-from rsa_face.untrusted import must_be_plain_names, reading
+from rsa_face.untrusted import reading
 
 ANSWERS = ("sad", "happy")
 

@@ -10,6 +10,7 @@ import xarray as xr
 from rsa_face.files import write_table
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save
+from rsa_face.safety import one_part, path_in
 from rsa_face.saliency.by_layer import average_layer, join_layers, main_layers_with_space
 from rsa_face.saliency.gate import average_gate, gate_openings
 from rsa_face.saliency.maps import LAST, saliency_at
@@ -174,10 +175,7 @@ def _write_gate(network: Network, stimuli: StimulusSet, out: Path) -> list[Path]
     if not any(one.kind == "gate" for one in network.layers):
         return []
     openings = gate_openings(network, stimuli)
-    stem = f"saliency_gate_{_plain(network.name)}"
-    write_table(average_gate(openings), out / f"{stem}.csv")
-    return [save(openings, out / f"{stem}.nc"), out / f"{stem}.csv"]
-
-
-def _plain(name: str) -> str:
-    return name.replace("/", "-")
+    stem = f"saliency_gate_{one_part(network.name)}"
+    table, array = (path_in(out, stem, "The network name", suffix=suffix) for suffix in (".csv", ".nc"))
+    write_table(average_gate(openings), table)
+    return [save(openings, array), table]

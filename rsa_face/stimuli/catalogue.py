@@ -8,8 +8,9 @@ from typing import Self
 import pandas as pd
 
 from rsa_face.provenance import hash_content, hash_file
+from rsa_face.safety import must_be_plain_names
 from rsa_face.schema import repeated
-from rsa_face.untrusted import SAVE_AS_CSV, must_be_plain_names, reading
+from rsa_face.untrusted import SAVE_AS_CSV, reading
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@ import pandas as pd
 from PIL import Image, ImageFilter
 
 from rsa_face.files import writable_folder, write_beside
+from rsa_face.safety import must_be_file_names, path_in
 from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.pictures import open_picture
-from rsa_face.untrusted import must_be_file_names
 
 REGIONS = tuple(name for name in OCCLUSIONS if name != "none")
 # Where aligned square photographs have their features, if the table does not say: left, top, right, bottom as
@@ -70,10 +70,10 @@ def occlude(stimuli: StimulusSet, regions: Sequence[str], out_dir: str | Path, *
     for region in dict.fromkeys(regions):
         masked = stimuli.table.assign(occlusion=region)
         masked["stimulus"] = [f"{stimulus}_{region}" for stimulus in stimuli.ids]
-        masked["file"] = [f"{name}.png" for name in masked["stimulus"]]
+        masked["file"] = [path_in(folder, name, "The stimulus", suffix=".png").name for name in masked["stimulus"]]
         tables.append(masked)
-        for source, name, box in zip(stimuli.files, masked["file"], boxes[region], strict=True):
-            with write_beside(folder / str(name)) as beside:
+        for source, name, box in zip(stimuli.files, masked["stimulus"], boxes[region], strict=True):
+            with write_beside(path_in(folder, str(name), "The stimulus", suffix=".png")) as beside:
                 _masked(source, box, fill).save(beside)
     table = folder / "stimuli.csv"
     with write_beside(table) as beside:

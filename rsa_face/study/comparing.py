@@ -18,6 +18,7 @@ from rsa_face.inference.partial import add_partial
 from rsa_face.provenance import hash_file, load, save
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
+from rsa_face.safety import one_part, path_in
 from rsa_face.schema import LAYER, RDM, STIMULUS_I, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.study.config import Study
@@ -178,14 +179,14 @@ def contrast_networks(study: Study, result: xr.Dataset | None, manifest: Manifes
     others = [asked.baseline, *(name for name in names if name not in (asked.network, asked.baseline))]
     contrasts = {}
     for other in others:
-        stem = "contrast" if other == asked.baseline else f"contrast_{other.replace('/', '-')}"
+        stem = "contrast" if other == asked.baseline else f"contrast_{one_part(other)}"
 
         def make(other: str = other, stem: str = stem) -> None:
             contrast = contrast_layers(
                 result, network=asked.network, baseline=other, cluster="draws", seed=asked.seed
             )
-            save(contrast, study.output / f"{stem}.nc")
-            write_table(tabulate_contrast(contrast), study.output / f"{stem}.csv")
+            save(contrast, path_in(study.output, stem, "The contrast", suffix=".nc"))
+            write_table(tabulate_contrast(contrast), path_in(study.output, stem, "The contrast", suffix=".csv"))
 
         inputs = {"layers": manifest.hash_of(COMPARISON), "network": asked.network, "baseline": other}
         outputs = [f"{stem}.nc", f"{stem}.csv"]

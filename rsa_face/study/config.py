@@ -10,7 +10,7 @@ import yaml
 from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 
 from rsa_face.plain_yaml import read_yaml
-from rsa_face.schema import repeated
+from rsa_face.safety import one_part, same_file
 from rsa_face.settings import Settings, in_words
 from rsa_face.study.sections import (
     ActivationsSection,
@@ -57,9 +57,10 @@ class Study(Settings):
     @field_validator("networks")
     @classmethod
     def _names_differ(cls, networks: tuple[NetworkSection, ...]) -> tuple[NetworkSection, ...]:
-        twice = repeated([network.called for network in networks])
-        if twice:
-            message = f"have the names {twice} more than once; give each a label"
+        files = [same_file(one_part(network.called)) for network in networks]
+        twins = {network.called for network, file in zip(networks, files, strict=True) if files.count(file) > 1}
+        if twins:
+            message = f"have the names {sorted(twins)} more than once; give each a label"
             raise ValueError(message)
         return networks
 

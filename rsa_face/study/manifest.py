@@ -10,7 +10,8 @@ from typing import Any
 
 from rsa_face.files import write_beside
 from rsa_face.provenance import code_hash, hash_content, hash_file, sealed, unsealed, versions
-from rsa_face.untrusted import must_stay_inside, read_json
+from rsa_face.safety import must_stay_inside
+from rsa_face.untrusted import read_json
 
 FILE = "manifest.json"
 ASIDE = "set_aside"

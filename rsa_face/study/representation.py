@@ -10,6 +10,7 @@ from rsa_face.activations.streaming import stream_rdms
 from rsa_face.provenance import load, save
 from rsa_face.rdms.dissimilarity import compute_rdms, mark_measures
 from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
+from rsa_face.safety import one_part, path_in
 from rsa_face.schema import RDM
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.study.config import Study
@@ -40,7 +41,7 @@ def measure_layers(study: Study, stimuli: StimulusSet, manifest: Manifest, *, pr
     files = []
     seen = stimuli.content_hash()
     for section in networks_of(study):
-        file = f"rdms/{section.called.replace('/', '-')}.nc"
+        file = f"rdms/{one_part(section.called)}.nc"
         inputs = {
             "stimuli": seen,
             **start_of(section),
@@ -123,7 +124,8 @@ def _rdms_of(
                 progress=progress,
             )
         else:
-            store = (asked.store or study.output / "stores") / f"{section.called.replace('/', '-')}.zarr"
+            folder = asked.store or study.output / "stores"
+            store = path_in(folder, one_part(section.called), "The network name", suffix=".zarr")
             tree = extract(
                 [network],
                 stimuli,

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from rsa_face.networks.settings import Attention
 from rsa_face.psychophysics.psychometric import Curve
+from rsa_face.safety import check_name
 from rsa_face.schema import (
     MEASURES,
     POSITION_CHANNELS,
@@ -102,6 +103,12 @@ class NetworkSection(Settings):
         """The names of those of its layers that have no rows and columns."""
         names = layer_names(self.name, [block.position for block in self.blocks])
         return [name for name in names if name.startswith("fe_gate")] + names[names.index("fc6") :]
+
+    @model_validator(mode="after")
+    def _files_can_be_called_so(self) -> Self:
+        for name in self.names:
+            check_name(name, "the name", nested=True)
+        return self
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
+from rsa_face.safety import check_name, must_be_plain_names
 from rsa_face.schema import COMPARISONS
 from rsa_face.settings import matching
-from rsa_face.untrusted import in_short, is_file_name, must_be_plain_names
+from rsa_face.untrusted import in_short
 
 PACKAGED = "package:"
 STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
@@ -85,18 +86,18 @@ def _control(value: Any, info: ValidationInfo) -> Any:
 
 
 def _name(value: Any) -> Any:
-    if isinstance(value, str) and not is_file_name(value):
-        message = "is the name of files, so it can have no slash and no dot in front"
-        raise ValueError(message)
-    if isinstance(value, str):
-        must_be_plain_names([value], "name", "the study")
-    return value
+    if not isinstance(value, str):
+        return value
+    must_be_plain_names([value], "name", "the study")
+    return check_name(value, "the name")
 
 
 Name = Annotated[str, BeforeValidator(_name)]
 Weights = Annotated[str, BeforeValidator(_weights)]
 Control = Annotated[str, BeforeValidator(_control)]
-StudyName = Annotated[str, matching(r"[\w.-]+", "letters, digits, dots, hyphens and underscores")]
+StudyName = Annotated[
+    str, BeforeValidator(_name), matching(r"[\w.-]+", "letters, digits, dots, hyphens and underscores")
+]
 Cluster = Annotated[
     str, matching(r"local:[1-9]\d*|(tcp|tls)://.+:\d+", "local:N or tcp://HOST:PORT, such as local:2")
 ]

@@ -18,6 +18,7 @@ from rsa_face.networks.attention import find_attention
 from rsa_face.networks.files import read_record
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import hash_content, hash_file, versions
+from rsa_face.safety import path_in
 from rsa_face.training.checkpoints import (
     pack_optimizer,
     read_checkpoint,
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 # A state is written once so many bytes of it stand against a second of training: at 200 MB/s that is a tenth of it.
 BYTES_A_SECOND = 20e6
+_BEGUN = "begun training"
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +154,10 @@ def open_run(
     if folder is None:
         yield Run(network, settings, device, None, "")
         return
-    if Path(network.name).is_absolute() or ".." in Path(network.name).parts:
-        message = f"A network's name must stay in its folder, but is {network.name!r}. Choose another label."
+    if network.name.endswith(".begun"):
+        message = f"The network name {network.name!r} is that of an unfinished training's file. Choose another label."
         raise ValueError(message)
-    file = folder / f"{network.name}.safetensors"
+    file = path_in(folder, network.name, "The network name", suffix=".safetensors", nested=True)
     with hold(file, file.with_name(f".{file.name}.lock"), must="A network must be trained by one process at a time"):
         start = [network.content_hash(), network.preprocessing.record()]
         fingerprint = hash_content(start, settings.record(), table.content_hash(), device.type)
@@ -203,7 +205,7 @@ def save_epoch(
     tensors |= {f"best:{key}": value for key, value in (best or {}).items()}
     if sum(value.numel() * value.element_size() for value in tensors.values()) > unsaved * BYTES_A_SECOND:
         return False
-    record = {"kind": "begun training", "fingerprint": run.fingerprint, "history": run.rows}
+    record = {"kind": _BEGUN, "fingerprint": run.fingerprint, "history": run.rows}
     write_checkpoint(run.begun, tensors, record)
     return True
 
@@ -252,7 +254,10 @@ def put_away(run: Run) -> None:
     """
     if run.file is not None:
         _write_log(run)
-        run.begun.unlink(missing_ok=True)
+        if (
+            run.begun.is_file() and read_record(run.begun).get("kind") == _BEGUN
+        ):  # a record of ours, not somebody's file
+            run.begun.unlink()
 
 
 def _as_it_is(run: Run, file: Path) -> Run:
