@@ -20,7 +20,7 @@ def connect(cluster: str) -> Iterator[Any]:
     ----------
     cluster : str
         ``local:N`` for N processes here, ended afterwards; or the address of a scheduler,
-        ``tcp://HOST:8786``, whose workers see the same folders.
+        ``tcp://HOST:8786``, whose workers see the same folders, wherever they were started.
 
     Yields
     ------

@@ -172,6 +172,7 @@ class _Layer:
         activation = node.to_dataset()["activation"]
         chunks = activation.encoding.get("chunks") or (1, 1)
         store = activation.encoding.get("source") or node.root.encoding.get("source")
+        store = store and str(Path(store).absolute())  # workers do not share this process's folder
         network, layer = str(node.attrs[NETWORK]), str(node.attrs[LAYER])
         name = f"{network}/{layer}"
         return cls(

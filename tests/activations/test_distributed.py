@@ -2,27 +2,32 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import xarray as xr
 from torch import nn
 
 from rsa_face.activations.batch import compute_batch, load_batch
 from rsa_face.activations.extract import extract
 from rsa_face.activations.recording import Options
 from rsa_face.activations.store import verify_store
+from rsa_face.activations.units import Batch, Source
 from rsa_face.cluster import connect
 from rsa_face.human.observers import simulate_ratings
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import load
 from rsa_face.rdms.dissimilarity import compute_rdms
-from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study.batch import batch_of
@@ -113,6 +118,54 @@ def test_a_network_that_somebody_swaps_before_workers_read_it_is_refused_and_doe
     with pytest.raises(ValueError, match=r"\.made\.zarr\.task-\w+ was changed. Run again"):
         extract([make_network()], stimuli, tmp_path / "made.zarr", layers="all", cluster="local:1", progress=False)
     assert not mark.exists()
+
+
+@contextmanager
+def workers_elsewhere(folder, number=2):
+    """Start a scheduler here and workers in folders of their own, as on the machines of a cluster."""
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as scheduler:
+        address, started = scheduler.scheduler_address, []
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        try:
+            for place in range(number):
+                home = folder / f"machine{place}"
+                home.mkdir()
+                words = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard",
+                         "--nthreads", "1", "--local-directory", str(home / "scratch")]  # fmt: skip
+                started.append(subprocess.Popen(words, cwd=home, env=environment, stderr=subprocess.DEVNULL))
+            with distributed.Client(address) as client:
+                client.wait_for_workers(number, timeout=120)
+                yield address, client
+        finally:
+            for worker in started:
+                worker.kill()
+                worker.wait()
+
+
+@pytest.mark.filterwarnings("ignore")  # dask warns of workers that are killed
+def test_workers_that_were_started_in_other_folders_take_relative_paths(tmp_path, stimuli, monkeypatch):
+    (tmp_path / "lab").mkdir()
+    names = [Path(file).name for file in stimuli.table["file"]]
+    for name, file in zip(names, stimuli.files, strict=True):
+        (tmp_path / "lab" / name).write_bytes(file.read_bytes())
+    stimuli.table.assign(file=names).to_csv(tmp_path / "lab/stimuli.csv", index=False)
+    monkeypatch.chdir(tmp_path / "lab")
+    by_hand = StimulusSet(stimuli.table.assign(file=names))
+    settings = {"layers": "all", "batch": 2, "options": Options(chunk=4), "progress": False}
+    alone = extract([make_network()], by_hand, "alone.zarr", **settings)
+    with workers_elsewhere(tmp_path) as (address, client):
+        homes = set(client.run(os.getcwd).values())
+        assert homes == {str(tmp_path / "machine0"), str(tmp_path / "machine1")}
+        spread = extract([make_network()], by_hand, "spread.zarr", cluster=address, **settings)
+        assert contents(Path("spread.zarr")) == contents(Path("alone.zarr"))
+        rdms = compute_rdms(xr.open_datatree("spread.zarr", engine="zarr", consolidated=False), cluster=address)
+        np.testing.assert_array_equal(rdms.values, compute_rdms(alone).values)
+        assert spread.equals(alone)
+        source = Source("tiny", 0, "given", "mine", make_network)
+        batch = Batch(read_stimuli("stimuli.csv"), Path("rdms"), (source,), layers="all")
+        files = compute_batch(batch, stream=False, cluster=address)
+    assert files == [Path("rdms/tiny-seed0-all-correlation.nc")]
+    np.testing.assert_array_equal(load_batch("rdms")[files[0].stem].values, rdms.values)
 
 
 @pytest.mark.filterwarnings("ignore")  # dask warns of sockets that close as its workers end
