@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rsa_face.activations.capture import capture
 from rsa_face.networks.layers import Layer
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import Network, evaluating
 from rsa_face.provenance import rng_from
 
 
@@ -24,7 +24,7 @@ def audit(network: Network, *, inputs: Tensor | None = None, seed: int = 0) -> p
     Parameters
     ----------
     network : Network
-        Any, in evaluation mode; see `rsa_face.networks.layers.name_modules` for a module of your own.
+        Any, in any mode, and left as it was; see `rsa_face.networks.layers.name_modules` for a module of your own.
     inputs : Tensor, shape (stimulus, 3, row, column), optional
         What to look at; two images of noise of the size the network expects unless given.
     seed : int
@@ -112,7 +112,7 @@ def _seen(kinds: Sequence[str]) -> str:
 def _run(network: Network, hooks: Sequence[tuple[str, Callable[..., None]]], inputs: Tensor) -> None:
     handles = [network.module.get_submodule(path).register_forward_hook(hook) for path, hook in hooks]
     try:
-        with torch.inference_mode():
+        with evaluating(network.module), torch.inference_mode():
             network.module(inputs.clone())
     finally:
         for handle in handles:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rsa_face.networks.architectures import ARCHITECTURES
 from rsa_face.networks.layers import Layer
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import Network, evaluating
 
 
 def capture(
@@ -31,7 +31,7 @@ def capture(
     Parameters
     ----------
     network : Network
-        In evaluation mode, on the inputs' device.
+        On the inputs' device, in any mode: it runs in evaluation mode, and is left as it was.
     layers : sequence of Layer
         Some of the network's layers.
     inputs : Tensor, shape (stimulus, 3, row, column)
@@ -51,12 +51,13 @@ def capture(
         If a layer is not a module of the network, does not run, runs twice in one pass, or returns something
         other than a tensor.
     """
-    if keep is None and network.architecture in ARCHITECTURES:
-        with _writing_beside(network.module):
-            captured, untouched = _capture(network, layers, inputs, Tensor.detach)
-        if untouched:
-            return captured
-    return _capture(network, layers, inputs, keep or _copy_of)[0]
+    with evaluating(network.module):
+        if keep is None and network.architecture in ARCHITECTURES:
+            with _writing_beside(network.module):
+                captured, untouched = _capture(network, layers, inputs, Tensor.detach)
+            if untouched:
+                return captured
+        return _capture(network, layers, inputs, keep or _copy_of)[0]
 
 
 def resolve_device(device: str) -> torch.device:

@@ -17,7 +17,7 @@ from rsa_face.activations.extract import must_have_names_of_their_own
 from rsa_face.activations.shelf import Shelf
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import Network, evaluating
 from rsa_face.rdms.dissimilarity import label_rdms
 from rsa_face.rdms.measures import (
     GENERAL,
@@ -258,6 +258,7 @@ def _breadth_first(
     )
     shelf: Shelf | None = None
     with (
+        evaluating(network.module),
         keeping_memory() as hand_back,
         ExitStack() as held,
         tqdm(total=len(segments), desc=network.name, unit="layer", disable=hidden) as bar,

@@ -1,6 +1,7 @@
 """Build one of the five networks: AlexNet, VGG11, VGG13, VGG16, or FE-AlexNet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Network:
         What the network is called in every array, table and figure. Files are called by it: a plain name, or several
         with slashes between (``alexnet/imagenet/0``).
     module : nn.Module
-        In evaluation mode.
+        In any mode: recording happens in evaluation mode, and leaves mode, parameters and buffers as they were.
     layers : tuple of Layer
         Where activations can be recorded, in the order they run.
     preprocessing : Preprocessing
@@ -123,6 +124,31 @@ class Network:
     def _lacks_weights(self, layer: Layer) -> bool:
         missing = [key for key in self.untrained if key.startswith("classifier.") and ".fe." not in key]
         return bool(missing) and layer.path.startswith("classifier.")
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put every module of a network in evaluation mode for a while, so that nothing is drawn, averaged or learnt.
+
+    In training mode, dropout draws, and batch normalization takes the mean of whatever batch is at hand and adds it
+    to its running mean: what is recorded would differ between runs, and the network with it. On every way out each
+    module has the mode that it had, and each buffer its values, though a forward pass of its own making wrote to it.
+    """
+    training = [part for part in module.modules() if part.training]
+    buffers = [(part._buffers, name, buffer, buffer.clone()) for part in module.modules()
+               for name, buffer in part._buffers.items() if buffer is not None]  # fmt: skip
+    for part in training:
+        part.training = False  # not by eval(), which networks with frozen layers override
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+        with torch.no_grad():
+            for registered, name, buffer, before in buffers:
+                registered[name] = buffer
+                if not torch.equal(buffer, before):
+                    buffer.copy_(before)
 
 
 def build_network(

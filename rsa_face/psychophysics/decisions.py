@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rsa_face.networks.answers import answer_places
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import Network, evaluating
 from rsa_face.provenance import rng_from
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
@@ -75,10 +75,11 @@ def network_choices(
 def _probabilities(network: Network, stimuli: StimulusSet, batch: int) -> np.ndarray:
     sad, happy = answer_places(network)
     device = next(network.module.parameters()).device
-    parts = [
-        _two_way(network.module(inputs.to(device)), sad, happy)
-        for inputs in read_batches(stimuli, network.preprocessing, batch=batch)
-    ]
+    with evaluating(network.module):
+        parts = [
+            _two_way(network.module(inputs.to(device)), sad, happy)
+            for inputs in read_batches(stimuli, network.preprocessing, batch=batch)
+        ]
     return torch.cat(parts).numpy()
 
 

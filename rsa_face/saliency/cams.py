@@ -68,7 +68,7 @@ def activation_maps(
 
 
 def quiet_copy(module: nn.Module) -> nn.Module:
-    """Return a copy of a module that shares its weights, has no hooks and no in-place layers, and needs no gradients.
+    """Return a copy of a module that shares its parameters, has no hooks, no in-place layers and no gradients.
 
     AlexNet's and VGG's ReLUs overwrite the convolution before them, and the library sets gradients of parameters to
     zero: on a copy neither touches the caller's module. The weights are not copied, so it costs no memory.
@@ -86,7 +86,7 @@ def quiet_copy(module: nn.Module) -> nn.Module:
     shared: dict[int, object] = {
         id(value): nn.Parameter(value.detach(), requires_grad=False) for value in module.parameters()
     }
-    shared |= {id(value): value.detach() for value in module.buffers()}
+    shared |= {id(value): value.detach().clone() for value in module.buffers()}  # a forward pass may write to these
     twin = deepcopy(module, shared)
     for child in twin.modules():
         for hooks in (child._forward_hooks, child._forward_pre_hooks, child._backward_hooks):

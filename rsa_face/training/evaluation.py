@@ -10,7 +10,7 @@ import xarray as xr
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import Network, evaluating
 from rsa_face.training.batches import open_pictures
 from rsa_face.training.settings import HAPPY, SAD
 from rsa_face.training.tables import TrainingTable
@@ -55,10 +55,11 @@ def judge_valence(network: Network, table: TrainingTable, *, batch: int = 32, de
         raise ValueError(message)
     pictures = open_pictures(table, network.preprocessing)
     module = network.module if device == "cpu" else copy.deepcopy(network.module).to(device)
-    parts = [
-        probability_happy(module(inputs.to(device)).float().cpu(), network.outputs)
-        for _, inputs in pictures.batches(range(len(table)), batch)
-    ]
+    with evaluating(module):
+        parts = [
+            probability_happy(module(inputs.to(device)).float().cpu(), network.outputs)
+            for _, inputs in pictures.batches(range(len(table)), batch)
+        ]
     return table.table.assign(happy=np.concatenate(parts))
 
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from torch import Tensor, nn
 
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import Network, evaluating
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
@@ -89,7 +89,7 @@ def _features(network: Network, stimuli: StimulusSet, last: str, batch: int) -> 
 
     handle = network.module.get_submodule(last).register_forward_pre_hook(keep)
     try:
-        with torch.inference_mode():
+        with evaluating(network.module), torch.inference_mode():
             for inputs in read_batches(stimuli, network.preprocessing, batch=batch):
                 network.module(inputs.to(device))
     finally:
