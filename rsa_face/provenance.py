@@ -3,9 +3,11 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -177,10 +179,21 @@ def save(array: xr.DataArray | xr.Dataset, path: str | Path) -> Path:
         dataset.attrs = {"__array__": 1, "__name__": array.name or ""}
     for variable in (dataset, *(dataset[name] for name in dataset.variables)):
         variable.attrs = dict(map(_attr_in, variable.attrs.items()))
-    content = bytes(dataset.to_netcdf(engine="h5netcdf"))  # in memory: HDF5 itself does not survive a full disk
+    with _apart_from_clusters():
+        content = bytes(dataset.to_netcdf(engine="h5netcdf"))  # in memory: HDF5 itself does not survive a full disk
     with write_beside(path) as beside:
         beside.write_bytes(content)
     return path
+
+
+@contextmanager
+def _apart_from_clusters() -> Iterator[None]:
+    """Keep xarray from asking a dask cluster that a notebook is connected to for a lock: it knows none of memory."""
+    if "distributed" not in sys.modules:
+        yield
+        return
+    with import_module("dask").config.set(scheduler="threads"):
+        yield
 
 
 def load(path: str | Path) -> xr.DataArray | xr.Dataset:

@@ -133,7 +133,7 @@ def workers_elsewhere(folder, number=2):
                 words = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--no-dashboard",
                          "--nthreads", "1", "--local-directory", str(home / "scratch")]  # fmt: skip
                 started.append(subprocess.Popen(words, cwd=home, env=environment, stderr=subprocess.DEVNULL))
-            with distributed.Client(address) as client:
+            with distributed.Client(address) as client:  # the default of its process, as in a notebook
                 client.wait_for_workers(number, timeout=120)
                 yield address, client
         finally:

@@ -13,7 +13,7 @@ from rsa_face.psychophysics.decisions import network_choices
 from rsa_face.saliency.gate import gate_openings
 from rsa_face.saliency.maps import layers_with_space, saliency
 from rsa_face.schema import NETWORKS
-from rsa_face.stimuli.images import Preprocessing
+from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training.evaluation import judge_valence
 from rsa_face.training.readout import fit_readout
 from rsa_face.training.tables import label_images
