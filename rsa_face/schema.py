@@ -28,6 +28,9 @@ MEASURE = "measure"
 OTHER_MEASURES = "other_measures"
 
 NetworkName = Literal["alexnet", "vgg11", "vgg13", "vgg16", "fe_alexnet"]
+AUTO_GROUPS = "auto"
+"""`groups` that are chosen from the stimuli, see `inference.resampling.choose_groups`."""
+
 HumanKind = Literal["rdm", "rating", "triplet", "arrangement", "confusion", "samediff", "choice", "features"]
 Occlusion = Literal["none", "eyes", "nose", "mouth"]
 Position = Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
@@ -58,6 +61,9 @@ class Comparison:
         Whether the covariance of dissimilarities that share a stimulus is taken out.
     tie_corrected : bool
         Whether ranks are divided by their own spread, which ties reduce.
+    zero_is_none : bool
+        Whether 0 means no similarity. Dissimilarities are positive, so the cosine of two unrelated RDMs is far above
+        0: a test against 0 rejects always, is not offered, and only shuffles say what chance gives.
     kernel : callable, optional
         For ``scores="kernel"``: a function of (rdm, pair) and (participant, pair) dissimilarities without gaps
         wherever the weights (pair,) are not 0, and of how often each stimulus was drawn (stimulus,); it returns the
@@ -70,6 +76,7 @@ class Comparison:
     centred: bool = False
     whitened: bool = False
     tie_corrected: bool = False
+    zero_is_none: bool = True
     kernel: Callable[..., Any] | None = None
 
     @property
@@ -79,14 +86,14 @@ class Comparison:
 
 
 COMPARISONS: dict[str, Comparison] = {
-    "cosine": Comparison("cosine", "products", "corr"),
+    "cosine": Comparison("cosine", "products", "corr", zero_is_none=False),
     "corr": Comparison("Pearson r", "products", "corr", centred=True),
     "spearman": Comparison("Spearman ρ", "ranks", "spearman", tie_corrected=True),
     "rho-a": Comparison("Spearman ρ-a", "ranks", "rho-a"),
     "tau-a": Comparison("Kendall τ-a", "kendall", "rho-a"),
     "kendall": Comparison("Kendall τ-b", "kendall", "spearman", tie_corrected=True),
     "corr_cov": Comparison("whitened correlation", "products", "corr", centred=True, whitened=True),
-    "cosine_cov": Comparison("whitened cosine", "products", "corr", whitened=True),
+    "cosine_cov": Comparison("whitened cosine", "products", "corr", whitened=True, zero_is_none=False),
 }
 """By rsatoolbox's names. A comparison of your own is a row more."""
 

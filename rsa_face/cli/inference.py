@@ -8,6 +8,12 @@ import typer
 
 inference_app = typer.Typer()
 
+_KINDS = {
+    "t": "t test over other stimuli and participants",
+    "shuffle": "by shuffled stimulus labels",
+    "shuffle of groups": "by labels shuffled in groups, which keeps what the design gives any layer",
+}
+
 
 @inference_app.command("compare")
 def compare(
@@ -18,7 +24,9 @@ def compare(
     resample: Annotated[str, typer.Option(help="dual, both, stimulus, participant or none.")] = "dual",
     draws: Annotated[int, typer.Option(help="How many bootstrap draws.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same draws.")] = 0,
-    groups: Annotated[str | None, typer.Option(help="Factor of the stimuli drawn as wholes: identity.")] = None,
+    groups: Annotated[
+        str, typer.Option(help="Factor whose stimuli are drawn together; auto: identity, if several have one; none.")
+    ] = "auto",
     correction: Annotated[str, typer.Option(help="Over all layers: max, holm, fdr or none.")] = "max",
     controls: Annotated[Path | None, typer.Option(help="Control RDMs to take out as well (.nc).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -40,7 +48,7 @@ def compare(
         resample=None if resample == "none" else resample,
         draws=draws,
         seed=seed,
-        groups=groups,
+        groups=None if groups == "none" else groups,
         progress=not as_json,
     )
     result = _corrected(result, layers, people, correction)
@@ -83,6 +91,14 @@ def _report(result: Any, written: Path, *, as_json: bool) -> None:
         return
     how = f"{result.attrs['comparison']}, {result.attrs['resample'] or 'nothing resampled'}"
     _print_table(rows, ceiling, f"{how}, {result.sizes['participant']} participants", result.attrs.get("correction"))
+    groups = result.attrs.get("groups")
+    if groups and result.attrs["resample"] not in (None, "participant"):
+        print(
+            f"Stimuli are drawn by {groups} ({result.attrs['stimuli']} groups); --groups none draws them one by one."
+        )
+    kind = result.attrs.get("p_above_zero_kind")
+    if kind:
+        print(f"p above 0: {_KINDS.get(kind, kind)}.")
     if result.attrs.get("redrawn"):
         print(f"{result.attrs['redrawn']} draws held fewer than three stimuli or groups and were drawn again.")
     if result.attrs["simulated"]:
@@ -95,15 +111,8 @@ def localize_layers(
     result: Annotated[Path, typer.Argument(help="A comparison with draws, as compare writes it (.nc).")],
     network: Annotated[str, typer.Option(help="The network in question.")] = "fe_alexnet",
     baseline: Annotated[str, typer.Option(help="What it is held against; 'none' for nothing.")] = "alexnet",
-    margin: Annotated[
-        float, typer.Option(help="How far above the baseline, or away from it, counts, in units of similarity.")
-    ] = 0.0,
-    ceiling_margin: Annotated[
-        float, typer.Option(help="The share of the lower noise ceiling that a layer may lack and still reach it.")
-    ] = 0.1,
-    confidence: Annotated[
-        float | None, typer.Option(help="Of sets, bands and intervals; the comparison's if not given.")
-    ] = None,
+    margin: Annotated[float, typer.Option(help="How far above the baseline counts, in units of similarity.")] = 0.0,
+    confidence: Annotated[float, typer.Option(help="Of the set of layers.")] = 0.95,
     rdms: Annotated[Path | None, typer.Option(help="The layer RDMs, to evaluate picked layers on others.")] = None,
     human: Annotated[Path | None, typer.Option(help="The human RDMs, to evaluate picked layers on others.")] = None,
     out: Annotated[Path, typer.Option(help="The file to write (.nc).")] = Path("localization.nc"),
@@ -123,14 +132,7 @@ def localize_layers(
         message = f"RDMs of layers and of people must be given together, but rdms is {rdms} and human is {human}."
         raise ValueError(message)
     named = None if baseline == "none" else baseline
-    where = localize(
-        compared,
-        network=network,
-        baseline=named,
-        margin=margin,
-        ceiling_margin=ceiling_margin,
-        confidence=confidence,
-    )
+    where = localize(compared, network=network, baseline=named, margin=margin, confidence=confidence)
     if rdms is not None and human is not None:
         where = held_out_similarity(where, compared, rdms=_one_array(rdms), human=_one_array(human))
     for line in _lines(where):
@@ -177,10 +179,17 @@ def _one_array(path: Path) -> Any:
 
 
 def _lines(where: Any) -> list[str]:
-    from rsa_face.report.narrate import localization_sentences
-
+    share = float(where.attrs["confidence"])
     lines = ["These are simulated data."] if where.attrs.get("simulated") else []
-    lines += localization_sentences(where)
+    for target in where["target"].values:
+        row = where.sel(target=target)
+        chance = row["probability"].sel(layer=row["picked"].item())
+        inside = ", ".join(str(name) for name in where["layer"].values[row["in_set"].values])
+        lines.append(
+            f"{target}: {row['picked'].item()} (in {float(chance):.0%} of draws); {share:.0%} set: {inside or '-'}"
+        )
+        if "held_out_similarity" in row:
+            lines[-1] += f"; similarity on what was left out: {float(row['held_out_similarity']):.3f}"
     if where.attrs.get("unmatched"):
         lines.append(f"Without a counterpart in the baseline: {', '.join(where.attrs['unmatched'])}.")
     return lines

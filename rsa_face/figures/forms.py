@@ -27,19 +27,7 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-_ALSO: dict[str, tuple[str, ...]] = {
-    "localization": (
-        "in_set",
-        "picked",
-        "value",
-        "value_band",
-        "similarity",
-        "similarity_band",
-        "half_way_depth",
-        "half_way_interval",
-        "half_way_layer",
-    ),
-    "contrast": ("difference_band",),
+_ALSO = {
     "agreement": (
         "value",
         "peak_layer",
@@ -47,7 +35,7 @@ _ALSO: dict[str, tuple[str, ...]] = {
         "rank_correlation_p",
         "rank_correlation_interval",
         "n_networks",
-    ),
+    )
 }
 
 

@@ -13,7 +13,7 @@ from rsa_face.inference.products import cosines, metric_of, products, take
 from rsa_face.inference.ranking import double_ranks, kept_in_order, sort_once
 from rsa_face.inference.vectors import Floats, Truths, pair_weights, stimuli_of, to_vectors
 from rsa_face.rdms.align import align_stimuli
-from rsa_face.schema import COMPARISONS, PARTICIPANT, RDM, check_rdms, must_be_known
+from rsa_face.schema import COMPARISONS, PARTICIPANT, RDM, STIMULUS_I, check_rdms, must_be_known
 
 FEWEST_PAIRS = 3  # what three stimuli have; with fewer, any two RDMs agree or disagree by chance alone
 
@@ -66,7 +66,8 @@ def comparable(rdms: xr.DataArray, human: xr.DataArray) -> tuple[xr.DataArray, x
     Returns
     -------
     tuple of DataArray
-        The layer RDMs in the order of the human RDMs' stimuli, and the human RDMs.
+        The layer RDMs in the order of the human RDMs' stimuli, and the human RDMs with the factors of the stimuli
+        that they lacked.
 
     Raises
     ------
@@ -78,7 +79,8 @@ def comparable(rdms: xr.DataArray, human: xr.DataArray) -> tuple[xr.DataArray, x
     check_rdms(rdms, along=RDM, name="Layer RDMs")
     rdms = align_stimuli(rdms, human, names=("layer RDMs", "human RDMs"))
     check_people(human, faults=faults_of_layers(rdms))
-    return rdms, human
+    factors = {name: value for name, value in rdms.coords.items() if value.dims == (STIMULUS_I,)}
+    return rdms, human.assign_coords({n: v for n, v in factors.items() if n not in human.coords})
 
 
 def faults_of_layers(rdms: xr.DataArray) -> list[str]:

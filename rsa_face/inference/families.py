@@ -4,7 +4,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from rsa_face.inference.permutation import shuffle_layers
+from rsa_face.inference.comparisons import comparable
+from rsa_face.inference.permutation import FEWEST_SHUFFLES, blocks_of, count_shuffles, shuffles_of
+from rsa_face.inference.resampling import group_members
 from rsa_face.inference.results import LOWER_CEILING, resampled_of
 from rsa_face.inference.significance import CORRECTIONS, correct
 from rsa_face.inference.simultaneous import family_p
@@ -27,8 +29,10 @@ def correct_layers(
     """Put p values corrected over the planned family, every layer of the result, beside the raw ones.
 
     With the RDMs, whether a layer is above zero is tested by shuffling stimulus labels, which holds its level; the t
-    test of the dual bootstrap claims less often than it may. Leave layers that nobody asked about out of the
-    comparison: each makes the bar higher for the others.
+    test of the dual bootstrap claims less often than it may. Where stimuli were drawn in groups, the t test over
+    groups stays: it asks about other people's faces, and labels shuffled in blocks about these alone, and about less
+    (`shuffle_layers`). There shuffles stand in only where no stimuli were drawn, or the comparison has no t test.
+    Leave layers that nobody asked about out of the comparison: each makes the bar higher for the others.
 
     Parameters
     ----------
@@ -50,8 +54,9 @@ def correct_layers(
     -------
     Dataset
         The result with ``p_above_zero_corrected (rdm)`` and, with a noise ceiling, ``p_below_ceiling_corrected
-        (rdm)``; ``attrs["correction"]`` names the method. With the RDMs, ``p_above_zero`` is that of the shuffles,
-        the t test's is kept as ``p_above_zero_t``, and ``attrs["p_above_zero_kind"]`` is ``"shuffle"``.
+        (rdm)``; ``attrs["correction"]`` names the method. Where labels are shuffled, ``p_above_zero`` is that of the
+        shuffles, the t test's is kept as ``p_above_zero_t``, and ``attrs["p_above_zero_kind"]`` is ``"shuffle"``
+        (``"shuffle of groups"``); otherwise it is ``"t"``.
 
     Raises
     ------
@@ -65,10 +70,15 @@ def correct_layers(
         message = f"RDMs of layers and people must be given together, but `{lacking}` is missing beside `{given}`. "
         msg = f"{message}Give both, or neither."
         raise ValueError(msg)
-    columns: Columns = {}
     if rdms is not None and human is not None:
+        rdms, human = comparable(rdms, human)
+    columns: Columns = {}
+    if rdms is not None and human is not None and _shuffles_test(result, human):
         columns |= _shuffled(result, rdms, human, method, shuffles)
-        result = result.assign_attrs(p_above_zero_kind="shuffle")
+        grouped = result.attrs.get("groups") is not None
+        result = result.assign_attrs(p_above_zero_kind="shuffle of groups" if grouped else "shuffle")
+    elif ABOVE in result:
+        result = result.assign_attrs(p_above_zero_kind="t")
     if method == MAXIMUM:
         columns = _by_largest_t(result, without_above="p_above_zero_corrected" in columns) | columns
     else:
@@ -79,13 +89,28 @@ def correct_layers(
     return result.assign(columns).assign_attrs(correction=method)
 
 
+def _shuffles_test(result: xr.Dataset, human: xr.DataArray) -> bool:
+    """Whether shuffles take the place of the t test: never that of a valid test over groups."""
+    groups = result.attrs.get("groups")
+    if groups is None:
+        return True
+    if ABOVE in result and result.attrs.get("resample") in ("stimulus", "both", "dual"):
+        return False
+    if len(set(group_members(human, groups).sum(axis=1).tolist())) > 1:
+        return False  # groups of different sizes cannot change places
+    blocks, crossed = blocks_of(human, groups)
+    return count_shuffles(*blocks.shape, crossed=crossed) >= FEWEST_SHUFFLES
+
+
 def _shuffled(
     result: xr.Dataset, rdms: xr.DataArray, human: xr.DataArray, method: str, shuffles: int | None
 ) -> Columns:
     layers = result.sizes[RDM]
     wanted = shuffles or (1000 if method == MAXIMUM else max(1000, 200 * layers))
     comparison, seed = str(result.attrs["comparison"]), int(result.attrs["seed"])
-    found = shuffle_layers(rdms, human, comparison=comparison, shuffles=wanted, seed=seed)
+    found = shuffles_of(
+        rdms, human, comparison=comparison, shuffles=wanted, seed=seed, groups=result.attrs.get("groups")
+    )
     names = [str(name) for name in result[RDM].values]
     same = [str(name) for name in found[RDM].values] == names
     if not same or not np.allclose(found["similarity"], result["similarity"], atol=1e-8):
@@ -96,8 +121,10 @@ def _shuffled(
         raise ValueError(message)
     raw = np.asarray(found["p_permutation"].values, dtype=float)
     corrected = found["p_permutation_corrected"].values if method == MAXIMUM else correct(raw, method=method)
-    return {
-        "p_above_zero_t": (RDM, np.asarray(result[ABOVE].values, dtype=float)),
+    of_t: Columns = (
+        {"p_above_zero_t": (RDM, np.asarray(result[ABOVE].values, dtype=float))} if ABOVE in result else {}
+    )
+    return of_t | {
         ABOVE: (RDM, raw),
         f"{ABOVE}_corrected": (RDM, np.maximum(np.asarray(corrected, dtype=float), raw)),
     }

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rsa_face.inference.bootstrap import Evaluated, evaluate_draws
-from rsa_face.inference.ceiling import ceiling_of, extrapolated_ceiling, percentile_interval, refuse_one_participant
+from rsa_face.inference.ceiling import ceiling_of, percentile_interval, refuse_one_participant
 from rsa_face.inference.comparisons import comparable, compare_vectors
 from rsa_face.inference.distributed import evaluate_draws_on
 from rsa_face.inference.draws import mean_over
@@ -20,7 +20,7 @@ from rsa_face.inference.jackknife import (
     jackknife_rows,
     jackknife_variance,
 )
-from rsa_face.inference.resampling import Draws, draw_resamples
+from rsa_face.inference.resampling import AUTO, Draws, choose_groups, draw_resamples
 from rsa_face.inference.uncertainty import (
     bootstrap_variance,
     degrees_of_freedom,
@@ -37,6 +37,9 @@ from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, DRAW, OTHER_MEASURES, PA
 VARIANCES = ("jackknife", "bootstrap")
 """Where the standard errors of a dual bootstrap come from."""
 
+NO_TEST = "none: unrelated RDMs have cosines above 0, so that only shuffled labels test them"
+"""What the attr `p_above_zero_kind` says where the comparison's 0 does not mean that there is no similarity."""
+
 _RESULT = (RDM, BOUND)
 
 
@@ -48,7 +51,7 @@ def compare_layers(
     resample: str | None = "dual",
     draws: int = 1000,
     seed: int = 0,
-    groups: str | None = None,
+    groups: str | None = AUTO,
     resamples: Mapping[str, NDArray[Any]] | None = None,
     variance: str = "jackknife",
     confidence: float = 0.95,
@@ -81,7 +84,10 @@ def compare_layers(
     seed : int
         The study's seed.
     groups : str, optional
-        A coordinate along `stimulus_i`, such as ``identity``, whose values are drawn with all their stimuli.
+        A coordinate along `stimulus_i` whose values are drawn with all their stimuli, since images of one person are
+        not independent. ``"auto"``: `identity`, where layer or human RDMs have it and an identity has two stimuli or
+        more. None draws stimuli one by one, with a warning where ``"auto"`` would not. Five groups are needed for
+        jackknifed errors, three to be drawn at all; of two identities, stimuli are drawn one by one, with a warning.
     resamples : mapping of str to array of int, optional
         The draws to take instead, as in `draw_resamples`: positions in the order of `human`.
     variance : str
@@ -105,9 +111,10 @@ def compare_layers(
     -------
     Dataset
         `similarity` (rdm), `participant_similarity` (rdm, participant), `similarity_interval` (rdm, bound),
-        `similarity_variance` (rdm), `noise_ceiling` (bound) and `noise_ceiling_extrapolated`, that of ever more
-        participants (`extrapolated_ceiling`), `p_above_zero` (rdm), one-sided, and `p_below_ceiling`
+        `similarity_variance` (rdm), `noise_ceiling` (bound), `p_above_zero` (rdm), one-sided, and `p_below_ceiling`
         (rdm), two-sided as in rsatoolbox, against the lower bound; neither is corrected for the number of layers.
+        Cosines are above 0 for unrelated RDMs too, so cosine and cosine_cov come without `p_above_zero`:
+        `correct_layers` shuffles labels for it. The attr `groups` names what stimuli were drawn by.
         With draws, also `p_above_zero_percentile` and `p_below_ceiling_percentile` (rdm), the share of draws on the
         other side, both one-sided; `similarity_draws` (draw, rdm), `noise_ceiling_draws` (draw, bound) and
         `noise_ceiling_interval` (bound, limit); for the dual bootstrap the draws over participants alone and stimuli
@@ -128,11 +135,12 @@ def compare_layers(
     _check_confidence(confidence)
     refuse_one_participant(human)
     rdms, human = comparable(rdms, human)
+    groups = choose_groups(human, groups)
     x, y = to_vectors(rdms.values), to_vectors(human.values)
     result = _without_draws(rdms, human, compare_vectors(comparison, x, y), ceiling_of(y, comparison))
-    result["noise_ceiling_extrapolated"] = extrapolated_ceiling(float(result["noise_ceiling"][0]), y, comparison)
     result.attrs = {
         "comparison": comparison,
+        "groups": groups,
         "measure": rdms.attrs.get("measure"),
         OTHER_MEASURES: list(rdms.attrs.get(OTHER_MEASURES, [])),
         "resample": resample,
@@ -142,7 +150,7 @@ def compare_layers(
         "simulated": bool(rdms.attrs.get("simulated", False) or human.attrs.get("simulated", False)),
     }
     if resample is None:
-        return _spread_over_people(result, human.sizes["stimulus_i"], confidence)
+        return _offered(_spread_over_people(result, human.sizes["stimulus_i"], confidence))
     drawn = draw_resamples(
         human, resample=resample, draws=draws, rng=rng_from(seed, "bootstrap"), groups=groups, resamples=resamples
     )
@@ -154,14 +162,22 @@ def compare_layers(
         return evaluate_draws_on(cluster, x, y, some, progress=progress, **settings)
 
     found = evaluated(drawn, progress=progress)
-    result.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped, "groups": groups}
+    result.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped}
     result = _with_draws(result, drawn, found)
     enough = all(there >= fewest for there, fewest in zip(drawn.units, FEWEST_UNITS, strict=True))
     if variance == "bootstrap" or resample != "dual" or not enough:
-        return _spread_over_draws(result, drawn, found)
+        return _offered(_spread_over_draws(result, drawn, found))
     deletions = deletions_of(human, groups=groups, seed=seed)
     left = evaluated(deletions.draws, progress=False)
-    return _spread_over_deletions(result, deletions, left)
+    return _offered(_spread_over_deletions(result, deletions, left))
+
+
+def _offered(result: xr.Dataset) -> xr.Dataset:
+    """Leave out the tests against 0 of a comparison whose 0 does not mean that there is no similarity."""
+    if COMPARISONS[str(result.attrs["comparison"])].zero_is_none:
+        return result
+    tests = [name for name in ("p_above_zero", "p_above_zero_percentile") if name in result]
+    return result.drop_vars(tests).assign_attrs(p_above_zero_kind=NO_TEST)
 
 
 def _without_draws(rdms: xr.DataArray, human: xr.DataArray, each: Floats, ceiling: Floats) -> xr.Dataset:

@@ -1,6 +1,6 @@
 """What only some layers explain: variance split among sets of layers, and one layer with its features reweighted."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -11,6 +11,7 @@ from sklearn.model_selection import KFold
 
 from rsa_face.inference.comparisons import check_people, comparable, compare_vectors
 from rsa_face.inference.draws import mean_over
+from rsa_face.inference.resampling import AUTO, choose_groups, group_members
 from rsa_face.inference.vectors import to_vectors
 from rsa_face.provenance import rng_from
 from rsa_face.schema import (
@@ -36,6 +37,7 @@ def partition_variance(
     human: xr.DataArray,
     folds: tuple[int, int] = (3, 5),
     seed: int = 0,
+    groups: str | None = AUTO,
 ) -> xr.Dataset:
     """Split the explained variance of people's judgements among sets of layers.
 
@@ -54,6 +56,9 @@ def partition_variance(
         Into how many parts stimuli and participants are divided.
     seed : int
         The seed of the division.
+    groups : str, optional
+        The factor along `stimulus_i` whose values are left out with all their stimuli, as in `compare_layers`:
+        weights learnt from some images of a person fit that person's other images too.
 
     Returns
     -------
@@ -76,7 +81,8 @@ def partition_variance(
     """
     rdms, human = comparable(rdms, human)
     columns = _columns_of(sets, rdms)
-    parts = list(_parts(human.sizes[STIMULUS_I], human.sizes[PARTICIPANT], folds, rng_from(seed, "folds")))
+    groups = choose_groups(human, groups)
+    parts = folds_of(human, folds=folds, seed=seed, groups=groups)
     names = list(sets)
     everything = np.unique(np.concatenate(list(columns.values())))
     layers, people = np.asarray(rdms.values, dtype=float), _standardised(np.asarray(human.values, dtype=float))
@@ -96,7 +102,12 @@ def partition_variance(
             "shared": (PARTICIPANT, total - unique.sum(axis=0)),
         },
         coords={SET: names, PARTICIPANT: human[PARTICIPANT].values},
-        attrs={"folds": list(folds), "seed": seed, "simulated": bool(human.attrs.get("simulated", False))},
+        attrs={
+            "folds": list(folds),
+            "seed": seed,
+            "groups": groups,
+            "simulated": bool(human.attrs.get("simulated", False)),
+        },
     )
 
 
@@ -139,13 +150,15 @@ def explained_variance(
 
 
 def reweight_layer(
-    activations: xr.DataArray,
+    activations: xr.DataArray | Mapping[str, xr.DataArray],
     human: xr.DataArray,
     *,
     comparison: str = "rho-a",
     components: int = 20,
     folds: tuple[int, int] = (3, 5),
     seed: int = 0,
+    groups: str | None = AUTO,
+    picked: Sequence[str] = (),
 ) -> xr.Dataset:
     """Weigh one layer's features so that it is most like people, and test that on other stimuli and participants.
 
@@ -153,8 +166,8 @@ def reweight_layer(
 
     Parameters
     ----------
-    activations : DataArray, dims (stimulus, ...)
-        What one layer computes for each stimulus. Not changed.
+    activations : DataArray, dims (stimulus, ...), or mapping of str to DataArray
+        What one layer computes for each stimulus; with `picked`, by the name of each layer. Not changed.
     human : DataArray, dims (participant, stimulus_i, stimulus_j)
         Human RDMs; NaN means never judged. Not changed.
     comparison : str
@@ -166,12 +179,18 @@ def reweight_layer(
         Into how many parts stimuli and participants are divided.
     seed : int
         The seed of the division.
+    groups : str, optional
+        The factor of the stimuli, of either array, whose values are left out with all their stimuli, as in
+        `compare_layers`.
+    picked : sequence of str, optional
+        The layer of each division, as `pick_in_folds` picks it without what is left out: the best of many layers,
+        picked on everything, would be tested on what picked it.
 
     Returns
     -------
     Dataset, dims (participant,)
         ``reweighted`` and ``raw``, the similarity of weighed and of equal features, both over the left-out stimuli
-        only and averaged over folds; NaN where too few pairs were judged.
+        only and averaged over folds; NaN where too few pairs were judged. Attrs `groups` and `picked` as used.
 
     Raises
     ------
@@ -185,13 +204,18 @@ def reweight_layer(
     """
     must_be_known(comparison, COMPARISONS, "comparison")
     check_people(check_rdms(human, along=PARTICIPANT, name="Human RDMs"))
-    features = _features_of(activations, human)
-    parts = list(_parts(human.sizes[STIMULUS_I], human.sizes[PARTICIPANT], folds, rng_from(seed, "folds")))
+    layers = activations if isinstance(activations, Mapping) else {"": activations}
+    features = {name: _features_of(layer, human) for name, layer in layers.items()}
+    human = _with_factors(human, next(iter(layers.values())))
+    groups = choose_groups(human, groups)
+    parts = folds_of(human, folds=folds, seed=seed, groups=groups)
+    names = list(picked) or [""] * len(parts)
     people = np.asarray(human.values, dtype=float)
     scaled = _standardised(people)
     found = np.full((2, len(parts), people.shape[0]), np.nan)
     for place, ((fit, out), (some, others)) in enumerate(parts):
-        guesses = np.stack(reweighted(features, _mean_of(_pairs(scaled[some], fit)), fit, out, components=components))
+        target = _mean_of(_pairs(scaled[some], fit))
+        guesses = np.stack(reweighted(features[names[place]], target, fit, out, components=components))
         found[:, place, others] = compare_vectors(comparison, guesses, _pairs(people[others], out))
     weighed, raw = (mean_over(values.T, np.ones(len(parts))) for values in found)
     return xr.Dataset(
@@ -202,9 +226,53 @@ def reweight_layer(
             "components": components,
             "folds": list(folds),
             "seed": seed,
+            "groups": groups,
+            "picked": list(picked),
             "simulated": bool(human.attrs.get("simulated", False)),
         },
     )
+
+
+def pick_in_folds(
+    rdms: xr.DataArray,
+    human: xr.DataArray,
+    *,
+    comparison: str = "rho-a",
+    folds: tuple[int, int] = (3, 5),
+    seed: int = 0,
+    groups: str | None = AUTO,
+) -> list[str]:
+    """Return, for each division of `reweight_layer`, the layer most like people on what is not left out.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        RDMs of the layers to pick from. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs; NaN means never judged. Not changed.
+    comparison : str
+        How two RDMs are compared.
+    folds : tuple of int
+        Into how many parts stimuli and participants are divided.
+    seed : int
+        The seed of the division.
+    groups : str, optional
+        The factor of the stimuli that is left out with all its stimuli.
+
+    Returns
+    -------
+    list of str
+        Names along `rdm`, in the order of the divisions.
+    """
+    must_be_known(comparison, COMPARISONS, "comparison")
+    rdms, human = comparable(rdms, human)
+    layers, people = np.asarray(rdms.values, dtype=float), np.asarray(human.values, dtype=float)
+    names = []
+    for (fit, _), (some, _) in folds_of(human, folds=folds, seed=seed, groups=choose_groups(human, groups)):
+        similarity = compare_vectors(comparison, _pairs(layers, fit), _pairs(people[some], fit))
+        best = int(np.argmax(mean_over(similarity, np.ones(similarity.shape[1]))))
+        names.append(str(rdms[RDM].values[best]))
+    return names
 
 
 def reweighted(
@@ -266,22 +334,47 @@ def _standardised(
     return np.asarray((people - mean[:, None, None]) / spread[:, None, None], dtype=float)
 
 
-def _parts(
-    stimuli: int, participants: int, folds: tuple[int, int], rng: np.random.Generator
-) -> Iterator[tuple[Fold, Fold]]:
-    of_stimuli, of_people = folds
-    faults = []
-    if of_stimuli < 2 or stimuli // of_stimuli < FEWEST_IN_FOLD:
-        faults.append(f"{stimuli} stimuli do not make {of_stimuli} parts of {FEWEST_IN_FOLD} or more")
-    if of_people < 2 or participants < of_people:
-        faults.append(f"{participants} participants do not make {of_people} parts")
+def folds_of(
+    human: xr.DataArray, *, folds: tuple[int, int], seed: int, groups: str | None
+) -> list[tuple[Fold, Fold]]:
+    """Return the stimuli and participants to fit on and to leave out, for each division; groups stay together."""
+    faults = faults_of_folds(human, folds=folds, groups=groups)
     if faults:
-        message = f"Some stimuli and participants must be left out, but {' and '.join(faults)}. Ask for other parts."
+        message = f"Too few stimuli or participants to leave some out: {' and '.join(faults)}. Ask for fewer folds."
         raise ValueError(message)
-    seeds = rng.integers(0, 2**31, 2)
-    people = list(KFold(of_people, shuffle=True, random_state=int(seeds[1])).split(np.arange(participants)))
-    for fit, out in KFold(of_stimuli, shuffle=True, random_state=int(seeds[0])).split(np.arange(stimuli)):
-        yield from (((fit, out), some) for some in people)
+    of_stimuli, of_people = folds
+    seeds = rng_from(seed, "folds").integers(0, 2**31, 2)
+    members, participants = group_members(human, groups), np.arange(human.sizes[PARTICIPANT])
+    people = list(KFold(of_people, shuffle=True, random_state=int(seeds[1])).split(participants))
+    split = KFold(of_stimuli, shuffle=True, random_state=int(seeds[0])).split(members)
+    return [
+        ((np.flatnonzero(members[fit].any(axis=0)), np.flatnonzero(members[out].any(axis=0))), some)
+        for fit, out in split
+        for some in people
+    ]
+
+
+def faults_of_folds(human: xr.DataArray, *, folds: tuple[int, int], groups: str | None) -> list[str]:
+    """Return what keeps stimuli and participants from being divided."""
+    of_stimuli, of_people = folds
+    members, participants = group_members(human, groups), human.sizes[PARTICIPANT]
+    count, what = len(members), "stimuli" if groups is None else f"groups of {groups!r}"
+    smallest = int(np.sort(members.sum(axis=1))[: max(1, count // max(1, of_stimuli))].sum())  # of the worst fold
+    faults = []
+    if of_stimuli < 2 or count < of_stimuli or smallest < FEWEST_IN_FOLD:
+        faults.append(f"{count} {what} do not make {of_stimuli} folds of {FEWEST_IN_FOLD} stimuli or more")
+    if of_people < 2 or participants < of_people:
+        faults.append(f"{participants} participants do not make {of_people} folds")
+    return faults
+
+
+def _with_factors(human: xr.DataArray, activations: xr.DataArray) -> xr.DataArray:
+    """Add the factors of the stimuli that the activations know and the human RDMs do not."""
+    have = [str(value) for value in activations[STIMULUS].values]
+    order = [have.index(stimulus) for stimulus in stimulus_ids(human)]
+    factors = {n: v for n, v in activations.coords.items() if v.dims == (STIMULUS,) and n not in human.coords}
+    factors.pop(STIMULUS, None)
+    return human.assign_coords({name: (STIMULUS_I, value.values[order]) for name, value in factors.items()})
 
 
 def _columns_of(sets: Mapping[str, Sequence[str]], rdms: xr.DataArray) -> dict[str, Int[np.ndarray, " _"]]:

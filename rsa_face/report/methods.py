@@ -8,9 +8,9 @@ import xarray as xr
 
 from rsa_face.figures.forms import names_in
 from rsa_face.figures.palette import architecture_of, in_order, network_label
+from rsa_face.report.answer import listed
 from rsa_face.report.citations import CITATIONS
 from rsa_face.report.findings import behaviour, turning
-from rsa_face.report.narrate import listed
 from rsa_face.schema import (
     LAYER,
     MEASURES,
@@ -37,6 +37,12 @@ _RESAMPLED = {
     "participant": "resampling participants",
     "both": "resampling stimuli and participants together",
     "dual": "the dual bootstrap over stimuli and participants",
+}
+_ABOVE_ZERO = {
+    "t": "by a t test, which generalises to other stimuli and participants",
+    "shuffle": "by shuffling stimulus labels (Nichols & Holmes 2002), about these stimuli and participants",
+    "shuffle of groups": "by shuffling stimulus labels in groups (Nichols & Holmes 2002), about what goes beyond the "
+    "design of these stimuli",
 }
 _CORRECTED = {
     "max": "the largest statistic over layers",
@@ -226,12 +232,17 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
         kind = attrs.get("interval_kind", "kind not recorded")
         text += f" {float(attrs.get('confidence', 0.95)):.0%} intervals ({kind})"
         text += f" rest on {how}{draws}; see Schütt et al. (2023)."
+        if attrs.get("groups") and resample in ("stimulus", "both", "dual"):
+            text += f" Stimuli of one {attrs['groups']} are not independent and were drawn together"
+            text += f" ({attrs.get('stimuli')} groups), so that results generalise to others."
         if attrs.get("variance") == "jackknife":
             cited += ["jackknife", "crossed"]
             text += " Standard errors are jackknifed: stimuli and participants left out, one and two at a time, the"
             text += " second-order term taken off (Efron & Stein 1981; crossed factors as in Clark 1973)."
     if "p_above_zero" in result or "p_above_zero_corrected" in result:
         text += _tested(result, cited)
+    elif str(attrs.get("p_above_zero_kind", "")).startswith("none"):
+        text += " Similarities were not tested against 0, which unrelated RDMs exceed in this comparison."
     controls = attrs.get("controls") or []
     if "partial_similarity" in result and controls:
         named = listed([str(name) for name in controls])
@@ -240,9 +251,9 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
 
 
 def _tested(result: Any, cited: list[str]) -> str:
-    by_shuffles = result.attrs.get("p_above_zero_kind") == "shuffle"
-    cited += ["shuffles"] if by_shuffles else []
-    how = "by shuffling stimulus labels (Nichols & Holmes 2002)" if by_shuffles else "by the draws' standard error"
+    kind = str(result.attrs.get("p_above_zero_kind", "t"))
+    cited += ["shuffles"] if kind.startswith("shuffle") else []
+    how = _ABOVE_ZERO.get(kind, "by a t test")
     text = f" Similarity above 0 was tested {how}"
     if "p_above_zero_corrected" not in result:
         return f"{text}; p values were not corrected."

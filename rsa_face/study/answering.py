@@ -11,7 +11,7 @@ import xarray as xr
 from rsa_face.activations.capture import resolve_device
 from rsa_face.cluster import find_distributed
 from rsa_face.files import write_beside
-from rsa_face.inference.resampling import draw_resamples
+from rsa_face.inference.resampling import choose_groups, draw_resamples
 from rsa_face.networks.files import HUB, find_hub
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import hash_file, load, rng_from
@@ -227,7 +227,7 @@ def same_draws(study: Study, human: xr.DataArray | None, choices: pd.DataFrame) 
         resample=str(asked.resample),
         draws=asked.draws,
         rng=rng_from(asked.seed, "bootstrap"),
-        groups=asked.groups,
+        groups=choose_groups(human, asked.groups),
     )
     place = np.array([people.index(name) for name in compared])
     return {PARTICIPANT: np.stack([np.repeat(place, times) for times in drawn.participants])}

@@ -15,6 +15,7 @@ from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.localization import localize
 from rsa_face.inference.nested import held_out_similarity
 from rsa_face.inference.partial import add_partial
+from rsa_face.inference.resampling import AUTO, GROUP_FACTOR, describe_groups
 from rsa_face.provenance import hash_file, load, save
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
@@ -82,6 +83,8 @@ def compare(
             cluster=study.cluster,
             progress=progress,
         )
+        if asked.resample not in (None, "participant"):
+            manifest.say(f"stimuli are drawn {describe_groups(human, result.attrs['groups'])}")
         result = correct_layers(result, rdms=about, human=human, method=asked.method)
         if asked.controls:
             given = select_stimuli(control_rdms(stimuli, asked.controls), stimulus_ids(human))
@@ -92,7 +95,8 @@ def compare(
     inputs = {
         "rdms": manifest.hash_of("rdms.nc"),
         "human": manifest.hash_of("human_rdms.nc"),
-        "stimuli": stimuli.content_hash() if asked.controls or asked.groups else None,
+        "stimuli": stimuli.content_hash() if asked.controls else None,
+        "groups": None if asked.groups is None else factor_of(human, asked.groups),
         "control files": {str(name): hash_file(name) for name in asked.controls if Path(name).is_file()},
         "inference": asked.model_dump(mode="json", exclude={"network", "baseline"}),
     }
@@ -120,6 +124,12 @@ def judged(study: Study, rdms: xr.DataArray, human: xr.DataArray) -> xr.DataArra
     if study.human is None or not study.human.where:
         return rdms
     return select_stimuli(rdms, stimulus_ids(human))
+
+
+def factor_of(human: xr.DataArray, groups: str) -> list[str] | None:
+    """Return what stimuli are drawn by: the value of each, in order; None where human RDMs do not know it."""
+    name = GROUP_FACTOR if groups == AUTO else groups
+    return [str(value) for value in human[name].values] if name in human.coords else None
 
 
 def varying(rdms: xr.DataArray) -> tuple[xr.DataArray, list[str]]:

@@ -1,11 +1,13 @@
 """Run a study from its file: faces, training, RDMs, people, comparison, where it turns human-like, figures."""
 
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from rsa_face.files import remove_drafts
 from rsa_face.holding import hold, lock_in
+from rsa_face.inference.resampling import UngroupedWarning
 from rsa_face.study.answering import answer_stimuli, check_asked, fit_curves
 from rsa_face.study.biasing import measure_bias
 from rsa_face.study.comparing import compare, contrast_networks, find_layer
@@ -55,7 +57,11 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
         If the stimuli, networks and human data do not fit each other; what does not is named. If another process
         is running the study, which is named, or the output folder cannot be written to.
     """
-    with hold(study.output, lock_in(study.output), must="A study must be run by one process at a time"):
+    with (
+        hold(study.output, lock_in(study.output), must="A study must be run by one process at a time"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", UngroupedWarning)  # said once, where the people are read
         return _run_stages(study, progress=progress, say=say)
 
 
@@ -74,7 +80,7 @@ def _run_stages(study: Study, *, progress: bool, say: Callable[[str], None]) -> 
     contrasts = contrast_networks(study, result, manifest)
     where = find_layer(study, rdms, human, result, manifest)
     share_variance(study, rdms, human, manifest)
-    reweight_peak(study, stimuli, human, where, manifest)
+    reweight_peak(study, stimuli, rdms, human, where, manifest)
     curves = fit_curves(study, answers, human, manifest)
     looked = look_where(study, stimuli, manifest)
     agreement = relate(study, result, curves, looked, manifest)

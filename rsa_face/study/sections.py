@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from rsa_face.networks.settings import Attention
 from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.safety import check_name
 from rsa_face.schema import (
+    AUTO_GROUPS,
     MEASURES,
     POSITION_CHANNELS,
     HumanKind,
@@ -216,19 +217,26 @@ class InferenceSection(Settings):
 
     `network` is held against `baseline` layer by layer, where the study has both; `controls` are RDMs whose share in
     a similarity is taken out: ``pixels``, a factor of the stimulus table, or a file. `pretrainings` are the two that
-    are compared within an architecture, the second subtracted.
+    are compared within an architecture, the second subtracted. `groups` is the factor whose values are drawn with all
+    their stimuli: ``auto`` is `identity`, where identities have several stimuli (`choose_groups`); ``none`` draws
+    stimuli one by one.
     """
 
     comparison: ComparisonName = "rho-a"
     resample: Literal["stimulus", "participant", "both", "dual"] | None = "dual"
     draws: Annotated[int, Field(ge=10)] = 1000
     seed: Seed = 0
-    groups: str | None = None
+    groups: str | None = AUTO_GROUPS
     correction: Literal["max", "holm", "fdr"] | None = None
     network: str = "fe_alexnet"
     baseline: str = "alexnet"
     controls: tuple[Control, ...] = ()
     pretrainings: tuple[str, str] | None = None
+
+    @field_validator("groups")
+    @classmethod
+    def _none_is_none(cls, groups: str | None) -> str | None:
+        return None if groups == "none" else groups
 
     @property
     def method(self) -> str:

@@ -1,19 +1,21 @@
 """What each network explains of people's judgements, what no other explains, and what other weights would reach."""
 
 import tempfile
+from collections import Counter
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pandas as pd
 import xarray as xr
 
 from rsa_face.activations.extract import extract
 from rsa_face.files import write_table
-from rsa_face.inference.unique import FEWEST_IN_FOLD, partition_variance, reweight_layer
+from rsa_face.inference.resampling import choose_groups
+from rsa_face.inference.unique import faults_of_folds, partition_variance, pick_in_folds, reweight_layer
 from rsa_face.provenance import load, save
-from rsa_face.schema import NETWORK, PARTICIPANT, RDM, STIMULUS, STIMULUS_I, stimulus_ids
+from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.study.comparing import judged, varying
+from rsa_face.study.comparing import factor_of, judged, varying
 from rsa_face.study.config import Study
 from rsa_face.study.manifest import Manifest
 from rsa_face.study.networks import build, networks_of
@@ -54,11 +56,14 @@ def share_variance(
         str(network): [str(name) for name in about[RDM].values[about[NETWORK].values == network]]
         for network in dict.fromkeys(about[NETWORK].values.tolist())
     }
-    if len(sets) < 2 or not _enough(human):
+    groups = study.inference.groups
+    if len(sets) < 2 or faults_of_folds(human, folds=_FOLDS, groups=choose_groups(human, groups)):
         return None
 
     def make() -> None:
-        shares = partition_variance(sets, rdms=about, human=human, folds=_FOLDS, seed=study.inference.seed)
+        shares = partition_variance(
+            sets, rdms=about, human=human, folds=_FOLDS, seed=study.inference.seed, groups=groups
+        )
         save(shares, study.output / VARIANCE)
         write_table(tabulate_shares(shares), study.output / "variance.csv")
 
@@ -66,15 +71,23 @@ def share_variance(
         "rdms": manifest.hash_of("rdms.nc"),
         "human": manifest.hash_of("human_rdms.nc"),
         "seed": study.inference.seed,
+        "groups": None if groups is None else factor_of(human, groups),
     }
     manifest.stage("explained variance", make, inputs=inputs, outputs=[VARIANCE, "variance.csv"])
     return cast("xr.Dataset", load(study.output / VARIANCE))
 
 
 def reweight_peak(
-    study: Study, stimuli: StimulusSet, human: xr.DataArray | None, where: xr.Dataset | None, manifest: Manifest
+    study: Study,
+    stimuli: StimulusSet,
+    rdms: xr.DataArray,
+    human: xr.DataArray | None,
+    where: xr.Dataset | None,
+    manifest: Manifest,
 ) -> xr.Dataset | None:
     """Weigh the features of the layer that is most like people, and test that on other stimuli and participants.
+
+    The layer is picked again for each division, without the stimuli and participants that are left out.
 
     Parameters
     ----------
@@ -82,10 +95,12 @@ def reweight_peak(
         Its `inference` section names the network.
     stimuli : StimulusSet
         All of the study's.
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs.
     human : DataArray, dims (participant, stimulus_i, stimulus_j), or None
         Human RDMs.
     where : Dataset or None
-        From `find_layer`: which layer that is.
+        From `find_layer`: whether any layer is more like people than chance.
     manifest : Manifest
         Where the stage is recorded.
 
@@ -97,25 +112,34 @@ def reweight_peak(
     """
     called = study.inference.network
     section = next((one for one in networks_of(study) if one.called == called), None)
-    if human is None or where is None or section is None or not _enough(human):
+    if human is None or where is None or section is None or str(where["picked"].sel(target="peak").values) == "none":
         return None
-    layer = str(where["picked"].sel(target="peak").values)
-    if layer == "none":
+    asked = study.inference
+    if faults_of_folds(human, folds=_FOLDS, groups=choose_groups(human, asked.groups)):
         return None
+    about = varying(judged(study, rdms, human))[0]
+    own = about.isel({RDM: about[NETWORK].values.astype(str) == called})
+    folds: dict[str, Any] = {
+        "comparison": asked.comparison, "folds": _FOLDS, "seed": asked.seed, "groups": asked.groups
+    }  # fmt: skip
     seen = StimulusSet(stimuli.table[stimuli.table[STIMULUS].isin(stimulus_ids(human))].reset_index(drop=True))
 
     def make() -> None:
+        layer_of = dict(zip(own[RDM].values.astype(str).tolist(), own[LAYER].values.astype(str), strict=True))
+        picked = [str(layer_of[name]) for name in pick_in_folds(own, human, **folds)]
+        often = Counter(picked).most_common()
         with tempfile.TemporaryDirectory(dir=study.output) as folder:
-            tree = extract([build(study, section)], seen, Path(folder) / "peak.zarr", layers=[layer], progress=False)
-            activations = tree.leaves[0].dataset["activation"].load()
-        weighed = reweight_layer(
-            activations, human, comparison=study.inference.comparison, seed=study.inference.seed
-        ).assign_attrs(network=called, layer=layer)
+            store, layers = Path(folder) / "peak.zarr", [name for name, _ in often]
+            tree = extract([build(study, section)], seen, store, layers=layers, progress=False)
+            activations = {str(leaf.name): leaf.dataset["activation"].load() for leaf in tree.leaves}
+        weighed = reweight_layer(activations, human, picked=picked, **folds)
+        weighed = weighed.assign_attrs(network=called, layer=often[0][0])
         save(weighed, study.output / REWEIGHTED)
         means = weighed.mean(PARTICIPANT)
         row = {
             "network": called,
-            "layer": layer,
+            "layer": often[0][0],
+            "picked": ", ".join(f"{name} {times}" for name, times in often),
             "raw": float(means["raw"]),
             "reweighted": float(means["reweighted"]),
         }
@@ -124,15 +148,12 @@ def reweight_peak(
     inputs = {
         "rdms": manifest.hash_of("rdms.nc"),
         "human": manifest.hash_of("human_rdms.nc"),
-        "layer": [called, layer],
-        "inference": [study.inference.comparison, study.inference.seed],
+        "network": called,
+        "inference": [asked.comparison, asked.seed],
+        "groups": None if asked.groups is None else factor_of(human, asked.groups),
     }
     manifest.stage("reweighted features", make, inputs=inputs, outputs=[REWEIGHTED, "reweighted.csv"])
     return cast("xr.Dataset", load(study.output / REWEIGHTED))
-
-
-def _enough(human: xr.DataArray) -> bool:
-    return human.sizes[STIMULUS_I] >= _FOLDS[0] * FEWEST_IN_FOLD and human.sizes[PARTICIPANT] >= _FOLDS[1]
 
 
 def tabulate_shares(shares: xr.Dataset) -> pd.DataFrame:

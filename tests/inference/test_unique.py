@@ -105,7 +105,7 @@ def test_what_cannot_be_split_is_refused(planted: tuple[xr.DataArray, xr.DataArr
         partition_variance({"n": ["n/a"], "m": ["m/z"]}, rdms=rdms, human=human)
     with pytest.raises(ValueError, match=r"only \['n'\]"):
         partition_variance({"n": ["n/a"]}, rdms=rdms, human=human)
-    with pytest.raises(ValueError, match=r"30 stimuli do not make 9 parts .* and 8 participants do not make 9"):
+    with pytest.raises(ValueError, match=r"30 stimuli do not make 9 folds .* and 8 participants do not make 9"):
         partition_variance({"n": ["n/a"], "m": ["m/b"]}, rdms=rdms, human=human, folds=(9, 9))
     activations = xr.DataArray(np.zeros((2, 3)), dims=("stimulus", "feature"), coords={"stimulus": ["s0", "x"]})
     with pytest.raises(ValueError, match=r"\['x'\]"):
