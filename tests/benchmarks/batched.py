@@ -9,11 +9,13 @@ _CHUNK = 100
 
 
 def correlate_draws(layers: np.ndarray, people: np.ndarray, draws: Draws, **_: object) -> Evaluated:
-    """Do what `evaluate_draws` does for ``corr`` and whole RDMs; a test holds the two equal."""
+    """Do what `evaluate_draws` does for ``corr``, where all judged the same pairs; a test holds the two equal."""
     similarity = np.empty((len(draws.kinds), len(draws), len(layers)))
     ceiling = np.empty((len(draws.kinds), len(draws), 2))
     rows, columns = np.triu_indices(draws.stimuli.shape[1], 1)
-    both = np.vstack([layers, people])
+    judged = ~np.isnan(people[0])
+    rows, columns = rows[judged], columns[judged]
+    both = np.vstack([layers[:, judged], people[:, judged]])
     both = (both - both.mean(axis=1, keepdims=True)) / both.std(axis=1, keepdims=True)
     products = (both[:, None] * both[None, len(layers) :]).reshape(-1, both.shape[1]).astype(np.float32)
     once = _moments(both, products, len(layers), np.ones((1, rows.size)))
