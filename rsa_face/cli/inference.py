@@ -111,8 +111,15 @@ def localize_layers(
     result: Annotated[Path, typer.Argument(help="A comparison with draws, as compare writes it (.nc).")],
     network: Annotated[str, typer.Option(help="The network in question.")] = "fe_alexnet",
     baseline: Annotated[str, typer.Option(help="What it is held against; 'none' for nothing.")] = "alexnet",
-    margin: Annotated[float, typer.Option(help="How far above the baseline counts, in units of similarity.")] = 0.0,
-    confidence: Annotated[float, typer.Option(help="Of the set of layers.")] = 0.95,
+    margin: Annotated[
+        float, typer.Option(help="How far above the baseline, or away from it, counts, in units of similarity.")
+    ] = 0.0,
+    ceiling_margin: Annotated[
+        float, typer.Option(help="The share of the lower noise ceiling that a layer may lack and still reach it.")
+    ] = 0.1,
+    confidence: Annotated[
+        float | None, typer.Option(help="Of sets, bands and intervals; the comparison's if not given.")
+    ] = None,
     rdms: Annotated[Path | None, typer.Option(help="The layer RDMs, to evaluate picked layers on others.")] = None,
     human: Annotated[Path | None, typer.Option(help="The human RDMs, to evaluate picked layers on others.")] = None,
     out: Annotated[Path, typer.Option(help="The file to write (.nc).")] = Path("localization.nc"),
@@ -132,7 +139,14 @@ def localize_layers(
         message = f"RDMs of layers and of people must be given together, but rdms is {rdms} and human is {human}."
         raise ValueError(message)
     named = None if baseline == "none" else baseline
-    where = localize(compared, network=network, baseline=named, margin=margin, confidence=confidence)
+    where = localize(
+        compared,
+        network=network,
+        baseline=named,
+        margin=margin,
+        ceiling_margin=ceiling_margin,
+        confidence=confidence,
+    )
     if rdms is not None and human is not None:
         where = held_out_similarity(where, compared, rdms=_one_array(rdms), human=_one_array(human))
     for line in _lines(where):
@@ -179,17 +193,10 @@ def _one_array(path: Path) -> Any:
 
 
 def _lines(where: Any) -> list[str]:
-    share = float(where.attrs["confidence"])
+    from rsa_face.report.narrate import localization_sentences
+
     lines = ["These are simulated data."] if where.attrs.get("simulated") else []
-    for target in where["target"].values:
-        row = where.sel(target=target)
-        chance = row["probability"].sel(layer=row["picked"].item())
-        inside = ", ".join(str(name) for name in where["layer"].values[row["in_set"].values])
-        lines.append(
-            f"{target}: {row['picked'].item()} (in {float(chance):.0%} of draws); {share:.0%} set: {inside or '-'}"
-        )
-        if "held_out_similarity" in row:
-            lines[-1] += f"; similarity on what was left out: {float(row['held_out_similarity']):.3f}"
+    lines += localization_sentences(where)
     if where.attrs.get("unmatched"):
         lines.append(f"Without a counterpart in the baseline: {', '.join(where.attrs['unmatched'])}.")
     return lines

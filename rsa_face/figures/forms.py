@@ -27,7 +27,19 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-_ALSO = {
+_ALSO: dict[str, tuple[str, ...]] = {
+    "localization": (
+        "in_set",
+        "picked",
+        "value",
+        "value_band",
+        "similarity",
+        "similarity_band",
+        "half_way_depth",
+        "half_way_interval",
+        "half_way_layer",
+    ),
+    "contrast": ("difference_band",),
     "agreement": (
         "value",
         "peak_layer",
@@ -35,7 +47,7 @@ _ALSO = {
         "rank_correlation_p",
         "rank_correlation_interval",
         "n_networks",
-    )
+    ),
 }
 
 

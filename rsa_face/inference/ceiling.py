@@ -64,7 +64,8 @@ def noise_ceiling(
     -------
     DataArray, dims (bound,)
         Lower and upper bound, with the coordinates `interval_lower` and `interval_upper`: the percentile interval of
-        each bound over the draws.
+        each bound over the draws. The attr `extrapolated` is where the lower bound goes with ever more participants
+        (`extrapolated_ceiling`).
 
     Raises
     ------
@@ -78,6 +79,7 @@ def noise_ceiling(
     vectors = to_vectors(human.values)
     bounds = xr.DataArray(ceiling_of(vectors, comparison), {BOUND: list(BOUNDS)}, (BOUND,), "noise_ceiling")
     bounds.attrs = {"comparison": comparison, "resample": resample, "confidence": confidence, "seed": seed}
+    bounds.attrs["extrapolated"] = extrapolated_ceiling(float(bounds[0]), vectors, comparison)
     bounds.attrs["simulated"] = bool(human.attrs.get("simulated", False))
     if resample is None:
         return bounds
@@ -123,6 +125,25 @@ def ceiling_of(vectors: Floats, comparison: str) -> Floats:
     ready = prepare(np.empty((0, vectors.shape[1])), vectors, comparison)
     _, ceiling = evaluate(ready, np.ones(stimuli_of(vectors.shape[1])))
     return ceiling(np.ones(len(vectors)))
+
+
+def extrapolated_ceiling(lower: float, vectors: Floats, comparison: str) -> float:
+    """Return the noise ceiling of ever more participants, from the lower bound of those there are.
+
+    Each participant is compared with the mean of k others. If people are similar by r, that mean has the reliability
+    k r / (1 + (k - 1) r), and the lower bound is r sqrt(k / (1 + (k - 1) r)) (Spearman 1910,
+    10.1111/j.2044-8295.1910.tb00206.x; Brown 1910, 10.1111/j.2044-8295.1910.tb00207.x). So the lower bound of few
+    people is too low a bar; solved for r, it tends to sqrt(r). NaN where people do not agree at all, and for
+    Kendall's tau, which is no product of two vectors.
+    """
+    if COMPARISONS[comparison].scores not in ("products", "ranks") or not lower > 0:
+        return float("nan")
+    others = (~np.isnan(vectors)).sum(axis=0) - 1
+    judged = np.repeat(others, others + 1)
+    # an error that is shared by k others has 1/k of its variance
+    k = 1 / float(np.mean(1 / judged[judged > 0]))
+    single = (lower**2 * (k - 1) + np.sqrt(lower**4 * (k - 1) ** 2 + 4 * k * lower**2)) / (2 * k)
+    return float(np.sqrt(single))
 
 
 def refuse_one_participant(human: xr.DataArray) -> None:

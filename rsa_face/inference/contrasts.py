@@ -1,5 +1,7 @@
 """Where one network is more like people than another: their difference at every matched layer, with honest bands."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
@@ -7,11 +9,14 @@ from scipy import stats
 
 from rsa_face.inference.results import Matched, matched_layers, resampled_of
 from rsa_face.inference.significance import cluster_p, correct, sign_flips
-from rsa_face.inference.simultaneous import Resampled, Spread, critical_value, family_p, single_p
+from rsa_face.inference.simultaneous import Resampled, Spread, critical_value, family_p, single_bar, single_p
 from rsa_face.provenance import rng_from
 from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER, OTHER_MEASURES, must_be_known
 
 CLUSTERS = ("none", "draws", "participants")
+
+SHARED = 1e-6
+"""Differences that stay within this in every draw are rounding: the two networks share the layer."""
 
 
 def contrast_layers(
@@ -26,8 +31,9 @@ def contrast_layers(
     """Subtract a baseline network's similarity from another's at every matched layer.
 
     The two are compared within each draw, so what a draw does to both drops out. The band holds for all layers at
-    once: wherever it leaves 0, the networks differ there, however many layers were looked at. Standard errors are
-    those of the result: jackknifed, or of the draws.
+    once: wherever it leaves 0, the networks differ there, however many layers were looked at. `localize` reads its
+    answers about the baseline from this band. Standard errors are those of the result: jackknifed, or of the draws.
+    Layers that the two networks share do not differ, and are no part of the family.
 
     Parameters
     ----------
@@ -51,9 +57,9 @@ def contrast_layers(
     Dataset, dims (layer, bound)
         ``difference``; ``difference_error``; ``difference_interval``, of each layer by itself;
         ``difference_band``, of all layers at once; ``p_difference``, two-sided, and beside it
-        ``p_difference_corrected`` (largest t of the family), ``p_difference_holm`` and ``p_difference_fdr``;
-        ``p_cluster`` and ``cluster``, its number. Coordinates name the baseline's layer; ``attrs["unmatched"]`` names
-        layers left out.
+        ``p_difference_corrected`` (largest t of the family), ``p_difference_holm`` and ``p_difference_fdr``, all 1
+        at shared layers; ``p_cluster`` and ``cluster``, its number. Coordinates name the baseline's layer;
+        ``attrs["shared"]`` names the layers that the networks share and ``attrs["unmatched"]`` those left out.
 
     Raises
     ------
@@ -64,16 +70,17 @@ def contrast_layers(
     matched = matched_layers(result, network=network, baseline=baseline, match=match)
     spread = differences(resampled_of(result), matched)
     confidence = float(result.attrs.get("confidence", 0.95))
-    p = single_p(spread, two_sided=True)
+    shared = spread.error == 0
+    tested = np.where(shared, np.nan, single_p(spread, two_sided=True))
     columns: dict[str, object] = {
         "difference": (LAYER, spread.estimate),
         "difference_error": (LAYER, spread.error),
         "difference_interval": ((LAYER, BOUND), interval(spread, confidence=confidence)),
         "difference_band": ((LAYER, BOUND), band(spread, confidence=confidence)),
-        "p_difference": (LAYER, p),
+        "p_difference": (LAYER, np.nan_to_num(tested, nan=1.0)),
         "p_difference_corrected": (LAYER, family_p(spread, two_sided=True)),
-        "p_difference_holm": (LAYER, correct(p, method="holm")),
-        "p_difference_fdr": (LAYER, correct(p, method="fdr")),
+        "p_difference_holm": (LAYER, np.nan_to_num(correct(tested, method="holm"), nan=1.0)),
+        "p_difference_fdr": (LAYER, np.nan_to_num(correct(tested, method="fdr"), nan=1.0)),
     }
     if cluster != "none":
         threshold = float(stats.t.isf(0.025, spread.freedom))
@@ -90,6 +97,7 @@ def contrast_layers(
         "baseline": baseline,
         "matched_by": matched.by,
         "unmatched": list(matched.alone),
+        "shared": np.asarray(result[LAYER].values, dtype=str)[matched.network[shared]].tolist(),
         "confidence": confidence,
         "interval_kind": "t by the standard error; band: largest t over layers",
         "cluster_test": cluster,
@@ -99,63 +107,43 @@ def contrast_layers(
 
 
 def differences(resampled: Resampled, matched: Matched) -> Spread:
-    """Return the differences between matched layers with their spread, paired within draws.
+    """Return the differences between matched layers with their spread, paired within draws."""
+    return without_shared(resampled.spread(difference_weights(resampled.estimate.size, matched)))
 
-    Parameters
-    ----------
-    resampled : Resampled
-        Similarities and their draws, in the order of a result's `rdm`.
-    matched : Matched
-        Which is subtracted from which.
 
-    Returns
-    -------
-    Spread
-        One difference for each pair of layers.
-    """
-    weights = np.zeros((resampled.estimate.size, matched.network.size))
+def difference_weights(quantities: int, matched: Matched) -> Float[np.ndarray, "quantity layer"]:
+    """Return the weights that subtract each matched layer of the baseline, a column for each."""
+    weights = np.zeros((quantities, matched.network.size))
     columns = np.arange(matched.network.size)
     weights[matched.network, columns] += 1
     weights[matched.baseline, columns] -= 1
-    return resampled.spread(weights)
+    return weights
+
+
+def without_shared(spread: Spread) -> Spread:
+    """Return differences that are exactly 0, without any spread, where two networks share a layer up to rounding."""
+    strays = np.abs(spread.estimate) + np.abs(spread.deviations).max(axis=0)
+    differ = np.where(strays > SHARED, 1.0, 0.0)
+    return replace(
+        spread,
+        estimate=spread.estimate * differ,
+        deviations=spread.deviations * differ,
+        error=spread.error * differ,
+    )
 
 
 def interval(spread: Spread, *, confidence: float) -> Float[np.ndarray, "quantity 2"]:
-    """Return the interval of each estimate by itself.
-
-    Parameters
-    ----------
-    spread : Spread
-        The estimates.
-    confidence : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    array, shape (quantity, 2)
-        Lower and upper bound: t times the standard error on either side.
-    """
-    reach = float(stats.t.isf((1 - confidence) / 2, spread.freedom)) * spread.error
+    """Return the interval of each estimate by itself: t times the standard error on either side."""
+    reach = spread.reach(single_bar(spread, confidence=confidence))
     return np.stack([spread.estimate - reach, spread.estimate + reach], axis=1)
 
 
 def band(spread: Spread, *, confidence: float) -> Float[np.ndarray, "quantity 2"]:
-    """Return intervals that hold for all estimates at once.
+    """Return intervals that hold for all estimates at once, and so for whichever one picks after looking.
 
-    Parameters
-    ----------
-    spread : Spread
-        The family of estimates.
-    confidence : float
-        The probability that none of the intervals misses.
-
-    Returns
-    -------
-    array, shape (quantity, 2)
-        Lower and upper bounds. It stays valid for whichever estimate one picks after looking: Berk, Brown, Buja,
-        Zhang & Zhao 2013, 10.1214/12-AOS1077.
+    Berk, Brown, Buja, Zhang & Zhao 2013, 10.1214/12-AOS1077.
     """
-    reach = critical_value(spread, confidence=confidence) * spread.error
+    reach = spread.reach(critical_value(spread, confidence=confidence))
     return np.stack([spread.estimate - reach, spread.estimate + reach], axis=1)
 
 

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rsa_face.inference.bootstrap import Evaluated, evaluate_draws
-from rsa_face.inference.ceiling import ceiling_of, percentile_interval, refuse_one_participant
+from rsa_face.inference.ceiling import ceiling_of, extrapolated_ceiling, percentile_interval, refuse_one_participant
 from rsa_face.inference.comparisons import comparable, compare_vectors
 from rsa_face.inference.distributed import evaluate_draws_on
 from rsa_face.inference.draws import mean_over
@@ -111,7 +111,8 @@ def compare_layers(
     -------
     Dataset
         `similarity` (rdm), `participant_similarity` (rdm, participant), `similarity_interval` (rdm, bound),
-        `similarity_variance` (rdm), `noise_ceiling` (bound), `p_above_zero` (rdm), one-sided, and `p_below_ceiling`
+        `similarity_variance` (rdm), `noise_ceiling` (bound) and `noise_ceiling_extrapolated`, that of ever more
+        participants (`extrapolated_ceiling`), `p_above_zero` (rdm), one-sided, and `p_below_ceiling`
         (rdm), two-sided as in rsatoolbox, against the lower bound; neither is corrected for the number of layers.
         Cosines are above 0 for unrelated RDMs too, so cosine and cosine_cov come without `p_above_zero`:
         `correct_layers` shuffles labels for it. The attr `groups` names what stimuli were drawn by.
@@ -138,6 +139,7 @@ def compare_layers(
     groups = choose_groups(human, groups)
     x, y = to_vectors(rdms.values), to_vectors(human.values)
     result = _without_draws(rdms, human, compare_vectors(comparison, x, y), ceiling_of(y, comparison))
+    result["noise_ceiling_extrapolated"] = extrapolated_ceiling(float(result["noise_ceiling"][0]), y, comparison)
     result.attrs = {
         "comparison": comparison,
         "groups": groups,

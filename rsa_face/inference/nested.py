@@ -1,12 +1,14 @@
 """How similar a picked layer is to people, on stimuli and participants that did not pick it."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
 from rsa_face.inference.comparisons import comparable, compare_vectors
 from rsa_face.inference.localization import TARGET
-from rsa_face.inference.picking import bar_of, pick, questions, scaled
+from rsa_face.inference.picking import bar_of, pick, questions
 from rsa_face.inference.resampling import Draws
 from rsa_face.inference.results import draws_again, layers_of, resampled_of
 from rsa_face.inference.vectors import to_vectors
@@ -76,18 +78,17 @@ def picks_within_draws(where: xr.Dataset, result: xr.Dataset) -> Int[np.ndarray,
     array, shape (draw, target)
         Places in the network, in order of depth; -1 where no layer is picked or the draw was skipped.
     """
-    named = {name: where.attrs[name] for name in ("network", "baseline", "match", "margin")}
+    named = {name: where.attrs[name] for name in ("network", "baseline", "match", "margin", "ceiling_margin")}
     resampled = resampled_of(result)
     asked, _ = questions(result, **named)
     columns = []
     for target in where[TARGET].values:
-        question = asked[str(target)]
+        question = replace(asked[str(target)], tested=False)  # the best layer, whether or not it is above 0
         spread = question.spread(resampled)
-        values = resampled.draws[0] @ question.weights - question.margin
+        values = resampled.draws[0] @ question.weights
         skipped = np.isnan(values).any(axis=1)
-        bar = bar_of(spread, rule=question.rule, confidence=float(where.attrs["confidence"]))
-        t = scaled(np.nan_to_num(values), spread, rule=question.rule)
-        picked = np.append(question.layers, -1)[pick(t, rule=question.rule, bar=bar)]
+        bar = bar_of(spread, confidence=float(where.attrs["confidence"]))
+        picked = np.append(question.layers, -1)[pick(np.nan_to_num(values), spread, question, bar=bar)]
         columns.append(np.where(skipped, -1, picked))
     return np.stack(columns, axis=1)
 

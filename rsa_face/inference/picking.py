@@ -1,16 +1,19 @@
-"""Which layer a rule picks: the largest, the first above the bar or not below it, and what data do not rule out."""
+"""Which layer answers a question, decided from one band over all layers, and which layers cannot be ruled out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
+from rsa_face.inference.contrasts import difference_weights, without_shared
 from rsa_face.inference.results import LOWER_CEILING, layers_of, matched_layers, resampled_of
-from rsa_face.inference.simultaneous import Resampled, Spread, critical_value, rejects, studentised
+from rsa_face.inference.simultaneous import Resampled, Spread, critical_value, rejects
+from rsa_face.schema import COMPARISONS
 
-PEAK, CEILING, ABOVE = "peak", "at_ceiling", "above_baseline"
+PEAK, CEILING, ABOVE, DIFFERS = "peak", "reaches_ceiling", "above_baseline", "differs_from_baseline"
+TARGETS = (PEAK, CEILING, ABOVE, DIFFERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,182 +22,122 @@ class Question:
 
     Parameters
     ----------
+    target : str
+        One of `TARGETS`.
     weights : array, shape (quantity, layer)
-        The sum of a result's quantities that is looked at: a similarity, its excess over the ceiling, a difference.
-    margin : float
-        What is subtracted from it.
+        The weighted sum of a result's quantities that is looked at: a similarity, its excess over a share of the
+        ceiling, a difference.
     layers : array, shape (layer,)
         The places of these layers in the network, in order of depth.
-    rule : str
-        ``"largest"``; ``"above"``, the first layer above 0 beyond chance; ``"not below"``, the first that is not
-        below 0 beyond chance.
+    margin : float
+        By how much the sum must be above 0 (for `DIFFERS`, away from 0) to count.
+    tested : bool
+        Whether no layer may be the answer; a peak that cannot be tested against 0 is the largest similarity.
     """
 
+    target: str
     weights: Float[np.ndarray, "quantity layer"]
-    margin: float
     layers: Int[np.ndarray, " layer"]
-    rule: str
+    margin: float = 0.0
+    tested: bool = True
 
     def spread(self, resampled: Resampled) -> Spread:
-        """Return what is looked at, with its spread.
-
-        Parameters
-        ----------
-        resampled : Resampled
-            A result's quantities.
-
-        Returns
-        -------
-        Spread
-            One quantity for each layer.
-        """
+        """Return the sum of each layer with its spread; layers that two networks share have none."""
         spread = resampled.spread(self.weights)
-        return replace(spread, estimate=spread.estimate - self.margin)
+        return without_shared(spread) if self.target in (ABOVE, DIFFERS) else spread
 
 
 def questions(
-    result: xr.Dataset, *, network: str, baseline: str | None, match: str, margin: float
+    result: xr.Dataset, *, network: str, baseline: str | None, match: str, margin: float, ceiling_margin: float
 ) -> tuple[Mapping[str, Question], tuple[str, ...]]:
-    """Return what is asked of a network's layers, by target.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        A comparison with draws. Not changed.
-    network : str
-        The network in question.
-    baseline : str, optional
-        The network it is held against.
-    match : str
-        How layers of the two are matched.
-    margin : float
-        By how much a layer must be above its baseline's.
-
-    Returns
-    -------
-    tuple of dict and tuple
-        The questions, and the layers that the last one leaves out for want of a counterpart.
-    """
+    """Return what is asked of a network's layers, by target, and the layers without a counterpart in the baseline."""
     layers = layers_of(result, network)
-    identity = np.eye(resampled_of(result).estimate.size)
+    resampled = resampled_of(result)
+    identity = np.eye(resampled.estimate.size)
     everywhere = np.arange(layers.size)
-    asked = {PEAK: Question(identity[:, layers], 0.0, everywhere, "largest")}
-    if "noise_ceiling_draws" in result:
-        excess = identity[:, layers] - identity[:, [LOWER_CEILING]]
-        asked[CEILING] = Question(excess, 0.0, everywhere, "not below")
+    comparison = COMPARISONS.get(str(result.attrs.get("comparison")))
+    # the cosine of two RDMs is far above 0 whether or not they are related, so there is nothing to test
+    tested = comparison is None or comparison.centred or comparison.scores != "products"
+    asked = {PEAK: Question(PEAK, identity[:, layers], everywhere, tested=tested)}
+    if "noise_ceiling_draws" in result and resampled.estimate[LOWER_CEILING] > 0:
+        excess = identity[:, layers] - (1 - ceiling_margin) * identity[:, [LOWER_CEILING]]
+        asked[CEILING] = Question(CEILING, excess, everywhere)
     if baseline is None:
         return asked, ()
     matched = matched_layers(result, network=network, baseline=baseline, match=match)
     place = {int(layer): index for index, layer in enumerate(layers)}
     at = np.array([place[int(layer)] for layer in matched.network])
-    asked[ABOVE] = Question(identity[:, matched.network] - identity[:, matched.baseline], margin, at, "above")
+    weights = difference_weights(resampled.estimate.size, matched)
+    asked |= {target: Question(target, weights, at, margin) for target in (ABOVE, DIFFERS)}
     return asked, matched.alone
 
 
-def places_in_set(question: Question, resampled: Resampled, *, confidence: float) -> Bool[np.ndarray, " place"]:
-    """Return which layers, and last whether "none", the data do not rule out.
-
-    Parameters
-    ----------
-    question : Question
-        What is asked.
-    resampled : Resampled
-        A result's quantities with their draws.
-    confidence : float
-        How often the true place must be among them.
-
-    Returns
-    -------
-    array, shape (layer + 1,)
-        The places whose hypothesis is not rejected.
-    """
-    spread, count = question.spread(resampled), question.layers.size
-    inside = np.zeros(count + 1, dtype=bool)
-    for place in range(count):
-        if question.rule == "largest":
-            others = np.delete(question.weights, place, axis=1) - question.weights[:, [place]]
-            inside[place] = count == 1 or not rejects(resampled.spread(others), confidence=confidence)
-        else:
-            signs = np.append(np.ones(place), -1.0)
-            inside[place] = not rejects(_signed(spread, signs), confidence=confidence)
-    inside[count] = not rejects(spread, confidence=confidence)
-    if question.rule == "above":
-        inside[:count] &= ~((spread.error == 0) & (spread.estimate <= 0))
-    return inside
+def beyond(
+    values: Float[np.ndarray, "draw layer"], spread: Spread, question: Question, *, bar: float
+) -> Bool[np.ndarray, "draw layer"]:
+    """Return which values lie beyond the margin by more than the band reaches."""
+    size = np.abs(values) if question.target == DIFFERS else values
+    return np.asarray(spread.scores(size - question.margin) > bar)
 
 
-def pick(t: Float[np.ndarray, "draw layer"], *, rule: str, bar: float) -> Int[np.ndarray, " draw"]:
-    """Return the layer that a rule picks in each draw.
-
-    Parameters
-    ----------
-    t : array, shape (draw, layer)
-        What is looked at over its standard error; for the largest, itself.
-    rule : str
-        ``"largest"``, ``"above"`` or ``"not below"``.
-    bar : float
-        How many standard errors are beyond chance.
-
-    Returns
-    -------
-    array, shape (draw,)
-        Places from 0; the number of layers where none qualifies (for the largest: where it is not above 0).
-
-    Examples
-    --------
-    >>> pick(np.array([[-1.0, 3.0, 4.0], [-5.0, -6.0, -4.0]]), rule="above", bar=2.0)
-    array([1, 3])
-    """
-    count = t.shape[1]
-    if rule == "largest":
-        return np.asarray(np.where(t.max(axis=1) > 0, t.argmax(axis=1), count))
-    reached = t > (bar if rule == "above" else -bar)
-    return np.asarray(np.where(reached.any(axis=1), reached.argmax(axis=1), count))
-
-
-def bar_of(spread: Spread, *, rule: str, confidence: float) -> float:
-    """Return how many standard errors are beyond chance for the layers of a question, taken together.
-
-    Parameters
-    ----------
-    spread : Spread
-        What is looked at.
-    rule : str
-        The rule that uses the bar.
-    confidence : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    float
-        The critical value of the largest t in the direction that the rule tests.
-    """
-    direction = -1.0 if rule == "not below" else 1.0
-    signed = _signed(spread, np.full(spread.estimate.size, direction))
-    return critical_value(signed, confidence=confidence, two_sided=False)
-
-
-def scaled(values: Float[np.ndarray, "draw layer"], spread: Spread, *, rule: str) -> Float[np.ndarray, "draw layer"]:
-    """Return what a rule looks at: standard errors, or the similarity itself where the largest is sought.
+def pick(
+    values: Float[np.ndarray, "draw layer"], spread: Spread, question: Question, *, bar: float
+) -> Int[np.ndarray, " draw"]:
+    """Return the layer that answers a question in each draw, decided as it is in the whole of the data.
 
     Parameters
     ----------
     values : array, shape (draw, layer)
-        What is asked of each layer, in each draw.
+        What is asked of each layer.
     spread : Spread
-        The same with its standard errors.
-    rule : str
-        The rule.
+        The same in the whole of the data, with its standard errors.
+    question : Question
+        The peak is the largest value, where any is above 0 beyond chance; otherwise the first that lies beyond the
+        margin by more than chance.
+    bar : float
+        How many standard errors the band reaches: `bar_of`.
 
     Returns
     -------
-    array, shape (draw, layer)
-        For `pick`.
+    array, shape (draw,)
+        Places among the question's layers; their number where no layer is the answer.
     """
-    return values if rule == "largest" else studentised(values, spread.error)
+    significant = beyond(values, spread, question, bar=bar)
+    if question.target == PEAK:
+        any_is = significant.any(axis=1) if question.tested else np.ones(len(values), dtype=bool)
+        return np.asarray(np.where(any_is, values.argmax(axis=1), values.shape[1]))
+    return np.asarray(np.where(significant.any(axis=1), significant.argmax(axis=1), values.shape[1]))
 
 
-def _signed(spread: Spread, signs: Float[np.ndarray, " some"]) -> Spread:
-    some = slice(0, signs.size)
-    deviations = spread.deviations[:, some] * signs
-    return replace(spread, estimate=spread.estimate[some] * signs, deviations=deviations, error=spread.error[some])
+def bar_of(spread: Spread, *, confidence: float) -> float:
+    """Return how many standard errors the band over all layers of a question reaches, on either side."""
+    return critical_value(spread, confidence=confidence)
+
+
+def places_in_set(
+    question: Question, resampled: Resampled, spread: Spread, *, bar: float, confidence: float
+) -> Bool[np.ndarray, " place"]:
+    """Return which layers, and last whether "none", the data do not rule out.
+
+    For a first layer everything is read from the band: a layer is ruled out where a shallower one is beyond the
+    margin already, or where it cannot be beyond it itself. So the set and the layer picked never disagree.
+    """
+    significant = beyond(spread.estimate[None], spread, question, bar=bar)[0]
+    none = question.tested and not significant.any()
+    if question.target == PEAK:
+        return np.append(_may_be_largest(question, resampled, confidence=confidence), none)
+    earlier = np.concatenate([[False], np.logical_or.accumulate(significant)[:-1]])
+    size = np.abs(spread.estimate) if question.target == DIFFERS else spread.estimate
+    short = spread.scores(question.margin - size) > bar
+    never = (spread.error == 0) & (size <= question.margin)
+    return np.append(~earlier & ~short & ~never, none)
+
+
+def _may_be_largest(question: Question, resampled: Resampled, *, confidence: float) -> Bool[np.ndarray, " layer"]:
+    """Return which layers no other one is above, beyond chance (multiple comparisons with the best)."""
+    count = question.layers.size
+    inside = np.ones(count, dtype=bool)
+    for place in range(count if count > 1 else 0):
+        others = np.delete(question.weights, place, axis=1) - question.weights[:, [place]]
+        inside[place] = not rejects(resampled.spread(others), confidence=confidence)
+    return inside

@@ -9,6 +9,7 @@ from rsa_face.inference.seeds import Measured, OverSeeds, Term, sum_over_seeds
 from rsa_face.schema import BOUND, BOUNDS
 
 BIAS, AGAINST, ARCHITECTURE, QUANTITY = "bias", "against", "architecture", "quantity"
+ALL_LAYERS = "mean of layers"
 
 
 def contrast_pretrainings(

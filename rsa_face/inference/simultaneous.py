@@ -1,10 +1,10 @@
 """How far many estimates may stray by chance at once: critical values of their largest, from bootstrap draws."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
 from rsa_face.inference.jackknife import jackknife_variance
@@ -42,6 +42,11 @@ class Resampled:
     seed: int = 0
     rows: Float[np.ndarray, "row quantity"] | None = None
     components: Sequence[str] = ()
+
+    def only(self, places: Sequence[int] | Int[np.ndarray, " some"]) -> "Resampled":
+        """Return some of the estimates, which makes sums of them quicker."""
+        rows = None if self.rows is None else self.rows[:, places]
+        return replace(self, estimate=self.estimate[places], draws=self.draws[..., places], rows=rows)
 
     def spread(self, weights: Float[np.ndarray, "quantity other"] | None = None) -> "Spread":
         """Return the spread of weighted sums of the estimates, such as differences, paired within each draw.
@@ -91,6 +96,19 @@ class Spread:
     error: Float[np.ndarray, " quantity"]
     freedom: float
     seed: int = 0
+
+    def scores(self, values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+        """Return values over their standard errors, where a standard error may be 0."""
+        return studentised(values, self.error)
+
+    def reach(self, score: float) -> Float[np.ndarray, " quantity"]:
+        """Return how far from each estimate values of this score lie; nowhere where an estimate cannot stray."""
+        return np.asarray(np.where(self.error > 0, score, 0.0) * self.error)  # the score of few draws is infinite
+
+    @property
+    def z(self) -> Float[np.ndarray, " quantity"]:
+        """The score of each estimate."""
+        return self.scores(self.estimate)
 
     @property
     def t(self) -> Float[np.ndarray, " quantity"]:
@@ -171,10 +189,18 @@ def critical_value(spread: Spread, *, confidence: float, two_sided: bool = True)
     float
         At least the critical value of a single t.
     """
-    maxima = largest(spread.chance_t, two_sided=two_sided)
+    # an estimate is above this value exactly where its `family_p` is below 1 - confidence
+    maxima = np.sort(largest(spread.chance_t, two_sided=two_sided))
+    as_large = int(np.ceil(round((1 - confidence) * (maxima.size + 1) - 1, 9))) - 1
+    among_family = float(maxima[-1 - as_large]) if as_large >= 0 else np.inf
     tail = (1 - confidence) / (2 if two_sided else 1)
     single = float(stats.t.isf(tail, spread.freedom)) if np.isfinite(spread.freedom) else float(stats.norm.isf(tail))
-    return max(_upper_quantile(maxima, confidence), single)
+    return max(among_family, single)
+
+
+def single_bar(spread: Spread, *, confidence: float) -> float:
+    """Return the score that an estimate by itself stays within by chance, on either side."""
+    return float(stats.t.isf((1 - confidence) / 2, spread.freedom))
 
 
 def largest(t: Float[np.ndarray, "draw quantity"], *, two_sided: bool) -> Float[np.ndarray, " draw"]:

@@ -21,6 +21,8 @@ CITATIONS = {
     "doi:10.1002/hbm.1058",
     "best": "Hsu 1981, Simultaneous confidence intervals for all distances from the “best”. "
     "doi:10.1214/aos/1176345582",
+    "brown": "Brown 1910, Some experimental results in the correlation of mental abilities. "
+    "doi:10.1111/j.2044-8295.1910.tb00207.x",
     "psychometric": "Wichmann & Hill 2001, The psychometric function: I. Fitting, sampling, and goodness of fit. "
     "doi:10.3758/BF03194544",
     "gradcam": "Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based "

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import xarray as xr
 
 from rsa_face.figures.palette import in_order, network_label
 from rsa_face.figures.saliency import how_mapped
-from rsa_face.report.answer import listed
+from rsa_face.report.narrate import listed, percent
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM
 from rsa_face.study.folder import StudyFolder
 
@@ -47,13 +48,24 @@ def turning(study: StudyFolder, cited: list[str]) -> Iterator[str]:
     where = study.extras.get("localization")
     if where is not None:
         cited.append("best")
-        network, baseline = (network_label(str(where.attrs.get(name))) for name in ("network", "baseline"))
-        level = float(where.attrs.get("confidence", 0.95))
+        network = network_label(str(where.attrs.get("network")))
+        baseline = where.attrs.get("baseline")
+        level = percent(float(where.attrs.get("confidence", 0.95)))
+        least = percent(1 - float(where.attrs.get("ceiling_margin", 0.1)))
         yield (
-            f"The layer at which {network} peaks, first reaches the noise ceiling and first exceeds {baseline} was "
-            f"picked anew in each draw; the {level:.0%} sets hold the layers that were not rejected as the answer "
-            "(after Hsu 1981)."
+            f"{network} reaches the noise ceiling at the first layer whose similarity is shown to be more than "
+            f"{least} of the lower ceiling (non-inferiority, by a {level} band over layers)."
         )
+        if baseline:
+            named = network_label(str(baseline))
+            yield f"Its first layer above {named}, and the first to differ, are read from the band of the contrast."
+        yield (
+            "The sets hold the layers that are not rejected as the answer (for the peak after Hsu 1981). The "
+            "half-way depth is where similarity first crosses half of its rise from the first layer to the peak."
+        )
+        if "noise_ceiling" in where and np.isfinite(float(where["noise_ceiling_extrapolated"])):
+            cited.append("brown")
+            yield "The ceiling was extrapolated to many participants by the Spearman-Brown formula (Brown 1910)."
 
 
 def behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:

@@ -8,9 +8,9 @@ import xarray as xr
 
 from rsa_face.figures.forms import names_in
 from rsa_face.figures.palette import architecture_of, in_order, network_label
-from rsa_face.report.answer import listed
 from rsa_face.report.citations import CITATIONS
 from rsa_face.report.findings import behaviour, turning
+from rsa_face.report.narrate import listed
 from rsa_face.schema import (
     LAYER,
     MEASURES,

@@ -9,7 +9,7 @@ import xarray as xr
 from rsa_face.figures.agreement import agreement_table, correlation_table, in_words
 from rsa_face.figures.layers import layers_table
 from rsa_face.figures.palette import in_order, network_label
-from rsa_face.report.answer import listed
+from rsa_face.report.narrate import listed
 from rsa_face.schema import NETWORK
 from rsa_face.study.folder import StudyFolder
 

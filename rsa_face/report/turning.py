@@ -4,14 +4,15 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
+from rsa_face.figures.localization import question_names
 from rsa_face.figures.palette import network_label
 from rsa_face.report.charts import SYMBOLS, Chart, View, numbers
+from rsa_face.report.narrate import localization_sentences
 from rsa_face.schema import BOUND, LAYER, comparison_label
 
-_TARGET, _NONE = "target", "none"
+_TARGET = "target"
 _TESTS = ("p_difference_corrected", "p_difference_holm", "p_difference")
 
 
@@ -33,11 +34,10 @@ def localization_chart(where: xr.Dataset) -> Chart:
     traces: list[dict[str, Any]] = []
     heads: list[dict[str, Any]] = []
     layout: dict[str, Any] = {"height": 110 + 130 * len(targets), "showlegend": False, "bargap": 0.2}
-    said = []
     for row, target in enumerate(targets):
         axis = "y" if row == 0 else f"y{row + 1}"
         top = 1 - row / len(targets)
-        question = questions(where.attrs).get(target, target)
+        question = question_names(where.attrs).get(target, target)
         one = where.sel({_TARGET: target})
         traces += _bars(
             one, layers, axis, float(where.attrs.get("confidence", 0.95)), str(where.attrs.get("network", ""))
@@ -48,16 +48,15 @@ def localization_chart(where: xr.Dataset) -> Chart:
         heads.append({"x": 0, "xref": "paper", "xanchor": "left", "y": top - 0.14 / len(targets), "yref": "paper",
                       "yanchor": "bottom", "showarrow": False, "text": f"<b>{html.escape(question)}</b>",
                       "name": str(where.attrs.get("network", ""))})  # fmt: skip
-        said.append(f"{question}: {_picked(one)}")
     named = {"tickvals": list(range(len(layers))), "ticktext": [html.escape(name) for name in layers]}
     layout["xaxis"] = {"tickangle": -60, "anchor": axis, "range": [-0.6, len(layers) - 0.4], **named}
     layout |= {"annotations": heads, "margin": {"l": 64, "r": 16, "t": 10, "b": 66}}
     network = network_label(str(where.attrs.get("network", "")))
     hint = (
-        "Bars: share of bootstrap draws in which each layer was the answer. A line under a bar: the data do not rule "
+        "Bars: share of bootstrap draws in which each layer is the answer. A line under a bar: the data do not rule "
+        "the layer out. Triangle: the answer from all the data; “none” means that no layer is."
     )
-    hint += "the layer out. Triangle: the answer from all the data; “none” means that no layer was."
-    view = View("", f"{'; '.join(said)}.", traces, layout)
+    view = View("", " ".join(localization_sentences(where)), traces, layout)
     return Chart("localization", f"At which layer {network} turns human-like", hint, (view,), 110 + 22 * len(layers))
 
 
@@ -84,38 +83,9 @@ def contrast_chart(contrasts: Mapping[str, xr.Dataset]) -> Chart:
     return Chart("contrast", title, hint, views, width, "Minus")
 
 
-def questions(attrs: Mapping[Any, Any]) -> dict[str, str]:
-    """Return what each target of a localisation asks.
-
-    Parameters
-    ----------
-    attrs : mapping
-        Of the localisation: `baseline`.
-
-    Returns
-    -------
-    dict of str to str
-        Target to words.
-    """
-    baseline = network_label(str(attrs["baseline"])) if attrs.get("baseline") else "its baseline"
-    return {
-        "peak": "Peak: most like people",
-        "at_ceiling": "First to reach the ceiling",
-        "above_baseline": f"First to depart from {baseline}",
-    }
-
-
-def _picked(answer: xr.Dataset) -> str:
-    if "picked" not in answer:
-        return "see the table"
-    picked = str(answer["picked"].item())
-    share = float(answer["probability"].sel({LAYER: picked}))
-    return f"{'no layer' if picked == _NONE else picked}, {share:.0%} of draws"
-
-
 def _bars(answer: xr.Dataset, layers: list[str], axis: str, confidence: float, network: str) -> list[dict[str, Any]]:
     share = answer["probability"].values
-    inside = answer["in_set"].values.astype(bool) if "in_set" in answer else np.ones(len(share), dtype=bool)
+    inside = answer["in_set"].values.astype(bool)
     kept = ["not ruled out" if one else "ruled out" for one in inside]
     places = list(range(len(layers)))
     bars: dict[str, Any] = {
@@ -129,14 +99,11 @@ def _bars(answer: xr.Dataset, layers: list[str], axis: str, confidence: float, n
     line: dict[str, Any] = {"x": kept_at, "y": [-0.09] * len(kept_at), "yaxis": axis, "mode": "markers",
             "hoverinfo": "skip", "meta": {"network": network, "role": "set"},
             "marker": {"symbol": "line-ew", "size": 16, "line": {"width": 3}}}  # fmt: skip
-    bars_and_set = [bars, line] if "in_set" in answer else [bars]
-    if "picked" not in answer:
-        return bars_and_set
     place = layers.index(str(answer["picked"].item()))
     mark: dict[str, Any] = {"x": [place], "y": [float(share[place]) + 0.1], "yaxis": axis, "mode": "markers",
             "hoverinfo": "skip", "meta": {"role": "ink"},
             "marker": {"symbol": "triangle-down", "size": 10}}  # fmt: skip
-    return [*bars_and_set, mark]
+    return [bars, line, mark]
 
 
 def _difference(contrast: xr.Dataset) -> View:

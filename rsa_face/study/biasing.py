@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.files import write_table
-from rsa_face.inference.pretraining import AGAINST, BIAS, contrast_pretrainings, shared_quantities
+from rsa_face.inference.pretraining import AGAINST, ALL_LAYERS, BIAS, contrast_pretrainings, shared_quantities
 from rsa_face.inference.seeds import Measured, jackknifed, similarities_of
 from rsa_face.provenance import load, save
 from rsa_face.psychophysics.choices import read_choices
@@ -20,7 +20,7 @@ from rsa_face.study.config import Study
 from rsa_face.study.manifest import Manifest
 
 CONTRAST = "bias"
-ALL_LAYERS, ALL_FACES = "mean of layers", "mean of occlusions"
+ALL_FACES = "mean of occlusions"
 _FACE = "face"
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from rsa_face.inference.ceiling import ceiling_of
 from rsa_face.inference.contrasts import contrast_layers, interval
 from rsa_face.inference.layerwise import compare_layers
-from rsa_face.inference.localization import localize
+from rsa_face.inference.localization import half_way_depth, localize
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.results import matched_layers, resampled_of
 from rsa_face.inference.significance import correct
@@ -31,6 +31,7 @@ from tests.inference.simulated import simulate
 LAYERS = [f"layer{number}" for number in range(10)]
 BASELINE = [0.3] * 10
 PLANTED = [0.3, 0.3, 0.3, 0.3, 0.3, 0.55, 0.75, 1.0, 0.6, 0.4]
+TO_CEILING = (0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 1.0, 1.0)
 ONSET, PEAK = "layer5", "layer7"
 NULL = LAYERS[:5]
 DRAWS, SHUFFLES, ALPHA = 200, 199, 0.05
@@ -110,7 +111,7 @@ def equal(size: Size, seed: int) -> Found:
 
 def planted(size: Size, seed: int) -> Found:
     """Yield whether the sets hold the planted layers, and whether the tests find what is there."""
-    right = {"peak": PEAK, "at_ceiling": PEAK, "above_baseline": ONSET}
+    right = {"peak": PEAK, "above_baseline": ONSET, "differs_from_baseline": ONSET}
     result, rdms, human = one_result(PLANTED, size, seed)
     where = localize(result)
     for target, layer in right.items():
@@ -118,8 +119,8 @@ def planted(size: Size, seed: int) -> Found:
         yield f"layer set: {target}", float(inside.sel(layer=layer))
         yield f"layers in the set: {target}", float(inside.sum())
         yield f"picked right: {target}", float(where["picked"].sel(target=target) == layer)
-    early = str(where["picked"].sel(target="above_baseline").values) in NULL
-    yield "picked too early: above_baseline", float(early)
+    for target in ("above_baseline", "differs_from_baseline"):
+        yield f"picked too early: {target}", float(str(where["picked"].sel(target=target).values) in NULL)
     whole = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="draws")
     yield (
         "5 layers without a difference, any: largest t",
@@ -152,10 +153,44 @@ def _power(result: xr.Dataset, rdms: xr.DataArray, human: xr.DataArray, onset: x
     yield "power, onset's difference: clusters of draws", float(onset["p_cluster"] < ALPHA)
 
 
+def to_ceiling(size: Size, seed: int) -> Found:
+    """Yield what is said of a network that reaches the ceiling at layer 6 of 0 to 7, nowhere, or just fails to.
+
+    The last has all its layers where they are at the margin of the ceiling, so that any claim is one too many.
+    """
+    margin, (lower, _, _) = 0.1, _true_ceiling(size)
+    at_margin = (1 - margin) * lower / _population_of((1.0,))[0]
+    layers = {f"network/{place}": share for place, share in enumerate((*TO_CEILING, *[at_margin] * 8))}
+    rdms, human = simulate(layers, participants=size[0], stimuli=size[1], rng=np.random.default_rng([seed, *size, 6]))
+    with patch("rsa_face.inference.layerwise.evaluate_draws", correlate_draws):
+        result = compare_layers(rdms, human, comparison="corr", resample="dual", draws=DRAWS, seed=seed)
+    first, nowhere, just_not = (
+        localize(result.isel(rdm=places), network="network", baseline=None, ceiling_margin=margin)
+        for places in (slice(0, 8), slice(0, 6), slice(8, 16))
+    )
+    picked = first["picked"].sel(target="reaches_ceiling").item()
+    yield "picked too early: reaches_ceiling", float(picked not in ("6", "none"))
+    yield "picked right: reaches_ceiling", float(picked == "6")
+    yield "layer set: reaches_ceiling", float(first["in_set"].sel(target="reaches_ceiling", layer="6"))
+    yield "picked though none is: reaches_ceiling", _picks(nowhere)
+    yield "picked though none is: reaches_ceiling, 8 layers at the margin", _picks(just_not)
+    shares = _population_of(TO_CEILING)
+    limits = first["share_of_ceiling_interval"].values[:8]
+    yield "coverage: share of the ceiling, 95 % Fieller interval", _covers(limits, shares / lower)
+    depth = half_way_depth(shares[None], np.arange(1, 9) / 16)[0]
+    yield "coverage: half-way depth, 95 % interval", _covers(first["half_way_interval"].values[None], depth)
+    yield "width of the interval: half-way depth, 8 layers", 2 * float(np.ptp(first["half_way_interval"].values))
+
+
+def _picks(where: xr.Dataset) -> float:
+    return float(where["picked"].sel(target="reaches_ceiling").item() != "none")
+
+
 SCENARIOS: dict[str, Callable[[Size, int], Found]] = {
     "no similarity": unrelated,
     "equal layers": equal,
     "planted onset": planted,
+    "to the ceiling": to_ceiling,
 }
 
 
@@ -165,7 +200,7 @@ def wanted(name: str) -> tuple[float, float] | None:
         return None
     if name.startswith("one "):
         return LEVEL
-    if name.startswith(("10 ", "20 ", "3 ", "5 ", "6 ", "picked too early", "false share")):
+    if name.startswith(("10 ", "20 ", "3 ", "5 ", "6 ", "picked too early", "picked though none", "false share")):
         return FAMILY
     if name == "coverage: 10 differences, 95 % band" or name.startswith("layer set"):
         return SET
@@ -174,13 +209,20 @@ def wanted(name: str) -> tuple[float, float] | None:
 
 @cache
 def _population() -> float:
+    return float(_population_of((BASELINE[0],) * 20).mean())
+
+
+@cache
+def _population_of(own: tuple[float, ...]) -> np.ndarray:
+    """Return the similarity of layers to people over many stimuli, by their share of common features."""
     values = []
+    layers = {f"network/{place}": share for place, share in enumerate(own)}
     for seed in range(6):
-        rdms, human = simulate(shares(BASELINE), participants=10, stimuli=300, rng=np.random.default_rng([99, seed]))
+        rdms, human = simulate(layers, participants=10, stimuli=300, rng=np.random.default_rng([99, seed]))
         rows, columns = np.triu_indices(300, 1)
         everything = np.corrcoef(np.vstack([rdms.values[:, rows, columns], human.values[:, rows, columns]]))
-        values.append(everything[:20, 20:].mean())
-    return float(np.mean(values))
+        values.append(everything[: len(own), len(own) :].mean(axis=1))
+    return np.mean(values, axis=0)
 
 
 def _other_tests(result: xr.Dataset) -> dict[str, np.ndarray]:
@@ -253,7 +295,7 @@ def _percentile_differs(result: xr.Dataset) -> float:
     return _share((low > 0) | (high < 0))
 
 
-def _covers(interval: np.ndarray, truth: float) -> float:
+def _covers(interval: np.ndarray, truth: float | np.ndarray) -> float:
     return _share((interval[:, 0] <= truth) & (truth <= interval[:, 1]))
 
 

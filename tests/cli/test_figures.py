@@ -12,6 +12,7 @@ from rsa_face.cli import main
 from rsa_face.figures.style import font_in_words
 from rsa_face.provenance import hash_file, load, save
 from rsa_face.psychophysics.psychometric import fit_psychometric
+from tests.made_up import made_up_localization
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def test_figures_are_written_and_what_is_missing_is_said(results, capsys):
 def test_other_results_are_drawn_by_their_names(results, capsys):
     trials = {"participant": "p1", "level": [-1, -0.5, 0, 0.5, 1] * 4, "p_happy": [0, 0.2, 0.5, 0.9, 1] * 4}
     save(fit_psychometric(pd.DataFrame(trials)), results / "psychometric.nc")
-    picked = {"probability": (("target", "layer"), [[0.2, 0.8]]), "target": ["peak"], "layer": ["fe", "none"]}
-    save(xr.Dataset(picked, attrs={"network": "fe_alexnet"}), results / "localization.nc")
+    where = made_up_localization(["relu1", "fe"], {"peak": {"fe": 1.0}}, {"peak": "fe"})
+    save(where, results / "localization.nc")
     assert run(results, "--formats", "png", "--only", "psychometric,localization") == 0
     written = {path.name for path in (results / "figures" / "nature").iterdir()}
     assert {"psychometric.png", "localization.png", "localization.csv"} <= written

@@ -34,7 +34,8 @@ def test_it_writes_what_localize_returns_and_its_path(folder: Path, capsys: pyte
     assert _run("localize", str(folder / "result.nc"), "--out", str(out)) == 0
     printed = capsys.readouterr().out
     assert "These are simulated data." in printed
-    assert "peak: " in printed
+    assert "most like people" in printed
+    assert "noise ceiling" in printed
     assert str(out) in printed
     expected = localize(load(folder / "result.nc"))
     xr.testing.assert_allclose(load(out), expected)
@@ -43,7 +44,7 @@ def test_it_writes_what_localize_returns_and_its_path(folder: Path, capsys: pyte
 def test_picked_layers_are_evaluated_on_what_was_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = ["--rdms", str(folder / "rdms.nc"), "--human", str(folder / "human.nc"), "--out", str(folder / "w.nc")]
     assert _run("localize", str(folder / "result.nc"), *files) == 0
-    assert "similarity on what was left out" in capsys.readouterr().out
+    assert "on stimuli and participants that did not pick it" in capsys.readouterr().out
     assert "held_out_similarity" in load(folder / "w.nc")
 
 

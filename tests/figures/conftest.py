@@ -9,6 +9,7 @@ import xarray as xr
 from PIL import Image, ImageDraw
 
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
+from tests.made_up import made_up_localization
 
 VGG16 = [f"relu{b}_{n}" for b, m in enumerate((2, 2, 3, 3, 3), 1) for n in range(1, m + 1)]
 HEADS = ["relu6", "relu7", "fc8"]
@@ -60,32 +61,6 @@ def made_up_result(networks=tuple(LAYERS), people=8, draws=200, seed=0, **attrs)
         {"comparison": "rho-a", "measure": "correlation", "resample": "both", "draws": draws, "seed": seed,
          "confidence": 0.95, "interval_kind": "percentile", "simulated": True, **attrs},
     )  # fmt: skip
-
-
-def made_up_localization(**attrs) -> xr.Dataset:
-    """Return an answer to the three questions, from hand-picked numbers."""
-    layers = [*LAYERS["fe_alexnet"], "none"]
-    probability = np.zeros((3, len(layers)))
-    probability[0, [6, 7, 8]] = [0.55, 0.10, 0.35]
-    probability[1, [5, 6, 8, 9]] = [0.2, 0.6, 0.1, 0.1]
-    probability[2, [3, 5, 6, 9]] = [0.1, 0.5, 0.2, 0.2]
-    inside = probability > 0.15
-    return xr.Dataset(
-        {
-            "probability": (("target", "layer"), probability),
-            "in_set": (("target", "layer"), inside),
-            "picked": ("target", ["relu6", "relu6", "fe"]),
-            "picked_depth": ("target", [0.77, 0.77, 0.66]),
-            "depth_interval": (("target", "bound"), [[0.77, 1.0], [0.66, 0.77], [0.66, 0.77]]),
-        },
-        {
-            "target": ["peak", "at_ceiling", "above_baseline"],
-            "layer": layers,
-            "bound": ["lower", "upper"],
-            "depth": ("layer", [*((n + 1) / 9 for n in range(9)), np.nan]),
-        },
-        {"network": "fe_alexnet", "baseline": "alexnet", "simulated": True, "confidence": 0.95, **attrs},
-    )
 
 
 def made_up_contrast(**attrs) -> xr.Dataset:
@@ -213,7 +188,13 @@ def _close_figures():
 @pytest.fixture
 def localization() -> xr.Dataset:
     """Return a made-up answer to the three questions."""
-    return made_up_localization()
+    probability = {
+        "peak": {"relu6": 0.55, "relu7": 0.10, "fc8": 0.35},
+        "reaches_ceiling": {"fe": 0.2, "relu6": 0.6, "fc8": 0.1, "none": 0.1},
+        "above_baseline": {"relu4": 0.1, "fe": 0.5, "relu6": 0.2, "none": 0.2},
+    }
+    picked = {"peak": "relu6", "reaches_ceiling": "relu6", "above_baseline": "fe"}
+    return made_up_localization(LAYERS["fe_alexnet"], probability, picked, simulated=True)
 
 
 @pytest.fixture

@@ -45,6 +45,21 @@ def test_where_layers_are_equal_differences_are_rarely_found_and_intervals_cover
 @pytest.mark.slow
 def test_the_sets_hold_the_planted_layers() -> None:
     found = rates("planted onset", SIZE, SIMULATIONS)
-    for target in ("peak", "at_ceiling", "above_baseline"):
+    for target in ("peak", "above_baseline", "differs_from_baseline"):
         assert found[f"layer set: {target}"] > 0.95 - SLACK
     assert found["layers in the set: peak"] < 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(8, 16), SIZE])
+def test_only_layers_that_reach_the_ceiling_are_said_to(size: tuple[int, int]) -> None:
+    found = rates("to the ceiling", size, SIMULATIONS)
+    for name in (
+        "picked too early: reaches_ceiling",
+        "picked though none is: reaches_ceiling",
+        "picked though none is: reaches_ceiling, 8 layers at the margin",
+    ):
+        assert found[name] < 0.05 + SLACK, name
+    assert found["layer set: reaches_ceiling"] > 0.95 - SLACK
+    assert found["coverage: share of the ceiling, 95 % Fieller interval"] > 0.92
+    assert found["coverage: half-way depth, 95 % interval"] > 0.92

@@ -7,9 +7,10 @@ import pytest
 from rsatoolbox.inference import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs
 
-from rsa_face.inference.ceiling import noise_ceiling, percentile_interval
+from rsa_face.inference.ceiling import extrapolated_ceiling, noise_ceiling, percentile_interval
 from rsa_face.schema import COMPARISONS
 from tests.inference.conftest import make_vectors, to_array
+from tests.inference.simulated import simulate
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS)
@@ -57,3 +58,27 @@ def test_one_participant_is_refused_by_name(small):
 def test_percentile_interval_of_too_few_draws_has_no_bound():
     assert percentile_interval(np.arange(5.0)[:, None], 0.95).tolist() == [[-np.inf, np.inf]]
     assert percentile_interval(np.arange(99.0)[:, None], 0.9)[0].tolist() == pytest.approx([4, 94])
+
+
+@pytest.mark.parametrize("comparison", ["corr", "rho-a", "cosine"])
+def test_the_ceiling_of_many_people_is_foretold_by_few(comparison):
+    lower, many = [], []
+    for seed in range(12):
+        _, human = simulate({"a/b": 0.3}, stimuli=20, participants=60, rng=np.random.default_rng(seed))
+        some = [noise_ceiling(human[:people], comparison=comparison, resample=None) for people in (8, 15, 30, 60)]
+        lower.append([float(one[0]) for one in some])
+        many.append([one.attrs["extrapolated"] for one in some])
+    lower, many = np.mean(lower, axis=0), np.mean(many, axis=0)
+    assert (np.diff(lower) > 0).all()
+    assert np.ptp(many) < 0.25 * np.ptp(lower)
+    assert many[0] > lower[-1]
+
+
+def test_the_ceiling_of_many_people_is_worked_by_hand():
+    # four people who are similar by .25: three others have a mean of reliability .5, a lower bound of sqrt(.125)
+    _, y = make_vectors(6, 1, 4, seed=0)
+    assert extrapolated_ceiling(np.sqrt(0.125), y, "corr") == pytest.approx(0.5)
+    y[0, ::2] = y[1, 1::2] = y[2:, :4] = np.nan  # fewer others for a pair, so each tells less of the rest
+    assert extrapolated_ceiling(np.sqrt(0.125), y, "corr") > 0.5
+    assert np.isnan(extrapolated_ceiling(-0.1, y, "corr"))
+    assert np.isnan(extrapolated_ceiling(0.4, y, "tau-a"))

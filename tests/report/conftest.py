@@ -10,6 +10,7 @@ import xarray as xr
 from PIL import Image
 
 from rsa_face.provenance import save
+from tests.made_up import made_up_localization
 
 LAYERS = {"alexnet": ["relu1", "relu5", "fc8"], "fe_alexnet": ["relu1", "relu5", "fe", "fc8"]}
 IDS = ["plain", "two words", "</script><b>", "\"quoted\" 'id'", "a&b;", "happy \U0001f600", "1=1", "Änne"]
@@ -81,15 +82,12 @@ def write_study(folder: Path) -> Path:
 
 def _more(rng: np.random.Generator) -> dict[str, xr.Dataset]:
     """Return the answers and the choices of the made-up study."""
+    targets = ["peak", "reaches_ceiling", "above_baseline", "differs_from_baseline"]
     layers = [*LAYERS["fe_alexnet"], "none"]
-    share = rng.dirichlet(np.ones(5), size=3)
-    targets = ["peak", "at_ceiling", "above_baseline"]
+    probability = {name: dict(zip(layers, rng.dirichlet(np.ones(5)).tolist(), strict=True)) for name in targets}
+    picked = {name: max(shares, key=lambda layer: shares[layer]) for name, shares in probability.items()}
     between = {"network": "fe_alexnet", "baseline": "alexnet", "comparison": "rho-a", "confidence": 0.95}
-    where = xr.Dataset(
-        {"probability": (("target", "layer"), share), "in_set": (("target", "layer"), share > 0.15),
-         "picked": ("target", [layers[row.argmax()] for row in share])},
-        {"target": targets, "layer": layers}, between,
-    )  # fmt: skip
+    where = made_up_localization(LAYERS["fe_alexnet"], probability, picked, comparison="rho-a")
     value = np.array([-0.02, 0.01, 0.08])
     contrast = xr.Dataset(
         {"difference": ("layer", value), "difference_band": (("layer", "bound"), value[:, None] + [-0.04, 0.04])},

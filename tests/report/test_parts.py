@@ -19,6 +19,7 @@ from rsa_face.report.methods import methods_of
 from rsa_face.report.tables import agreement_tables, frames_of, table_of, tables_of
 from rsa_face.report.turning import contrast_chart, localization_chart
 from rsa_face.study.folder import read_results
+from tests.made_up import made_up_localization
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +28,15 @@ def study(results):
 
 
 def localization(picked: list[str]) -> xr.Dataset:
-    layers = ["relu1", "relu5", "fe", "fc8", "none"]
-    share = np.array([[0.1, 0.1, 0.2, 0.6, 0.0], [0.0, 0.0, 0.1, 0.2, 0.7], [0.0, 0.0, 0.8, 0.1, 0.1]])
-    return xr.Dataset(
-        {
-            "probability": (("target", "layer"), share),
-            "in_set": (("target", "layer"), share > 0.15),
-            "picked": ("target", picked),
-        },
-        {"target": ["peak", "at_ceiling", "above_baseline"], "layer": layers},
-        {"network": "fe_alexnet", "baseline": "alexnet", "confidence": 0.95},
-    )
+    targets = ["peak", "reaches_ceiling", "above_baseline", "differs_from_baseline"]
+    shares = [
+        {"relu1": 0.1, "relu5": 0.1, "fe": 0.2, "fc8": 0.6},
+        {"fe": 0.1, "fc8": 0.2, "none": 0.7},
+        {"fe": 0.8, "fc8": 0.1, "none": 0.1},
+        {"relu1": 0.6, "fe": 0.4},
+    ]
+    probability, picked_of = dict(zip(targets, shares, strict=True)), dict(zip(targets, picked, strict=True))
+    return made_up_localization(["relu1", "relu5", "fe", "fc8"], probability, picked_of)
 
 
 def contrast(lower: list[float]) -> xr.Dataset:
@@ -107,35 +106,58 @@ def test_people_are_not_points_where_nobody_judged_a_pair_and_the_page_says_so(s
 
 
 def test_the_answer_names_layers_with_their_uncertainty(study):
-    extras = {"localization": localization(["fc8", "none", "fe"]), "contrast": contrast([-0.1, 0.02, 0.03])}
+    extras = {
+        "localization": localization(["fc8", "none", "fe", "relu1"]),
+        "contrast": contrast([-0.1, 0.02, 0.03]),
+    }
     answer = answer_of(replace(study, extras=extras))
     assert "FE-AlexNet" in answer.question
-    peak, ceiling, between = answer.sentences
     best = study.result.isel(rdm=int(np.argmax(study.result["similarity"].values)))
-    assert f"{best['similarity'].item():.3f}, 95% interval" in peak
-    assert "fc8 (60% of draws)" in peak
-    assert "fe and fc8" in peak
-    assert (
-        ceiling == "No layer of FE-AlexNet reached the noise ceiling (0.350 to 0.450), and in 70% of draws none did."
+    assert f"{best['similarity'].item():.3f}, 95% interval" in answer.sentences[0]
+    assert answer.sentences[1:-1] == (
+        "FE-AlexNet is most like people at fc8 (0.200, band 0.160 to 0.240, so in 60% of draws); the 95% set of "
+        "layers that the data do not rule out is fe and fc8.",
+        "Its similarity is half-way from the first layer to the peak at a depth of 0.60 (95% interval 0.40 to 0.75), "
+        "that is at fe.",
+        "No layer is shown to reach the noise ceiling (to be above 90% of its lower bound, 0.400), so in 70% of "
+        "draws. Every layer is below it.",
+        "With many participants, the ceiling would be about 0.450.",
+        "fe is the first layer above AlexNet (by +0.050, band +0.010 to +0.090, so in 80% of draws); the 95% set of "
+        "layers that the data do not rule out is fe.",
+        "relu1 is the first layer to differ from AlexNet: FE-AlexNet is less like people there (−0.050, band −0.090 "
+        "to −0.010, so in 60% of draws).",
     )
-    assert "more like people than AlexNet at relu5 and fc8, of 3 matched layers" in between
+    assert "more like people than AlexNet at relu5 and fc8, of 3 matched layers" in answer.sentences[-1]
     assert all(sentence.endswith(".") for sentence in answer.sentences)
     assert any("nothing about people" in limit for limit in answer.limits)
 
 
+def test_not_to_be_told_from_the_ceiling_is_not_to_reach_it(study):
+    def said(where: xr.Dataset) -> tuple[str, ...]:
+        return answer_of(replace(study, extras={"localization": where})).sentences
+
+    where = localization(["fc8", "none", "none", "none"])
+    near = said(where.assign(below_ceiling=where["below_ceiling"] & (where["layer"] != "fc8")))
+    assert any(one.endswith("fc8 cannot be told from it, which does not show that it reaches it.") for one in near)
+    assert near[-1] == "No layer of FE-AlexNet is shown to differ from AlexNet, so in 0% of draws."
+    reached = said(localization(["fc8", "fc8", "none", "relu1"]))
+    assert any(one.startswith("fc8 is the first layer shown to reach the noise ceiling") for one in reached)
+    assert "No layer of FE-AlexNet is shown to be above AlexNet, so in 10% of draws." in reached
+
+
 def test_the_answer_says_what_was_not_asked(study):
-    answer = answer_of(replace(study, extras={}))
-    assert answer.sentences[2] == "No network was compared with another."
-    neither = answer_of(replace(study, extras={"contrast": contrast([-0.1] * 3)})).sentences[2]
-    assert "neither more nor less like people than AlexNet at any layer, of 3 matched" in neither
+    alone = answer_of(replace(study, extras={})).sentences
+    assert "this was not tested" in alone[-1]
+    neither = answer_of(replace(study, extras={"contrast": contrast([-0.1] * 3)})).sentences[-1]
+    assert "not shown to differ from AlexNet at any layer, of 3 matched" in neither
     assert answer_of(replace(study, result=None)).sentences[0].startswith("Layers were not compared")
 
 
 def test_the_answer_says_where_a_network_is_less_like_people(study):
     both = {"contrast": contrast([-0.3, 0.02, -0.4])}
-    said = answer_of(replace(study, extras=both)).sentences[2]
+    said = answer_of(replace(study, extras=both)).sentences[-1]
     assert "more like people than AlexNet at relu5 and less so at relu1 and fc8" in said
-    assert "at fc8, was −0.350 (band −0.400 to −0.300)" in said
+    assert "at fc8, is −0.350, band −0.400 to −0.300" in said
 
 
 def test_the_answer_is_about_the_contrast_with_the_baseline(study):
@@ -143,9 +165,9 @@ def test_the_answer_is_about_the_contrast_with_the_baseline(study):
     extras = {
         "contrast_a": other,
         "contrast_b": contrast([-0.3, -0.3, -0.3]),
-        "localization": localization(["fc8"] * 3),
+        "localization": localization(["fc8"] * 4),
     }
-    assert "less like people than AlexNet" in answer_of(replace(study, extras=extras)).sentences[2]
+    assert "less like people than AlexNet" in answer_of(replace(study, extras=extras)).sentences[-1]
 
 
 def test_methods_hold_numbers_weights_versions_and_dois(study):
@@ -201,7 +223,9 @@ def test_methods_tell_training_contrast_location_and_tests(study):
         "to tell sad and happy faces apart: Adam (Kingma & Ba 2015), step size 0.0001, batches of 16, 3 epochs",
         "On whole faces of other people they answered 80% to 95% correctly, on these and masked ones 75% to 90%.",
         "FE-AlexNet was contrasted with AlexNet and VGG16",
-        "first exceeds AlexNet was picked anew in each draw",
+        "more than 90% of the lower ceiling (non-inferiority, by a 95% band over layers)",
+        "Its first layer above AlexNet, and the first to differ, are read from the band of the contrast.",
+        "extrapolated to many participants by the Spearman-Brown formula (Brown 1910)",
         "by shuffling stimulus labels (Nichols & Holmes 2002), about these stimuli and participants; p values were "
         "corrected over the family of layers",
     ):
@@ -232,14 +256,14 @@ def test_the_layer_chart_carries_value_interval_and_number_of_people(study):
 
 
 def test_the_chart_of_where_has_a_row_for_each_question(study):
-    (view,) = localization_chart(localization(["fc8", "none", "fe"])).views
+    (view,) = localization_chart(localization(["fc8", "none", "fe", "relu1"])).views
     bars = [trace for trace in view.traces if trace.get("type") == "bar"]
-    assert [trace["yaxis"] for trace in bars] == ["y", "y2", "y3"]
+    assert [trace["yaxis"] for trace in bars] == ["y", "y2", "y3", "y4"]
     assert bars[1]["y"] == [0.0, 0.0, 0.1, 0.2, 0.7]
     kept = [trace["x"] for trace in view.traces if trace["meta"]["role"] == "set"]
-    assert kept == [[2, 3], [3, 4], [2]]
-    assert "Peak: most like people: fc8, 60% of draws" in view.label
-    assert "no layer, 70% of draws" in view.label
+    assert kept == [[2, 3], [3, 4], [2], [0, 2]]
+    assert "most like people at fc8" in view.label
+    assert "No layer is shown to reach the noise ceiling" in view.label
 
 
 def test_the_chart_of_the_contrast_has_a_view_for_each_baseline():

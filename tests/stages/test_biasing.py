@@ -9,13 +9,13 @@ import xarray as xr
 import rsa_face as rf
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.provenance import hash_file
+from rsa_face.report.telling import tell_study
 from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study.biasing import measure_bias, pretrainings_of, pses_of, shares_of
 from rsa_face.study.config import load_study
 from rsa_face.study.manifest import Manifest
 from rsa_face.study.networks import networks_of
 from rsa_face.study.running import run_study
-from rsa_face.study.telling import tell_study
 from tests.inference.simulated import simulate
 
 STUDY = """\

@@ -6,11 +6,10 @@ from typing import cast
 import numpy as np
 import xarray as xr
 
-from rsa_face.inference.localization import NONE
-from rsa_face.inference.picking import CEILING, PEAK
+from rsa_face.inference.pretraining import ALL_LAYERS
 from rsa_face.provenance import load
+from rsa_face.report.narrate import contrast_sentence, localization_sentences
 from rsa_face.schema import NETWORK, RDM
-from rsa_face.study.biasing import ALL_LAYERS
 
 _RANKED = {"pse_distance": "distance in PSE", "curve_rmse": "distance in choices"}
 _BEST = "similarity_peak"
@@ -46,13 +45,14 @@ def tell_findings(
     Returns
     -------
     list of str
-        Three sentences, and one each on the bias of pre-training and on whether geometry, choices and saliency rank
-        the networks alike, where these were measured. The similarity of the layer picked is the one on stimuli and
-        participants that did not pick it, where that was computed.
+        The most similar layer; where the network in question turns human-like, and how it differs from its baseline;
+        one sentence each on the bias of pre-training and on whether geometry, choices and saliency rank the networks
+        alike, where these were measured; limits.
     """
     found = [
-        _most_similar(result, scores, where),
-        _human_like(where, contrast),
+        _most_similar(result, scores),
+        *(localization_sentences(where) if where is not None else []),
+        contrast_sentence(contrast) if contrast is not None else "",
         _bias(bias),
         _ranks(agreement),
         _limits(result, scores),
@@ -85,7 +85,7 @@ def tell_study(folder: str | Path) -> list[str]:
     return tell_findings(parts["layers"], **found)
 
 
-def _most_similar(result: xr.Dataset, scores: xr.Dataset | None, where: xr.Dataset | None) -> str:
+def _most_similar(result: xr.Dataset, scores: xr.Dataset | None) -> str:
     best = result.isel({RDM: int(np.nanargmax(result["similarity"].values))})
     people = "simulated observers" if result.attrs.get("simulated") else "participants"
     lower, upper = (float(value) for value in result["noise_ceiling"].values)
@@ -95,9 +95,6 @@ def _most_similar(result: xr.Dataset, scores: xr.Dataset | None, where: xr.Datas
         f"similar to the {people} ({result.attrs['comparison']} {float(best['similarity']):.2f}; noise ceiling "
         f"{lower:.2f} to {upper:.2f})"
     )
-    if where is not None and "held_out_similarity" in where:
-        held_out = float(where["held_out_similarity"].sel(target=PEAK))
-        said += f"; {where.attrs['network']}'s best layer scores {held_out:.2f} where it was not picked"
     if scores is not None:
         shown = "none" if "none" in scores["condition"].values else "all"
         accuracy = scores["accuracy"].sel(condition=shown)
@@ -105,33 +102,6 @@ def _most_similar(result: xr.Dataset, scores: xr.Dataset | None, where: xr.Datas
         each = ", ".join(f"{name} {value:.2f}" for name, value in rows)
         said += f". Share of held-out {'whole ' if shown == 'none' else ''}faces told right: {each}"
     return said + "."
-
-
-def _human_like(where: xr.Dataset | None, contrast: xr.Dataset | None) -> str:
-    if where is None:
-        return ""
-    network, confidence = where.attrs["network"], float(where.attrs["confidence"])
-    said = []
-    if CEILING in where["target"].values:
-        reached = where.sel(target=CEILING)
-        picked = str(reached["picked"].item())
-        share = float(reached["probability"].sel(layer=picked))
-        inside = [
-            str(name) for name, kept in zip(where["layer"].values, reached["in_set"].values, strict=True) if kept
-        ]
-        answer = "no layer" if picked == NONE else f"{picked} is the first layer that"
-        said.append(
-            f"In {network}, {answer} reaches the noise ceiling (picked in {share:.0%} of draws; "
-            f"{confidence:.0%} set: {', '.join(inside)})"
-        )
-    if contrast is not None:
-        apart = contrast["p_difference_corrected"].values < 1 - confidence
-        above = contrast["difference"].values > 0
-        said.append(
-            f"it is above {contrast.attrs['baseline']} at {(apart & above).sum()} and below it at "
-            f"{(apart & ~above).sum()} of {len(apart)} matched layers, corrected for their number"
-        )
-    return "; ".join(said) + "."
 
 
 def _bias(bias: xr.Dataset | None) -> str:
