@@ -11,13 +11,13 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 from blake3 import blake3
 
 from rsa_face.files import write_beside
-from rsa_face.hdf5 import must_be_plain_hdf5
-from rsa_face.untrusted import reading
+from rsa_face.untrusted import must_not_swell, reading
 
 _AS_JSON = "json:"
 _CHECKSUM = "blake3"
@@ -231,6 +231,32 @@ def load(path: str | Path) -> xr.DataArray | xr.Dataset:
         if "__array__" not in dataset.attrs:
             return dataset
         return dataset["__array__"].rename(dataset.attrs["__name__"] or None)
+
+
+def must_be_plain_hdf5(path: Path) -> None:
+    """Refuse an HDF5 file that leads into other files, or whose arrays take more than `must_not_swell` allows."""
+    stray: list[str] = []
+    sizes: list[int] = [0]
+
+    def note_link(name: str, link: Any) -> None:  # h5py turns what these two raise into an error of its own
+        if not isinstance(link, h5py.HardLink):
+            stray.append(name)
+
+    def note_size(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if not isinstance(item, h5py.Dataset) or item.shape is None:
+            return
+        if item.external or item.is_virtual:
+            stray.append(name)
+        texts = 4 if item.dtype.kind == "S" else 1  # bytes become letters of four
+        sizes.append(item.size * max(8, texts * item.dtype.itemsize))  # numbers become float64
+
+    with h5py.File(path, "r") as file:
+        file.visititems_links(note_link)
+        file.visititems(note_size)
+    if stray:
+        message = f"{stray[0]!r} leads to another place or another file"
+        raise ValueError(message)
+    must_not_swell(sum(sizes), path)
 
 
 def versions() -> dict[str, str]:

@@ -10,8 +10,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rsa_face.bands import close, symmetric
-
 STIMULUS = "stimulus"
 STIMULUS_I = "stimulus_i"
 STIMULUS_J = "stimulus_j"
@@ -328,6 +326,31 @@ def _implausible(values: NDArray[Any], *, signed: bool) -> NDArray[np.bool_]:
     return np.asarray((values < bottom) | (values > top))
 
 
+def symmetric(matrices: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which square matrices are symmetric but for rounding, and not infinite; NaN may face NaN."""
+    good = np.ones(len(matrices), dtype=bool)
+    step = max(1, 2**18 // max(1, matrices.shape[-1] ** 2))  # many small ones together, in the processor's cache
+    for start in range(0, len(matrices), step):
+        some = matrices[start : start + step]
+        same = some == some.swapaxes(1, 2)  # most are, and this is quick
+        if not same.all():
+            same |= _same_but_for_rounding(some, some.swapaxes(1, 2))
+        good[start : start + step] = (same & ~np.isinf(some)).all(axis=(1, 2))
+    return good
+
+
+def asymmetric_pairs(matrix: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the pairs (i, j), i < j, at which a matrix differs from its transpose by more than rounding."""
+    pairs = np.argwhere(matrix != matrix.T)
+    i, j = pairs[pairs[:, 0] < pairs[:, 1]].T
+    differ = ~_same_but_for_rounding(matrix[i, j], matrix[j, i])
+    return np.stack([i[differ], j[differ]], axis=1)
+
+
+def _same_but_for_rounding(some: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(np.isclose(some, others, rtol=1e-6, atol=1e-12, equal_nan=True))
+
+
 def stimulus_ids(rdms: xr.DataArray) -> list[str]:
     """Return the stimulus ids of an array of RDMs, in its order.
 
@@ -487,9 +510,7 @@ def _faults_of_values(rdms: xr.DataArray, along: str) -> list[str]:
             worst = int(np.argmax(np.abs(np.nan_to_num(diagonal))))
             stimulus = str(rdms[STIMULUS_I].values[worst])
             faults.append(f"{str(label)!r} has {diagonal[worst]:.4g} on the diagonal at {stimulus!r}")
-        off = ~close(values, values.T)
-        if off.any():
-            i, j = (int(index) for index in np.argwhere(off)[0])
+        for i, j in asymmetric_pairs(values)[:1]:
             pair = f"({rdms[STIMULUS_I].values[i]}, {rdms[STIMULUS_I].values[j]})"
             faults.append(f"{str(label)!r} is asymmetric at {pair}: {values[i, j]:.6g} against {values[j, i]:.6g}")
     return faults

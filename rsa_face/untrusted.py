@@ -13,50 +13,21 @@ MOST_SAID = 200
 
 
 @contextmanager
-def reading(path: Path, must: str, *, then: str) -> Iterator[None]:
-    """Turn whatever a library raises over a file into a sentence that names the file.
+def reading(path: Path, rule: str, *, then: str) -> Iterator[None]:
+    """Turn whatever a library raises over a file into a sentence that names the file and the rule it breaks.
 
     Libraries that read damaged files raise almost anything: a parser's SyntaxError, a KeyError, a struct.error. Only
     the library's own call belongs in the block, so that our own errors pass unchanged.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    must : str
-        What must hold, a clause that ", but" can follow.
-    then : str
-        What to do next.
-
-    Yields
-    ------
-    None
-        While the file is read.
-
-    Raises
-    ------
-    ValueError
-        In place of any exception in the block.
     """
     try:
         yield
     except Exception as error:
-        message = f"{must}, but {str(path)!r} cannot be read: {in_short(error)}. {then}"
+        message = f"{str(path)!r} cannot be read: {in_short(error)}. {rule}. {then}"
         raise ValueError(message) from error
 
 
 def in_short(error: BaseException) -> str:
-    """Return what a library's exception says, in a line.
-
-    Parameters
-    ----------
-    error : BaseException
-        The exception.
-
-    Returns
-    -------
-    str
-        Its first line without the full stop; its kind, where it says nothing or only a name.
+    """Return a library's exception in a line; its kind, where it says nothing or only a name.
 
     Examples
     --------
@@ -73,52 +44,17 @@ def in_short(error: BaseException) -> str:
 
 
 def must_not_swell(size: float, path: Path, *, on_disk: int | None = None) -> None:
-    """Refuse to unpack what takes far more memory than the file could hold: a bomb, or a shape that is a lie.
-
-    Parameters
-    ----------
-    size : float
-        Bytes in memory that the file asks for.
-    path : Path
-        The file.
-    on_disk : int, optional
-        Bytes of what is packed, if not the whole file's.
-
-    Raises
-    ------
-    ValueError
-        If that is more than 1 GiB and more than a hundred times what lies on the disk.
-    """
+    """Refuse a file that asks for more than 1 GiB of memory and a hundred times what lies on the disk."""
     there = path.stat().st_size if on_disk is None else on_disk
     if size > max(MOST_BYTES, MOST_TIMES * there):
         message = (
-            f"A file must not unpack to more than {MOST_BYTES / 2**30:g} GiB or {MOST_TIMES} times its size, but "
-            f"{str(path)!r} ({there:,} bytes) asks for {size / 2**30:,.3g} GiB. Do not use it, or write it anew."
+            f"{str(path)!r} ({there:,} bytes) asks for {size / 2**30:,.3g} GiB of memory, more than "
+            f"{MOST_BYTES / 2**30:g} GiB and {MOST_TIMES} times its size. Do not use it, or write it again."
         )
         raise ValueError(message)
 
 
-def read_json(path: Path, must: str, *, then: str) -> Any:
-    """Read a JSON file that may be anything.
-
-    Parameters
-    ----------
-    path : Path
-        The file; a mark of its encoding (BOM) is passed over.
-    must : str
-        What must hold, a clause that ", but" can follow.
-    then : str
-        What to do next.
-
-    Returns
-    -------
-    object
-        Its tree.
-
-    Raises
-    ------
-    ValueError
-        If it is not whole JSON.
-    """
-    with reading(path, must, then=then):
+def read_json(path: Path, rule: str, *, then: str) -> Any:
+    """Read a JSON file that may be anything; a mark of its encoding (BOM) is passed over."""
+    with reading(path, rule, then=then):
         return json.loads(path.read_text("utf-8-sig"))

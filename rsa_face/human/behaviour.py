@@ -12,13 +12,13 @@ from pydantic import BaseModel
 from rsa_face.human.faults import Fault, listed, raise_faults
 from rsa_face.human.judgements import Judgements, must_fit, rows_of_pairs, to_array
 from rsa_face.human.layout import Layout, Source, settings_of
+from rsa_face.human.rdm_files import RdmOptions, read_rdms
 from rsa_face.human.readers.arrangement import ArrangementOptions, arrangement_columns, judge_arrangements
 from rsa_face.human.readers.choice import ChoiceOptions, choice_columns, judge_choices
 from rsa_face.human.readers.confusion import ConfusionOptions, confusion_columns, judge_confusions
 from rsa_face.human.readers.features import FeatureOptions, feature_columns, judge_features
 from rsa_face.human.readers.meadows import read_meadows
 from rsa_face.human.readers.rating import RatingOptions, judge_ratings, rating_columns
-from rsa_face.human.readers.rdm import RdmOptions, read_rdms
 from rsa_face.human.readers.samediff import SameDiffOptions, judge_same_different, samediff_columns
 from rsa_face.human.readers.triplet import TripletOptions, judge_triplets, triplet_columns
 from rsa_face.human.reading import read_trials

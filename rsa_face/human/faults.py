@@ -1,27 +1,15 @@
-"""What is wrong with a file, by file, line and column, collected and said all at once."""
+"""What is wrong with a file, by file, line and column, collected and reported all at once."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MOST = 20
-MEND_LINES = "Mend these lines and read again."
+FIX_LINES = "Fix these lines and read again."
 
 
 @dataclass(frozen=True, order=True)
 class Fault:
-    """One thing wrong in one place of one file.
-
-    Parameters
-    ----------
-    file : str
-        The file's name.
-    line : int
-        Its line, from 1; 0 where the whole file is meant.
-    column : str
-        The column's name in the file; empty where the whole line is meant.
-    problem : str
-        What is wrong, with the value in question.
-    """
+    """One thing wrong in one place of one file: line 0 means the whole file, no column the whole line."""
 
     file: str
     line: int
@@ -33,51 +21,19 @@ class Fault:
         return f"{place}{f', column {self.column}' if self.column else ''}: {self.problem}"
 
 
-def raise_faults(faults: Iterable[Fault], must: str, *, then: str = MEND_LINES) -> None:
-    """Raise all faults as one error, up to twenty of them, in the order of the files; do nothing if there are none.
-
-    Parameters
-    ----------
-    faults : iterable of Fault
-        What was found.
-    must : str
-        What must hold, a clause that ", but" can follow.
-    then : str
-        What to do next.
-
-    Raises
-    ------
-    ValueError
-        If there is a fault.
-
-    Examples
-    --------
-    >>> raise_faults([], "Trials must be whole")
-    """
-    found = sorted(set(faults))
-    if not found:
+def raise_faults(faults: Iterable[Fault], rule: str, *, then: str = FIX_LINES) -> None:
+    """Raise all faults, up to twenty of them, as one error in the order of the files, with the rule they break."""
+    each = sorted(set(faults))
+    if not each:
         return
-    more = f"\n  and {len(found) - MOST} more" if len(found) > MOST else ""
-    lines = "".join(f"\n  {fault}" for fault in found[:MOST])
-    count = "1 fault" if len(found) == 1 else f"{len(found)} faults"
-    message = f"{must}, but there {'is' if len(found) == 1 else 'are'} {count}:{lines}{more}\n{then}"
+    more = f"\n  and {len(each) - MOST} more" if len(each) > MOST else ""
+    lines = "".join(f"\n  {fault}" for fault in each[:MOST])
+    message = f"{len(each)} fault{'s' * (len(each) > 1)}:{lines}{more}\n{rule}. {then}"
     raise ValueError(message)
 
 
 def listed(values: Sequence[str], most: int = 8) -> str:
     """Return the first few of some values as text, and how many more there are.
-
-    Parameters
-    ----------
-    values : sequence of str
-        What to list.
-    most : int
-        How many to show.
-
-    Returns
-    -------
-    str
-        For an error or a summary.
 
     Examples
     --------

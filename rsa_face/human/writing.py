@@ -11,7 +11,7 @@ import xarray as xr
 
 from rsa_face.files import write_beside
 from rsa_face.human.judgements import triangles
-from rsa_face.human.readers.rdm_tables import ATTRS_REMARK
+from rsa_face.human.rdm_files import ATTRS_REMARK
 from rsa_face.provenance import save
 from rsa_face.rdms.toolbox import to_rsatoolbox
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, check_rdms, must_be_known

@@ -69,7 +69,7 @@ def test_faults_are_all_said_and_nothing_is_written(ratings, capsys, tmp_path):
     out = tmp_path / "human.nc"
     assert run("convert", *ratings, "--out", str(out)) == 2
     said = capsys.readouterr().err
-    assert "there are 3 faults" in said
+    assert "3 faults:" in said
     assert "line 163, column first: 'f9' is not among the stimuli" in said
     assert "line 164, column how_alike: 'eleven' is not a number" in said
     assert "line 165, column how_alike: 11 is off the scale 1 to 9" in said

@@ -64,7 +64,7 @@ def test_npz_mat_and_rsatoolbox_files_hold_the_same_rdms(tmp_path):
         (",a,b\na,0,x\nb,1,0\n", r"line 2, column b: 'x' is not a number"),
         (",a,b\na,0,1\nc,1,0\n", r"column 'b' is no row"),
         (",a,b\na,0,1,7\nb,1,0\n", r"line 2: has 4 cells where the header has 3"),
-        ("participant,stimulus,a,b\n", r"a row for each of its ids, but trials\.csv has none"),
+        ("participant,stimulus,a,b\n", r"trials\.csv has a header of ids and no rows"),
         ("participant,stimulus,response\np1,a,happy\np1,b,hapy\n", "'hapy' is not a number"),
     ],
 )

@@ -23,7 +23,7 @@ def test_a_pickle_with_code_is_refused_and_nothing_runs(tmp_path, monkeypatch):
     torch.save({"state_dict": {"features.0.weight": Trap()}}, tmp_path / "trap.pth")
     (tmp_path / "bare.pth").write_bytes(pickle.dumps(Trap(), protocol=2))
     for name in ("trap.pth", "bare.pth"):
-        with pytest.raises(ValueError, match=rf"tensors alone, but .*{name}"):
+        with pytest.raises(ValueError, match=rf"{name}.* tensors alone"):
             read_weights(tmp_path / name)
     assert not (tmp_path / "sprung").exists()
 
@@ -34,7 +34,7 @@ def test_a_truncated_file_is_refused(ending, tmp_path):
     state = {"features.0.weight": torch.randn(64, 3, 11, 11)}
     safetensors.torch.save_file(state, file) if ending == "safetensors" else torch.save(state, file)
     file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(ValueError, match=rf"whole and hold tensors alone, but .*cut.{ending}"):
+    with pytest.raises(ValueError, match=rf"cut.{ending}"):
         read_weights(file)
 
 

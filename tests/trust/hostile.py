@@ -3,7 +3,6 @@
 import io
 import json
 import pickle
-import re
 import struct
 import zipfile
 import zlib
@@ -99,137 +98,12 @@ def circular_hdf5() -> bytes:
     return hdf5(fill)
 
 
-def endless_hdf5() -> bytes:
-    """Return an HDF5 file with a heap of texts of which one says that the next lies in its own place."""
-
-    def fill(file: h5py.File) -> None:
-        file.attrs["first"], file.attrs["second"] = "first text", "second text"
-
-    content = bytearray(hdf5(fill))
-    place = content.index(b"second text") - 16
-    content[place : place + 2] = bytes(2)
-    content[place + 8 : place + 16] = bytes(8)
-    return bytes(content)
-
-
-def tree_in_itself_hdf5(kind: int) -> bytes:
-    """Return an HDF5 file with a B-tree (0: of a group, 1: of an array's chunks) whose first child is itself."""
-
-    def fill(file: h5py.File) -> None:
-        file.create_dataset("x", data=np.arange(600.0), chunks=(10,))
-
-    content = bytearray(hdf5(fill))
-    place = content.index(b"TREE" + bytes([kind]))
-    key = (8, 24)[kind]
-    content[place + 5] = 1
-    content[place + 24 + key : place + 32 + key] = place.to_bytes(8, "little")
-    return bytes(content)
-
-
-def shared_names_hdf5() -> bytes:
-    """Return an HDF5 file with two groups that say their names, so many that they lie apart, lie in one place."""
-
-    def fill(file: h5py.File) -> None:
-        for name in ("one", "other"):
-            group = file.create_group(name)
-            for place in range(20):
-                group[f"an array with a name {place}"] = 1.0
-
-    content = bytearray(hdf5(fill))
-    _, one, other = (found.start() for found in re.finditer(b"HEAP", content))
-    content[other + 24 : other + 32] = content[one + 24 : one + 32]
-    return bytes(content)
-
-
-def long_text_hdf5(length: int) -> bytes:
-    """Return an HDF5 file with a text of which it says that it is so long."""
-
-    def fill(file: h5py.File) -> None:
-        file.create_dataset("x", data=["xyz"], dtype=h5py.string_dtype()).make_scale("x")
-
-    content = bytearray(hdf5(fill))
-    heap = content.index(b"GCOL").to_bytes(8, "little")
-    place = content.index((3).to_bytes(4, "little") + heap)
-    content[place : place + 4] = length.to_bytes(4, "little")
-    return bytes(content)
-
-
-def edited_hdf5(seed: int) -> bytes:
-    """Return a whole HDF5 file in which much was made and deleted: what is left of that lies about in it."""
-    rng = np.random.default_rng(seed)
-    file = io.BytesIO()
-    groups = ["/"]
-    for session in range(6):
-        with h5py.File(file, "a") as opened:
-            for place in range(40):
-                there = [name for name in groups if name in opened]
-                parent = opened[str(rng.choice(there))]
-                name = f"{'long' * rng.integers(9)} {session} {place}"
-                match rng.integers(5):
-                    case 0:
-                        groups.append(parent.create_group(name).name)
-                    case 1:
-                        parent[name] = ["text" * rng.integers(200)] * rng.integers(1, 100)
-                    case 2:
-                        parent.create_dataset(
-                            name, data=rng.random(rng.integers(1, 500)), chunks=(2,), maxshape=(None,)
-                        )
-                    case _:
-                        inside = list(parent)
-                        if inside:
-                            del parent[str(rng.choice(inside))]
-            opened["dissimilarities"] = np.arange(3.0)
-            if session < 5:
-                del opened["dissimilarities"]
-    return file.getvalue()
-
-
 def narrow_hdf5(megabytes: int) -> bytes:
     """Return an HDF5 file of a few kilobytes with an array of bytes, never written, that are read as float64."""
 
     def fill(file: h5py.File) -> None:
         file.create_dataset("x", shape=(megabytes * 2**20,), dtype="i1", chunks=(1024,)).attrs["scale_factor"] = 0.5
         file["x"].make_scale("x")
-
-    return hdf5(fill)
-
-
-def wide_texts_hdf5(entries: int, length: int) -> bytes:
-    """Return an HDF5 file with so many texts, all but the first of one letter: in an array all are as wide as it."""
-
-    def fill(file: h5py.File) -> None:
-        file.create_dataset("x", data=["x" * length, *"y" * (entries - 1)], dtype=h5py.string_dtype())
-        file["x"].make_scale("x")
-
-    return hdf5(fill)
-
-
-def shared_text_hdf5(entries: int, length: int) -> bytes:
-    """Return an HDF5 file with so many texts that all lie in the same place of it."""
-    whole = io.BytesIO(wide_texts_hdf5(entries, length))
-    with h5py.File(whole) as file:
-        start = file["x"].id.get_offset()
-    content = bytearray(whole.getvalue())
-    content[start : start + 16 * entries] = content[start : start + 16] * entries
-    return bytes(content)
-
-
-def texts_in_attr_hdf5(entries: int, length: int) -> bytes:
-    """Return an HDF5 file with a text so long, and so many in an attribute: where they lie is not known unread."""
-
-    def fill(file: h5py.File) -> None:
-        file.attrs.create("names", ["y"] * entries, dtype=h5py.string_dtype())
-        file["x"] = np.full(length, ord("x"), dtype=np.uint8)
-
-    return hdf5(fill)
-
-
-def shared_cell_hdf5(entries: int, length: int) -> bytes:
-    """Return a Matlab 7.3 file with so many cells that all lie in the same place of it."""
-
-    def fill(file: h5py.File) -> None:
-        held = file.create_group("#refs#").create_dataset("a", data=np.full(length, ord("x"), dtype=np.uint16))
-        file.create_dataset("stimuli", data=[held.ref] * entries, dtype=h5py.ref_dtype)
 
     return hdf5(fill)
 
@@ -255,22 +129,6 @@ def npz_bomb(megabytes: int) -> bytes:
         for _ in range(megabytes):
             part.write(b"\0" * 2**20)
     return file.getvalue()
-
-
-def mat(
-    shape: tuple[int, int], *, kind: int = 6, data: bytes = b"", name: bytes = b"rdms", packed: bool = False
-) -> bytes:
-    """Return a Matlab file with one variable of a stated shape, whatever its data."""
-    flags = struct.pack("<IIII", 6, 8, kind, 0)
-    dims = struct.pack("<IIii", 5, 8, *shape)
-    named = struct.pack("<II", 1, len(name)) + name.ljust(8, b"\0")
-    values = struct.pack("<II", 9, len(data)) + data
-    body = flags + dims + named + values
-    element = struct.pack("<II", 14, len(body)) + body
-    if packed:
-        element = zlib.compress(element, 1)
-        element = struct.pack("<II", 15, len(element)) + element
-    return b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H2s", 0x0100, b"IM") + element
 
 
 def mat_bomb(megabytes: int) -> bytes:

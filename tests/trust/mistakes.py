@@ -7,6 +7,7 @@ the message names the value at fault and says what to do.
 import contextlib
 import io
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -241,10 +242,10 @@ def _lacking(mistake: Mistake, code: int, said: str) -> Iterator[str]:
 
 
 def _tells(said: str) -> bool:
-    """Return whether a message says what must hold or what to do: an imperative, the choices, or a place to look."""
-    hints = ("must", "Choose", "Check", "Mend", "Run ", "Give", "Name", "Remove", "--help tells", "is missing",
-             "the keys are", "check the path", "Add ", "Rename", "Use ")  # fmt: skip
-    return any(hint in said for hint in hints)
+    """Return whether a message says what to do: an imperative, what is expected in place of the value, or the choices."""
+    verbs = "must|correct|say|add|allow|check|choose|fix|give|name|put|read|remove|rename|run|save|use|wait|write|get|leave|set|see|turn|make"
+    expected = r"\bnot\b|\bnone\b|there are|the settings are|is missing|is it the right|needs?\b|--help|only"
+    return re.search(rf"\b({verbs})\b|{expected}", said, re.IGNORECASE) is not None
 
 
 def table() -> str:

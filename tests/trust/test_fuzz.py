@@ -1,8 +1,6 @@
 """Damaged files, ten thousand of each sort: every reader reads them or refuses them in a sentence of our own."""
 
 import faulthandler
-import os
-import subprocess
 import sys
 import time
 import traceback
@@ -21,7 +19,7 @@ from tests.trust.readers import READERS, Files, Reader
 from tests.trust.watch import most_memory, watched
 
 OURS = str(Path(rsa_face.__file__).parent)
-SHORT, LONG = 50, 10_000
+SHORT, LONG = 30, 10_000
 LONGEST = 20  # seconds of the processor for one file
 ENDLESS = 600  # seconds after which it will not come to an end; the file that did it is left where it was read
 MEMORY = 4 * MOST_BYTES  # of a file that unpacks to what it may at most, in float64 and a copy of it
@@ -121,14 +119,6 @@ def test_damaged_files_are_read_or_refused_in_our_own_words(tmp_path, name):
     counts, faults = fuzz(READERS[name], tmp_path, inputs=SHORT, fixed=True)
     assert not faults
     assert counts.total() >= SHORT
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a crash is caught in a forked process")
-def test_hdf5_files_of_crossed_pointers_are_read_or_refused_and_never_crash():
-    words = [sys.executable, "-m", "tests.trust.fuzz_pointers", "--inputs", "60"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=550)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert sum("| 60 |" in row for row in done.stdout.splitlines()) == 4
 
 
 @pytest.mark.slow

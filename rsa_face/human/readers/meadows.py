@@ -11,8 +11,8 @@ from scipy.spatial.distance import pdist
 from rsa_face.human.faults import Fault, listed, raise_faults
 from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index
 from rsa_face.human.layout import Source
+from rsa_face.human.rdm_files import read_matlab
 from rsa_face.human.readers.arrangement import ArrangementOptions, combine_arrangements
-from rsa_face.human.readers.matlab import read_matlab
 from rsa_face.human.reading import renaming
 from rsa_face.human.trials import naturally
 from rsa_face.rdms.toolbox import load_meadows
