@@ -15,7 +15,6 @@ from rsa_face import memory, untrusted
 from rsa_face.activations.extract import extract
 from rsa_face.activations.seals import coords_of, seal, shapes_of
 from rsa_face.activations.store import describe_store, open_activations, verify_store
-from rsa_face.activations.units import Batch, sources_of
 from rsa_face.cli import main
 from rsa_face.human import datasets, rdm_files
 from rsa_face.human.behaviour import read_human
@@ -426,7 +425,7 @@ def test_a_link_out_of_the_studys_folder_is_not_written_through(tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "rdms").symlink_to(tmp_path / "elsewhere")
     study = Manifest(tmp_path / "results", lambda _line: None)
-    with pytest.raises(ValueError, match=r"results/rdms' leads from .*elsewhere"):
+    with pytest.raises(ValueError, match=r"results/rdms' leads out of its folder, .*elsewhere"):
         study.stage("RDMs", lambda: None, inputs={}, outputs=["rdms/a.nc"])
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
@@ -445,29 +444,6 @@ def test_a_link_in_place_of_a_result_is_replaced_and_what_it_leads_to_is_kept(tm
     save(human_rdms(), tmp_path / "rdms.nc")
     assert (tmp_path / "precious.nc").read_text() == "mine"
     assert load(tmp_path / "rdms.nc").sizes["participant"] == 2
-
-
-@pytest.mark.parametrize("name", ["../../x", "..", "/etc/x", "a\\b", ".hidden", "x" * 300])
-def test_names_that_lead_out_of_a_folder_are_refused(tmp_path, name):
-    picture(tmp_path, "a.png")
-    pd.DataFrame({"stimulus": [name], "file": ["a.png"], "occlusion": ["none"]}).to_csv(
-        tmp_path / "stimuli.csv", index=False
-    )
-    with pytest.raises(ValueError, match="fit for a file's name"):
-        occlude(read_stimuli(tmp_path / "stimuli.csv"), ["eyes"], tmp_path / "out")
-    text = f"name: s\nstimuli: {{table: stimuli.csv}}\nnetworks: [{{name: alexnet, label: '{name}'}}]\noutput: out\n"
-    (tmp_path / "study.yaml").write_text(text)
-    with pytest.raises(ValueError, match=r"networks\.0\.label: .* name"):
-        load_study(tmp_path / "study.yaml")
-    table = pd.DataFrame({"stimulus": ["a"], "file": [str(tmp_path / "a.png")], "occlusion": [name]})
-    with pytest.raises(ValueError, match="fit for a file's name"):
-        Batch(StimulusSet(table), tmp_path / "batch", sources_of(["alexnet"]), occlusions=(name,))
-    written = [file for file in tmp_path.parent.rglob("*") if file.is_file()]
-    assert sorted(file.name for file in written if file.is_relative_to(tmp_path)) == [
-        "a.png",
-        "stimuli.csv",
-        "study.yaml",
-    ]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate dimension names")  # what xarray says of it
