@@ -1,6 +1,7 @@
 """``rsa-face compare`` and ``localize``: how similar layers are to people, and at which one, from arrays on disk."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,12 +86,15 @@ def _report(result: Any, written: Path, *, as_json: bool) -> None:
         for place, label in enumerate(result["rdm"].values)
     ]
     ceiling = [float(value) for value in result["noise_ceiling"]]
+    many = float(result["noise_ceiling_extrapolated"])
     if as_json:
         attrs = {str(name): value for name, value in result.attrs.items()}
-        print(json.dumps({"path": str(written), "layers": rows, "noise_ceiling": ceiling, "attrs": attrs}))
+        ceilings = {"noise_ceiling": ceiling, "noise_ceiling_extrapolated": many if math.isfinite(many) else None}
+        print(json.dumps({"path": str(written), "layers": rows, **ceilings, "attrs": attrs}))
         return
     how = f"{result.attrs['comparison']}, {result.attrs['resample'] or 'nothing resampled'}"
-    _print_table(rows, ceiling, f"{how}, {result.sizes['participant']} participants", result.attrs.get("correction"))
+    title = f"{how}, {result.sizes['participant']} participants"
+    _print_table(rows, [*ceiling, many], title, result.attrs.get("correction"))
     groups = result.attrs.get("groups")
     if groups and result.attrs["resample"] not in (None, "participant"):
         print(
@@ -160,8 +164,12 @@ def _print_table(
     from rich.console import Console
     from rich.table import Table
 
+    from rsa_face.report.narrate import number
+
     said = f"p corrected over {len(rows)} layers ({correction})" if correction else "p values not corrected"
-    table = Table(title=title, caption=f"noise ceiling {ceiling[0]:.3f} to {ceiling[1]:.3f}; {said}")
+    lower, upper, many = (number(value) for value in ceiling)
+    with_many = f", about {many} with many participants" if math.isfinite(ceiling[2]) else ""
+    table = Table(title=title, caption=f"noise ceiling {lower} to {upper}{with_many}; {said}")
     end = "_corrected" if correction else ""
     columns = {"similarity": "similarity", "interval": "interval", "partial": "partial_similarity"}
     columns |= {"p above 0": f"p_above_zero{end}", "p ceiling": f"p_below_ceiling{end}"}

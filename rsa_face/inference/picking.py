@@ -56,8 +56,7 @@ def questions(
     identity = np.eye(resampled.estimate.size)
     everywhere = np.arange(layers.size)
     comparison = COMPARISONS.get(str(result.attrs.get("comparison")))
-    # the cosine of two RDMs is far above 0 whether or not they are related, so there is nothing to test
-    tested = comparison is None or comparison.centred or comparison.scores != "products"
+    tested = comparison is None or comparison.zero_is_none
     asked = {PEAK: Question(PEAK, identity[:, layers], everywhere, tested=tested)}
     if "noise_ceiling_draws" in result and resampled.estimate[LOWER_CEILING] > 0:
         excess = identity[:, layers] - (1 - ceiling_margin) * identity[:, [LOWER_CEILING]]

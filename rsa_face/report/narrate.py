@@ -50,7 +50,7 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 
 def localization_sentences(where: xr.Dataset) -> list[str]:
     """Say where a network is most like people and half-way there, reaches the ceiling, and leaves its baseline."""
-    return [*_peak(where), _half_way(where), *_ceiling(where), *_baseline(where)]
+    return [_peak(where), _half_way(where), _ceiling(where), *_baseline(where)]
 
 
 def contrast_sentence(contrast: xr.Dataset) -> str:
@@ -75,63 +75,57 @@ def contrast_sentence(contrast: xr.Dataset) -> str:
     )
 
 
-def _peak(where: xr.Dataset) -> Iterator[str]:
+def _peak(where: xr.Dataset) -> str:
     answer, network = where.sel(target="peak"), network_label(str(where.attrs["network"]))
     picked = str(answer["picked"].item())
     if picked == NONE:
-        yield (
-            f"No layer of {network} is shown to be similar to people: the band over all of them includes 0"
-            f"{_stability(answer)}."
+        return (
+            f"No layer of {network} is shown to be similar to people: the band over all of them includes 0 "
+            f"({_in_draws(answer)})."
         )
-        return
-    layer = where.sel({LAYER: picked})
-    held_out = (
-        f", {number(float(answer['held_out_similarity']))} on stimuli and participants that did not pick it"
-        if "held_out_similarity" in answer
-        else ""
-    )
-    yield (
-        f"{network} is most like people at {picked} "
-        f"({_with_band(float(layer['similarity']), layer['similarity_band'].values)}{held_out}"
-        f"{_stability(answer)}); {_set(answer, where)}."
-    )
+    layer, held_out = where.sel({LAYER: picked}), ""
+    if "held_out_similarity" in answer:
+        value = number(float(answer["held_out_similarity"]))
+        held_out = f", and {value} on stimuli and participants that did not pick it"
+    similarity = _with_band(float(layer["similarity"]), layer["similarity_band"].values)
+    peak = f"{network} is most like people at {picked}, with a similarity of {similarity}{held_out}"
+    return f"{peak}. {_stability(answer)}."
 
 
 def _half_way(where: xr.Dataset) -> str:
-    limits = where["half_way_interval"].values
+    low, high = where["half_way_interval"].values
     return (
         f"Its similarity is half-way from the first layer to the peak at a depth of "
-        f"{float(where['half_way_depth']):.2f} ({percent(float(where.attrs['confidence']))} interval "
-        f"{limits[0]:.2f} to {limits[1]:.2f}), that is at {where['half_way_layer'].item()}."
+        f"{float(where['half_way_depth']):.2f} ({percent(float(where.attrs['confidence']))} interval {low:.2f} to "
+        f"{high:.2f}), first passed at {where['half_way_layer'].item()}."
     )
 
 
-def _ceiling(where: xr.Dataset) -> Iterator[str]:
+def _ceiling(where: xr.Dataset) -> str:
     if "noise_ceiling" not in where:
-        yield "Whether it reaches the noise ceiling is not known: there is no ceiling above 0."
-        return
+        return "Whether it reaches the noise ceiling is not known: there is no ceiling above 0."
     answer, least = where.sel(target="reaches_ceiling"), percent(1 - float(where.attrs["ceiling_margin"]))
-    lower, picked = number(float(where["noise_ceiling"][0])), str(answer["picked"].item())
-    bar = f"the noise ceiling (to be above {least} of its lower bound, {lower})"
+    picked, many = str(answer["picked"].item()), float(where["noise_ceiling_extrapolated"])
+    lower = number(float(where["noise_ceiling"][0]))
+    bar = f"the noise ceiling, that is to be above {least} of its lower bound of {lower}"
+    bar += f" (about {number(many)} with many participants)" if np.isfinite(many) else ""
     if picked == NONE:
         near = [name for name, below in zip(_names(where), where["below_ceiling"].values, strict=True) if not below]
-        near.remove(NONE)
-        yield f"No layer is shown to reach {bar}{_stability(answer)}. " + (
-            f"{listed(near)} cannot be told from it, which does not show that {'it' if len(near) == 1 else 'they'} "
-            f"{'reaches' if len(near) == 1 else 'reach'} it."
-            if near
-            else "Every layer is below it."
-        )
-    else:
-        layer = where.sel({LAYER: picked})
-        low, high = layer["share_of_ceiling_band"].values
-        yield (
-            f"{picked} is the first layer shown to reach {bar}: it is at {percent(float(layer['share_of_ceiling']))} "
-            f"(band {percent(low)} to {percent(high)}{_stability(answer)}); {_set(answer, where)}."
-        )
-    many = float(where["noise_ceiling_extrapolated"])
-    if np.isfinite(many):
-        yield f"With many participants, the ceiling would be about {number(many)}."
+        return f"No layer is shown to reach {bar}; {_in_draws(answer)}. {_not_to_be_told(near[:-1])}"
+    layer = where.sel({LAYER: picked})
+    low, high = (percent(float(limit)) for limit in layer["share_of_ceiling_band"].values)
+    share = percent(float(layer["share_of_ceiling"]))
+    return (
+        f"{picked} is the first layer shown to reach {bar}: it is at {share} of it (band {low} to {high}). "
+        f"{_stability(answer)}."
+    )
+
+
+def _not_to_be_told(near: Sequence[str]) -> str:
+    if not near:
+        return "Every layer is below it."
+    they = "it reaches" if len(near) == 1 else "they reach"
+    return f"{listed(near)} cannot be told from it, which does not show that {they} it."
 
 
 def _baseline(where: xr.Dataset) -> Iterator[str]:
@@ -141,20 +135,17 @@ def _baseline(where: xr.Dataset) -> Iterator[str]:
     above, differs = where.sel(target="above_baseline"), where.sel(target="differs_from_baseline")
     first, other = str(above["picked"].item()), str(differs["picked"].item())
     if first == NONE and other == NONE:
-        yield f"No layer of {network} is shown to differ from {baseline}{_stability(differs)}."
+        yield f"No layer of {network} is shown to differ from {baseline} ({_in_draws(differs)})."
         return
     if first == NONE:
-        yield f"No layer of {network} is shown to be above {baseline}{_stability(above)}."
+        yield f"No layer of {network} is shown to be above {baseline} ({_in_draws(above)})."
     else:
-        yield (
-            f"{first} is the first layer above {baseline} (by {_difference(above, first)}{_stability(above)}); "
-            f"{_set(above, where)}."
-        )
+        yield f"{first} is the first layer above {baseline}, by {_difference(above, first)}. {_stability(above)}."
     if other != first:
         how = "more" if float(differs["value"].sel({LAYER: other})) > 0 else "less"
         yield (
-            f"{other} is the first layer to differ from {baseline}: {network} is {how} like people there "
-            f"({_difference(differs, other)}{_stability(differs)})."
+            f"{other} is the first layer to differ from {baseline}: {network} is {how} like people there, by "
+            f"{_difference(differs, other)}. {_stability(differs)}."
         )
 
 
@@ -162,15 +153,16 @@ def _names(along_layers: xr.Dataset) -> list[str]:
     return [str(name) for name in along_layers[LAYER].values]
 
 
-def _set(answer: xr.Dataset, where: xr.Dataset) -> str:
-    inside = [name for name, kept in zip(_names(answer), answer["in_set"].values, strict=True) if kept]
-    level = percent(float(where.attrs["confidence"]))
-    return f"the {level} set of layers that the data do not rule out is {listed(inside)}"
-
-
 def _stability(answer: xr.Dataset) -> str:
-    picked = str(answer["picked"].item())
-    return f", so in {percent(float(answer['probability'].sel({LAYER: picked})))} of draws"
+    """Say in how many draws the layer is picked, and which others may be meant."""
+    inside = [name for name, kept in zip(_names(answer), answer["in_set"].values, strict=True) if kept]
+    share = percent(float(answer["probability"].sel({LAYER: answer["picked"].item()})))
+    level = percent(float(answer.attrs["confidence"]))
+    return f"It is picked in {share} of draws; the {level} set of layers not ruled out is {listed(inside)}"
+
+
+def _in_draws(answer: xr.Dataset) -> str:
+    return f"in {percent(float(answer['probability'].sel({LAYER: NONE})))} of draws none is"
 
 
 def _difference(answer: xr.Dataset, layer: str) -> str:
@@ -180,4 +172,4 @@ def _difference(answer: xr.Dataset, layer: str) -> str:
 
 def _with_band(value: float, limits: Sequence[float] | np.ndarray, *, signed: bool = False) -> str:
     low, high = (number(float(limit), signed=signed) for limit in limits)
-    return f"{number(value, signed=signed)}, band {low} to {high}"
+    return f"{number(value, signed=signed)} (band {low} to {high})"

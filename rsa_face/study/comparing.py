@@ -268,6 +268,8 @@ def tabulate(result: xr.Dataset) -> pd.DataFrame:
             columns |= {f"{name}_{bound}": variable.sel(bound=bound).values for bound in result["bound"].values}
         elif name == "noise_ceiling":
             columns |= {f"{name}_{bound}": float(variable.sel(bound=bound)) for bound in result["bound"].values}
+        elif name == "noise_ceiling_extrapolated":
+            columns[str(name)] = float(variable)
     said: Mapping[str, Any] = {key: result.attrs.get(key) for key in ("comparison", "simulated")}
     return pd.DataFrame({**columns, **said})
 

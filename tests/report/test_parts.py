@@ -115,17 +115,16 @@ def test_the_answer_names_layers_with_their_uncertainty(study):
     best = study.result.isel(rdm=int(np.argmax(study.result["similarity"].values)))
     assert f"{best['similarity'].item():.3f}, 95% interval" in answer.sentences[0]
     assert answer.sentences[1:-1] == (
-        "FE-AlexNet is most like people at fc8 (0.200, band 0.160 to 0.240, so in 60% of draws); the 95% set of "
-        "layers that the data do not rule out is fe and fc8.",
+        "FE-AlexNet is most like people at fc8, with a similarity of 0.200 (band 0.160 to 0.240). It is picked in "
+        "60% of draws; the 95% set of layers not ruled out is fe and fc8.",
         "Its similarity is half-way from the first layer to the peak at a depth of 0.60 (95% interval 0.40 to 0.75), "
-        "that is at fe.",
-        "No layer is shown to reach the noise ceiling (to be above 90% of its lower bound, 0.400), so in 70% of "
-        "draws. Every layer is below it.",
-        "With many participants, the ceiling would be about 0.450.",
-        "fe is the first layer above AlexNet (by +0.050, band +0.010 to +0.090, so in 80% of draws); the 95% set of "
-        "layers that the data do not rule out is fe.",
-        "relu1 is the first layer to differ from AlexNet: FE-AlexNet is less like people there (−0.050, band −0.090 "
-        "to −0.010, so in 60% of draws).",
+        "first passed at fe.",
+        "No layer is shown to reach the noise ceiling, that is to be above 90% of its lower bound of 0.400 (about "
+        "0.450 with many participants); in 70% of draws none is. Every layer is below it.",
+        "fe is the first layer above AlexNet, by +0.050 (band +0.010 to +0.090). It is picked in 80% of draws; the "
+        "95% set of layers not ruled out is fe.",
+        "relu1 is the first layer to differ from AlexNet: FE-AlexNet is less like people there, by −0.050 (band "
+        "−0.090 to −0.010). It is picked in 60% of draws; the 95% set of layers not ruled out is relu1 and fe.",
     )
     assert "more like people than AlexNet at relu5 and fc8, of 3 matched layers" in answer.sentences[-1]
     assert all(sentence.endswith(".") for sentence in answer.sentences)
@@ -139,10 +138,10 @@ def test_not_to_be_told_from_the_ceiling_is_not_to_reach_it(study):
     where = localization(["fc8", "none", "none", "none"])
     near = said(where.assign(below_ceiling=where["below_ceiling"] & (where["layer"] != "fc8")))
     assert any(one.endswith("fc8 cannot be told from it, which does not show that it reaches it.") for one in near)
-    assert near[-1] == "No layer of FE-AlexNet is shown to differ from AlexNet, so in 0% of draws."
+    assert near[-1] == "No layer of FE-AlexNet is shown to differ from AlexNet (in 0% of draws none is)."
     reached = said(localization(["fc8", "fc8", "none", "relu1"]))
     assert any(one.startswith("fc8 is the first layer shown to reach the noise ceiling") for one in reached)
-    assert "No layer of FE-AlexNet is shown to be above AlexNet, so in 10% of draws." in reached
+    assert "No layer of FE-AlexNet is shown to be above AlexNet (in 10% of draws none is)." in reached
 
 
 def test_the_answer_says_what_was_not_asked(study):
@@ -157,7 +156,7 @@ def test_the_answer_says_where_a_network_is_less_like_people(study):
     both = {"contrast": contrast([-0.3, 0.02, -0.4])}
     said = answer_of(replace(study, extras=both)).sentences[-1]
     assert "more like people than AlexNet at relu5 and less so at relu1 and fc8" in said
-    assert "at fc8, is −0.350, band −0.400 to −0.300" in said
+    assert "at fc8, is −0.350 (band −0.400 to −0.300)" in said
 
 
 def test_the_answer_is_about_the_contrast_with_the_baseline(study):
