@@ -57,12 +57,12 @@ if TYPE_CHECKING:
     from rsa_face.rdms.align import align_stimuli as align_stimuli
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
     from rsa_face.rdms.controls import control_rdms as control_rdms
-    from rsa_face.rdms.dissimilarity import compute_rdms as compute_rdms
     from rsa_face.rdms.embedding import embed_rdm as embed_rdm
-    from rsa_face.rdms.second_order import relate_rdms as relate_rdms
+    from rsa_face.rdms.embedding import relate_rdms as relate_rdms
+    from rsa_face.rdms.measures import compute_rdms as compute_rdms
     from rsa_face.rdms.toolbox import from_rsatoolbox as from_rsatoolbox
     from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
-    from rsa_face.rdms.toolbox_result import to_rsatoolbox_result as to_rsatoolbox_result
+    from rsa_face.rdms.toolbox import to_rsatoolbox_result as to_rsatoolbox_result
     from rsa_face.saliency.maps import saliency as saliency
     from rsa_face.saliency.regions import saliency_regions as saliency_regions
     from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
@@ -86,7 +86,7 @@ _HOME = {
     "build_network": "networks.zoo",
     "compare_layers": "inference.layerwise",
     "compare_rdms": "inference.comparisons",
-    "compute_rdms": "rdms.dissimilarity",
+    "compute_rdms": "rdms.measures",
     "contrast_layers": "inference.contrasts",
     "control_rdms": "rdms.controls",
     "correct_layers": "inference.families",
@@ -126,7 +126,7 @@ _HOME = {
     "read_stimuli": "stimuli.catalogue",
     "read_training": "training.tables",
     "relate_measures": "psychophysics.agreement",
-    "relate_rdms": "rdms.second_order",
+    "relate_rdms": "rdms.embedding",
     "reliability_table": "human.reliability",
     "render_faces": "stimuli.faces",
     "reweight_layer": "inference.unique",
@@ -140,7 +140,7 @@ _HOME = {
     "simulate_ratings": "human.observers",
     "stream_rdms": "activations.streaming",
     "to_rsatoolbox": "rdms.toolbox",
-    "to_rsatoolbox_result": "rdms.toolbox_result",
+    "to_rsatoolbox_result": "rdms.toolbox",
     "train_valence": "training.loop",
     "verify_store": "activations.store",
 }

@@ -17,8 +17,7 @@ from rsa_face.activations.units import Batch, Unit, file_of, is_done, is_made_fr
 from rsa_face.files import write_beside
 from rsa_face.holding import hold
 from rsa_face.provenance import load, save
-from rsa_face.rdms.dissimilarity import compute_rdms
-from rsa_face.rdms.measures import measures_among
+from rsa_face.rdms.measures import compute_rdms, measures_among
 from rsa_face.safety import fault_of_name, path_in
 from rsa_face.untrusted import read_json
 

@@ -18,7 +18,6 @@ from rsa_face.activations.shelf import Shelf
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network, evaluating
-from rsa_face.rdms.dissimilarity import label_rdms
 from rsa_face.rdms.measures import (
     GENERAL,
     Moments,
@@ -26,6 +25,7 @@ from rsa_face.rdms.measures import (
     check_measures,
     dissimilarities,
     general_measure,
+    label_rdms,
     measure_of,
     merge_moments,
 )

@@ -99,7 +99,7 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
     from rsa_face.figures.rdm_similarity import plot_rdm_similarity
     from rsa_face.figures.rdms import plot_rdms
     from rsa_face.figures.study import plot_study
-    from rsa_face.rdms.second_order import relate_rdms
+    from rsa_face.rdms.embedding import relate_rdms
 
     result, rdms, stimuli = study.result, study.rdms, study.stimuli
     shared, judged = _judged(study)

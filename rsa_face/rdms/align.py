@@ -39,8 +39,8 @@ def align_stimuli(
     lacks, beyond = sorted(set(want) - set(have)), sorted(set(have) - set(want))
     if lacks or beyond:
         message = (
-            f"RDMs must hold the same stimuli to be compared, but {names[0]} {_differing(lacks, beyond)} {names[1]}. "
-            "Select the shared stimuli first, with `shared_stimuli`."
+            f"RDMs have different stimuli: {names[0]} {_differing(lacks, beyond)} {names[1]}. Use `shared_stimuli` "
+            "to keep those in common."
         )
         raise ValueError(message)
     place = {stimulus: index for index, stimulus in enumerate(have)}
@@ -67,11 +67,13 @@ def shared_stimuli(*arrays: xr.DataArray) -> tuple[xr.DataArray, ...]:
         If fewer than three stimuli are shared: no similarity can be computed from fewer.
     """
     shared = set.intersection(*(set(stimulus_ids(array)) for array in arrays))
-    kept = [stimulus for stimulus in stimulus_ids(arrays[0]) if stimulus in shared]
-    if len(kept) < 3:
-        message = f"At least 3 stimuli must be shared to compare RDMs, but {len(kept)} are: {kept}. Check the ids."
+    common = [stimulus for stimulus in stimulus_ids(arrays[0]) if stimulus in shared]
+    if len(common) < 3:
+        message = (
+            f"Too few stimuli in common to compare RDMs: {len(common)} of the 3 needed ({common}). Check the ids."
+        )
         raise ValueError(message)
-    return tuple(select_stimuli(array, kept) for array in arrays)
+    return tuple(select_stimuli(array, common) for array in arrays)
 
 
 def select_stimuli(rdms: xr.DataArray, ids: list[str]) -> xr.DataArray:
@@ -79,28 +81,11 @@ def select_stimuli(rdms: xr.DataArray, ids: list[str]) -> xr.DataArray:
 
     An entry of an RDM depends on its own two stimuli alone (for all measures but the whitened ones), so a part
     of an RDM is the RDM of that part.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (..., stimulus_i, stimulus_j)
-        RDMs. Not changed.
-    ids : list of str
-        The stimuli to keep.
-
-    Returns
-    -------
-    DataArray, dims (..., stimulus_i, stimulus_j)
-        The RDMs of these stimuli.
-
-    Raises
-    ------
-    ValueError
-        If an id is not among the RDMs' stimuli.
     """
     place = {stimulus: index for index, stimulus in enumerate(stimulus_ids(rdms))}
     unknown = sorted(set(ids) - set(place))
     if unknown:
-        message = f"Stimuli to select must be among the RDMs', but {_listed(unknown)} are not. Check the ids."
+        message = f"No such stimuli in the RDMs: {_listed(unknown)}. Check the ids."
         raise ValueError(message)
     order = np.array([place[stimulus] for stimulus in ids], dtype=int)
     return rdms.isel({STIMULUS_I: order, STIMULUS_J: order})

@@ -90,22 +90,22 @@ def control_rdms(
         If an RDM file or image is missing.
     """
     if not names:
-        message = "At least one control must be named, but none is. Name pixels, a factor of the table, or a file."
+        message = "No control is named. Name pixels, a factor of the table, or a file."
         raise ValueError(message)
     check_controls(stimuli, names)
     must_be_known(distance, DISTANCES, "distance of the pixels")
-    made = [
+    controls = [
         control
         for name in names
         for control in _made(stimuli, name, distance=distance, size=size, categorical=categorical)
     ]
-    labels = [label for label, _ in made]
+    labels = [label for label, _ in controls]
     if repeated(labels):
-        message = f"Each control must have a name of its own, but {repeated(labels)} occurs twice. Name it once."
+        message = f"Controls named more than once: {repeated(labels)}. Name each once."
         raise ValueError(message)
-    _must_vary(made)
+    _must_vary(controls)
     rdms = xr.DataArray(
-        np.stack([values for _, values in made]),
+        np.stack([values for _, values in controls]),
         dims=(RDM, STIMULUS_I, STIMULUS_J),
         coords={RDM: labels, STIMULUS_I: stimuli.ids, STIMULUS_J: stimuli.ids},
         name="control",
@@ -122,20 +122,7 @@ def control_rdms(
 def pixel_distances(
     images: Float[np.ndarray, "stimulus pixel"], *, distance: str
 ) -> Float[np.ndarray, "stimulus stimulus"]:
-    """Return the distances between images, pixel by pixel.
-
-    Parameters
-    ----------
-    images : array, shape (stimulus, pixel)
-        Grey levels, 0 (black) to 1 (white).
-    distance : str
-        ``"euclidean"`` or ``"correlation"``.
-
-    Returns
-    -------
-    array, shape (stimulus, stimulus)
-        0 on the diagonal.
-    """
+    """Return the distances between images, pixel by pixel."""
     return np.asarray(squareform(DISTANCES[distance](images)), dtype=float)
 
 
@@ -151,26 +138,13 @@ DISTANCES: dict[str, Callable[[Any], Any]] = {"euclidean": _root_mean_square, "c
 
 
 def check_controls(stimuli: StimulusTable, names: Sequence[str | Path]) -> None:
-    """Hold the names of controls to being pixels, factors or files, before anything is computed for them.
-
-    Parameters
-    ----------
-    stimuli : StimulusSet
-        Whose factors may be named.
-    names : sequence of str or Path
-        As for `control_rdms`.
-
-    Raises
-    ------
-    ValueError
-        If a name is none of these; the first is named.
-    """
+    """Hold the names of controls to being pixels, factors or files, before anything is computed for them."""
     factors = [str(column) for column in stimuli.table.columns if column not in ("stimulus", "file")]
     for name in names:
         if str(name) not in (PIXELS, *factors) and Path(name).suffix.lower() not in FILE_ENDINGS:
             message = (
-                "A control must be pixels, a factor of the stimulus table or a file ending in "
-                f"{' or '.join(FILE_ENDINGS)}, but {str(name)!r} is none of these. The factors are {factors}."
+                f"Unknown control {str(name)!r}. Name pixels, a factor of the stimulus table ({factors}), or a file "
+                f"ending in {' or '.join(FILE_ENDINGS)}."
             )
             raise ValueError(message)
 
@@ -184,14 +158,14 @@ def _made(
         images = np.stack([_grey_levels(file, size) for file in stimuli.files]).reshape(len(stimuli.ids), -1)
         flat = [stimulus for stimulus, image in zip(stimuli.ids, images, strict=True) if np.ptp(image) == 0]
         if distance == "correlation" and flat:
-            message = f"Images must vary to be correlated, but {flat[:20]} are of one grey. Use euclidean."
+            message = f"Images of one grey cannot be correlated: {flat[:20]}. Use euclidean."
             raise ValueError(message)
         return [(PIXELS, pixel_distances(images, distance=distance))]
-    kept = select_stimuli(_read_rdms(Path(name)), stimuli.ids)
-    labels = [str(label) for label in kept[RDM].values]
-    upper = np.asarray(kept.values, dtype=float)[:, *np.triu_indices(len(stimuli.ids), 1)]
-    warn_implausible(upper, labels, stimuli.ids, Path(name).name, signed=has_sign(kept.attrs))
-    return list(zip(labels, np.asarray(kept.values, dtype=float), strict=True))
+    rdms = select_stimuli(_read_rdms(Path(name)), stimuli.ids)
+    labels = [str(label) for label in rdms[RDM].values]
+    upper = np.asarray(rdms.values, dtype=float)[:, *np.triu_indices(len(stimuli.ids), 1)]
+    warn_implausible(upper, labels, stimuli.ids, Path(name).name, signed=has_sign(rdms.attrs))
+    return list(zip(labels, np.asarray(rdms.values, dtype=float), strict=True))
 
 
 def _factor_differences(stimuli: StimulusTable, name: str, *, named: bool) -> Float[np.ndarray, "stimulus stimulus"]:
@@ -199,7 +173,7 @@ def _factor_differences(stimuli: StimulusTable, name: str, *, named: bool) -> Fl
     absent = [stimulus for stimulus, gone in zip(stimuli.ids, column.isna(), strict=True) if gone]
     if absent:
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
-        message = f"A control must have a value for every stimulus, but {name!r} has none for {absent[:20]}{more}."
+        message = f"The factor {name!r} has no value for {absent[:20]}{more}. Add it, or leave the control out."
         raise ValueError(message)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and not named:
         values = column.to_numpy(dtype=float)
@@ -221,13 +195,13 @@ def _read_rdms(path: Path) -> xr.DataArray:
         return _read_square_table(path)
     rdms = load(path)
     if not isinstance(rdms, xr.DataArray):
-        message = f"A control file must hold one array of RDMs, but {path.name} holds {list(rdms)}. Save one of them."
+        message = f"{path.name} holds several arrays ({list(rdms)}), not one of RDMs. Save one of them."
         raise ValueError(message)
     if RDM not in rdms.dims:
         rdms = rdms.expand_dims({RDM: [path.stem]})
     if set(rdms.dims) != {RDM, STIMULUS_I, STIMULUS_J}:
         message = (
-            f"A control file must have the dims ({RDM}, {STIMULUS_I}, {STIMULUS_J}), but {path.name} has {rdms.dims}."
+            f"{path.name} has the dims {rdms.dims}. Save an array with the dims ({RDM}, {STIMULUS_I}, {STIMULUS_J})."
         )
         raise ValueError(message)
     return check_rdms(rdms.transpose(RDM, STIMULUS_I, STIMULUS_J), along=RDM, name=path.name)
@@ -235,14 +209,15 @@ def _read_rdms(path: Path) -> xr.DataArray:
 
 def _read_square_table(path: Path) -> xr.DataArray:
     if not path.is_file():
-        message = f"A control RDM must exist to be read, but there is no file {str(path)!r}. Check the path."
+        message = f"No such file: {str(path)!r}. Check the path of the control RDM."
         raise FileNotFoundError(message)
     with reading(path, "A control RDM must be a square table of numbers", then="Write it anew."):
         frame = pd.read_csv(path, index_col=0, encoding="utf-8-sig", compression=None)
         values = frame.to_numpy(dtype=float)
     if values.shape[0] != values.shape[1]:
         message = (
-            f"A control RDM must be square, but {path.name} has {values.shape[0]} rows, {values.shape[1]} columns."
+            f"The table in {path.name} is not square: {values.shape[0]} rows, {values.shape[1]} columns. Its first "
+            "line and first column hold the stimulus ids."
         )
         raise ValueError(message)
     above, beside = ([str(label) for label in labels] for labels in (frame.index, frame.columns))
@@ -251,14 +226,14 @@ def _read_square_table(path: Path) -> xr.DataArray:
     return check_rdms(rdms, along=RDM, name=path.name)
 
 
-def _must_vary(made: list[tuple[str, Float[np.ndarray, "stimulus stimulus"]]]) -> None:
+def _must_vary(controls: list[tuple[str, Float[np.ndarray, "stimulus stimulus"]]]) -> None:
     faults = []
-    for label, values in made:
+    for label, values in controls:
         off = values[np.triu_indices(values.shape[0], 1)]
         if np.isnan(off).any():
             faults.append(f"{label!r} lacks {int(np.isnan(off).sum())} of {off.size} pairs")
         elif off.size == 0 or np.ptp(off) <= 1e-12 * np.abs(off).max(initial=0.0):
             faults.append(f"{label!r} has the same dissimilarity for every pair")
     if faults:
-        message = f"A control must tell pairs of stimuli apart, but {'; '.join(sorted(faults)[:20])}. Leave it out."
+        message = f"Controls that tell no pairs of stimuli apart: {'; '.join(sorted(faults)[:20])}. Leave them out."
         raise ValueError(message)

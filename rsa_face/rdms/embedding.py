@@ -1,13 +1,14 @@
-"""Stimuli as points in a plane or in space, so that near means alike: multidimensional scaling of an RDM."""
+"""Pictures of RDMs: stimuli as points (multidimensional scaling), and layers related to layers."""
 
 import warnings
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 from sklearn.manifold import smacof
 
 from rsa_face.provenance import rng_from
-from rsa_face.schema import MEASURE, OTHER_MEASURES, STIMULUS, STIMULUS_I, STIMULUS_J
+from rsa_face.schema import MEASURE, OTHER_MEASURES, RDM, STIMULUS, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known
 
 AXIS = "axis"
 
@@ -82,21 +83,23 @@ def embed_rdm(
 
 def _checked(rdm: xr.DataArray, dims: int) -> np.ndarray:
     if dims not in (2, 3):
-        message = f"A picture has 2 or 3 dimensions, but {dims} were asked for. Ask for 2 or 3."
+        message = f"An embedding has 2 or 3 dimensions, not {dims}. Set dims to 2 or 3."
         raise ValueError(message)
     if rdm.dims != (STIMULUS_I, STIMULUS_J):
-        message = f"One RDM can be embedded at a time, but this array has the dims {rdm.dims}. Select one of them."
+        message = f"Only one RDM can be embedded at a time; this array has the dims {rdm.dims}. Select one of them."
         raise ValueError(message)
     values = np.asarray(rdm.values, dtype=float)
     if len(values) <= dims:
-        message = f"An embedding in {dims} dimensions needs {dims + 1} stimuli or more, but there are {len(values)}."
+        message = f"Too few stimuli for {dims} dimensions: {len(values)}. Give {dims + 1} or more."
         raise ValueError(message)
     i, j = np.nonzero(np.isnan(values))
     if len(i):
         pairs = [
             f"({rdm[STIMULUS_I].values[a]}, {rdm[STIMULUS_I].values[b]})" for a, b in zip(i, j, strict=True) if a < b
         ]
-        message = f"Every pair must be judged to embed an RDM, but {len(pairs)} were not: {', '.join(pairs[:5])}."
+        message = (
+            f"{len(pairs)} pair(s) were never judged: {', '.join(pairs[:5])}. Select stimuli of which all pairs were."
+        )
         raise ValueError(message)
     return np.asarray((values + values.T) / 2)
 
@@ -123,3 +126,63 @@ def _turned(points: np.ndarray) -> np.ndarray:
     turned = centred @ directions.T
     largest = turned[np.abs(turned).argmax(axis=0), np.arange(turned.shape[1])]
     return np.asarray(turned * np.where(largest < 0, -1, 1))
+
+
+RDM_J = "rdm_j"
+_WAYS = ("spearman", "corr", "cosine")
+
+
+def relate_rdms(rdms: xr.DataArray, *, comparison: str = "spearman") -> xr.DataArray:
+    """Compare every RDM with every other.
+
+    Layers that arrange the stimuli alike are alike, whatever their units: this shows blocks within a network and
+    correspondences between networks (Kriegeskorte, Mur & Bandettini 2008, 10.3389/neuro.06.004.2008).
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        RDMs of the same stimuli, every pair judged. Not changed.
+    comparison : {"spearman", "corr", "cosine"}
+        Rank correlation with ties at their mean, Pearson correlation, or cosine of the dissimilarities.
+
+    Returns
+    -------
+    DataArray, dims (rdm, rdm_j)
+        Similarities, 1 on the diagonal; coordinates of `rdm` on both sides, those of the second with ``_j``.
+
+    Raises
+    ------
+    ValueError
+        If the comparison is unknown, a pair was never judged, or all dissimilarities of an RDM are equal.
+    """
+    must_be_known(comparison, _WAYS, "comparison of layers")
+    check_rdms(rdms, along=RDM)
+    i, j = np.triu_indices(rdms.sizes["stimulus_i"], k=1)
+    vectors = np.asarray(rdms.values[:, i, j], dtype=float)
+    _check_values(vectors, [str(name) for name in rdms[RDM].values])
+    if comparison == "spearman":
+        vectors = stats.rankdata(vectors, axis=1)
+    if comparison != "cosine":
+        vectors = vectors - vectors.mean(axis=1, keepdims=True)
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    along = {str(name): (RDM, part.values) for name, part in rdms.coords.items() if part.dims == (RDM,)}
+    beside = {f"{name}_j": (RDM_J, values) for name, (_, values) in along.items()}
+    attrs = {
+        name: rdms.attrs[name] for name in ("measure", OTHER_MEASURES, "untrained", "simulated") if name in rdms.attrs
+    }
+    values = np.clip(vectors @ vectors.T, -1, 1)
+    np.fill_diagonal(values, 1)
+    return xr.DataArray(
+        values, along | beside, (RDM, RDM_J), name="similarity", attrs={**attrs, "comparison": comparison}
+    )
+
+
+def _check_values(vectors: np.ndarray, names: list[str]) -> None:
+    unjudged = [name for name, values in zip(names, vectors, strict=True) if np.isnan(values).any()]
+    if unjudged:
+        message = f"Pairs without a dissimilarity in {unjudged[:8]}. Leave these RDMs out."
+        raise ValueError(message)
+    flat = [name for name, values in zip(names, vectors, strict=True) if np.ptp(values) == 0]
+    if flat:
+        message = f"All dissimilarities are equal in {flat[:8]}. Leave these RDMs out."
+        raise ValueError(message)

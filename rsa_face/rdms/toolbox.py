@@ -1,4 +1,4 @@
-"""Exchange RDMs with rsatoolbox, losing nothing either way."""
+"""Exchange RDMs and results with rsatoolbox, losing nothing either way; its own measures."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -12,8 +12,21 @@ import rsatoolbox.data.noise
 import rsatoolbox.io.meadows
 import rsatoolbox.rdm
 import xarray as xr
+from numpy.typing import NDArray
+from rsatoolbox.inference.result import Result
+from rsatoolbox.model.model import Model
 
-from rsa_face.schema import RDM, STIMULUS, STIMULUS_I, STIMULUS_J, check_rdms, has_sign, warn_implausible
+from rsa_face.schema import (
+    DRAW,
+    PARTICIPANT,
+    RDM,
+    STIMULUS,
+    STIMULUS_I,
+    STIMULUS_J,
+    check_rdms,
+    has_sign,
+    warn_implausible,
+)
 
 
 def to_rsatoolbox(rdms: xr.DataArray) -> rsatoolbox.rdm.RDMs:
@@ -37,11 +50,11 @@ def to_rsatoolbox(rdms: xr.DataArray) -> rsatoolbox.rdm.RDMs:
     rows, columns = np.triu_indices(rdms.sizes[STIMULUS_I], k=1)
     patterns = {str(name): coord.values for name, coord in rdms.coords.items() if coord.dims == (STIMULUS_I,)}
     patterns[STIMULUS] = patterns.pop(STIMULUS_I)
-    kept = {"along": along, "name": str(rdms.name or ""), "attrs": json.dumps(rdms.attrs, default=_plain)}
+    described = {"along": along, "name": str(rdms.name or ""), "attrs": json.dumps(rdms.attrs, default=_plain)}
     return rsatoolbox.rdm.RDMs(
         np.asarray(rdms.values, dtype=np.float64)[:, rows, columns],
         dissimilarity_measure=rdms.attrs.get("measure"),
-        descriptors=kept,
+        descriptors=described,
         rdm_descriptors={str(name): coord.values for name, coord in rdms.coords.items() if coord.dims == (along,)},
         pattern_descriptors=patterns,
     )
@@ -83,19 +96,7 @@ def from_rsatoolbox(rdms: rsatoolbox.rdm.RDMs) -> xr.DataArray:
 
 
 def load_meadows(path: Path) -> tuple[list[str], list[str], list[str], np.ndarray] | None:
-    """Read a file of Meadows Research by `rsatoolbox.io.meadows`.
-
-    Parameters
-    ----------
-    path : Path
-        A .mat file.
-
-    Returns
-    -------
-    tuple of (list of str, list of str, list of str, ndarray), or None
-        Participants, their tasks, stimulus ids, and upper triangles of shape (participant, pair). None where
-        rsatoolbox cannot tell from the file's name what is in it.
-    """
+    """Read a file of Meadows Research by `rsatoolbox.io.meadows`."""
     try:
         rdms = rsatoolbox.io.meadows.load_rdms(str(path), sort=False)
     except (ValueError, KeyError, IndexError):
@@ -107,27 +108,9 @@ def load_meadows(path: Path) -> tuple[list[str], list[str], list[str], np.ndarra
 
 
 def calc_rdm(values: np.ndarray, measure: str) -> np.ndarray:
-    """Compute one RDM by rsatoolbox's own ``calc_rdm``.
-
-    Parameters
-    ----------
-    values : ndarray, shape (stimulus, ...)
-        A layer.
-    measure : {"correlation", "euclidean"}
-        rsatoolbox's name.
-
-    Returns
-    -------
-    ndarray of float64, shape (stimulus, stimulus)
-        In the order of the rows.
-
-    Raises
-    ------
-    ValueError
-        If rsatoolbox has no such measure for single patterns.
-    """
+    """Compute one RDM by rsatoolbox's own ``calc_rdm``."""
     if measure not in ("correlation", "euclidean"):
-        message = f"rsatoolbox must know the measure, but has no {measure!r}. Choose the engine 'gram'."
+        message = f"rsatoolbox has no measure {measure!r} of single patterns. Choose the engine 'gram'."
         raise ValueError(message)
     dataset = rsatoolbox.data.Dataset(values.reshape(len(values), -1).astype(np.float64))
     matrix: np.ndarray = rsatoolbox.rdm.calc_rdm(dataset, method=measure).get_matrices()[0]
@@ -136,63 +119,32 @@ def calc_rdm(values: np.ndarray, measure: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Conditions:
-    """Which condition, and which fold, each row of a layer presents.
+    """Which condition, and which fold, each row of a layer presents."""
 
-    Parameters
-    ----------
-    rows : list of str
-        The condition of each row.
-    folds : list of str or None
-        The fold of each row.
-    coords : mapping
-        The conditions under ``stimulus``, in the order they first occur, and the factors that belong to them.
-    """
-
-    rows: list[str]
-    folds: list[str] | None
+    rows: list[str]  # the condition of each row
+    folds: list[str] | None  # the fold of each row
+    # the conditions under ``stimulus``, in the order they first occur, and the factors that belong to them
     coords: Mapping[str, Any]
 
 
 def condition_coords(
     stimuli: Mapping[Any, Any], conditions: str | None, folds: str | None, measures: Collection[str]
 ) -> Conditions:
-    """Sort the rows of layers by what they present.
-
-    Parameters
-    ----------
-    stimuli : mapping of str to array
-        Ids and factors, one value a row.
-    conditions : str or None
-        The factor that says what each row presents.
-    folds : str or None
-        The factor that tells presentations apart; needed for crossnobis.
-    measures : collection of {"mahalanobis", "crossnobis"}
-        What they are for.
-
-    Returns
-    -------
-    Conditions
-        With those factors that have one value a condition.
-
-    Raises
-    ------
-    ValueError
-        If a factor is missing or unknown, or a condition is presented once.
-    """
+    """Sort the rows of layers by what they present."""
     needed = {"conditions": conditions} | ({"folds": folds} if "crossnobis" in measures else {})
     measure = " and ".join(sorted(measures))
     known = [str(name) for name in stimuli]
     wrong = [f"{key} is {value!r}" for key, value in needed.items() if value not in known]
     if wrong:
         message = (
-            f"{measure} must be told which factors repeat a stimulus, but {', '.join(wrong)}. Choose of {known}."
+            f"{measure} needs to know which factors repeat a stimulus: {', '.join(wrong)}. Choose among {known}."
         )
         raise ValueError(message)
     rows = [str(value) for value in np.asarray(stimuli[conditions])]
     names = list(dict.fromkeys(rows))
     once = [name for name in names if rows.count(name) < 2]
     if once:
-        message = f"{measure} must have each condition presented twice or more, but {once[:8]} are not."
+        message = f"{measure} needs each condition presented more than once; {once[:8]} are presented once."
         raise ValueError(message)
     coords: dict[str, Any] = {STIMULUS: np.array(names, dtype=object)}
     for name in known:
@@ -208,38 +160,19 @@ def calc_noise_rdm(values: np.ndarray, conditions: Conditions, measure: str, mem
     The noise covariance is estimated from the presentations of each condition about their mean, and shrunk
     towards its diagonal (Ledoit & Wolf 2004, 10.1016/S0047-259X(03)00096-4); crossnobis is that of Walther et al.
     2016 (10.1016/j.neuroimage.2015.12.012).
-
-    Parameters
-    ----------
-    values : ndarray, shape (row, ...)
-        A layer, one row a presentation.
-    conditions : Conditions
-        What each row presents.
-    measure : {"mahalanobis", "crossnobis"}
-        rsatoolbox's name.
-    memory : float
-        GiB that may be used.
-
-    Returns
-    -------
-    ndarray of float64, shape (condition, condition)
-        In the order of the conditions.
-
-    Raises
-    ------
-    ValueError
-        If the features x features matrix does not fit in memory, or a value is not finite.
     """
     flat = values.reshape(len(values), -1).astype(np.float64)
     needed = 4 * 8 * flat.shape[1] ** 2 / 2**30
     if needed > memory:
         message = (
-            f"The covariance of {flat.shape[1]} features must fit in {memory:g} GiB of memory, but needs "
-            f"{needed:.3g}. Pool or project the activations when extracting them, or allow more."
+            f"The covariance of {flat.shape[1]} features needs {needed:.3g} GiB of memory, more than {memory:g}. "
+            "Pool or project the activations when extracting them, or allow more."
         )
         raise ValueError(message)
     if not np.isfinite(flat).all():
-        message = f"Activations must be finite, but row {int(np.argmin(np.isfinite(flat).all(axis=1)))} is not."
+        message = (
+            f"Activations are not finite in row {int(np.argmin(np.isfinite(flat).all(axis=1)))}. Check the weights."
+        )
         raise ValueError(message)
     described = {"condition": conditions.rows} | ({"fold": conditions.folds} if conditions.folds else {})
     dataset = rsatoolbox.data.Dataset(flat, obs_descriptors=described)
@@ -253,3 +186,77 @@ def calc_noise_rdm(values: np.ndarray, conditions: Conditions, measure: str, mem
 
 def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
+
+
+_CALLED = {
+    None: "fixed",
+    "both": "bootstrap",
+    "stimulus": "bootstrap_pattern",
+    "participant": "bootstrap_rdm",
+    "dual": "dual_bootstrap",
+}
+_BESIDE = ("", "_participant", "_stimulus")
+
+
+def to_rsatoolbox_result(result: xr.Dataset) -> Result:
+    """Turn a comparison into rsatoolbox's ``Result``.
+
+    Each layer becomes a model that has its name alone. The draws are handed over as they are, so that rsatoolbox's
+    own variances, tests and plots come from the same numbers.
+
+    Parameters
+    ----------
+    result : Dataset
+        What `compare_layers` returned. Not changed.
+
+    Returns
+    -------
+    rsatoolbox.inference.Result
+        With evaluations, noise ceiling, covariances and degrees of freedom laid out as rsatoolbox's ``eval_*`` do.
+
+    Raises
+    ------
+    ValueError
+        If the dataset is not a comparison of layers.
+    """
+    resample = result.attrs.get("resample")
+    if "similarity" not in result or "participants" not in result.attrs or resample not in _CALLED:
+        message = (
+            f"Not a whole result of `compare_layers`: it holds {sorted(map(str, result.data_vars))} and resample "
+            f"{resample!r}. Pass its Dataset as it was returned."
+        )
+        raise ValueError(message)
+    people = int(result.attrs["participants"])
+    stimuli = int(result.attrs["stimuli"])
+    evaluations, ceiling, variances = _fixed(result, people) if resample is None else _drawn(result)
+    return Result(
+        [Model(str(name)) for name in result[RDM].values],
+        evaluations,
+        method=result.attrs["comparison"],
+        cv_method=_CALLED[resample],
+        noise_ceiling=ceiling,
+        variances=variances,
+        dof=int(result.attrs["degrees_of_freedom"]),
+        n_rdm=None if resample == "stimulus" else people,
+        n_pattern=None if resample in (None, "participant") else stimuli,
+    )
+
+
+def _fixed(result: xr.Dataset, people: int) -> tuple[NDArray[np.float64], ...]:
+    each = result["participant_similarity"].transpose(RDM, PARTICIPANT).values
+    return each[None], result["noise_ceiling"].values, np.cov(each, ddof=0) / people
+
+
+def _drawn(result: xr.Dataset) -> tuple[NDArray[np.float64], ...]:
+    beside = _BESIDE if result.attrs["resample"] == "dual" else _BESIDE[:1]
+    similarity, ceiling = (
+        np.stack([result[f"{name}{each}"].transpose(DRAW, ...).values for each in beside], axis=-1)
+        for name in ("similarity_draws", "noise_ceiling_draws")
+    )
+    usable = ~np.isnan(similarity).any(axis=(1, 2))
+    both = np.concatenate([similarity, ceiling], axis=1)[usable]
+    both = both - both.mean(axis=0)
+    variances = np.einsum("dik,djk->kij", both, both) / (len(both) - 1)
+    if len(beside) == 1:
+        return similarity[..., 0], ceiling[..., 0].T, variances[0]
+    return similarity[:, :, None, None], ceiling.transpose(1, 0, 2)[:, :, None], variances

@@ -8,8 +8,14 @@ import xarray as xr
 from rsa_face.activations.extract import extract
 from rsa_face.activations.streaming import stream_rdms
 from rsa_face.provenance import load, save
-from rsa_face.rdms.dissimilarity import compute_rdms, mark_measures
-from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
+from rsa_face.rdms.measures import (
+    GENERAL,
+    compute_rdms,
+    general_measure,
+    layers_with_their_own,
+    mark_measures,
+    measures_among,
+)
 from rsa_face.safety import one_part, path_in
 from rsa_face.schema import RDM
 from rsa_face.stimuli.catalogue import StimulusSet

@@ -26,7 +26,7 @@ from rsa_face.human.observers import simulate_ratings
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import load
-from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.rdms.measures import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.stimuli.schematic import draw_faces

@@ -15,7 +15,7 @@ from rsa_face.activations.recording import Options
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.rdms.measures import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 from rsa_face.stimuli.preprocessing import Preprocessing

@@ -13,7 +13,7 @@ from rsa_face.activations.shelf import Shelf
 from rsa_face.activations.streaming import stream_rdms
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.rdms.measures import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.preprocessing import Preprocessing
 

@@ -27,7 +27,7 @@ from rsa_face.activations.extract import extract
 from rsa_face.inference.layerwise import compare_layers
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
-from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.rdms.measures import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.preprocessing import Preprocessing
 

@@ -14,7 +14,7 @@ import rsatoolbox
 import xarray as xr
 import zarr
 
-from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.rdms.measures import compute_rdms
 
 
 def tree_in(folder: Path, values: np.ndarray) -> xr.DataTree:

@@ -27,7 +27,7 @@ from rsa_face.activations.recording import Options
 from rsa_face.activations.streaming import stream_rdms
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.rdms.measures import compute_rdms
 from rsa_face.schema import NETWORKS
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches

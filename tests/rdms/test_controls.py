@@ -86,14 +86,14 @@ def test_an_rdm_of_texts_is_refused(stimuli: StimulusSet, tmp_path: Path) -> Non
 
 
 def test_a_name_that_is_no_control_is_refused_with_the_factors(stimuli: StimulusSet) -> None:
-    with pytest.raises(ValueError, match=r"'gaze' is none of these.*\['level', 'identity', 'sex'\]"):
+    with pytest.raises(ValueError, match=r"'gaze'.*\['level', 'identity', 'sex'\]"):
         control_rdms(stimuli, ["gaze"])
 
 
 def test_no_control_and_the_same_control_twice_are_refused(stimuli: StimulusSet) -> None:
-    with pytest.raises(ValueError, match="none is"):
+    with pytest.raises(ValueError, match="No control is named"):
         control_rdms(stimuli, [])
-    with pytest.raises(ValueError, match=r"\['level'\] occurs twice"):
+    with pytest.raises(ValueError, match=r"more than once: \['level'\]"):
         control_rdms(stimuli, ["level", "level"])
     with pytest.raises(ValueError, match="'cosine'"):
         control_rdms(stimuli, ["pixels"], distance="cosine")
@@ -101,7 +101,7 @@ def test_no_control_and_the_same_control_twice_are_refused(stimuli: StimulusSet)
 
 def test_a_factor_with_a_gap_is_refused_by_stimulus(stimuli: StimulusSet) -> None:
     table = stimuli.table.assign(level=[1.0, np.nan, 0.0])
-    with pytest.raises(ValueError, match=r"'level' has none for \['grey'\]"):
+    with pytest.raises(ValueError, match=r"'level' has no value for \['grey'\]"):
         control_rdms(StimulusSet(table), ["level"])
 
 
@@ -112,13 +112,13 @@ def test_a_control_that_never_differs_is_refused(stimuli: StimulusSet) -> None:
 
 
 def test_flat_images_cannot_be_correlated(stimuli: StimulusSet) -> None:
-    with pytest.raises(ValueError, match=r"\['black', 'grey', 'white'\] are of one grey"):
+    with pytest.raises(ValueError, match=r"one grey .*\['black', 'grey', 'white'\]"):
         control_rdms(stimuli, ["pixels"], distance="correlation")
 
 
 def test_a_file_that_lacks_a_stimulus_is_refused(stimuli: StimulusSet, tmp_path: Path) -> None:
     pd.DataFrame([[0, 1], [1, 0]], index=["black", "grey"], columns=["black", "grey"]).to_csv(tmp_path / "two.csv")
-    with pytest.raises(ValueError, match=r"\['white'\] are not"):
+    with pytest.raises(ValueError, match=r"No such stimuli.*\['white'\]"):
         control_rdms(stimuli, [tmp_path / "two.csv"])
 
 

@@ -7,7 +7,7 @@ import xarray as xr
 from rsatoolbox.vis import plot_model_comparison
 
 from rsa_face.inference.layerwise import compare_layers
-from rsa_face.rdms.toolbox_result import to_rsatoolbox_result
+from rsa_face.rdms.toolbox import to_rsatoolbox_result
 from tests.inference.conftest import make_vectors, rsatoolbox_result, to_array
 
 

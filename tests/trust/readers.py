@@ -34,7 +34,7 @@ from rsa_face.networks.zoo import Network
 from rsa_face.provenance import load, save
 from rsa_face.psychophysics.choices import count_choices, read_choices
 from rsa_face.rdms.controls import control_rdms
-from rsa_face.rdms.dissimilarity import compute_rdms
+from rsa_face.rdms.measures import compute_rdms
 from rsa_face.report.page import write_report
 from rsa_face.saliency.likeness import read_human_maps
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
