@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rsa_face.networks.zoo import Network
 
 psychophysics_app = typer.Typer()
+_PRINTED = {"pse": 3, "slope": 2, "lapse": 3}
 
 Networks = Annotated[
     list[str] | None,
@@ -28,14 +29,14 @@ def psychometric(
     out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path("psychometric"),
     sigmoid: Annotated[str, typer.Option(help="gaussian or logistic.")] = "gaussian",
     method: Annotated[str, typer.Option(help="likelihood or 'least squares'.")] = "likelihood",
-    guess: Annotated[str, typer.Option(help="Fixed (0.02), or bounds (0,0.1).")] = "0,0.1",
-    lapse: Annotated[str, typer.Option(help="Fixed (0.02), or bounds (0,0.1).")] = "0,0.1",
+    guess: Annotated[str, typer.Option(help="Fixed (0.02), or bounds (0,0.1).")] = "0,0.5",
+    lapse: Annotated[str, typer.Option(help="Fixed (0.02), or bounds (0,0.1).")] = "0,0.5",
     pooling: Annotated[str, typer.Option(help="none or participants.")] = "none",
     draws: Annotated[int, typer.Option(help="Bootstrap draws of the comparison with networks.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Fit everybody's psychometric curve: PSE, slope, width, lapses, with intervals, and a figure."""
+    """Fit everybody's psychometric curve: PSE (where happy is chosen half the time), slope, width, lapses, a figure."""
     from rsa_face.provenance import load
     from rsa_face.psychophysics.choices import read_choices
     from rsa_face.psychophysics.psychometric import Curve
@@ -132,6 +133,7 @@ def _draw(fits: dict[str, Any], out: Path) -> list[Path]:
 
 
 def _print_curves(table: Any) -> None:
+    import numpy as np
     from rich.console import Console
     from rich.table import Table
 
@@ -140,9 +142,11 @@ def _print_curves(table: Any) -> None:
     for name in (kind, "occlusion", "PSE", "interval", "slope", "lapse", "status", "at a bound"):
         shown.add_column(name, justify="right" if name in ("PSE", "interval", "slope", "lapse") else "left")
     for row in table.to_dict("records"):
-        numbers = [""] * 4  # no curve: the status says why
-        if row["pse"] == row["pse"]:
-            ends = f"{row['pse_lower']:.3f} to {row['pse_upper']:.3f}" if "pse_lower" in row else ""
-            numbers = [f"{row['pse']:.3f}", ends, f"{row['slope']:.2f}", f"{row['lapse']:.3f}"]
+        # without a PSE the status says why, and its interval how little the choices tell
+        numbers = ["" if np.isnan(row[name]) else f"{row[name]:.{digits}f}" for name, digits in _PRINTED.items()]
+        if not np.isnan(row.get("pse_lower", np.nan)):
+            numbers.insert(1, f"{row['pse_lower']:.3f} to {row['pse_upper']:.3f}")
+        else:
+            numbers.insert(1, "")
         shown.add_row(row["observer"], row["occlusion"], *numbers, row["status"], row["bound"])
     Console().print(shown)

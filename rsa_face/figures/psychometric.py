@@ -25,8 +25,9 @@ from rsa_face.figures.style import FigureStyle, drawing
 from rsa_face.schema import NETWORK, PARTICIPANT
 
 _WHOLE = {"none": "Whole face"}
-_SCALES = {"signed": "Level (−1 sad to +1 happy)", "morph": "Morph (0 sad to 1 happy)"}
+SCALES = {"signed": "Level (−1 sad to +1 happy)", "morph": "Morph (0 sad to 1 happy)"}
 _PER_ROW = 4
+_LOWEST = -0.12  # of P(happy): room for arrows below the curves
 
 
 def plot_psychometric(
@@ -34,9 +35,10 @@ def plot_psychometric(
 ) -> Axes:
     """Draw psychometric curves, people's and networks', a panel for each occlusion.
 
-    Points of people are all their trials together, with binomial intervals; their curve is the mean of the
-    participants' own, with the interval of that mean, since a curve through pooled trials would be flatter than
-    anybody's. A network's curve is the mean over its seeds, with their range. Marks on the lower edge are PSEs.
+    Points of people are all their trials together, with binomial intervals; their curve is the mean of the participants'
+    own, with the interval of that mean. A network's curve is the mean over its seeds, with their range. The mark on a
+    curve is its PSE, where happy is chosen half the time. No mean takes in observers whose PSE is undetermined: seeds
+    without a PSE are dotted curves of their own, each with an arrow on the lower edge to the side where its PSE would lie.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def plot_psychometric(
             panel = sheet.panel(place, len(occlusions))
             _draw_panel(panel, people, networks, occlusion, style, lines)
             panel.set_ylabel("P(happy)" if place % columns == 0 else "")
-        sheet.name_levels(_SCALES.get(next(iter(scales)), "Level"), len(occlusions))
+        sheet.name_levels(SCALES.get(next(iter(scales)), "Level"), len(occlusions))
         _draw_legend(ax, people, networks, style, sheet.legend_top(len(occlusions)))
         note_on_sheet(ax, _note(people, networks), style)
         keep_source(ax, pd.DataFrame(lines), name="psychometric")
@@ -160,7 +162,7 @@ def _draw_panel(
             lines += _draw_network(panel, members, family, mark, style, occlusion)
     if people is not None and occlusion in people["occlusion"].values:
         lines += _draw_people(panel, people.sel(occlusion=occlusion), style, occlusion)
-    panel.set_ylim(-0.12, 1.03)
+    panel.set_ylim(_LOWEST, 1.03)
     panel.set_yticks([0, 0.5, 1])
     panel.set_title(
         _WHOLE.get(occlusion, f"{printable(occlusion).capitalize()} masked"), loc="left", parse_math=False
@@ -177,17 +179,20 @@ def _draw_people(panel: Axes, here: xr.Dataset, style: FigureStyle, occlusion: s
     if here.attrs.get("answers") == "trials":
         ends = wilson_interval(happy, trials, float(here.attrs.get("confidence", 0.95)))
         panel.vlines(levels, *ends, color=HUMAN_COLOR, linewidth=0.8 * style.line_pt, zorder=3)
-    curves = here["curve"].values[np.isfinite(here["pse"].values)]
+    determined = np.isfinite(here["pse"].values)
+    curves = here["curve"].values[determined]
+    marked = np.nan
     if len(curves):
-        panel.plot(fine, curves.mean(axis=0), color=HUMAN_COLOR, linewidth=1.4 * style.line_pt, zorder=2.8)
+        mean = curves.mean(axis=0)
+        panel.plot(fine, mean, color=HUMAN_COLOR, linewidth=1.4 * style.line_pt, zorder=2.8)
         band = _band_of_people(here, curves)
         if band is not None:
             panel.fill_between(fine, *band, color=HUMAN_COLOR, alpha=0.18, linewidth=0, zorder=1)
-    pses = here["pse"].values[np.isfinite(here["pse"].values)]
-    _mark_pse(panel, pses, HUMAN_COLOR, "o", style)
+        marked = _mark_pse(panel, fine, mean, HUMAN_COLOR, "o", style)
+    sums = _sums(here["pse"].values, marked)
     return [
         {"occlusion": occlusion, "observer": "people", "level": level, "proportion": value, "lower": low,
-         "upper": high, "trials": count, "mean_pse": pses.mean() if len(pses) else np.nan, "observers": len(pses)}
+         "upper": high, "trials": count} | sums
         for level, value, low, high, count in zip(levels, share, *ends, trials, strict=True)
     ]  # fmt: skip
 
@@ -209,37 +214,54 @@ def _draw_network(
     share = members["proportion"].mean(NETWORK).values
     panel.plot(levels, share, mark["marker"], color=color, markersize=0.42 * style.small_pt, zorder=2.2,
                markeredgecolor="white", markeredgewidth=0.25 * style.line_pt)  # fmt: skip
-    fitted = members["curve"].values[np.isfinite(members["pse"].values)]
-    if len(fitted):
-        panel.plot(fine, fitted.mean(axis=0), color=color, zorder=2)
-    if len(fitted) > 1:
+    determined = np.isfinite(members["pse"].values)
+    curves, marked = members["curve"].values[determined], np.nan
+    if len(curves):
+        mean = curves.mean(axis=0)
+        panel.plot(fine, mean, color=color, zorder=2)
+        marked = _mark_pse(panel, fine, mean, color, mark["marker"], style)
+    if len(curves) > 1:
         panel.fill_between(
-            fine, fitted.min(axis=0), fitted.max(axis=0), color=color, alpha=0.2, linewidth=0, zorder=1
+            fine, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.2, linewidth=0, zorder=1
         )
-    pses = members["pse"].values[np.isfinite(members["pse"].values)]
-    _mark_pse(panel, pses, color, mark["marker"], style)
+    without = ~determined & np.isfinite(members["curve"].values).all(axis=-1)
+    for curve in members["curve"].values[without]:
+        panel.plot(fine, curve, color=color, linewidth=0.8 * style.line_pt, linestyle=":", zorder=1.9)
+        _point_beyond(panel, fine, curve, color, style)
+    sums = _sums(members["pse"].values, marked)
     return [
         {"occlusion": occlusion, "observer": family, "level": level, "proportion": value, "lower": np.nan,
-         "upper": np.nan, "trials": members["n_trials"].sel(level=level).sum().item(),
-         "mean_pse": pses.mean() if len(pses) else np.nan, "observers": len(pses)}
+         "upper": np.nan, "trials": members["n_trials"].sel(level=level).sum().item()} | sums
         for level, value in zip(levels, share, strict=True)
     ]  # fmt: skip
 
 
-def _mark_pse(panel: Axes, pses: np.ndarray, color: str, marker: str, style: FigureStyle) -> None:
-    if not len(pses):
-        return
-    low, high = panel.get_xlim() if panel.lines else (pses.min(), pses.max())
-    mean = pses.mean()
-    if low <= mean <= high:
-        panel.plot([mean, mean], [-0.12, 0.5], color=color, linewidth=0.5 * style.line_pt, linestyle=(0, (2, 2)),
-                   zorder=1.5)  # fmt: skip
-        panel.plot(mean, -0.07, marker=marker, color=color, markersize=0.6 * style.small_pt, clip_on=False, zorder=3,
-                   markeredgecolor="white", markeredgewidth=0.3 * style.line_pt)  # fmt: skip
-    else:  # beyond the levels that are shown: an arrow on the edge, not a longer axis
-        edge, arrow = (low, "<") if mean < low else (high, ">")
-        panel.plot(edge, -0.07, marker=arrow, color=color, markersize=0.6 * style.small_pt, clip_on=False, zorder=3)
-    panel.set_xlim(low, high)
+def _sums(pses: np.ndarray, marked: float) -> dict[str, float]:
+    """Return what the table says of a curve: its PSE as marked, the mean of the observers', and how many have one."""
+    known = np.isfinite(pses)
+    mean = float(pses[known].mean()) if known.any() else np.nan
+    return {"curve_pse": marked, "mean_pse": mean, "observers": int(known.sum()), "without_pse": int((~known).sum())}
+
+
+def _mark_pse(
+    panel: Axes, fine: np.ndarray, curve: np.ndarray, color: str, marker: str, style: FigureStyle
+) -> float:
+    """Mark where a drawn curve is at one half, and return the level."""
+    if not curve[0] <= 0.5 <= curve[-1]:
+        return np.nan
+    level = float(np.interp(0.5, curve, fine))
+    panel.plot([level, level], [_LOWEST, 0.5], color=color, linewidth=0.5 * style.line_pt, linestyle=(0, (2, 2)),
+               zorder=1.5)  # fmt: skip
+    panel.plot(level, 0.5, marker=marker, color=color, markersize=0.75 * style.small_pt, zorder=3.2, gid="pse",
+               markeredgecolor="white", markeredgewidth=0.4 * style.line_pt)  # fmt: skip
+    return level
+
+
+def _point_beyond(panel: Axes, fine: np.ndarray, curve: np.ndarray, color: str, style: FigureStyle) -> None:
+    """Put an arrow on the lower edge, to the side where a curve that is not at one half would be so."""
+    low, high = float(fine.min()), float(fine.max())
+    edge, arrow = (low, "<") if curve.mean() > 0.5 else (high, ">")
+    panel.plot(edge, 0.5 * _LOWEST, marker=arrow, color=color, markersize=0.6 * style.small_pt, clip_on=False, zorder=3)
 
 
 def _draw_legend(
@@ -247,7 +269,7 @@ def _draw_legend(
 ) -> None:
     entries: list[tuple[str, str, str]] = []
     if people is not None:
-        entries.append((f"People (n = {people.sizes[PARTICIPANT]})", HUMAN_COLOR, "o"))
+        entries.append((f"People (n = {people.sizes[PARTICIPANT]}{_without(people['pse'], PARTICIPANT)})", HUMAN_COLOR, "o"))
     if networks is not None:
         colors, markers = (pick(_families(networks)) for pick in (network_colors, network_markers))
         for family in _families(networks):
@@ -269,8 +291,15 @@ def _draw_legend(
                 parse_math=False)  # fmt: skip
         x += width
     beyond = any(line.get_marker() in ("<", ">") for panel in ax.child_axes for line in panel.lines)
-    said = "Marks below the curves: PSE" + ("; arrows: beyond the levels shown." if beyond else ".")
-    ax.text(4.2 * points_mm(style.text_pt), y + line, said, color=QUIET, va="center", fontsize=style.small_pt)
+    key = "Marks on the curves: PSE, where happy is chosen half the time"
+    key += "; dotted, with arrows: seeds without a PSE." if beyond else "."
+    ax.text(4.2 * points_mm(style.text_pt), y + line, key, color=QUIET, va="center", fontsize=style.small_pt)
+
+
+def _without(pse: xr.DataArray, observer: str) -> str:
+    """Say how many observers have no PSE under some occlusion."""
+    count = int(pse.isnull().any([dim for dim in pse.dims if dim != observer]).sum())
+    return f", {count} without a PSE" if count else ""
 
 
 def _families(networks: xr.Dataset) -> list[str]:

@@ -8,11 +8,11 @@ import xarray as xr
 
 from rsa_face.psychophysics.choices import Counts, check_choices, count_choices
 from rsa_face.psychophysics.scales import MIDDLES
-from rsa_face.psychophysics.status import UNFITTED, first_status
+from rsa_face.psychophysics.status import DETERMINED, UNDETERMINED, UNFITTED, first_status
 from rsa_face.schema import BOUND, BOUNDS, must_be_known
 
 SIGMOID_NAMES = {"gaussian": "norm", "logistic": "logistic"}
-_PARAMETER_NAMES = {"pse": "threshold", "width": "width", "guess": "gamma", "lapse": "lambda"}
+_PARAMETER_NAMES = {"midpoint": "threshold", "width": "width", "guess": "gamma", "lapse": "lambda"}
 
 
 def fit_bayesian(
@@ -20,8 +20,8 @@ def fit_bayesian(
 ) -> xr.Dataset:
     """Fit each observer's psychometric curve with psignifit's priors and posterior intervals.
 
-    Where few trials leave the width open, maximum likelihood ends at its bound and a prior says so honestly. The
-    package psignifit is under the GPL-3 and not installed with this one: ``pip install "rsa-face[psignifit]"``.
+    For comparison with `fit_psychometric`, whose prior on guesses and lapses is the same. The package psignifit is under
+    the GPL-3 and not installed with this one: ``pip install "rsa-face[psignifit]"``.
 
     Parameters
     ----------
@@ -37,8 +37,11 @@ def fit_bayesian(
     Returns
     -------
     Dataset, dims (participant or network, occlusion), and bound
-        `pse` and `width` in units of level, `guess`, `lapse`, each with `*_interval` (percentiles of the marginal
-        posterior); `slope` at the PSE per unit of level; `status`. NaN where there are no choices to fit.
+        `pse` (where happy is chosen half the time), `midpoint` (psignifit's threshold: the middle of the sigmoid
+        itself) and `width` in units of level, `guess`, `lapse`, each with `*_interval` (percentiles of the marginal
+        posterior; for the PSE psignifit's conservative bounds on a threshold); `slope` at the PSE per unit of level;
+        `status`. NaN where there are no choices to fit; no PSE, midpoint or slope where it is ``undetermined``: beyond
+        the levels, or with an interval wider than their range.
 
     Raises
     ------
@@ -49,28 +52,34 @@ def fit_bayesian(
 
     References
     ----------
-    Schuett, Harmeling, Macke & Wichmann 2016, 10.1016/j.visres.2016.02.002.
+    Schütt, Harmeling, Macke & Wichmann 2016, 10.1016/j.visres.2016.02.002.
     """
     must_be_known(sigmoid, SIGMOID_NAMES, "sigmoid")
     must_be_known(estimate, ("MAP", "mean"), "estimate")
     counts = count_choices(check_choices(choices))
     if not counts.answered:
-        message = "A Bayesian fit must rest on counted trials, but the table gives chances alone. Add trials."
+        message = "No Bayesian fit without counted trials: the table gives chances alone. Add a column trials."
         raise ValueError(message)
     peer = _psignifit()
     shape = (len(counts.observers), len(counts.occlusions))
     status = first_status(counts).reshape(shape)
-    names = (*_PARAMETER_NAMES, "slope")
-    values = {name: np.full(shape, np.nan) for name in names}
-    ends = {name: np.full((*shape, 2), np.nan) for name in _PARAMETER_NAMES}
+    values = {name: np.full(shape, np.nan) for name in ("pse", *_PARAMETER_NAMES, "slope")}
+    ends = {name: np.full((*shape, 2), np.nan) for name in ("pse", *_PARAMETER_NAMES)}
     for place in np.argwhere(~np.isin(status, UNFITTED)):
         cell = (int(place[0]), int(place[1]))
-        found = _fit(peer, counts, cell, SIGMOID_NAMES[sigmoid], confidence)
-        parameters = found.get_parameter_estimate(estimate)
+        fit = _fit(peer, counts, cell, SIGMOID_NAMES[sigmoid], confidence)
+        parameters = fit.get_parameter_estimate(estimate)
         for name, theirs in _PARAMETER_NAMES.items():
             values[name][cell] = parameters[theirs]
-            ends[name][cell] = found.confidence_intervals[theirs][str(confidence)]
-        values["slope"][cell] = found.slope(parameters["threshold"], estimate_type=estimate)
+            ends[name][cell] = fit.confidence_intervals[theirs][str(confidence)]
+        pse, bounds = fit.threshold(0.5, estimate_type=estimate)
+        values["pse"][cell], ends["pse"][cell] = pse, bounds[str(confidence)]
+        values["slope"][cell] = fit.slope(pse, estimate_type=estimate)
+    low, high = counts.levels.min(), counts.levels.max()
+    undetermined = (values["pse"] < low) | (values["pse"] > high) | (np.ptp(ends["pse"], axis=-1) > high - low)
+    status[undetermined & np.isin(status, DETERMINED)] = UNDETERMINED
+    for name in ("pse", "midpoint", "slope"):
+        values[name][~np.isin(status, DETERMINED)] = np.nan
     dims = (counts.observer, "occlusion")
     variables: dict[str, Any] = {name: (dims, array) for name, array in values.items()}
     variables |= {f"{name}_interval": ((*dims, BOUND), array) for name, array in ends.items()}
@@ -107,8 +116,7 @@ def _psignifit() -> Any:
         import psignifit
     except ModuleNotFoundError as error:
         message = (
-            "psignifit must be installed for Bayesian fits, but is not. Run pip install 'rsa-face[psignifit]'; it is "
-            "under the GPL-3."
+            "psignifit is not installed. Run pip install 'rsa-face[psignifit]'; it is under the GPL-3."
         )
         raise ModuleNotFoundError(message) from error
     return psignifit

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from rsa_face.psychophysics.curves import GUESS, LAPSE, PSE, WIDTH, Problem, evaluate_curve, exchange
+from rsa_face.psychophysics.curves import GUESS, LAPSE, PSE, WIDTH, Problem, evaluate_curve, half_height
 
 Array = np.ndarray
 _EDGE = 1e-12
@@ -12,27 +12,18 @@ _GAIN = {"likelihood": 1e-9, "least squares": 1e-14}
 
 
 def value_of(theta: Float[Array, "curve 4"], problem: Problem) -> Float[Array, " curve"]:
-    """Return what is maximised: the log likelihood (or minus half the squared error), with the prior if any.
+    """Return what is maximised: the log likelihood (or minus half the squared error) and the log priors.
 
-    Parameters
-    ----------
-    theta : ndarray, shape (curve, 4)
-        Parameters.
-    problem : Problem
-        As many curves.
-
-    Returns
-    -------
-    ndarray, shape (curve,)
-        The binomial coefficient is left out.
+    The binomial coefficient is left out.
     """
-    plain = exchange(theta, problem.sigmoid) if problem.steepness else theta
-    chance = np.clip(evaluate_curve(problem.levels, plain, problem.sigmoid), _EDGE, 1 - _EDGE)
+    chance = np.clip(evaluate_curve(problem.levels, theta, problem.sigmoid), _EDGE, 1 - _EDGE)
     if problem.objective == "likelihood":
         value = problem.happy * np.log(chance) + (problem.trials - problem.happy) * np.log1p(-chance)
     else:
         value = -0.5 * problem.trials * (chance - problem.happy / np.maximum(problem.trials, _EDGE)) ** 2
     total = value.sum(axis=1)
+    if problem.asymptote_prior:
+        total = total + problem.asymptote_prior * np.log1p(-theta[:, GUESS:]).sum(axis=1)
     if problem.centre is not None and problem.precision is not None:
         total = total - 0.5 * (problem.precision * (theta - problem.centre) ** 2).sum(axis=1)
     return np.asarray(total)
@@ -41,41 +32,30 @@ def value_of(theta: Float[Array, "curve 4"], problem: Problem) -> Float[Array, "
 def information_of(
     theta: Float[Array, "curve 4"], problem: Problem
 ) -> tuple[Float[Array, "curve 4"], Float[Array, "curve 4 4"], Float[Array, "curve 4 4"]]:
-    """Return the gradient of what is maximised, and its curvature: as observed, and as expected.
+    """Return the gradient of what is maximised, minus its second derivatives, and what these are expected to be.
 
-    Parameters
-    ----------
-    theta : ndarray, shape (curve, 4)
-        Parameters.
-    problem : Problem
-        As many curves.
-
-    Returns
-    -------
-    gradient : ndarray, shape (curve, 4)
-        By parameter.
-    observed : ndarray, shape (curve, 4, 4)
-        Minus the second derivatives.
-    expected : ndarray, shape (curve, 4, 4)
-        The Fisher information (for least squares, Gauss and Newton's product): never negative.
+    The last is the Fisher information (for least squares, Gauss and Newton's product), which is never negative.
     """
-    plain = exchange(theta, problem.sigmoid) if problem.steepness else theta
-    chance, slopes, bends = _derivatives(plain, problem)
+    chance, slopes, bends = _derivatives(theta, problem)
     chance = np.clip(chance, _EDGE, 1 - _EDGE)
     share = problem.happy / np.maximum(problem.trials, _EDGE)
-    seen = expected_weight = problem.trials
+    observed_weight = expected_weight = problem.trials
     error = problem.trials * (share - chance)
     if problem.objective == "likelihood":
         spread = chance * (1 - chance)
         expected_weight = problem.trials / spread
-        seen = problem.happy / chance**2 + (problem.trials - problem.happy) / (1 - chance) ** 2
+        observed_weight = problem.happy / chance**2 + (problem.trials - problem.happy) / (1 - chance) ** 2
         error = error / spread
     gradient = np.einsum("pcl,cl->cp", slopes, error)
     by_curve = slopes.transpose(1, 2, 0)
     expected = (slopes * expected_weight).transpose(1, 0, 2) @ by_curve
-    observed = (slopes * seen).transpose(1, 0, 2) @ by_curve - _bent(bends, error)
-    if problem.steepness:
-        gradient, observed, expected = _by_slope(plain, gradient, observed, expected)
+    observed = (slopes * observed_weight).transpose(1, 0, 2) @ by_curve - _bent(bends, error)
+    if problem.asymptote_prior:
+        room = 1 - theta[:, GUESS:]
+        gradient[:, GUESS:] -= problem.asymptote_prior / room
+        prior = np.zeros_like(observed)
+        prior[:, (GUESS, LAPSE), (GUESS, LAPSE)] = problem.asymptote_prior / room**2
+        observed, expected = observed + prior, expected + prior
     if problem.centre is not None and problem.precision is not None:
         gradient = gradient - problem.precision * (theta - problem.centre)
         prior = problem.precision[:, :, None] * np.eye(4)
@@ -138,7 +118,7 @@ def starting_points(problem: Problem, *, fine: bool = True) -> Float[Array, "sta
     Parameters
     ----------
     problem : Problem
-        The curves, by width (not by slope).
+        The curves.
     fine : bool
         Whether to lay a fine grid (for data) or a coarse one (for draws near a known fit).
 
@@ -190,21 +170,36 @@ def fit_best(problem: Problem, starts: Float[Array, "start curve 4"]) -> tuple[F
 
 
 def _derivatives(theta: Array, problem: Problem) -> tuple[Array, Array, dict[tuple[int, int], Array]]:
-    """Return P(happy), its first derivatives, and those of its second derivatives that are not 0."""
-    scale = problem.sigmoid.span / np.exp(theta[:, WIDTH, None])
-    z = scale * (problem.levels - theta[:, PSE, None])
-    share, density, slant = problem.sigmoid.cumulative(z), problem.sigmoid.density(z), problem.sigmoid.slant(z)
-    guess, lapse = theta[:, GUESS, None], theta[:, LAPSE, None]
+    """Return P(happy), its first derivatives, and its second derivatives."""
+    sigmoid, guess, lapse = problem.sigmoid, theta[:, GUESS, None], theta[:, LAPSE, None]
     reach = 1 - guess - lapse
-    slopes = np.stack([-reach * density * scale, -reach * density * z, 1 - share, -share])
+    # h is z at the PSE, F(h) = (.5 - guess) / reach: it moves with guess and lapse so that the curve there stays .5
+    h = half_height(guess, lapse, sigmoid)
+    h_density, h_slant = sigmoid.density(h), sigmoid.slant(h)
+    h_guess, h_lapse = -(0.5 - lapse) / reach**2 / h_density, (0.5 - guess) / reach**2 / h_density
+    h_guess2 = (-2 * (0.5 - lapse) / reach**3 - h_slant * h_guess**2) / h_density
+    h_both = ((lapse - guess) / reach**3 - h_slant * h_guess * h_lapse) / h_density
+    h_lapse2 = (2 * (0.5 - guess) / reach**3 - h_slant * h_lapse**2) / h_density
+    scale = sigmoid.span / np.exp(theta[:, WIDTH, None])
+    u = scale * (problem.levels - theta[:, PSE, None])
+    share, density, slant = sigmoid.cumulative(u + h), sigmoid.density(u + h), sigmoid.slant(u + h)
+    slopes = np.stack([
+        -reach * density * scale,
+        -reach * density * u,
+        1 - share + reach * density * h_guess,
+        -share + reach * density * h_lapse,
+    ])  # fmt: skip
     bends = {
         (PSE, PSE): reach * slant * scale**2,
-        (PSE, WIDTH): reach * scale * (slant * z + density),
-        (WIDTH, WIDTH): reach * z * (slant * z + density),
-        (PSE, GUESS): density * scale,
-        (PSE, LAPSE): density * scale,
-        (WIDTH, GUESS): density * z,
-        (WIDTH, LAPSE): density * z,
+        (PSE, WIDTH): reach * scale * (slant * u + density),
+        (WIDTH, WIDTH): reach * u * (slant * u + density),
+        (PSE, GUESS): scale * (density - reach * slant * h_guess),
+        (PSE, LAPSE): scale * (density - reach * slant * h_lapse),
+        (WIDTH, GUESS): u * (density - reach * slant * h_guess),
+        (WIDTH, LAPSE): u * (density - reach * slant * h_lapse),
+        (GUESS, GUESS): reach * (slant * h_guess**2 + density * h_guess2) - 2 * density * h_guess,
+        (GUESS, LAPSE): reach * (slant * h_guess * h_lapse + density * h_both) - density * (h_guess + h_lapse),
+        (LAPSE, LAPSE): reach * (slant * h_lapse**2 + density * h_lapse2) - 2 * density * h_lapse,
     }
     return np.asarray(guess + reach * share), slopes, bends
 
@@ -214,18 +209,6 @@ def _bent(bends: dict[tuple[int, int], Array], error: Array) -> Array:
     for (row, column), bend in bends.items():
         total[:, row, column] = total[:, column, row] = (bend * error).sum(axis=1)
     return total
-
-
-def _by_slope(theta: Array, gradient: Array, observed: Array, expected: Array) -> tuple[Array, Array, Array]:
-    """Carry derivatives from the log width over to the log slope: log width = log(1 - guess - lapse) - log slope."""
-    reach = 1 - theta[:, GUESS] - theta[:, LAPSE]
-    turn = np.tile(np.eye(4), (len(theta), 1, 1))
-    turn[:, WIDTH, WIDTH] = -1
-    turn[:, WIDTH, GUESS] = turn[:, WIDTH, LAPSE] = -1 / reach
-    back = turn.transpose(0, 2, 1)
-    observed = back @ observed @ turn
-    observed[:, GUESS:, GUESS:] += (gradient[:, WIDTH] / reach**2)[:, None, None]
-    return (back @ gradient[:, :, None])[:, :, 0], observed, back @ expected @ turn
 
 
 def _step(theta: Array, problem: Problem, damping: Array) -> tuple[Array, Array]:

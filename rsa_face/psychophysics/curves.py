@@ -1,4 +1,8 @@
-"""The psychometric function: P(happy) along the morph, from a PSE, a width, guesses and lapses."""
+"""The psychometric function: P(happy) along the morph, from a PSE, a width, guesses and lapses.
+
+The PSE is the level at which the whole curve is at one half: happy is chosen half the time. The middle of the sigmoid
+itself, where guesses and lapses are set aside, is the midpoint. The two are one only where guesses and lapses are equal.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,33 +10,25 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import expit, logit, ndtr, ndtri
 
 Array = np.ndarray
 PARAMETERS = ("pse", "width", "guess", "lapse")
 PSE, WIDTH, GUESS, LAPSE = range(4)
+# Guesses or lapses of one half would leave no level at which happy is chosen half the time.
+MOST_ASYMPTOTE = 0.49
 _ALPHA = 0.05
 
 
 @dataclass(frozen=True)
 class Sigmoid:
-    """A cumulative distribution F(z) with its density, and the numbers that turn its spread into a width.
-
-    Parameters
-    ----------
-    cumulative, density, slant : callable
-        F, its derivative and its second derivative, of an array.
-    span : float
-        Distance on z between F = .05 and F = .95, which is what `width` measures on the levels.
-    peak : float
-        The density at z = 0.
-    """
+    """A cumulative distribution F(z), its inverse, its first two derivatives, and its span from F = .05 to .95."""
 
     cumulative: Callable[[Array], Array]
+    inverse: Callable[[Array], Array]
     density: Callable[[Array], Array]
     slant: Callable[[Array], Array]
     span: float
-    peak: float
 
 
 def _normal_density(z: Array) -> Array:
@@ -53,14 +49,14 @@ def _logistic_slant(z: Array) -> Array:
 
 _NORMAL_SPAN, _LOGISTIC_SPAN = 2 * float(ndtri(1 - _ALPHA)), 2 * float(np.log((1 - _ALPHA) / _ALPHA))
 SIGMOIDS = {
-    "gaussian": Sigmoid(ndtr, _normal_density, _normal_slant, _NORMAL_SPAN, float(1 / np.sqrt(2 * np.pi))),
-    "logistic": Sigmoid(expit, _logistic_density, _logistic_slant, _LOGISTIC_SPAN, 0.25),
+    "gaussian": Sigmoid(ndtr, ndtri, _normal_density, _normal_slant, _NORMAL_SPAN),
+    "logistic": Sigmoid(expit, logit, _logistic_density, _logistic_slant, _LOGISTIC_SPAN),
 }
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Many curves to fit at once: the counts, what is maximised, the bounds, and a prior if curves are pooled.
+    """Many curves to fit at once: the counts, what is maximised, the bounds and the priors.
 
     Parameters
     ----------
@@ -74,10 +70,10 @@ class Problem:
         The shape.
     objective : {"likelihood", "least squares"}
         The binomial likelihood, or minus half the squared error of the proportions.
+    asymptote_prior : float
+        Guess and lapse have the density (1 - x) to this power: 9 is psignifit's Beta(1, 10), 0 is no prior.
     centre, precision : ndarray, shape (curve, 4)
-        A normal prior on the parameters; precision 0 where there is none.
-    steepness : bool
-        Whether the second parameter is the log slope at the PSE instead of the log width.
+        A normal prior on the parameters of pooled curves; precision 0 where there is none.
     """
 
     levels: Float[Array, " level"]
@@ -87,86 +83,43 @@ class Problem:
     upper: Float[Array, "curve 4"]
     sigmoid: Sigmoid
     objective: Literal["likelihood", "least squares"] = "likelihood"
+    asymptote_prior: float = 0.0
     centre: Float[Array, "curve 4"] | None = None
     precision: Float[Array, "curve 4"] | None = None
-    steepness: bool = False
 
     def at(self, index: Array) -> "Problem":
-        """Return the problem of some of the curves.
-
-        Parameters
-        ----------
-        index : ndarray
-            Which curves; a curve may come several times.
-
-        Returns
-        -------
-        Problem
-            Of as many curves as there are indices.
-        """
+        """Return the problem of some of the curves; a curve may come several times."""
         parts = {name: getattr(self, name) for name in ("trials", "happy", "lower", "upper", "centre", "precision")}
         return replace(self, **{name: value[index] for name, value in parts.items() if value is not None})
+
+    def without_priors(self) -> "Problem":
+        """Return the problem in which the choices alone count."""
+        return replace(self, asymptote_prior=0.0, centre=None, precision=None)
+
+
+def half_height(guess: Array, lapse: Array, sigmoid: Sigmoid) -> Array:
+    """Return z where the whole curve, guesses and lapses included, is at one half."""
+    return np.asarray(sigmoid.inverse((0.5 - guess) / (1 - guess - lapse)))
 
 
 def evaluate_curve(
     levels: Float[Array, "*curve level"], theta: Float[Array, "curve 4"], sigmoid: Sigmoid
 ) -> Float[Array, "curve level"]:
-    """Return P(happy) at the levels for each set of parameters.
-
-    Parameters
-    ----------
-    levels : ndarray, shape (level,) or (curve, level)
-        Positions on the morph.
-    theta : ndarray, shape (curve, 4)
-        pse, log width, guess and lapse.
-    sigmoid : Sigmoid
-        The shape.
-
-    Returns
-    -------
-    ndarray, shape (curve, level)
-        ``guess + (1 - guess - lapse) F(span (level - pse) / width)``.
-    """
-    z = sigmoid.span * (levels - theta[:, PSE, None]) / np.exp(theta[:, WIDTH, None])
+    """Return P(happy) at the levels: ``guess + (1 - guess - lapse) F(z)``, with z so that it is one half at the PSE."""
     guess, lapse = theta[:, GUESS, None], theta[:, LAPSE, None]
+    z = sigmoid.span * (levels - theta[:, PSE, None]) / np.exp(theta[:, WIDTH, None])
+    z = z + half_height(guess, lapse, sigmoid)
     return np.asarray(guess + (1 - guess - lapse) * sigmoid.cumulative(z))
 
 
 def slope_at_pse(theta: Float[Array, "*curve 4"], sigmoid: Sigmoid) -> Float[Array, "*curve"]:
-    """Return how steeply P(happy) rises at the PSE, per unit of level.
-
-    Parameters
-    ----------
-    theta : ndarray, shape (..., 4)
-        pse, log width, guess and lapse.
-    sigmoid : Sigmoid
-        The shape.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        The derivative there.
-    """
-    reach = 1 - theta[..., GUESS] - theta[..., LAPSE]
-    return np.asarray(reach * sigmoid.peak * sigmoid.span / np.exp(theta[..., WIDTH]))
+    """Return how steeply P(happy) rises at the PSE, per unit of level."""
+    guess, lapse = theta[..., GUESS], theta[..., LAPSE]
+    density = sigmoid.density(half_height(guess, lapse, sigmoid))
+    return np.asarray((1 - guess - lapse) * density * sigmoid.span / np.exp(theta[..., WIDTH]))
 
 
-def exchange(theta: Float[Array, "curve 4"], sigmoid: Sigmoid) -> Float[Array, "curve 4"]:
-    """Return the parameters with the log width replaced by the log slope, or the other way round.
-
-    Parameters
-    ----------
-    theta : ndarray, shape (curve, 4)
-        pse, log width (or log slope), guess and lapse.
-    sigmoid : Sigmoid
-        The shape.
-
-    Returns
-    -------
-    ndarray, shape (curve, 4)
-        The same curves in the other parameters.
-    """
-    other = theta.copy()
-    reach = 1 - theta[:, GUESS] - theta[:, LAPSE]
-    other[:, WIDTH] = np.log(reach * sigmoid.peak * sigmoid.span) - theta[:, WIDTH]
-    return other
+def midpoint_of(theta: Float[Array, "*curve 4"], sigmoid: Sigmoid) -> Float[Array, "*curve"]:
+    """Return the level at which the sigmoid itself is at one half, guesses and lapses set aside."""
+    away = half_height(theta[..., GUESS], theta[..., LAPSE], sigmoid) * np.exp(theta[..., WIDTH]) / sigmoid.span
+    return np.asarray(theta[..., PSE] - away)

@@ -1,26 +1,20 @@
 """The fits of many curves, laid out over observers and occlusions with their names."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from scipy.stats import chi2
 
 from rsa_face.psychophysics.choices import Counts
 from rsa_face.psychophysics.climb import value_of
-from rsa_face.psychophysics.curves import PARAMETERS, Problem, evaluate_curve
-from rsa_face.psychophysics.intervals import (
-    NUMBERS,
-    Bootstrap,
-    bootstrap_interval,
-    deviance_of,
-    profile_interval,
-)
+from rsa_face.psychophysics.curves import PARAMETERS, PSE, Problem, evaluate_curve
+from rsa_face.psychophysics.intervals import NUMBERS, Bootstrap, Posterior, bootstrap_interval, deviance_of
 from rsa_face.psychophysics.pooling import Pooled
-from rsa_face.psychophysics.status import separated
+from rsa_face.psychophysics.status import DETERMINED, separated
 from rsa_face.schema import BOUND, BOUNDS, DRAW, NETWORK, split_seed
 
 LEVEL, OCCLUSION, PARAMETER, CURVE_LEVEL = "level", "occlusion", "parameter", "curve_level"
+_OF_A_PSE = ("pse", "midpoint", "slope")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +38,17 @@ class Fits:
     theta: np.ndarray
     problem: Problem
 
-    def points(self) -> xr.Dataset:
+    def points(self, status: np.ndarray) -> xr.Dataset:
         """Return the numbers of every curve, the curve itself, and the choices it rests on.
 
-        Returns
-        -------
-        Dataset
-            Over observers and occlusions; empty where there is nothing to say.
+        PSE, midpoint and slope are given where the choices determine the PSE alone, so that no mean takes in a number
+        that the bounds of the fit have made.
         """
         numbers = {name: self._whole(read(self.theta, self.problem)) for name, read in NUMBERS.items()}
-        numbers["crossing"] = self._whole(crossing_of(self.theta, self.problem))
+        numbers["pse_fit"] = numbers["pse"]
+        determined = np.isin(status, DETERMINED).reshape(numbers["pse"].shape)
+        for name in _OF_A_PSE:
+            numbers[name] = np.where(determined, numbers[name], np.nan)
         fine = np.linspace(self.counts.levels.min(), self.counts.levels.max(), 101)
         heights = self._whole(evaluate_curve(fine, self.theta, self.problem.sigmoid))
         shares = np.full(self.counts.trials.shape, np.nan)
@@ -63,6 +58,7 @@ class Fits:
         variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
             name: (dims, values) for name, values in numbers.items()
         }
+        variables["crossing"] = (dims, numbers["pse"])  # the name that "pse" had; goes with the next version
         variables["curve"] = ((*dims, CURVE_LEVEL), heights)
         variables["proportion"] = ((*dims, LEVEL), shares)
         variables["n_trials"] = ((*dims, LEVEL), self.counts.trials)
@@ -75,121 +71,66 @@ class Fits:
         return xr.Dataset(variables, coords | _families(self.counts))
 
     def flags(self, status: np.ndarray) -> xr.Dataset:
-        """Return what became of every curve, and where bounds decided.
-
-        Parameters
-        ----------
-        status : ndarray of str, shape (observer x occlusion,)
-            From `first_status`, brought up to date.
-
-        Returns
-        -------
-        Dataset
-            Over observers and occlusions; empty where there is nothing to say.
-        """
+        """Return what became of every curve, and where bounds decided."""
         dims = (self.counts.observer, OCCLUSION)
         ends = np.stack([self.theta <= self.problem.lower + 1e-6, self.theta >= self.problem.upper - 1e-6], axis=-1)
         ends &= (self.problem.lower < self.problem.upper)[:, :, None]
-        low, high = self.counts.levels.min(), self.counts.levels.max()
         shape = (len(self.counts.observers), len(self.counts.occlusions))
         return xr.Dataset(
             {
                 "status": (dims, status.reshape(shape).astype(str)),
                 "separated": (dims, (separated(self.counts)).reshape(shape)),
                 "at_bound": ((*dims, PARAMETER, BOUND), self._whole(ends, empty=False)),
-                "extrapolated": (
-                    dims,
-                    self._whole((self.theta[:, 0] < low) | (self.theta[:, 0] > high), empty=False),
-                ),
+                "extrapolated": (dims, self._whole(self.extrapolated(), empty=False)),
             },
             {PARAMETER: list(PARAMETERS), BOUND: list(BOUNDS)},
         )
 
-    def deviance(self, bootstrap: Bootstrap | None) -> xr.Dataset:
-        """Return how far the choices lie from the curves, and how often chance alone lies as far.
+    def extrapolated(self) -> np.ndarray:
+        """Say of each fitted curve whether it is at one half only beyond the levels that were shown."""
+        low, high = self.counts.levels.min(), self.counts.levels.max()
+        return np.asarray((self.theta[:, PSE] < low) | (self.theta[:, PSE] > high))
 
-        Parameters
-        ----------
-        bootstrap : Bootstrap, optional
-            Draws; the chi-squared distribution is used without.
-
-        Returns
-        -------
-        Dataset
-            Over observers and occlusions; empty where there is nothing to say.
-        """
-        if not self.counts.answered or self.problem.objective != "likelihood":
+    def deviance(self, chance: np.ndarray | None) -> xr.Dataset:
+        """Return how far the choices lie from the curves, and how often chance alone lies as far."""
+        if chance is None:
             return xr.Dataset()
         dims = (self.counts.observer, OCCLUSION)
-        lost = deviance_of(self.theta, self.problem)
-        if bootstrap is None:
-            free = (self.problem.lower < self.problem.upper).sum(axis=1)
-            freedom = (self.problem.trials > 0).sum(axis=1) - free
-            chance = np.where(freedom > 0, chi2.sf(lost, np.maximum(freedom, 1)), np.nan)
-        else:
-            chance = (1 + (bootstrap.deviance >= lost).sum(axis=0)) / (1 + len(bootstrap.deviance))
-        height = value_of(self.theta, replace(self.problem, centre=None, precision=None))
         return xr.Dataset(
             {
-                "deviance": (dims, self._whole(lost)),
+                "deviance": (dims, self._whole(deviance_of(self.theta, self.problem))),
                 "deviance_p": (dims, self._whole(chance)),
-                "log_likelihood": (dims, self._whole(height)),
+                "log_likelihood": (dims, self._whole(value_of(self.theta, self.problem.without_priors()))),
             }
         )
 
-    def intervals(self, kind: str, bootstrap: Bootstrap | None, confidence: float) -> xr.Dataset:
-        """Return intervals of every number.
-
-        Parameters
-        ----------
-        kind : str
-            ``profile``, ``bootstrap`` or ``none``.
-        bootstrap : Bootstrap, optional
-            Draws, for the bootstrap.
-        confidence : float
-            In (0, 1).
-
-        Returns
-        -------
-        Dataset
-            Over observers and occlusions; empty where there is nothing to say.
-        """
+    def intervals(self, posterior: Posterior | None, bootstrap: Bootstrap | None, confidence: float) -> xr.Dataset:
+        """Return intervals of every number: credible ones, or those of the bootstrap."""
         dims = (self.counts.observer, OCCLUSION)
-        found = xr.Dataset()
-        for name in NUMBERS if kind != "none" else ():
-            if bootstrap is None:
-                ends, reached = profile_interval(self.problem, self.theta, name, confidence=confidence)
-                found[f"{name}_open"] = ((*dims, BOUND), self._whole(reached.T, empty=False))
-            else:
-                ends = bootstrap_interval(self.problem, self.theta, bootstrap, name, confidence=confidence)
-            found[f"{name}_interval"] = ((*dims, BOUND), self._whole(ends.T))
+        table = xr.Dataset()
+        if posterior is not None:
+            for name in NUMBERS:
+                table[f"{name}_interval"] = ((*dims, BOUND), self._whole(posterior.ends[name].T))
+                table[f"{name}_open"] = ((*dims, BOUND), self._whole(posterior.open_ended[name].T, empty=False))
         if bootstrap is None:
-            return found
+            return table
+        for name in NUMBERS:
+            ends = bootstrap_interval(self.problem, self.theta, bootstrap, name, confidence=confidence)
+            table[f"{name}_interval"] = ((*dims, BOUND), self._whole(ends.T))
         for name in ("pse", "slope"):
-            drawn = NUMBERS[name](bootstrap.theta, self.problem)
-            found[f"{name}_draws"] = ((DRAW, *dims), np.stack([self._whole(row) for row in drawn]))
-        found["curve_interval"] = ((*dims, CURVE_LEVEL, BOUND), self._whole(self._band(bootstrap, confidence)))
-        return found
+            draws = NUMBERS[name](bootstrap.theta, self.problem)
+            table[f"{name}_draws"] = ((DRAW, *dims), np.stack([self._whole(row) for row in draws]))
+        table["curve_interval"] = ((*dims, CURVE_LEVEL, BOUND), self._whole(self._band(bootstrap, confidence)))
+        return table
 
     def population(self, pooled: Pooled | None) -> xr.Dataset:
-        """Return the population that pooled curves were found to come from.
-
-        Parameters
-        ----------
-        pooled : Pooled, optional
-            From `pool_curves`.
-
-        Returns
-        -------
-        Dataset
-            Over observers and occlusions; empty where there is nothing to say.
-        """
+        """Return the population that pooled curves come from."""
         if pooled is None:
             return xr.Dataset()
         dims = (OCCLUSION, "pooled_parameter")
         mean, sd = (np.full((len(self.counts.occlusions), 2), np.nan) for _ in range(2))
-        there = np.unique(self.rows % len(self.counts.occlusions))
-        mean[there], sd[there] = pooled.centre, pooled.spread
+        fitted = np.unique(self.rows % len(self.counts.occlusions))
+        mean[fitted], sd[fitted] = pooled.centre, pooled.spread
         coords = {"pooled_parameter": ["pse", "log_width"]}
         return xr.Dataset({"population_mean": (dims, mean), "population_sd": (dims, sd)}, coords)
 
@@ -207,30 +148,6 @@ class Fits:
         whole = np.full((shape[0] * shape[1], *values.shape[1:]), empty)
         whole[self.rows] = values
         return whole.reshape(*shape, *values.shape[1:])
-
-
-def crossing_of(theta: np.ndarray, problem: Problem) -> np.ndarray:
-    """Return where the whole curve, guesses and lapses included, passes one half.
-
-    Parameters
-    ----------
-    theta : ndarray, shape (curve, 4)
-        Parameters, by width.
-    problem : Problem
-        For its levels and sigmoid.
-
-    Returns
-    -------
-    ndarray, shape (curve,)
-        By bisection over the levels and as far again on each side.
-    """
-    low = np.full(len(theta), 2 * problem.levels.min() - problem.levels.max())
-    high = np.full(len(theta), 2 * problem.levels.max() - problem.levels.min())
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        above = evaluate_curve(middle[:, None], theta, problem.sigmoid)[:, 0] >= 0.5
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return np.asarray(0.5 * (low + high))
 
 
 def _families(counts: Counts) -> dict[str, tuple[str, list[str] | list[int]]]:

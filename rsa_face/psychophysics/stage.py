@@ -19,7 +19,7 @@ from rsa_face.psychophysics.scales import scale_of, to_morph
 from rsa_face.psychophysics.status import UNFITTED, first_status
 from rsa_face.stimuli.catalogue import StimulusSet
 
-_COLUMNS = ("pse", "slope", "width", "guess", "lapse")
+_COLUMNS = ("pse", "midpoint", "slope", "width", "guess", "lapse")
 
 
 def ask_networks(networks: Iterable[Network], stimuli: StimulusSet) -> pd.DataFrame:

@@ -4,9 +4,10 @@ import numpy as np
 
 from rsa_face.psychophysics.choices import Counts
 
-FITTED, SEPARATED, FALLING, CONSTANT, FEW_LEVELS, NOT_SHOWN, NOT_CONVERGED = (
+FITTED, SEPARATED, UNDETERMINED, FALLING, CONSTANT, FEW_LEVELS, NOT_SHOWN, NOT_CONVERGED = (
     "fitted",
     "separated",
+    "undetermined",
     "falling",
     "constant",
     "few levels",
@@ -15,6 +16,7 @@ FITTED, SEPARATED, FALLING, CONSTANT, FEW_LEVELS, NOT_SHOWN, NOT_CONVERGED = (
 )
 _SAME = 1e-3  # shares that differ by less do not differ along the levels: rounding, not judgement
 UNFITTED = (CONSTANT, FEW_LEVELS, NOT_SHOWN)
+DETERMINED = (FITTED, SEPARATED)  # the observers who have a PSE
 
 
 def first_status(counts: Counts) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.figures.palette import in_order, network_label
+from rsa_face.figures.psychometric import SCALES
 from rsa_face.figures.saliency import how_mapped
 from rsa_face.report.charts import SYMBOLS, Chart, View, numbers, place_layers, room_above
 from rsa_face.schema import NETWORK, PARTICIPANT
@@ -39,15 +40,15 @@ def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart
     for occlusion in occlusions:
         traces = _people(_at(people, occlusion)) + _networks(_at(networks, occlusion))
         name = _WHOLE.get(occlusion, f"{occlusion} masked" if occlusion else "")
-        layout = {"xaxis": {"title": {"text": "Level (−1 sad to +1 happy)"}}, "height": 430, "showlegend": True,
-                  "yaxis": {"title": {"text": "P(happy)"}, "range": [-0.03, 1.03]},
+        layout = {"xaxis": {"title": {"text": SCALES.get(str(parts[0].attrs.get("level_scale")), "Level")}},
+                  "height": 430, "showlegend": True, "yaxis": {"title": {"text": "P(happy)"}, "range": [-0.03, 1.03]},
                   "margin": {"l": 64, "r": 16, "t": 60, "b": 56}}  # fmt: skip
         pses = [f"{trace['name']} {trace['meta']['pse']}" for trace in traces if trace["meta"].get("pse")]
         label = f"Psychometric curves, {name or 'all faces'}. " + ("PSE: " + "; ".join(pses) + "." if pses else "")
         views.append(View(html.escape(name), label, traces, layout))
     hint = "Share of happy choices along the morph. Dots are choices, lines the fitted curves, thin lines single "
     hint += "participants."
-    pointing = "Point at a curve for its PSE, the level at which happy and sad are chosen equally often."
+    pointing = "Point at a curve for its PSE, the level at which happy is chosen half the time."
     return Chart("psychometric", "Psychometric curves", hint, tuple(views), 320, "Faces", pointing)
 
 
@@ -140,17 +141,22 @@ def _people(part: xr.Dataset | None) -> list[dict[str, Any]]:
         return []
     count = part.sizes[PARTICIPANT]
     traces: list[dict[str, Any]] = []
-    pse = _said(part["pse"].mean(PARTICIPANT)) if "pse" in part else ""
+    determined = part["pse"].notnull() if "pse" in part else None
+    pse = _written(part["pse"].mean(PARTICIPANT)) if determined is not None else ""
+    without = 0 if determined is None else int((~determined).sum())
+    pse += f" ({without} of {count} have none)" if without else ""
     meta = {"role": "ink", "pse": pse}
     if "curve" in part:
         each = part["curve"].transpose(PARTICIPANT, "curve_level").values
+        # as in the figure: the mean curve is of those who have a PSE
+        mean = each if determined is None else each[determined.values]
         x = part["curve_level"].values
         broken = np.concatenate([each, np.full((count, 1), np.nan)], axis=1)[:, [*range(0, len(x), 2), len(x)]]
         thin = np.concatenate([x[::2], [x[-1]]])
         traces += [
             {"x": np.tile(thin, count).tolist(), "y": numbers(broken.ravel()), "mode": "lines", "hoverinfo": "skip",
              "line": {"width": 1}, "meta": {"role": "faint"}, "showlegend": False, "connectgaps": False},
-            {"x": x.tolist(), "y": numbers(each.mean(axis=0)), "mode": "lines", "line": {"width": 3}, "name": "",
+            {"x": x.tolist(), "y": numbers(mean.mean(axis=0) if len(mean) else np.full(len(x), np.nan)), "mode": "lines", "line": {"width": 3}, "name": "",
              "meta": {"role": "ink"}, "showlegend": False, "hoverinfo": "skip"},
         ]  # fmt: skip
     name = f"People (mean of {count})"
@@ -168,7 +174,7 @@ def _networks(part: xr.Dataset | None) -> list[dict[str, Any]]:
     names = part[NETWORK].values.astype(str).tolist()
     for network in in_order(names):
         one = part.isel({NETWORK: names.index(network)})
-        pse = _said(one["pse"]) if "pse" in one else ""
+        pse = _written(one["pse"]) if "pse" in one else ""
         meta = {"network": network, "role": "line", "pse": pse}
         if "curve" in one:
             x = one["curve_level"].values.tolist()
@@ -184,9 +190,9 @@ def _networks(part: xr.Dataset | None) -> list[dict[str, Any]]:
     return traces
 
 
-def _said(value: xr.DataArray) -> str:
+def _written(value: xr.DataArray) -> str:
     number = float(value)
-    return f"{number:+.2f}".replace("-", "−") if np.isfinite(number) else "not found"
+    return f"{number:+.2f}".replace("-", "−") if np.isfinite(number) else "undetermined"
 
 
 def _key(region: str, place: int) -> dict[str, Any]:

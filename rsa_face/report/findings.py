@@ -92,9 +92,12 @@ def behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:
         also = " and of the networks" if "psychometric_networks" in study.extras else ""
         yield (
             f"Choices{of}{also} were fitted with a {curve} curve with guesses and lapses (Wichmann & Hill 2001); its "
-            "point of subjective equality (PSE) is the level at which the curve is at one half, guesses and lapses "
-            "set aside."
+            "point of subjective equality (PSE) is the level at which happy is chosen half the time."
         )
+        without = int((people["status"] == "undetermined").sum()) if "status" in people else 0
+        if without:
+            curves = "curve has" if without == 1 else "curves have"
+            yield f"{without} of their {people['pse'].size} {curves} no PSE that the choices determine, and no mean takes them in."
     looked = study.extras.get("saliency", study.extras.get("saliency_layers"))
     if looked is not None:
         method = str(looked.attrs.get("method", "gradcam"))

@@ -142,7 +142,8 @@ def pses_of(answers: pd.DataFrame, stimuli: StimulusSet, curve: dict[str, Any]) 
     if len(names) >= 3:
         rest = [answers[people != name] for name in names]
         without = [fit_psychometric(each, alone, interval="none") for each in rest if any_curve(each)]
-        sampling = jackknifed(np.stack([each["pse"].sel(network=networks).values for each in without]))
+        # the fit's own PSE: one that all faces determine may be a little beyond the levels without one identity
+        sampling = jackknifed(np.stack([each["pse_fit"].sel(network=networks).values for each in without]))
     over = ("identities",) if sampling else ()
     return Measured(tuple(networks), tuple(occlusions), fit["pse"].values, sampling, over)
 

@@ -19,7 +19,7 @@ def fit_of(dim, pses, occlusions=("none", "mouth"), **attrs):
     dims = (dim, "occlusion")
     return xr.Dataset(
         {
-            "pse": (dims, pse),
+            "pse": (dims, np.where(np.abs(pse) <= 1, pse, np.nan)),
             "curve": ((*dims, "curve_level"), ndtr((FINE - pse[..., None]) / 0.3)),
             "proportion": ((*dims, "level"), ndtr((LEVELS - pse[..., None]) / 0.3)),
             "n_trials": ((*dims, "level"), np.full((*pse.shape, 5), 10.0)),
@@ -65,11 +65,44 @@ def test_the_numbers_are_kept_with_binomial_intervals(people, networks):
     plt.close(ax.figure)
 
 
-def test_a_pse_beyond_the_levels_is_an_arrow_not_a_longer_axis(people, networks):
+def test_the_marks_lie_on_the_curves_where_happy_is_chosen_half_the_time(people, networks):
     ax = plot_psychometric(people, networks)
-    low, high = ax.child_axes[0].get_xlim()
+    (_, table), *_ = sources_of(ax.figure)
+    for panel, occlusion in zip(ax.child_axes, ("none", "mouth"), strict=True):
+        marks = [line for line in panel.lines if line.get_gid() == "pse"]
+        curves = [line for line in panel.lines if len(line.get_xdata()) == len(FINE) and line.get_linestyle() == "-"]
+        assert len(marks) == len(curves) == 2  # people, AlexNet; VGG16 has no PSE
+        for mark in marks:
+            ((x,), (y,)) = mark.get_xdata(), mark.get_ydata()
+            curve = next(line for line in curves if line.get_color() == mark.get_color())
+            assert np.interp(x, curve.get_xdata(), curve.get_ydata()) == pytest.approx(0.5, abs=1e-3)
+            assert y == 0.5
+        rows = table[table["occlusion"] == occlusion].groupby("observer").first()
+        assert rows.loc["people", "curve_pse"] == pytest.approx(0.0, abs=1e-3)
+        assert rows.loc["alexnet", "curve_pse"] == pytest.approx(0.4, abs=1e-3)
+        assert np.isnan(rows.loc["vgg16", "curve_pse"])
+    plt.close(ax.figure)
+
+
+def test_seeds_without_a_pse_are_drawn_one_by_one_and_averaged_with_none(people):
+    fit = fit_of("network", {"fe_alexnet/0": 0.2, "fe_alexnet/1": 2.0, "fe_alexnet/2": -2.0})
+    fit = fit.assign_coords(family=("network", ["fe_alexnet"] * 3))
+    ax = plot_psychometric(people, fit)
+    panel = ax.child_axes[0]
+    assert sum(line.get_linestyle() == ":" for line in panel.lines) == 2
+    assert sorted(line.get_marker() for line in panel.lines if line.get_marker() in "<>") == ["<", ">"]
+    (_, table), *_ = sources_of(ax.figure)
+    row = table[table["observer"] == "fe_alexnet"].iloc[0]
+    assert (row["mean_pse"], row["observers"], row["without_pse"]) == (pytest.approx(0.2), 1, 2)
+    low, high = panel.get_xlim()
     assert -1.3 < low < high < 1.3
-    assert ">" in [line.get_marker() for line in ax.child_axes[0].lines]
+    plt.close(ax.figure)
+
+
+def test_people_without_a_pse_are_counted_in_the_legend(people):
+    people["pse"][0, 0] = np.nan
+    ax = plot_psychometric(people)
+    assert "People (n = 3, 1 without a PSE)" in texts(ax)
     plt.close(ax.figure)
 
 

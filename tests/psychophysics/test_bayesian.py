@@ -23,9 +23,13 @@ def many():
 def test_maximum_likelihood_agrees_with_psignifit_where_choices_are_many(many):
     theirs, ours = fit_bayesian(many), fit_psychometric(many, {"guess": (0, 0.5), "lapse": (0, 0.5)})
     assert ours["pse"].item() == pytest.approx(theirs["pse"].item(), abs=0.005)
+    assert ours["midpoint"].item() == pytest.approx(theirs["midpoint"].item(), abs=0.005)
     assert ours["width"].item() == pytest.approx(theirs["width"].item(), rel=0.05)
     # the prior pulls guess and lapse, and the ends are percentiles of a posterior, not of a likelihood
-    np.testing.assert_allclose(ours["pse_interval"], theirs["pse_interval"], atol=0.01)
+    np.testing.assert_allclose(ours["midpoint_interval"], theirs["midpoint_interval"], atol=0.01)
+    # psignifit's bounds on a level other than its threshold are conservative
+    assert theirs["pse_interval"][0, 0, 0] <= ours["pse_interval"][0, 0, 0] + 0.005
+    assert theirs["pse_interval"][0, 0, 1] >= ours["pse_interval"][0, 0, 1] - 0.005
     assert ours["slope"].item() == pytest.approx(theirs["slope"].item(), rel=0.15)
 
 

@@ -8,7 +8,7 @@ from scipy.optimize import approx_fprime, minimize
 from scipy.stats import logistic, norm
 
 from rsa_face.psychophysics.climb import fit_best, information_of, starting_points, value_of
-from rsa_face.psychophysics.curves import SIGMOIDS, Problem, evaluate_curve, exchange, slope_at_pse
+from rsa_face.psychophysics.curves import SIGMOIDS, Problem, evaluate_curve, midpoint_of, slope_at_pse
 
 LEVELS = np.linspace(0, 1, 9)
 BOUNDS = np.array([(-0.5, 1.5), np.log((0.05, 5)), (0, 0.1), (0, 0.1)])
@@ -38,21 +38,27 @@ def test_the_slope_at_the_pse_is_the_derivative_there_with_guesses_and_lapses():
     assert slope_at_pse(theta, sigmoid)[0] == pytest.approx((ends[1] - ends[0]) / 2e-6, rel=1e-6)
 
 
-def test_exchanging_width_and_slope_twice_changes_nothing():
-    theta = np.array([[0.45, np.log(0.3), 0.05, 0.1]])
-    by_slope = exchange(theta, SIGMOIDS["logistic"])
-    assert np.exp(by_slope[0, 1]) == pytest.approx(slope_at_pse(theta, SIGMOIDS["logistic"])[0])
-    np.testing.assert_allclose(exchange(by_slope, SIGMOIDS["logistic"]), theta, atol=1e-12)
+@pytest.mark.parametrize(("sigmoid", "theirs"), [("gaussian", norm), ("logistic", logistic)])
+def test_at_the_pse_happy_is_chosen_half_the_time_and_at_the_midpoint_the_sigmoid_is_at_one_half(sigmoid, theirs):
+    theta = np.array([[0.45, np.log(0.3), 0.05, 0.2]])
+    at_pse = evaluate_curve(np.array([0.45]), theta, SIGMOIDS[sigmoid])
+    np.testing.assert_allclose(at_pse, 0.5, atol=1e-12)
+    # F = .45 / .75 = .6 at the PSE, so the midpoint lies as far below it as the sigmoid takes from .5 to .6
+    scale = 0.3 / (2 * theirs.ppf(0.95))
+    midpoint = midpoint_of(theta, SIGMOIDS[sigmoid])
+    np.testing.assert_allclose(midpoint, 0.45 - theirs.ppf(0.6) * scale, atol=1e-12)
+    np.testing.assert_allclose(evaluate_curve(midpoint, theta, SIGMOIDS[sigmoid]), 0.05 + 0.75 / 2, atol=1e-12)
 
 
 @pytest.mark.parametrize("sigmoid", ["gaussian", "logistic"])
-@pytest.mark.parametrize("steepness", [False, True])
+@pytest.mark.parametrize("objective", ["likelihood", "least squares"])
 @pytest.mark.parametrize("prior", [False, True])
-def test_derivatives_agree_with_differences(sigmoid, steepness, prior):
-    problem = problem_of(sigmoid, curves=1, steepness=steepness)
+def test_derivatives_agree_with_differences(sigmoid, objective, prior):
+    problem = problem_of(sigmoid, curves=1, objective=objective)
     if prior:
-        problem = replace(problem, centre=np.full((1, 4), 0.3), precision=np.array([[4.0, 2.0, 0.0, 0.0]]))
-    theta = np.array([0.52, 0.7 if steepness else -1.0, 0.03, 0.04])
+        population = {"centre": np.full((1, 4), 0.3), "precision": np.array([[4.0, 2.0, 0.0, 0.0]])}
+        problem = replace(problem, asymptote_prior=9.0, **population)
+    theta = np.array([0.52, -1.0, 0.07, 0.2])
     gradient, observed, _ = information_of(theta[None], problem)
     differences = approx_fprime(theta, lambda one: value_of(one[None], problem)[0], 1e-7)
     np.testing.assert_allclose(gradient[0], differences, rtol=1e-4, atol=1e-3)

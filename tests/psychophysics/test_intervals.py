@@ -2,55 +2,80 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq, minimize
-from scipy.stats import chi2
+from scipy.stats import qmc
 
-from rsa_face.psychophysics.climb import fit_best, starting_points, value_of
-from rsa_face.psychophysics.curves import SIGMOIDS, Problem
-from rsa_face.psychophysics.intervals import deviance_of, profile_interval
+from rsa_face.psychophysics.climb import fit_best, information_of, starting_points, value_of
+from rsa_face.psychophysics.curves import SIGMOIDS, Problem, evaluate_curve, midpoint_of, slope_at_pse
+from rsa_face.psychophysics.intervals import deviance_of, integrate_posterior
 from rsa_face.psychophysics.psychometric import fit_psychometric
+from tests.benchmarks.psychometric_coverage import coverage
 
 LEVELS = np.linspace(0, 1, 9)
 
 
 def one_curve(happy, trials=20.0):
-    bounds = np.array([[-0.5, np.log(0.05), 0.0, 0.0]]), np.array([[1.5, np.log(5), 0.1, 0.1]])
+    bounds = np.array([[-0.5, np.log(0.05), 0.0, 0.0]]), np.array([[1.5, np.log(5), 0.49, 0.49]])
     shown = np.full((1, len(LEVELS)), trials)
-    return Problem(LEVELS, shown, np.array([happy], dtype=float), *bounds, SIGMOIDS["gaussian"])
+    return Problem(
+        LEVELS, shown, np.array([happy], dtype=float), *bounds, SIGMOIDS["gaussian"], asymptote_prior=9.0
+    )
 
 
-def test_the_ends_of_a_profile_interval_are_those_a_general_optimiser_finds():
-    problem = one_curve([1, 0, 2, 6, 10, 15, 17, 20, 19])
+@pytest.mark.parametrize(
+    ("happy", "trials"), [([1, 0, 2, 6, 10, 15, 17, 20, 19], 20.0), ([0, 0, 1, 0, 1, 2, 1, 2, 2], 2.0)]
+)
+def test_credible_intervals_are_those_of_weighted_points_all_over_the_parameters(happy, trials):
+    problem = one_curve(happy, trials)
     theta, _ = fit_best(problem, starting_points(problem))
-    ends, reached = profile_interval(problem, theta, "pse")
-    top, drop = value_of(theta, problem)[0], chi2.ppf(0.95, 1) / 2
-    bounds = list(zip(problem.lower[0, 1:], problem.upper[0, 1:], strict=True))
+    posterior = integrate_posterior(problem, theta)
+    low, high = problem.lower[0].copy(), problem.upper[0].copy()
+    low[1], high[1] = np.exp(0.5 * low[1]), np.exp(0.5 * high[1])  # the root of the width is uniform
+    points = low + (high - low) * qmc.Sobol(4, seed=0).random(2**18)
+    points[:, 1] = 2 * np.log(points[:, 1])
+    # one observer at many points: the kernel takes a row of choices for each
+    value = np.concatenate([value_of(part, problem.at(np.zeros(len(part), int))) for part in np.split(points, 32)])
+    weights = np.exp(value - value.max())
+    numbers = {"pse": points[:, 0], "midpoint": midpoint_of(points, problem.sigmoid),
+               "slope": slope_at_pse(points, problem.sigmoid), "lapse": points[:, 3]}  # fmt: skip
+    for name, values in numbers.items():
+        order = np.argsort(values)
+        expected = np.interp([0.025, 0.975], np.cumsum(weights[order]) / weights.sum(), values[order])
+        closed = ~posterior.open_ended[name][:, 0]
+        # by a twentieth of the interval: what cells of half a standard deviation leave open
+        np.testing.assert_allclose(
+            posterior.ends[name][closed, 0], expected[closed], atol=0.05 * np.ptp(expected), err_msg=name
+        )
+    assert posterior.open_ended["lapse"][0, 0]
+    assert posterior.ends["lapse"][0, 0] == 0
 
-    def lost(pse):
-        return top - drop + min(
-            minimize(lambda rest: -value_of(np.r_[pse, rest][None], problem)[0], start, bounds=bounds).fun
-            for start in (theta[0, 1:], np.array([-0.7, 0.05, 0.05]))
-        )  # fmt: skip
 
-    lower, upper = brentq(lost, 0.2, theta[0, 0], xtol=1e-5), brentq(lost, theta[0, 0], 0.8, xtol=1e-5)
-    np.testing.assert_allclose(ends[:, 0], [lower, upper], atol=1e-3)
-    assert not reached.any()
+def test_many_trials_give_the_interval_of_the_normal_approximation():
+    problem = one_curve(4000 * evaluate_curve(LEVELS, np.array([[0.47, -1.0, 0.03, 0.05]]), SIGMOIDS["gaussian"])[0], 4000.0)
+    theta, _ = fit_best(problem, starting_points(problem))
+    ends = integrate_posterior(problem, theta).ends["pse"][:, 0]
+    error = np.sqrt(np.linalg.inv(information_of(theta, problem)[1])[0, 0, 0])
+    np.testing.assert_allclose(ends, theta[0, 0] + np.array([-1.96, 1.96]) * error, atol=0.05 * error)
 
 
 def test_a_wider_interval_holds_a_narrower_one():
     problem = one_curve([1, 0, 2, 6, 10, 15, 17, 20, 19])
     theta, _ = fit_best(problem, starting_points(problem))
-    for number in ("pse", "slope", "width", "guess", "lapse"):
-        narrow, wide = (profile_interval(problem, theta, number, confidence=share)[0] for share in (0.5, 0.95))
+    for number in ("pse", "midpoint", "slope", "width", "guess", "lapse"):
+        narrow, wide = (integrate_posterior(problem, theta, confidence=share).ends[number] for share in (0.5, 0.95))
         assert wide[0, 0] <= narrow[0, 0] <= narrow[1, 0] <= wide[1, 0]
+
+
+def test_an_observers_interval_does_not_depend_on_the_others(simulate):
+    table = simulate([0.3, 0.5, 0.7], [0.05, 0.1, 0.3], trials=4)
+    together = fit_psychometric(table, draws=20)
+    alone = fit_psychometric(table[table["participant"] == "p001"], draws=20)
+    np.testing.assert_allclose(together["pse_interval"][1, 0], alone["pse_interval"][0, 0], rtol=1e-9)
 
 
 def test_deviance_by_hand():
     problem = one_curve([0, 0, 0, 5, 10, 15, 20, 20, 20])
     flat = np.array([[0.5, np.log(5.0), 0.0, 0.0]])
     share = problem.happy / 20
-    from rsa_face.psychophysics.curves import evaluate_curve
-
     chance = evaluate_curve(LEVELS, flat, SIGMOIDS["gaussian"])
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(share > 0, share * np.log(share / chance), 0)
@@ -58,12 +83,22 @@ def test_deviance_by_hand():
     assert deviance_of(flat, problem)[0] == pytest.approx(2 * 20 * terms.sum())
 
 
-def test_bootstrap_and_profile_intervals_are_about_as_wide(simulate):
+def test_bootstrap_and_credible_intervals_are_about_as_wide(simulate):
     table = simulate([0.45, 0.55], 0.15, trials=60)
-    by = {kind: fit_psychometric(table, interval=kind, draws=400) for kind in ("profile", "bootstrap")}
+    by = {kind: fit_psychometric(table, interval=kind, draws=400) for kind in ("posterior", "bootstrap")}
     widths = {kind: np.ptp(fit["pse_interval"].values, axis=-1) for kind, fit in by.items()}
-    np.testing.assert_allclose(widths["bootstrap"], widths["profile"], rtol=0.25)
-    np.testing.assert_allclose(by["bootstrap"]["pse_interval"], by["profile"]["pse_interval"], atol=0.02)
+    np.testing.assert_allclose(widths["bootstrap"], widths["posterior"], rtol=0.25)
+    np.testing.assert_allclose(by["bootstrap"]["pse_interval"], by["posterior"]["pse_interval"], atol=0.02)
+
+
+@pytest.mark.parametrize("design", ["21 levels x 2 trials", "9 levels x 10 trials"])
+@pytest.mark.parametrize(("guess", "lapse"), [(0.02, 0.02), (0.02, 0.2)])
+def test_intervals_of_the_pse_hold_it_with_few_trials_and_many_lapses(design, guess, lapse):
+    row = coverage(design, guess, lapse, observers=120, sds=(0.12,))
+    # 95 % of 120 observers, within two and a half standard errors
+    assert 0.90 <= row["coverage"] <= 1.0
+    assert row["misfit"] <= 0.12
+    assert abs(row["bias"]) < 0.04
 
 
 @pytest.mark.slow
@@ -80,3 +115,9 @@ def test_parameters_are_recovered_and_intervals_hold_the_truth_for_500_people(si
         ends = fit[f"{name}_interval"].values[:, 0]
         held = ((ends[:, 0] <= truth) & (truth <= ends[:, 1])).mean()
         assert 0.92 <= held <= 0.98, (name, held)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("design", ["21 levels x 2 trials", "9 levels x 10 trials"])
+def test_coverage_of_the_pse_over_900_observers_with_the_published_spread(design):
+    assert 0.93 <= coverage(design, 0.02, 0.02, observers=300)["coverage"] <= 0.97

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtri
+from scipy.stats import chi2
 
 import rsa_face as rf
 from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
@@ -57,11 +59,13 @@ def test_each_observer_and_occlusion_has_a_curve_of_its_own(simulate, sigmoid):
     assert (fit["status"] == "fitted").all()
 
 
-def test_the_crossing_is_where_the_whole_curve_is_one_half(simulate):
+def test_the_pse_is_where_happy_is_chosen_half_the_time_and_the_midpoint_where_the_sigmoid_is(simulate):
     fit = fit_psychometric(simulate([0.5], 0.15, guess=0.1, lapse=0.0, trials=1000))
-    at = float(np.interp(fit["crossing"].item(), fit["curve_level"], fit["curve"][0, 0]))
-    assert at == pytest.approx(0.5, abs=1e-3)
-    assert fit["crossing"].item() < fit["pse"].item()
+    at = [np.interp(fit[name].item(), fit["curve_level"], fit["curve"][0, 0]) for name in ("pse", "midpoint")]
+    assert at == pytest.approx([0.5, 0.55], abs=5e-3)
+    assert fit["midpoint"].item() == pytest.approx(0.5, abs=0.01)
+    assert fit["pse"].item() == pytest.approx(0.5 + 0.15 * ndtri(0.4 / 0.9), abs=0.01)
+    assert fit["crossing"].item() == fit["pse"].item()  # the old name
 
 
 def test_pse_and_width_follow_the_scale_of_the_levels(simulate):
@@ -99,12 +103,12 @@ def test_choices_that_hold_no_curve_say_why(happy, status):
     table = pd.concat([person(happy, name="odd"), person([0, 0, 1, 2, 5, 8, 9, 10, 10], name="usual")])
     fit = fit_psychometric(table)
     assert fit["status"].values.tolist() == [[status], ["fitted"]]
-    assert np.isnan(fit["pse"].sel(participant="odd").item()) == (status == "constant")
+    assert np.isnan(fit["pse"].sel(participant="odd").item())
     assert np.isfinite(fit["pse"].sel(participant="usual").item())
 
 
 def test_when_all_choices_are_the_same_there_is_no_curve_to_fit():
-    with pytest.raises(ValueError, match=r"all are \['constant'\]"):
+    with pytest.raises(ValueError, match=r"\['constant'\]"):
         fit_psychometric(person([10] * 9))
 
 
@@ -120,18 +124,49 @@ def test_levels_an_observer_was_not_shown_are_left_out_not_filled_in():
     assert fit["pse"].sel(participant="b").item() == pytest.approx(alone["pse"].item(), abs=2e-3)
 
 
-def test_a_pse_beyond_the_levels_shown_is_flagged():
+def test_a_pse_beyond_the_levels_shown_is_undetermined():
     fit = fit_psychometric(person([0, 0, 0, 0, 0, 0, 1, 2, 4]))
+    assert fit["status"].item() == "undetermined"
     assert fit["extrapolated"].item()
-    assert fit["pse"].item() > 1
+    assert fit["pse_fit"].item() > 1
+    assert np.isnan([fit[name].item() for name in ("pse", "midpoint", "slope", "crossing")]).all()
+    assert np.isfinite(fit["pse_interval"]).all()
 
 
-def test_deviance_is_that_of_a_curve_that_is_right(simulate):
-    fit = fit_psychometric(simulate(np.full(60, 0.5), 0.15, trials=50))
+@pytest.mark.parametrize("interval", ["posterior", "bootstrap", "none"])
+def test_choices_that_leave_the_pse_open_have_none_whatever_the_intervals(interval):
+    chance = person([1, 0, 1, 2, 0, 1, 2, 1, 1], trials=2, name="guesses")
+    usual = person([0, 0, 1, 2, 5, 8, 9, 10, 10], name="usual")
+    fit = fit_psychometric(pd.concat([chance, usual]), interval=interval, draws=30)
+    assert fit["status"].values.ravel().tolist() == ["undetermined", "fitted"]
+    assert np.isnan(fit["pse"].sel(participant="guesses").item())
+    assert fit["pse"].mean("participant").item() == fit["pse"].sel(participant="usual").item()
+    if interval == "posterior":
+        wide = fit["pse_interval"].diff("bound").values.ravel() > 1.0  # the range of levels
+        assert (wide | fit["pse_open"].any(["occlusion", "bound"]).values).tolist() == [True, False]
+
+
+def test_a_network_that_never_favours_sad_has_no_pse():
+    shares = {"high": 0.55 + 0.1 * LEVELS, "low": 0.35 + 0.1 * LEVELS, "right": 0.3 + 0.4 * LEVELS}
+    table = pd.concat([pd.DataFrame({"network": n, "level": LEVELS, "p_happy": p}) for n, p in shares.items()])
+    fit = fit_psychometric(table)
+    assert fit["status"].values.ravel().tolist() == ["undetermined", "undetermined", "fitted"]
+    assert np.isnan(fit["pse"].values.ravel()).tolist() == [True, True, False]
+    assert fit["pse_fit"].values[0, 0] < 0 < 1 < fit["pse_fit"].values[1, 0]
+    assert fit["pse"].sel(network="right").item() == pytest.approx(0.5, abs=1e-3)
+
+
+def test_the_deviance_is_tested_by_simulation_where_chi_squared_would_be_wrong(simulate):
+    fit = fit_psychometric(simulate(np.full(80, 0.5), 0.15, levels=np.linspace(0, 1, 21), trials=2), draws=200)
     p = fit["deviance_p"].values.ravel()
-    assert 0.3 < p.mean() < 0.75
+    assert 0.3 < p.mean() < 0.7
+    assert (p <= 0.05).mean() <= 0.1
+    # chi-squared with as many degrees of freedom as levels less parameters finds hardly any misfit in such data
+    by_chi2 = chi2.sf(fit["deviance"].values.ravel(), 17)
+    assert abs(by_chi2.mean() - 0.5) > 0.2
+    assert fit.attrs["deviance_test"] == "simulated"
     lumpy = person([0, 5, 0, 8, 1, 9, 2, 10, 5])
-    assert fit_psychometric(lumpy)["deviance_p"].item() < 0.001
+    assert fit_psychometric(lumpy, draws=400)["deviance_p"].item() < 0.01
 
 
 def test_the_bootstrap_is_the_same_for_the_same_seed(simulate):
@@ -172,7 +207,13 @@ def test_a_fit_is_saved_and_loaded_whole(tmp_path, simulate):
 def test_intervals_of_chances_are_refused(simulate):
     table = simulate([0.5], 0.12).drop(columns="trials")
     with pytest.raises(ValueError, match="by likelihood on chances"):
-        fit_psychometric(table, interval="profile")
+        fit_psychometric(table, interval="posterior")
+
+
+def test_the_old_name_of_the_intervals_still_works(simulate):
+    with pytest.warns(DeprecationWarning, match="'posterior'"):
+        fit = fit_psychometric(simulate([0.5], 0.12), interval="profile", draws=20)
+    assert fit.attrs["interval_kind"] == "posterior"
 
 
 def test_an_impossible_curve_names_every_fault():
