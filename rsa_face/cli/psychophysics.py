@@ -36,7 +36,7 @@ def psychometric(
     seed: Annotated[int, typer.Option(help="The same seed gives the same draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Fit everybody's psychometric curve: PSE (where happy is chosen half the time), slope, width, lapses, a figure."""
+    """Fit everybody's psychometric curve: PSE (happy is chosen half the time), slope, lapses, and a figure."""
     from rsa_face.provenance import load
     from rsa_face.psychophysics.choices import read_choices
     from rsa_face.psychophysics.psychometric import Curve

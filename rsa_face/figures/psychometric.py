@@ -35,10 +35,11 @@ def plot_psychometric(
 ) -> Axes:
     """Draw psychometric curves, people's and networks', a panel for each occlusion.
 
-    Points of people are all their trials together, with binomial intervals; their curve is the mean of the participants'
-    own, with the interval of that mean. A network's curve is the mean over its seeds, with their range. The mark on a
-    curve is its PSE, where happy is chosen half the time. No mean takes in observers whose PSE is undetermined: seeds
-    without a PSE are dotted curves of their own, each with an arrow on the lower edge to the side where its PSE would lie.
+    Points of people are all their trials together, with binomial intervals; their curve is the mean of the
+    participants' own, with the interval of that mean. A network's curve is the mean over its seeds, with their
+    range. The mark on a curve is its PSE, where happy is chosen half the time. No curve takes in observers whose
+    PSE is undetermined: each such seed is a dotted line of its own, with an arrow on the lower edge to the side
+    where its PSE would lie.
 
     Parameters
     ----------
@@ -210,29 +211,44 @@ def _band_of_people(here: xr.Dataset, curves: np.ndarray) -> np.ndarray | None:
 def _draw_network(
     panel: Axes, members: xr.Dataset, family: str, mark: Mapping[str, Any], style: FigureStyle, occlusion: str
 ) -> list[dict[str, Any]]:
+    """Draw the mean over the seeds that have a PSE, and each of the others by itself."""
     levels, fine, color = members["level"].values, members["curve_level"].values, mark["color"]
+    determined = np.isfinite(members["pse"].values)
+    lines: list[dict[str, Any]] = []
+    for place in np.flatnonzero(~determined):
+        one = members.isel({NETWORK: place})
+        share = one["proportion"].values
+        panel.plot(levels, share, color=color, linewidth=0.8 * style.line_pt, linestyle=":", zorder=1.9,
+                   marker=mark["marker"], markersize=0.3 * style.small_pt, markerfacecolor="white")  # fmt: skip
+        _point_beyond(panel, levels, share, mark, style)
+        lines += _rows(one, occlusion, str(one[NETWORK].values), share, _sums(one["pse"].values[None], np.nan))
+    if not determined.any():
+        return lines
+    members = members.isel({NETWORK: determined})
     share = members["proportion"].mean(NETWORK).values
     panel.plot(levels, share, mark["marker"], color=color, markersize=0.42 * style.small_pt, zorder=2.2,
                markeredgecolor="white", markeredgewidth=0.25 * style.line_pt)  # fmt: skip
-    determined = np.isfinite(members["pse"].values)
-    curves, marked = members["curve"].values[determined], np.nan
-    if len(curves):
-        mean = curves.mean(axis=0)
-        panel.plot(fine, mean, color=color, zorder=2)
-        marked = _mark_pse(panel, fine, mean, color, mark["marker"], style)
+    curves = members["curve"].values
+    mean = curves.mean(axis=0)
+    panel.plot(fine, mean, color=color, zorder=2)
+    marked = _mark_pse(panel, fine, mean, color, mark["marker"], style)
     if len(curves) > 1:
         panel.fill_between(
             fine, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.2, linewidth=0, zorder=1
         )
-    without = ~determined & np.isfinite(members["curve"].values).all(axis=-1)
-    for curve in members["curve"].values[without]:
-        panel.plot(fine, curve, color=color, linewidth=0.8 * style.line_pt, linestyle=":", zorder=1.9)
-        _point_beyond(panel, fine, curve, color, style)
-    sums = _sums(members["pse"].values, marked)
+    sums = _sums(members["pse"].values, marked) | {"without_pse": int((~determined).sum())}
+    return lines + _rows(members, occlusion, family, share, sums)
+
+
+def _rows(
+    part: xr.Dataset, occlusion: str, observer: str, share: np.ndarray, sums: dict[str, float]
+) -> list[dict[str, Any]]:
+    others = [dim for dim in part["n_trials"].dims if dim != "level"]
+    trials = part["n_trials"].sum(others).values
     return [
-        {"occlusion": occlusion, "observer": family, "level": level, "proportion": value, "lower": np.nan,
-         "upper": np.nan, "trials": members["n_trials"].sel(level=level).sum().item()} | sums
-        for level, value in zip(levels, share, strict=True)
+        {"occlusion": occlusion, "observer": observer, "level": level, "proportion": value, "lower": np.nan,
+         "upper": np.nan, "trials": count} | sums
+        for level, value, count in zip(part["level"].values, share, trials, strict=True)
     ]  # fmt: skip
 
 
@@ -243,9 +259,7 @@ def _sums(pses: np.ndarray, marked: float) -> dict[str, float]:
     return {"curve_pse": marked, "mean_pse": mean, "observers": int(known.sum()), "without_pse": int((~known).sum())}
 
 
-def _mark_pse(
-    panel: Axes, fine: np.ndarray, curve: np.ndarray, color: str, marker: str, style: FigureStyle
-) -> float:
+def _mark_pse(panel: Axes, fine: np.ndarray, curve: np.ndarray, color: str, marker: str, style: FigureStyle) -> float:
     """Mark where a drawn curve is at one half, and return the level."""
     if not curve[0] <= 0.5 <= curve[-1]:
         return np.nan
@@ -257,11 +271,15 @@ def _mark_pse(
     return level
 
 
-def _point_beyond(panel: Axes, fine: np.ndarray, curve: np.ndarray, color: str, style: FigureStyle) -> None:
-    """Put an arrow on the lower edge, to the side where a curve that is not at one half would be so."""
-    low, high = float(fine.min()), float(fine.max())
-    edge, arrow = (low, "<") if curve.mean() > 0.5 else (high, ">")
-    panel.plot(edge, 0.5 * _LOWEST, marker=arrow, color=color, markersize=0.6 * style.small_pt, clip_on=False, zorder=3)
+def _point_beyond(
+    panel: Axes, levels: np.ndarray, share: np.ndarray, mark: Mapping[str, Any], style: FigureStyle
+) -> None:
+    """Put an arrow on the lower edge, to the side where the choices would be at one half."""
+    edge, arrow = (float(levels.min()), "<") if np.nanmean(share) > 0.5 else (float(levels.max()), ">")
+    height = _LOWEST * (0.35 + 0.3 * (mark["place"] % 3))  # networks with the same side one below the other
+    panel.plot(
+        edge, height, marker=arrow, color=mark["color"], markersize=0.6 * style.small_pt, clip_on=False, zorder=3
+    )
 
 
 def _draw_legend(
@@ -269,12 +287,16 @@ def _draw_legend(
 ) -> None:
     entries: list[tuple[str, str, str]] = []
     if people is not None:
-        entries.append((f"People (n = {people.sizes[PARTICIPANT]}{_without(people['pse'], PARTICIPANT)})", HUMAN_COLOR, "o"))
+        notes = [f"n = {people.sizes[PARTICIPANT]}", _without(people["pse"], PARTICIPANT)]
+        entries.append((f"People ({', '.join(filter(None, notes))})", HUMAN_COLOR, "o"))
     if networks is not None:
         colors, markers = (pick(_families(networks)) for pick in (network_colors, network_markers))
         for family in _families(networks):
-            seeds = int((_family_of(networks) == family).sum())
-            label = network_label(family) + (f" ({seeds} seeds)" if seeds > 1 else "")
+            members = networks["pse"].isel({NETWORK: np.flatnonzero(_family_of(networks) == family)})
+            seeds = members.sizes[NETWORK]
+            notes = [f"{seeds} seeds"] if seeds > 1 else []
+            notes += [_without(members, NETWORK)] if _without(members, NETWORK) else []
+            label = network_label(family) + (f" ({', '.join(notes)})" if notes else "")
             entries.append((label, colors[family], markers[family]))
     letter, line, x = (
         0.58 * points_mm(style.small_pt),
@@ -292,14 +314,17 @@ def _draw_legend(
         x += width
     beyond = any(line.get_marker() in ("<", ">") for panel in ax.child_axes for line in panel.lines)
     key = "Marks on the curves: PSE, where happy is chosen half the time"
-    key += "; dotted, with arrows: seeds without a PSE." if beyond else "."
+    key += "; dotted, with arrows: networks without a PSE." if beyond else "."
     ax.text(4.2 * points_mm(style.text_pt), y + line, key, color=QUIET, va="center", fontsize=style.small_pt)
 
 
 def _without(pse: xr.DataArray, observer: str) -> str:
     """Say how many observers have no PSE under some occlusion."""
-    count = int(pse.isnull().any([dim for dim in pse.dims if dim != observer]).sum())
-    return f", {count} without a PSE" if count else ""
+    missing = pse.isnull().any([dim for dim in pse.dims if dim != observer])
+    count = int(missing.sum())
+    if not count:
+        return ""
+    return "no PSE" if pse.sizes[observer] == 1 else f"{count} without a PSE"
 
 
 def _families(networks: xr.Dataset) -> list[str]:

@@ -20,8 +20,8 @@ def fit_bayesian(
 ) -> xr.Dataset:
     """Fit each observer's psychometric curve with psignifit's priors and posterior intervals.
 
-    For comparison with `fit_psychometric`, whose prior on guesses and lapses is the same. The package psignifit is under
-    the GPL-3 and not installed with this one: ``pip install "rsa-face[psignifit]"``.
+    For comparison with `fit_psychometric`, whose prior on guesses and lapses is the same. The package psignifit is
+    under the GPL-3 and not installed with this one: ``pip install "rsa-face[psignifit]"``.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def fit_bayesian(
         `pse` (where happy is chosen half the time), `midpoint` (psignifit's threshold: the middle of the sigmoid
         itself) and `width` in units of level, `guess`, `lapse`, each with `*_interval` (percentiles of the marginal
         posterior; for the PSE psignifit's conservative bounds on a threshold); `slope` at the PSE per unit of level;
-        `status`. NaN where there are no choices to fit; no PSE, midpoint or slope where it is ``undetermined``: beyond
-        the levels, or with an interval wider than their range.
+        `status`. NaN where there are no choices to fit; no PSE, midpoint or slope where it is ``undetermined``:
+        beyond the levels, or with an interval wider than their range.
 
     Raises
     ------
@@ -115,8 +115,6 @@ def _psignifit() -> Any:
     try:
         import psignifit
     except ModuleNotFoundError as error:
-        message = (
-            "psignifit is not installed. Run pip install 'rsa-face[psignifit]'; it is under the GPL-3."
-        )
+        message = "psignifit is not installed. Run pip install 'rsa-face[psignifit]'; it is under the GPL-3."
         raise ModuleNotFoundError(message) from error
     return psignifit

@@ -1,7 +1,8 @@
 """The psychometric function: P(happy) along the morph, from a PSE, a width, guesses and lapses.
 
 The PSE is the level at which the whole curve is at one half: happy is chosen half the time. The middle of the sigmoid
-itself, where guesses and lapses are set aside, is the midpoint. The two are one only where guesses and lapses are equal.
+itself, where guesses and lapses are set aside, is the midpoint. The two are one only where guesses and lapses are
+equal.
 """
 
 from collections.abc import Callable
@@ -105,7 +106,7 @@ def half_height(guess: Array, lapse: Array, sigmoid: Sigmoid) -> Array:
 def evaluate_curve(
     levels: Float[Array, "*curve level"], theta: Float[Array, "curve 4"], sigmoid: Sigmoid
 ) -> Float[Array, "curve level"]:
-    """Return P(happy) at the levels: ``guess + (1 - guess - lapse) F(z)``, with z so that it is one half at the PSE."""
+    """Return P(happy) at the levels: ``guess + (1 - guess - lapse) F(z)``, one half where the level is the PSE."""
     guess, lapse = theta[:, GUESS, None], theta[:, LAPSE, None]
     z = sigmoid.span * (levels - theta[:, PSE, None]) / np.exp(theta[:, WIDTH, None])
     z = z + half_height(guess, lapse, sigmoid)

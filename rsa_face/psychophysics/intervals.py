@@ -34,8 +34,9 @@ NUMBERS: dict[str, Callable[[Array, Problem], Array]] = {
     "guess": lambda theta, _: theta[..., GUESS],
     "lapse": lambda theta, _: theta[..., LAPSE],
 }
-# The width has the density width**(power - 1): between uniform in its logarithm (power 0), whose intervals hold the PSE in
-# 92 % of observers who never lapse and have two trials a level, and uniform (1), whose intervals are up to a third wider.
+# The width has the density width**(power - 1): between uniform in its logarithm (power 0), whose intervals hold the
+# PSE in 92 % of observers who never lapse and have two trials a level, and uniform (1), whose intervals are up to a
+# third wider.
 _WIDTH_POWER = 0.5
 # Cells of the grid by parameter: one grid for all curves, and finer ones for curves that the choices pin down.
 _SHARED_CELLS, _ZOOMED_CELLS = (80, 18, 9, 9), (24, 14, 8, 8)
@@ -67,9 +68,9 @@ def integrate_posterior(problem: Problem, theta: Float[Array, "curve 4"], *, con
     """Integrate the posterior of every curve on a grid, and return equal-tailed intervals of its numbers.
 
     The PSE is uniform within its bounds, the width nearly so (see `_WIDTH_POWER`), and guess and lapse have the
-    problem's prior. Where the density at a bound has not fallen by as much as the confidence asks, the side is open and
-    the interval ends at the bound. A PSE is undetermined if a side of its 95 % interval is open, or the interval is
-    wider than the range of levels.
+    problem's prior. Where the density at a bound has not fallen by as much as the confidence asks, the side is open
+    and the interval ends at the bound. A PSE is undetermined if a side of its 95 % interval is open, or the
+    interval is wider than the range of levels.
 
     All curves share the levels, hence the logarithms of P(happy) over the grid: their likelihoods are one product
     of matrices. Curves for which this grid is coarse get finer ones of their own.
@@ -123,7 +124,7 @@ class _Grid:
         sizes = [np.diff(side) if side[-1] > side[0] else np.ones(1) for side in edges]
         if len(sizes[WIDTH]) > 1:
             sizes[WIDTH] = np.diff(np.exp(_WIDTH_POWER * edges[WIDTH]))
-        log_size = sum(np.meshgrid(*[np.log(size) for size in sizes], indexing="ij")).ravel()  # type: ignore[attr-defined]
+        log_size = np.sum(np.meshgrid(*[np.log(size) for size in sizes], indexing="ij"), axis=0).ravel()
         log_size = log_size + problem.asymptote_prior * np.log1p(-theta[:, GUESS:]).sum(axis=1)
         chance = np.clip(evaluate_curve(problem.levels, theta, problem.sigmoid), _EDGE, 1 - _EDGE)
         numbers = {}
@@ -148,7 +149,7 @@ class _Grid:
                 log -= 0.5 * problem.precision[:, place, None] * away**2
         mass = np.exp(log - log.max(axis=1, keepdims=True))
         mass /= mass.sum(axis=1, keepdims=True)
-        return mass.reshape(len(mass), *(len(side) - 1 for side in self.edges))
+        return np.asarray(mass.reshape(len(mass), *(len(side) - 1 for side in self.edges)))
 
     def summary(self, mass: Array, confidence: float) -> tuple[dict[str, Array], dict[str, Array], bool]:
         """Return the interval of every number of one curve, its open sides, and whether it has no PSE."""
@@ -191,7 +192,9 @@ def _shared_edges(levels: Array, lower: Array, upper: Array) -> tuple[Array, ...
     edges = [pse, _even(lower[WIDTH], upper[WIDTH], widths)]
     for place, cells in zip((GUESS, LAPSE), asymptotes, strict=True):
         room = upper[place] - lower[place]
-        edges.append(_even(0.0, 1.0, cells) ** 1.7 * room + lower[place] if room else _even(lower[place], upper[place], 1))
+        edges.append(
+            _even(0.0, 1.0, cells) ** 1.7 * room + lower[place] if room else _even(lower[place], upper[place], 1)
+        )
     return tuple(edges)
 
 

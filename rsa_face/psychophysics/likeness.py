@@ -26,6 +26,7 @@ MEASURES = {
     "error_consistency": 1.0,
 }
 _LOGARITHMIC = ("slope_ratio", "slope_change", "slope_change_ratio")
+_OF_CHOICES = ("rmse", "r2", "error_consistency")  # the others need a PSE
 
 
 def human_likeness(
@@ -68,8 +69,9 @@ def human_likeness(
         deviations, `pse_shift` and `slope_change` (against the whole face), `pse_shift_difference` and
         `slope_change_ratio` (against people's), `error_consistency`. Each with `*_interval` over participants;
         with ``family_`` before it over participants and seeds, and `family_*_draws`; with ``human_`` before it,
-        each participant against the others. `delta_pse_draws`, `rmse_draws` of each network. `n_seeds`,
-        `n_participants`.
+        each participant against the others. `delta_pse_draws`, `rmse_draws` of each network. `n_seeds`, and
+        `n_undetermined` of them without a PSE: where there are any, what needs a PSE is NaN for the family, since the
+        other seeds are not the network. `n_participants` who have a PSE: the others are left out.
 
     Raises
     ------
@@ -135,11 +137,17 @@ def _families(
         spread = np.stack(
             [_weighted(draws[:, rows], pick) for rows, pick in zip(members, picks, strict=True)], axis=1
         )
+        if name not in _OF_CHOICES:
+            # a mean over the seeds that happen to have a PSE would be that of another network
+            missing = np.stack([np.isnan(values[0, rows]).any(axis=0) for rows in members])
+            middle, spread = np.where(missing, np.nan, middle), np.where(missing, np.nan, spread)
         middle, spread = (np.exp(part) if log else part for part in (middle, spread))
         table[f"family_{name}"] = ((FAMILY, OCCLUSION), middle)
         table[f"family_{name}_interval"] = ((FAMILY, OCCLUSION, BOUND), _quantiles(spread, tails))
         table[f"family_{name}_draws"] = (("draw", FAMILY, OCCLUSION), spread)
     table["n_seeds"] = (FAMILY, [len(rows) for rows in members])
+    without = np.isnan(own["delta_pse"][0])
+    table["n_undetermined"] = ((FAMILY, OCCLUSION), np.stack([without[rows].sum(axis=0) for rows in members]))
     return table
 
 

@@ -83,10 +83,10 @@ def fit_psychometric(
     """Fit a psychometric curve to each observer's choices under each occlusion.
 
     The PSE is the level at which happy is chosen half the time: where the whole curve is at one half. The midpoint
-    is the middle of the sigmoid itself, guesses and lapses set aside. Observers whose PSE the choices do not determine
-    have the status ``undetermined``, and no PSE, midpoint or slope, so that no mean takes them in: their curve is at
-    one half only beyond the levels shown, or the choices leave an end of its 95 % interval open, or this is wider than
-    the range of levels.
+    is the middle of the sigmoid itself, guesses and lapses set aside. Observers whose PSE the choices do not
+    determine have the status ``undetermined``, and no PSE, midpoint or slope, so that no mean takes them in: their
+    curve is at one half only beyond the levels shown, or the choices leave an end of its 95 % interval open, or
+    this is wider than the range of levels.
 
     Parameters
     ----------
@@ -97,8 +97,9 @@ def fit_psychometric(
         What to fit.
     interval : {"auto", "posterior", "bootstrap", "none"}
         How intervals are made. ``posterior`` are equal-tailed credible intervals, with the PSE uniform between its
-        bounds, half the range of levels beyond them, and the width nearly so. ``auto`` is ``posterior`` for counted trials fitted by likelihood, else
-        ``none``: a network's probabilities have no binomial spread, its spread is that over seeds.
+        bounds, half the range of levels beyond them, and the width nearly so. ``auto`` is ``posterior`` for counted
+        trials fitted by likelihood, else ``none``: a network's probabilities have no binomial spread, its spread is
+        that over seeds.
     draws : int
         Bootstrap draws; the test of the deviance takes as many at most.
     confidence : float
@@ -113,9 +114,10 @@ def fit_psychometric(
         `guess`, `lapse`, each with `*_interval` and `*_open` (the choices do not limit the interval on this side, and
         it ends at the bound of the fit); `pse_fit`, the PSE of the fitted curve whatever its status; `deviance` and
         `deviance_p`, its test by simulation; `status` (``fitted``, ``separated``, ``undetermined``, ``falling``,
-        ``constant``, ``few levels``, ``not shown`` or ``not converged``); `separated`, `at_bound`, `extrapolated` (PSE
-        beyond the levels shown); `n_trials` and `proportion` by level; `curve` on `curve_level`. With the bootstrap,
-        `pse_draws`, `slope_draws` and `curve_interval`. A network's label is split into `family` and `seed`.
+        ``constant``, ``few levels``, ``not shown`` or ``not converged``); `separated`, `at_bound`, `extrapolated`
+        (PSE beyond the levels shown); `n_trials` and `proportion` by level; `curve` on `curve_level`. With the
+        bootstrap, `pse_draws`, `slope_draws` and `curve_interval`. A network's label is split into `family` and
+        `seed`.
 
     Raises
     ------
@@ -146,7 +148,9 @@ def fit_psychometric(
     status = first_status(counts)
     rows = np.flatnonzero(~np.isin(status, UNFITTED))
     if not rows.size:
-        message = f"No curve could be fitted: the choices of all observers are {sorted(set(status))}. Check the answers."
+        message = (
+            f"No curve could be fitted: the choices of all observers are {sorted(set(status))}. Check the answers."
+        )
         raise ValueError(message)
     problem = _problem_of(counts, curve, rows)
     theta, converged = fit_best(problem, starting_points(problem))
@@ -194,8 +198,8 @@ def _interval_kind(interval: str, curve: Curve, counts: Counts) -> str:
         return "posterior" if counted else "none"
     if interval != "none" and not counted:
         message = (
-            f"No {interval} intervals for a fit by {curve.method} on {'trials' if counts.answered else 'chances'}: they "
-            "rest on counted trials fitted by likelihood. Pass interval='none'."
+            f"No {interval} intervals for a fit by {curve.method} on {'trials' if counts.answered else 'chances'}: "
+            "they rest on counted trials fitted by likelihood. Pass interval='none'."
         )
         raise ValueError(message)
     if interval == "bootstrap" and curve.pooling != "none":

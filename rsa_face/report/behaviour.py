@@ -147,16 +147,16 @@ def _people(part: xr.Dataset | None) -> list[dict[str, Any]]:
     pse += f" ({without} of {count} have none)" if without else ""
     meta = {"role": "ink", "pse": pse}
     if "curve" in part:
-        each = part["curve"].transpose(PARTICIPANT, "curve_level").values
+        x, each = part["curve_level"].values, part["curve"].transpose(PARTICIPANT, "curve_level").values
         # as in the figure: the mean curve is of those who have a PSE
-        mean = each if determined is None else each[determined.values]
-        x = part["curve_level"].values
+        those = each if determined is None else each[determined.values]
+        mean = those.mean(axis=0) if len(those) else np.full(len(x), np.nan)
         broken = np.concatenate([each, np.full((count, 1), np.nan)], axis=1)[:, [*range(0, len(x), 2), len(x)]]
         thin = np.concatenate([x[::2], [x[-1]]])
         traces += [
             {"x": np.tile(thin, count).tolist(), "y": numbers(broken.ravel()), "mode": "lines", "hoverinfo": "skip",
              "line": {"width": 1}, "meta": {"role": "faint"}, "showlegend": False, "connectgaps": False},
-            {"x": x.tolist(), "y": numbers(mean.mean(axis=0) if len(mean) else np.full(len(x), np.nan)), "mode": "lines", "line": {"width": 3}, "name": "",
+            {"x": x.tolist(), "y": numbers(mean), "mode": "lines", "line": {"width": 3}, "name": "",
              "meta": {"role": "ink"}, "showlegend": False, "hoverinfo": "skip"},
         ]  # fmt: skip
     name = f"People (mean of {count})"

@@ -97,7 +97,10 @@ def behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:
         without = int((people["status"] == "undetermined").sum()) if "status" in people else 0
         if without:
             curves = "curve has" if without == 1 else "curves have"
-            yield f"{without} of their {people['pse'].size} {curves} no PSE that the choices determine, and no mean takes them in."
+            yield (
+                f"{without} of their {people['pse'].size} {curves} no PSE that the choices determine, and no mean "
+                "takes them in."
+            )
     looked = study.extras.get("saliency", study.extras.get("saliency_layers"))
     if looked is not None:
         method = str(looked.attrs.get("method", "gradcam"))

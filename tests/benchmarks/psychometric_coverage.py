@@ -1,7 +1,9 @@
 """How often the intervals of the PSE hold it: ``python -m tests.benchmarks.psychometric_coverage [OBSERVERS]``.
 
-Observers are drawn anew in each row: PSEs are normal with the published mean and SD, and their lapses are those of the
-row. ``happy`` and ``sad`` are the shares of lapses that end in either answer: the curve stays as far above 0 and below 1.
+Observers are new in each row. Their PSEs are normal with the published mean and SD; their lapses are those of the
+row: the curve stays above 0 at the sad end and below 1 at the happy end by these shares. A PSE counts as held by
+the interval whether or not the observer's status is undetermined; the width and the bias are of those who have a
+PSE.
 """
 
 import argparse
@@ -24,7 +26,9 @@ def simulate(
     levels: int, trials: int, guess: float, lapse: float, sd: float, *, observers: int, seed: int = 0
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return counted choices on the morph of observers, and the level at which each chooses happy half the time."""
-    rng = np.random.default_rng(np.random.SeedSequence([seed, levels, trials, *(int(1e3 * x) for x in (guess, lapse, sd))]))
+    rng = np.random.default_rng(
+        np.random.SeedSequence([seed, levels, trials, *(int(1e3 * x) for x in (guess, lapse, sd))])
+    )
     pse = rng.normal(PSE_MEAN, PSE_SD, observers)
     midpoint = pse - sd * ndtri((0.5 - guess) / (1 - guess - lapse))
     morph = np.linspace(0, 1, levels)
@@ -38,7 +42,9 @@ def simulate(
     return table, pse
 
 
-def coverage(design: str, guess: float, lapse: float, *, observers: int, sds: tuple[float, ...] = SDS) -> dict[str, float]:
+def coverage(
+    design: str, guess: float, lapse: float, *, observers: int, sds: tuple[float, ...] = SDS
+) -> dict[str, float]:
     """Return what a row of the table holds, over observers of several widths."""
     held, determined, error, wide, misfit, count = 0, 0, [], [], 0, 0
     for sd in sds:
@@ -69,7 +75,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("observers", nargs="?", type=int, default=300, help="observers of each SD in each row")
     observers = parser.parse_args().observers
-    print("95 % intervals of the PSE, over observers whose curves have SDs of " + ", ".join(map(str, SDS)) + " on the morph\n")
+    print(
+        "95 % intervals of the PSE, over observers whose curves have SDs of "
+        + ", ".join(map(str, SDS))
+        + " on the morph\n"
+    )
     print("| design | happy at the sad end | sad at the happy end | coverage | undetermined | median width | bias "
           "| deviance rejects |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")

@@ -80,7 +80,7 @@ def test_the_marks_lie_on_the_curves_where_happy_is_chosen_half_the_time(people,
         rows = table[table["occlusion"] == occlusion].groupby("observer").first()
         assert rows.loc["people", "curve_pse"] == pytest.approx(0.0, abs=1e-3)
         assert rows.loc["alexnet", "curve_pse"] == pytest.approx(0.4, abs=1e-3)
-        assert np.isnan(rows.loc["vgg16", "curve_pse"])
+        assert np.isnan(rows.loc["vgg16/0", "curve_pse"])
     plt.close(ax.figure)
 
 
@@ -92,6 +92,11 @@ def test_seeds_without_a_pse_are_drawn_one_by_one_and_averaged_with_none(people)
     assert sum(line.get_linestyle() == ":" for line in panel.lines) == 2
     assert sorted(line.get_marker() for line in panel.lines if line.get_marker() in "<>") == ["<", ">"]
     (_, table), *_ = sources_of(ax.figure)
+    own = ndtr((LEVELS - 0.2) / 0.3)
+    for observer, share in (("fe_alexnet", own), ("fe_alexnet/1", ndtr((LEVELS - 2) / 0.3))):
+        here = table[(table["observer"] == observer) & (table["occlusion"] == "none")]
+        np.testing.assert_allclose(here["proportion"], share)
+    assert "FE-AlexNet (3 seeds, 2 without a PSE)" in texts(ax)
     row = table[table["observer"] == "fe_alexnet"].iloc[0]
     assert (row["mean_pse"], row["observers"], row["without_pse"]) == (pytest.approx(0.2), 1, 2)
     low, high = panel.get_xlim()

@@ -16,9 +16,7 @@ LEVELS = np.linspace(0, 1, 9)
 def one_curve(happy, trials=20.0):
     bounds = np.array([[-0.5, np.log(0.05), 0.0, 0.0]]), np.array([[1.5, np.log(5), 0.49, 0.49]])
     shown = np.full((1, len(LEVELS)), trials)
-    return Problem(
-        LEVELS, shown, np.array([happy], dtype=float), *bounds, SIGMOIDS["gaussian"], asymptote_prior=9.0
-    )
+    return Problem(LEVELS, shown, np.array([happy], dtype=float), *bounds, SIGMOIDS["gaussian"], asymptote_prior=9.0)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +48,9 @@ def test_credible_intervals_are_those_of_weighted_points_all_over_the_parameters
 
 
 def test_many_trials_give_the_interval_of_the_normal_approximation():
-    problem = one_curve(4000 * evaluate_curve(LEVELS, np.array([[0.47, -1.0, 0.03, 0.05]]), SIGMOIDS["gaussian"])[0], 4000.0)
+    problem = one_curve(
+        4000 * evaluate_curve(LEVELS, np.array([[0.47, -1.0, 0.03, 0.05]]), SIGMOIDS["gaussian"])[0], 4000.0
+    )
     theta, _ = fit_best(problem, starting_points(problem))
     ends = integrate_posterior(problem, theta).ends["pse"][:, 0]
     error = np.sqrt(np.linalg.inv(information_of(theta, problem)[1])[0, 0, 0])

@@ -137,6 +137,27 @@ def test_a_curve_that_was_not_fitted_is_left_out_of_the_mean(people, networks):
     assert found["n_participants"].sel(occlusion="none").item() == 3
 
 
+def test_seeds_without_a_pse_on_either_side_are_not_averaged_to_a_human_like_one(people):
+    curves = {
+        "fe_alexnet/0": (3.0, 0.5),
+        "fe_alexnet/1": (-2.0, 0.5),
+        "alexnet/0": (0.6, 0.1),
+        "alexnet/1": (0.7, 0.1),
+    }
+    fits = fit_psychometric(people, EXACT), fit_psychometric(table_of("network", curves), EXACT)
+    table = human_likeness(*fits, draws=50).sel(occlusion="none")
+    assert np.isnan(table["delta_pse"].sel(network=["fe_alexnet/0", "fe_alexnet/1"])).all()
+    family = table.sel(family="fe_alexnet")
+    assert np.isnan([family["family_delta_pse"].item(), family["family_slope_ratio"].item()]).all()
+    assert np.isnan(family["family_delta_pse_interval"]).all()
+    assert (family["n_undetermined"].item(), family["n_seeds"].item()) == (2, 2)
+    assert np.isfinite(family["family_rmse"].item())
+    assert table["family_delta_pse"].sel(family="alexnet").item() == pytest.approx(0.15, abs=1e-3)
+    half = table_of("network", {"fe_alexnet/0": (3.0, 0.5), "fe_alexnet/1": (0.5, 0.1)})
+    one_left = human_likeness(fits[0], fit_psychometric(half, EXACT), draws=50).sel(occlusion="none")
+    assert np.isnan(one_left["family_delta_pse"].item())
+
+
 def test_curves_that_cannot_be_compared_are_refused(people, networks):
     human, machine = fit_psychometric(people, EXACT), fit_psychometric(networks, EXACT)
     with pytest.raises(ValueError, match="there are 2 participants"):
