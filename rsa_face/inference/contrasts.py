@@ -90,7 +90,16 @@ def contrast_layers(
     attrs = {
         **{
             name: result.attrs[name]
-            for name in ("comparison", "resample", "draws", "variance", "simulated", "untrained", OTHER_MEASURES)
+            for name in (
+                "comparison",
+                "groups",
+                "resample",
+                "draws",
+                "variance",
+                "simulated",
+                "untrained",
+                OTHER_MEASURES,
+            )
             if name in result.attrs
         },
         "network": network,

@@ -143,7 +143,10 @@ def localize(
     if CEILING in asked:
         columns |= _shares(result, resampled, layers, confidence, asked[CEILING])
     attrs = {
-        **{name: result.attrs.get(name) for name in ("comparison", "resample", "draws", "seed", "simulated")},
+        **{
+            name: result.attrs.get(name)
+            for name in ("comparison", "groups", "resample", "draws", "seed", "simulated")
+        },
         "untrained": list(result.attrs.get("untrained", [])),
         OTHER_MEASURES: list(result.attrs.get(OTHER_MEASURES, [])),
         "network": network,

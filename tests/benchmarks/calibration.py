@@ -11,7 +11,7 @@ import hashlib
 import json
 import multiprocessing
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,14 @@ from tqdm.auto import tqdm
 
 import rsa_face.inference
 from rsa_face.inference.bootstrap import processors
-from tests.benchmarks.scenarios import DRAWS, SCENARIOS, SHUFFLES, Size, wanted
+from tests.benchmarks.grouped import GROUPED_SCENARIOS
+from tests.benchmarks.scenarios import DRAWS, SCENARIOS, SHUFFLES, wanted
 
+Size = tuple[int, ...]
+Scenario = Callable[[Any, int], Iterator[tuple[str, float]]]
 GRID: tuple[Size, ...] = ((10, 20), (20, 40), (40, 90))
+GROUPED_GRID: tuple[Size, ...] = ((20, 6, 9), (20, 12, 4))
+EVERY_SCENARIO: dict[str, Scenario] = {**SCENARIOS, **GROUPED_SCENARIOS}
 BLOCK = 20
 Job = tuple[str, Size, int]
 
@@ -40,7 +45,7 @@ def run_block(scenario: str, size: Size, first: int, count: int) -> dict[str, fl
     found: dict[str, float] = defaultdict(float)
     with threadpool_limits(1):
         for seed in range(first, first + count):
-            for name, value in SCENARIOS[scenario](size, seed):
+            for name, value in EVERY_SCENARIO[scenario](size, seed):
                 found[name] += value
     return dict(found)
 
@@ -75,7 +80,12 @@ def code_hash() -> str:
     """Return a short hash of the code whose rates these are."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    files = [*Path(str(rsa_face.inference.__file__)).parent.glob("*.py"), here / "scenarios.py", here / "batched.py"]
+    files = [
+        *Path(str(rsa_face.inference.__file__)).parent.glob("*.py"),
+        here / "scenarios.py",
+        here / "grouped.py",
+        here / "batched.py",
+    ]
     for file in [*sorted(files), here.parent / "inference" / "simulated.py"]:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:8]
@@ -83,7 +93,7 @@ def code_hash() -> str:
 
 def table(blocks: dict[Job, dict[str, Any]], scenarios: list[str], sizes: list[Size]) -> Iterator[str]:
     """Yield the lines of the table in markdown; a rate outside what it should lie in is marked with a star."""
-    heads = " | ".join(f"{people} participants, {stimuli} stimuli" for people, stimuli in sizes)
+    heads = " | ".join(_head(size) for size in sizes)
     yield f"| | should be | {heads} |"
     yield f"|---|---|{'---:|' * len(sizes)}"
     for scenario in scenarios:
@@ -103,20 +113,36 @@ def table(blocks: dict[Job, dict[str, Any]], scenarios: list[str], sizes: list[S
             yield f"| {name} | {'' if bounds is None else f'{bounds[0]:g} to {bounds[1]:g}'} | {' | '.join(row)} |"
 
 
+def _head(size: Size) -> str:
+    people, *stimuli = size
+    what = f"{stimuli[0]} stimuli" if len(stimuli) == 1 else f"{stimuli[0]} identities x {stimuli[1]} levels"
+    return f"{people} participants, {what}"
+
+
+def _sizes_of(scenario: str, chosen: list[int]) -> list[Size]:
+    """Return the sizes chosen of a scenario; designs of identities and levels have two of their own."""
+    grid = GROUPED_GRID if scenario in GROUPED_SCENARIOS else GRID
+    return [grid[index] for index in chosen if index < len(grid)]
+
+
 def main() -> None:
     """Run what is missing and print the table."""
     options = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     options.add_argument("--simulations", type=int, default=1000, help=f"of each scenario and size, in {BLOCK}s")
     options.add_argument("--sizes", type=int, nargs="*", default=list(range(len(GRID))), choices=range(len(GRID)))
-    options.add_argument("--scenarios", nargs="*", default=list(SCENARIOS), choices=list(SCENARIOS))
+    options.add_argument("--scenarios", nargs="*", default=list(EVERY_SCENARIO), choices=list(EVERY_SCENARIO))
     options.add_argument("--workers", type=int, default=processors())
     options.add_argument("--kept", type=Path, default=Path("results/calibration.jsonl"))
     options.add_argument("--print-only", action="store_true", help="print what is there, and run nothing")
     asked = options.parse_args()
-    sizes = [GRID[index] for index in asked.sizes]
     # by block first, so that an interruption leaves every cell with some
     firsts = range(0, asked.simulations, BLOCK)
-    jobs = [(scenario, size, first) for first in firsts for scenario in asked.scenarios for size in sizes]
+    jobs = [
+        (scenario, size, first)
+        for first in firsts
+        for scenario in asked.scenarios
+        for size in _sizes_of(scenario, asked.sizes)
+    ]
     there = read_blocks(asked.kept)
     missing = [job for job in jobs if job not in there]
     if missing and not asked.print_only:
@@ -128,7 +154,10 @@ def main() -> None:
     print(f"{SHUFFLES} shuffles allow no p value below {1 / (SHUFFLES + 1):g}, too high for FDR over 20 layers.")
     if codes != [code_hash()]:
         print(f"The code is now {code_hash()}: remove {asked.kept} to measure it anew.")
-    print("\n".join(["", *table(blocks, asked.scenarios, sizes)]))
+    for grouped in (False, True):
+        scenarios = [name for name in asked.scenarios if (name in GROUPED_SCENARIOS) == grouped]
+        if scenarios:
+            print("\n".join(["", *table(blocks, scenarios, _sizes_of(scenarios[0], asked.sizes))]))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def equal_by_identity(design: Design, seed: int, *, comparison: str = "corr") ->
         identities, levels, participants=people, rng=np.random.default_rng([seed, *design])
     )
     for groups, drawn in _DRAWN.items():
-        result = _compared(rdms, human, comparison, groups, seed)
+        result = compared(rdms, human, comparison, groups, seed)
         contrast = contrast_layers(result, network="fe_alexnet", baseline="alexnet")
         yield f"one difference: t, {drawn}", _share(contrast["p_difference"] < ALPHA)
         yield f"3 differences, any: largest t, {drawn}", float((contrast["p_difference_corrected"] < ALPHA).any())
@@ -58,11 +58,11 @@ def unrelated_by_identity(design: Design, seed: int) -> Found:
     control = rdms[:1].copy(data=(same[:, None] != same[None, :])[None].astype(float)).assign_coords(rdm=["identity"])
     apart = between_groups(human)
     for groups, drawn in _DRAWN.items():
-        result = _compared(rdms, human, "corr", groups, seed)
+        result = compared(rdms, human, "corr", groups, seed)
         partial = add_partial(result, rdms=rdms, human=human, controls=control)
         lower, upper = partial["partial_similarity_interval"].values.T
         yield f"coverage: partial similarity given identity, {drawn}", _share((lower <= 0) & (upper >= 0))
-        result = _compared(rdms, apart, "corr", groups, seed)
+        result = compared(rdms, apart, "corr", groups, seed)
         yield f"one layer above 0, pairs of two people: t, {drawn}", _share(result["p_above_zero"] < ALPHA)
         if groups is not None:
             corrected = correct_layers(result, rdms=rdms, human=apart, shuffles=SHUFFLES)
@@ -88,13 +88,16 @@ GROUPED_SCENARIOS = {
 }
 
 
-def _compared(rdms: xr.DataArray, human: xr.DataArray, comparison: str, groups: str | None, seed: int) -> xr.Dataset:
+def compared(
+    rdms: xr.DataArray, human: xr.DataArray, comparison: str, groups: str | None, seed: int, *, draws: int = DRAWS
+) -> xr.Dataset:
+    """Return a comparison with a dual bootstrap; for corr all draws in a few products."""
     quick: AbstractContextManager[object] = nullcontext()
     if comparison == "corr":
         quick = patch("rsa_face.inference.layerwise.evaluate_draws", correlate_draws)
     with quick, catch_warnings():
         simplefilter("ignore", UngroupedWarning)
-        return compare_layers(rdms, human, comparison=comparison, draws=DRAWS, seed=seed, groups=groups)
+        return compare_layers(rdms, human, comparison=comparison, draws=draws, seed=seed, groups=groups)
 
 
 def _shuffled(rdms: xr.DataArray, human: xr.DataArray, labels: str, seed: int) -> float:

@@ -69,6 +69,21 @@ def test_what_controls_leave_stands_beside_the_raw(files, tmp_path, capsys):
     assert rf.load(out).attrs["controls"] == ["rdm0"]
 
 
+def test_identities_are_drawn_as_wholes_unless_asked_not_to_be(tmp_path, capsys):
+    x, y = make_vectors(12, 3, 4, seed=0)
+    rdms = to_array(x, "rdm").assign_coords(identity=("stimulus_i", [*"aabbccddeeff"]))
+    files = [str(rf.save(rdms, tmp_path / "r.nc")), str(rf.save(to_array(y, "participant"), tmp_path / "h.nc"))]
+    out = str(tmp_path / "result.nc")
+    assert run("compare", *files, "--draws", "50", "--out", out) == 0
+    printed = capsys.readouterr().out
+    assert "Stimuli are drawn by identity (6 groups); --groups none draws them one by one." in printed
+    assert "p above 0: t test over other stimuli and participants." in printed
+    assert rf.load(out).attrs["groups"] == "identity"
+    with pytest.warns(UserWarning, match="12 stimuli of 6 identities one by one"):
+        assert run("compare", *files, "--draws", "50", "--groups", "none", "--out", out) == 0
+    assert "p above 0: by shuffled stimulus labels." in capsys.readouterr().out
+
+
 def test_three_stimuli_are_compared_without_shuffling(files, tmp_path, capsys):
     rdms, human, out = files
     for file in (rdms, human):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from rsa_face.inference.layerwise import compare_layers
-from tests.benchmarks.calibration import rates
+from tests.benchmarks import grouped
+from tests.benchmarks.calibration import rates, table
 from tests.benchmarks.scenarios import PLANTED, one_result, shares
-from tests.inference.simulated import simulate
+from tests.inference.simulated import between_groups, simulate, simulate_grouped
 
 SIMULATIONS = 200
 SIZE = (20, 40)
@@ -19,6 +20,35 @@ def test_the_simulations_compute_draws_as_the_package_does() -> None:
     quick, _, _ = one_result(PLANTED, (10, 20), 3, draws=60)
     for name, values in package.data_vars.items():
         np.testing.assert_allclose(quick[name], values, atol=1e-5, err_msg=str(name))  # products in float32
+
+
+def test_the_grouped_simulations_compute_draws_as_the_package_does() -> None:
+    rdms, human = simulate_grouped(5, 3, participants=4, rng=np.random.default_rng(0))
+    for people in (human, between_groups(human)):
+        package = compare_layers(rdms, people, comparison="corr", draws=40, groups="identity")
+        quick = grouped.compared(rdms, people, "corr", "identity", 0, draws=40)
+        for name, values in package.data_vars.items():
+            np.testing.assert_allclose(quick[name], values, atol=1e-5, err_msg=str(name))
+
+
+def test_the_table_has_a_star_for_a_rate_outside_its_bounds_and_none_for_a_warning() -> None:
+    names = ["one difference: t, drawn by identity", "one difference: t, drawn one by one"]
+    block = {"sums": dict.fromkeys(names, 0.2 * 20)}
+    scenario, size = "identities x levels, equal layers, corr", (20, 6, 9)
+    lines = list(table({(scenario, size, 0): block}, [scenario], [size]))
+    assert lines[0] == "| | should be | 20 participants, 6 identities x 9 levels |"
+    assert lines[3:] == [f"| {names[0]} | 0.03 to 0.065 | 0.200 * |", f"| {names[1]} |  | 0.200 |"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("design", [(20, 6, 9), (20, 12, 4)])
+def test_equal_networks_differ_rarely_over_new_identities_and_intervals_hold(design: tuple[int, int, int]) -> None:
+    found = rates("identities x levels, equal layers, corr", design, SIMULATIONS)
+    assert found["one difference: t, drawn by identity"] < 0.065 + SLACK
+    assert found["3 differences, any: largest t, drawn by identity"] < 0.05 + SLACK
+    assert found["coverage: similarity, 95 % t interval, drawn by identity"] > 0.92
+    assert found["one difference: t, drawn one by one"] > 0.08
+    assert found["3 differences, any: largest t, drawn one by one"] > 0.08
 
 
 @pytest.mark.slow

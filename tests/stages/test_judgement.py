@@ -3,14 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
+import yaml
 
 from rsa_face.human.observers import simulate_ratings
 from rsa_face.inference.layerwise import compare_layers
+from rsa_face.inference.resampling import choose_groups, describe_groups
+from rsa_face.stimuli.catalogue import read_stimuli
 from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study.comparing import contrast_networks
-from rsa_face.study.config import load_study
+from rsa_face.study.config import embedded_studies, load_study
 from rsa_face.study.judgement import judge_stimuli
 from rsa_face.study.manifest import Manifest
+from rsa_face.study.sections import InferenceSection
+from rsa_face.study.values import STUDIES
 from tests.inference.simulated import simulate
 
 STUDY = """\
@@ -29,13 +35,11 @@ def judged(tmp_path):
     stimuli = draw_faces(tmp_path, identities=4, levels=2, size=32)
     ratings = simulate_ratings(stimuli, participants=2)[0]
 
-    def judge(inference="{}", people=2):
+    def judge(inference="{}", people=2, say=lambda _line: None):
         names = list(dict.fromkeys(ratings["participant"]))[:people]
         ratings[ratings["participant"].isin(names)].to_csv(tmp_path / "ratings.csv", index=False)
         (tmp_path / "study.yaml").write_text(STUDY.replace("INFERENCE", inference))
-        return judge_stimuli(
-            load_study(tmp_path / "study.yaml"), stimuli, Manifest(tmp_path / "results", lambda _line: None)
-        )
+        return judge_stimuli(load_study(tmp_path / "study.yaml"), stimuli, Manifest(tmp_path / "results", say))
 
     return judge
 
@@ -45,6 +49,32 @@ def test_the_factor_that_is_drawn_by_comes_from_the_stimulus_table(judged, tmp_p
     table = pd.read_csv(tmp_path / "stimuli.csv", dtype=str).set_index("stimulus")
     assert human["identity"].values.tolist() == [table["identity"][name] for name in human["stimulus_i"].values]
     assert len(set(human["identity"].values)) == 4
+
+
+def test_the_identity_is_chosen_from_the_table_and_a_study_without_groups_is_warned(judged):
+    said = []
+    assert len(set(judged("{}", say=said.append)["identity"].values)) == 4
+    assert not [line for line in said if "warning" in line]
+    judged("{groups: none}", say=said.append)
+    assert any("warning: groups=None draws 8 stimuli of 4 identities one by one" in line for line in said)
+
+
+@pytest.mark.parametrize("study", embedded_studies())
+def test_embedded_studies_of_several_identities_draw_by_them(study):
+    path = STUDIES / f"{study}.yaml"
+    table = yaml.safe_load(path.read_text("utf-8"))["stimuli"]["table"]
+    if not table.startswith("package:"):
+        pytest.skip(f"{table} does not come with the package")
+    asked = InferenceSection(**yaml.safe_load(path.read_text("utf-8"))["inference"])
+    stimuli = read_stimuli(STUDIES / table.removeprefix("package:"))
+    ids = stimuli.ids
+    human = xr.DataArray(
+        np.zeros((1, len(ids), len(ids))),
+        {"stimulus_i": ids, "stimulus_j": ids, "identity": ("stimulus_i", stimuli.table["identity"])},
+        ("participant", "stimulus_i", "stimulus_j"),
+    )
+    assert choose_groups(human, asked.groups) == "identity"
+    assert describe_groups(human, "identity") == "by identity, 6 groups of 9 stimuli"
 
 
 @pytest.mark.parametrize(
