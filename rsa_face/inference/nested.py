@@ -23,7 +23,8 @@ def held_out_similarity(
     """Evaluate the layer that each draw picks on the stimuli and participants that the draw left out.
 
     The best of many layers looks better than it is on the draw that chose it. About a third of stimuli and of
-    participants are left out of any draw; they tell what the picked layer is worth to others.
+    participants are left out of any draw; they tell what the picked layer is worth to others. Where stimuli were
+    drawn in groups, whole groups are left out.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """The inference of a study: layers against people, networks against each other, and where one turns human-like."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +16,7 @@ from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.localization import localize
 from rsa_face.inference.nested import held_out_similarity
 from rsa_face.inference.partial import add_partial
-from rsa_face.inference.resampling import AUTO, GROUP_FACTOR, describe_groups
+from rsa_face.inference.resampling import AUTO, GROUP_FACTOR, UngroupedWarning, choose_groups, describe_groups
 from rsa_face.provenance import hash_file, load, save
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
@@ -72,6 +73,7 @@ def compare(
         )
 
     def make() -> None:
+        _say_groups(human, asked.groups, asked.resample, manifest)
         result = compare_layers(
             about,
             human,
@@ -83,8 +85,6 @@ def compare(
             cluster=study.cluster,
             progress=progress,
         )
-        if asked.resample not in (None, "participant"):
-            manifest.say(f"stimuli are drawn {describe_groups(human, result.attrs['groups'])}")
         result = correct_layers(result, rdms=about, human=human, method=asked.method)
         if asked.controls:
             given = select_stimuli(control_rdms(stimuli, asked.controls), stimulus_ids(human))
@@ -124,6 +124,17 @@ def judged(study: Study, rdms: xr.DataArray, human: xr.DataArray) -> xr.DataArra
     if study.human is None or not study.human.where:
         return rdms
     return select_stimuli(rdms, stimulus_ids(human))
+
+
+def _say_groups(human: xr.DataArray, groups: str | None, resample: str | None, manifest: Manifest) -> None:
+    """Say what is drawn together, and what it means where stimuli that belong together are not."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UngroupedWarning)
+        chosen = choose_groups(human, groups)
+    for warning in caught:
+        manifest.say(f"warning: {warning.message}")
+    if resample not in (None, "participant"):
+        manifest.say(f"stimuli are drawn {describe_groups(human, chosen)}")
 
 
 def factor_of(human: xr.DataArray, groups: str) -> list[str] | None:

@@ -8,7 +8,7 @@ import xarray as xr
 from rsa_face.human.behaviour import read_human
 from rsa_face.inference.ceiling import refuse_one_participant
 from rsa_face.inference.comparisons import check_people
-from rsa_face.inference.resampling import AUTO, GROUP_FACTOR, choose_groups, group_members
+from rsa_face.inference.resampling import AUTO, GROUP_FACTOR, UngroupedWarning, choose_groups, group_members
 from rsa_face.provenance import hash_file, load, save
 from rsa_face.schema import STIMULUS, STIMULUS_I, must_be_known, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
@@ -57,7 +57,9 @@ def judge_stimuli(study: Study, stimuli: StimulusSet, manifest: Manifest) -> xr.
     judged = _grouped(cast("xr.DataArray", load(study.output / "human_rdms.nc")), about, study.inference.groups)
     refuse_one_participant(judged)
     check_people(judged)
-    _check_groups(study, judged, manifest)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UngroupedWarning)  # said where they are drawn
+        group_members(judged, choose_groups(judged, study.inference.groups))
     return judged
 
 
@@ -74,13 +76,3 @@ def _grouped(human: xr.DataArray, about: StimulusSet, groups: str | None) -> xr.
     must_be_known(factor, about.factors, "factor that inference groups by")
     of_each = about.table.set_index(STIMULUS)[factor].loc[stimulus_ids(human)]
     return human.assign_coords({factor: (STIMULUS_I, of_each.to_numpy(dtype=object))})
-
-
-def _check_groups(study: Study, human: xr.DataArray, manifest: Manifest) -> None:
-    """Say what it means if stimuli that belong together are not drawn so; refuse groups that cannot be drawn."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        groups = choose_groups(human, study.inference.groups)
-    for warning in caught:
-        manifest.say(f"warning: {warning.message}")
-    group_members(human, groups)

@@ -13,8 +13,11 @@ from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.contrasts import contrast_layers
 from rsa_face.inference.families import correct_layers
 from rsa_face.inference.layerwise import NO_TEST, compare_layers
+from rsa_face.inference.localization import localize
+from rsa_face.inference.nested import held_out_similarity, picks_within_draws
 from rsa_face.inference.permutation import block_shuffles, blocks_of, shuffle_layers, shuffled_pairs
 from rsa_face.inference.resampling import UngroupedWarning, choose_groups
+from rsa_face.inference.results import draws_again, layers_of
 from rsa_face.inference.unique import folds_of, partition_variance, pick_in_folds, reweight_layer
 from rsa_face.inference.vectors import to_vectors
 from tests.benchmarks.batched import correlate_draws
@@ -198,6 +201,22 @@ def test_cosines_are_not_tested_against_0_but_by_shuffles(comparison: str) -> No
     grouped = compare_layers(rdms, human, comparison=comparison, draws=40)
     corrected = correct_layers(grouped, rdms=rdms, human=human, shuffles=99)
     assert corrected.attrs["p_above_zero_kind"] == "shuffle of groups"
+
+
+def test_a_picked_layer_is_tested_on_people_of_whom_its_draw_saw_no_image() -> None:
+    rdms, human = made(people=6)
+    result = compare_layers(rdms, human, comparison="corr", draws=30)
+    drawn = draws_again(result, rdms, human)
+    by_identity = drawn.stimuli.reshape(30, 6, 4)
+    assert (by_identity == by_identity[:, :, :1]).all()
+    where = held_out_similarity(localize(result, baseline=None), result, rdms=rdms, human=human)
+    draw = int(np.flatnonzero(~np.isnan(where["held_out_draws"].sel(target="peak").values))[0])
+    picked = int(picks_within_draws(where, result)[draw, 0])
+    stimuli, people = np.flatnonzero(drawn.stimuli[draw] == 0), np.flatnonzero(drawn.participants[draw] == 0)
+    layer = int(layers_of(result, "fe_alexnet")[picked])
+    left = [array.values[np.ix_(rows, stimuli, stimuli)] for array, rows in ((rdms, [layer]), (human, people))]
+    expected = compare_vectors("corr", *(to_vectors(values) for values in left)).mean()
+    assert where["held_out_draws"].sel(target="peak")[draw] == pytest.approx(expected)
 
 
 def test_folds_keep_groups_together() -> None:

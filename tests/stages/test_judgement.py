@@ -1,5 +1,7 @@
 """What people judged is held to being comparable before anything is trained, and knows the groups it is drawn by."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,10 +10,11 @@ import yaml
 
 from rsa_face.human.observers import simulate_ratings
 from rsa_face.inference.layerwise import compare_layers
-from rsa_face.inference.resampling import choose_groups, describe_groups
+from rsa_face.inference.resampling import UngroupedWarning, choose_groups, describe_groups
+from rsa_face.provenance import save
 from rsa_face.stimuli.catalogue import read_stimuli
 from rsa_face.stimuli.schematic import draw_faces
-from rsa_face.study.comparing import contrast_networks
+from rsa_face.study.comparing import compare, contrast_networks
 from rsa_face.study.config import embedded_studies, load_study
 from rsa_face.study.judgement import judge_stimuli
 from rsa_face.study.manifest import Manifest
@@ -33,13 +36,15 @@ output: results
 def judged(tmp_path):
     """Return how a study with some inference reads its people, of whom some may be left out."""
     stimuli = draw_faces(tmp_path, identities=4, levels=2, size=32)
-    ratings = simulate_ratings(stimuli, participants=2)[0]
+    ratings = simulate_ratings(stimuli, participants=5)[0]
 
-    def judge(inference="{}", people=2, say=lambda _line: None):
+    def judge(inference="{}", people=2):
         names = list(dict.fromkeys(ratings["participant"]))[:people]
         ratings[ratings["participant"].isin(names)].to_csv(tmp_path / "ratings.csv", index=False)
         (tmp_path / "study.yaml").write_text(STUDY.replace("INFERENCE", inference))
-        return judge_stimuli(load_study(tmp_path / "study.yaml"), stimuli, Manifest(tmp_path / "results", say))
+        return judge_stimuli(
+            load_study(tmp_path / "study.yaml"), stimuli, Manifest(tmp_path / "results", lambda _: None)
+        )
 
     return judge
 
@@ -51,20 +56,38 @@ def test_the_factor_that_is_drawn_by_comes_from_the_stimulus_table(judged, tmp_p
     assert len(set(human["identity"].values)) == 4
 
 
-def test_the_identity_is_chosen_from_the_table_and_a_study_without_groups_is_warned(judged):
-    said = []
-    assert len(set(judged("{}", say=said.append)["identity"].values)) == 4
-    assert not [line for line in said if "warning" in line]
-    judged("{groups: none}", say=said.append)
-    assert any("warning: groups=None draws 8 stimuli of 4 identities one by one" in line for line in said)
+def test_the_identity_is_chosen_from_the_table_and_a_study_without_groups_is_warned(judged, tmp_path):
+    human = judged("{draws: 20}", people=5).drop_vars("identity")
+    values = np.random.default_rng(0).random((2, 8, 8))
+    ids = human["stimulus_i"].values
+    rdms = xr.DataArray(
+        (values + values.transpose(0, 2, 1)) * (1 - np.eye(8)),
+        {"rdm": ["alexnet/a", "alexnet/b"], "network": ("rdm", ["alexnet"] * 2), "layer": ("rdm", ["a", "b"]),
+         "depth": ("rdm", [0.5, 1.0]), "order": ("rdm", [0, 1]), "stimulus_i": ids, "stimulus_j": ids},
+        ("rdm", "stimulus_i", "stimulus_j"),
+    )  # fmt: skip
+    save(rdms, tmp_path / "results" / "rdms.nc")
+    for inference, first in (
+        ("{draws: 20}", "by identity, 4 groups of 2 stimuli"),
+        ("{draws: 20, groups: none}", ""),
+    ):
+        said = []
+        human = judged(inference, people=5)
+        study = load_study(tmp_path / "study.yaml")
+        stimuli, manifest = read_stimuli(tmp_path / "stimuli.csv"), Manifest(tmp_path / "results", said.append)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UngroupedWarning)
+            result = compare(study, stimuli, rdms, human, manifest, progress=False)
+        assert result.attrs["groups"] == ("identity" if first else None)
+        assert f"stimuli are drawn {first or 'one by one'}" in said
+        warned = [line for line in said if "groups=None draws 8 stimuli of 4 identities one by one" in line]
+        assert len(warned) == (0 if first else 1)
 
 
-@pytest.mark.parametrize("study", embedded_studies())
+@pytest.mark.parametrize("study", [name for name in embedded_studies() if name != "kriegeskorte92"])  # no identities
 def test_embedded_studies_of_several_identities_draw_by_them(study):
     path = STUDIES / f"{study}.yaml"
     table = yaml.safe_load(path.read_text("utf-8"))["stimuli"]["table"]
-    if not table.startswith("package:"):
-        pytest.skip(f"{table} does not come with the package")
     asked = InferenceSection(**yaml.safe_load(path.read_text("utf-8"))["inference"])
     stimuli = read_stimuli(STUDIES / table.removeprefix("package:"))
     ids = stimuli.ids
