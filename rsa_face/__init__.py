@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.psychophysics.agreement import relate_measures as relate_measures
+    from rsa_face.psychophysics.choices import network_choices as network_choices
     from rsa_face.psychophysics.choices import read_choices as read_choices
-    from rsa_face.psychophysics.consistency import error_consistency as error_consistency
-    from rsa_face.psychophysics.decisions import network_choices as network_choices
+    from rsa_face.psychophysics.likeness import error_consistency as error_consistency
     from rsa_face.psychophysics.likeness import human_likeness as human_likeness
     from rsa_face.psychophysics.psychometric import fit_psychometric as fit_psychometric
     from rsa_face.rdms.align import align_stimuli as align_stimuli
@@ -92,7 +92,7 @@ _HOME = {
     "correct_layers": "inference.families",
     "describe_store": "activations.store",
     "embed_rdm": "rdms.embedding",
-    "error_consistency": "psychophysics.consistency",
+    "error_consistency": "psychophysics.likeness",
     "extract": "activations.extract",
     "fetch_dataset": "human.datasets",
     "figure_style": "figures.style",
@@ -104,7 +104,7 @@ _HOME = {
     "load": "provenance",
     "load_batch": "activations.batch",
     "localize": "inference.localization",
-    "network_choices": "psychophysics.decisions",
+    "network_choices": "psychophysics.choices",
     "noise_ceiling": "inference.ceiling",
     "occlude": "stimuli.occlusion",
     "open_activations": "activations.store",

@@ -1,4 +1,4 @@
-"""Do they agree? Networks ranked by geometry, by their choices and by where they look, and how the ranks relate."""
+"""Networks ranked by geometry, by their choices and by where they look, and how the ranks correlate."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,21 +17,11 @@ _FEWEST = 3
 
 @dataclass(frozen=True, eq=False)
 class Quantity:
-    """One number for each network, and which way is more human-like.
+    """One number for each network, which way is more human-like, and the number in each draw."""
 
-    Parameters
-    ----------
-    values : ndarray, shape (network,)
-        NaN where a network has none.
-    rising : bool
-        Whether more is ranked first.
-    draws : ndarray, shape (draw, network), optional
-        The same over bootstrap draws.
-    """
-
-    values: Array
-    rising: bool
-    draws: Array | None = None
+    values: Array  # (network,), NaN where a network has none
+    rising: bool  # whether more is ranked first
+    draws: Array | None = None  # (draw, network)
 
 
 def relate_measures(
@@ -92,7 +82,7 @@ def relate_measures(
     )
     table = xr.Dataset(
         {"value": ((NETWORK, QUANTITY), values), "rank": ((NETWORK, QUANTITY), ranks)}
-        | {name: (NETWORK, found) for name, found in layers.items()},
+        | {name: (NETWORK, names_of_layers) for name, names_of_layers in layers.items()},
         {NETWORK: networks, QUANTITY: names, OTHER: names, BOUND: list(BOUNDS)},
     )
     confidence = float(result.attrs.get("confidence", 0.95))
@@ -108,28 +98,10 @@ def relate_measures(
 
 
 def rank_networks(values: Array, *, rising: bool) -> Array:
-    """Rank values from 1, the most human-like; ties share their mean rank.
-
-    Parameters
-    ----------
-    values : ndarray, shape (network,)
-        NaN is not ranked.
-    rising : bool
-        Whether the largest comes first.
-
-    Returns
-    -------
-    ndarray, shape (network,)
-        NaN where there is no value.
-
-    Examples
-    --------
-    >>> rank_networks(np.array([0.1, 0.3, np.nan, 0.1]), rising=True)
-    array([2.5, 1. , nan, 2.5])
-    """
-    there = np.isfinite(values)
+    """Rank values from 1, the most human-like; ties share their mean rank."""
+    finite = np.isfinite(values)
     ranks = np.full(len(values), np.nan)
-    ranks[there] = rankdata(-values[there] if rising else values[there])
+    ranks[finite] = rankdata(-values[finite] if rising else values[finite])
     return ranks
 
 
@@ -142,18 +114,18 @@ def _of_similarity(
     for network in networks:
         rows = np.flatnonzero(names == network)
         peaks.append(int(rows[np.nanargmax(similarity[rows])]))
-        found = [int(row) for layer in at for row in rows if layers[row] == layer]
-        places.append(found[0] if found else -1)
+        matches = [int(row) for layer in at for row in rows if layers[row] == layer]
+        places.append(matches[0] if matches else -1)
     draws = result["similarity_draws"].transpose(DRAW, RDM).values if "similarity_draws" in result else None
     # a draw's peak is found in that draw: the peak of the whole would be picked on the same data
     by_draw = None
     if draws is not None:
         by_draw = np.stack([np.nanmax(draws[:, names == network], axis=1) for network in networks], axis=1)
-    there = np.array(places) >= 0
+    present = np.array(places) >= 0
     quantities = {"similarity_peak": Quantity(similarity[peaks], True, by_draw)}
-    if there.any():
-        value = np.where(there, similarity[places], np.nan)
-        at_draws = None if draws is None else np.where(there, draws[:, places], np.nan)
+    if present.any():
+        value = np.where(present, similarity[places], np.nan)
+        at_draws = None if draws is None else np.where(present, draws[:, places], np.nan)
         quantities[f"similarity_{at[0]}"] = Quantity(value, True, at_draws)
     at_layer = [str(layers[place]) if place >= 0 else "" for place in places]
     return quantities, {"peak_layer": [str(layers[peak]) for peak in peaks], "at_layer": at_layer}
@@ -162,14 +134,14 @@ def _of_similarity(
 def _of_choices(likeness: xr.Dataset | None, networks: list[str], occlusion: str) -> dict[str, Quantity]:
     if likeness is None or occlusion not in likeness["occlusion"].values.astype(str):
         return {}
-    here = likeness.sel(occlusion=occlusion).assign_coords({NETWORK: likeness[NETWORK].values.astype(str)})
-    here = here.reindex({NETWORK: networks})
-    found = {}
+    under = likeness.sel(occlusion=occlusion).assign_coords({NETWORK: likeness[NETWORK].values.astype(str)})
+    under = under.reindex({NETWORK: networks})
+    quantities = {}
     for name, label in (("delta_pse", "pse_distance"), ("rmse", "curve_rmse")):
-        drawn = f"{name}_draws"
-        draws = np.abs(here[drawn].transpose(DRAW, NETWORK).values) if drawn in here else None
-        found[label] = Quantity(np.abs(here[name].values), False, draws)
-    return found
+        by_draw = f"{name}_draws"
+        draws = np.abs(under[by_draw].transpose(DRAW, NETWORK).values) if by_draw in under else None
+        quantities[label] = Quantity(np.abs(under[name].values), False, draws)
+    return quantities
 
 
 def _of_regions(regions: xr.Dataset | None, networks: list[str], occlusion: str) -> dict[str, Quantity]:
@@ -177,10 +149,10 @@ def _of_regions(regions: xr.Dataset | None, networks: list[str], occlusion: str)
         return {}
     share = regions["proportion"]
     if "occlusion" in share.coords and "stimulus" in share.dims:
-        here = np.flatnonzero(share["occlusion"].values.astype(str) == occlusion)
-        if not len(here):
+        faces = np.flatnonzero(share["occlusion"].values.astype(str) == occlusion)
+        if not len(faces):
             return {}
-        share = share.isel(stimulus=here)
+        share = share.isel(stimulus=faces)
     share = share if NETWORK in share.dims else share.expand_dims(NETWORK)
     share = share.mean([dim for dim in share.dims if dim not in (NETWORK, "region")])
     share = share.assign_coords({NETWORK: share[NETWORK].values.astype(str)}).reindex({NETWORK: networks})
@@ -240,15 +212,15 @@ def _interval(first: Quantity, second: Quantity, both: Array, confidence: float)
     if first.draws is None or second.draws is None or len(first.draws) != len(second.draws):
         return np.full(2, np.nan)
     draws = np.stack([first.draws, second.draws])[:, :, both]
-    drawn = [part * (-1 if one.rising else 1) for part, one in zip(draws, (first, second), strict=True)]
-    whole = np.isfinite(drawn[0]).all(axis=1) & np.isfinite(drawn[1]).all(axis=1)
-    if not whole.any():
+    signed = [part * (-1 if one.rising else 1) for part, one in zip(draws, (first, second), strict=True)]
+    complete = np.isfinite(signed[0]).all(axis=1) & np.isfinite(signed[1]).all(axis=1)
+    if not complete.any():
         return np.full(2, np.nan)
-    x, y = (rankdata(part[whole], axis=1) for part in drawn)
+    x, y = (rankdata(part[complete], axis=1) for part in signed)
     x, y = (part - part.mean(axis=1, keepdims=True) for part in (x, y))
     size = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
-    found = (x * y).sum(axis=1)[size > 0] / size[size > 0]
-    return np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2]) if len(found) else np.full(2, np.nan)
+    rho = (x * y).sum(axis=1)[size > 0] / size[size > 0]  # a draw in which all tie has no correlation
+    return np.quantile(rho, [(1 - confidence) / 2, (1 + confidence) / 2]) if len(rho) else np.full(2, np.nan)
 
 
 def _must_relate(result: xr.Dataset, parts: dict[str, xr.Dataset | None]) -> None:
@@ -261,7 +233,7 @@ def _must_relate(result: xr.Dataset, parts: dict[str, xr.Dataset | None]) -> Non
     apart = {name: theirs for name, theirs in named.items() if not networks & set(theirs)}
     if apart:
         message = (
-            f"The parts must share networks to be related, but the comparison has {sorted(networks)} and "
+            f"No networks in common: the comparison has {sorted(networks)}, "
             f"{', '.join(f'the {name} {theirs}' for name, theirs in apart.items())}. Use the same labels in all."
         )
         raise ValueError(message)

@@ -1,51 +1,46 @@
-"""The table of choices: who was shown what, and whether the answer was happy or sad."""
+"""Choices: who was shown what, and whether the answer was happy or sad; of people from a table, of networks asked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from rsa_face.psychophysics.scales import scale_of
+from rsa_face.provenance import rng_from
 from rsa_face.safety import must_be_plain_names
 from rsa_face.schema import NETWORK, OCCLUSIONS, PARTICIPANT
+from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.untrusted import reading
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rsa_face.networks.zoo import Network
+
 ANSWERS = ("sad", "happy")
+# The level that favours neither answer: levels go from -1 sad to +1 happy, or along the morph from 0 sad to 1 happy.
+MIDDLES = {"signed": 0.0, "morph": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
     """How often each observer answered happy, at each level, under each occlusion.
 
-    Parameters
-    ----------
-    observer : str
-        The dimension that counts the observers: ``participant`` or ``network``.
-    observers, occlusions : tuple of str
-        Their names: observers in the order they first come in the table, the whole face before masked ones.
-    levels : ndarray, shape (level,)
-        Rising.
-    trials, happy : ndarray, shape (observer, occlusion, level)
-        Trials, and those answered happy. Where the table gives chances instead of answers, a trial is a row and
-        `happy` sums the chances.
-    answered : bool
-        Whether trials were counted. Chances without a number of trials have no binomial spread.
-    scale : {"signed", "morph", "other"}
-        -1 sad ... +1 happy, 0 sad ... 1 happy, or neither.
-    simulated : bool
-        Whether any observer is simulated.
+    Where the table gives chances instead of answers, a trial is a row, `happy` sums the chances, and `answered` is
+    false: they have no binomial spread.
     """
 
-    observer: str
-    observers: tuple[str, ...]
-    occlusions: tuple[str, ...]
-    levels: np.ndarray
-    trials: np.ndarray
+    observer: str  # the dimension: participant or network
+    observers: tuple[str, ...]  # in the order they first come in the table
+    occlusions: tuple[str, ...]  # the whole face before masked ones
+    levels: np.ndarray  # (level,), rising
+    trials: np.ndarray  # (observer, occlusion, level); 0 where not shown
     happy: np.ndarray
     answered: bool
-    scale: str
+    scale: str  # signed, morph or other
     simulated: bool
 
 
@@ -55,24 +50,38 @@ def read_choices(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path : str or Path
-        A CSV (or TSV) file; see `check_choices` for its columns. Lines that begin with ``#`` above the header are
+        A CSV (or TSV) file with a row for each trial. Columns `participant` or `network` (with `seed`, if there are
+        several), `level`, and `response` (happy or sad); optional `stimulus`, `occlusion` (``none`` if absent) and
+        `simulated` (true or false). Instead of `response`, a row may give the chance `p_happy` in 0-1, with the
+        number of `trials` it was counted from where there were any. Levels are -1 sad ... +1 happy, or 0 sad ... 1
+        happy as in the published morphs, and are kept as they are. Lines that begin with ``#`` above the header are
         remarks; ``# simulated: true`` is heeded.
 
     Returns
     -------
     DataFrame
-        As `check_choices` returns it.
+        Columns `participant` or `network`, `occlusion`, `level`, `happy` (0-1) and `trials` (NaN where a chance was
+        not counted from any), and `stimulus` where there is one. ``attrs["simulated"]`` says whether any row is
+        simulated.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not a table, or rows of it are at fault.
+        If it is not a table, columns are missing, a level is missing or not a number, or an answer is neither happy
+        nor sad; up to twenty faults at once, with their lines.
+
+    Examples
+    --------
+    >>> from rsa_face.study.config import STUDIES
+    >>> choices = read_choices(STUDIES / "demo" / "choices.csv")
+    >>> choices.columns.tolist()
+    ['participant', 'occlusion', 'level', 'happy', 'trials', 'stimulus']
     """
     path = Path(path)
     if not path.is_file():
-        message = f"A table of choices must exist to be read, but there is no file {str(path)!r}. Check the path."
+        message = f"No such file: {str(path)!r}. Check the path of the table of choices."
         raise FileNotFoundError(message)
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     names = {"participant": str, "network": str, "stimulus": str, "response": str, "occlusion": str}
@@ -87,38 +96,7 @@ def read_choices(path: str | Path) -> pd.DataFrame:
 
 
 def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") -> pd.DataFrame:
-    """Hold a table of choices to its form, and return it with its answers as numbers.
-
-    Parameters
-    ----------
-    table : DataFrame, one row a trial
-        Columns `participant` or `network` (with `seed`, if there are several), `level`, and `response` (happy or
-        sad); optional `stimulus`, `occlusion` (``none`` if absent) and `simulated` (true or false). Instead of
-        `response`, a row may give the chance `p_happy` in 0-1, with the number of `trials` it was counted from
-        where there were any. Levels are -1 sad ... +1 happy, or 0 sad ... 1 happy as in the published morphs, and
-        are kept as they are. Not changed.
-    name : str
-        What to call the table in an error.
-
-    Returns
-    -------
-    DataFrame
-        Columns `participant` or `network`, `occlusion`, `level`, `happy` (0-1) and `trials` (NaN where a chance
-        was not counted from any), and `stimulus` where there is one. ``attrs["simulated"]`` says whether any row
-        is simulated.
-
-    Raises
-    ------
-    ValueError
-        If columns are missing, a level is missing or not a number, or an answer is neither happy nor sad; up to
-        twenty faults at once, with their lines.
-
-    Examples
-    --------
-    >>> rows = {"participant": ["a", "a"], "level": [-1, 1], "response": ["sad", "Happy"]}
-    >>> check_choices(pd.DataFrame(rows))["happy"].tolist()
-    [0.0, 1.0]
-    """
+    """Check every row of a table of choices, and return it with its answers as numbers; see `read_choices`."""
     if table.attrs.get("checked"):
         return table
     observer = _observer_of(table, name)
@@ -129,8 +107,8 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
     if faults:
         more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
         message = (
-            f"Choices must have a level that is a number and an answer that is happy or sad, but in {name} "
-            f"{'; '.join(faults[:20])}{more}. Mend or remove these lines."
+            f"Levels that are not numbers, or answers that are neither happy nor sad, in {name}: "
+            f"{'; '.join(faults[:20])}{more}. Fix or remove these lines."
         )
         raise ValueError(message)
     for column in (observer, "occlusion", "stimulus"):
@@ -149,26 +127,7 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
 
 
 def count_choices(choices: pd.DataFrame, *, scale: str = "auto") -> Counts:
-    """Count happy answers by observer, occlusion and level.
-
-    Parameters
-    ----------
-    choices : DataFrame
-        From `check_choices`. Not changed.
-    scale : {"auto", "signed", "morph", "other"}
-        What the levels are; told from their range unless given.
-
-    Returns
-    -------
-    Counts
-        0 trials where an observer was not shown a level.
-
-    Examples
-    --------
-    >>> rows = {"participant": ["a", "a"], "level": [-1, 1], "response": ["sad", "happy"]}
-    >>> count_choices(check_choices(pd.DataFrame(rows))).happy.tolist()
-    [[[0.0, 1.0]]]
-    """
+    """Count happy answers by observer, occlusion and level."""
     observer = PARTICIPANT if PARTICIPANT in choices else NETWORK
     who, observers = pd.factorize(choices[observer])
     where, occlusions = pd.factorize(choices["occlusion"])
@@ -207,8 +166,8 @@ def _observer_of(table: pd.DataFrame, name: str) -> str:
     faults += [] if len(answers) == 1 else ["response or p_happy"]
     faults += [] if "level" in columns else ["level"]
     if faults or table.empty:
-        what = f"it has {columns} and must have one of each: {'; '.join(faults)}" if faults else "it has no rows"
-        message = f"Choices must name the observer, the level and the answer, but {name} does not: {what}."
+        what = f"it has {columns}; give it one of each of {'; '.join(faults)}" if faults else "it has no rows"
+        message = f"No observer, level or answer in {name}: {what}."
         raise ValueError(message)
     return observers[0]
 
@@ -272,3 +231,114 @@ def _lines(wrong: object) -> list[int]:
 
 def _is_true(value: object) -> bool:
     return str(value).strip().lower() in ("true", "1", "yes")
+
+
+def to_morph(choices: pd.DataFrame) -> pd.DataFrame:
+    """Return choices with signed levels (-1 sad ... +1 happy) as morph positions (0 sad ... 1 happy).
+
+    A PSE of .5 on the morph is 0 on the signed scale; the published PSEs are on the morph.
+    """
+    levels = choices["level"].astype(float)
+    if scale_of(levels.to_numpy()) == "other":
+        message = (
+            f"Levels from {levels.min():g} to {levels.max():g} cannot be put on the morph: they go beyond -1 to +1. "
+            "Scale them first."
+        )
+        raise ValueError(message)
+    signed = scale_of(levels.to_numpy()) == "signed"
+    moved = choices.assign(level=(levels + 1) / 2 if signed else levels)
+    moved.attrs = dict(choices.attrs)
+    return moved
+
+
+def scale_of(levels: np.ndarray) -> str:
+    """Return signed, morph or other, by the range of the levels: signed if any is below 0."""
+    if levels.min() < -1 or levels.max() > 1:
+        return "other"
+    return "signed" if levels.min() < 0 else "morph"
+
+
+def network_choices(
+    networks: "Network | Sequence[Network]",
+    stimuli: StimulusSet,
+    *,
+    trials: int | None = None,
+    seed: int = 0,
+    batch: int = 32,
+) -> pd.DataFrame:
+    """Let networks answer happy or sad to each face.
+
+    The two-way readout: the exponentials of the outputs for happy and sad, renormalised to these two, whatever
+    other classes there are. A network's probabilities are exact; they have no binomial spread, and its uncertainty
+    is that over its seeds.
+
+    Parameters
+    ----------
+    networks : Network or sequence of Network
+        Their `outputs` say which output stands for what; two nameless outputs are taken for sad and happy, in
+        this order. Not changed.
+    stimuli : StimulusSet
+        With the factor `level`, and `occlusion` where there is any.
+    trials : int, optional
+        If given, so many choices are drawn from each probability instead.
+    seed : int
+        Of the choices drawn.
+    batch : int
+        Images at a time.
+
+    Returns
+    -------
+    DataFrame, one row a network and stimulus
+        Columns `network`, `stimulus`, `level`, `occlusion` and `p_happy`; with `trials`, `p_happy` is the share of
+        happy choices and `trials` their number. ``attrs["untrained"]`` names networks whose readout is random.
+
+    Raises
+    ------
+    ValueError
+        If the stimuli have no level, or a network no outputs for happy and sad.
+    """
+    from rsa_face.networks.zoo import Network
+
+    several = [networks] if isinstance(networks, Network) else list(networks)
+    if "level" not in stimuli.table:
+        message = f"Stimuli without the factor level cannot be judged along it: they have {stimuli.factors}. Add it."
+        raise ValueError(message)
+    tables = []
+    for network in several:
+        chance = _probabilities(network, stimuli, batch)
+        if trials is not None:
+            rng = rng_from(seed, "choices", network.name)
+            chance = rng.binomial(trials, chance) / trials
+        table = stimuli.table[["stimulus", "level"]].assign(network=network.name, p_happy=chance)
+        table["occlusion"] = stimuli.table.get("occlusion", "none")
+        tables.append(table if trials is None else table.assign(trials=trials))
+    together = pd.concat(tables, ignore_index=True)
+    together.attrs = {"untrained": [network.name for network in several if _random_readout(network)]}
+    return together
+
+
+def _probabilities(network: "Network", stimuli: StimulusSet, batch: int) -> np.ndarray:
+    # torch loads here, so that tables of choices are read without it
+    import torch
+
+    from rsa_face.networks.answers import answer_places
+    from rsa_face.networks.zoo import evaluating
+    from rsa_face.stimuli.images import read_batches
+
+    sad, happy = answer_places(network)
+    device = next(network.module.parameters()).device
+    with torch.no_grad(), evaluating(network.module):
+        parts = [
+            _two_way(network.module(inputs.to(device)), sad, happy)
+            for inputs in read_batches(stimuli, network.preprocessing, batch=batch)
+        ]
+    return np.asarray(torch.cat(parts).numpy())
+
+
+def _two_way(logits: "Tensor", sad: int, happy: int) -> "Tensor":
+    return (logits[:, happy] - logits[:, sad]).double().sigmoid().cpu()
+
+
+def _random_readout(network: "Network") -> bool:
+    names = [name for name, _ in network.module.named_parameters()]
+    return names[-1] in network.untrained

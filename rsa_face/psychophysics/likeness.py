@@ -1,12 +1,15 @@
 """How human-like networks choose: PSE, slope, curve and errors against people's, over participants and seeds."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import xarray as xr
+from jaxtyping import Float
 
 from rsa_face.provenance import rng_from
-from rsa_face.psychophysics.distances import Observers, compare_observers
+from rsa_face.psychophysics.choices import MIDDLES, check_choices, scale_of
 from rsa_face.schema import BOUND, BOUNDS, NETWORK, PARTICIPANT
 
 Array = np.ndarray
@@ -29,6 +32,181 @@ _LOGARITHMIC = ("slope_ratio", "slope_change", "slope_change_ratio")
 _OF_CHOICES = ("rmse", "r2", "error_consistency")  # the others need a PSE
 
 
+@dataclass(frozen=True, eq=False)
+class Observers:
+    """What is compared of some observers; NaN where there is no PSE, or a level was not shown."""
+
+    pse: Float[Array, "observer occlusion"]
+    log_slope: Float[Array, "observer occlusion"]
+    chosen: Float[Array, "observer occlusion level"]  # P(happy)
+    unmasked: int  # which occlusion is the whole face; -1 if none is
+
+
+def compare_observers(
+    human: Observers, machine: Observers, weights: Float[Array, "draw participant"], consistency: Array | None = None
+) -> dict[str, Float[Array, "draw network occlusion"]]:
+    """Compare networks with weighted people, for many weightings at once."""
+    pse, pse_sd = _moments(human.pse, weights)
+    slope, slope_sd = _moments(human.log_slope, weights)
+    curve, _ = _moments(human.chosen, weights)
+    away = machine.chosen[None] - curve[:, None]
+    shared = np.isfinite(away)
+    squares = np.where(shared, away**2, 0).sum(axis=-1)
+    count = np.where(shared.any(axis=-1), shared.sum(axis=-1), np.nan)
+    level_curve = np.where(shared, curve[:, None], np.nan)
+    centre = np.where(shared, level_curve, 0).sum(axis=-1) / count
+    spread = np.where(shared, (level_curve - centre[..., None]) ** 2, 0).sum(axis=-1)
+    delta, ratio = machine.pse[None] - pse[:, None], machine.log_slope[None] - slope[:, None]
+    measures = {
+        "delta_pse": delta,
+        "slope_ratio": np.exp(ratio),
+        "rmse": np.sqrt(squares / count),
+        "r2": 1 - squares / np.where(spread > 0, spread, np.nan),
+        "pse_z": delta / pse_sd[:, None],
+        "slope_z": ratio / slope_sd[:, None],
+    }
+    if human.unmasked >= 0:
+        measures |= _shifts(human, machine, weights)
+    if consistency is not None:
+        mean, _ = _moments(np.moveaxis(consistency, 1, 0), weights)
+        measures["error_consistency"] = mean
+    return measures
+
+
+def _shifts(human: Observers, machine: Observers, weights: Array) -> dict[str, Array]:
+    place = [human.unmasked]
+    by_pse = machine.pse - machine.pse[:, place], human.pse - human.pse[:, place]
+    by_slope = machine.log_slope - machine.log_slope[:, place], human.log_slope - human.log_slope[:, place]
+    human_pse, _ = _moments(by_pse[1], weights)
+    human_slope, _ = _moments(by_slope[1], weights)
+    all_draws = (len(weights), *machine.pse.shape)
+    return {
+        "pse_shift": np.broadcast_to(by_pse[0], all_draws),
+        "slope_change": np.broadcast_to(np.exp(by_slope[0]), all_draws),
+        "pse_shift_difference": by_pse[0][None] - human_pse[:, None],
+        "slope_change_ratio": np.exp(by_slope[0][None] - human_slope[:, None]),
+    }
+
+
+def _moments(values: Array, weights: Array) -> tuple[Array, Array]:
+    """Return weighted means and standard deviations over the first axis, leaving out what is missing."""
+    flat = values.reshape(len(values), -1)
+    finite = np.isfinite(flat)
+    total = weights @ finite
+    total = np.where(total > 0, total, np.nan)
+    mean = weights @ np.nan_to_num(flat) / total
+    # centred first: the difference of two large squares would lose the small variance
+    centred = np.where(finite, flat - np.nanmean(np.where(finite.any(axis=0), flat, 0), axis=0), 0)
+    variance = weights @ centred**2 / total - (weights @ centred / total) ** 2
+    spread = np.sqrt(np.maximum(variance, 0) * total / np.maximum(total - 1, 1))
+    spread = np.where(spread > 0, spread, np.nan)
+    return mean.reshape(-1, *values.shape[1:]), spread.reshape(-1, *values.shape[1:])
+
+
+def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: float | None = None) -> xr.DataArray:
+    """Compare the errors of each observer of one table with those of each of another, face by face.
+
+    A face is answered rightly if happy on the happy side of the morph's middle and sad on the sad side; faces at
+    the middle have no right answer and are left out. An observer who saw a face several times counts with the
+    share of right answers; a probability counts as the answer it favours.
+
+    Parameters
+    ----------
+    first, second : DataFrame
+        Tables of choices with `stimulus` (see `read_choices`). Not changed.
+    middle : float, optional
+        The level without a right answer; 0 for signed levels and .5 for morph positions unless given.
+
+    Returns
+    -------
+    DataArray, dims (observer of the first, observer of the second, occlusion)
+        Cohen's kappa, at most 1; 0 is what independent errors give. NaN where two observers share no face, or
+        both are always right or always wrong. ``attrs["left_out"]`` counts the faces at the middle.
+
+    Raises
+    ------
+    ValueError
+        If a table has no stimuli, the scales of the levels differ, or the scale has no known middle.
+
+    References
+    ----------
+    Geirhos, Meding & Wichmann 2020, 10.48550/arXiv.2006.16736.
+    """
+    tables = [check_choices(first), check_choices(second)]
+    if any("stimulus" not in table for table in tables):
+        message = "No column stimulus in a table of choices: error consistency matches faces by id. Add it."
+        raise ValueError(message)
+    middle = _shared_middle(tables) if middle is None else middle
+    occlusions = list(dict.fromkeys(tables[0]["occlusion"]))
+    stimuli = sorted(set(tables[0]["stimulus"]) & set(tables[1]["stimulus"]))
+    names = [("first", _observer(tables[0])), ("second", _observer(tables[1]))]
+    same = names[0][1] == names[1][1]
+    dims = [f"{column}_{place}" if same else column for place, column in names]
+    observers = [list(dict.fromkeys(table[column])) for table, (_, column) in zip(tables, names, strict=True)]
+    kappas = np.stack(
+        [
+            kappa_of_errors(*(_shares(table, occlusion, stimuli, middle) for table in tables))
+            for occlusion in occlusions
+        ],
+        axis=-1,
+    )
+    at_middle = sum(table.loc[table["level"] == middle, "stimulus"].nunique() for table in tables[:1])
+    return xr.DataArray(
+        kappas,
+        {dims[0]: observers[0], dims[1]: observers[1], "occlusion": occlusions},
+        (*dims, "occlusion"),
+        name="error_consistency",
+        attrs={"left_out": int(at_middle), "middle": middle, "simulated": _simulated(tables)},
+    )
+
+
+def kappa_of_errors(
+    first: Float[Array, "first stimulus"], second: Float[Array, "second stimulus"]
+) -> Float[Array, "first second"]:
+    """Return Cohen's kappa of being right, for each pair of observers over the stimuli both were shown."""
+    shown = [np.isfinite(part).astype(float) for part in (first, second)]
+    right = [np.nan_to_num(part) for part in (first, second)]
+    wrong = [all_of - part for all_of, part in zip(shown, right, strict=True)]
+    shared = shown[0] @ shown[1].T
+    count = np.where(shared > 0, shared, np.nan)
+    observed = (right[0] @ right[1].T + wrong[0] @ wrong[1].T) / count
+    accuracy = right[0] @ shown[1].T / count, shown[0] @ right[1].T / count
+    expected = accuracy[0] * accuracy[1] + (1 - accuracy[0]) * (1 - accuracy[1])
+    room = np.where(expected < 1 - 1e-12, 1 - expected, np.nan)
+    return np.asarray((observed - expected) / room)
+
+
+def _shares(table: pd.DataFrame, occlusion: str, stimuli: list[str], middle: float) -> Array:
+    observer = _observer(table)
+    chosen = table[(table["occlusion"] == occlusion) & (table["level"] != middle) & table["stimulus"].isin(stimuli)]
+    happy = chosen["happy"].to_numpy(dtype=float)
+    happy = np.where(chosen["trials"].isna(), (happy > 0.5).astype(float), happy)
+    right = np.where(chosen["level"] > middle, happy, 1 - happy)
+    shares = chosen.assign(right=right).pivot_table(
+        index=observer, columns="stimulus", values="right", aggfunc="mean"
+    )
+    return shares.reindex(index=list(dict.fromkeys(table[observer])), columns=stimuli).to_numpy(dtype=float)
+
+
+def _shared_middle(tables: list[pd.DataFrame]) -> float:
+    scales = [scale_of(table["level"].to_numpy(dtype=float)) for table in tables]
+    if scales[0] != scales[1] or scales[0] not in MIDDLES:
+        message = (
+            f"Two scales of levels, or an unknown one, cannot tell right answers: {scales}. "
+            "Pass `middle`, or put both on the morph with `to_morph`."
+        )
+        raise ValueError(message)
+    return MIDDLES[scales[0]]
+
+
+def _observer(table: pd.DataFrame) -> str:
+    return "participant" if "participant" in table else "network"
+
+
+def _simulated(tables: list[pd.DataFrame]) -> bool:
+    return any(bool(table.attrs.get("simulated", False)) for table in tables)
+
+
 def human_likeness(
     people: xr.Dataset,
     networks: xr.Dataset,
@@ -41,7 +219,7 @@ def human_likeness(
 ) -> xr.Dataset:
     """Compare the curves of networks with those of people, under each occlusion.
 
-    Participants are drawn anew for every interval, and for a family of networks (an architecture with its
+    Participants are drawn again for every interval, and for a family of networks (an architecture with its
     pre-training) its seeds as well: a network answers as one observer, never as the forty people it is compared
     with. With one seed the interval is over participants alone; `n_seeds` says so.
 
@@ -158,7 +336,7 @@ def _people_among_themselves(human: Observers) -> xr.Dataset:
     parts = [
         compare_observers(
             human,
-            Observers(human.pse[[p]], human.log_slope[[p]], human.chosen[[p]], human.whole),
+            Observers(human.pse[[p]], human.log_slope[[p]], human.chosen[[p]], human.unmasked),
             others[[p]],
         )
         for p in range(people)
@@ -182,9 +360,7 @@ def _weights(people: int, draws: int, seed: int, resamples: Mapping[str, Array] 
     else:
         taken = np.atleast_2d(np.asarray(resamples[PARTICIPANT]))
     if taken.min() < 0 or taken.max() >= people:
-        message = (
-            f"Draws must be positions among the {people} participants, but run from {taken.min()} to {taken.max()}."
-        )
+        message = f"Draws that run from {taken.min()} to {taken.max()} are not positions among {people} participants."
         raise ValueError(message)
     return np.stack([np.bincount(row, minlength=people) for row in taken]).astype(float)
 
@@ -194,20 +370,20 @@ def _seed_weights(seeds: int, draws: int, rng: np.random.Generator) -> Array:
 
 
 def _weighted(values: Array, weights: Array) -> Array:
-    there = np.isfinite(values)
-    total = np.einsum("dn,dno->do", weights, there.astype(float))
+    finite = np.isfinite(values)
+    total = np.einsum("dn,dno->do", weights, finite.astype(float))
     return np.asarray(
-        np.einsum("dn,dno->do", weights, np.where(there, values, 0)) / np.where(total > 0, total, np.nan)
+        np.einsum("dn,dno->do", weights, np.where(finite, values, 0)) / np.where(total > 0, total, np.nan)
     )
 
 
 def _quantiles(values: Array, tails: list[float]) -> Array:
     """Return quantiles over draws, along the last axis; NaN where a quantity exists in no draw."""
     flat = values.reshape(len(values), -1)
-    there = np.isfinite(flat).any(axis=0)
-    found = np.full((len(tails), flat.shape[1]), np.nan)
-    found[:, there] = np.nanquantile(flat[:, there], tails, axis=0)
-    return np.moveaxis(found.reshape(-1, *values.shape[1:]), 0, -1)
+    finite = np.isfinite(flat).any(axis=0)
+    quantiles = np.full((len(tails), flat.shape[1]), np.nan)
+    quantiles[:, finite] = np.nanquantile(flat[:, finite], tails, axis=0)
+    return np.moveaxis(quantiles.reshape(-1, *values.shape[1:]), 0, -1)
 
 
 def _matched(consistency: xr.DataArray, people: xr.Dataset, networks: xr.Dataset) -> Array:
@@ -245,7 +421,7 @@ def _must_compare(people: xr.Dataset, networks: xr.Dataset) -> None:
         faults.append("no occlusion is shared")
     if faults:
         message = (
-            "Curves must be of three people or more and of networks, on one scale with three levels shared, to be "
-            f"compared, but {'; '.join(faults)}. Fit both to the same stimuli."
+            f"Curves of people and networks cannot be compared: {'; '.join(faults)}. Fit three people or more, and "
+            "the networks, to the same stimuli on one scale."
         )
         raise ValueError(message)

@@ -1,8 +1,9 @@
-"""Psychometric curves: how often each observer answers happy along the morph, and where the answers turn."""
+"""Psychometric curves of observers: fitted, with intervals, and laid out by observer and occlusion."""
 
 import warnings
 from collections.abc import Mapping
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -10,20 +11,52 @@ import xarray as xr
 from pydantic import model_validator
 
 from rsa_face.provenance import rng_from
-from rsa_face.psychophysics.choices import Counts, check_choices, count_choices
-from rsa_face.psychophysics.climb import fit_best, starting_points
-from rsa_face.psychophysics.curves import MOST_ASYMPTOTE, SIGMOIDS, Problem
-from rsa_face.psychophysics.fits import Fits
-from rsa_face.psychophysics.intervals import deviance_chance, draw_curves, integrate_posterior
-from rsa_face.psychophysics.pooling import Pooled, pool_curves
-from rsa_face.psychophysics.scales import MIDDLES
-from rsa_face.psychophysics.status import DETERMINED, NOT_CONVERGED, UNDETERMINED, UNFITTED, first_status
-from rsa_face.schema import must_be_known
+from rsa_face.psychophysics.choices import MIDDLES, Counts, check_choices, count_choices
+from rsa_face.psychophysics.curve import (
+    MOST_ASYMPTOTE,
+    NUMBERS,
+    PARAMETERS,
+    PSE,
+    SIGMOIDS,
+    Bootstrap,
+    Pooled,
+    Posterior,
+    Problem,
+    bootstrap_interval,
+    deviance_chance,
+    deviance_of,
+    draw_curves,
+    evaluate_curve,
+    fit_best,
+    integrate_posterior,
+    pool_curves,
+    starting_points,
+    value_of,
+)
+from rsa_face.schema import BOUND, BOUNDS, DRAW, NETWORK, must_be_known, split_seed
 from rsa_face.settings import Bounds, Settings
 
 INTERVALS = ("auto", "posterior", "bootstrap", "none")
 # psignifit's prior on guesses and lapses, Beta(1, 10): (1 - x) to this power
 _ASYMPTOTE_PRIOR = 9.0
+LEVEL, OCCLUSION, PARAMETER, CURVE_LEVEL = "level", "occlusion", "parameter", "curve_level"
+_OF_A_PSE = ("pse", "midpoint", "slope")
+FITTED, SEPARATED, UNDETERMINED, FALLING, CONSTANT, FEW_LEVELS, NOT_SHOWN, NOT_CONVERGED = (
+    "fitted",
+    "separated",
+    "undetermined",
+    "falling",
+    "constant",
+    "few levels",
+    "not shown",
+    "not converged",
+)
+_SAME = 1e-3  # shares that differ by less do not differ along the levels: rounding, not judgement
+UNFITTED = (CONSTANT, FEW_LEVELS, NOT_SHOWN)
+DETERMINED = (FITTED, SEPARATED)  # the observers who have a PSE
+# psignifit's names
+SIGMOID_NAMES = {"gaussian": "norm", "logistic": "logistic"}
+_PARAMETER_NAMES = {"midpoint": "threshold", "width": "width", "guess": "gamma", "lapse": "lambda"}
 
 
 class Curve(Settings):
@@ -91,8 +124,7 @@ def fit_psychometric(
     Parameters
     ----------
     choices : DataFrame, one row a trial
-        See `rsa_face.psychophysics.choices.check_choices`: `participant` or `network`, `level`, and `response` or
-        `p_happy`. Not changed.
+        As `read_choices` describes: `participant` or `network`, `level`, and `response` or `p_happy`. Not changed.
     curve : Curve or mapping, optional
         What to fit.
     interval : {"auto", "posterior", "bootstrap", "none"}
@@ -248,3 +280,246 @@ def _as_bounds(value: float | tuple[float, float] | list[float]) -> tuple[float,
 
 def _groups(occlusion: np.ndarray) -> np.ndarray:
     return np.unique(occlusion, return_inverse=True)[1]
+
+
+def first_status(counts: Counts) -> np.ndarray:
+    """Return what is known of each curve, observer times occlusions, before it is fitted."""
+    shown = counts.trials > 0
+    levels = shown.sum(axis=-1).ravel()
+    total, happy = counts.trials.sum(axis=-1).ravel(), counts.happy.sum(axis=-1).ravel()
+    share = counts.happy / np.maximum(counts.trials, 1e-12)
+    mean_level = (counts.trials * counts.levels).sum(axis=-1) / np.maximum(counts.trials.sum(axis=-1), 1e-12)
+    # the covariance of level and answer
+    rise = (counts.trials * (counts.levels - mean_level[..., None]) * share).sum(axis=-1).ravel()
+    status = np.full(levels.size, FITTED, dtype=object)
+    status[separated(counts)] = SEPARATED
+    status[rise < 0] = FALLING
+    highest = np.where(shown, share, -np.inf).max(axis=-1).ravel()
+    lowest = np.where(shown, share, np.inf).min(axis=-1).ravel()
+    status[(happy <= 0) | (happy >= total) | (highest - lowest < _SAME)] = CONSTANT
+    status[levels < 3] = FEW_LEVELS
+    status[levels == 0] = NOT_SHOWN
+    return status
+
+
+def separated(counts: Counts) -> np.ndarray:
+    """Return which curves a step would fit perfectly, but for one level at most: their width is undetermined.
+
+    The likelihood then rises for ever as the curve gets steeper (Albert & Anderson 1984, 10.1093/biomet/71.1.1);
+    the bound on the width ends it.
+    """
+    shown = counts.trials > 0
+    between = shown & (counts.happy > 0) & (counts.happy < counts.trials)
+    sad = shown & (counts.happy <= 0)
+    happy = shown & (counts.happy >= counts.trials)
+    place = np.arange(len(counts.levels))
+    last_sad = np.where(sad, place, -1).max(axis=-1)
+    first_happy = np.where(happy, place, len(place)).min(axis=-1)
+    within = np.where(between, place, -1).max(axis=-1)
+    one = (between.sum(axis=-1) == 1) & (last_sad < within) & (within < first_happy)
+    none = (between.sum(axis=-1) == 0) & (last_sad < first_happy)
+    return np.asarray((one | none) & sad.any(axis=-1) & happy.any(axis=-1)).ravel()
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """The fits of some of the curves, to be laid out over observers and occlusions."""
+
+    counts: Counts
+    rows: np.ndarray  # which curves were fitted: observer times occlusions plus occlusion
+    theta: np.ndarray
+    problem: Problem
+
+    def points(self, status: np.ndarray) -> xr.Dataset:
+        """Return the numbers of every curve, the curve itself, and the choices it rests on.
+
+        PSE, midpoint and slope are given where the choices determine the PSE alone, so that no mean takes in a number
+        that the bounds of the fit have made.
+        """
+        numbers = {name: self._laid_out(read(self.theta, self.problem)) for name, read in NUMBERS.items()}
+        numbers["pse_fit"] = numbers["pse"]
+        determined = np.isin(status, DETERMINED).reshape(numbers["pse"].shape)
+        for name in _OF_A_PSE:
+            numbers[name] = np.where(determined, numbers[name], np.nan)
+        fine = np.linspace(self.counts.levels.min(), self.counts.levels.max(), 101)
+        heights = self._laid_out(evaluate_curve(fine, self.theta, self.problem.sigmoid))
+        shares = np.full(self.counts.trials.shape, np.nan)
+        shown = self.counts.trials > 0
+        shares[shown] = self.counts.happy[shown] / self.counts.trials[shown]
+        dims = (self.counts.observer, OCCLUSION)
+        variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
+            name: (dims, values) for name, values in numbers.items()
+        }
+        variables["crossing"] = (dims, numbers["pse"])  # the name that "pse" had; goes with the next version
+        variables["curve"] = ((*dims, CURVE_LEVEL), heights)
+        variables["proportion"] = ((*dims, LEVEL), shares)
+        variables["n_trials"] = ((*dims, LEVEL), self.counts.trials)
+        coords = {
+            self.counts.observer: list(self.counts.observers),
+            OCCLUSION: list(self.counts.occlusions),
+            LEVEL: self.counts.levels,
+            CURVE_LEVEL: fine,
+        }
+        return xr.Dataset(variables, coords | _families(self.counts))
+
+    def flags(self, status: np.ndarray) -> xr.Dataset:
+        """Return what became of every curve, and where bounds decided."""
+        dims = (self.counts.observer, OCCLUSION)
+        ends = np.stack([self.theta <= self.problem.lower + 1e-6, self.theta >= self.problem.upper - 1e-6], axis=-1)
+        ends &= (self.problem.lower < self.problem.upper)[:, :, None]
+        shape = (len(self.counts.observers), len(self.counts.occlusions))
+        return xr.Dataset(
+            {
+                "status": (dims, status.reshape(shape).astype(str)),
+                "separated": (dims, (separated(self.counts)).reshape(shape)),
+                "at_bound": ((*dims, PARAMETER, BOUND), self._laid_out(ends, empty=False)),
+                "extrapolated": (dims, self._laid_out(self.extrapolated(), empty=False)),
+            },
+            {PARAMETER: list(PARAMETERS), BOUND: list(BOUNDS)},
+        )
+
+    def extrapolated(self) -> np.ndarray:
+        """Say of each fitted curve whether it is at one half only beyond the levels that were shown."""
+        low, high = self.counts.levels.min(), self.counts.levels.max()
+        return np.asarray((self.theta[:, PSE] < low) | (self.theta[:, PSE] > high))
+
+    def deviance(self, chance: np.ndarray | None) -> xr.Dataset:
+        """Return how far the choices lie from the curves, and how often chance alone lies as far."""
+        if chance is None:
+            return xr.Dataset()
+        dims = (self.counts.observer, OCCLUSION)
+        return xr.Dataset(
+            {
+                "deviance": (dims, self._laid_out(deviance_of(self.theta, self.problem))),
+                "deviance_p": (dims, self._laid_out(chance)),
+                "log_likelihood": (dims, self._laid_out(value_of(self.theta, self.problem.without_priors()))),
+            }
+        )
+
+    def intervals(self, posterior: Posterior | None, bootstrap: Bootstrap | None, confidence: float) -> xr.Dataset:
+        """Return intervals of every number: credible ones, or those of the bootstrap."""
+        dims = (self.counts.observer, OCCLUSION)
+        table = xr.Dataset()
+        if posterior is not None:
+            for name in NUMBERS:
+                table[f"{name}_interval"] = ((*dims, BOUND), self._laid_out(posterior.ends[name].T))
+                table[f"{name}_open"] = ((*dims, BOUND), self._laid_out(posterior.open_ended[name].T, empty=False))
+        if bootstrap is None:
+            return table
+        for name in NUMBERS:
+            ends = bootstrap_interval(self.problem, self.theta, bootstrap, name, confidence=confidence)
+            table[f"{name}_interval"] = ((*dims, BOUND), self._laid_out(ends.T))
+        for name in ("pse", "slope"):
+            draws = NUMBERS[name](bootstrap.theta, self.problem)
+            table[f"{name}_draws"] = ((DRAW, *dims), np.stack([self._laid_out(row) for row in draws]))
+        table["curve_interval"] = ((*dims, CURVE_LEVEL, BOUND), self._laid_out(self._band(bootstrap, confidence)))
+        return table
+
+    def population(self, pooled: Pooled | None) -> xr.Dataset:
+        """Return the population that pooled curves come from."""
+        if pooled is None:
+            return xr.Dataset()
+        dims = (OCCLUSION, "pooled_parameter")
+        mean, sd = (np.full((len(self.counts.occlusions), 2), np.nan) for _ in range(2))
+        fitted = np.unique(self.rows % len(self.counts.occlusions))
+        mean[fitted], sd[fitted] = pooled.centre, pooled.spread
+        coords = {"pooled_parameter": ["pse", "log_width"]}
+        return xr.Dataset({"population_mean": (dims, mean), "population_sd": (dims, sd)}, coords)
+
+    def _band(self, bootstrap: Bootstrap, confidence: float) -> np.ndarray:
+        fine = np.linspace(self.counts.levels.min(), self.counts.levels.max(), 101)
+        tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+        bands = [
+            np.quantile(evaluate_curve(fine, bootstrap.theta[:, row], self.problem.sigmoid), tails, axis=0)
+            for row in range(len(self.theta))
+        ]
+        return np.stack(bands).transpose(0, 2, 1)
+
+    def _laid_out(self, values: np.ndarray, *, empty: float | bool = np.nan) -> np.ndarray:
+        shape = (len(self.counts.observers), len(self.counts.occlusions))
+        cells = np.full((shape[0] * shape[1], *values.shape[1:]), empty)
+        cells[self.rows] = values
+        return cells.reshape(*shape, *values.shape[1:])
+
+
+def _families(counts: Counts) -> dict[str, tuple[str, list[str] | list[int]]]:
+    if counts.observer != NETWORK:
+        return {}
+    split = [split_seed(name) for name in counts.observers]
+    return {"family": (NETWORK, [family for family, _ in split]), "seed": (NETWORK, [seed for _, seed in split])}
+
+
+def fit_bayesian(
+    choices: pd.DataFrame, *, sigmoid: str = "gaussian", estimate: str = "MAP", confidence: float = 0.95
+) -> xr.Dataset:
+    """Fit each observer's psychometric curve with psignifit's priors and posterior intervals.
+
+    For comparison with `fit_psychometric`, whose prior on guesses and lapses is the same. The package psignifit is
+    under the GPL-3 and not installed with this one: ``pip install "rsa-face[psignifit]"``.
+
+    Schütt, Harmeling, Macke & Wichmann 2016, 10.1016/j.visres.2016.02.002.
+    """
+    must_be_known(sigmoid, SIGMOID_NAMES, "sigmoid")
+    must_be_known(estimate, ("MAP", "mean"), "estimate")
+    counts = count_choices(check_choices(choices))
+    if not counts.answered:
+        message = "No Bayesian fit without counted trials: the table gives chances alone. Add a column trials."
+        raise ValueError(message)
+    peer = _psignifit()
+    shape = (len(counts.observers), len(counts.occlusions))
+    status = first_status(counts).reshape(shape)
+    values = {name: np.full(shape, np.nan) for name in ("pse", *_PARAMETER_NAMES, "slope")}
+    ends = {name: np.full((*shape, 2), np.nan) for name in ("pse", *_PARAMETER_NAMES)}
+    for place in np.argwhere(~np.isin(status, UNFITTED)):
+        cell = (int(place[0]), int(place[1]))
+        fit = _fit(peer, counts, cell, SIGMOID_NAMES[sigmoid], confidence)
+        parameters = fit.get_parameter_estimate(estimate)
+        for name, theirs in _PARAMETER_NAMES.items():
+            values[name][cell] = parameters[theirs]
+            ends[name][cell] = fit.confidence_intervals[theirs][str(confidence)]
+        pse, bounds = fit.threshold(0.5, estimate_type=estimate)
+        values["pse"][cell], ends["pse"][cell] = pse, bounds[str(confidence)]
+        values["slope"][cell] = fit.slope(pse, estimate_type=estimate)
+    low, high = counts.levels.min(), counts.levels.max()
+    undetermined = (values["pse"] < low) | (values["pse"] > high) | (np.ptp(ends["pse"], axis=-1) > high - low)
+    status[undetermined & np.isin(status, DETERMINED)] = UNDETERMINED
+    for name in ("pse", "midpoint", "slope"):
+        values[name][~np.isin(status, DETERMINED)] = np.nan
+    dims = (counts.observer, "occlusion")
+    variables: dict[str, Any] = {name: (dims, array) for name, array in values.items()}
+    variables |= {f"{name}_interval": ((*dims, BOUND), array) for name, array in ends.items()}
+    variables["status"] = (dims, status.astype(str))
+    coords = {counts.observer: list(counts.observers), "occlusion": list(counts.occlusions), BOUND: list(BOUNDS)}
+    attrs = {
+        "method": f"Bayesian, {estimate}, by psignifit",
+        "sigmoid": sigmoid,
+        "interval_kind": "credible",
+        "confidence": confidence,
+        "level_scale": counts.scale,
+        "middle": MIDDLES.get(counts.scale),
+        "simulated": counts.simulated,
+    }
+    return xr.Dataset(variables, coords, attrs)
+
+
+def _fit(peer: Any, counts: Counts, cell: tuple[int, int], sigmoid: str, confidence: float) -> Any:
+    shown = counts.trials[cell] > 0
+    table = np.column_stack([counts.levels[shown], counts.happy[cell][shown], counts.trials[cell][shown]])
+    return peer.psignifit(
+        table,
+        experiment_type="yes/no",
+        sigmoid=sigmoid,
+        fixed_parameters={"eta": 0},
+        confP=(confidence, 0.9, 0.68),
+        stimulus_range=(float(counts.levels.min()), float(counts.levels.max())),
+        verbose=False,
+    )
+
+
+def _psignifit() -> Any:
+    try:
+        import psignifit
+    except ModuleNotFoundError as error:
+        message = "psignifit is not installed. Run pip install 'rsa-face[psignifit]'; it is under the GPL-3."
+        raise ModuleNotFoundError(message) from error
+    return psignifit

@@ -10,13 +10,9 @@ import xarray as xr
 from rsa_face.files import write_table
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save
-from rsa_face.psychophysics.choices import check_choices, count_choices
-from rsa_face.psychophysics.consistency import error_consistency
-from rsa_face.psychophysics.decisions import network_choices
-from rsa_face.psychophysics.likeness import human_likeness
-from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
-from rsa_face.psychophysics.scales import scale_of, to_morph
-from rsa_face.psychophysics.status import UNFITTED, first_status
+from rsa_face.psychophysics.choices import check_choices, count_choices, network_choices, scale_of, to_morph
+from rsa_face.psychophysics.likeness import error_consistency, human_likeness
+from rsa_face.psychophysics.psychometric import UNFITTED, Curve, first_status, fit_psychometric
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _COLUMNS = ("pse", "midpoint", "slope", "width", "guess", "lapse")
@@ -58,7 +54,7 @@ def write_psychophysics(
     Parameters
     ----------
     people : DataFrame
-        Choices of people, see `check_choices`.
+        Choices of people, see `read_choices`.
     networks : DataFrame, optional
         Choices of networks on the same faces, from `ask_networks`.
     out : str or Path
@@ -139,7 +135,7 @@ def any_curve(choices: pd.DataFrame) -> bool:
     Parameters
     ----------
     choices : DataFrame
-        See `check_choices`.
+        See `read_choices`.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import rsa_face as rf
 from rsa_face.activations.capture import capture
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network, evaluating
-from rsa_face.psychophysics.decisions import network_choices
+from rsa_face.psychophysics.choices import network_choices
 from rsa_face.saliency.gate import gate_openings
 from rsa_face.saliency.maps import layers_with_space, saliency
 from rsa_face.schema import NETWORKS

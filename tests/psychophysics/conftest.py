@@ -7,15 +7,7 @@ import pytest
 from scipy.special import ndtr
 
 jaxtyping.install_import_hook(
-    [
-        "rsa_face.psychophysics.climb",
-        "rsa_face.psychophysics.consistency",
-        "rsa_face.psychophysics.curves",
-        "rsa_face.psychophysics.intervals",
-        "rsa_face.psychophysics.distances",
-        "rsa_face.psychophysics.pooling",
-    ],
-    "beartype.beartype",
+    ["rsa_face.psychophysics.curve", "rsa_face.psychophysics.likeness"], "beartype.beartype"
 )
 
 MORPHS = np.array([0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0])

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.psychophysics.bayesian import fit_bayesian
-from rsa_face.psychophysics.psychometric import fit_psychometric
+from rsa_face.psychophysics.psychometric import fit_bayesian, fit_psychometric
 
 psignifit = pytest.importorskip("psignifit", reason="psignifit (GPL-3) is an optional extra")
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rsa_face.networks.zoo import build_network
-from rsa_face.psychophysics.decisions import network_choices
+from rsa_face.psychophysics.choices import network_choices
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study.scoring import judgements_of

@@ -10,7 +10,7 @@ from torch import nn
 
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
-from rsa_face.psychophysics.decisions import network_choices
+from rsa_face.psychophysics.choices import network_choices
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 from rsa_face.stimuli.preprocessing import Preprocessing

@@ -51,7 +51,7 @@ WITHOUT_EXTRAS = """\
 import pandas
 from rsa_face.cluster import connect
 from rsa_face.networks.files import find_weights
-from rsa_face.psychophysics.bayesian import _psignifit
+from rsa_face.psychophysics.psychometric import _psignifit
 from rsa_face.stimuli.head import must_have_faces_extra
 from rsa_face.training.log import write_tensorboard
 asked = {
