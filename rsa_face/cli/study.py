@@ -23,7 +23,7 @@ def run(
     cluster: Cluster = None,
 ) -> None:
     """Run a study's stages in order; what is up to date is not run again."""
-    from rsa_face.report.telling import tell_study
+    from rsa_face.report.narrate import tell_study
     from rsa_face.study.config import load_study
     from rsa_face.study.running import run_study
 

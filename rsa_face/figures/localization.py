@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
@@ -36,13 +37,13 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Axes
         The axes drawn on.
     """
-    answers = where if _TARGET in where.dims else where.expand_dims(_TARGET)
-    targets = [str(name) for name in answers[_TARGET].values]
+    table = localization_table(where)
+    questions = list(dict.fromkeys(table["question"]))
     layers = [str(name) for name in where[LAYER].values]
     places = np.arange(len(layers), dtype=float) + 0.7 * (np.array(layers) == _NONE)
     network = str(where.attrs.get("network", ""))
     color = network_colors([network])[network]
-    heads = [*(question_names(where.attrs).get(target, target) for target in targets), "Half-way to the peak"]
+    heads = [*questions, "Half-way to the peak"]
     with drawing(ax) as style:
         if ax is None:
             tall = (2.0 + 3.2 * len(heads)) * 2.6 * points_mm(style.text_pt)
@@ -52,19 +53,40 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         for bottom, head in zip(bottoms, heads, strict=True):
             ax.text(places[0] - 0.5, bottom + 1.13, head, fontsize=style.small_pt, va="bottom", ha="left",
                     weight="bold", color=ink(color), parse_math=False)  # fmt: skip
-        for bottom, target in zip(bottoms, targets, strict=False):
-            _draw_row(ax, answers.sel({_TARGET: target}), places, bottom, color, style)
+        for bottom, question in zip(bottoms, questions, strict=False):
+            _draw_row(ax, table[table["question"] == question], places, bottom, color, style)
         _draw_half_way(ax, where, places, bottoms[-1], color, style)
         ax.set_xlim(places[0] - 0.7, places[-1] + 0.7)
         ax.set_ylim(bottoms[-1] - 0.12, pitch - 0.03)
         ax.set_ylabel("Share of draws")
-        ax.set_yticks([bottom + share for bottom in bottoms[:-1] for share in (0, 1)], ["0", "1"] * len(targets))
+        ax.set_yticks([bottom + share for bottom in bottoms[:-1] for share in (0, 1)], ["0", "1"] * len(questions))
         ax.spines["left"].set_visible(False)
         name_layers_below(ax, places, layers, style)
         add_note(ax, note_of(where.attrs, [network]), style)
-        table = answers[["probability", "in_set"]].to_dataframe().reset_index()
-        keep_source(ax, table[[_TARGET, LAYER, "probability", "in_set"]], name="localization")
+        keep_source(ax, table, name="localization")
     return ax
+
+
+def localization_table(where: xr.Dataset) -> pd.DataFrame:
+    """Return the answers of `localize`, one row for each question and layer, as figure and report draw them."""
+    answers = where if _TARGET in where.dims else where.expand_dims(_TARGET)
+    table = answers[["probability", "in_set"]].to_dataframe().reset_index()
+    picked = dict(zip(map(str, answers[_TARGET].values), map(str, answers["picked"].values), strict=True))
+    names = question_names(where.attrs)
+    return table.assign(
+        question=[names.get(target, target) for target in table[_TARGET]],
+        picked=table[LAYER] == table[_TARGET].map(picked),
+        in_set=table["in_set"].astype(bool),
+    )[[_TARGET, "question", LAYER, "probability", "in_set", "picked"]]
+
+
+def half_way_place(where: xr.Dataset, places: np.ndarray) -> tuple[float, float, float]:
+    """Return where the half-way depth and the ends of its interval lie among layers that stand at these places."""
+    depth = where[DEPTH].values
+    known = np.isfinite(depth)
+    at = [float(where["half_way_depth"]), *where["half_way_interval"].values]
+    middle, low, high = np.interp(at, depth[known], places[known])
+    return float(middle), float(low), float(high)
 
 
 def question_names(attrs: Mapping[object, object]) -> dict[str, str]:
@@ -85,9 +107,9 @@ def _pitch(ax: Axes, rows: int, style: FigureStyle) -> float:
 
 
 def _draw_row(
-    ax: Axes, answer: xr.Dataset, places: np.ndarray, bottom: float, color: str, style: FigureStyle
+    ax: Axes, answer: pd.DataFrame, places: np.ndarray, bottom: float, color: str, style: FigureStyle
 ) -> None:
-    share, inside = answer["probability"].values, answer["in_set"].values.astype(bool)
+    share, inside = answer["probability"].to_numpy(), answer["in_set"].to_numpy()
     shades = [color if kept else paler(color, 0.62) for kept in inside]
     ax.bar(places, share, bottom=bottom, width=0.8, color=shades, linewidth=0, zorder=2)
     ax.plot(places[[0, -1]] + [-0.5, 0.5], [bottom, bottom], color=QUIET, linewidth=0.5 * style.line_pt, zorder=1)
@@ -96,7 +118,7 @@ def _draw_row(
     for run in np.split(kept, np.flatnonzero(np.diff(kept) > 1.5) + 1) if len(kept) else []:
         ax.plot([run[0] - 0.5, run[-1] + 0.5], [bottom - 0.07] * 2, color=color, linewidth=1.6 * style.line_pt,
                 solid_capstyle="butt", zorder=2)  # fmt: skip
-    picked = [str(name) for name in answer[LAYER].values].index(str(answer["picked"].item()))
+    picked = int(np.flatnonzero(answer["picked"])[0])
     ax.plot(places[picked], min(bottom + share[picked] + 0.09, bottom + 1.04), marker="v", color="#222222",
             markersize=0.55 * style.small_pt, linestyle="none", zorder=3)  # fmt: skip
 
@@ -105,11 +127,7 @@ def _draw_half_way(
     ax: Axes, where: xr.Dataset, places: np.ndarray, bottom: float, color: str, style: FigureStyle
 ) -> None:
     """Draw the half-way depth and its interval among the layers, whose places are not their depths."""
-    depth = where[DEPTH].values
-    known = np.isfinite(depth)
-    at, low, high = np.interp(
-        [float(where["half_way_depth"]), *where["half_way_interval"].values], depth[known], places[known]
-    )
+    at, low, high = half_way_place(where, places)
     ax.plot(places[[0, -1]] + [-0.5, 0.5], [bottom, bottom], color=QUIET, linewidth=0.5 * style.line_pt, zorder=1)
     ax.plot([low, high], [bottom + 0.5] * 2, color=color, linewidth=1.6 * style.line_pt, zorder=2)
     ax.plot(at, bottom + 0.5, marker="D", color=color, markersize=0.55 * style.small_pt, linestyle="none", zorder=3)

@@ -9,7 +9,7 @@ import xarray as xr
 from rsa_face.figures.palette import in_order, network_label
 from rsa_face.figures.psychometric import SCALES
 from rsa_face.figures.saliency import how_mapped
-from rsa_face.report.charts import SYMBOLS, Chart, View, numbers, place_layers, room_above
+from rsa_face.report.charts import SYMBOLS, Chart, View, layers_of, numbers, place_layers, room_above
 from rsa_face.schema import NETWORK, PARTICIPANT
 
 _WHOLE = {"none": "whole face"}
@@ -71,9 +71,10 @@ def layer_saliency_chart(shares: xr.Dataset) -> Chart:
     for occlusion in occlusions:
         here = _at(shares, occlusion)
         assert here is not None  # the occlusion is one of theirs
-        axis, heads, parts = place_layers(here)
+        axis, heads, places = place_layers(here)
         traces = [_key(region, place) for place, region in enumerate(regions)]
-        for network, (part, x) in parts.items():
+        for network, x in places.items():
+            part = layers_of(here, network)
             traces += [_region(part, x, network, region, place) for place, region in enumerate(regions)]
         name = _WHOLE.get(occlusion, f"{occlusion} masked" if occlusion else "")
         layout = {"xaxis": axis, "yaxis": {"title": {"text": "Share of saliency"}, "rangemode": "tozero"},

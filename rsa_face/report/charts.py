@@ -1,16 +1,23 @@
-"""Charts of the report, as plotly draws them: the layer curve, and what every chart is made of."""
+"""Charts of the report, as plotly draws them, from the very tables that the figures are drawn from."""
 
 import colorsys
 import html
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from rsa_face.figures.contrast import contrast_table, shown_test
 from rsa_face.figures.layer_marks import seeds_together, title_of
+from rsa_face.figures.layers import layers_table
+from rsa_face.figures.localization import half_way_place, localization_table
 from rsa_face.figures.palette import in_order, ink, network_colors, network_label
-from rsa_face.schema import BOUND, LAYER, NETWORK, ORDER, RDM, comparison_label
+from rsa_face.report.narrate import localization_sentences, percent
+from rsa_face.schema import LAYER, NETWORK, ORDER, RDM, comparison_label
 
 SYMBOLS = {
     "alexnet": "circle",
@@ -21,26 +28,19 @@ SYMBOLS = {
 }
 _GAP = 1.5
 
+Trace = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class View:
-    """One state of a chart.
+    """One state of a chart: its name, what a screen reader says of it, and what plotly takes.
 
-    Parameters
-    ----------
-    name : str
-        What is chosen to see it; empty where there is nothing to choose.
-    label : str
-        What a screen reader says of it.
-    traces : list of dict
-        As plotly takes them; ``meta`` names the network and the part it plays, and the page's theme colours it.
-    layout : dict
-        As plotly takes it.
+    ``meta`` of a trace names the network and the role it plays, by which the page's theme colours it.
     """
 
     name: str
     label: str
-    traces: list[dict[str, Any]]
+    traces: list[Trace]
     layout: dict[str, Any]
 
 
@@ -77,148 +77,146 @@ class Chart:
 
 
 def layer_chart(result: xr.Dataset) -> Chart:
-    """Return the layer curve: networks side by side, value, interval and number of participants on hover.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        A comparison. Not changed.
-
-    Returns
-    -------
-    Chart
-        Of one view.
-    """
-    traces: list[dict[str, Any]] = []
-    axis, heads, parts = place_layers(result)
-    for network, (part, x) in parts.items():
-        traces += _curve(part, x, network)
+    """Return the layer curve: networks side by side, value, interval and number of participants on hover."""
+    table = layers_table(result)
+    axis, heads, places = place_layers(result)
+    confidence = percent(float(result.attrs.get("confidence", 0.95)))
+    traces = [
+        trace
+        for network, x in places.items()
+        for trace in _curve(table[table[NETWORK] == network], x, network, confidence)
+    ]
     layout: dict[str, Any] = {
         "xaxis": axis,
         "yaxis": {"title": {"text": similarity_words(result)}, "zeroline": True},
         "annotations": heads,
+        "shapes": [],
         "showlegend": False,
         "height": 430,
         "margin": {"l": 64, "r": 84, "t": room_above(heads), "b": 72},
     }
-    if "noise_ceiling" in result:
-        lower, upper = (float(value) for value in result["noise_ceiling"].values)
-        layout["shapes"] = [{"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": lower, "y1": upper,
-                             "line": {"width": 0}, "layer": "below", "name": "ceiling"}]  # fmt: skip
+    if "noise_ceiling_lower" in table:
+        lower, upper = (float(table[f"noise_ceiling_{bound}"].iloc[0]) for bound in ("lower", "upper"))
+        layout["shapes"] += [{"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": lower, "y1": upper,
+                              "line": {"width": 0}, "layer": "below", "name": "ceiling"}]  # fmt: skip
         heads.append({"x": 1.005, "xref": "paper", "xanchor": "left", "y": (lower + upper) / 2, "showarrow": False,
                       "align": "left", "text": "noise<br>ceiling"})  # fmt: skip
-    label = f"Similarity of {result.sizes[RDM]} layers to people. The table of layers holds the same numbers."
+    excited = [
+        float(at)
+        for network, x in places.items()
+        for layer, at in zip(table[table[NETWORK] == network][LAYER], x, strict=True)
+        if layer == "fe"
+    ]
+    layout["shapes"] += [{"type": "rect", "yref": "paper", "x0": at - 0.45, "x1": at + 0.45, "y0": 0, "y1": 1,
+                          "line": {"width": 0}, "layer": "below", "name": "block"} for at in excited]  # fmt: skip
+    label = f"Similarity of {len(table)} layers to people. The table of layers holds the same numbers."
+    hint = f"Bands are {confidence} intervals"
+    hint += "; the shaded column is the feature-excitation block." if excited else "."
     pointing = "Point at a layer for its similarity, interval and number of participants."
-    hint = f"Bands are {float(result.attrs.get('confidence', 0.95)):.0%} intervals"
-    hint += "; the shaded column is the feature-excitation block." if "fe" in result[LAYER].values else "."
-    view = View("", label, traces, layout | {"shapes": [*layout.get("shapes", []), *_blocks(parts)]})
     width = int(150 + 13 * axis["range"][1])
+    view = View("", label, traces, layout)
     return Chart("layers", "Similarity of each layer to people", hint, (view,), width, pointing=pointing)
 
 
-def place_layers(
-    result: xr.Dataset,
-) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, tuple[xr.Dataset, np.ndarray]]]:
-    """Give each network's layers their places along one axis, networks side by side, seeds in one place.
+def localization_chart(where: xr.Dataset) -> Chart:
+    """Return, for each question, in what share of draws each layer is the answer, and the half-way depth."""
+    table, network = localization_table(where), str(where.attrs.get("network", ""))
+    layers = [str(name) for name in where[LAYER].values]
+    questions = list(dict.fromkeys(table["question"]))
+    rows = len(questions) + 1
+    layout: dict[str, Any] = {"height": 110 + 130 * rows, "showlegend": False, "bargap": 0.2, "annotations": [],
+                              "margin": {"l": 64, "r": 16, "t": 10, "b": 66}}  # fmt: skip
+    traces: list[Trace] = []
+    for row, question in enumerate([*questions, "Half-way to the peak"]):
+        axis, top = "y" if row == 0 else f"y{row + 1}", 1 - row / rows
+        shares = row < len(questions)
+        traces += (
+            _shares(table[table["question"] == question], axis, network, percent(float(where.attrs["confidence"])))
+            if shares
+            else _half_way(where, axis, network)
+        )
+        layout["yaxis" + axis[1:]] = {"domain": [top - 0.7 / rows, top - 0.16 / rows], "range": [-0.16, 1.2],
+                                      "zeroline": True, "tickvals": [0, 0.5, 1] if shares else [],
+                                      "tickformat": ".0%"}  # fmt: skip
+        layout["annotations"].append({
+            "x": 0, "xref": "paper", "xanchor": "left", "y": top - 0.14 / rows, "yref": "paper", "yanchor": "bottom",
+            "showarrow": False, "text": f"<b>{html.escape(question)}</b>", "name": network,
+        })  # fmt: skip
+    layout["xaxis"] = {"tickangle": -60, "anchor": axis, **_layers_below(layers)}
+    hint = (
+        "Bars: share of bootstrap draws in which each layer is the answer. A line under a bar: the data do not rule "
+        "the layer out. Triangle: the answer from all the data; “none” means that no layer is. Diamond: the depth at "
+        "which similarity crosses half of its rise to the peak, with its interval."
+    )
+    view = View("", " ".join(localization_sentences(where)), traces, layout)
+    title = f"At which layer {network_label(network)} turns human-like"
+    return Chart("localization", title, hint, (view,), 110 + 22 * len(layers))
 
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        Anything by layer. Not changed.
 
-    Returns
-    -------
-    dict
-        The horizontal axis.
-    list of dict
-        The networks' names above it, as annotations.
-    dict of str to (Dataset, ndarray)
-        For each network its layers in order, and where they stand.
+def contrast_chart(contrasts: Mapping[str, xr.Dataset]) -> Chart:
+    """Return the difference of a network and several others at every matched layer, a view for each of these."""
+    views = tuple(_difference(one) for one in contrasts.values())
+    first = next(iter(contrasts.values()))
+    network, baseline = (network_label(str(first.attrs.get(name))) for name in ("network", "baseline"))
+    title = f"{network} minus {baseline}" if len(views) == 1 else f"{network} minus another network"
+    hint = "Above 0 it is more like people, below 0 less. Where the band leaves 0 the networks differ, however many "
+    hint += "layers were looked at; bars are each layer's own interval."
+    width = 110 + 24 * max(one.sizes[LAYER] for one in contrasts.values())
+    return Chart("contrast", title, hint, views, width, "Minus")
+
+
+def place_layers(result: xr.Dataset) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Return one axis of all layers, the networks' names above it, and where the layers of each network stand.
+
+    Networks stand side by side, those that differ in their seed alone in one place.
     """
     ticks: list[float] = []
     names: list[str] = []
     heads: list[dict[str, Any]] = []
-    parts: dict[str, tuple[xr.Dataset, np.ndarray]] = {}
+    places: dict[str, np.ndarray] = {}
     start = 0.0
     for group in seeds_together(result, in_order(map(str, result[NETWORK].values))):
-        for network in group:
-            part = _layers_of(result, network)
-            x = start + np.arange(part.sizes[RDM])
-            parts[network] = (part, x)
+        layers = layers_of(result, group[0])[LAYER].values
+        x = start + np.arange(len(layers))
+        places |= dict.fromkeys(group, x)
         start += len(x) + _GAP
         ticks += x.tolist()
-        names += [html.escape(str(name)) for name in part[LAYER].values]
+        names += [html.escape(str(name)) for name in layers]
         title = "<br>".join(html.escape(line) for line in title_of(group))
         heads.append({"x": float(x.mean()), "y": 1.02, "yref": "paper", "yanchor": "bottom", "showarrow": False,
-                      "text": f"<b>{title}</b>", "name": network})  # fmt: skip
+                      "text": f"<b>{title}</b>", "name": group[-1]})  # fmt: skip
     axis = {"tickvals": ticks, "ticktext": names, "tickangle": -90, "range": [-0.9, start - _GAP - 0.1]}
-    return axis, heads, parts
+    return axis, heads, places
+
+
+def layers_of(result: xr.Dataset, network: str) -> xr.Dataset:
+    """Return one network's layers, in order of depth."""
+    rows = np.flatnonzero(result[NETWORK].values.astype(str) == network)
+    within = result[ORDER].values[rows] if ORDER in result.coords else rows
+    return result.isel({RDM: rows[np.argsort(within, kind="stable")]})
 
 
 def room_above(heads: list[dict[str, Any]]) -> int:
-    """Return the margin that names above an axis need.
-
-    Parameters
-    ----------
-    heads : list of dict
-        Annotations, from `place_layers`.
-
-    Returns
-    -------
-    int
-        In pixels.
-    """
+    """Return the margin that names above an axis need, in pixels."""
     return 16 + 18 * max(str(head["text"]).count("<br>") + 1 for head in heads)
 
 
 def palettes(networks: list[str]) -> dict[str, dict[str, str]]:
-    """Return each network's colour on a light and on a dark page; the hue is the same.
-
-    Parameters
-    ----------
-    networks : list of str
-        Names.
-
-    Returns
-    -------
-    dict
-        ``light``, ``dark``, and ``words`` on a light page: network to hexadecimal colour.
-    """
+    """Return each network's colour on a light and on a dark page, and of its words; the hue is the same."""
     light = network_colors(networks)
     return {"light": light, "dark": {name: _lighter(color) for name, color in light.items()},
             "words": {name: ink(color) for name, color in light.items()}}  # fmt: skip
 
 
 def similarity_words(result: xr.Dataset) -> str:
-    """Return what the similarity of a result is called, ready for a page.
-
-    Parameters
-    ----------
-    result : Dataset
-        Its attr `comparison` is read.
-
-    Returns
-    -------
-    str
-        Escaped.
-    """
+    """Return what the similarity of a result is called, escaped for a page."""
     comparison = str(result.attrs.get("comparison", ""))
     named = html.escape(comparison_label(comparison))
     return f"Similarity to people ({named})" if comparison else "Similarity to people"
 
 
-def numbers(values: np.ndarray) -> list[float | None]:
+def numbers(values: Sequence[float] | np.ndarray | pd.Series) -> list[float | None]:
     """Return numbers fit for JSON: what is not finite is missing.
-
-    Parameters
-    ----------
-    values : ndarray, shape (number,)
-        Any.
-
-    Returns
-    -------
-    list of float or None
-        The same.
 
     Examples
     --------
@@ -228,48 +226,122 @@ def numbers(values: np.ndarray) -> list[float | None]:
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def _layers_of(result: xr.Dataset, network: str) -> xr.Dataset:
-    rows = np.flatnonzero(result[NETWORK].values.astype(str) == network)
-    within = result[ORDER].values[rows] if ORDER in result.coords else rows
-    return result.isel({RDM: rows[np.argsort(within, kind="stable")]})
+def symbol_of(network: str) -> str:
+    """Return the mark that stands for a network."""
+    return SYMBOLS.get(network.split("/")[0], "cross")
 
 
-def _blocks(parts: dict[str, tuple[xr.Dataset, np.ndarray]]) -> list[dict[str, Any]]:
-    """Return a shaded column at each feature-excitation block."""
-    return [
-        {"type": "rect", "yref": "paper", "x0": float(place) - 0.45, "x1": float(place) + 0.45, "y0": 0, "y1": 1,
-         "line": {"width": 0}, "layer": "below", "name": "block"}
-        for part, x in parts.values()
-        for layer, place in zip(part[LAYER].values, x, strict=True) if str(layer) == "fe"
-    ]  # fmt: skip
+def hover(*lines: tuple[Any, ...]) -> Trace:
+    """Return what is read where one points: lines with ``{}`` for each of the columns that follow.
+
+    Examples
+    --------
+    >>> hover(("<b>{}</b>", ["fc8"]), ("p = {:.3f}", [0.01]))["hovertemplate"]
+    '<b>%{customdata[0]}</b><br>p = %{customdata[1]:.3f}<extra></extra>'
+    """
+    columns: list[list[Any]] = []
+    texts = []
+    for text, *added in lines:
+        for column in map(list, added):
+            # the next pair of braces becomes plotly's, its format kept
+            text = re.sub(r"\{(:[^{}]*)?\}", rf"%{{customdata[{len(columns)}]\g<1>}}", text, count=1)
+            columns.append(column if isinstance(column[0], str) else numbers(column))
+        texts.append(text)
+    return {"customdata": [list(row) for row in zip(*columns, strict=True)],
+            "hovertemplate": "<br>".join(texts) + "<extra></extra>"}  # fmt: skip
 
 
-def _curve(part: xr.Dataset, x: np.ndarray, network: str) -> list[dict[str, Any]]:
+def _curve(table: pd.DataFrame, x: np.ndarray, network: str, confidence: str) -> list[Trace]:
     label = html.escape(network_label(network))
-    hover = ["<b>%{customdata[0]} %{customdata[1]}</b>", "similarity %{y:.3f}"]
-    columns: list[list[Any]] = [[label] * len(x), [html.escape(str(name)) for name in part[LAYER].values]]
-    traces: list[dict[str, Any]] = []
-    if "similarity_interval" in part:
-        lower, upper = part["similarity_interval"].transpose(BOUND, RDM).values
-        band = {"x": x.tolist(), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        band["meta"] = {"network": network, "role": "band"}
-        traces += [{**band, "y": numbers(upper)}, {**band, "y": numbers(lower), "fill": "tonexty"}]
-        confidence = float(part.attrs.get("confidence", 0.95))
-        hover.append(f"{confidence:.0%} interval %{{customdata[2]:.3f}} to %{{customdata[3]:.3f}}")
-        columns += [numbers(lower), numbers(upper)]
-    if "participant_similarity" in part:
-        hover.append(f"n = %{{customdata[{len(columns)}]}} participants")
-        columns.append(part["participant_similarity"].notnull().sum("participant").values.tolist())
-    p = next((name for name in ("p_above_zero_corrected", "p_above_zero") if name in part), None)
+    names = [html.escape(str(name)) for name in table[LAYER]]
+    lines: list[tuple[Any, ...]] = [(f"<b>{label} {{}}</b>", names), ("similarity {:.3f}", table["similarity"])]
+    traces: list[Trace] = []
+    if "similarity_lower" in table:
+        bounds = table["similarity_lower"], table["similarity_upper"]
+        traces = _band(x, *bounds, network)
+        lines.append((f"{confidence} interval {{:.3f}} to {{:.3f}}", *bounds))
+    if "participants" in table:
+        lines.append(("n = {:.0f} participants", table["participants"]))
+    p = next((name for name in ("p_above_zero_corrected", "p_above_zero") if name in table), None)
     if p is not None:
-        how = "" if p.endswith("corrected") else " (uncorrected)"
-        hover.append(f"p above 0 = %{{customdata[{len(columns)}]:.4f}}{how}")
-        columns.append(numbers(part[p].values))
-    line = {"x": x.tolist(), "y": numbers(part["similarity"].values), "mode": "lines+markers", "line": {"width": 2}}
-    line["meta"] = {"network": network, "role": "line"}
-    line["marker"] = {"symbol": SYMBOLS.get(network.split("/")[0], "cross"), "size": 9}
-    line["customdata"] = [list(row) for row in zip(*columns, strict=True)]
-    return [*traces, {**line, "name": label, "hovertemplate": "<br>".join(hover) + "<extra></extra>"}]
+        lines.append(("p above 0 = {:.4f}" + ("" if p.endswith("corrected") else " (uncorrected)"), table[p]))
+    return [*traces, {**_line(x, table["similarity"], network), "name": label, **hover(*lines)}]
+
+
+def _difference(contrast: xr.Dataset) -> View:
+    network, baseline = (str(contrast.attrs.get(name)) for name in ("network", "baseline"))
+    table = contrast_table(contrast)
+    names, x = [str(name) for name in table[LAYER]], np.arange(len(table))
+    lines: list[tuple[Any, ...]] = [("<b>{}</b>", [html.escape(name) for name in names]),
+                                    ("difference {:+.3f}", table["difference"])]  # fmt: skip
+    line = _line(x, table["difference"], network)
+    if "difference_interval_lower" in table:
+        lower, upper = table["difference_interval_lower"], table["difference_interval_upper"]
+        lines.append(("interval {:.3f} to {:.3f}", lower, upper))
+        above, below = numbers(upper - table["difference"]), numbers(table["difference"] - lower)
+        line["error_y"] = {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 0,
+                           "thickness": 2}  # fmt: skip
+    bounds = table["difference_band_lower"], table["difference_band_upper"]
+    lines.append(("band over all layers {:.3f} to {:.3f}", *bounds))
+    p = shown_test(table)
+    if p is not None:
+        lines.append(("p = {:.4f}" + (" (uncorrected)" if p == "p_difference" else ""), table[p]))
+    named = html.escape(comparison_label(str(contrast.attrs.get("comparison", ""))))
+    layout = {
+        "xaxis": {"tickangle": -60, **_layers_below(names)},
+        "yaxis": {"title": {"text": f"Difference ({named})" if named else "Difference"}, "zeroline": True},
+        "showlegend": False, "height": 380, "margin": {"l": 70, "r": 16, "t": 16, "b": 62},
+    }  # fmt: skip
+    minus = f"{network_label(network)} − {network_label(baseline)}"
+    label = f"{minus} at {len(names)} matched layers. The table of the contrast holds the same numbers."
+    return View(network_label(baseline), label, [*_band(x, *bounds, network), {**line, **hover(*lines)}], layout)
+
+
+def _shares(table: pd.DataFrame, axis: str, network: str, confidence: str) -> list[Trace]:
+    x, share = np.arange(len(table)), table["probability"].to_numpy()
+    inside, picked = table["in_set"].to_numpy(), table["picked"].to_numpy()
+    on_axis: Trace = {"yaxis": axis, "mode": "markers", "hoverinfo": "skip"}
+    bars = {
+        "type": "bar", "x": x.tolist(), "y": numbers(share), "yaxis": axis,
+        "meta": {"network": network, "role": "bars"}, "marker": {"opacity": np.where(inside, 1.0, 0.35).tolist()},
+        **hover(("<b>{}</b>", [html.escape(str(name)) for name in table[LAYER]]), ("{:.1%} of draws", share),
+                (f"{{}} at {confidence}", np.where(inside, "not ruled out", "ruled out").tolist())),
+    }  # fmt: skip
+    line = {"x": x[inside].tolist(), "y": [-0.09] * int(inside.sum()), **on_axis,
+            "meta": {"network": network, "role": "set"},
+            "marker": {"symbol": "line-ew", "size": 16, "line": {"width": 3}}}  # fmt: skip
+    mark = {"x": x[picked].tolist(), "y": numbers(share[picked] + 0.1), **on_axis, "meta": {"role": "ink"},
+            "marker": {"symbol": "triangle-down", "size": 10}}  # fmt: skip
+    return [bars, line, mark]
+
+
+def _half_way(where: xr.Dataset, axis: str, network: str) -> list[Trace]:
+    at, low, high = half_way_place(where, np.arange(where.sizes[LAYER], dtype=float))
+    depth, confidence = float(where["half_way_depth"]), percent(float(where.attrs["confidence"]))
+    limits = where["half_way_interval"].values
+    words = f"half-way at a depth of {depth:.2f}<br>{confidence} interval {limits[0]:.2f} to {limits[1]:.2f}"
+    mark = {"x": [at], "y": [0.5], "yaxis": axis, "mode": "markers", "meta": {"network": network, "role": "line"},
+            "marker": {"symbol": "diamond", "size": 10}, "hovertemplate": f"{words}<extra></extra>",
+            "error_x": {"type": "data", "symmetric": False, "array": [high - at], "arrayminus": [at - low],
+                        "width": 0, "thickness": 3}}  # fmt: skip
+    return [mark]
+
+
+def _line(x: np.ndarray, y: pd.Series, network: str) -> Trace:
+    return {"x": x.tolist(), "y": numbers(y), "mode": "lines+markers", "line": {"width": 2},
+            "meta": {"network": network, "role": "line"},
+            "marker": {"symbol": symbol_of(network), "size": 9}}  # fmt: skip
+
+
+def _band(x: np.ndarray, lower: pd.Series, upper: pd.Series, network: str) -> list[Trace]:
+    band = {"x": x.tolist(), "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip",
+            "meta": {"network": network, "role": "band"}}  # fmt: skip
+    return [{**band, "y": numbers(upper)}, {**band, "y": numbers(lower), "fill": "tonexty"}]
+
+
+def _layers_below(names: list[str]) -> dict[str, Any]:
+    return {"tickvals": list(range(len(names))), "ticktext": [html.escape(name) for name in names],
+            "range": [-0.6, len(names) - 0.4]}  # fmt: skip
 
 
 def _lighter(color: str) -> str:

@@ -14,14 +14,12 @@ from plotly.offline import get_plotlyjs
 
 from rsa_face.figures.palette import RDM_COLORS, network_label
 from rsa_face.files import write_beside
-from rsa_face.report.answer import answer_of
 from rsa_face.report.behaviour import curve_chart, layer_saliency_chart, region_chart
-from rsa_face.report.charts import Chart, layer_chart, palettes
+from rsa_face.report.charts import Chart, contrast_chart, layer_chart, localization_chart, palettes
 from rsa_face.report.explorer import Explorer, explorer_of
 from rsa_face.report.methods import methods_of
-from rsa_face.report.narrate import listed
+from rsa_face.report.narrate import answer_of, listed
 from rsa_face.report.tables import agreement_tables, tables_of
-from rsa_face.report.turning import contrast_chart, localization_chart
 from rsa_face.schema import NETWORK
 from rsa_face.study.folder import StudyFolder, read_results
 

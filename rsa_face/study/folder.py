@@ -27,7 +27,17 @@ _MEANING = {
     "manifest.json": "the record of how it was made",
     "stimuli.csv": "the table of stimuli",
 }
-EXTRAS = ("localization", "contrast", "partial", "psychometric", "saliency", "reliability", "agreement", "training")
+EXTRAS = (
+    "localization",
+    "contrast",
+    "partial",
+    "psychometric",
+    "saliency",
+    "reliability",
+    "agreement",
+    "training",
+    "bias",
+)
 _ASKED = {
     "contrast": ("inference", "the contrast with the baseline"),
     "localization": ("inference", "the layer at which it turns human-like"),

@@ -11,13 +11,12 @@ import xarray as xr
 
 from rsa_face.figures.ordering import sort_stimuli
 from rsa_face.inference.layerwise import NO_TEST
-from rsa_face.report.answer import answer_of
 from rsa_face.report.behaviour import curve_chart, layer_saliency_chart, region_chart
-from rsa_face.report.charts import layer_chart, palettes
+from rsa_face.report.charts import contrast_chart, layer_chart, localization_chart, palettes
 from rsa_face.report.explorer import explorer_of
 from rsa_face.report.methods import methods_of
+from rsa_face.report.narrate import answer_of
 from rsa_face.report.tables import agreement_tables, frames_of, table_of, tables_of
-from rsa_face.report.turning import contrast_chart, localization_chart
 from rsa_face.study.folder import read_results
 from tests.made_up import made_up_localization
 

@@ -11,8 +11,8 @@ import rsa_face as rf
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.provenance import rng_from
+from rsa_face.report.narrate import tell_findings, tell_study
 from rsa_face.report.tables import agreement_tables
-from rsa_face.report.telling import tell_findings, tell_study
 from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study.answering import same_draws
 from rsa_face.study.comparing import varying
