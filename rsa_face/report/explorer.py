@@ -29,15 +29,7 @@ _MOST_EMBEDDED = 240
 
 @dataclass(frozen=True)
 class Explorer:
-    """What the page's RDM explorer shows.
-
-    Parameters
-    ----------
-    content : dict
-        Fit for JSON: `stimuli`, `factors`, `rdms`, `human`, `embeddings`.
-    notes : tuple of str
-        What was left out to keep the page small, in sentences.
-    """
+    """What the page's RDM explorer shows."""
 
     content: dict[str, Any]
     notes: tuple[str, ...]
@@ -48,16 +40,6 @@ def explorer_of(study: StudyFolder) -> Explorer | None:
 
     Dissimilarities keep 16 bits between each RDM's least and greatest. Where there are too many stimuli for a page,
     every second, third, ... is kept, in the order of their factors, and a note says so.
-
-    Parameters
-    ----------
-    study : StudyFolder
-        What its folder holds.
-
-    Returns
-    -------
-    Explorer or None
-        None where there are no RDMs.
     """
     if study.rdms is None:
         return None

@@ -1,15 +1,29 @@
-"""Sentences about results, in one voice and one number format: for the report and the command line."""
+"""Sentences about results and methods, in one voice and one number format: for the report and the command line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from rsa_face.figures.palette import network_label
+from rsa_face.figures.forms import names_in
+from rsa_face.figures.palette import architecture_of, in_order, network_label
+from rsa_face.figures.saliency import how_mapped
 from rsa_face.inference.pretraining import ALL_LAYERS
-from rsa_face.schema import BOUND, LAYER, NETWORK, PARTICIPANT, RDM, comparison_label
+from rsa_face.schema import (
+    BOUND,
+    LAYER,
+    MEASURES,
+    NETWORK,
+    OCCLUSIONS,
+    OTHER_MEASURES,
+    PARTICIPANT,
+    RDM,
+    STIMULUS_I,
+    comparison_label,
+)
 from rsa_face.study.folder import StudyFolder, read_results
 
 NONE = "none"
@@ -22,6 +36,75 @@ _GENERAL = {
 _RANKED = {"pse_distance": "distance in PSE", "curve_rmse": "distance in choices"}
 _BEST = "similarity_peak"
 _MANY = 10
+
+_ORIGINS = {
+    "alexnet": ("AlexNet is that of Krizhevsky et al. (2017)", ["alexnet"]),
+    "vgg": ("VGGs are those of Simonyan & Zisserman (2015)", ["vgg"]),
+    "fe_alexnet": (
+        "FE-AlexNet is AlexNet (Krizhevsky et al. 2017) with a block that weighs channels (Hu et al. 2018), as in "
+        "Ying et al. (2023)",
+        ["alexnet", "excitation", "fe_alexnet"],
+    ),
+}
+_RESAMPLED = {
+    "stimulus": "resampling stimuli",
+    "participant": "resampling participants",
+    "both": "resampling stimuli and participants together",
+    "dual": "the dual bootstrap over stimuli and participants",
+}
+_ABOVE_ZERO = {
+    "t": "by a t test, which generalises to other stimuli and participants",
+    "shuffle": "by shuffling stimulus labels (Nichols & Holmes 2002), about these stimuli and participants",
+    "shuffle of groups": "by shuffling stimulus labels in groups (Nichols & Holmes 2002), about what goes beyond the "
+    "design of these stimuli",
+}
+_CORRECTED = {
+    "max": "the largest statistic over layers",
+    "holm": "Holm's method",
+    "fdr": "the false discovery rate",
+}
+_MATCHED = {"name": "of the same name", "depth": "nearest in depth"}
+_CURVES = {"gaussian": "cumulative Gaussian", "logistic": "logistic"}
+_MAPPED = {
+    "gradcam": "Selvaraju et al. 2017",
+    "gradcam++": "Chattopadhay et al. 2018",
+    "layercam": "Jiang et al. 2021",
+}
+CITATIONS = {
+    "rsa": "Kriegeskorte, Mur & Bandettini 2008, Representational similarity analysis. doi:10.3389/neuro.06.004.2008",
+    "ceiling": "Nili et al. 2014, A toolbox for representational similarity analysis. "
+    "doi:10.1371/journal.pcbi.1003553",
+    "inference": "Schütt, Kipnis, Diedrichsen & Kriegeskorte 2023, Statistical inference on representational "
+    "geometries. doi:10.7554/eLife.82566",
+    "jackknife": "Efron & Stein 1981, The jackknife estimate of variance. doi:10.1214/aos/1176345462",
+    "crossed": "Clark 1973, The language-as-fixed-effect fallacy. doi:10.1016/S0022-5371(73)80014-3",
+    "alexnet": "Krizhevsky, Sutskever & Hinton 2017, ImageNet classification with deep convolutional neural "
+    "networks. doi:10.1145/3065386",
+    "vgg": "Simonyan & Zisserman 2015, Very deep convolutional networks for large-scale image recognition. "
+    "doi:10.48550/arXiv.1409.1556",
+    "excitation": "Hu, Shen & Sun 2018, Squeeze-and-excitation networks. doi:10.1109/CVPR.2018.00745",
+    "fe_alexnet": "Ying, Li & Chen 2023, arXiv 2310.13674. doi:10.48550/arXiv.2310.13674",
+    "imagenet": "Deng et al. 2009, ImageNet: a large-scale hierarchical image database. "
+    "doi:10.1109/CVPR.2009.5206848",
+    "adam": "Kingma & Ba 2015, Adam: a method for stochastic optimization. doi:10.48550/arXiv.1412.6980",
+    "shuffles": "Nichols & Holmes 2002, Nonparametric permutation tests for functional neuroimaging. "
+    "doi:10.1002/hbm.1058",
+    "best": "Hsu 1981, Simultaneous confidence intervals for all distances from the “best”. "
+    "doi:10.1214/aos/1176345582",
+    "brown": "Brown 1910, Some experimental results in the correlation of mental abilities. "
+    "doi:10.1111/j.2044-8295.1910.tb00207.x",
+    "psychometric": "Wichmann & Hill 2001, The psychometric function: I. Fitting, sampling, and goodness of fit. "
+    "doi:10.3758/BF03194544",
+    "gradcam": "Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based "
+    "localization. doi:10.1109/ICCV.2017.74",
+    "gradcam++": "Chattopadhay et al. 2018, Grad-CAM++: improved visual explanations for deep convolutional "
+    "networks. doi:10.1109/WACV.2018.00097",
+    "layercam": "Jiang et al. 2021, LayerCAM: exploring hierarchical class activation maps for localization. "
+    "doi:10.1109/TIP.2021.3089943",
+    "torch": "Paszke et al. 2019, PyTorch. doi:10.48550/arXiv.1912.01703",
+    "xarray": "Hoyer & Hamman 2017, xarray: N-D labeled arrays and datasets in Python. doi:10.5334/jors.148",
+    "scaling": "Kruskal 1964, Multidimensional scaling by optimizing goodness of fit. doi:10.1007/BF02289565",
+}
 
 
 @dataclass(frozen=True)
@@ -371,3 +454,282 @@ def _difference(answer: xr.Dataset, layer: str) -> str:
 def _with_band(value: float, limits: Sequence[float] | np.ndarray, *, signed: bool = False) -> str:
     low, high = (number(float(limit), signed=signed) for limit in limits)
     return f"{number(value, signed=signed)} (band {low} to {high})"
+
+
+@dataclass(frozen=True)
+class MethodsText:
+    """A methods section."""
+
+    paragraphs: tuple[str, ...]
+    references: tuple[str, ...]
+
+
+def methods_of(study: StudyFolder) -> MethodsText:
+    """Write what was done in a study, with its numbers and versions.
+
+    Only what the folder records is said; a part that is not recorded is left out.
+    """
+    cited: list[str] = []
+    parts = [
+        _stimuli(study),
+        " ".join(filter(None, (_networks(study, cited), _training(study, cited)))),
+        _rdms(study, cited),
+        _people(study),
+        _inference(study, cited),
+        " ".join(filter(None, (*_localized(study, cited), *_behaviour(study, cited)))),
+    ]
+    paragraphs = [part for part in [*parts, _software(study, cited)] if part]
+    return MethodsText(tuple(paragraphs), tuple(CITATIONS[name] for name in dict.fromkeys(cited)))
+
+
+def _stimuli(study: StudyFolder) -> str:
+    if study.rdms is None:
+        return ""
+    rdms = study.rdms
+    factors = []
+    for name, values in rdms.coords.items():
+        if values.dims == (STIMULUS_I,) and name not in (STIMULUS_I, *OCCLUSIONS):  # boxes of regions are no factor
+            count = len(set(map(str, values.values)))
+            if 1 < count < rdms.sizes[STIMULUS_I]:
+                factors.append(f"{name} ({count} values)")
+    varied = f", which varied in {listed(sorted(factors))}" if factors else ""
+    return f"Stimuli were {rdms.sizes[STIMULUS_I]} images{varied}."
+
+
+def _networks(study: StudyFolder, cited: list[str]) -> str:
+    part = study.rdms if study.rdms is not None else study.result
+    if part is None:
+        return ""
+    networks = in_order(map(str, part[NETWORK].values))
+    said = []
+    for name in networks:
+        layers = [str(layer) for layer in part[LAYER].values[part[NETWORK].values.astype(str) == name]]
+        said.append(
+            f"{network_label(name)} ({len(layers)} layers, {layers[0]} to {layers[-1]}{_weights(study, name)})"
+        )
+        if "imagenet" in _weights(study, name):
+            said[-1] = said[-1].replace("weights: imagenet", "weights: imagenet, Deng et al. 2009")
+            cited.append("imagenet")
+    return f"Networks were {listed(said, most=12)}. {_origins(networks, cited)}".strip()
+
+
+def _origins(networks: list[str], cited: list[str]) -> str:
+    """Return whose architectures the networks are."""
+    kinds = dict.fromkeys(architecture_of(name).rstrip("0123456789") for name in networks)
+    said = []
+    for kind, (text, works) in _ORIGINS.items():
+        if kind in kinds:
+            said.append(text)
+            cited += works
+    return f"{'; '.join(said)}." if said else ""
+
+
+def _weights(study: StudyFolder, network: str) -> str:
+    config = study.manifest.get("study")
+    entries = config.get("networks") if isinstance(config, Mapping) else None
+    for entry in entries or []:
+        if isinstance(entry, Mapping) and network in (entry.get("label"), entry.get("name")):
+            return f"; weights: {entry.get('weights', 'not recorded')}, seed {entry.get('seed', 0)}"
+    return "; untrained weights" if network in study.untrained else ""
+
+
+def _training(study: StudyFolder, cited: list[str]) -> str:
+    config = study.manifest.get("study")
+    asked = config.get("training") if isinstance(config, Mapping) else None
+    recorded = "Activations of each layer were recorded in evaluation mode."
+    if not isinstance(asked, Mapping):
+        return recorded if study.rdms is not None else ""
+    cited.append("adam")
+    classes = listed([str(name) for name in asked.get("classes") or ("sad", "happy")])
+    learnt = "all layers" if asked.get("freeze", "none") == "none" else f"all but the frozen part ({asked['freeze']})"
+    text = (
+        f"All networks were then trained alike to tell {classes} faces apart: Adam (Kingma & Ba 2015), step size "
+        f"{asked.get('lr')}, batches of {asked.get('batch')}, {asked.get('epochs')} epochs, {learnt}."
+    )
+    scores = study.extras.get("training")
+    if scores is None or "accuracy" not in scores or "condition" not in scores.dims:
+        return f"{text} {recorded}"
+    conditions = [str(name) for name in scores["condition"].values]
+    whole = conditions.index("none") if "none" in conditions else 0
+    accuracy = scores["accuracy"].isel(condition=[whole, 0]).transpose("condition", NETWORK).values
+    text += f" On {'whole ' if whole else ''}faces of other people they answered {_span(accuracy[0])} correctly"
+    text += f", on these and masked ones {_span(accuracy[1])}." if whole else "."
+    return f"{text} {recorded}"
+
+
+def _span(shares: Any) -> str:
+    return f"{shares.min():.0%} to {shares.max():.0%}"
+
+
+def _rdms(study: StudyFolder, cited: list[str]) -> str:
+    part = study.rdms if study.rdms is not None else study.result
+    if part is None or not part.attrs.get("measure"):
+        return ""
+    cited.append("rsa")
+    others = "".join(f" For {layers} it was {_defined(measure)}." for layers, measure in _other_measures(part))
+    return (
+        "For each layer the dissimilarity of every pair of stimuli was computed and collected in a representational "
+        "dissimilarity matrix (RDM; Kriegeskorte et al. 2008). Dissimilarity was "
+        f"{_defined(str(part.attrs['measure']))}.{others}"
+    )
+
+
+def _defined(measure: str) -> str:
+    return MEASURES[measure].definition if measure in MEASURES else measure
+
+
+def _other_measures(part: xr.DataArray | xr.Dataset) -> list[tuple[str, str]]:
+    """Return the layers whose RDMs another measure made than most, by measure."""
+    layers: dict[str, list[str]] = {}
+    for entry in names_in(part.attrs, OTHER_MEASURES):
+        label, _, measure = entry.rpartition(": ")
+        layers.setdefault(measure, []).append(label.rpartition("/")[2])
+    return [(listed(list(dict.fromkeys(names))), measure) for measure, names in layers.items()]
+
+
+def _people(study: StudyFolder) -> str:
+    if study.human is None:
+        return ""
+    attrs = study.human.attrs
+    kind = f" from {attrs['kind']} trials" if attrs.get("kind") else ""
+    who = "simulated observers" if attrs.get("simulated") else "participants"
+    unjudged = int(study.human.isnull().sum()) // 2
+    left = f" Pairs never judged ({unjudged} over all of them) were left out pairwise." if unjudged else ""
+    people, stimuli = study.human.sizes[PARTICIPANT], study.human.sizes[STIMULUS_I]
+    return f"Human RDMs of {people} {who} and {stimuli} stimuli were made{kind}, one for each of them.{left}"
+
+
+def _inference(study: StudyFolder, cited: list[str]) -> str:
+    if study.result is None:
+        return ""
+    attrs, result = study.result.attrs, study.result
+    comparison = str(attrs.get("comparison", ""))
+    text = f"Each layer RDM was compared with each participant's RDM by {comparison_label(comparison)}"
+    text += " and the similarities averaged."
+    cited.append("inference")
+    if "noise_ceiling" in result:
+        cited.append("ceiling")
+        lower, upper = (float(value) for value in result["noise_ceiling"].values)
+        text += f" The noise ceiling, {lower:.3f} to {upper:.3f}, was estimated as in Nili et al. (2014): its lower "
+        text += "bound leaves each participant out of the mean it is compared with."
+    if "similarity_interval" in result:
+        resample = attrs.get("resample")
+        how = _RESAMPLED.get(str(resample), "the spread over participants")
+        draws = f" ({attrs['draws']} draws, seed {attrs.get('seed', 0)})" if resample and attrs.get("draws") else ""
+        kind = attrs.get("interval_kind", "kind not recorded")
+        text += f" {float(attrs.get('confidence', 0.95)):.0%} intervals ({kind})"
+        text += f" rest on {how}{draws}; see Schütt et al. (2023)."
+        if attrs.get("groups") and resample in ("stimulus", "both", "dual"):
+            text += f" Stimuli of one {attrs['groups']} are not independent and were drawn together"
+            text += f" ({attrs.get('stimuli')} groups), so that results generalise to others."
+        if attrs.get("variance") == "jackknife":
+            cited += ["jackknife", "crossed"]
+            text += " Standard errors are jackknifed: stimuli and participants left out, one and two at a time, the"
+            text += " second-order term taken off (Efron & Stein 1981; crossed factors as in Clark 1973)."
+    if "p_above_zero" in result or "p_above_zero_corrected" in result:
+        text += _tested(result, cited)
+    elif str(attrs.get("p_above_zero_kind", "")).startswith("none"):
+        text += " Similarities were not tested against 0, which unrelated RDMs exceed in this comparison."
+    controls = attrs.get("controls") or []
+    if "partial_similarity" in result and controls:
+        named = listed([str(name) for name in controls])
+        text += f" Similarities were computed again with control RDMs ({named}) partialled out."
+    return text
+
+
+def _tested(result: Any, cited: list[str]) -> str:
+    kind = str(result.attrs.get("p_above_zero_kind", "t"))
+    cited += ["shuffles"] if kind.startswith("shuffle") else []
+    how = _ABOVE_ZERO.get(kind, "by a t test")
+    text = f" Similarity above 0 was tested {how}"
+    if "p_above_zero_corrected" not in result:
+        return f"{text}; p values were not corrected."
+    how = _CORRECTED.get(str(result.attrs.get("correction")), "see the study file")
+    return f"{text}; p values were corrected over the family of layers ({how})."
+
+
+def _software(study: StudyFolder, cited: list[str]) -> str:
+    versions: Any = study.manifest.get("versions")
+    if not isinstance(versions, Mapping) or not versions:
+        return ""
+    cited += ["torch", "xarray"]
+    named = [f"{name} {version}" for name, version in versions.items() if version != "not installed"]
+    works = "torch: Paszke et al. 2019; xarray: Hoyer & Hamman 2017"
+    return f"Analyses ran in {listed(list(map(str, named)), most=20)} ({works})."
+
+
+def _localized(study: StudyFolder, cited: list[str]) -> Iterator[str]:
+    """Say how networks were contrasted and the turning layer was located."""
+    contrasts = [part for name, part in study.extras.items() if name.startswith("contrast") and "difference" in part]
+    if contrasts:
+        attrs = contrasts[0].attrs
+        baselines = listed([network_label(str(one.attrs.get("baseline"))) for one in contrasts])
+        ways = dict.fromkeys(str(one.attrs.get("matched_by")) for one in contrasts)
+        matched = " or ".join(_MATCHED.get(way, "that match") for way in ways)
+        yield (
+            f"{network_label(str(attrs.get('network')))} was contrasted with {baselines} at layers {matched}, within "
+            "draws; bands hold for all layers at once."
+        )
+    where = study.extras.get("localization")
+    if where is not None:
+        cited.append("best")
+        network = network_label(str(where.attrs.get("network")))
+        baseline = where.attrs.get("baseline")
+        level = percent(float(where.attrs.get("confidence", 0.95)))
+        least = percent(1 - float(where.attrs.get("ceiling_margin", 0.1)))
+        yield (
+            f"{network} reaches the noise ceiling at the first layer whose similarity is shown to be more than "
+            f"{least} of the lower ceiling (non-inferiority, by a {level} band over layers)."
+        )
+        if baseline:
+            named = network_label(str(baseline))
+            yield f"Its first layer above {named}, and the first to differ, are read from the band of the contrast."
+        yield (
+            "The sets hold the layers that are not rejected as the answer (for the peak after Hsu 1981). The "
+            "half-way depth is where similarity first crosses half of its rise from the first layer to the peak."
+        )
+        if "noise_ceiling" in where and np.isfinite(float(where["noise_ceiling_extrapolated"])):
+            cited.append("brown")
+            yield "The ceiling was extrapolated to many participants by the Spearman-Brown formula (Brown 1910)."
+
+
+def _behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:
+    """Say how choices were fitted and saliency was measured."""
+    people = study.extras.get("psychometric")
+    if people is not None and "pse" in people:
+        cited.append("psychometric")
+        curve = _CURVES.get(str(people.attrs.get("sigmoid")), "psychometric")
+        observers = "simulated observers" if people.attrs.get("simulated") else "participants"
+        of = f" of {people.sizes[PARTICIPANT]} {observers}" if PARTICIPANT in people.sizes else ""
+        also = " and of the networks" if "psychometric_networks" in study.extras else ""
+        yield (
+            f"Choices{of}{also} were fitted with a {curve} curve with guesses and lapses (Wichmann & Hill 2001); its "
+            "point of subjective equality (PSE) is the level at which happy is chosen half the time."
+        )
+        without = int((people["status"] == "undetermined").sum()) if "status" in people else 0
+        if without:
+            curves = "curve has" if without == 1 else "curves have"
+            yield (
+                f"{without} of their {people['pse'].size} {curves} no PSE that the choices determine, and no mean "
+                "takes them in."
+            )
+    looked = study.extras.get("saliency", study.extras.get("saliency_layers"))
+    if looked is not None:
+        method = str(looked.attrs.get("method", "gradcam"))
+        cited += [method] if method in _MAPPED else []
+        by = f" ({_MAPPED[method]})" if method in _MAPPED else ""
+        how = how_mapped({**looked.attrs, "method": method})
+        yield (
+            f"Saliency was mapped by {how}{by}{_mapped_at(looked)}, and the share of each map in the eyes, the nose "
+            "and the mouth measured."
+        )
+
+
+def _mapped_at(looked: xr.Dataset) -> str:
+    """Return at which layers maps were made."""
+    if RDM in looked.dims or LAYER not in looked.coords or NETWORK not in looked.dims:
+        return ""
+    of_layer: dict[str, list[str]] = {}
+    for network in in_order(map(str, looked[NETWORK].values)):
+        of_layer.setdefault(str(looked[LAYER].sel({NETWORK: network}).item()), []).append(network_label(network))
+    return f", at {listed([f'{layer} of {listed(names)}' for layer, names in of_layer.items()])}"

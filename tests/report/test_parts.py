@@ -11,12 +11,18 @@ import xarray as xr
 
 from rsa_face.figures.ordering import sort_stimuli
 from rsa_face.inference.layerwise import NO_TEST
-from rsa_face.report.behaviour import curve_chart, layer_saliency_chart, region_chart
-from rsa_face.report.charts import contrast_chart, layer_chart, localization_chart, palettes
+from rsa_face.report.charts import (
+    contrast_chart,
+    curve_chart,
+    layer_chart,
+    layer_saliency_chart,
+    localization_chart,
+    palettes,
+    region_chart,
+)
 from rsa_face.report.explorer import explorer_of
-from rsa_face.report.methods import methods_of
-from rsa_face.report.narrate import answer_of
-from rsa_face.report.tables import agreement_tables, frames_of, table_of, tables_of
+from rsa_face.report.narrate import answer_of, methods_of
+from rsa_face.report.page import agreement_tables, frames_of, table_of, tables_of
 from rsa_face.study.folder import read_results
 from tests.made_up import made_up_localization
 
@@ -151,6 +157,34 @@ def test_the_answer_says_what_was_not_asked(study):
     assert answer_of(replace(study, result=None)).sentences[0].startswith("Layers were not compared")
 
 
+def test_accuracy_and_how_far_ranks_agree_are_told_with_what_they_are_worth(study):
+    names = ["similarity_peak", "similarity_fc7", "pse_distance", "saliency_eyes", "saliency_nose"]
+    rho = np.eye(5)
+    rho[0, 1:] = rho[1:, 0] = [0.9, -0.5, 0.25, np.nan]
+    pairs = ("quantity", "quantity_other")
+    agreement = xr.Dataset(
+        {
+            "rank_correlation": (pairs, rho),
+            "rank_correlation_p": (pairs, np.full((5, 5), 0.4)),
+            "n_networks": (pairs, np.full((5, 5), 4)),
+        },
+        dict.fromkeys(pairs, names),
+    )
+    scores = xr.Dataset(
+        {"accuracy": (("network", "condition"), [[0.9, 0.95], [0.75, 0.8]])},
+        {"network": ["alexnet", "fe_alexnet"], "condition": ["all", "none"]},
+    )
+    said = answer_of(replace(study, extras={"agreement": agreement, "training": scores})).sentences
+    assert said[-2:] == (
+        "Answered correctly, of whole faces held out from training: AlexNet 95% and FE-AlexNet 80%.",
+        "Networks’ ranks by the similarity of their best layer correlate with those by distance in PSE −0.500 "
+        "(p = 0.400) and saliency on the eyes 0.250 (p = 0.400) (Spearman; p by permuting networks, not corrected; "
+        "4 networks are too few to tell).",
+    )
+    alone = agreement.isel(quantity=[0], quantity_other=[0])
+    assert "ranks" not in " ".join(answer_of(replace(study, extras={"agreement": alone})).sentences)
+
+
 def test_the_answer_says_where_a_network_is_less_like_people(study):
     both = {"contrast": contrast([-0.3, 0.02, -0.4])}
     said = answer_of(replace(study, extras=both)).sentences[-1]
@@ -247,8 +281,9 @@ def test_the_layer_chart_carries_value_interval_and_number_of_people(study):
     (view,) = layer_chart(study.result).views
     line = next(trace for trace in view.traces if trace["meta"] == {"network": "alexnet", "role": "line"})
     np.testing.assert_allclose(line["y"], study.result["similarity"].values[:3])
-    label, layer, lower, upper, people, p = line["customdata"][1]
+    label, layer, similarity, lower, upper, people, p = line["customdata"][1]
     assert (label, layer, people, p) == ("AlexNet", "relu5", 5, 0.01)
+    assert similarity == pytest.approx(float(study.result["similarity"][1]))
     assert upper - lower == pytest.approx(0.1)
     assert "(uncorrected)" in line["hovertemplate"]
 
@@ -260,6 +295,9 @@ def test_the_chart_of_where_has_a_row_for_each_question(study):
     assert bars[1]["y"] == [0.0, 0.0, 0.1, 0.2, 0.7]
     kept = [trace["x"] for trace in view.traces if trace["meta"]["role"] == "set"]
     assert kept == [[2, 3], [3, 4], [2], [0, 2]]
+    (half_way,) = [trace for trace in view.traces if trace["yaxis"] == "y5"]
+    np.testing.assert_allclose(half_way["x"], [0.6 * 4 - 1])
+    np.testing.assert_allclose(half_way["error_x"]["array"], [(0.75 - 0.6) * 4])
     assert "most like people at fc8" in view.label
     assert "No layer is shown to reach the noise ceiling" in view.label
 
@@ -272,7 +310,7 @@ def test_the_chart_of_the_contrast_has_a_view_for_each_baseline():
     np.testing.assert_allclose(lower["y"], [-0.1, 0.02, 0.03])
     np.testing.assert_allclose(upper["y"], [0.0, 0.12, 0.13])
     assert line["customdata"][1][0] == "relu5"
-    np.testing.assert_allclose(line["customdata"][1][1:], [0.02, 0.12])
+    np.testing.assert_allclose(line["customdata"][1][1:], [0.07, 0.02, 0.12])
 
 
 def test_curves_of_people_and_networks_share_a_view_for_each_occlusion():

@@ -11,8 +11,8 @@ import rsa_face as rf
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.provenance import rng_from
-from rsa_face.report.narrate import tell_findings, tell_study
-from rsa_face.report.tables import agreement_tables
+from rsa_face.report.narrate import tell_study
+from rsa_face.report.page import agreement_tables
 from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study.answering import same_draws
 from rsa_face.study.comparing import varying
@@ -95,11 +95,11 @@ def test_the_network_in_question_is_contrasted_and_localised(folder):
 
 def test_what_was_found_is_told_with_what_it_does_not_mean(folder):
     told = tell_study(folder / "results")
-    assert "alexnet" in told[0]
+    assert "AlexNet" in told[0]
     assert any("half-way from the first layer to the peak" in sentence for sentence in told)
     assert any("noise ceiling" in sentence for sentence in told[1:])
-    assert "does not say anything about people" in told[-1]
-    assert "simulated" in told[-1]
+    assert "The observers were simulated: this says whether the analysis works, and nothing about people." in told
+    assert "generalise to other faces and other people" in told[-1]
 
 
 def test_people_and_networks_have_curves_and_the_networks_maps(folder):
@@ -235,41 +235,6 @@ def test_one_section_of_several_seeds_is_as_many_networks(folder):
     sections = networks_of(load_study(folder / "seeds.yaml"))
     assert [section.called for section in sections] == ["alexnet/random/0", "alexnet/random/3", "fe_alexnet"]
     assert [section.seed for section in sections] == [0, 3, 0]
-
-
-def test_findings_without_draws_are_one_sentence_of_what_is_most_similar():
-    result = xr.Dataset(
-        {"similarity": ("rdm", [0.1, 0.4]), "noise_ceiling": ("bound", [0.5, 0.6])},
-        coords={"rdm": ["a/relu1", "a/relu2"], "network": ("rdm", ["a", "a"]), "bound": ["lower", "upper"]},
-        attrs={"comparison": "rho-a", "simulated": False},
-    )
-    assert tell_findings(result) == [
-        "Of 2 layers in 1 network, a/relu2 is most similar to the participants (rho-a 0.40; noise ceiling 0.50 to "
-        "0.60)."
-    ]
-
-
-def test_how_far_geometry_choices_and_saliency_rank_networks_alike_is_told_with_what_it_is_worth():
-    names = ["similarity_peak", "similarity_fc7", "pse_distance", "saliency_eyes", "saliency_nose"]
-    rho = np.eye(5)
-    rho[0, 1:] = rho[1:, 0] = [0.9, -0.5, 0.25, np.nan]
-    agreement = xr.Dataset(
-        {"rank_correlation": (("quantity", "quantity_other"), rho),
-         "rank_correlation_p": (("quantity", "quantity_other"), np.full((5, 5), 0.4)),
-         "n_networks": (("quantity", "quantity_other"), np.full((5, 5), 4))},
-        {"quantity": names, "quantity_other": names},
-    )  # fmt: skip
-    result = xr.Dataset(
-        {"similarity": ("rdm", [0.2]), "noise_ceiling": ("bound", [0.3, 0.4])},
-        {"rdm": ["alexnet/fc8"], "network": ("rdm", ["alexnet"])},
-        {"comparison": "corr"},
-    )
-    assert tell_findings(result, agreement=agreement)[1:] == [
-        "Networks' ranks by the similarity of their best layer correlate with those by distance in PSE -0.50 "
-        "(p 0.400), saliency on the eyes 0.25 (p 0.400) (Spearman, p by permutation of networks, not corrected; with "
-        "4 networks an anecdote)."
-    ]
-    assert len(tell_findings(result, agreement=agreement.isel(quantity=[0], quantity_other=[0]))) == 1
 
 
 def test_every_planned_stage_was_come_to_in_that_order(folder):
