@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from rsa_face.figures.saving import save_figure as save_figure
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.style import figure_style as figure_style
-    from rsa_face.human.behaviour import read_human as read_human
     from rsa_face.human.datasets import fetch_dataset as fetch_dataset
     from rsa_face.human.observers import simulate_choices as simulate_choices
     from rsa_face.human.observers import simulate_ratings as simulate_ratings
+    from rsa_face.human.read import read_human as read_human
     from rsa_face.human.reliability import assess_reliability as assess_reliability
     from rsa_face.human.reliability import reliability_table as reliability_table
     from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
@@ -121,7 +121,7 @@ _HOME = {
     "plot_saliency": "figures.saliency",
     "plot_study": "figures.study",
     "read_choices": "psychophysics.choices",
-    "read_human": "human.behaviour",
+    "read_human": "human.read",
     "read_results": "study.folder",
     "read_stimuli": "stimuli.catalogue",
     "read_training": "training.tables",

@@ -29,12 +29,10 @@ NetworkName = Literal["alexnet", "vgg11", "vgg13", "vgg16", "fe_alexnet"]
 AUTO_GROUPS = "auto"
 """`groups` that are chosen from the stimuli, see `inference.resampling.choose_groups`."""
 
-HumanKind = Literal["rdm", "rating", "triplet", "arrangement", "confusion", "samediff", "choice", "features"]
 Occlusion = Literal["none", "eyes", "nose", "mouth"]
 Position = Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
 
 NETWORKS: tuple[str, ...] = get_args(NetworkName)
-HUMAN_KINDS: tuple[str, ...] = get_args(HumanKind)
 OCCLUSIONS: tuple[str, ...] = get_args(Occlusion)
 POSITIONS: tuple[str, ...] = get_args(Position)
 POSITION_CHANNELS = dict(zip(POSITIONS, (64, 64, 192, 192, 384, 256, 256, 256, 4096, 4096), strict=True))

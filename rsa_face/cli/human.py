@@ -9,9 +9,7 @@ import typer
 human_app = typer.Typer(name="human", help="Check, convert and simulate human judgements.", no_args_is_help=True)
 
 _File = Annotated[list[Path], typer.Argument(help="A file of judgements, or several that belong together.")]
-_Kind = Annotated[
-    str, typer.Option(help="rdm, rating, triplet, arrangement, confusion, samediff, choice or features.")
-]
+_Kind = Annotated[str, typer.Option(help="What was judged, such as rating or rdm: rsa-face human kinds lists all.")]
 _Stimuli = Annotated[Path | None, typer.Option(help="The stimulus table: every id must be in it, and all be judged.")]
 _Ids = Annotated[Path | None, typer.Option(help="Ids for the rows of a file that names none, in its order.")]
 _Options = Annotated[
@@ -43,9 +41,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read judgements, and say what is in them, how good they are and what to look at. Writes nothing unasked."""
-    from rsa_face.human.behaviour import read_human
+    from rsa_face.human.read import advise, read_human, summarise
     from rsa_face.human.reliability import assess_reliability, reliability_table
-    from rsa_face.human.summary import advise, summarise
 
     chosen, arranged = _settings(option), _settings(layout)
     human = read_human(file, kind=kind, options=chosen, layout=arranged, stimuli=stimuli, ids=_ids(ids))
@@ -82,8 +79,7 @@ def convert(
     layout: _Layout = [],  # noqa: B006
 ) -> None:
     """Write judgements as one RDM for each participant: netCDF, rsatoolbox HDF5 or CSV."""
-    from rsa_face.human.behaviour import read_human
-    from rsa_face.human.writing import write_human
+    from rsa_face.human.read import read_human, write_human
 
     human = read_human(
         file, kind=kind, options=_settings(option), layout=_settings(layout), stimuli=stimuli, ids=_ids(ids)
@@ -94,20 +90,29 @@ def convert(
 
 
 @human_app.command()
+def kinds() -> None:
+    """List the kinds of human data, and what becomes of each."""
+    from rsa_face.human.kinds import KINDS
+
+    for name, kind in KINDS.items():
+        print(f"{name:<12} {kind.about}")
+
+
+@human_app.command()
 def template(
     kind: Annotated[str, typer.Argument(help="The kind of judgement.")],
     out: Annotated[Path | None, typer.Option("--out", help="The file to write; printed if not given.")] = None,
 ) -> None:
     """Write an example file of a kind, with a comment for each column."""
     from rsa_face.files import write_beside
-    from rsa_face.human.templates import template_of
+    from rsa_face.human.kinds import template_of
 
     text = template_of(kind)
     if out is None:
         print(text, end="")
         return
     if out.exists():
-        message = f"A template must be a new file, but {str(out)!r} exists. Choose another name."
+        message = f"{str(out)!r} exists, and a template is a new file. Choose another name."
         raise ValueError(message)
     with write_beside(out) as beside:
         beside.write_text(text, "utf-8")
@@ -122,7 +127,7 @@ def _settings(words: list[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            message = f"A setting must be written name=value, such as scale=1,7, but is {word!r}."
+            message = f"{word!r} is no setting. Write name=value, such as scale=1,7."
             raise ValueError(message)
         outer, dot, inner = name.partition(".")
         parts = value.split(",") if "," in value and value != "," else [value]
@@ -167,11 +172,11 @@ def _retest(
     part: Any,
 ) -> Any:
     """Return the RDMs from both parts of the repeats; None where nothing repeats."""
-    from rsa_face.human.behaviour import KINDS, TrialKind, read_human
+    from rsa_face.human.kinds import KINDS
+    from rsa_face.human.read import read_human
 
     by = part.attrs.get("averaged_over", "")
-    trials = isinstance(KINDS[kind], TrialKind) and kind != "features" and part["coverage"].max() > 1
-    if not by and not trials:
+    if not by and not (KINDS[kind].retest and part["coverage"].max() > 1):
         return None
     try:
         parts = read_human(

@@ -53,24 +53,7 @@ class Judgements:
 
 
 def must_fit(participants: int, stimuli: int, name: str, *, trials: int = 0, features: int = 0) -> None:
-    """Refuse judgements whose RDMs do not fit in memory: a short table can name any number of stimuli.
-
-    Parameters
-    ----------
-    participants, stimuli : int
-        How many there are.
-    name : str
-        The file, for the error.
-    trials : int
-        How many RDMs of one participant are made before they become one.
-    features : int
-        How many numbers (responses, scales) each participant gives for a stimulus.
-
-    Raises
-    ------
-    ValueError
-        If they would take more memory than there is.
-    """
+    """Refuse judgements whose RDMs do not fit in memory: a short table can name any number of stimuli."""
     cells = stimuli**2 * (24 * participants + 16 + 24 * trials + 12 * features)  # bytes of sums and their copies
     people = f"{participants:,} participant{'s' * (participants != 1)}"
     must_fit_in_memory(
@@ -82,18 +65,6 @@ def must_fit(participants: int, stimuli: int, name: str, *, trials: int = 0, fea
 
 def pair_index(i: NDArray[np.integer[Any]], j: NDArray[np.integer[Any]], stimuli: int) -> Ints:
     """Return the place of pairs in the upper triangle, row by row, whichever of the two comes first.
-
-    Parameters
-    ----------
-    i, j : array of int
-        The two stimuli's places; they differ.
-    stimuli : int
-        How many there are.
-
-    Returns
-    -------
-    array of int
-        Places, as in scipy's condensed form.
 
     Examples
     --------
@@ -110,59 +81,21 @@ def sum_by_pair(
     shape: tuple[int, int],
     weights: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Return the sum of weights (or the count) for each participant and pair.
-
-    Parameters
-    ----------
-    who, pair : array of int, shape (judgement,)
-        Whose judgement it is, and of which pair.
-    shape : tuple of int
-        The numbers of participants and of pairs.
-    weights : array, shape (judgement,), optional
-        What to add up; 1 each if not given.
-
-    Returns
-    -------
-    array, shape (participant, pair)
-        Sums (float) or counts (int32).
-    """
+    """Return the sum of weights (or the count) for each participant and pair."""
     place = who.astype(np.int64) * shape[1] + pair
     total = np.bincount(place, weights=weights, minlength=shape[0] * shape[1])
     return (total if weights is not None else total.astype(np.int32)).reshape(shape)
 
 
 def share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
-    """Return part / whole, NaN where the whole is 0.
-
-    Parameters
-    ----------
-    part, whole : array
-        Of one shape.
-
-    Returns
-    -------
-    array
-        The quotient.
-    """
+    """Return part / whole, NaN where the whole is 0."""
     out = np.full(np.broadcast(part, whole).shape, np.nan)
     np.divide(part, whole, out=out, where=whole > 0)
     return out
 
 
 def to_array(judged: Judgements) -> xr.DataArray:
-    """Return judgements as square RDMs, labelled.
-
-    Parameters
-    ----------
-    judged : Judgements
-        Upper triangles.
-
-    Returns
-    -------
-    DataArray, dims (participant, stimulus_i, stimulus_j)
-        Dissimilarities, 0 on the diagonal, NaN where never judged; coords `coverage` (how often each pair was
-        judged), `n_trials` and, where there is one, `response_bias`.
-    """
+    """Return judgements as square RDMs, labelled."""
     coords: dict[str, Any] = {
         PARTICIPANT: np.array(judged.participants, dtype=str),
         STIMULUS_I: np.array(judged.stimuli, dtype=str),
@@ -182,20 +115,7 @@ def to_array(judged: Judgements) -> xr.DataArray:
 
 
 def squares(triangles: NDArray[Any], stimuli: int) -> NDArray[Any]:
-    """Return upper triangles as square, symmetric matrices with 0 on the diagonal.
-
-    Parameters
-    ----------
-    triangles : array, shape (participant, pair)
-        Upper triangles, row by row.
-    stimuli : int
-        The number of stimuli.
-
-    Returns
-    -------
-    array, shape (participant, stimulus, stimulus)
-        Of the same type of number.
-    """
+    """Return upper triangles as square, symmetric matrices with 0 on the diagonal."""
     full = np.zeros((len(triangles), stimuli, stimuli), dtype=triangles.dtype)
     for row, pairs in rows_of_pairs(stimuli):
         full[:, row, row + 1 :] = full[:, row + 1 :, row] = triangles[:, pairs]
@@ -203,18 +123,7 @@ def squares(triangles: NDArray[Any], stimuli: int) -> NDArray[Any]:
 
 
 def triangles(matrices: NDArray[Any]) -> NDArray[Any]:
-    """Return the upper triangles of square matrices, row by row.
-
-    Parameters
-    ----------
-    matrices : array, shape (..., stimulus, stimulus)
-        Square matrices.
-
-    Returns
-    -------
-    array, shape (..., pair)
-        Upper triangles.
-    """
+    """Return the upper triangles of square matrices, row by row."""
     stimuli = matrices.shape[-1]
     upper = np.empty((*matrices.shape[:-2], stimuli * (stimuli - 1) // 2), dtype=matrices.dtype)
     for row, pairs in rows_of_pairs(stimuli):
@@ -224,16 +133,6 @@ def triangles(matrices: NDArray[Any]) -> NDArray[Any]:
 
 def rows_of_pairs(stimuli: int) -> Iterator[tuple[int, slice]]:
     """Give where the pairs of each row lie in the upper triangle: what indices of all pairs would say in more memory.
-
-    Parameters
-    ----------
-    stimuli : int
-        The number of stimuli.
-
-    Yields
-    ------
-    tuple of int and slice
-        The row, and the places of its pairs with the columns behind the diagonal.
 
     Examples
     --------

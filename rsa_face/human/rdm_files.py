@@ -21,18 +21,30 @@ import pandas as pd
 import scipy.io
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from rsa_face.human.faults import FIX_LINES, Fault, listed, raise_faults
 from rsa_face.human.judgements import Floats, Judgements, must_fit, rows_of_pairs, squares
-from rsa_face.human.layout import Layout, Source
-from rsa_face.human.reading import is_simulated, read_trials
 from rsa_face.human.sessions import SESSION_NAMES, Repeats, split_session
-from rsa_face.human.tables import Table, as_numbers, lines_of, read_table
-from rsa_face.human.trials import Column, Trials, naturally
+from rsa_face.human.tables import (
+    FIX_LINES,
+    Column,
+    Fault,
+    Layout,
+    Source,
+    Table,
+    Trials,
+    as_numbers,
+    is_simulated,
+    lines_of,
+    listed,
+    naturally,
+    raise_faults,
+    read_table,
+    read_trials,
+)
 from rsa_face.inference.vectors import stimuli_of
 from rsa_face.provenance import load, must_be_plain_hdf5
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J, asymmetric_pairs, repeated, symmetric
+from rsa_face.settings import Settings
 from rsa_face.untrusted import MOST_BYTES, MOST_TIMES, must_not_swell, reading
 
 STIMULUS_NAMES = (
@@ -59,7 +71,7 @@ _ENOUGH = 1000  # faults after which no more are looked for
 _AT_ONCE = 2**18  # cells of small RDMs that are looked at together
 
 
-class RdmOptions(BaseModel):
+class RdmOptions(Settings):
     """How to read RDMs.
 
     Parameters
@@ -80,8 +92,6 @@ class RdmOptions(BaseModel):
         sessions (or runs, visits ...), and are an error otherwise. ``average`` takes their mean whatever they are,
         ``people`` takes each for a person.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     values: Literal["dissimilarity", "similarity", "crossnobis"] = "dissimilarity"
     top: float = 1.0

@@ -1,23 +1,123 @@
-"""How good human RDMs are: noise ceiling, split halves, people needed, coverage, outlying people, response bias."""
+"""How reliable human RDMs are: halves, sessions, each person against the others, and how many people are needed."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-from rsa_face.human.halves import (
-    agreement_with_others,
-    group_sizes,
-    similarity_of_two,
-    single_reliability,
-    spearman_brown,
-    split_halves,
-)
 from rsa_face.human.judgements import Floats, triangles
 from rsa_face.inference.ceiling import noise_ceiling
+from rsa_face.inference.comparisons import FEWEST_PAIRS
 from rsa_face.provenance import rng_from
 from rsa_face.schema import BOUND, BOUNDS, DRAW, PARTICIPANT, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known
+
+_DRAWS_AT_ONCE = 50
+
+
+def spearman_brown(reliability: Floats | float, times: Floats | float) -> Floats:
+    """Return the reliability of a mean over more people (or trials), from that of fewer.
+
+    Examples
+    --------
+    >>> spearman_brown(0.5, 2).round(3)
+    np.float64(0.667)
+    """
+    r, k = np.asarray(reliability, dtype=float), np.asarray(times, dtype=float)
+    return np.asarray(k * r / (1 + (k - 1) * np.abs(r)))[()]
+
+
+def single_reliability(between: float, size: int) -> float:
+    """Return the reliability of one person's RDM, from the correlation between the means of two groups.
+
+    Examples
+    --------
+    >>> round(single_reliability(2 / 3, 2), 3)
+    0.5
+    """
+    return float(spearman_brown(between, 1 / size))
+
+
+def on_one_scale(vectors: Floats, comparison: str) -> Floats:
+    """Return RDMs so scaled that everybody weighs the same in a mean."""
+    values = vectors if comparison == "corr" else np.asarray(rankdata(vectors, axis=1, nan_policy="omit"))
+    centred = values - np.nanmean(values, axis=1, keepdims=True)
+    spread = np.sqrt(np.nanmean(centred**2, axis=1, keepdims=True))
+    return np.asarray(centred / np.where(spread > 0, spread, 1.0))
+
+
+def agreement_with_others(vectors: Floats, comparison: str) -> Floats:
+    """Return how alike each participant's RDM is to the mean of the others'."""
+    scaled = on_one_scale(vectors, comparison)
+    there = ~np.isnan(scaled)
+    total, count = np.nansum(scaled, axis=0), there.sum(axis=0)
+    found = np.empty(len(vectors))
+    for person, (own, judged) in enumerate(zip(scaled, there, strict=True)):
+        others = _quotient(total - np.where(judged, own, 0.0), count - judged)
+        found[person] = similarity_of_two(others, vectors[person], comparison)
+    return found
+
+
+def similarity_of_two(one: Floats, other: Floats, comparison: str) -> float:
+    """Return how alike two RDMs are, as the comparison of that name says, one pair at a time and fast."""
+    both = ~np.isnan(one) & ~np.isnan(other)
+    count = int(both.sum())
+    if count < FEWEST_PAIRS:
+        return float("nan")
+    one, other = one[both], other[both]
+    if comparison != "corr":
+        one, other = rankdata(one), rankdata(other)
+    one, other = one - one.mean(), other - other.mean()
+    if comparison == "rho-a":
+        return float(12 * (one @ other) / (count**3 - count))
+    size = float(np.sqrt((one @ one) * (other @ other)))
+    return float(one @ other) / size if size > 0 else float("nan")
+
+
+def split_halves(
+    vectors: Floats, comparison: str, *, halves: int, size: int | None = None, rng: np.random.Generator
+) -> Floats:
+    """Return the similarity of the mean RDMs of two random groups that share nobody, many times over."""
+    people = len(vectors)
+    size = people // 2 if size is None else size
+    order = rng.random((halves, people)).argsort(axis=1)
+    scaled = on_one_scale(vectors, comparison)
+    there, filled = (~np.isnan(scaled)).astype(float), np.nan_to_num(scaled)
+    found = np.empty(halves)
+    for start in range(0, halves, _DRAWS_AT_ONCE):
+        rows = order[start : start + _DRAWS_AT_ONCE]
+        first = _mean_of(rows[:, :size], filled, there)
+        second = _mean_of(rows[:, size : 2 * size], filled, there)
+        for place, (one, other) in enumerate(zip(first, second, strict=True)):
+            found[start + place] = similarity_of_two(one, other, comparison)
+    return found
+
+
+def _mean_of(members: NDArray[np.int64], filled: Floats, there: Floats) -> Floats:
+    chosen = np.zeros((len(members), len(filled)))
+    np.put_along_axis(chosen, members, 1.0, axis=1)
+    return _quotient(chosen @ filled, chosen @ there)
+
+
+def _quotient(total: Floats, count: NDArray[Any]) -> Floats:
+    out = np.full(total.shape, np.nan)
+    np.divide(total, count, out=out, where=count > 0)
+    return np.asarray(np.round(out, 10))  # so that rounding breaks no ties
+
+
+def group_sizes(people: int, most: int = 12) -> list[int]:
+    """Return the sizes of groups to measure, from 1 to half of all people, closer together where small.
+
+    Examples
+    --------
+    >>> group_sizes(16)
+    [1, 2, 3, 4, 5, 6, 7, 8]
+    """
+    half = max(1, people // 2)
+    return sorted({round(size) for size in np.geomspace(1, half, most)} | set(range(1, min(half, 8) + 1)))
+
 
 COMPARISONS_OF_PEOPLE = ("spearman", "corr", "rho-a")
 TARGETS = (0.7, 0.8, 0.9, 0.95)
@@ -78,10 +178,7 @@ def assess_reliability(
     must_be_known(comparison, COMPARISONS_OF_PEOPLE, "comparison of people")
     check_rdms(human, along=PARTICIPANT, name="Human RDMs")
     if "group" in human.attrs:
-        message = (
-            "Reliability must be told from several participants, but these RDMs are one curve of a whole group. Ask "
-            "its authors for the trials of each participant."
-        )
+        message = "These RDMs are one curve of a whole group. Reliability needs RDMs of several participants."
         raise ValueError(message)
     ceiling = noise_ceiling(human, comparison=comparison, resample=None)
     vectors = triangles(human.values).astype(float)
@@ -128,32 +225,13 @@ def assess_reliability(
 
 
 def repeat_similarity(retest: xr.DataArray, *, comparison: str = "spearman") -> xr.DataArray:
-    """Return how alike each participant's RDMs from two parts of the trials are.
-
-    Parameters
-    ----------
-    retest : DataArray, dims (any factor, participant, stimulus_i, stimulus_j)
-        RDMs of two parts, in the order in which they were taken. Not changed.
-    comparison : {"spearman", "corr", "rho-a"}
-        How two RDMs are compared.
-
-    Returns
-    -------
-    DataArray, dims (participant,)
-        Similarities over the pairs judged in both parts; NaN where these are fewer than three, or the participant
-        judged all the same.
-
-    Raises
-    ------
-    ValueError
-        If there are not exactly two parts.
-    """
+    """Return how alike each participant's RDMs from two parts of the trials are."""
     must_be_known(comparison, COMPARISONS_OF_PEOPLE, "comparison of people")
     factor = str(retest.dims[0])
     if retest.ndim != 4 or retest.sizes[factor] != 2:
         message = (
-            f"Test and retest must be two parts of the trials, but these RDMs have the dims {dict(retest.sizes)}. "
-            "Read them with layout by='repeat', or by a column with two values."
+            f"A retest has two parts, and these RDMs have the dims {dict(retest.sizes)}. Read them with layout "
+            "by=repeat, or by a column with two values."
         )
         raise ValueError(message)
     first, second = (triangles(part).astype(float) for part in retest.values)
@@ -167,18 +245,6 @@ def repeat_similarity(retest: xr.DataArray, *, comparison: str = "spearman") -> 
 
 def far_from_median(values: Floats, *, below: bool = False) -> np.ndarray:
     """Return which values lie far from the median, by the median absolute deviation.
-
-    Parameters
-    ----------
-    values : array, shape (participant,)
-        NaN counts as far.
-    below : bool
-        Only those that lie below.
-
-    Returns
-    -------
-    array of bool, shape (participant,)
-        More than 2.5 scaled deviations away; none if all but a few values are equal.
 
     Examples
     --------

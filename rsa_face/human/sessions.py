@@ -9,10 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rsa_face.human.faults import listed
 from rsa_face.human.judgements import Judgements
-from rsa_face.human.layout import Layout, Source
-from rsa_face.human.trials import naturally
+from rsa_face.human.tables import Layout, Source, listed, naturally
 from rsa_face.schema import repeated
 
 Repeats = Literal["average", "people"]

@@ -5,7 +5,7 @@ from typing import cast
 
 import xarray as xr
 
-from rsa_face.human.behaviour import read_human
+from rsa_face.human.read import read_human
 from rsa_face.inference.ceiling import refuse_one_participant
 from rsa_face.inference.comparisons import check_people
 from rsa_face.inference.resampling import AUTO, GROUP_FACTOR, UngroupedWarning, choose_groups, group_members

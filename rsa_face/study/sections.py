@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from rsa_face.human.kinds import KINDS
+from rsa_face.human.tables import Layout
 from rsa_face.networks.settings import Attention
 from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.safety import check_name
@@ -13,7 +15,6 @@ from rsa_face.schema import (
     AUTO_GROUPS,
     MEASURES,
     POSITION_CHANNELS,
-    HumanKind,
     NetworkName,
     Occlusion,
     layer_names,
@@ -182,13 +183,28 @@ class RdmsSection(Settings):
     measure: Annotated[str | dict[str, str], BeforeValidator(_measure)] = "correlation"
 
 
+def _known_kind(value: str) -> str:
+    if value not in KINDS:
+        message = f"is {value!r}, not one of {', '.join(KINDS)}"
+        raise ValueError(message)
+    return value
+
+
 class HumanSection(Settings):
     """The human data, what kind they are, and which stimuli they are about."""
 
     table: ExistingPath
-    kind: HumanKind
+    kind: Annotated[str, AfterValidator(_known_kind)]
     where: dict[str, str | float] = Field({})
     options: dict[str, Any] = Field({})
+
+    @model_validator(mode="after")
+    def _check_options(self) -> Self:
+        """Hold the options to those of the kind, before anything is run."""
+        options = {name: value for name, value in self.options.items() if name not in ("ids", "layout")}
+        KINDS[self.kind].options.of(options)
+        Layout.of(self.options.get("layout"))
+        return self
 
 
 class PsychophysicsSection(Settings):

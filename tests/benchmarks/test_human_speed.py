@@ -14,7 +14,7 @@ import pytest
 
 OURS = """
 import resource, sys, time
-from rsa_face.human.behaviour import read_human
+from rsa_face.human.read import read_human
 start = time.perf_counter()
 human = read_human(sys.argv[1], kind=sys.argv[2])
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

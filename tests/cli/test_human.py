@@ -50,8 +50,23 @@ def test_check_says_what_is_there_and_how_good(ratings, capsys, tmp_path):
 def test_check_prints_json_for_programs(ratings, capsys):
     assert run("check", *ratings, "--json", "--halves", "20") == 0
     page = json.loads(capsys.readouterr().out)["parts"][0]
-    assert page["summary"]["pairs"].startswith("10; ")
-    assert page["reliability"][0]["quantity"] == "noise ceiling"
+    columns = {"participant": "subj", "stimulus_a": "first", "stimulus_b": "second", "rating": "how_alike"}
+    human = rf.read_human(
+        ratings[0],
+        kind="rating",
+        options={"direction": "similarity", "scale": (1, 9)},
+        layout={"columns": columns, "drop": {"practice": "1"}},
+    )
+    assert page["summary"]["pairs"] == "10; a participant judged 100%"
+    values = human.values[:, *np.triu_indices(5, 1)]
+    low, middle, high = values.min(), np.median(values), values.max()
+    assert page["summary"]["dissimilarity"] == f"{low:.4g} to {high:.4g}, median {middle:.4g}"
+    rows = {row["quantity"]: row for row in page["reliability"]}
+    ceiling = rf.noise_ceiling(human, comparison="spearman", resample=None).values
+    assert [rows["noise ceiling"][end] for end in ("lower", "upper")] == pytest.approx(ceiling, abs=1e-9)
+    reliability = rf.assess_reliability(human, halves=20)
+    assert rows["split-half reliability"]["value"] == pytest.approx(float(reliability["split_half_corrected"]))
+    assert rows["participants flagged as outlying"]["value"] == int(reliability["outlying"].sum())
 
 
 def test_convert_writes_three_files_that_hold_the_same(ratings, capsys, tmp_path):
@@ -87,7 +102,7 @@ def test_a_setting_that_is_none_is_refused(tmp_path, capsys):
     path = tmp_path / "one.csv"
     path.write_text("participant,stimulus_a,stimulus_b,rating\np,a,b,1\n")
     assert run("check", str(path), "--kind", "rating", "-o", "direction") == 2
-    assert "such as scale=1,7, but is 'direction'" in capsys.readouterr().err
+    assert "'direction' is no setting" in capsys.readouterr().err
     assert run("check", str(path), "--kind", "rating", "-o", "scales=1,7") == 2
     assert "scales: is not a key here" in capsys.readouterr().err
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rsatoolbox.rdm import RDMs
 
-from rsa_face.human.behaviour import read_human
+from rsa_face.human.read import read_human
 
 SQUARE = ",a,b,c\na,0,1,2\nb,1,0,3\nc,2,3,0\n"
 CHOICES = "participant,stimulus,response\np1,a,happy\np1,b,sad\np1,b,happy\np2,a,happy\np2,b,sad\n"
@@ -75,17 +75,17 @@ def test_a_broken_square_says_where(file, text, said):
 
 def test_a_table_of_names_without_a_header_is_refused(file):
     names = file("old,\na,x\n", "names.csv")
-    with pytest.raises(ValueError, match=r"two columns, each with a name, but names\.csv has \['old', ''\]"):
+    with pytest.raises(ValueError, match=r"names\.csv .*\['old', ''\], not two"):
         read_human(file(CHOICES), kind="choice", layout={"rename": names})
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("old,new\na,x\nb,y\nc", r"names\.csv has nothing beside 'c'\. Fill in"),
-        ("old,new\na,x\n,y\nc,z\n", r"names\.csv has nothing beside 'y'\. Fill in"),
-        ("old,new\na,x\nb,y\na,z\n", r"names\.csv repeats \['a'\]"),
-        ("old,new\na,x\nb,y\nc,y\n", r"names\.csv repeats \['y'\]"),
+        ("old,new\na,x\nb,y\nc", r"names\.csv .*nothing beside 'c'\. Fill in"),
+        ("old,new\na,x\n,y\nc,z\n", r"names\.csv .*nothing beside 'y'\. Fill in"),
+        ("old,new\na,x\nb,y\na,z\n", r"names\.csv .*repeats 'a'"),
+        ("old,new\na,x\nb,y\nc,y\n", r"names\.csv .*repeats 'y'"),
     ],
 )
 def test_a_table_of_names_that_leaves_a_stimulus_without_one_of_its_own_is_refused(file, text, said):

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 
-from rsa_face.human.behaviour import read_human
-from rsa_face.human.layout import Source
-from rsa_face.human.reading import read_trials
-from rsa_face.human.templates import TEMPLATES
-from rsa_face.human.trials import Column
+from rsa_face.human.kinds import KINDS
+from rsa_face.human.read import read_human
+from rsa_face.human.tables import Column, Source, read_trials
 
-ROWS = {kind: [",".join(t.columns), *t.rows] for kind, t in TEMPLATES.items() if kind != "rdm"}
+ROWS = {kind: [",".join(t.example), *t.rows] for kind, t in KINDS.items() if kind != "rdm"}
 STIMULUS_COLUMN = {"rating": "stimulus_b", "triplet": "stimulus_2", "samediff": "stimulus_b"}
 NUMBER_COLUMN = {"rating": "rating", "arrangement": "x", "samediff": "rt", "features": "happy"}
 
@@ -142,6 +140,6 @@ def test_forty_raters_find_happier_morphs_happier(real_files):
 
 
 def _layout(given):
-    from rsa_face.human.layout import Layout
+    from rsa_face.human.tables import Layout
 
     return Layout.model_validate(given)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.human.behaviour import read_human
+from rsa_face.human.read import read_human
 
 TRIALS = "participant,stimulus,response\np,a,happy\np,a,happy\np,b,happy\np,b,sad\np,c,sad\n"
 COUNTS = "participant,stimulus,happy,sad\np,a,2,0\np,b,1,1\np,c,0,1\n"
@@ -53,7 +53,7 @@ def test_a_log_of_what_was_taken_for_what_equals_its_counts(tmp_path):
         (COUNTS.replace("1,1", "1,.5"), {"form": "counts"}, "line 3, column sad: 0.5 is no count"),
         (COUNTS + "p,a,1,0\n", {"form": "counts"}, "line 5, column stimulus: 'a' is counted again"),
         (COUNTS, {"form": "counts", "distance": "confusability"}, "has the responses 'happy', 'sad'"),
-        ("participant,stimulus\np,a\n", {"form": "counts"}, "must have a column for each response"),
+        ("participant,stimulus\np,a\n", {"form": "counts"}, "confused.csv has no column of counts"),
     ],
 )
 def test_a_broken_file_says_line_column_and_value(tmp_path, text, options, said):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.human.behaviour import read_human
+from rsa_face.human.read import read_human
 
 RATINGS = "participant,stimulus_a,stimulus_b,rating\np,a,b,2\np,b,a,4\np,a,c,5\np,c,c,1\nq,b,c,1\n"
 TRIPLETS = "participant,stimulus_1,stimulus_2,stimulus_3,odd\np,a,b,c,c\np,a,b,c,a\np,a,b,d,d\n"

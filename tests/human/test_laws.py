@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsa_face.human.behaviour import read_human
-from rsa_face.human.writing import write_human
+from rsa_face.human.read import read_human, write_human
 
 HEADS = {
     "rating": "participant,stimulus_a,stimulus_b,rating",

@@ -5,10 +5,18 @@ import pytest
 import xarray as xr
 
 import rsa_face as rf
-from rsa_face.human.behaviour import read_human
-from rsa_face.human.halves import agreement_with_others, similarity_of_two, single_reliability, spearman_brown
 from rsa_face.human.judgements import squares
-from rsa_face.human.reliability import assess_reliability, far_from_median, reliability_table, repeat_similarity
+from rsa_face.human.read import read_human
+from rsa_face.human.reliability import (
+    agreement_with_others,
+    assess_reliability,
+    far_from_median,
+    reliability_table,
+    repeat_similarity,
+    similarity_of_two,
+    single_reliability,
+    spearman_brown,
+)
 from rsa_face.inference.comparisons import compare_vectors
 
 
@@ -128,7 +136,7 @@ def test_repeats_in_either_order_are_parted_and_compared(tmp_path):
 def test_trials_without_repeats_are_not_parted(tmp_path):
     file = tmp_path / "rated.csv"
     file.write_text("participant,stimulus_a,stimulus_b,rating\np,a,b,1\np,a,c,2\n")
-    with pytest.raises(ValueError, match=r"no participant of rated.csv has one twice"):
+    with pytest.raises(ValueError, match=r"No trial repeats in rated.csv"):
         read_human(file, kind="rating", layout={"by": "repeat"})
 
 

@@ -10,7 +10,7 @@ from rsatoolbox.rdm import RDMs
 
 import rsa_face as rf
 from rsa_face.cli import main
-from rsa_face.human.behaviour import read_human
+from rsa_face.human.read import read_human
 from rsa_face.human.sessions import split_session
 from rsa_face.schema import ImplausibleWarning
 

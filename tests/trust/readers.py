@@ -25,8 +25,8 @@ from rsa_face.activations.extract import extract
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.cli.status import stages_of
 from rsa_face.cli.training import _settings
-from rsa_face.human.behaviour import read_human
-from rsa_face.human.templates import TEMPLATES, template_of
+from rsa_face.human.kinds import KINDS, template_of
+from rsa_face.human.read import read_human
 from rsa_face.networks.files import read_record, read_weights
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.weights import read_state
@@ -556,7 +556,7 @@ def _images(folder: Path) -> Files:
 
 
 def _templates(kind: str) -> Callable[[Path], Files]:
-    plain = "\n".join([",".join(TEMPLATES[kind].columns), *TEMPLATES[kind].rows]) + "\n"
+    plain = "\n".join([",".join(KINDS[kind].example), *KINDS[kind].rows]) + "\n"
     wide = plain.replace(",", ";").encode("utf-16")
     return _one("trials.csv", plain, template_of(kind), plain.replace(",", "\t"), wide)
 
@@ -566,7 +566,7 @@ def _read_trials(kind: str, **how: Any) -> Callable[[Path], Any]:
 
 
 def _renaming(folder: Path) -> Files:
-    rows = "\n".join([",".join(TEMPLATES["choice"].columns), *TEMPLATES["choice"].rows]) + "\n"
+    rows = "\n".join([",".join(KINDS["choice"].example), *KINDS["choice"].rows]) + "\n"
     return {
         "trials.csv": [rows.encode()],
         "names.csv": [b"old,new\nface_01,a\nface_02,b\nface_03,c\n"],
@@ -587,7 +587,7 @@ def _read_rdms(name: str) -> Callable[[Path], Any]:
 READERS: Mapping[str, Reader] = {
     "study file": Reader(_study, lambda folder: load_study(folder / "study.yaml")),
     "stimulus table and regions": Reader(_stimuli, _read_stimuli),
-    **{f"human {kind}": Reader(_templates(kind), _read_trials(kind)) for kind in TEMPLATES},
+    **{f"human {kind}": Reader(_templates(kind), _read_trials(kind)) for kind in KINDS},
     "human choice as curve": Reader(_templates("choice"), _read_trials("choice", options={"distance": "curve"})),
     "human samediff as d'": Reader(
         _one("trials.csv", "participant,stimulus_a,stimulus_b,response\np,a,b,same\np,a,a,same\np,b,c,different\n"),

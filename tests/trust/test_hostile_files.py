@@ -17,7 +17,7 @@ from rsa_face.activations.seals import coords_of, seal, shapes_of
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.cli import main
 from rsa_face.human import datasets, rdm_files
-from rsa_face.human.behaviour import read_human
+from rsa_face.human.read import read_human
 from rsa_face.networks.weights import read_state
 from rsa_face.provenance import load, save
 from rsa_face.psychophysics.choices import read_choices

@@ -11,7 +11,7 @@ import scipy.io
 
 from rsa_face import untrusted
 from rsa_face.human import rdm_files
-from rsa_face.human.behaviour import read_human
+from rsa_face.human.read import read_human
 
 LIMIT = 8 * 2**20  # in place of 1 GiB
 N = 1000  # of stimuli, with an RDM in float64 of 7.6 MiB

@@ -1,0 +1,855 @@
+"""The kinds of human data: one `HumanKind` each, from which readers, templates, commands and study files derive.
+
+A kind of trials has the columns that its file must hold, and a function that turns trials into `Judgements`. To add
+one, write these two and its options, and put a row into `KINDS`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+from scipy.special import expit, ndtri
+from scipy.stats import rankdata
+
+from rsa_face.human.arrangement import ArrangementOptions, arrangement_columns, judge_arrangements, read_meadows
+from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index, share, sum_by_pair
+from rsa_face.human.rdm_files import RdmOptions, read_rdms
+from rsa_face.human.tables import GROUP, Column, Source, Trials, listed, naturally, other_columns, renaming
+from rsa_face.schema import must_be_known
+from rsa_face.settings import Settings
+
+
+@dataclass(frozen=True)
+class HumanKind:
+    """One kind of human data.
+
+    Parameters
+    ----------
+    about : str
+        What was judged, and what becomes of it: one sentence, for lists and templates.
+    options : type of Settings
+        How judgements become dissimilarities.
+    example : dict of str to str
+        The columns of its template -> what stands in each.
+    rows : tuple of str
+        The lines of its template, made up.
+    columns : callable, optional
+        (options, source) -> the columns that its file of trials must hold.
+    judge : callable, optional
+        (trials, options) -> the judgements.
+    files : dict of str to callable
+        Ending of a file that is no table of trials -> what reads it: (source, options) -> the judgements, a row for
+        each RDM. The ending ``""`` stands for all files.
+    retest : bool
+        Whether the same trial may occur again, for a test and its retest.
+    """
+
+    about: str
+    options: type[Settings]
+    example: Mapping[str, str]
+    rows: tuple[str, ...]
+    columns: Callable[[Any, Source], tuple[Column, ...]] | None = None
+    judge: Callable[[Trials, Any], Judgements] | None = None
+    files: Mapping[str, Callable[[Source, Any], Judgements]] = field(default_factory=dict)
+    retest: bool = True
+
+
+class RatingOptions(Settings):
+    """How ratings become dissimilarities.
+
+    Parameters
+    ----------
+    direction : str
+        What a high rating means: ``dissimilarity`` or ``similarity``.
+    scale : tuple of float, optional
+        The lowest and highest rating there can be; a rating beyond is a fault. As found if not given.
+    values : str
+        ``raw``; ``z`` (minus the participant's mean, by their SD) or ``rank`` (among the participant's pairs).
+    """
+
+    direction: Literal["dissimilarity", "similarity"] = "dissimilarity"
+    scale: tuple[float, float] | None = None
+    values: Literal["raw", "z", "rank"] = "raw"
+
+
+def rating_columns(options: RatingOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
+    """Return what a file of ratings must hold."""
+    return (
+        Column("participant"),
+        Column("stimulus_a", stimulus=True),
+        Column("stimulus_b", stimulus=True),
+        Column("rating", number=True),
+        Column("trial", required=False),
+    )
+
+
+def judge_ratings(trials: Trials, options: RatingOptions) -> Judgements:
+    """Return each participant's mean rating of each pair, as dissimilarity.
+
+    Both orders of a pair and its repeats are averaged and counted in `coverage`. A stimulus rated against itself
+    is left out, and counted. A similarity s becomes high + low - s, on the same scale.
+    """
+    rated = trials.frame["rating"].to_numpy(float)
+    low, high = options.scale or (float(np.nanmin(rated)), float(np.nanmax(rated)))
+    trials.fault(
+        (rated < low) | (rated > high), "rating", lambda row: f"{rated[row]:g} is off the scale {low:g} to {high:g}"
+    )
+    trials.no_trial_twice()
+    trials.settle()
+    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus_a", "stimulus_b")
+    a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
+    trials = trials.leave_out(a == b, "a stimulus rated against itself")
+    a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
+    who, rated = trials.codes("participant", people), trials.frame["rating"].to_numpy(float)
+    shape = (len(people), len(ids) * (len(ids) - 1) // 2)
+    pair = pair_index(a, b, len(ids))
+    counts = sum_by_pair(who, pair, shape)
+    total = sum_by_pair(who, pair, shape, rated if options.direction == "dissimilarity" else high + low - rated)
+    n_trials = np.bincount(who, minlength=len(people))
+    bias = share(np.bincount(who, weights=rated, minlength=len(people)), n_trials)
+    attrs = {
+        "direction": f"high ratings mean {options.direction}",
+        "scale": [low, high],
+        "scale_known": options.scale is not None,
+        "repeats": int((counts > 1).sum()),
+        "response_bias": "mean rating",
+    }
+    return Judgements(
+        people,
+        ids,
+        _scaled(share(total, counts), options.values),
+        counts,
+        n_trials,
+        bias,
+        attrs,
+        simulated=trials.simulated,
+    )
+
+
+def _scaled(values: Floats, how: str) -> Floats:
+    if how == "raw":
+        return values
+    if how == "rank":
+        return np.asarray(rankdata(values, axis=1, nan_policy="omit"))
+    spread = np.nanstd(values, axis=1, keepdims=True)
+    return np.asarray((values - np.nanmean(values, axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0))
+
+
+_THREE = ("stimulus_1", "stimulus_2", "stimulus_3")
+
+
+class TripletOptions(Settings):
+    """How a file says which of three stimuli was the odd one.
+
+    Parameters
+    ----------
+    odd : str
+        ``id``: the column odd holds its id. ``index``: it holds 0, 1, 2 or 1, 2, 3, as `base` says. ``column``: there
+        is no such column, and it is always the stimulus in `odd_column`.
+    base : int, optional
+        What the first of the three is numbered, for `odd` = index: 0 or 1; it has no default.
+    odd_column : str, optional
+        stimulus_1, stimulus_2 or stimulus_3, for `odd` = column; it has no default, as published
+        sets disagree.
+    """
+
+    odd: Literal["id", "index", "column"] = "id"
+    base: Literal[0, 1] | None = None
+    odd_column: Literal["stimulus_1", "stimulus_2", "stimulus_3"] | None = None
+
+    @model_validator(mode="after")
+    def _must_say_which(self) -> "TripletOptions":
+        if self.odd == "index" and self.base is None:
+            message = "odd = index needs base, 0 or 1"
+            raise ValueError(message)
+        if self.odd == "column" and self.odd_column is None:
+            message = "odd = column needs odd_column, stimulus_1, stimulus_2 or stimulus_3"
+            raise ValueError(message)
+        return self
+
+
+def triplet_columns(options: TripletOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
+    """Return what a file of triplets must hold."""
+    odd = Column("odd", stimulus=options.odd == "id", number=options.odd == "index")
+    return (
+        Column("participant"),
+        *(Column(name, stimulus=True) for name in _THREE),
+        *(() if options.odd == "column" else (odd,)),
+        Column("trial", required=False),
+    )
+
+
+def judge_triplets(trials: Trials, options: TripletOptions) -> Judgements:
+    """Return 1 - P(kept together | shown together) for each participant and pair."""
+    people, ids = trials.values("participant") or [GROUP], trials.stimuli(*_THREE)
+    who = trials.codes("participant", people)
+    three = np.stack([trials.codes(name, ids) for name in _THREE])
+    same = (three[0] == three[1]) | (three[0] == three[2]) | (three[1] == three[2])
+    blank = np.asarray((three < 0).any(axis=0))
+    trials.fault(same & ~blank, "stimulus_1", "the three stimuli are not three different ones")
+    place = _place_of_odd(trials, options, three, ids, blank)
+    trials.no_trial_twice()
+    trials.settle()
+    pairs = np.stack([pair_index(three[i], three[j], len(ids)) for i, j in ((1, 2), (0, 2), (0, 1))])
+    shape = (len(people), len(ids) * (len(ids) - 1) // 2)
+    shown = sum_by_pair(np.tile(who, 3), pairs.reshape(-1), shape)
+    kept = sum_by_pair(who, pairs[place, np.arange(len(who))], shape)
+    n_trials = np.bincount(who, minlength=len(people))
+    places = np.bincount(who * 3 + place, minlength=3 * len(people)).reshape(-1, 3)
+    attrs = {"response_bias": "share of the place most often odd (chance: 0.33)"}
+    bias = share(places.max(axis=1), n_trials)
+    return Judgements(people, ids, 1 - share(kept, shown), shown, n_trials, bias, attrs, simulated=trials.simulated)
+
+
+def _place_of_odd(
+    trials: Trials, options: TripletOptions, three: NDArray[np.int64], ids: list[str], blank: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    if options.odd == "column":
+        return np.full(three.shape[1], _THREE.index(options.odd_column or ""), dtype=np.int64)
+    if options.odd == "index":
+        number = trials.frame["odd"].to_numpy(float)
+        place = np.nan_to_num(number, nan=-9).astype(np.int64) - (options.base or 0)
+        wrong = ~np.isin(place, (0, 1, 2)) | (np.nan_to_num(number) % 1 != 0)
+        said = f"is no place among three counted from {options.base}"
+        trials.fault(wrong & ~np.isnan(number), "odd", lambda row: f"{number[row]:g} {said}")
+        return np.asarray(np.where(wrong, 0, place))
+    odd = trials.codes("odd", ids)
+    is_it = three == odd
+    column = trials.frame["odd"]
+    outside = ~is_it.any(axis=0) & ~blank & (column != "").to_numpy()
+    trials.fault(outside, "odd", lambda row: f"{column.iloc[row]!r} is not among the three")
+    return np.asarray(np.argmax(is_it, axis=0), dtype=np.int64)
+
+
+class SameDiffOptions(Settings):
+    """How same-different trials become dissimilarities.
+
+    Parameters
+    ----------
+    distance : str
+        ``different``: P(different). ``dprime``: z(hits) - z(false alarms), where a hit is a pair told apart and a
+        false alarm a stimulus told apart from itself, both as (k + 0.5) / (n + 1) [1]_.
+    different, same : str
+        The two responses.
+
+    References
+    ----------
+    .. [1] Hautus, M. J. (1995). Corrections for extreme proportions and their biasing effects on estimated values
+       of d'. 10.3758/BF03203619
+    """
+
+    distance: Literal["different", "dprime"] = "different"
+    different: str = "different"
+    same: str = "same"
+
+
+def samediff_columns(options: SameDiffOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all
+    """Return what a file of same-different trials must hold."""
+    return (
+        Column("participant"),
+        Column("stimulus_a", stimulus=True),
+        Column("stimulus_b", stimulus=True),
+        Column("response"),
+        Column("rt", number=True, required=False, empty=True),
+        Column("trial", required=False),
+    )
+
+
+def judge_same_different(trials: Trials, options: SameDiffOptions) -> Judgements:
+    """Return how well each participant tells each pair apart."""
+    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus_a", "stimulus_b")
+    a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
+    who, response = trials.codes("participant", people), trials.frame["response"]
+    apart = (response == options.different).to_numpy()
+    neither = ~apart & (response != options.same).to_numpy() & (response != "").to_numpy()
+    said = f"is neither {options.different!r} nor {options.same!r}"
+    trials.fault(neither, "response", lambda row: f"{response.iloc[row]!r} {said}")
+    trials.no_trial_twice()
+    trials.settle()
+    same = a == b
+    shape = (len(people), len(ids) * (len(ids) - 1) // 2)
+    pair = pair_index(a[~same], b[~same], len(ids))
+    n = sum_by_pair(who[~same], pair, shape)
+    k = sum_by_pair(who[~same], pair, shape, apart[~same].astype(float))
+    n_same = np.bincount(who[same], minlength=len(people))
+    k_same = np.bincount(who[same], weights=apart[same].astype(float), minlength=len(people))
+    distance = share(k, n)
+    if options.distance == "dprime":
+        without = [person for person, count in zip(people, n_same, strict=True) if count == 0]
+        if without:
+            message = f"d' needs trials of a stimulus with itself, but {without[:8]} have none. Use P(different)."
+            raise ValueError(message)
+        alarms = ndtri((k_same + 0.5) / (n_same + 1))[:, None]
+        distance = np.where(n > 0, ndtri((k + 0.5) / (n + 1)) - alarms, np.nan)
+    n_trials = np.bincount(who, minlength=len(people))
+    bias = share(np.bincount(who, weights=apart.astype(float), minlength=len(people)), n_trials)
+    attrs = {
+        "distance": options.distance,
+        "same_trials": int(same.sum()),
+        "response_bias": f"share of {options.different!r} over all trials",
+    }
+    return Judgements(people, ids, distance, n, n_trials, bias, attrs, simulated=trials.simulated)
+
+
+class ConfusionOptions(Settings):
+    """How confusions are written down, and how they become dissimilarities.
+
+    Parameters
+    ----------
+    form : str
+        ``trials``: a row for each response. ``counts``: a row for each participant and stimulus, and a column for
+        each response, with how often it was given.
+    distance : str
+        ``euclidean``, ``hellinger`` (0 to 1) or ``correlation``: between the two stimuli's response profiles, that
+        is, the share of each response. ``confusability``: 1 - the mean of P(j | i) and P(i | j), where the responses
+        are stimuli themselves [1]_.
+    responses : tuple of str
+        The responses there can be; any other is a fault. As found if not given.
+
+    References
+    ----------
+    .. [1] Shepard, R. N. (1957). Stimulus and response generalization: A stochastic model relating generalization
+       to distance in psychological space. 10.1007/BF02288967
+    """
+
+    form: Literal["trials", "counts"] = "trials"
+    distance: Literal["euclidean", "hellinger", "correlation", "confusability"] = "euclidean"
+    responses: tuple[str, ...] = ()
+
+
+def confusion_columns(options: ConfusionOptions, source: Source) -> tuple[Column, ...]:
+    """Return what a file of confusions must hold."""
+    first = (Column("participant"), Column("stimulus", stimulus=True))
+    if options.form == "trials":
+        as_stimuli = options.distance == "confusability"
+        return (*first, Column("response", stimulus=as_stimuli), Column("trial", required=False))
+    return (*first, *(Column(name, number=True) for name in options.responses or other_columns(source)))
+
+
+def judge_confusions(trials: Trials, options: ConfusionOptions) -> Judgements:
+    """Return how differently each participant answers each two stimuli."""
+    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus")
+    if options.distance == "confusability" and options.form == "trials" and trials.source.stimuli is None:
+        ids = trials.values("stimulus", "response")
+    who, what = trials.codes("participant", people), trials.codes("stimulus", ids)
+    if options.form == "counts":
+        counts, names = _counted(trials, options, who, what, (len(people), len(ids)))
+    else:
+        counts, names = _tallied(trials, options, who, what, (len(people), len(ids)))
+    given = counts.sum(axis=2)
+    profiles = share(counts, given[:, :, None])
+    i, j = np.triu_indices(len(ids), 1)
+    distances = (
+        _confusability(profiles, names, ids, trials)
+        if options.distance == "confusability"
+        else np.array([_between(profile[i], profile[j], options.distance) for profile in profiles])
+    )
+    each = given.sum(axis=1)
+    attrs = {
+        "distance": options.distance,
+        "responses": names,
+        "response_bias": f"share of the response given most often (even: {1 / len(names):.2f})",
+    }
+    bias = share(counts.sum(axis=1).max(axis=1), each)
+    coverage = np.minimum(given[:, i], given[:, j]).astype(np.int32)
+    if options.distance == "confusability":
+        coverage = np.where(np.isnan(distances), 0, given[:, i] + given[:, j]).astype(np.int32)
+    n_trials = each.astype(np.int64)
+    return Judgements(people, ids, distances, coverage, n_trials, bias, attrs, simulated=trials.simulated)
+
+
+def _tallied(
+    trials: Trials,
+    options: ConfusionOptions,
+    who: NDArray[np.int64],
+    what: NDArray[np.int64],
+    shape: tuple[int, int],
+) -> tuple[Floats, list[str]]:
+    there = trials.values("response")
+    names = list(options.responses) or there
+    codes = trials.codes("response", names)
+    response = trials.frame["response"]
+    wrong = (codes < 0) & (response != "").to_numpy()
+    said = f"is none of the responses {listed(names)}"
+    trials.fault(wrong, "response", lambda row: f"{response.iloc[row]!r} {said}")
+    trials.no_trial_twice()
+    trials.settle()
+    must_fit(*shape, trials.source.name, features=len(names))
+    place = (who * shape[1] + what) * len(names) + codes
+    counts = np.bincount(place, minlength=shape[0] * shape[1] * len(names))
+    return counts.reshape(*shape, len(names)).astype(float), names
+
+
+def _counted(
+    trials: Trials,
+    options: ConfusionOptions,
+    who: NDArray[np.int64],
+    what: NDArray[np.int64],
+    shape: tuple[int, int],
+) -> tuple[Floats, list[str]]:
+    names = [name for name in trials.columns if name not in ("participant", "stimulus")]
+    if not names:
+        message = (
+            f"{trials.source.name} has no column of counts. Name the responses (option responses), or read it as "
+            "trials."
+        )
+        raise ValueError(message)
+    for name in names:
+        number = trials.frame[name].to_numpy(float)
+        wrong = (number < 0) | (np.nan_to_num(number) % 1 != 0)
+        trials.fault(wrong, name, lambda row, number=number: f"{number[row]:g} is no count")  # type: ignore[misc] # bound now
+    again = trials.frame.duplicated(["participant", "stimulus"]).to_numpy()
+    named = trials.frame["stimulus"]
+    trials.fault(again, "stimulus", lambda row: f"{named.iloc[row]!r} is counted again for the same participant")
+    trials.settle()
+    must_fit(*shape, trials.source.name, features=len(names))
+    counts = np.zeros((*shape, len(names)))
+    counts[who, what] = trials.frame[names].to_numpy(float)
+    renamed = renaming(trials.source) if options.distance == "confusability" else None
+    return counts, [renamed.get(name, name) for name in names] if renamed else names
+
+
+def _between(first: Floats, second: Floats, how: str) -> Floats:
+    if how == "hellinger":
+        return np.asarray(np.sqrt(((np.sqrt(first) - np.sqrt(second)) ** 2).sum(axis=1) / 2))
+    if how == "correlation":
+        first, second = (part - part.mean(axis=1, keepdims=True) for part in (first, second))
+        norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+        return np.asarray(1 - share((first * second).sum(axis=1), norms))
+    return np.asarray(np.sqrt(((first - second) ** 2).sum(axis=1)))
+
+
+def _confusability(profiles: Floats, names: list[str], ids: list[str], trials: Trials) -> Floats:
+    """Return 1 - the mean of how often each of two is taken for the other, over the directions that were asked."""
+    unknown = naturally(set(names) - set(ids))
+    if unknown:
+        message = (
+            f"Confusability needs responses that are stimuli themselves, but {trials.source.name} has the responses "
+            f"{listed(unknown)}. Choose a distance between response profiles: euclidean."
+        )
+        raise ValueError(message)
+    square = np.zeros((len(profiles), len(ids), len(ids)))
+    square[np.isnan(profiles).any(axis=2)] = np.nan
+    order = np.array([ids.index(name) for name in names])
+    square[:, :, order] = np.where(np.isnan(profiles), np.nan, profiles)
+    both = np.stack([square, np.swapaxes(square, 1, 2)])
+    asked = (~np.isnan(both)).sum(axis=0)
+    mean = share(np.nansum(both, axis=0), asked)
+    i, j = np.triu_indices(len(ids), 1)
+    return np.asarray(1 - mean[:, i, j])
+
+
+_PAIRS_OF_ANSWERS = (("happy", "sad"), ("yes", "no"), ("1", "0"), ("true", "false"))
+
+
+class ChoiceOptions(Settings):
+    """How two-choice trials become dissimilarities.
+
+    Parameters
+    ----------
+    distance : str
+        ``difference``: |P_i - P_j|. ``probit``: |z(P_i) - z(P_j)|, clipped by `clip`. ``curve``: the
+        difference of a logistic curve of `level`, fitted to each participant.
+    answer : str, optional
+        The response whose probability P is; the first of happy/sad, yes/no, 1/0, true/false if not given.
+    clip : str
+        What keeps z finite. ``loglinear``: P = (k + 0.5) / (n + 1) [1]_. ``extreme``: 0 and 1 become 1/(2n) and
+        1 - 1/(2n) [2]_.
+    bounds : tuple of float
+        What P is kept within for z where n is not known (a table of proportions).
+
+    References
+    ----------
+    .. [1] Hautus, M. J. (1995). Corrections for extreme proportions and their biasing effects on estimated values
+       of d'. 10.3758/BF03203619
+    .. [2] Macmillan, N. A., & Kaplan, H. L. (1985). Detection theory analysis of group data.
+       10.1037/0033-2909.98.1.185
+    """
+
+    distance: Literal["difference", "probit", "curve"] = "difference"
+    answer: str | None = None
+    clip: Literal["loglinear", "extreme"] = "loglinear"
+    bounds: tuple[float, float] = (0.01, 0.99)
+
+
+def choice_columns(options: ChoiceOptions, source: Source) -> tuple[Column, ...]:
+    """Return what a file of choices must hold: trials (`response`), or proportions (`p`, and `n` if known)."""
+    proportions = "p" in (source.layout.names or ()) or "p" in source.layout.columns
+    curve = options.distance == "curve"
+    return (
+        Column("participant", required=not proportions),
+        Column("stimulus", stimulus=True, required=not proportions),
+        Column("response", required=not proportions),
+        Column("p", number=True, required=proportions),
+        Column("n", number=True, required=False),
+        Column("level", number=True, required=curve),
+        Column("trial", required=False),
+    )
+
+
+def judge_choices(trials: Trials, options: ChoiceOptions) -> Judgements:
+    """Return how differently each participant answers each two stimuli."""
+    people = trials.values("participant") if trials.has("participant") else [GROUP]
+    if not trials.has("stimulus"):
+        message = f"{trials.source.name} does not name the stimulus of each row. Name the rows with ids."
+        raise ValueError(message)
+    ids = trials.stimuli("stimulus")
+    who = trials.codes("participant", people) if trials.has("participant") else np.zeros(len(trials.frame), np.int64)
+    what = trials.codes("stimulus", ids)
+    shape = (len(people), len(ids))
+    attrs: dict[str, object] = {"distance": options.distance}
+    if trials.has("response"):
+        said, answer = _answers(trials, options)
+        trials.settle()
+        n = sum_by_pair(who, what, shape)
+        k = sum_by_pair(who, what, shape, said.astype(float))
+        attrs["answer"] = answer
+    else:
+        n, k = _proportions(trials, who, what, shape)
+    bias = share(k.sum(axis=1), n.sum(axis=1))
+    p = share(k, n)
+    if options.distance == "probit":
+        attrs["clip"] = options.clip if trials.has("response") or trials.has("n") else list(options.bounds)
+        p = ndtri(_clipped(k, n, options, known=trials.has("response") or trials.has("n")))
+    if options.distance == "curve":
+        p = _curves(trials, what, k, n)
+    i, j = np.triu_indices(len(ids), 1)
+    attrs["response_bias"] = f"share of {attrs.get('answer', 'the answer counted')!r}"
+    return Judgements(
+        people,
+        ids,
+        np.abs(p[:, i] - p[:, j]),
+        np.minimum(n[:, i], n[:, j]),
+        n.sum(axis=1),
+        bias=bias,
+        attrs=attrs,
+        simulated=trials.simulated,
+    )
+
+
+def _answers(trials: Trials, options: ChoiceOptions) -> tuple[NDArray[np.bool_], str]:
+    """Return whether each response is the answer counted; a third response is a fault."""
+    there = trials.values("response")
+    lowered = {value.lower() for value in there}
+    wanted = {options.answer.lower()} if options.answer else set()
+    pair = next((p for p in _PAIRS_OF_ANSWERS if set(p) & lowered and (set(p) <= lowered or lowered <= set(p))), ())
+    if not wanted <= set(pair):
+        pair = ()
+    answer = options.answer or (pair[0] if pair else None)
+    if answer is None:
+        message = (
+            f"It is not known which response is counted: {trials.source.name} has {listed(there)}. Name it: option "
+            "answer."
+        )
+        raise ValueError(message)
+    count = trials.frame["response"].value_counts()
+    others = sorted((v for v in there if v.lower() != answer.lower()), key=lambda value: -int(count[value]))
+    two = set(pair) or {answer.lower(), *(value.lower() for value in others[:1])}
+    strange = np.array([value.lower() not in two for value in there], dtype=bool)
+    codes = trials.codes("response", there)
+    wrong = strange[codes] & (codes >= 0)
+    trials.fault(
+        wrong, "response", lambda row: f"{there[codes[row]]!r} is neither of the two, {' and '.join(sorted(two))}"
+    )
+    lower = np.array([value.lower() == answer.lower() for value in there], dtype=bool)
+    trials.no_trial_twice()
+    return lower[codes] & (codes >= 0), answer
+
+
+def _proportions(
+    trials: Trials, who: NDArray[np.int64], what: NDArray[np.int64], shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], Floats]:
+    p = trials.frame["p"].to_numpy(float)
+    trials.fault((p < 0) | (p > 1), "p", lambda row: f"{p[row]:g} is no proportion between 0 and 1")
+    again = trials.frame.duplicated([c for c in ("participant", "stimulus") if trials.has(c)]).to_numpy()
+    trials.fault(
+        again, "stimulus", lambda row: f"the proportion of {trials.frame['stimulus'].iloc[row]!r} occurs again"
+    )
+    trials.settle()
+    each = trials.frame["n"].to_numpy(float) if trials.has("n") else np.ones(len(p))
+    n, k = np.zeros(shape, np.int64), np.zeros(shape)
+    n[who, what] = each.astype(np.int64)
+    k[who, what] = p * each
+    return n, k
+
+
+def _clipped(k: Floats, n: NDArray[np.int64], options: ChoiceOptions, *, known: bool) -> Floats:
+    if not known:
+        return np.clip(share(k, n), *options.bounds)
+    if options.clip == "loglinear":
+        return np.where(n > 0, (k + 0.5) / (n + 1), np.nan)
+    least = share(np.ones_like(k), 2.0 * n)
+    return np.clip(share(k, n), least, 1 - least)
+
+
+def _curves(trials: Trials, what: NDArray[np.int64], k: Floats, n: NDArray[np.int64]) -> Floats:
+    """Return each participant's fitted P at the level of each stimulus; NaN for stimuli never shown to them."""
+    level = np.full(n.shape[1], np.nan)
+    level[what] = trials.frame["level"].to_numpy(float)
+    differs = ~np.isclose(level[what], trials.frame["level"].to_numpy(float))
+    trials.fault(differs, "level", lambda row: f"{trials.frame['level'].iloc[row]:g} is not the level on other lines")
+    trials.settle()
+    fitted = np.full(n.shape, np.nan)
+    for person in range(len(n)):
+        shown = n[person] > 0
+        fitted[person, shown] = fit_logistic(level[shown], k[person, shown], n[person, shown])
+    return fitted
+
+
+def fit_logistic(level: Floats, k: Floats, n: NDArray[np.int64]) -> Floats:
+    """Return the logistic curve P(answer | level) fitted to counts, at the same levels.
+
+    Half a response of each sort is added to every level (as in the log-linear rule), so that the slope stays
+    finite where the answers change at once.
+    """
+    weights, p = n + 1.0, (k + 0.5) / (n + 1.0)
+    spread = level.std() or 1.0
+    design = np.stack([np.ones_like(level), (level - level.mean()) / spread], axis=1)
+    beta = np.zeros(2)
+    for _ in range(100):
+        now = expit(design @ beta)
+        slope = design.T * (weights * now * (1 - now))
+        step = np.linalg.solve(slope @ design + 1e-9 * np.eye(2), design.T @ (weights * (p - now)))
+        beta += np.clip(step, -4, 4)
+        if np.abs(step).max() < 1e-10:
+            break
+    return np.asarray(expit(design @ beta))
+
+
+class FeatureOptions(Settings):
+    """How profiles of ratings become dissimilarities.
+
+    Parameters
+    ----------
+    scales : tuple of str
+        The columns that are rated; if not given, all but the participant's, the stimulus' and those that select rows.
+    distance : str
+        ``euclidean``; ``mahalanobis``, by the participant's own covariance of the scales over stimuli (its
+        pseudo-inverse, where scales never vary); or ``correlation``, 1 - r over scales.
+    scale : tuple of float, optional
+        The lowest and highest rating there can be; a rating beyond is a fault.
+    """
+
+    scales: tuple[str, ...] = ()
+    distance: Literal["euclidean", "mahalanobis", "correlation"] = "euclidean"
+    scale: tuple[float, float] | None = None
+
+
+def feature_columns(options: FeatureOptions, source: Source) -> tuple[Column, ...]:
+    """Return what a file of feature ratings must hold."""
+    scales = (Column(name, number=True, empty=True) for name in options.scales or other_columns(source))
+    return (Column("participant"), Column("stimulus", stimulus=True), *scales)
+
+
+def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
+    """Return how far apart each participant's profiles of ratings are.
+
+    A profile with a missing rating is comparable with no other: its pairs are NaN, and missing ratings counted.
+    """
+    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus")
+    who, what = trials.codes("participant", people), trials.codes("stimulus", ids)
+    scales = [name for name in trials.columns if name not in ("participant", "stimulus")]
+    if not scales:
+        message = f"{trials.source.name} has no ratings, only ids. Add a column for each scale."
+        raise ValueError(message)
+    if options.scale:
+        for name in scales:
+            _no_rating_off(trials, name, *options.scale)
+    again = trials.frame.duplicated(["participant", "stimulus"]).to_numpy()
+    named = trials.frame["stimulus"]
+    trials.fault(again, "stimulus", lambda row: f"{named.iloc[row]!r} is rated again by the same participant")
+    trials.settle()
+    must_fit(len(people), len(ids), trials.source.name, features=len(scales))
+    rated = np.full((len(people), len(ids), len(scales)), np.nan)
+    rated[who, what] = trials.frame[list(scales)].to_numpy(float)
+    distances = np.array([_distances(profile, options.distance) for profile in rated])
+    given = ~np.isnan(rated)
+    missing = int(np.isnan(trials.frame[list(scales)].to_numpy(float)).sum())
+    attrs = {
+        "distance": options.distance,
+        "scales": list(scales),
+        "missing_ratings": missing,
+        "response_bias": "mean over all ratings",
+    }
+    return Judgements(
+        people,
+        ids,
+        distances,
+        (~np.isnan(distances)).astype(np.int32),
+        np.bincount(who, minlength=len(people)),
+        share(np.nansum(rated, axis=(1, 2)), given.sum(axis=(1, 2))),
+        attrs,
+        simulated=trials.simulated,
+    )
+
+
+def _no_rating_off(trials: Trials, name: str, low: float, high: float) -> None:
+    rated = trials.frame[name].to_numpy(float)
+    off = (rated < low) | (rated > high)
+    trials.fault(off, name, lambda row: f"{rated[row]:g} is off the scale {low:g} to {high:g}")
+
+
+def _distances(profile: Floats, how: str) -> Floats:
+    """Return the upper triangle of distances between the rows of one participant's ratings."""
+    i, j = np.triu_indices(len(profile), 1)
+    if how == "correlation":
+        centred = profile - profile.mean(axis=1, keepdims=True)
+        norm = np.linalg.norm(centred, axis=1)
+        return np.asarray(1 - share((centred[i] * centred[j]).sum(axis=1), norm[i] * norm[j]))
+    differences = profile[i] - profile[j]
+    if how == "mahalanobis":
+        whole = profile[~np.isnan(profile).any(axis=1)]
+        precision = np.linalg.pinv(np.atleast_2d(np.cov(whole, rowvar=False)))
+        squared = np.einsum("pa,ab,pb->p", differences, precision, differences)
+        return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
+    return np.asarray(np.sqrt((differences**2).sum(axis=1)))
+
+
+_WHO = "who judged; any text, the same on all of one person's lines"
+_TRIAL = "optional: a number of the trial, once for each participant; a repeated number is a fault"
+
+KINDS: dict[str, HumanKind] = {
+    "rdm": HumanKind(
+        about="RDMs that exist already: one square for each participant. "
+        "Also .npz, .npy, .mat, rsatoolbox .h5, netCDF.",
+        example={
+            "participant": f"{_WHO}; leave the column out for a single RDM",
+            "stimulus": "the row's stimulus id",
+            "face_01": "dissimilarity of the row's stimulus and face_01: a column for each id, 0 on the diagonal",
+            "face_02": "empty where a pair was never judged",
+            "face_03": "lower and upper triangle must agree, or one of them be empty",
+            "face_04": "and so on",
+        },
+        rows=("p01,face_01,0,0.4,0.9,0.8", "p01,face_02,0.4,0,0.7,0.5", "p01,face_03,0.9,0.7,0,0.2",
+         "p01,face_04,0.8,0.5,0.2,0", "p02,face_01,0,0.3,0.8,0.9", "p02,face_02,0.3,0,,0.6",
+         "p02,face_03,0.8,,0,0.1", "p02,face_04,0.9,0.6,0.1,0"),
+        options=RdmOptions,
+        files={"": read_rdms},
+        retest=False,
+    ),
+    "rating": HumanKind(
+        about="How different two stimuli are; the mean over repeats and both orders is the dissimilarity.",
+        example={
+            "participant": _WHO,
+            "stimulus_a": "id of the first stimulus",
+            "stimulus_b": "id of the second stimulus",
+            "rating": "a number; say what is high with option direction, and the ends with option scale",
+            "trial": _TRIAL,
+        },
+        rows=("p01,face_01,face_02,2,1", "p01,face_03,face_01,6,2", "p01,face_02,face_03,5,3",
+         "p01,face_02,face_01,3,4", "p02,face_01,face_02,1,1", "p02,face_01,face_03,7,2", "p02,face_03,face_02,4,3"),
+        options=RatingOptions,
+        columns=rating_columns,
+        judge=judge_ratings,
+    ),
+    "triplet": HumanKind(
+        about="Which of three is the odd one; dissimilarity is 1 - P(kept together | shown together).",
+        example={
+            "participant": _WHO,
+            "stimulus_1": "id of the first of the three",
+            "stimulus_2": "id of the second",
+            "stimulus_3": "id of the third",
+            "odd": "id of the odd one; 0-2 or 1-3 with options odd=index and base; no such column with odd=column",
+            "trial": _TRIAL,
+        },
+        rows=("p01,face_01,face_02,face_03,face_03,1", "p01,face_02,face_03,face_04,face_02,2",
+         "p01,face_01,face_03,face_04,face_01,3", "p02,face_01,face_02,face_03,face_03,1",
+         "p02,face_01,face_02,face_04,face_04,2", "p02,face_02,face_03,face_04,face_02,3"),
+        options=TripletOptions,
+        columns=triplet_columns,
+        judge=judge_triplets,
+    ),
+    "arrangement": HumanKind(
+        about="Where stimuli were put on the screen, in many trials; also Meadows' .mat and .json files.",
+        example={
+            "participant": _WHO,
+            "trial": "the trial; all stimuli of one trial share it",
+            "stimulus": "the id of one stimulus of the trial",
+            "x": "where it was put, across; any unit, and option arena says how large the arena is in it",
+            "y": "where it was put, upwards or downwards, in the same unit",
+        },
+        rows=("p01,1,face_01,0.1,0.2", "p01,1,face_02,0.2,0.2", "p01,1,face_03,0.9,0.7", "p01,2,face_01,0.1,0.1",
+         "p01,2,face_02,0.8,0.9", "p02,1,face_01,0.3,0.1", "p02,1,face_02,0.5,0.1", "p02,1,face_03,0.6,0.9"),
+        options=ArrangementOptions,
+        columns=arrangement_columns,
+        judge=judge_arrangements,
+        files={".mat": read_meadows, ".json": read_meadows},
+    ),
+    "confusion": HumanKind(
+        about="Which name was given to which stimulus; stimuli are apart as responses are. "
+        "Counts: option form=counts.",
+        example={
+            "participant": _WHO,
+            "stimulus": "id of the stimulus shown",
+            "response": "the name it was given: a category, or another stimulus' id",
+            "trial": _TRIAL,
+        },
+        rows=("p01,face_01,happy,1", "p01,face_02,happy,2", "p01,face_02,sad,3", "p01,face_03,sad,4",
+         "p02,face_01,happy,1", "p02,face_02,sad,2", "p02,face_03,sad,3", "p02,face_01,sad,4"),
+        options=ConfusionOptions,
+        columns=confusion_columns,
+        judge=judge_confusions,
+    ),
+    "samediff": HumanKind(
+        about="Same or different; dissimilarity is P(different), "
+        "or d' where stimuli were also shown with themselves.",
+        example={
+            "participant": _WHO,
+            "stimulus_a": "id of the first stimulus",
+            "stimulus_b": "id of the second; the same id for a same trial",
+            "response": "same or different; other words with options same and different",
+            "rt": "optional: the response time; read, not used",
+            "trial": _TRIAL,
+        },
+        rows=("p01,face_01,face_02,different,0.61,1", "p01,face_01,face_03,different,0.55,2",
+         "p01,face_02,face_03,same,0.90,3", "p01,face_01,face_01,same,0.52,4", "p02,face_01,face_02,same,0.71,1",
+         "p02,face_01,face_03,different,0.48,2", "p02,face_02,face_03,different,,3"),
+        options=SameDiffOptions,
+        columns=samediff_columns,
+        judge=judge_same_different,
+    ),
+    "choice": HumanKind(
+        about="Two-choice trials such as happy or sad; stimuli are apart as their probabilities of one answer are.",
+        example={
+            "participant": _WHO,
+            "stimulus": "id of the stimulus shown",
+            "response": "one of two answers; the first of happy/sad, yes/no, 1/0 is counted, or option answer",
+            "level": "optional: place on the morph, -1 sad to +1 happy; needed for option distance=curve",
+            "occlusion": "optional: what was masked; --by occlusion gives one RDM for each value",
+            "trial": _TRIAL,
+        },
+        rows=("p01,face_01,sad,-1,none,1", "p01,face_02,sad,0,none,2", "p01,face_02,happy,0,none,3",
+         "p01,face_03,happy,1,none,4", "p02,face_01,sad,-1,none,1", "p02,face_02,happy,0,none,2",
+         "p02,face_03,happy,1,none,3", "p02,face_03,happy,1,none,4"),
+        options=ChoiceOptions,
+        columns=choice_columns,
+        judge=judge_choices,
+    ),
+    "features": HumanKind(
+        about="Each stimulus rated on several scales; stimuli are apart as their profiles of ratings are.",
+        example={
+            "participant": _WHO,
+            "stimulus": "id of the stimulus rated, once for each participant",
+            "happy": "a rating; every further column is a scale unless option scales names them",
+            "sad": "a rating; empty where it is missing: its pairs are then left out, and counted",
+        },
+        rows=("p01,face_01,4,0", "p01,face_02,2,1", "p01,face_03,0,4",
+         "p02,face_01,3,0", "p02,face_02,2,2", "p02,face_03,1,3"),
+        options=FeatureOptions,
+        columns=feature_columns,
+        judge=judge_features,
+        retest=False,
+    ),
+}  # fmt: skip
+
+
+def template_of(kind: str) -> str:
+    """Return the text of an example file: a comment for each column, a header and a few made-up lines."""
+    must_be_known(kind, KINDS, "kind of human data")
+    row = KINDS[kind]
+    lines = [f"# {row.about}", "# The lines below are made up; replace them with your own.", "# simulated: true"]
+    lines += [f"# {name}: {what}" for name, what in row.example.items()]
+    return "\n".join([*lines, ",".join(row.example), *row.rows]) + "\n"

@@ -1,0 +1,429 @@
+"""Files of human behaviour, read as one RDM for each participant, summarised, and written so that they come back."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from rsa_face.files import write_beside
+from rsa_face.human.judgements import Judgements, must_fit, rows_of_pairs, to_array, triangles
+from rsa_face.human.kinds import KINDS, HumanKind
+from rsa_face.human.rdm_files import ATTRS_REMARK
+from rsa_face.human.sessions import SESSION_NAMES, rdms_of_people
+from rsa_face.human.tables import (
+    GROUP,
+    Fault,
+    Layout,
+    Source,
+    Trials,
+    listed,
+    naturally,
+    raise_faults,
+    read_table,
+    read_trials,
+    repeats_of,
+)
+from rsa_face.provenance import save
+from rsa_face.rdms.toolbox import to_rsatoolbox
+from rsa_face.safety import must_be_plain_names
+from rsa_face.schema import (
+    PARTICIPANT,
+    STIMULUS,
+    STIMULUS_I,
+    check_rdms,
+    has_sign,
+    must_be_known,
+    repeated,
+    warn_implausible,
+)
+from rsa_face.settings import Settings
+
+
+class HasIds(Protocol):
+    """Anything that knows the ids of its stimuli, as a stimulus set does."""
+
+    @property
+    def ids(self) -> list[str]:
+        """The stimulus ids, in order."""
+
+
+def read_human(
+    path: str | Path | Sequence[str | Path],
+    *,
+    kind: str,
+    options: Mapping[str, Any] | Settings | None = None,
+    layout: Mapping[str, Any] | Layout | None = None,
+    stimuli: HasIds | Sequence[str] | str | Path | None = None,
+    ids: Sequence[str] | str | Path | None = None,
+) -> xr.DataArray:
+    r"""Read human judgements as one RDM for each participant.
+
+    Every line is checked, and all faults are reported at once, by file, line and column. Nothing is imputed,
+    and what is left out is counted in ``attrs["left_out"]``.
+
+    Parameters
+    ----------
+    path : str, Path, or sequence of these
+        A file, or several that belong together.
+    kind : str
+        What was judged: a key of `rsa_face.human.kinds.KINDS`, which ``rsa-face human kinds`` lists.
+    options : mapping or options of the kind, optional
+        How judgements become dissimilarities; see the options of the kind in `rsa_face.human.kinds`.
+    layout : mapping or Layout, optional
+        What the file's columns are called, and which rows count.
+    stimuli : StimulusSet, sequence of str, or path, optional
+        The stimuli there are: a set, their ids, or a table with the column `stimulus`. Rows and columns come in
+        their order, and an id that either side lacks is an error.
+    ids : sequence of str, path, or "stimuli", optional
+        What the rows of a file without ids are called, in its order: the ids, a file of them (one a line, or the
+        column `stimulus`), or "stimuli" where they stand in the order of `stimuli`.
+
+    Returns
+    -------
+    DataArray, dims (participant, stimulus_i, stimulus_j)
+        Dissimilarities, 0 on the diagonal, NaN where a pair was never judged. Coords: `coverage` (how often each
+        pair was judged), `n_trials` of each participant, and `response_bias` where there is one. With
+        ``layout={"by": factor}`` the factor's levels are a further dimension, before these.
+        Where files hold several RDMs of a person, sessions are averaged (``attrs["averaged"]`` says which, the coord
+        `n_rdms` how many), or read one by one with ``layout={"by": "session"}``.
+
+    Warns
+    -----
+    ImplausibleWarning
+        If RDMs that were read hold negative values, or values far beyond the others, as `warn_implausible` says.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If the kind, an option or a column is unknown, a line cannot be a trial, or ids differ from the stimuli's.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> trials = "participant,stimulus,response\np1,a,happy\np1,b,sad\np1,b,happy\np2,a,happy\np2,b,sad\n"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "choices.csv")
+    ...     _ = file.write_text(trials)
+    ...     human = read_human(file, kind="choice")
+    >>> human.sel(stimulus_i="a", stimulus_j="b").values.tolist()
+    [0.5, 1.0]
+    """
+    must_be_known(kind, KINDS, "kind of human data")
+    row = KINDS[kind]
+    chosen = row.options.of(options)
+    source = _source(path, kind, Layout.of(layout), stimuli, ids)
+    levels = _judged(source, row, chosen)
+    arrays = [_finished(judged, source, chosen) for judged in levels.values()]
+    return _by_level(arrays, list(levels), source.layout.by) if source.layout.by else arrays[0]
+
+
+def _source(
+    path: str | Path | Sequence[str | Path],
+    kind: str,
+    layout: Layout,
+    stimuli: HasIds | Sequence[str] | str | Path | None,
+    ids: Sequence[str] | str | Path | None,
+) -> Source:
+    source = Source.of(path, kind, layout)
+    known = None if stimuli is None else tuple(_ids_of(stimuli, "stimuli"))
+    if ids == "stimuli" and known is None:
+        message = "ids='stimuli' takes the order of the stimuli, and no stimuli are given. Give both."
+        raise ValueError(message)
+    names = known if ids == "stimuli" else None if ids is None else tuple(_ids_of(ids, "ids"))
+    return replace(source, stimuli=known, ids=names)
+
+
+def _ids_of(given: Any, what: str) -> list[str]:
+    if isinstance(given, str | Path):
+        path = Path(given)
+        if not path.is_file():
+            message = f"No such file of {what}: {str(path)!r}. Check the path."
+            raise FileNotFoundError(message)
+        table = read_table(path, Layout())
+        if STIMULUS not in table.codes and len(table.header) == 1:
+            table = read_table(path, Layout(names=(STIMULUS,)))
+        if STIMULUS not in table.codes:
+            message = f"{path.name} has no column stimulus. It has {listed(list(table.header))}."
+            raise ValueError(message)
+        found = [table.values[STIMULUS][code] for code in table.codes[STIMULUS]]
+    else:
+        found = [str(one) for one in getattr(given, "ids", given)]
+    if repeated(found):
+        message = f"The {what} name {listed(repeated(found))} more than once. Name each once."
+        raise ValueError(message)
+    return found
+
+
+def _judged(source: Source, row: HumanKind, options: Any) -> dict[str, Judgements]:
+    """Return the judgements of each level of the factor asked for; one, without a name, if none is."""
+    by = source.layout.by
+    read = row.files.get(source.paths[0].suffix.lower(), row.files.get(""))
+    if read is not None:
+        judged = read(source, options)
+        _warn_implausible(judged, source)
+        return rdms_of_people(judged, source, options.repeats)
+    assert row.columns is not None
+    assert row.judge is not None
+    columns = row.columns(options, source)
+    trials = read_trials(source, columns)
+    people = trials.values(PARTICIPANT) if trials.has(PARTICIPANT) else []
+    ids = source.stimuli or trials.values(*(one.name for one in columns if one.stimulus and trials.has(one.name)))
+    must_fit(len(people) or 1, len(ids), source.name)
+    if not by:
+        return {"": _with_counts(row.judge(trials, options), trials)}
+    column = trials.frame[f"file:{by}"] if trials.has(f"file:{by}") else repeats_of(trials)
+    levels = naturally({str(value) for value in column.unique()})
+    return {
+        level: _with_counts(row.judge(trials.select((column == level).to_numpy()), options), trials)
+        for level in levels
+    }
+
+
+def _warn_implausible(judged: Judgements, source: Source) -> None:
+    sessions = next((judged.coords[name] for name in SESSION_NAMES if name in judged.coords), None)
+    people = judged.participants
+    if sessions is not None:
+        people = [f"{person}, session {session}" for person, session in zip(people, sessions, strict=True)]
+    warn_implausible(judged.dissimilarity, people, judged.stimuli, source.name, signed=has_sign(judged.attrs))
+
+
+def _with_counts(judged: Judgements, trials: Trials) -> Judgements:
+    trials.settle()
+    return replace(judged, attrs={**judged.attrs, "left_out": dict(sorted(trials.left_out.items()))})
+
+
+def _finished(judged: Judgements, source: Source, options: Settings) -> xr.DataArray:
+    """Return judgements as the array promised, with everything known of it in attrs."""
+    _refuse_never_judged(judged, source)
+    must_be_plain_names(judged.stimuli, STIMULUS, source.name)
+    must_be_plain_names(judged.participants, PARTICIPANT, source.name)
+    array = to_array(judged)
+    attrs = {
+        "kind": source.kind,
+        "left_out": {},
+        "source": [path.name for path in source.paths],
+        "options": options.model_dump(mode="json"),
+        "stimuli_judged": int(array["coverage"].values.any(axis=(0, 2)).sum()),
+    }
+    array.attrs = {**attrs, **array.attrs}
+    if judged.participants == [GROUP]:
+        array.attrs["group"] = "one curve of a group, not a participant: no noise ceiling can be told from it"
+    array = _with_participants(array, source.layout)
+    return check_rdms(array, along=PARTICIPANT, name=f"Human RDMs of {source.name}")
+
+
+def _refuse_never_judged(judged: Judgements, source: Source) -> None:
+    pairs = np.asarray(judged.coverage).sum(axis=0) > 0
+    seen = np.zeros(len(judged.stimuli), dtype=bool)
+    for row, places in rows_of_pairs(len(judged.stimuli)):
+        seen[row] |= pairs[places].any()
+        seen[row + 1 :] |= pairs[places]
+    never = [one for one, there in zip(judged.stimuli, seen, strict=True) if not there]
+    if len(judged.stimuli) < 2 or len(never) == len(judged.stimuli):
+        message = f"{source.name} judges no pair of stimuli. Check its columns and ids."
+        raise ValueError(message)
+    if never and source.stimuli is not None:
+        message = (
+            f"{source.name} never judges {listed(never)}. Leave them out of the stimuli, or read without stimuli and "
+            "keep those in common with `shared_stimuli`."
+        )
+        raise ValueError(message)
+
+
+def _with_participants(array: xr.DataArray, layout: Layout) -> xr.DataArray:
+    """Return the array with what the table of participants knows of each, such as the group."""
+    if layout.participants is None:
+        return array
+    table = read_table(layout.participants, Layout())
+    name = layout.participants.name
+    if PARTICIPANT not in table.codes:
+        message = f"{name} has no column participant. It has {listed(list(table.header))}."
+        raise ValueError(message)
+    listed_in = [table.values[PARTICIPANT][code] for code in table.codes[PARTICIPANT]]
+    absent = [str(one) for one in array[PARTICIPANT].values if str(one) not in listed_in]
+    faults = [Fault(name, 0, PARTICIPANT, f"{one!r} is not listed") for one in absent]
+    faults += [Fault(name, 0, PARTICIPANT, f"{one!r} is listed more than once") for one in repeated(listed_in)]
+    raise_faults(faults, "The table of participants lists each participant once")
+    order = [listed_in.index(str(one)) for one in array[PARTICIPANT].values]
+    known = {
+        column: (
+            PARTICIPANT,
+            np.array([table.values[column][code] for code in table.codes[column][order]], dtype=str),
+        )
+        for column in table.header
+        if column not in (PARTICIPANT, "")
+    }
+    return array.assign_coords(known)
+
+
+def _by_level(arrays: list[xr.DataArray], levels: list[str], by: str) -> xr.DataArray:
+    if by in arrays[0].dims or by in arrays[0].coords:
+        message = f"RDMs cannot be split by {by!r}: the name is taken. Rename the column."
+        raise ValueError(message)
+    joined = xr.concat(
+        arrays,
+        dim=xr.DataArray(np.array(levels, dtype=str), dims=by, name=by),
+        join="outer",
+        combine_attrs="drop_conflicts",
+        coords="all",
+        compat="equals",
+    )
+    for name in ("coverage", "n_trials"):
+        joined = joined.assign_coords({name: joined[name].fillna(0).astype(np.int64)})
+    return joined
+
+
+_KNOWN = (
+    "kind",
+    "left_out",
+    "source",
+    "options",
+    "stimuli_judged",
+    "simulated",
+    "response_bias",
+    "group",
+)
+
+
+def summarise(human: xr.DataArray) -> dict[str, str]:
+    """Return what human RDMs hold, in words."""
+    people, ids = ([str(value) for value in human[dim].values] for dim in (PARTICIPANT, STIMULUS_I))
+    values, trials = triangles(human.values), human["n_trials"].values
+    judged = (~np.isnan(values)).mean(axis=1)
+    left_out = human.attrs.get("left_out") or {}
+    summary = {
+        "participants": f"{len(people)}: {listed(people, 4)}",
+        "stimuli": f"{len(ids)}, {human.attrs.get('stimuli_judged', len(ids))} of them judged: {listed(ids, 4)}",
+        "trials": f"{int(trials.sum()):,}; {_between(trials, ',.0f')} for each participant",
+        "left out": "; ".join(f"{count:,}: {why}" for why, count in left_out.items()) or "nothing",
+        "pairs": f"{values.shape[1]:,}; a participant judged {_between(judged, '.0%')}",
+        "nobody judged": f"{int(np.isnan(values).all(axis=0).sum()):,} pairs",
+        "judgements a pair": _between(triangles(human["coverage"].values)[~np.isnan(values)], ".0f"),
+        "dissimilarity": _between(values[~np.isnan(values)], ".4g"),
+    }
+    if "response_bias" in human.coords:
+        said = human.attrs.get("response_bias", "")
+        summary["response bias"] = f"{_between(human['response_bias'].values, '.3g')} ({said})"
+    for name in human.coords:
+        if human[name].dims == (PARTICIPANT,) and name not in (PARTICIPANT, "n_trials", "response_bias"):
+            kept, counts = np.unique(human[name].values.astype(str), return_counts=True)
+            summary[str(name)] = ", ".join(f"{value}: {count}" for value, count in zip(kept, counts, strict=True))
+    if human.attrs.get("trials_known") is False:
+        summary["trials"] = "not in the file"
+        summary["judgements a pair"] = "not in the file"
+    hidden = (*_KNOWN, "trials_known", "averaged_over")
+    attrs = {str(k): v for k, v in human.attrs.items() if k not in hidden and v not in ([], {}, None, "")}
+    return summary | {name.replace("_", " "): str(value) for name, value in attrs.items()}
+
+
+def advise(human: xr.DataArray, reliability: xr.Dataset | None, *, matched: bool) -> list[str]:
+    """Return what a person should look at or do before comparing."""
+    advice = []
+    if human.attrs.get("simulated"):
+        advice.append("These are simulated observers, and are labelled so from here on.")
+    if not matched:
+        advice.append("No stimuli were given: give the stimulus table (--stimuli) to have every id held against it.")
+    if human.attrs.get("averaged"):
+        by = human.attrs.get("averaged_over")
+        one_by_one = f" (each by itself: layout by={by})" if by else ""
+        advice.append(f"A participant's RDMs were averaged: {human.attrs['averaged']}{one_by_one}.")
+    if "group" in human.attrs:
+        advice.append("This is one curve of a group: similarities can be computed, but no noise ceiling.")
+    elif human.sizes[PARTICIPANT] == 1:
+        advice.append("There is one participant: similarities can be computed, but no noise ceiling.")
+    never = int(np.isnan(triangles(human.values)).all(axis=0).sum())
+    if never:
+        advice.append(f"Nobody judged {never:,} pairs: they are left out of every comparison, never filled in.")
+    if human.attrs.get("unlinked"):
+        who = listed(human.attrs["unlinked"])
+        advice.append(f"Arrangements of {who} fall into parts that share no pair: their scales cannot be related.")
+    return advice + ([] if reliability is None else _advise_on(reliability))
+
+
+def _advise_on(reliability: xr.Dataset) -> list[str]:
+    advice = []
+    for flag, what in (
+        ("outlying", "far less agreement with the others than most have"),
+        ("bias_outlying", "responses far from most people's"),
+    ):
+        if flag in reliability and reliability[flag].any():
+            names = [str(name) for name in reliability[PARTICIPANT].values[reliability[flag].values]]
+            advice.append(f"Look at {listed(names)}: {what}. Nobody is dropped.")
+    whole = float(reliability["split_half_corrected"])
+    if whole < 0.7:
+        needed = float(reliability["participants_needed"].sel(target=0.8))
+        more = f"about {needed:.0f} participants would reach .8" if np.isfinite(needed) else "people do not agree"
+        advice.append(f"The mean RDM's reliability is {whole:.2f}: {more}.")
+    return advice
+
+
+def _between(values: np.ndarray, form: str) -> str:
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return "unknown"
+    low, middle, high = (format(float(value), form) for value in (known.min(), np.median(known), known.max()))
+    return low if low == high else f"{low} to {high}, median {middle}"
+
+
+def write_human(human: xr.DataArray, path: str | Path) -> Path:
+    """Write human RDMs; ``read_human(path, kind="rdm")`` gives the same array back."""
+    path = Path(path)
+    must_be_known(path.suffix.lower(), _WRITERS, "ending of a file of human RDMs")
+    check_rdms(human, along=PARTICIPANT, name="Human RDMs")
+    return _WRITERS[path.suffix.lower()](human, path)
+
+
+def _write_hdf5(human: xr.DataArray, path: Path) -> Path:
+    rdms = to_rsatoolbox(human)
+    if "coverage" in human.coords:
+        rdms.rdm_descriptors["coverage"] = triangles(human["coverage"].values)
+    for described in (rdms.rdm_descriptors, rdms.pattern_descriptors):  # rsatoolbox itself writes ASCII only
+        described.update({name: _as_utf8(value) for name, value in described.items()})
+    rdms.descriptors["simulated"] = bool(human.attrs.get("simulated", False))
+    with write_beside(path) as beside:
+        rdms.save(str(beside), file_type="hdf5")
+    return path
+
+
+def _as_utf8(values: Any) -> Any:
+    array = np.asarray(values)
+    return np.char.encode(array.astype(str), "utf-8") if array.dtype.kind in "UO" else values
+
+
+def _write_csv(human: xr.DataArray, path: Path) -> Path:
+    ids, people = ([str(value) for value in human[dim].values] for dim in (STIMULUS_I, PARTICIPANT))
+    i, j = np.triu_indices(len(ids), 1)
+    names = np.array(ids, dtype=object)
+    columns: dict[str, Any] = {
+        PARTICIPANT: np.repeat(np.array(people, dtype=object), len(i)),
+        "stimulus_a": np.tile(names[i], len(people)),
+        "stimulus_b": np.tile(names[j], len(people)),
+        "dissimilarity": triangles(human.values).ravel(),
+    }
+    if "coverage" in human.coords:
+        columns["coverage"] = triangles(human["coverage"].values).ravel()
+    for name in ("n_trials", "response_bias"):
+        if name in human.coords:
+            columns[name] = np.repeat(human[name].values, len(i))
+    known = (PARTICIPANT, "n_trials", "response_bias")
+    coords = {
+        str(name): value.values.tolist()
+        for name, value in human.coords.items()
+        if value.dims == (PARTICIPANT,) and name not in known
+    }
+    remark = {**human.attrs, "stimuli": ids, "participants": people, "coords": coords}
+    with write_beside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        file.write(f"# {ATTRS_REMARK}{json.dumps(remark, default=str)}\n")
+        pd.DataFrame(columns).to_csv(file, index=False, lineterminator="\n")
+    return path
+
+
+_WRITERS: dict[str, Callable[[xr.DataArray, Path], Path]] = {".nc": save, ".h5": _write_hdf5, ".csv": _write_csv}
