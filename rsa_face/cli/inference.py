@@ -39,7 +39,7 @@ def compare(
 
     must_be_known(correction, ("max", "holm", "fdr", "none"), "correction")
     if out.suffix != ".nc":
-        message = f"The result is written as netCDF, so --out must end in .nc, but is {str(out)!r}."
+        message = f"--out is {str(out)!r}: the result is written as netCDF, so give a name that ends in .nc."
         raise ValueError(message)
     layers, people = _one_array(rdms), _one_array(human)
     result = compare_layers(
@@ -93,6 +93,8 @@ def _report(result: Any, written: Path, *, as_json: bool) -> None:
         print(json.dumps({"path": str(written), "layers": rows, **ceilings, "attrs": attrs}))
         return
     how = f"{result.attrs['comparison']}, {result.attrs['resample'] or 'nothing resampled'}"
+    from rsa_face.report.narrate import most_similar_sentence
+
     title = f"{how}, {result.sizes['participant']} participants"
     _print_table(rows, [*ceiling, many], title, result.attrs.get("correction"))
     groups = result.attrs.get("groups")
@@ -107,7 +109,7 @@ def _report(result: Any, written: Path, *, as_json: bool) -> None:
         print(f"{result.attrs['redrawn']} draws held fewer than three stimuli or groups and were drawn again.")
     if result.attrs["simulated"]:
         print("Simulated: these are not measurements of people.")
-    print(written)
+    print(most_similar_sentence(result), written, sep="\n")
 
 
 @inference_app.command("localize")
@@ -137,10 +139,10 @@ def localize_layers(
 
     compared = load(result)
     if not isinstance(compared, xr.Dataset):
-        message = f"A comparison's result must be given, but {str(result)!r} holds a single array. Run compare first."
+        message = f"{str(result)!r} holds a single array, not a comparison's result. Run compare first."
         raise ValueError(message)
     if (rdms is None) != (human is None):
-        message = f"RDMs of layers and of people must be given together, but rdms is {rdms} and human is {human}."
+        message = f"--rdms is {rdms} and --human is {human}: give both, or neither."
         raise ValueError(message)
     named = None if baseline == "none" else baseline
     where = localize(
@@ -164,7 +166,7 @@ def _print_table(
     from rich.console import Console
     from rich.table import Table
 
-    from rsa_face.report.narrate import number
+    from rsa_face.report.narrate import number, p_value
 
     said = f"p corrected over {len(rows)} layers ({correction})" if correction else "p values not corrected"
     lower, upper, many = (number(value) for value in ceiling)
@@ -179,9 +181,11 @@ def _print_table(
         table.add_column(head, justify="right")
     for row in rows:
         cells = [
-            f"{row['lower']:.3f} to {row['upper']:.3f}"
+            f"{number(float(row['lower']))} to {number(float(row['upper']))}"
             if head == "interval"
-            else f"{row[name]:{'.3g' if head.startswith('p ') else '.3f'}}"
+            else p_value(float(row[name]))
+            if head.startswith("p ")
+            else number(float(row[name]))
             for head, name in shown.items()
         ]
         table.add_row(str(row["layer"]), *cells)
@@ -195,7 +199,9 @@ def _one_array(path: Path) -> Any:
 
     array = load(path)
     if not isinstance(array, xr.DataArray):
-        message = f"RDMs must be one array, but {str(path)!r} holds {list(array)}. Give the file that rdms wrote."
+        message = (
+            f"{str(path)!r} holds {list(array)}, not an array of RDMs. Give the file that `rsa-face rdms` wrote."
+        )
         raise ValueError(message)
     return array
 

@@ -18,7 +18,7 @@ from rsa_face.figures.localization import half_way_place, localization_table
 from rsa_face.figures.palette import in_order, ink, network_colors, network_label
 from rsa_face.figures.psychometric import SCALES
 from rsa_face.figures.saliency import how_mapped
-from rsa_face.report.narrate import localization_sentences, percent
+from rsa_face.report.narrate import localization_sentences, p_value, percent
 from rsa_face.schema import LAYER, NETWORK, ORDER, PARTICIPANT, RDM, comparison_label
 
 SYMBOLS = {
@@ -349,7 +349,8 @@ def _curve(table: pd.DataFrame, x: np.ndarray, network: str, confidence: str) ->
         lines.append(("n = {:.0f} participants", table["participants"]))
     p = next((name for name in ("p_above_zero_corrected", "p_above_zero") if name in table), None)
     if p is not None:
-        lines.append(("p above 0 = {:.4f}" + ("" if p.endswith("corrected") else " (uncorrected)"), table[p]))
+        how = "" if p.endswith("corrected") else " (uncorrected)"
+        lines.append((f"p above 0: {{}}{how}", [p_value(value) for value in table[p]]))
     return [*traces, {**_line(x, table["similarity"], network), "name": label, **hover(*lines)}]
 
 
@@ -370,7 +371,8 @@ def _difference(contrast: xr.Dataset) -> View:
     lines.append(("band over all layers {:.3f} to {:.3f}", *bounds))
     p = shown_test(table)
     if p is not None:
-        lines.append(("p = {:.4f}" + (" (uncorrected)" if p == "p_difference" else ""), table[p]))
+        how = " (uncorrected)" if p == "p_difference" else ""
+        lines.append((f"p: {{}}{how}", [p_value(value) for value in table[p]]))
     named = html.escape(comparison_label(str(contrast.attrs.get("comparison", ""))))
     layout = {
         "xaxis": {"tickangle": -60, **_layers_below(names)},

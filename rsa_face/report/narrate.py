@@ -163,6 +163,17 @@ def number(value: float, *, signed: bool = False) -> str:
     return f"{value:+.3f}".replace("-", "−") if signed else f"{value:.3f}".replace("-", "−")
 
 
+def p_value(p: float) -> str:
+    """Return a p value as it is read.
+
+    Examples
+    --------
+    >>> p_value(0.0312), p_value(0.0002)
+    ('0.031', '< 0.001')
+    """
+    return "< 0.001" if p < 0.001 else number(p)
+
+
 def percent(share: float) -> str:
     """Return a share as it is read.
 
@@ -191,7 +202,8 @@ def most_similar_sentence(result: xr.Dataset) -> str:
     """Say which layer of all networks is most similar to people, how similar, and from how many data."""
     best = result.isel({RDM: int(np.nanargmax(result["similarity"].values))})
     measured = comparison_label(str(result.attrs.get("comparison", ""))) or "similarity"
-    name = f"{network_label(str(best[NETWORK].item()))} {best[LAYER].item()}"
+    named = {NETWORK, LAYER} <= set(best.coords)
+    name = f"{network_label(str(best[NETWORK].item()))} {best[LAYER].item()}" if named else str(best[RDM].item())
     interval = ", no interval estimated"
     if "similarity_interval" in best:
         lower, upper = (number(float(limit)) for limit in best["similarity_interval"].values)
@@ -256,8 +268,8 @@ def _peak(where: xr.Dataset) -> str:
     picked = str(answer["picked"].item())
     if picked == NONE:
         return (
-            f"No layer of {network} is shown to be similar to people: the band over all of them includes 0 "
-            f"({_in_draws(answer)})."
+            f"No layer of {network} is shown to be similar to people, {_in_draws(answer)}: the band over all of them "
+            "includes 0."
         )
     layer, held_out = where.sel({LAYER: picked}), ""
     if "held_out_similarity" in answer:
@@ -287,7 +299,7 @@ def _ceiling(where: xr.Dataset) -> str:
     bar += f" (about {number(many)} with many participants)" if np.isfinite(many) else ""
     if picked == NONE:
         near = [name for name, below in zip(_names(where), where["below_ceiling"].values, strict=True) if not below]
-        return f"No layer is shown to reach {bar}; {_in_draws(answer)}. {_not_to_be_told(near[:-1])}"
+        return f"No layer is shown to reach {bar}, {_in_draws(answer)}. {_not_to_be_told(near[:-1])}"
     layer = where.sel({LAYER: picked})
     low, high = (percent(float(limit)) for limit in layer["share_of_ceiling_band"].values)
     share = percent(float(layer["share_of_ceiling"]))
@@ -311,10 +323,10 @@ def _baseline(where: xr.Dataset) -> Iterator[str]:
     above, differs = where.sel(target="above_baseline"), where.sel(target="differs_from_baseline")
     first, other = str(above["picked"].item()), str(differs["picked"].item())
     if first == NONE and other == NONE:
-        yield f"No layer of {network} is shown to differ from {baseline} ({_in_draws(differs)})."
+        yield f"No layer of {network} is shown to differ from {baseline}, {_in_draws(differs)}."
         return
     if first == NONE:
-        yield f"No layer of {network} is shown to be above {baseline} ({_in_draws(above)})."
+        yield f"No layer of {network} is shown to be above {baseline}, {_in_draws(above)}."
     else:
         yield f"{first} is the first layer above {baseline}, by {_difference(above, first)}. {_stability(above)}."
     if other != first:
@@ -443,7 +455,7 @@ def _stability(answer: xr.Dataset) -> str:
 
 
 def _in_draws(answer: xr.Dataset) -> str:
-    return f"in {percent(float(answer['probability'].sel({LAYER: NONE})))} of draws none is"
+    return f"as in {percent(float(answer['probability'].sel({LAYER: NONE})))} of draws"
 
 
 def _difference(answer: xr.Dataset, layer: str) -> str:

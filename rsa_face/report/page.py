@@ -30,7 +30,7 @@ from rsa_face.report.charts import (
     region_chart,
 )
 from rsa_face.report.explorer import Explorer, explorer_of
-from rsa_face.report.narrate import answer_of, listed, methods_of
+from rsa_face.report.narrate import answer_of, listed, methods_of, number, p_value
 from rsa_face.schema import NETWORK
 from rsa_face.study.folder import StudyFolder, read_results
 
@@ -354,7 +354,7 @@ def _cell(value: object, form: str) -> Cell:
     if value is None or not np.isfinite(float(value)):  # type: ignore[arg-type] # the column is numeric
         return Cell("–", "")
     exact = float(value)  # type: ignore[arg-type] # the column is numeric
-    if form == "p" and exact < 0.001:
-        return Cell("< 0.001", repr(exact))
-    short = f"{exact:{_FORMATS.get(form, '.3f')}}"
-    return Cell(short.replace("-", "−", 1) if short.startswith("-") else short, repr(exact))
+    if form == "p":
+        return Cell(p_value(exact), repr(exact))
+    short = f"{exact:{_FORMATS[form]}}".replace("-", "−") if form in _FORMATS else number(exact)
+    return Cell(short, repr(exact))

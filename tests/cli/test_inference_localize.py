@@ -55,4 +55,4 @@ def test_a_wrong_request_says_so_in_a_line(folder: Path, capsys: pytest.CaptureF
     assert "single array" in capsys.readouterr().err
     assert _run("localize", str(folder / "absent.nc")) == 2
     assert _run("localize", str(folder / "result.nc"), "--rdms", str(folder / "rdms.nc")) == 2
-    assert "human is None" in capsys.readouterr().err
+    assert "--human is None" in capsys.readouterr().err

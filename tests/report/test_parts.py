@@ -125,7 +125,7 @@ def test_the_answer_names_layers_with_their_uncertainty(study):
         "Its similarity is half-way from the first layer to the peak at a depth of 0.60 (95% interval 0.40 to 0.75), "
         "first passed at fe.",
         "No layer is shown to reach the noise ceiling, that is to be above 90% of its lower bound of 0.400 (about "
-        "0.450 with many participants); in 70% of draws none is. Every layer is below it.",
+        "0.450 with many participants), as in 70% of draws. Every layer is below it.",
         "fe is the first layer above AlexNet, by +0.050 (band +0.010 to +0.090). It is picked in 80% of draws; the "
         "95% set of layers not ruled out is fe.",
         "relu1 is the first layer to differ from AlexNet: FE-AlexNet is less like people there, by −0.050 (band "
@@ -143,10 +143,10 @@ def test_not_to_be_told_from_the_ceiling_is_not_to_reach_it(study):
     where = localization(["fc8", "none", "none", "none"])
     near = said(where.assign(below_ceiling=where["below_ceiling"] & (where["layer"] != "fc8")))
     assert any(one.endswith("fc8 cannot be told from it, which does not show that it reaches it.") for one in near)
-    assert near[-1] == "No layer of FE-AlexNet is shown to differ from AlexNet (in 0% of draws none is)."
+    assert near[-1] == "No layer of FE-AlexNet is shown to differ from AlexNet, as in 0% of draws."
     reached = said(localization(["fc8", "fc8", "none", "relu1"]))
     assert any(one.startswith("fc8 is the first layer shown to reach the noise ceiling") for one in reached)
-    assert "No layer of FE-AlexNet is shown to be above AlexNet (in 10% of draws none is)." in reached
+    assert "No layer of FE-AlexNet is shown to be above AlexNet, as in 10% of draws." in reached
 
 
 def test_the_answer_says_what_was_not_asked(study):
@@ -282,7 +282,7 @@ def test_the_layer_chart_carries_value_interval_and_number_of_people(study):
     line = next(trace for trace in view.traces if trace["meta"] == {"network": "alexnet", "role": "line"})
     np.testing.assert_allclose(line["y"], study.result["similarity"].values[:3])
     label, layer, similarity, lower, upper, people, p = line["customdata"][1]
-    assert (label, layer, people, p) == ("AlexNet", "relu5", 5, 0.01)
+    assert (label, layer, people, p) == ("AlexNet", "relu5", 5, "0.010")
     assert similarity == pytest.approx(float(study.result["similarity"][1]))
     assert upper - lower == pytest.approx(0.1)
     assert "(uncorrected)" in line["hovertemplate"]
