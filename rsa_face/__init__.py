@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
     from rsa_face.inference.comparisons import compare_rdms as compare_rdms
     from rsa_face.inference.contrasts import contrast_layers as contrast_layers
-    from rsa_face.inference.families import correct_layers as correct_layers
-    from rsa_face.inference.layerwise import compare_layers as compare_layers
     from rsa_face.inference.localization import localize as localize
-    from rsa_face.inference.nested import held_out_similarity as held_out_similarity
-    from rsa_face.inference.partial import add_partial as add_partial
     from rsa_face.inference.permutation import shuffle_layers as shuffle_layers
+    from rsa_face.inference.rsa import add_partial as add_partial
+    from rsa_face.inference.rsa import compare_layers as compare_layers
+    from rsa_face.inference.rsa import correct_layers as correct_layers
+    from rsa_face.inference.rsa import held_out_similarity as held_out_similarity
+    from rsa_face.inference.rsa import load as load
     from rsa_face.inference.unique import partition_variance as partition_variance
     from rsa_face.inference.unique import reweight_layer as reweight_layer
     from rsa_face.networks.zoo import build_network as build_network
-    from rsa_face.provenance import load as load
     from rsa_face.provenance import save as save
     from rsa_face.psychophysics.agreement import relate_measures as relate_measures
     from rsa_face.psychophysics.choices import network_choices as network_choices
@@ -79,17 +79,17 @@ _HOME = {
     "Options": "activations.recording",
     "StimulusSet": "stimuli.catalogue",
     "TrainingSettings": "training.settings",
-    "add_partial": "inference.partial",
+    "add_partial": "inference.rsa",
     "align_stimuli": "rdms.align",
     "assess_reliability": "human.reliability",
     "audit": "activations.audit",
     "build_network": "networks.zoo",
-    "compare_layers": "inference.layerwise",
+    "compare_layers": "inference.rsa",
     "compare_rdms": "inference.comparisons",
     "compute_rdms": "rdms.measures",
     "contrast_layers": "inference.contrasts",
     "control_rdms": "rdms.controls",
-    "correct_layers": "inference.families",
+    "correct_layers": "inference.rsa",
     "describe_store": "activations.store",
     "embed_rdm": "rdms.embedding",
     "error_consistency": "psychophysics.likeness",
@@ -99,9 +99,9 @@ _HOME = {
     "fit_psychometric": "psychophysics.psychometric",
     "fit_readout": "training.readout",
     "from_rsatoolbox": "rdms.toolbox",
-    "held_out_similarity": "inference.nested",
+    "held_out_similarity": "inference.rsa",
     "human_likeness": "psychophysics.likeness",
-    "load": "provenance",
+    "load": "inference.rsa",
     "load_batch": "activations.batch",
     "localize": "inference.localization",
     "network_choices": "psychophysics.choices",

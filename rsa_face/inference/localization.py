@@ -1,12 +1,14 @@
 """At which layer a network is most like people, reaches the noise ceiling, leaves its baseline, is half-way there."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
 from rsa_face.inference.ceiling import percentile_interval
+from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.contrasts import band
 from rsa_face.inference.picking import (
     CEILING,
@@ -17,11 +19,13 @@ from rsa_face.inference.picking import (
     places_in_set,
     questions,
 )
+from rsa_face.inference.resampling import Draws
 from rsa_face.inference.results import LOWER_CEILING, layers_of, resampled_of
 from rsa_face.inference.simultaneous import Resampled, Spread, single_bar
 from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER, OTHER_MEASURES
 
 TARGET = "target"
+FEWEST_LEFT_OUT = 3
 NONE = "none"
 
 Columns = dict[str, object]
@@ -302,3 +306,82 @@ def _must_be_possible(confidence: float, margin: float, ceiling_margin: float) -
     if not 0 < ceiling_margin < 1:
         message = f"`ceiling_margin` is {ceiling_margin}: give a share of the ceiling between 0 and 1, such as 0.1."
         raise ValueError(message)
+
+
+def picks_within_draws(where: xr.Dataset, result: xr.Dataset) -> Int[np.ndarray, "draw target"]:
+    """Return the layer that each draw picks from its own values alone.
+
+    Parameters
+    ----------
+    where : Dataset, dims (target, layer)
+        What `localize` returned. Not changed.
+    result : Dataset, dims (rdm, ...)
+        The comparison. Not changed.
+
+    Returns
+    -------
+    array, shape (draw, target)
+        Places in the network, in order of depth; -1 where no layer is picked or the draw was skipped.
+    """
+    named = {name: where.attrs[name] for name in ("network", "baseline", "match", "margin", "ceiling_margin")}
+    resampled = resampled_of(result)
+    asked, _ = questions(result, **named)
+    columns = []
+    for target in where[TARGET].values:
+        question = replace(asked[str(target)], tested=False)  # the best layer, whether or not it is above 0
+        spread = question.spread(resampled)
+        values = resampled.draws[0] @ question.weights
+        skipped = np.isnan(values).any(axis=1)
+        bar = bar_of(spread, confidence=float(where.attrs["confidence"]))
+        picked = np.append(question.layers, -1)[pick(np.nan_to_num(values), spread, question, bar=bar)]
+        columns.append(np.where(skipped, -1, picked))
+    return np.stack(columns, axis=1)
+
+
+def left_out(
+    layers: Float[np.ndarray, "layer pair"],
+    people: Float[np.ndarray, "participant pair"],
+    picks: Int[np.ndarray, "draw target"],
+    drawn: Draws,
+    *,
+    comparison: str,
+) -> Float[np.ndarray, "draw target"]:
+    """Return the mean similarity of picked layers over what each draw left out.
+
+    What was not resampled is not left out: a bootstrap over participants evaluates on all stimuli.
+
+    Parameters
+    ----------
+    layers : array, shape (layer, pair)
+        Layer RDMs.
+    people : array, shape (participant, pair)
+        Human RDMs; NaN means never judged.
+    picks : array, shape (draw, target)
+        Places among the layers; -1 for none.
+    drawn : Draws
+        The draws.
+    comparison : str
+        How two RDMs are compared.
+
+    Returns
+    -------
+    array, shape (draw, target)
+        NaN where there is no pick, or too little was left out.
+    """
+    values = np.full(picks.shape, np.nan)
+    for draw, row in enumerate(picks):
+        stimuli, persons = _rest(drawn.stimuli[draw]), np.flatnonzero(_rest(drawn.participants[draw]))
+        chosen = np.unique(row[row >= 0])
+        if np.count_nonzero(stimuli) < FEWEST_LEFT_OUT or persons.size == 0 or chosen.size == 0:
+            continue
+        each = compare_vectors(comparison, layers[chosen], people[persons], stimuli)
+        there = ~np.isnan(each)
+        sums, counts = np.where(there, each, 0.0).sum(axis=1), there.sum(axis=1)
+        means = np.divide(sums, counts, out=np.full(chosen.size, np.nan), where=counts > 0)
+        values[draw, row >= 0] = means[np.searchsorted(chosen, row[row >= 0])]
+    return values
+
+
+def _rest(counts: Int[np.ndarray, " unit"]) -> Int[np.ndarray, " unit"]:
+    everything = bool(np.all(counts == 1))
+    return np.asarray(np.ones_like(counts) if everything else counts == 0, dtype=int)

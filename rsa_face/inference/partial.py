@@ -4,100 +4,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Bool, Float, Int
 from threadpoolctl import threadpool_limits
 
 from rsa_face.inference.ceiling import percentile_interval
-from rsa_face.inference.comparisons import FEWEST_PAIRS, alike, comparable
+from rsa_face.inference.comparisons import FEWEST_PAIRS, alike
 from rsa_face.inference.draws import mean_over
-from rsa_face.inference.jackknife import Deletions, deletions_of, jackknife_rows, jackknife_variance
+from rsa_face.inference.jackknife import Deletions, jackknife_rows, jackknife_variance
 from rsa_face.inference.ranking import Sorted, double_ranks, sort_once
 from rsa_face.inference.resampling import Draws
-from rsa_face.inference.results import draws_again
 from rsa_face.inference.uncertainty import bootstrap_variance, degrees_of_freedom, t_interval
-from rsa_face.inference.vectors import pair_weights, stimuli_of, to_vectors
-from rsa_face.rdms.align import align_stimuli
-from rsa_face.schema import BOUND, COMPARISONS, DRAW, PARTICIPANT, RDM, check_rdms, must_be_known
+from rsa_face.inference.vectors import pair_weights, stimuli_of
+from rsa_face.schema import PARTICIPANT
 
 METHODS = ("corr", "spearman", "rho-a")
 _ROUNDING = 1e-10
-
-
-def add_partial(
-    result: xr.Dataset,
-    *,
-    rdms: xr.DataArray,
-    human: xr.DataArray,
-    controls: xr.DataArray,
-    method: str | None = None,
-) -> xr.Dataset:
-    """Put the similarity that remains given control RDMs beside the raw one.
-
-    A morph between two expressions changes everything along one line: pixels, level and every layer order the
-    stimuli alike, and a raw similarity cannot tell them apart.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        What `compare_layers` returned. Not changed.
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Its layer RDMs. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Its human RDMs, in the same order; NaN means never judged. Not changed.
-    controls : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Control RDMs, as `control_rdms` returns them. Not changed.
-    method : str, optional
-        ``"corr"``, ``"spearman"`` or ``"rho-a"``; what is nearest to the result's comparison if not given.
-
-    Returns
-    -------
-    Dataset
-        The result with ``partial_participant_similarity (rdm, participant)``, NaN where fewer pairs were judged than
-        controls need, ``partial_similarity (rdm)``, its mean, and, by the result's own draws,
-        ``partial_similarity_draws (draw, rdm)`` and ``partial_similarity_interval (rdm, bound)``;
-        ``attrs["controls"]`` names the controls.
-
-    Raises
-    ------
-    ValueError
-        If stimuli differ, the RDMs are not those of the result, a control misses a pair, or the method is unknown.
-
-    Notes
-    -----
-    Over the pairs a participant judged, layer, participant and controls are ranked (not for ``corr``), the controls
-    are regressed out of both, and the residuals correlated. For ``rho-a`` the controls are taken out wholly, while
-    ties of layer and participant lower the result as they lower rho-a: residual products are divided by the geometric
-    mean of (n³ - n) / 12 less what the controls explain of each. Without ties it is the partial Spearman correlation;
-    without controls it is rho-a.
-    """
-    rdms, human = comparable(rdms, human)
-    controls = align_stimuli(
-        check_rdms(controls, along=RDM, name="Control RDMs"), human, names=("controls", "people")
-    )
-    method = COMPARISONS[str(result.attrs["comparison"])].partial if method is None else method
-    must_be_known(method, METHODS, "partial correlation")
-    layers, people, given = (to_vectors(array.values) for array in (rdms, human, controls))
-    _must_be_whole(controls, given)
-    each = partial_similarity(layers, people, given, method=method)
-    columns: dict[str, object] = {
-        "partial_participant_similarity": ((RDM, PARTICIPANT), each),
-        "partial_similarity": (RDM, mean_over(each, np.ones(each.shape[1]))),
-    }
-    if result.attrs.get("resample") is not None:
-        drawn = draws_again(result, rdms, human)
-        draws = partial_draws(layers, people, given, drawn, method=method)
-        mean = mean_over(each, np.ones(each.shape[1]))
-        left = None
-        if result.attrs.get("variance") == "jackknife":
-            deletions = deletions_of(human, groups=result.attrs.get("groups"), seed=int(result.attrs["seed"]))
-            left = deletions, partial_draws(layers, people, given, deletions.draws, method=method)[0]
-        interval = _interval(mean, draws, drawn, left, confidence=float(result.attrs["confidence"]))
-        columns["partial_similarity_interval"] = ((RDM, BOUND), interval)
-        for place, kind in enumerate(drawn.kinds):
-            columns["partial_similarity_draws" + ("" if place == 0 else f"_{kind}")] = ((DRAW, RDM), draws[place])
-    named = {"controls": [str(name) for name in controls[RDM].values], "partial_comparison": method}
-    return result.assign(columns).assign_attrs(named)
 
 
 def partial_similarity(
@@ -261,7 +182,7 @@ def _basis(z: Float[np.ndarray, "control kept"]) -> Float[np.ndarray, "basis kep
     return np.asarray(directions[values > np.sqrt(_ROUNDING)], dtype=float)
 
 
-def _interval(
+def partial_interval(
     mean: Float[np.ndarray, " rdm"],
     draws: Float[np.ndarray, "kind draw rdm"],
     drawn: Draws,
@@ -269,6 +190,7 @@ def _interval(
     *,
     confidence: float,
 ) -> Float[np.ndarray, "rdm 2"]:
+    """Return the intervals of partial similarities, as those of the raw ones are made."""
     if drawn.resample != "dual":
         return np.asarray(percentile_interval(draws[0], confidence))
     if left is None:
@@ -277,14 +199,3 @@ def _interval(
         deletions, without = left
         variances = jackknife_variance(jackknife_rows(mean, without, deletions), deletions.components)
     return np.asarray(t_interval(mean, variances, degrees_of_freedom(drawn.units, drawn.resample), confidence))
-
-
-def _must_be_whole(controls: xr.DataArray, vectors: Float[np.ndarray, "control pair"]) -> None:
-    gaps = [
-        f"{str(label)!r} lacks {int(np.isnan(vector).sum())} of {vector.size} pairs"
-        for label, vector in zip(controls[RDM].values, vectors, strict=True)
-        if np.isnan(vector).any()
-    ]
-    if gaps:
-        message = f"A control must hold every pair, but {'; '.join(gaps[:20])}. Leave it out or complete it."
-        raise ValueError(message)

@@ -200,6 +200,13 @@ def draw_resamples(
     return Draws(resample, grouped @ members, people, usable, redrawn, units)
 
 
+def draws_from_counts(resample: str, stimuli: Whole, people: Whole, *, members: Whole, redrawn: int) -> Draws:
+    """Return the draws of which these are the counts; `members` says which stimuli are drawn together."""
+    first = members.argmax(axis=1)  # all members of a group are drawn equally often
+    usable = np.count_nonzero(stimuli[:, first], axis=1) >= FEWEST_GROUPS
+    return Draws(resample, stimuli, people, usable, redrawn, (len(members), people.shape[1]))
+
+
 def group_members(human: xr.DataArray, groups: str | None) -> Whole:
     """Return which stimuli make up each group that is drawn as a whole.
 

@@ -6,15 +6,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Int
 
-from rsa_face.inference.comparisons import compare_vectors
-from rsa_face.inference.draws import mean_over
 from rsa_face.inference.jackknife import ROW
-from rsa_face.inference.resampling import Draws, draw_resamples
 from rsa_face.inference.simultaneous import Resampled
 from rsa_face.inference.uncertainty import draws_of
-from rsa_face.inference.vectors import to_vectors
-from rsa_face.provenance import rng_from
-from rsa_face.schema import DEPTH, LAYER, NETWORK, ORDER, PARTICIPANT, RDM, must_be_known
+from rsa_face.schema import DEPTH, LAYER, NETWORK, ORDER, must_be_known
 
 MATCHES = ("auto", "name", "depth")
 LOWER_CEILING = -2
@@ -148,56 +143,3 @@ def resampled_of(result: xr.Dataset) -> Resampled:
     rows = [result[name].transpose(ROW, ...).values for name in ("similarity_jackknife", "noise_ceiling_jackknife")]
     components = [str(name) for name in result["component"].values]
     return replace(resampled, rows=np.concatenate(rows, axis=1)[:, : estimate.size], components=components)
-
-
-def draws_again(result: xr.Dataset, rdms: xr.DataArray, human: xr.DataArray) -> Draws:
-    """Return the draws that a result was made from, drawn again by its seed, and check that they are the same.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        A comparison with draws. Not changed.
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Its layer RDMs, aligned with the human RDMs. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Its human RDMs, in the same order. Not changed.
-
-    Returns
-    -------
-    Draws
-        The draws.
-
-    Raises
-    ------
-    ValueError
-        If the RDMs are others, stand in another order, or the draws were handed in rather than drawn by seed.
-    """
-    faults = [
-        f"{dim} is {found[:8]} rather than {wanted[:8]}"
-        for dim, array in ((RDM, rdms), (PARTICIPANT, human))
-        if (found := [str(v) for v in array[dim].values]) != (wanted := [str(v) for v in result[dim].values])
-    ]
-    if faults:
-        message = f"The RDMs must be those the result was made from, but {'; '.join(faults)}. Give the same files."
-        raise ValueError(message)
-    kept = draws_of(result, "similarity_draws")[0]
-    drawn = draw_resamples(
-        human,
-        resample=str(result.attrs["resample"]),
-        draws=int(result.attrs["draws"]),
-        rng=rng_from(int(result.attrs["seed"]), "bootstrap"),
-        groups=result.attrs.get("groups"),
-    )
-    first = int(np.flatnonzero(~np.isnan(kept).any(axis=1))[0])
-    comparison = str(result.attrs["comparison"])
-    each = compare_vectors(comparison, to_vectors(rdms.values), to_vectors(human.values), drawn.stimuli[first])
-    again = mean_over(each, drawn.participants[first])
-    if not np.allclose(again, kept[first], atol=1e-8):
-        worst = int(np.argmax(np.abs(again - kept[first])))
-        message = (
-            f"Draws made again by the result's seed must give its values, but {str(result[RDM].values[worst])!r} has "
-            f"{again[worst]:.6g} rather than {kept[first, worst]:.6g}. Give the same stimuli in their order; draws "
-            "that were handed in cannot be made again."
-        )
-        raise ValueError(message)
-    return drawn

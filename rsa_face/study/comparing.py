@@ -1,7 +1,6 @@
 """The inference of a study: layers against people, networks against each other, and where one turns human-like."""
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,12 +10,9 @@ import xarray as xr
 
 from rsa_face.files import write_table
 from rsa_face.inference.contrasts import contrast_layers
-from rsa_face.inference.families import correct_layers
-from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.localization import localize
-from rsa_face.inference.nested import held_out_similarity
-from rsa_face.inference.partial import add_partial
 from rsa_face.inference.resampling import AUTO, GROUP_FACTOR, UngroupedWarning, choose_groups, describe_groups
+from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers, held_out_similarity, to_frame
 from rsa_face.provenance import hash_file, load, save
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
@@ -90,7 +86,7 @@ def compare(
             given = select_stimuli(control_rdms(stimuli, asked.controls), stimulus_ids(human))
             result = add_partial(result, rdms=about, human=human, controls=given)
         save(result.assign_attrs(left_out=left_out), study.output / COMPARISON)
-        write_table(tabulate(result), study.output / "layers.csv")
+        write_table(to_frame(result), study.output / "layers.csv")
 
     inputs = {
         "rdms": manifest.hash_of("rdms.nc"),
@@ -254,35 +250,6 @@ def find_layer(
     inputs = {"layers": manifest.hash_of(COMPARISON), "network": asked.network, "baseline": baseline}
     manifest.stage("localization", make, inputs=inputs, outputs=[LOCALIZATION])
     return cast("xr.Dataset", load(study.output / LOCALIZATION))
-
-
-def tabulate(result: xr.Dataset) -> pd.DataFrame:
-    """Return a comparison as a table, a row for each layer.
-
-    Parameters
-    ----------
-    result : Dataset
-        From `compare_layers`.
-
-    Returns
-    -------
-    DataFrame
-        Network, layer, depth, similarity, and what else the result holds for each layer: interval, p values; the
-        noise ceiling on every row.
-    """
-    named = ("network", "layer", "depth", "order", "measure")
-    columns: dict[str, Any] = {name: result[name].values for name in named if name in result.coords}
-    for name, variable in result.data_vars.items():
-        if variable.dims == (RDM,):
-            columns[str(name)] = variable.values
-        elif variable.dims == (RDM, "bound"):
-            columns |= {f"{name}_{bound}": variable.sel(bound=bound).values for bound in result["bound"].values}
-        elif name == "noise_ceiling":
-            columns |= {f"{name}_{bound}": float(variable.sel(bound=bound)) for bound in result["bound"].values}
-        elif name == "noise_ceiling_extrapolated":
-            columns[str(name)] = float(variable)
-    said: Mapping[str, Any] = {key: result.attrs.get(key) for key in ("comparison", "simulated")}
-    return pd.DataFrame({**columns, **said})
 
 
 def tabulate_contrast(contrast: xr.Dataset) -> pd.DataFrame:

@@ -11,11 +11,9 @@ import xarray as xr
 
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.contrasts import contrast_layers
-from rsa_face.inference.families import correct_layers
-from rsa_face.inference.layerwise import compare_layers
-from rsa_face.inference.partial import add_partial
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.resampling import UngroupedWarning
+from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers
 from rsa_face.inference.vectors import to_vectors
 from tests.benchmarks.batched import correlate_draws
 from tests.inference.simulated import between_groups, simulate_grouped
@@ -94,7 +92,7 @@ def compared(
     """Return a comparison with a dual bootstrap; for corr all draws in a few products."""
     quick: AbstractContextManager[object] = nullcontext()
     if comparison == "corr":
-        quick = patch("rsa_face.inference.layerwise.evaluate_draws", correlate_draws)
+        quick = patch("rsa_face.inference.rsa.evaluate_draws", correlate_draws)
     with quick, catch_warnings():
         simplefilter("ignore", UngroupedWarning)
         return compare_layers(rdms, human, comparison=comparison, draws=draws, seed=seed, groups=groups)

@@ -9,10 +9,10 @@ import xarray as xr
 
 from rsa_face.inference.ceiling import ceiling_of
 from rsa_face.inference.contrasts import contrast_layers, interval
-from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.localization import half_way_depth, localize
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.results import matched_layers, resampled_of
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.significance import correct
 from rsa_face.inference.simultaneous import family_p, single_p
 from rsa_face.inference.uncertainty import (
@@ -54,7 +54,7 @@ def one_result(
     """Return a simulated comparison with a dual bootstrap, and its RDMs."""
     rng = np.random.default_rng([seed, *size])
     rdms, human = simulate(shares(own), participants=size[0], stimuli=size[1], rng=rng, related=related)
-    with patch("rsa_face.inference.layerwise.evaluate_draws", correlate_draws):
+    with patch("rsa_face.inference.rsa.evaluate_draws", correlate_draws):
         result = compare_layers(rdms, human, comparison="corr", resample="dual", draws=draws, seed=seed)
     return result, rdms, human
 
@@ -162,7 +162,7 @@ def to_ceiling(size: Size, seed: int) -> Found:
     at_margin = (1 - margin) * lower / _population_of((1.0,))[0]
     layers = {f"network/{place}": share for place, share in enumerate((*TO_CEILING, *[at_margin] * 8))}
     rdms, human = simulate(layers, participants=size[0], stimuli=size[1], rng=np.random.default_rng([seed, *size, 6]))
-    with patch("rsa_face.inference.layerwise.evaluate_draws", correlate_draws):
+    with patch("rsa_face.inference.rsa.evaluate_draws", correlate_draws):
         result = compare_layers(rdms, human, comparison="corr", resample="dual", draws=DRAWS, seed=seed)
     first, nowhere, just_not = (
         localize(result.isel(rdm=places), network="network", baseline=None, ceiling_margin=margin)

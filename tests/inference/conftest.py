@@ -24,7 +24,6 @@ jaxtyping.install_import_hook(
         "rsa_face.inference.picking",
         "rsa_face.inference.significance",
         "rsa_face.inference.simultaneous",
-        "rsa_face.inference.nested",
         "rsa_face.inference.results",
         "rsa_face.inference.seeds",
         "rsa_face.inference.unique",

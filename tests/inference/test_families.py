@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.inference.families import correct_layers
-from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.permutation import shuffle_layers
+from rsa_face.inference.rsa import compare_layers, correct_layers
 from rsa_face.inference.significance import CORRECTIONS, holm
 from tests.inference.simulated import simulate
 
@@ -52,10 +51,10 @@ def test_with_the_rdms_the_labels_are_shuffled_and_the_t_test_is_kept(
     rdms, human = made
     corrected = correct_layers(result, rdms=rdms, human=human, shuffles=400)
     shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=400, seed=0)
-    np.testing.assert_array_equal(corrected["p_above_zero_t"], result["p_above_zero"])
-    np.testing.assert_array_equal(corrected["p_above_zero"], shuffled["p_permutation"])
+    np.testing.assert_array_equal(corrected["p_above_zero"], result["p_above_zero"])
+    np.testing.assert_array_equal(corrected["p_above_zero_shuffled"], shuffled["p_permutation"])
     assert (corrected["p_above_zero_corrected"] >= shuffled["p_permutation_corrected"]).all()
-    assert (corrected["p_above_zero_corrected"] >= corrected["p_above_zero"]).all()
+    assert (corrected["p_above_zero_corrected"] >= corrected["p_above_zero_shuffled"]).all()
     np.testing.assert_array_equal(
         corrected["p_below_ceiling_corrected"], correct_layers(result)["p_below_ceiling_corrected"]
     )
@@ -68,7 +67,7 @@ def test_shuffles_suffice_for_every_layer_of_a_family(made: tuple[xr.DataArray, 
     result = compare_layers(rdms, human, comparison="corr", resample=None)
     corrected = correct_layers(result, rdms=rdms, human=human, method=method)
     np.testing.assert_allclose(
-        corrected["p_above_zero_corrected"], CORRECTIONS[method](corrected["p_above_zero"].values)
+        corrected["p_above_zero_corrected"], CORRECTIONS[method](corrected["p_above_zero_shuffled"].values)
     )
     assert corrected["p_above_zero_corrected"].sel(rdm="alexnet/l4") < 0.01
     assert "p_below_ceiling_corrected" in corrected
@@ -78,7 +77,7 @@ def test_other_rdms_than_the_results_and_one_kind_alone_are_refused(
     made: tuple[xr.DataArray, xr.DataArray], result: xr.Dataset
 ) -> None:
     rdms, human = made
-    with pytest.raises(ValueError, match="`human` is missing beside `rdms`"):
+    with pytest.raises(ValueError, match="`rdms` is given without `human`"):
         correct_layers(result, rdms=rdms)
-    with pytest.raises(ValueError, match=r"do not give its similarities of \['alexnet/l0'"):
+    with pytest.raises(ValueError, match=r"not the RDMs of this result: layer 'alexnet/l"):
         correct_layers(result, rdms=rdms.copy(data=rdms.values[::-1]), human=human)

@@ -11,13 +11,12 @@ import xarray as xr
 from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.contrasts import contrast_layers
-from rsa_face.inference.families import correct_layers
-from rsa_face.inference.layerwise import NO_TEST, compare_layers
-from rsa_face.inference.localization import localize
-from rsa_face.inference.nested import held_out_similarity, picks_within_draws
+from rsa_face.inference.layerwise import NO_TEST
+from rsa_face.inference.localization import localize, picks_within_draws
 from rsa_face.inference.permutation import block_shuffles, blocks_of, shuffle_layers, shuffled_pairs
 from rsa_face.inference.resampling import UngroupedWarning, choose_groups
-from rsa_face.inference.results import draws_again, layers_of
+from rsa_face.inference.results import layers_of
+from rsa_face.inference.rsa import compare_layers, correct_layers, held_out_similarity
 from rsa_face.inference.unique import folds_of, partition_variance, pick_in_folds, reweight_layer
 from rsa_face.inference.vectors import to_vectors
 from tests.benchmarks.batched import correlate_draws
@@ -163,7 +162,7 @@ def test_equal_networks_differ_rarely_drawn_by_identity_and_often_image_by_image
         rdms, human = made(6, 9, people=20, seed=seed)
         bare = rdms.drop_vars("identity"), human.drop_vars("identity")
         for groups, arrays in (("identity", (rdms, human)), (None, bare)):
-            with patch("rsa_face.inference.layerwise.evaluate_draws", correlate_draws):
+            with patch("rsa_face.inference.rsa.evaluate_draws", correlate_draws):
                 result = compare_layers(*arrays, comparison="corr", draws=60, seed=seed)
             assert result.attrs["groups"] == groups
             p = contrast_layers(result, network="fe_alexnet", baseline="alexnet")["p_difference"]
@@ -182,7 +181,7 @@ def test_shuffles_never_replace_the_t_test_over_groups() -> None:
     over_people = compare_layers(rdms, human, comparison="corr", resample=None)
     corrected = correct_layers(over_people, rdms=rdms, human=human, method="holm", shuffles=99)
     shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=99)
-    np.testing.assert_array_equal(corrected["p_above_zero"], shuffled["p_permutation"])
+    np.testing.assert_array_equal(corrected["p_above_zero_shuffled"], shuffled["p_permutation"])
     assert corrected.attrs["p_above_zero_kind"] == "shuffle of groups"
 
 
@@ -195,7 +194,7 @@ def test_cosines_are_not_tested_against_0_but_by_shuffles(comparison: str) -> No
     assert result.attrs["p_above_zero_kind"] == NO_TEST
     assert (result["similarity_interval"][:, 0] > 0).all()  # of the unrelated layers too
     corrected = correct_layers(result, rdms=rdms, human=human, shuffles=199)
-    assert (corrected["p_above_zero"] < 0.05).values.tolist() == [False, False, True]
+    assert (corrected["p_above_zero_shuffled"] < 0.05).values.tolist() == [False, False, True]
     assert "p_above_zero" not in correct_layers(result)
     rdms, human = made()
     grouped = compare_layers(rdms, human, comparison=comparison, draws=40)
@@ -206,13 +205,13 @@ def test_cosines_are_not_tested_against_0_but_by_shuffles(comparison: str) -> No
 def test_a_picked_layer_is_tested_on_people_of_whom_its_draw_saw_no_image() -> None:
     rdms, human = made(people=6)
     result = compare_layers(rdms, human, comparison="corr", draws=30)
-    drawn = draws_again(result, rdms, human)
-    by_identity = drawn.stimuli.reshape(30, 6, 4)
+    drawn_stimuli, drawn_people = result["drawn_stimuli"].values, result["drawn_participants"].values
+    by_identity = drawn_stimuli.reshape(30, 6, 4)
     assert (by_identity == by_identity[:, :, :1]).all()
     where = held_out_similarity(localize(result, baseline=None), result, rdms=rdms, human=human)
     draw = int(np.flatnonzero(~np.isnan(where["held_out_draws"].sel(target="peak").values))[0])
     picked = int(picks_within_draws(where, result)[draw, 0])
-    stimuli, people = np.flatnonzero(drawn.stimuli[draw] == 0), np.flatnonzero(drawn.participants[draw] == 0)
+    stimuli, people = np.flatnonzero(drawn_stimuli[draw] == 0), np.flatnonzero(drawn_people[draw] == 0)
     layer = int(layers_of(result, "fe_alexnet")[picked])
     left = [array.values[np.ix_(rows, stimuli, stimuli)] for array, rows in ((rdms, [layer]), (human, people))]
     expected = compare_vectors("corr", *(to_vectors(values) for values in left)).mean()

@@ -15,8 +15,8 @@ from rsa_face.inference.jackknife import (
     jackknife_variance,
     leave_out,
 )
-from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.results import resampled_of
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.uncertainty import bootstrap_variance, draws_of
 from tests.inference.simulated import simulate
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.pretraining import contrast_pretrainings, smaller_size
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.seeds import Measured, OverSeeds, similarities_of
 from tests.inference.simulated import simulate
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.inference.layerwise import compare_layers
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.uncertainty import bootstrap_variance, p_from_draws, p_one_sided, t_differences
 
 

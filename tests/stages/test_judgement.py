@@ -9,8 +9,8 @@ import xarray as xr
 import yaml
 
 from rsa_face.human.observers import simulate_ratings
-from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.resampling import UngroupedWarning, choose_groups, describe_groups
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.provenance import save
 from rsa_face.stimuli.catalogue import read_stimuli
 from rsa_face.stimuli.schematic import draw_faces

@@ -1,0 +1,943 @@
+"""Representational similarity analysis: layer and human RDMs, aligned once, and every answer drawn from them.
+
+`RSA` holds the RDMs; `RSA.bootstrap` returns a `Result`, which keeps the draws it was made from, so that the next
+question (corrected p values, partial similarity, the layer that was picked evaluated on what did not pick it) needs
+neither the RDMs again nor draws made again. `compare_layers` and its companions are the same as functions.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from rsa_face import provenance
+from rsa_face.inference.bootstrap import Evaluated, evaluate_draws
+from rsa_face.inference.ceiling import ceiling_of, extrapolated_ceiling, refuse_one_participant
+from rsa_face.inference.comparisons import comparable, compare_vectors
+from rsa_face.inference.contrasts import contrast_layers
+from rsa_face.inference.distributed import evaluate_draws_on
+from rsa_face.inference.draws import mean_over
+from rsa_face.inference.jackknife import FEWEST_UNITS, Deletions, deletions_of
+from rsa_face.inference.layerwise import (
+    with_deletion_errors,
+    with_draw_errors,
+    with_draws,
+    with_errors_over_people,
+    without_draws,
+    without_tests,
+)
+from rsa_face.inference.localization import TARGET, left_out, localize, picks_within_draws
+from rsa_face.inference.partial import METHODS, partial_draws, partial_interval, partial_similarity
+from rsa_face.inference.permutation import FEWEST_SHUFFLES, blocks_of, count_shuffles, shuffles_of
+from rsa_face.inference.resampling import (
+    AUTO,
+    Draws,
+    choose_groups,
+    draw_resamples,
+    draws_from_counts,
+    group_members,
+)
+from rsa_face.inference.results import LOWER_CEILING, layers_of, resampled_of
+from rsa_face.inference.significance import CORRECTIONS, correct
+from rsa_face.inference.simultaneous import family_p
+from rsa_face.inference.vectors import to_vectors
+from rsa_face.provenance import rng_from
+from rsa_face.rdms.align import align_stimuli, select_stimuli
+from rsa_face.rdms.controls import StimulusTable, control_rdms
+from rsa_face.schema import (
+    BOUND,
+    COMPARISONS,
+    DRAW,
+    OTHER_MEASURES,
+    PARTICIPANT,
+    RDM,
+    STIMULUS,
+    check_rdms,
+    must_be_known,
+    stimulus_ids,
+)
+
+VARIANCES = ("jackknife", "bootstrap")
+"""Where the standard errors of a dual bootstrap come from."""
+
+MAXIMUM = "max"
+ABOVE, BELOW, SHUFFLED = "p_above_zero", "p_below_ceiling", "p_above_zero_shuffled"
+DRAWN = ("drawn_stimuli", "drawn_participants")
+"""The variables of a result that say how often each draw took each stimulus and each participant."""
+
+_SAME = 1e-8  # similarities of the same RDMs differ by rounding alone
+
+Columns = dict[str, tuple[str, Float[np.ndarray, " rdm"]]]
+
+
+class RSA:
+    """Layer RDMs and human RDMs, matched by stimulus id and checked once.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs, of the same stimuli as the human RDMs in any order. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs of two participants or more; NaN means never judged. Not changed.
+    comparison : str
+        How two RDMs are compared: cosine, corr, spearman, rho-a, tau-a, kendall (tau-b), corr_cov or cosine_cov.
+    groups : str, optional
+        A coordinate along `stimulus_i` whose values are drawn with all their stimuli, since images of one person are
+        not independent. ``"auto"``: `identity`, where layer or human RDMs have it and an identity has two stimuli or
+        more. None draws stimuli one by one, with a warning where ``"auto"`` would not.
+    stimuli : StimulusSet, optional
+        The stimuli, needed to name control RDMs in `Result.partial`.
+
+    Attributes
+    ----------
+    rdms, human : DataArray
+        As given, the layer RDMs in the order of the human RDMs' stimuli.
+    groups : str or None
+        What stimuli are drawn by.
+    similarity : DataArray, dims (rdm, participant)
+        Of each layer to each participant.
+    noise_ceiling : array, shape (2,)
+        Lower and upper bound.
+
+    Raises
+    ------
+    ValueError
+        If the stimuli differ or are fewer than three, there is one participant only, no participant judged pairs that
+        others did, an RDM cannot be compared, or a name is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> rng, ids = np.random.default_rng(0), [f"face{n}" for n in range(16)]
+    >>> def rdms(dim, names, features):
+    ...     square = ((features[:, :, None] - features[:, None]) ** 2).sum(axis=-1)
+    ...     dims = (dim, "stimulus_i", "stimulus_j")
+    ...     return xr.DataArray(square, {dim: names, "stimulus_i": ids, "stimulus_j": ids}, dims)
+    >>> seen = rng.normal(size=(16, 4))
+    >>> layers = rdms("rdm", ["mine/conv1", "mine/fc"], np.stack([rng.normal(size=(16, 4)), seen]))
+    >>> people = rdms("participant", list("abcdef"), seen + 0.5 * rng.normal(size=(6, 16, 4)))
+    >>> rsa = RSA(layers, people, comparison="corr")
+    >>> rsa
+    <RSA: 2 layers, 6 participants, 16 stimuli, corr>
+    >>> result = rsa.bootstrap(draws=100, seed=0)
+    >>> result.to_frame()["similarity"].round(2).tolist()
+    [-0.1, 0.74]
+    """
+
+    def __init__(
+        self,
+        rdms: xr.DataArray,
+        human: xr.DataArray,
+        *,
+        comparison: str = "rho-a",
+        groups: str | None = AUTO,
+        stimuli: StimulusTable | None = None,
+    ) -> None:
+        self._hold(rdms, human, comparison)
+        self.groups = choose_groups(self.human, groups)
+        self.stimuli = stimuli
+
+    def _hold(self, rdms: xr.DataArray, human: xr.DataArray, comparison: str) -> None:
+        must_be_known(comparison, COMPARISONS, "comparison")
+        refuse_one_participant(human)
+        self.rdms, self.human = comparable(rdms, human)
+        self.comparison = comparison
+        self.layers, self.people = to_vectors(self.rdms.values), to_vectors(self.human.values)
+        self._shuffles: dict[tuple[int, int, str], xr.Dataset] = {}
+
+    def __repr__(self) -> str:
+        grouped = f", drawn by {self.groups}" if self.groups else ""
+        sizes = f"{len(self.layers)} layers, {len(self.people)} participants"
+        return f"<RSA: {sizes}, {self.human.sizes['stimulus_i']} stimuli, {self.comparison}{grouped}>"
+
+    @cached_property
+    def similarity(self) -> xr.DataArray:
+        """Of each layer to each participant, dims (rdm, participant)."""
+        values = compare_vectors(self.comparison, self.layers, self.people)
+        coords = {name: value for name, value in self.rdms.coords.items() if value.dims == (RDM,)}
+        coords |= {name: value for name, value in self.human.coords.items() if value.dims == (PARTICIPANT,)}
+        return xr.DataArray(values, coords, (RDM, PARTICIPANT), "similarity", {"comparison": self.comparison})
+
+    @cached_property
+    def noise_ceiling(self) -> Float[np.ndarray, " bound"]:
+        """Lower and upper bound of the noise ceiling."""
+        return ceiling_of(self.people, self.comparison)
+
+    def bootstrap(
+        self,
+        resample: str | None = "dual",
+        *,
+        draws: int = 1000,
+        seed: int = 0,
+        resamples: Mapping[str, NDArray[Any]] | None = None,
+        variance: str = "jackknife",
+        confidence: float = 0.95,
+        memory: float = 2e9,
+        device: str = "auto",
+        cluster: str | None = None,
+        progress: bool = False,
+    ) -> "Result":
+        """Draw stimuli and participants again and again, and say how sure each similarity is.
+
+        Parameters
+        ----------
+        resample : str, optional
+            What to draw: ``"stimulus"``, ``"participant"``, ``"both"`` or ``"dual"``; None takes the spread over
+            participants, which says nothing about other stimuli. See `compare_layers`.
+        draws : int
+            How many draws.
+        seed : int
+            The study's seed.
+        resamples : mapping of str to array of int, optional
+            The draws to take instead: positions in the order of `human`.
+        variance : str
+            ``"jackknife"`` or ``"bootstrap"``: where the standard errors of ``"dual"`` come from.
+        confidence : float
+            Of the intervals, between 0 and 1.
+        memory : float
+            How much memory to use at most, in bytes.
+        device : str
+            ``"cpu"``, ``"cuda"`` or ``"auto"``.
+        cluster : str, optional
+            ``local:N`` or ``tcp://HOST:PORT``: draws are computed by dask workers, with the same values to the bit.
+        progress : bool
+            Whether to show a progress bar.
+
+        Returns
+        -------
+        Result
+            The similarities with their draws.
+
+        Raises
+        ------
+        ValueError
+            If a choice is unknown, a number out of range, or the memory does not suffice.
+        """
+        must_be_known(device, ("auto", "cpu", "cuda"), "device")
+        must_be_known(variance, VARIANCES, "variance")
+        if not 0 < confidence < 1:
+            message = f"confidence={confidence} is not between 0 and 1. Give 0.95 for 95 %."
+            raise ValueError(message)
+        table = self._observed(resample, seed, confidence)
+        if resample is None:
+            stimuli = self.human.sizes["stimulus_i"]
+            return Result(self, without_tests(with_errors_over_people(table, stimuli, confidence)), None)
+        drawn = draw_resamples(
+            self.human,
+            resample=resample,
+            draws=draws,
+            rng=rng_from(seed, "bootstrap"),
+            groups=self.groups,
+            resamples=resamples,
+        )
+
+        def evaluated(some: Draws, *, progress: bool) -> Evaluated:
+            settings: dict[str, Any] = {"comparison": self.comparison, "memory": memory, "progress": progress}
+            if cluster is None:
+                return evaluate_draws(self.layers, self.people, some, device=device, **settings)
+            return evaluate_draws_on(cluster, self.layers, self.people, some, **settings)
+
+        values = evaluated(drawn, progress=progress)
+        table.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped}
+        table = _with_counts(with_draws(table, drawn, values), drawn, self.human)
+        enough = all(count >= fewest for count, fewest in zip(drawn.units, FEWEST_UNITS, strict=True))
+        if variance == "bootstrap" or resample != "dual" or not enough:
+            return Result(self, without_tests(with_draw_errors(table, drawn, values)), drawn)
+        deletions = deletions_of(self.human, groups=self.groups, seed=seed)
+        left = evaluated(deletions.draws, progress=False)
+        return Result(self, without_tests(with_deletion_errors(table, deletions, left)), drawn, deletions)
+
+    def permute(self, shuffles: int = 1000, *, seed: int = 0, labels: str = "both") -> xr.Dataset:
+        """Test each layer against shuffled stimulus labels, within groups where there are groups.
+
+        Parameters
+        ----------
+        shuffles : int
+            How many at most.
+        seed : int
+            The seed of the shuffles.
+        labels : str
+            What is shuffled of a crossed design: ``"both"``, ``"groups"`` or ``"levels"``. See `shuffle_layers`.
+
+        Returns
+        -------
+        Dataset, dims (rdm,)
+            What `shuffle_layers` returns. Shuffles are kept: the same question is answered without shuffling again.
+        """
+        key = (shuffles, seed, labels)
+        if key not in self._shuffles:
+            self._shuffles[key] = shuffles_of(
+                self.rdms,
+                self.human,
+                comparison=self.comparison,
+                shuffles=shuffles,
+                seed=seed,
+                groups=self.groups,
+                labels=labels,
+            )
+        return self._shuffles[key]
+
+    def _observed(self, resample: str | None, seed: int, confidence: float) -> xr.Dataset:
+        table = without_draws(self.rdms, self.human, self.similarity.values, self.noise_ceiling)
+        extrapolated = extrapolated_ceiling(float(self.noise_ceiling[0]), self.people, self.comparison)
+        table["noise_ceiling_extrapolated"] = extrapolated
+        table.attrs = {
+            "comparison": self.comparison,
+            "groups": self.groups,
+            "measure": self.rdms.attrs.get("measure"),
+            OTHER_MEASURES: list(self.rdms.attrs.get(OTHER_MEASURES, [])),
+            "resample": resample,
+            "seed": seed,
+            "confidence": confidence,
+            "untrained": list(self.rdms.attrs.get("untrained", [])),
+            "simulated": bool(self.rdms.attrs.get("simulated", False) or self.human.attrs.get("simulated", False)),
+        }
+        return table
+
+
+class Result:
+    """A comparison of layers with people, and all that it was made from.
+
+    `RSA.bootstrap` makes it; `RSA` and draws are kept, so that every further question is answered from the same
+    draws.
+
+    Parameters
+    ----------
+    rsa : RSA
+        What was compared.
+    table : Dataset, dims (rdm, ...)
+        What `compare_layers` returns.
+    drawn : Draws, optional
+        The draws; None where nothing was resampled.
+    deletions : Deletions, optional
+        What was left out for jackknifed errors.
+
+    Attributes
+    ----------
+    rsa : RSA
+        What was compared.
+    table : Dataset, dims (rdm, ...)
+        Similarities, intervals, draws and p values that are not corrected.
+    """
+
+    def __init__(self, rsa: RSA, table: xr.Dataset, drawn: Draws | None, deletions: Deletions | None = None) -> None:
+        self.rsa, self.table = rsa, table
+        self._drawn, self._deletions = drawn, deletions
+
+    @classmethod
+    def of(cls, table: xr.Dataset, rdms: xr.DataArray, human: xr.DataArray) -> Self:
+        """Return the result that a dataset is the table of, with the RDMs that it was made from.
+
+        Parameters
+        ----------
+        table : Dataset, dims (rdm, ...)
+            What `compare_layers` returned. Not changed.
+        rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+            Its layer RDMs, of stimuli in any order. Not changed.
+        human : DataArray, dims (participant, stimulus_i, stimulus_j)
+            Its human RDMs. Not changed.
+
+        Returns
+        -------
+        Result
+            With the draws that the dataset holds.
+
+        Raises
+        ------
+        ValueError
+            If the RDMs do not give the dataset's similarities.
+        """
+        rdms, human = (_in_order(array, table, dim) for array, dim in ((rdms, RDM), (human, PARTICIPANT)))
+        rsa = RSA.__new__(RSA)
+        rsa._hold(rdms, human, str(table.attrs["comparison"]))
+        rsa.groups, rsa.stimuli = table.attrs.get("groups"), None  # chosen when the table was made
+        again, before = rsa.similarity.values, table["participant_similarity"].values
+        if not np.allclose(again, before, atol=_SAME, equal_nan=True):
+            worst = int(np.nanargmax(np.nanmax(np.abs(again - before), axis=1)))
+            message = (
+                f"These are not the RDMs of this result: layer {str(table[RDM].values[worst])!r} has a similarity of "
+                f"{np.nanmean(again[worst]):.6g}, not {np.nanmean(before[worst]):.6g}. Give the same files."
+            )
+            raise ValueError(message)
+        return cls(rsa, table, _counts_in(table, rsa))
+
+    def __repr__(self) -> str:
+        attrs = self.table.attrs
+        how = f"{attrs['draws']} {attrs['resample']} draws" if self._drawn is not None else "nothing resampled"
+        best = int(np.argmax(self.table["similarity"].values))
+        low, high = self.table["similarity_interval"].values[best]
+        peak = f"{self.table['similarity'].values[best]:.3f} [{low:.3f}, {high:.3f}]"
+        return f"<Result of {self.rsa!r}: {how}; largest similarity {peak} at {self.table[RDM].values[best]}>"
+
+    @property
+    def deletions(self) -> Deletions:
+        """What is left out for jackknifed errors."""
+        if self._deletions is None:
+            seed = int(self.table.attrs["seed"])
+            self._deletions = deletions_of(self.rsa.human, groups=self.rsa.groups, seed=seed)
+        return self._deletions
+
+    def layers(self, *, correction: str = MAXIMUM, shuffles: int | None = None) -> xr.Dataset:
+        """Return every layer's similarity, interval, raw and corrected p values, beside the noise ceiling.
+
+        Parameters
+        ----------
+        correction : str
+            Over the family of all layers: ``"max"``, ``"holm"``, ``"fdr"`` or ``"none"``. See `correct_layers`.
+        shuffles : int, optional
+            How many shuffles test whether a layer is above zero; see `correct_layers`.
+
+        Returns
+        -------
+        Dataset, dims (rdm, ...)
+            What `correct_layers` returns.
+        """
+        must_be_known(correction, (MAXIMUM, *CORRECTIONS), "correction")
+        if correction == "none":
+            return self.table
+        columns: Columns = {}
+        kind = {"p_above_zero_kind": "t"} if ABOVE in self.table else {}
+        if self._shuffles_test():
+            columns |= self._shuffled(correction, shuffles)
+            kind = {"p_above_zero_kind": "shuffle of groups" if self.rsa.groups else "shuffle"}
+        return _corrected(self.table, correction, columns).assign_attrs(kind)
+
+    def contrast(self, network: str, baseline: str, **options: Any) -> xr.Dataset:
+        """Subtract a baseline network's similarity from another's at every matched layer: see `contrast_layers`.
+
+        Parameters
+        ----------
+        network, baseline : str
+            The network, and what is subtracted from it.
+        **options
+            As `contrast_layers` takes them.
+
+        Returns
+        -------
+        Dataset, dims (layer, bound)
+            The differences with their bands.
+        """
+        return contrast_layers(self.table, network=network, baseline=baseline, **options)
+
+    def localize(
+        self, network: str = "fe_alexnet", *, baseline: str | None = "alexnet", held_out: bool = True, **options: Any
+    ) -> xr.Dataset:
+        """Say at which layer a network is most like people: see `localize`.
+
+        Parameters
+        ----------
+        network : str
+            The network in question.
+        baseline : str, optional
+            The network it is held against.
+        held_out : bool
+            Whether to evaluate picked layers on what did not pick them (`held_out_similarity`).
+        **options
+            As `localize` takes them.
+
+        Returns
+        -------
+        Dataset, dims (target, layer)
+            The answers.
+        """
+        where = localize(self.table, network=network, baseline=baseline, **options)
+        return self.held_out(where) if held_out else where
+
+    def held_out(self, where: xr.Dataset) -> xr.Dataset:
+        """Evaluate the layer that each draw picks on what the draw left out: see `held_out_similarity`.
+
+        Parameters
+        ----------
+        where : Dataset, dims (target, layer)
+            What `localize` returned for this result. Not changed.
+
+        Returns
+        -------
+        Dataset, dims (target, layer)
+            `where` with the values on what was left out.
+        """
+        drawn = self._draws("held-out similarity")
+        picks = picks_within_draws(where, self.table)
+        places = layers_of(self.table, str(where.attrs["network"]))
+        rsa = self.rsa
+        values = left_out(rsa.layers[places], rsa.people, picks, drawn, comparison=rsa.comparison)
+        used = (~np.isnan(values)).sum(axis=0)
+        means = np.divide(np.nansum(values, axis=0), used, out=np.full(used.size, np.nan), where=used > 0)
+        return where.assign(
+            held_out_similarity=(TARGET, means),
+            held_out_draws=((DRAW, TARGET), values),
+            held_out_used=(TARGET, used),
+        )
+
+    def partial(self, controls: xr.DataArray | Sequence[str | Path], *, method: str | None = None) -> xr.Dataset:
+        """Return the similarity that remains given control RDMs, beside the raw one: see `add_partial`.
+
+        Parameters
+        ----------
+        controls : DataArray, dims (rdm, stimulus_i, stimulus_j), or sequence of str
+            Control RDMs, or names that `control_rdms` knows, for which `RSA` needs its `stimuli`.
+        method : str, optional
+            ``"corr"``, ``"spearman"`` or ``"rho-a"``; what is nearest to the comparison if not given.
+
+        Returns
+        -------
+        Dataset, dims (rdm, ...)
+            The table with the partial similarities.
+        """
+        rsa = self.rsa
+        if not isinstance(controls, xr.DataArray):
+            if rsa.stimuli is None:
+                message = f"Controls {list(controls)} need the stimuli. Give them: RSA(..., stimuli=stimuli)."
+                raise ValueError(message)
+            controls = select_stimuli(control_rdms(rsa.stimuli, controls), stimulus_ids(rsa.human))
+        check_rdms(controls, along=RDM, name="Control RDMs")
+        controls = align_stimuli(controls, rsa.human, names=("controls", "people"))
+        method = COMPARISONS[rsa.comparison].partial if method is None else method
+        must_be_known(method, METHODS, "partial correlation")
+        given = to_vectors(controls.values)
+        _refuse_gaps(controls, given)
+        each = partial_similarity(rsa.layers, rsa.people, given, method=method)
+        mean = mean_over(each, np.ones(each.shape[1]))
+        columns: dict[str, object] = {
+            "partial_participant_similarity": ((RDM, PARTICIPANT), each),
+            "partial_similarity": (RDM, mean),
+        }
+        if self.table.attrs.get("resample") is not None:
+            drawn = self._draws("partial similarity")
+            draws = partial_draws(rsa.layers, rsa.people, given, drawn, method=method)
+            left = None
+            if self.table.attrs.get("variance") == "jackknife":
+                without = partial_draws(rsa.layers, rsa.people, given, self.deletions.draws, method=method)
+                left = self.deletions, without[0]
+            confidence = float(self.table.attrs["confidence"])
+            interval = partial_interval(mean, draws, drawn, left, confidence=confidence)
+            columns["partial_similarity_interval"] = ((RDM, BOUND), interval)
+            for place, kind in enumerate(drawn.kinds):
+                columns["partial_similarity_draws" + ("" if place == 0 else f"_{kind}")] = ((DRAW, RDM), draws[place])
+        named = {"controls": [str(name) for name in controls[RDM].values], "partial_comparison": method}
+        return self.table.assign(columns).assign_attrs(named)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the layers as a table: similarity, interval, raw and corrected p values, noise ceiling.
+
+        Returns
+        -------
+        DataFrame
+            A row for each layer.
+        """
+        enough = self.rsa.human.sizes["stimulus_i"] >= 4  # three stimuli cannot be shuffled
+        correction = MAXIMUM if self._drawn is not None else "holm"
+        return to_frame(self.layers(correction=correction) if enough else self.table)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result with its RDMs and draws, so that `rf.load` returns it ready for further questions.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.nc``.
+
+        Returns
+        -------
+        Path
+            The file written.
+        """
+        kept = {"layer_rdms": self.rsa.rdms, "human_rdms": self.rsa.human}
+        whole = self.table.assign(kept).assign_attrs(is_result=True)
+        return provenance.save(whole, path)
+
+    def _draws(self, what: str) -> Draws:
+        if self._drawn is None:
+            message = f"{what.capitalize()} needs draws, but nothing was resampled. Use bootstrap('dual')."
+            raise ValueError(message)
+        return self._drawn
+
+    def _shuffles_test(self) -> bool:
+        """Whether shuffles take the place of the t test: never that of a valid test over groups."""
+        groups = self.rsa.groups
+        if groups is None:
+            return True
+        if ABOVE in self.table and self.table.attrs.get("resample") in ("stimulus", "both", "dual"):
+            return False
+        if len(set(group_members(self.rsa.human, groups).sum(axis=1).tolist())) > 1:
+            return False  # groups of different sizes cannot change places
+        blocks, crossed = blocks_of(self.rsa.human, groups)
+        return count_shuffles(*blocks.shape, crossed=crossed) >= FEWEST_SHUFFLES
+
+    def _shuffled(self, correction: str, shuffles: int | None) -> Columns:
+        layers = self.table.sizes[RDM]
+        # the smallest p value that shuffles allow must be far below .05 over the number of layers
+        count = shuffles or (1000 if correction == MAXIMUM else max(1000, 200 * layers))
+        null = self.rsa.permute(count, seed=int(self.table.attrs["seed"]))
+        raw = np.asarray(null["p_permutation"].values, dtype=float)
+        family = null["p_permutation_corrected"].values
+        corrected = family if correction == MAXIMUM else correct(raw, method=correction)
+        return {
+            SHUFFLED: (RDM, raw),
+            f"{ABOVE}_corrected": (RDM, np.maximum(np.asarray(corrected, dtype=float), raw)),
+        }
+
+
+def compare_layers(
+    rdms: xr.DataArray,
+    human: xr.DataArray,
+    *,
+    comparison: str = "rho-a",
+    resample: str | None = "dual",
+    draws: int = 1000,
+    seed: int = 0,
+    groups: str | None = AUTO,
+    resamples: Mapping[str, NDArray[Any]] | None = None,
+    variance: str = "jackknife",
+    confidence: float = 0.95,
+    memory: float = 2e9,
+    device: str = "auto",
+    cluster: str | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Compare every layer with every participant, and say how sure the result is.
+
+    Conclusions about people in general need participants drawn, conclusions about faces in general need stimuli
+    drawn; ``"dual"`` is for both (Schuett, Kipnis, Diedrichsen & Kriegeskorte 2023, 10.7554/eLife.82566). Definitions
+    are rsatoolbox's: for the same draws the values are equal. The dual bootstrap's own variance is too large with
+    fewer than some 40 stimuli, so the standard errors are jackknifed unless asked otherwise (README, calibration).
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs, of the same stimuli as the human RDMs in any order. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs of two participants or more; NaN means never judged. Not changed.
+    comparison : str
+        One of cosine, corr, spearman, rho-a, tau-a, kendall (tau-b), corr_cov and cosine_cov.
+    resample : str, optional
+        What to draw: ``"stimulus"``, ``"participant"``, ``"both"`` or ``"dual"``. If None, the interval and the p
+        values come from the spread over participants, and say nothing about other stimuli: where those vary too,
+        unrelated layers pass for similar far more often than one in twenty times (README, calibration).
+    draws : int
+        How many draws.
+    seed : int
+        The study's seed.
+    groups : str, optional
+        A coordinate along `stimulus_i` whose values are drawn with all their stimuli, since images of one person are
+        not independent. ``"auto"``: `identity`, where layer or human RDMs have it and an identity has two stimuli or
+        more. None draws stimuli one by one, with a warning where ``"auto"`` would not. Five groups are needed for
+        jackknifed errors, three to be drawn at all; of two identities, stimuli are drawn one by one, with a warning.
+    resamples : mapping of str to array of int, optional
+        The draws to take instead, as in `draw_resamples`: positions in the order of `human`.
+    variance : str
+        Where the standard errors of ``"dual"`` come from: ``"jackknife"``, stimuli and participants left out one and
+        two at a time (`jackknife_variance`), or ``"bootstrap"``, the draws, as in rsatoolbox. Other ways to resample,
+        and fewer than five stimuli (or groups) or three participants, always take the draws'.
+    confidence : float
+        Of the intervals, between 0 and 1.
+    memory : float
+        How much memory to use at most, in bytes.
+    device : str
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: a graphics processor where there is one and the comparison runs there
+        (cosine, corr, spearman and rho-a of RDMs without missing pairs).
+    cluster : str, optional
+        ``local:N`` or ``tcp://HOST:PORT``: hand the draws to dask workers, which compute on the CPU; the values are
+        the same to the bit.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Dataset
+        `similarity` (rdm), `participant_similarity` (rdm, participant), `similarity_interval` (rdm, bound),
+        `similarity_variance` (rdm), `noise_ceiling` (bound) and `noise_ceiling_extrapolated`, that of ever more
+        participants (`extrapolated_ceiling`), `p_above_zero` (rdm), one-sided, and `p_below_ceiling`
+        (rdm), two-sided as in rsatoolbox, against the lower bound; neither is corrected for the number of layers.
+        Cosines are above 0 for unrelated RDMs too, so cosine and cosine_cov come without `p_above_zero`:
+        `correct_layers` shuffles labels for it. The attr `groups` names what stimuli were drawn by.
+        With draws, also `p_above_zero_percentile` and `p_below_ceiling_percentile` (rdm), the share of draws on the
+        other side, both one-sided; `similarity_draws` (draw, rdm), `noise_ceiling_draws` (draw, bound) and
+        `noise_ceiling_interval` (bound, limit); for the dual bootstrap the draws over participants alone and stimuli
+        alone beside them, with ``_participant`` and ``_stimulus`` in their names, and, where the standard errors are
+        jackknifed, the rows they are made of (`similarity_jackknife`). The attr `variance` says where they come
+        from. Skipped draws are NaN, and counted in the attr `skipped`; draws thrown away and drawn again are counted
+        in `redrawn`.
+
+    Raises
+    ------
+    ValueError
+        If the stimuli differ or are fewer than three, there is one participant only, no participant judged pairs that
+        others did, an RDM cannot be compared, a choice is unknown, or the memory does not suffice.
+    """
+    return (
+        RSA(rdms, human, comparison=comparison, groups=groups)
+        .bootstrap(
+            resample,
+            draws=draws,
+            seed=seed,
+            resamples=resamples,
+            variance=variance,
+            confidence=confidence,
+            memory=memory,
+            device=device,
+            cluster=cluster,
+            progress=progress,
+        )
+        .table
+    )
+
+
+def correct_layers(
+    result: xr.Dataset,
+    *,
+    rdms: xr.DataArray | None = None,
+    human: xr.DataArray | None = None,
+    method: str = MAXIMUM,
+    shuffles: int | None = None,
+) -> xr.Dataset:
+    """Put p values corrected over the planned family, every layer of the result, beside the raw ones.
+
+    With the RDMs, whether a layer is above zero is tested by shuffling stimulus labels, which holds its level; the t
+    test of the dual bootstrap claims less often than it may. Where stimuli were drawn in groups, the t test over
+    groups stays: it asks about other people's faces, and labels shuffled in blocks about these alone, and about less
+    (`shuffle_layers`). There shuffles stand in only where no stimuli were drawn, or the comparison has no t test.
+    Leave layers that nobody asked about out of the comparison: each makes the bar higher for the others.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        What `compare_layers` returned. Not changed.
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j), optional
+        The layer RDMs it was made from; with them, stimulus labels are shuffled. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j), optional
+        The human RDMs it was made from. Not changed.
+    method : str
+        ``"max"``: the largest over layers within each shuffle or draw, which uses what neighbouring layers share and,
+        for the ceiling, needs draws; ``"holm"``: holds the same family-wise error without draws; ``"fdr"``: Benjamini
+        and Hochberg's, which holds the expected share of false claims instead.
+    shuffles : int, optional
+        How many; if not given 1000, or for the other methods 200 a layer, since the smallest p value that shuffles
+        allow must be far below .05 over the number of layers.
+
+    Returns
+    -------
+    Dataset
+        The result with ``p_above_zero_corrected (rdm)`` and, with a noise ceiling, ``p_below_ceiling_corrected
+        (rdm)``; ``attrs["correction"]`` names the method. ``p_above_zero`` stays that of the t test; where labels are
+        shuffled, ``p_above_zero_shuffled`` stands beside it. ``attrs["p_above_zero_kind"]`` says which of the two is
+        corrected: ``"t"``, ``"shuffle"`` or ``"shuffle of groups"``.
+
+    Raises
+    ------
+    ValueError
+        If the method is unknown, or needs draws that the result does not hold; if one kind of RDMs is given without
+        the other, or they are not those of the result.
+    """
+    must_be_known(method, (MAXIMUM, *(name for name in CORRECTIONS if name != "none")), "correction")
+    if rdms is not None and human is not None:
+        return Result.of(result, rdms, human).layers(correction=method, shuffles=shuffles)
+    if rdms is not None or human is not None:
+        given, missing = ("rdms", "human") if human is None else ("human", "rdms")
+        message = f"`{given}` is given without `{missing}`. Give the RDMs of both, or of neither."
+        raise ValueError(message)
+    kind = {"p_above_zero_kind": "t"} if ABOVE in result else {}
+    return _corrected(result, method, {}).assign_attrs(kind)
+
+
+def add_partial(
+    result: xr.Dataset,
+    *,
+    rdms: xr.DataArray,
+    human: xr.DataArray,
+    controls: xr.DataArray,
+    method: str | None = None,
+) -> xr.Dataset:
+    """Put the similarity that remains given control RDMs beside the raw one.
+
+    A morph between two expressions changes everything along one line: pixels, level and every layer order the
+    stimuli alike, and a raw similarity cannot tell them apart.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        What `compare_layers` returned. Not changed.
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Its layer RDMs. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Its human RDMs, in the same order; NaN means never judged. Not changed.
+    controls : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Control RDMs, as `control_rdms` returns them. Not changed.
+    method : str, optional
+        ``"corr"``, ``"spearman"`` or ``"rho-a"``; what is nearest to the result's comparison if not given.
+
+    Returns
+    -------
+    Dataset
+        The result with ``partial_participant_similarity (rdm, participant)``, NaN where fewer pairs were judged than
+        controls need, ``partial_similarity (rdm)``, its mean, and, by the result's own draws,
+        ``partial_similarity_draws (draw, rdm)`` and ``partial_similarity_interval (rdm, bound)``;
+        ``attrs["controls"]`` names the controls.
+
+    Raises
+    ------
+    ValueError
+        If stimuli differ, the RDMs are not those of the result, a control misses a pair, or the method is unknown.
+
+    Notes
+    -----
+    Over the pairs a participant judged, layer, participant and controls are ranked (not for ``corr``), the controls
+    are regressed out of both, and the residuals correlated. For ``rho-a`` the controls are taken out wholly, while
+    ties of layer and participant lower the result as they lower rho-a: residual products are divided by the geometric
+    mean of (n³ - n) / 12 less what the controls explain of each. Without ties it is the partial Spearman correlation;
+    without controls it is rho-a.
+    """
+    return Result.of(result, rdms, human).partial(controls, method=method)
+
+
+def held_out_similarity(
+    where: xr.Dataset, result: xr.Dataset, *, rdms: xr.DataArray, human: xr.DataArray
+) -> xr.Dataset:
+    """Evaluate the layer that each draw picks on the stimuli and participants that the draw left out.
+
+    The best of many layers looks better than it is on the draw that chose it. About a third of stimuli and of
+    participants are left out of any draw; they tell what the picked layer is worth to others. Where stimuli were
+    drawn in groups, whole groups are left out.
+
+    Parameters
+    ----------
+    where : Dataset, dims (target, layer)
+        What `localize` returned for this result. Not changed.
+    result : Dataset, dims (rdm, ...)
+        The comparison it was made from, drawn by seed. Not changed.
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        The layer RDMs of that comparison. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        The human RDMs of that comparison, in the same order. Not changed.
+
+    Returns
+    -------
+    Dataset
+        `where`, with ``held_out_similarity (target)``, the mean over draws, ``held_out_draws (draw, target)``, NaN
+        where a draw picked no layer or left out fewer than 3 stimuli or no participant, and ``held_out_used
+        (target)``, how many draws count.
+
+    Raises
+    ------
+    ValueError
+        If the RDMs are not those of the result.
+    """
+    return Result.of(result, rdms, human).held_out(where)
+
+
+def load(path: str | Path) -> xr.DataArray | xr.Dataset | Result:
+    """Read what `save`, `Result.save` or a study wrote, into memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        A netCDF file.
+
+    Returns
+    -------
+    DataArray, Dataset or Result
+        As it was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not netCDF, or is damaged.
+    """
+    array = provenance.load(path)
+    if not isinstance(array, xr.Dataset) or not array.attrs.pop("is_result", False):
+        return array
+    kept = ("layer_rdms", "human_rdms")
+    return Result.of(array.drop_dims(["stimulus_i", "stimulus_j"]), *(array[name] for name in kept))
+
+
+def to_frame(result: xr.Dataset) -> pd.DataFrame:
+    """Return a comparison as a table, a row for each layer, with what the result holds for each and the ceiling."""
+    named = ("network", "layer", "depth", "order", "measure")
+    columns: dict[str, Any] = {name: result[name].values for name in named if name in result.coords}
+    if not columns:
+        columns[RDM] = result[RDM].values
+    for name, variable in result.data_vars.items():
+        if variable.dims == (RDM,):
+            columns[str(name)] = variable.values
+        elif variable.dims == (RDM, BOUND):
+            columns |= {f"{name}_{bound}": variable.sel(bound=bound).values for bound in result[BOUND].values}
+        elif name == "noise_ceiling":
+            columns |= {f"{name}_{bound}": float(variable.sel(bound=bound)) for bound in result[BOUND].values}
+    return pd.DataFrame({**columns, **{key: result.attrs.get(key) for key in ("comparison", "simulated")}})
+
+
+def _corrected(table: xr.Dataset, correction: str, columns: Columns) -> xr.Dataset:
+    """Add corrected p values of every family that has none yet."""
+    if correction == MAXIMUM:
+        family = _by_largest_t(table, without_above=f"{ABOVE}_corrected" in columns)
+    else:
+        raw = {name: np.asarray(table[name].values) for name in (ABOVE, BELOW) if name in table}
+        family = {f"{name}_corrected": (RDM, correct(p, method=correction)) for name, p in raw.items()}
+    return table.assign(family | columns).assign_attrs(correction=correction)
+
+
+def _by_largest_t(table: xr.Dataset, *, without_above: bool) -> Columns:
+    resampled, layers = resampled_of(table), table.sizes[RDM]
+    identity = np.eye(resampled.estimate.size)
+    families = {} if without_above else {ABOVE: (identity[:, :layers], False)}
+    if "noise_ceiling_draws" in table:
+        families[BELOW] = (identity[:, :layers] - identity[:, [LOWER_CEILING]], True)
+    return {
+        f"{name}_corrected": (
+            RDM,
+            np.maximum(
+                family_p(resampled.spread(weights), two_sided=two_sided), np.asarray(table[name].values, dtype=float)
+            ),
+        )
+        for name, (weights, two_sided) in families.items()
+        if name in table
+    }
+
+
+def _with_counts(table: xr.Dataset, drawn: Draws, human: xr.DataArray) -> xr.Dataset:
+    """Keep how often each draw took each stimulus and participant, by name."""
+    kind = np.uint8 if max(drawn.stimuli.max(), drawn.participants.max()) < 256 else np.uint32
+    counts = (((DRAW, STIMULUS), drawn.stimuli.astype(kind)), ((DRAW, PARTICIPANT), drawn.participants.astype(kind)))
+    return table.assign(dict(zip(DRAWN, counts, strict=True))).assign_coords({STIMULUS: stimulus_ids(human)})
+
+
+def _counts_in(table: xr.Dataset, rsa: RSA) -> Draws | None:
+    """Return the draws that a table holds; None where nothing was resampled, or a former version kept none."""
+    resample = table.attrs.get("resample")
+    if resample is None or DRAWN[0] not in table:
+        return None
+    stimuli = table[DRAWN[0]].sel({STIMULUS: stimulus_ids(rsa.human)}).transpose(DRAW, STIMULUS)
+    people = table[DRAWN[1]].transpose(DRAW, PARTICIPANT)
+    counts = (np.asarray(array.values, dtype=np.int64) for array in (stimuli, people))
+    return draws_from_counts(
+        str(resample), *counts, members=group_members(rsa.human, rsa.groups), redrawn=int(table.attrs["redrawn"])
+    )
+
+
+def _in_order(array: xr.DataArray, table: xr.Dataset, dim: str) -> xr.DataArray:
+    """Return RDMs in the order of a table's layers or participants."""
+    given, wanted = ([str(value) for value in each[dim].values] for each in (array, table))
+    if sorted(given) != sorted(wanted):
+        lacking, more = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
+        message = f"These are not the RDMs of this result: {dim} lacks {lacking[:8]} and has {more[:8]} besides."
+        raise ValueError(message)
+    return array if given == wanted else array.isel({dim: [given.index(name) for name in wanted]})
+
+
+def _refuse_gaps(controls: xr.DataArray, vectors: Float[np.ndarray, "control pair"]) -> None:
+    gaps = [
+        f"{str(label)!r} lacks {int(np.isnan(vector).sum())} of {vector.size} pairs"
+        for label, vector in zip(controls[RDM].values, vectors, strict=True)
+        if np.isnan(vector).any()
+    ]
+    if gaps:
+        message = f"Control RDMs have gaps: {'; '.join(gaps[:20])}. Complete them or leave them out."
+        raise ValueError(message)
