@@ -239,7 +239,7 @@ def test_memory_too_small_for_one_draw_is_refused(small):
         ({"comparison": "euclid"}, "'euclid'"),
         ({"resample": "pairs"}, "'pairs'"),
         ({"device": "tpu"}, "'tpu'"),
-        ({"confidence": 95}, "is 95"),
+        ({"confidence": 95}, "confidence=95"),
         ({"resample": "both", "groups": "level"}, "'level'"),
         ({"resample": "both", "draws": 1}, "`draws` is 1"),
         ({"resample": "both", "resamples": {"stimulus": np.zeros((2, 9), int)}}, "gives \\['stimulus'\\]"),
