@@ -19,9 +19,9 @@ from rsa_face.files import remove_drafts, writable_folder, write_beside
 from rsa_face.networks.layers import Layer, name_modules
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.safety import fault_of_name, must_be_file_names, path_in, same_file
+from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.occlusion import occlude
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study.config import load_study
 from rsa_face.training.loop import train_valence
 

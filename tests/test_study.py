@@ -9,7 +9,7 @@ import pytest
 import rsa_face as rf
 from rsa_face.cli import main
 from rsa_face.human.observers import simulate_ratings
-from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.config import load_study
 from rsa_face.study.running import run_study
 

@@ -28,8 +28,8 @@ def render(
     colour: Annotated[bool, typer.Option("--colour", help="Colour images instead of gray ones.")] = False,
 ) -> None:
     """Render faces from sad to happy: images, stimuli.csv and their regions (needs rsa-face[faces])."""
-    from rsa_face.stimuli.camera import View
     from rsa_face.stimuli.faces import Look, render_faces
+    from rsa_face.stimuli.head import View
 
     view = View(yaw=yaw, pitch=pitch, azimuth=azimuth, elevation=elevation)
     look = Look(view=view, vary_view=vary_view, vary_light=vary_light, colour=colour)
@@ -106,7 +106,7 @@ def schematic(
     """Draw schematic faces on a happy-sad continuum, with ratings by simulated observers."""
     from rsa_face.files import write_beside
     from rsa_face.human.observers import simulate_ratings
-    from rsa_face.stimuli.schematic import draw_faces
+    from rsa_face.stimuli.faces import draw_faces
 
     stimuli = draw_faces(out, identities=identities, levels=levels, size=size, seed=seed)
     ratings, truth = simulate_ratings(stimuli, participants=participants, seed=seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from rsa_face.stimuli.pictures import open_picture
+from rsa_face.stimuli.catalogue import open_picture
 
 _log = logging.getLogger(__name__)
 

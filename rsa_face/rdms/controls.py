@@ -23,7 +23,7 @@ from rsa_face.schema import (
     repeated,
     warn_implausible,
 )
-from rsa_face.stimuli.pictures import open_picture
+from rsa_face.stimuli.catalogue import open_picture
 from rsa_face.untrusted import reading
 
 PIXELS = "pixels"

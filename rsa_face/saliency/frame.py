@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torchvision.transforms.v2 import functional
 
-from rsa_face.stimuli.pictures import open_picture
+from rsa_face.stimuli.catalogue import open_picture
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,23 @@
-"""The stimulus table: which images there are, where they lie, and what is known of each."""
+"""The stimulus table: which images there are, where they lie, and what is known of each; and how files are opened."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import pandas as pd
+from PIL import Image
 
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.safety import must_be_plain_names
 from rsa_face.schema import repeated
-from rsa_face.untrusted import SAVE_AS_CSV, reading
+from rsa_face.untrusted import SAVE_AS_CSV, in_short, reading
+
+MOST_PIXELS = 100_000_000
+# pillow would also open kinds that hand the file to another program (EPS to Ghostscript)
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "TGA", "ICO")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,18 +72,16 @@ class StimulusSet:
         ValueError
             If a factor is unknown, or no stimulus has the value.
         """
-        kept = pd.Series(data=True, index=self.table.index)
+        chosen = pd.Series(data=True, index=self.table.index)
         for name, value in factors.items():
             if name not in self.table.columns:
-                message = (
-                    f"A factor must be a column of the stimulus table, but {name!r} is not. It has {self.factors}."
-                )
+                message = f"No factor {name!r} in the stimulus table. It has {self.factors}."
                 raise ValueError(message)
-            kept &= self.table[name].isin(value if isinstance(value, list | tuple) else [value])
-        if not kept.any():
-            message = f"A selection must keep at least one stimulus, but {factors} keeps none of {len(self)}."
+            chosen &= self.table[name].isin(value if isinstance(value, list | tuple) else [value])
+        if not chosen.any():
+            message = f"No stimulus of {len(self)} has {factors}. Check the values."
             raise ValueError(message)
-        return type(self)(self.table[kept].reset_index(drop=True))
+        return type(self)(self.table[chosen].reset_index(drop=True))
 
     def content_hash(self) -> str:
         """Return the BLAKE3 hash of ids, factors and image bytes: it changes when any of them does.
@@ -115,14 +120,14 @@ def read_stimuli(table: str | Path) -> StimulusSet:
     """
     path = Path(table)
     if not path.is_file():
-        message = f"A stimulus table must exist to be read, but there is no file {str(path)!r}. Check the path."
+        message = f"No such file: {str(path)!r}. Check the path of the stimulus table."
         raise FileNotFoundError(message)
     frame = _read_columns(path)
     ids = frame["stimulus"].tolist()
     faults = [f"line {line} has no id" for line, value in enumerate(ids, start=2) if not value]
     faults += [f"{value!r} stands on lines {_lines_of(value, ids)}" for value in repeated(ids) if value]
     if faults:
-        message = f"Each stimulus of {path.name} must have its own id, but {'; '.join(faults[:20])}. Rename one."
+        message = f"Ids missing or given twice in {path.name}: {'; '.join(faults[:20])}. Rename these stimuli."
         raise ValueError(message)
     for name in frame.columns:
         must_be_plain_names([name, *frame[name]], str(name) if name == "stimulus" else f"value of {name}", path.name)
@@ -131,38 +136,22 @@ def read_stimuli(table: str | Path) -> StimulusSet:
 
 
 def find_images(files: Sequence[object], table: Path) -> list[str]:
-    """Return where the images of a table lie.
-
-    Parameters
-    ----------
-    files : sequence of object
-        As they stand in the table, from its second line on: relative to the table's folder.
-    table : Path
-        The table.
-
-    Returns
-    -------
-    list of str
-        Absolute paths.
-
-    Raises
-    ------
-    FileNotFoundError
-        If any does not exist; all of them are named, with their lines.
-    """
-    found, absent = [], []
+    """Return where the images of a table lie."""
+    paths, absent = [], []
     for line, file in enumerate(files, start=2):
         path = _place_of(table.parent, str(file))
-        found.append(str(path))
+        paths.append(str(path))
         if path is None:
-            said = str(table.parent / str(file))[:300].replace("\0", "\\0")
-            absent.append(f"line {line}: {said}")
+            written = str(table.parent / str(file))[:300].replace("\0", "\\0")
+            absent.append(f"line {line}: {written}")
     if absent:
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
-        message = f"Every image of {table.name} must exist, but these do not: {'; '.join(absent[:20])}{more}."
-        msg = f"{message} Check the paths, which are relative to the table's folder."
-        raise FileNotFoundError(msg)
-    return found
+        message = (
+            f"Images of {table.name} do not exist: {'; '.join(absent[:20])}{more}. Check the paths, which are "
+            "relative to the table's folder."
+        )
+        raise FileNotFoundError(message)
+    return paths
 
 
 def _place_of(folder: Path, file: str) -> Path | None:
@@ -182,13 +171,10 @@ def _read_columns(path: Path) -> pd.DataFrame:
     missing = [name for name in ("stimulus", "file") if name not in frame.columns]
     if missing:
         then = "Save it with commas." if any(";" in str(name) for name in frame.columns) else "Rename, or add them."
-        message = f"A stimulus table must have the columns stimulus and file, but {path.name} lacks {missing}."
-        msg = f"{message} It has {list(frame.columns)}. {then}"
-        raise ValueError(msg)
+        message = f"No column {' or '.join(missing)} in {path.name}. It has {list(frame.columns)}. {then}"
+        raise ValueError(message)
     if frame.empty:
-        message = (
-            f"A stimulus table must name at least one stimulus, but {path.name} has no rows. Add a line for each."
-        )
+        message = f"No rows in {path.name}. Add a line for each stimulus."
         raise ValueError(message)
     for name in ("stimulus", "file"):
         frame[name] = frame[name].fillna("").astype(object)
@@ -197,3 +183,25 @@ def _read_columns(path: Path) -> pd.DataFrame:
 
 def _lines_of(value: str, ids: list[str]) -> list[int]:
     return [line for line, other in enumerate(ids, start=2) if other == value]
+
+
+@contextmanager
+def open_picture(file: str | Path) -> Iterator[Image.Image]:
+    """Open an image file and close it; what is wrong with it, then or while it is decoded, is one ValueError."""
+    path = Path(file)
+    if not path.is_file():
+        message = f"No such file: {str(path)!r}. Check the stimulus table."
+        raise FileNotFoundError(message)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
+            opened = Image.open(path, formats=FORMATS)
+        with opened as image:
+            columns, rows = image.size
+            if columns * rows > MOST_PIXELS:
+                message = f"it says {columns} x {rows}, more than {MOST_PIXELS:,} pixels"
+                raise OSError(message)
+            yield image
+    except Exception as error:
+        message = f"Cannot read the image {str(path)!r}: {in_short(error)}. Replace the file."
+        raise ValueError(message) from error

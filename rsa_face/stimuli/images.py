@@ -11,8 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode, functional
 
-from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.stimuli.pictures import open_picture
+from rsa_face.stimuli.catalogue import StimulusSet, open_picture
 from rsa_face.stimuli.preprocessing import Preprocessing
 
 _SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -24,23 +23,6 @@ def read_image(file: str | Path) -> np.ndarray:
     Grayscale is repeated in three channels; 16-bit gray keeps its range; a palette is looked up; transparent
     pixels show white, as a viewer shows them, not the colour hidden beneath; a rotation noted by the camera
     (EXIF) is carried out.
-
-    Parameters
-    ----------
-    file : str or Path
-        A PNG, JPEG, TIFF, BMP or another of `rsa_face.stimuli.pictures.FORMATS`.
-
-    Returns
-    -------
-    ndarray of float32, shape (row, column, 3)
-        Red, green and blue in 0-1.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is not an image, is cut short, or has more than 100 million pixels.
     """
     return _in_units(_read_pixels(file))
 
@@ -50,20 +32,6 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray 
 
     An image of bytes that has its size already is cropped before it is turned into numbers, which is the same and
     less work.
-
-    Parameters
-    ----------
-    image : ndarray, shape (row, column, 3)
-        RGB, floating-point numbers in 0-1 or bytes in 0-255.
-    preprocessing : Preprocessing
-        Resize, crop, mean and sd.
-    out : ndarray of float32, shape (3, crop, crop), optional
-        Where to put it: a place in a batch.
-
-    Returns
-    -------
-    Tensor of float32, shape (3, crop, crop)
-        The input.
     """
     pixels = image.transpose(2, 0, 1)
     if not _has_size(image, preprocessing):
@@ -81,29 +49,9 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray 
 
 
 def read_batches(stimuli: StimulusSet, preprocessing: Preprocessing, *, batch: int = 32) -> Iterator[Tensor]:
-    """Read the stimuli as network inputs, a batch at a time, the next batch being read while one is used.
-
-    Parameters
-    ----------
-    stimuli : StimulusSet
-        What to read.
-    preprocessing : Preprocessing
-        How.
-    batch : int
-        Stimuli in a batch; the last may be smaller.
-
-    Yields
-    ------
-    Tensor of float32, shape (stimulus, 3, crop, crop)
-        In the stimuli's order.
-
-    Raises
-    ------
-    ValueError
-        If an image cannot be read; the stimulus and its file are named.
-    """
+    """Read the stimuli as network inputs, a batch at a time, the next batch being read while one is used."""
     if batch < 1:
-        message = f"A batch must hold at least 1 stimulus, but batch is {batch}. Choose a larger one."
+        message = f"batch is {batch}: a batch holds 1 stimulus or more. Choose a larger one."
         raise ValueError(message)
     pairs = iter(zip(stimuli.ids, stimuli.files, strict=True))
 

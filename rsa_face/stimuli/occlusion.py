@@ -1,4 +1,4 @@
-"""Mask the eyes, the nose or the mouth of faces, to find out what their judgement rests on."""
+"""Faces with the eyes, the nose or the mouth masked, to find out what their judgement rests on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,7 @@ from PIL import Image, ImageFilter
 from rsa_face.files import writable_folder, write_beside
 from rsa_face.safety import must_be_file_names, path_in
 from rsa_face.schema import OCCLUSIONS, must_be_known
-from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
-from rsa_face.stimuli.pictures import open_picture
+from rsa_face.stimuli.catalogue import StimulusSet, open_picture, read_stimuli
 
 REGIONS = tuple(name for name in OCCLUSIONS if name != "none")
 # Where aligned square photographs have their features, if the table does not say: left, top, right, bottom as
@@ -57,7 +56,7 @@ def occlude(stimuli: StimulusSet, regions: Sequence[str], out_dir: str | Path, *
         square, the stimuli are masked already or the folder cannot be written to.
     """
     if not regions:
-        message = f"At least one region must be masked, but none is given. Choose among {', '.join(REGIONS)}."
+        message = f"No region to mask. Choose among {', '.join(REGIONS)}."
         raise ValueError(message)
     for region in regions:
         must_be_known(region, REGIONS, "region")
@@ -82,25 +81,7 @@ def occlude(stimuli: StimulusSet, regions: Sequence[str], out_dir: str | Path, *
 
 
 def region_boxes(stimuli: StimulusSet, regions: Sequence[str]) -> dict[str, list[tuple[int, int, int, int]]]:
-    """Find every region in every image.
-
-    Parameters
-    ----------
-    stimuli : StimulusSet
-        With columns `eyes`, `nose` and `mouth`, or square images; see `occlude`.
-    regions : sequence of str
-        Which.
-
-    Returns
-    -------
-    dict of str to list of (left, top, right, bottom)
-        For each region its box in each image, in pixels of the file; right and bottom excluded.
-
-    Raises
-    ------
-    ValueError
-        If a region has no area, lies outside its image, or cannot be told; all faults at once.
-    """
+    """Return the box of every region in every image."""
     boxes: dict[str, list[tuple[int, int, int, int]]] = {region: [] for region in regions}
     faults = []
     sizes = [_size_of(file) for file in stimuli.files]
@@ -114,7 +95,7 @@ def region_boxes(stimuli: StimulusSet, regions: Sequence[str]) -> dict[str, list
     if faults:
         more = f" and {len(faults) - 20} more" if len(faults) > 20 else ""
         message = (
-            f"Regions must lie within their images, but {'; '.join(faults[:20])}{more}. Correct the table's columns "
+            f"Regions missing, or outside their images: {'; '.join(faults[:20])}{more}. Correct the table's columns "
             "eyes, nose and mouth ('left top right bottom' in pixels)."
         )
         raise ValueError(message)
@@ -122,29 +103,9 @@ def region_boxes(stimuli: StimulusSet, regions: Sequence[str]) -> dict[str, list
 
 
 def contact_sheet(stimuli: StimulusSet, path: str | Path, *, columns: int = 9) -> Path:
-    """Draw all images of a stimulus table on one sheet, in its order.
-
-    Parameters
-    ----------
-    stimuli : StimulusSet
-        The images.
-    path : str or Path
-        The PNG file to write.
-    columns : int
-        Images in a row.
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    ValueError
-        If there is not at least one column.
-    """
+    """Draw all images of a stimulus table on one sheet, in its order."""
     if columns < 1:
-        message = f"A contact sheet must have at least one column, but is asked to have {columns}."
+        message = f"columns is {columns}: a contact sheet has 1 or more."
         raise ValueError(message)
     images = []
     for file in stimuli.files:
@@ -163,8 +124,8 @@ def contact_sheet(stimuli: StimulusSet, path: str | Path, *, columns: int = 9) -
 
 def _check_whole(stimuli: StimulusSet, regions: Sequence[str]) -> None:
     if "occlusion" in stimuli.factors and set(stimuli.table["occlusion"]) != {"none"}:
-        found = sorted(set(stimuli.table["occlusion"]) - {"none"})
-        message = f'Faces must be whole to be masked, but have occlusion {found}. Select occlusion="none" first.'
+        masked = sorted(set(stimuli.table["occlusion"]) - {"none"})
+        message = f'Faces are masked already: occlusion {masked}. Select occlusion="none" first.'
         raise ValueError(message)
     taken = sorted({f"{stimulus}_{region}" for stimulus in stimuli.ids for region in regions} & set(stimuli.ids))
     if taken:

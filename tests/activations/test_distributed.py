@@ -28,8 +28,8 @@ from rsa_face.networks.zoo import Network
 from rsa_face.provenance import load
 from rsa_face.rdms.measures import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
+from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study.batch import batch_of
 from rsa_face.study.config import load_study
 from rsa_face.study.manifest import Manifest

@@ -8,7 +8,7 @@ from PIL import Image
 
 from rsa_face.cli import main
 from rsa_face.stimuli import head
-from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.stimuli.faces import draw_faces
 
 
 @pytest.fixture(scope="module")

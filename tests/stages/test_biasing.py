@@ -10,7 +10,7 @@ import rsa_face as rf
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.provenance import hash_file
 from rsa_face.report.narrate import tell_study
-from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.biasing import measure_bias, pretrainings_of, pses_of, shares_of
 from rsa_face.study.config import load_study
 from rsa_face.study.manifest import Manifest

@@ -13,7 +13,7 @@ from rsa_face.inference.resampling import UngroupedWarning, choose_groups, descr
 from rsa_face.inference.rsa import compare_layers
 from rsa_face.provenance import save
 from rsa_face.stimuli.catalogue import read_stimuli
-from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.comparing import compare, contrast_networks
 from rsa_face.study.config import embedded_studies, load_study
 from rsa_face.study.judgement import judge_stimuli

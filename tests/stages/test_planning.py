@@ -4,7 +4,7 @@ import pytest
 
 from rsa_face.cli.status import stages_of
 from rsa_face.human.observers import simulate_ratings
-from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.config import load_study
 from rsa_face.study.manifest import Manifest
 from rsa_face.study.planning import planned_stages

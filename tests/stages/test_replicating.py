@@ -9,7 +9,7 @@ import xarray as xr
 
 import rsa_face as rf
 from rsa_face.cli import main
-from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.replicating import compare_architectures, layers_picked
 from tests.inference.simulated import simulate
 

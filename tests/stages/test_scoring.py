@@ -6,8 +6,8 @@ import pytest
 
 from rsa_face.networks.zoo import build_network
 from rsa_face.psychophysics.choices import network_choices
+from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study.scoring import judgements_of
 from rsa_face.training.evaluation import judge_valence
 from rsa_face.training.tables import label_images

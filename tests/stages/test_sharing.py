@@ -11,8 +11,8 @@ import xarray as xr
 from rsa_face.inference.unique import pick_in_folds
 from rsa_face.networks.zoo import build_network
 from rsa_face.provenance import save
+from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.stimuli.schematic import draw_faces
 from rsa_face.study import sharing
 from rsa_face.study.manifest import Manifest
 from rsa_face.study.sharing import share_variance

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import rsa_face as rf
 from rsa_face.stimuli import head
-from rsa_face.stimuli.camera import View, oval
-from rsa_face.stimuli.expressions import expression
-from rsa_face.stimuli.faces import Look, regions, render_faces
+from rsa_face.stimuli.faces import Look, draw_identity, regions, render_faces
+from rsa_face.stimuli.head import CONTRAST, View, expression, eye_centres, oval, without_ears
 from rsa_face.stimuli.occlusion import occlude
+from rsa_face.study.config import STUDIES
 
 
 def test_a_set_has_images_factors_and_a_record(rendered):
@@ -54,8 +55,8 @@ def test_regions_hold_the_features_in_order_and_say_nothing_of_the_level(rendere
 
 
 def test_regions_hold_every_lip_point_at_every_level(mesh):
-    from rsa_face.stimuli.camera import projected
-    from rsa_face.stimuli.identities import draw_identity
+    from rsa_face.stimuli.faces import draw_identity
+    from rsa_face.stimuli.head import projected
 
     identity, view = draw_identity(2, seed=0), View(yaw=10)
     left, top, right, bottom = (int(word) for word in regions(identity, view=view, size=128)["mouth"].split())
@@ -100,17 +101,17 @@ def test_view_and_light_vary_within_what_is_asked_and_by_the_seed(mesh, tmp_path
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        ({"identities": 0}, r"identities must be different numbers from 1, but are \[\]"),
-        ({"identities": [2, 2]}, r"but are \[2, 2\]"),
-        ({"identities": [0]}, r"but are \[0\]"),
-        ({"levels": [-1, 1.5]}, r"levels must be different numbers from -1 to 1, but are \[-1.0, 1.5\]"),
-        ({"levels": [float("nan")]}, "but are .nan"),
-        ({"levels": -3}, r"levels must be .* but are \[\]"),
-        ({"size": 16}, "size must be 32 to 1024 pixels, but is 16"),
-        ({"seed": -1}, "seed must be 0 or more, but is -1"),
-        ({"look": Look(view=View(yaw=50), vary_view=20)}, r"yaw must stay within 60 degrees .* but is 50 \+- 20"),
-        ({"look": Look(vary_light=-5)}, r"azimuth must stay within 90 degrees .* but is -19 \+- -5"),
-        ({"size": 16, "seed": -1}, "size must be .*16; the seed must be .*-1"),
+        ({"identities": 0}, r"identities are \[\], not different numbers"),
+        ({"identities": [2, 2]}, r"are \[2, 2\]"),
+        ({"identities": [0]}, r"are \[0\]"),
+        ({"levels": [-1, 1.5]}, r"levels are \[-1.0, 1.5\], not different numbers"),
+        ({"levels": [float("nan")]}, r"are \[nan"),
+        ({"levels": -3}, r"levels are \[\]"),
+        ({"size": 16}, "size is 16 pixels, not 32 to 1024"),
+        ({"seed": -1}, "seed is -1"),
+        ({"look": Look(view=View(yaw=50), vary_view=20)}, r"yaw is 50 \+- 20, beyond 60 degrees"),
+        ({"look": Look(vary_light=-5)}, r"azimuth is -19 \+- -5, beyond 90 degrees"),
+        ({"size": 16, "seed": -1}, "size is 16 .*; seed is -1"),
     ],
 )
 def test_what_cannot_be_rendered_is_named_before_anything_is_written(tmp_path, asked, named):
@@ -135,3 +136,100 @@ def test_without_the_extra_nothing_is_written(tmp_path, monkeypatch):
 def test_a_table_can_be_read_again(rendered):
     again = pd.read_csv(rendered.files[0].parents[1] / "stimuli.csv")
     assert again["stimulus"].tolist() == rendered.ids
+
+
+def test_a_number_of_a_seed_is_always_the_same_face(mesh):
+    first = draw_identity(7, seed=0)
+    draw_identity(3, seed=0)
+    np.testing.assert_array_equal(draw_identity(7, seed=0).shape, first.shape)
+    assert first.name == "face07"
+
+
+def test_numbers_and_seeds_make_different_faces(mesh):
+    shapes = [draw_identity(number, seed=seed).shape for number, seed in ((1, 0), (3, 0), (1, 1))]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.abs(shapes[one] - shapes[other]).max() > 0.02
+
+
+def test_odd_numbers_are_female_and_even_ones_male(mesh):
+    assert [draw_identity(number, seed=0).sex for number in (1, 2, 3, 4)] == ["female", "male"] * 2
+
+
+@pytest.mark.parametrize("number", [1, 12, 30])
+def test_every_face_fills_the_oval_and_shows_no_ears(mesh, number):
+    shape = draw_identity(number, seed=0).shape
+    np.testing.assert_allclose(without_ears(shape), shape, atol=1e-9)
+    eyes = eye_centres(shape)
+    assert np.linalg.norm(eyes[0] - eyes[1]) == pytest.approx(0.6, abs=0.15)
+
+
+DEMO = STUDIES / "demo"
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return rf.read_stimuli(DEMO / "stimuli.csv")
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return rf.read_stimuli(DEMO / "training.csv")
+
+
+def pixels(stimuli):
+    return np.stack([np.asarray(Image.open(file), dtype=float) for file in stimuli.files]) / 255
+
+
+def test_six_identities_at_nine_levels_are_there_to_test_with(shown):
+    assert len(shown) == 54
+    assert shown.table.groupby("identity")["level"].apply(list).tolist() == [np.linspace(-1, 1, 9).tolist()] * 6
+    assert shown.table["yaw"].nunique() == shown.table["azimuth"].nunique() == 1
+
+
+def test_twenty_four_other_identities_vary_in_view_and_light_to_train_with(shown, learned):
+    assert learned.table["identity"].nunique() == 24
+    assert not set(learned.table["identity"]) & set(shown.table["identity"])
+    assert learned.table["valence"].value_counts().to_dict() == {"sad": 72, "happy": 72}
+    assert learned.table["yaw"].abs().max() <= 15
+    assert learned.table["yaw"].std() > 5
+    assert learned.table["azimuth"].std() > 15
+
+
+@pytest.mark.parametrize("name", ["shown", "learned"])
+def test_luminance_and_contrast_are_matched_in_both_sets(name, request):
+    images = pixels(request.getfixturevalue(name))
+    assert images.shape[1:] == (128, 128)
+    np.testing.assert_allclose(images.mean(axis=(1, 2)), 0.5, atol=0.003)
+    contrast = np.sqrt(((images - 0.5) ** 2).sum(axis=(1, 2)) / oval(128).sum())
+    np.testing.assert_allclose(contrast, CONTRAST, rtol=0.02)
+
+
+def test_no_image_is_there_twice(shown, learned):
+    images = np.concatenate([pixels(shown), pixels(learned)]).reshape(198, -1)
+    assert len(np.unique(images, axis=0)) == 198
+
+
+def test_regions_lie_within_their_images(shown, tmp_path):
+    masked = rf.occlude(shown, ["eyes", "nose", "mouth"], tmp_path)
+    assert masked.table["occlusion"].value_counts().to_dict() == dict.fromkeys(("none", "eyes", "nose", "mouth"), 54)
+    covered = pixels(masked.select(occlusion="mouth")) == 128 / 255
+    assert (covered.mean(axis=(1, 2)) > (pixels(shown) == 128 / 255).mean(axis=(1, 2)) + 0.04).all()
+
+
+def test_the_observers_are_simulated_say_so_and_have_judged_these_faces(shown):
+    ids = shown.ids
+    ratings = rf.read_human(DEMO / "ratings.csv", kind="rating", stimuli=ids, options={"scale": [0, 100]})
+    assert ratings.attrs["simulated"] is True
+    assert dict(ratings.sizes) == {"participant": 20, "stimulus_i": 54, "stimulus_j": 54}
+    choices = pd.read_csv(DEMO / "choices.csv", comment="#")
+    assert set(choices["stimulus"]) == {f"{name}{mask}" for name in ids for mask in ("", "_eyes", "_nose", "_mouth")}
+    assert (choices.groupby(["participant", "stimulus"]).size() == 2).all()
+    for name in ("choices", "choices_truth", "ratings", "ratings_truth"):
+        assert (DEMO / f"{name}.csv").read_text().startswith("# simulated: true\n")
+
+
+def test_the_readme_has_the_commands_and_the_set_is_small():
+    said = (DEMO / "README.md").read_text("utf-8")
+    for part in ("rsa-face stimuli render", "--seed 0", "rsa-face human simulate", "simulated", "CC0"):
+        assert part in said
+    assert sum(file.stat().st_size for file in DEMO.rglob("*") if file.is_file()) < 4_000_000

@@ -42,7 +42,7 @@ output: Ergebnisse é
 
 FACES = """\
 from rsa_face.human.observers import simulate_ratings
-from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.stimuli.faces import draw_faces
 stimuli = draw_faces(".", identities=2, levels=3, size=64)
 simulate_ratings(stimuli, participants=3)[0].to_csv("ratings.csv", index=False)
 """
