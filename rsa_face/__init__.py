@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rsa_face.activations.audit import audit as audit
     from rsa_face.activations.batch import load_batch as load_batch
+    from rsa_face.activations.capture import audit as audit
+    from rsa_face.activations.extract import Options as Options
     from rsa_face.activations.extract import extract as extract
-    from rsa_face.activations.recording import Options as Options
     from rsa_face.activations.store import describe_store as describe_store
     from rsa_face.activations.store import open_activations as open_activations
     from rsa_face.activations.store import verify_store as verify_store
@@ -76,13 +76,13 @@ if TYPE_CHECKING:
     from rsa_face.training.tables import read_training as read_training
 
 _HOME = {
-    "Options": "activations.recording",
+    "Options": "activations.extract",
     "StimulusSet": "stimuli.catalogue",
     "TrainingSettings": "training.settings",
     "add_partial": "inference.rsa",
     "align_stimuli": "rdms.align",
     "assess_reliability": "human.reliability",
-    "audit": "activations.audit",
+    "audit": "activations.capture",
     "build_network": "networks.zoo",
     "compare_layers": "inference.rsa",
     "compare_rdms": "inference.comparisons",

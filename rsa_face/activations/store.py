@@ -1,24 +1,43 @@
-"""The activation store: a zarr folder with a node for each network and layer, opened as a lazy DataTree."""
+"""The activation store: a zarr folder with a node for each network and layer, written in shards of one batch.
+
+``/<network>/<layer>/activation`` is an array (stimulus, feature) or (stimulus, channel, row, column). Zarr writes
+each batch of a layer as one shard, under another name, and moves it into place: the shards that are there are the
+record of finished batches. Zarr's crc32c codec guards values; what a store says of itself is sealed in its attrs.
+"""
 
 import json
-from collections.abc import Iterator, Mapping
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import ceil, prod
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import xarray as xr
 import zarr
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 
-from rsa_face.activations.blocks import batches_claimed, faults_of_block
-from rsa_face.activations.cuts import Cut, read_cut
-from rsa_face.activations.plain import must_be_as_written, must_unpack_as_written
-from rsa_face.activations.seals import coords_of, must_be_sealed
 from rsa_face.files import size_of
-from rsa_face.holding import holder_of
-from rsa_face.untrusted import reading
+from rsa_face.holding import hold, holder_of
+from rsa_face.networks.layers import Layer
+from rsa_face.provenance import hash_content, hash_file, sealed, unsealed
+from rsa_face.safety import must_be_file_names, one_part, path_in
+from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.untrusted import must_not_swell, reading
 
-FORMAT = 5
-WHOLE = "An activation store must be whole"
-THEN = "Remove it (rsa-face activations remove, or by hand), and run the same again: it is extracted anew."
+log = logging.getLogger(__name__)
+
+FORMAT = 6
+ARRAY = "activation"
+UNREADABLE = "An activation store must be whole"
+THEN = "Remove it (rsa-face activations remove, or by hand), and run the same extract again."
+_CHUNK_BYTES = 4 * 2**20
+_SPACE = ("channel", "row", "column")
+_ZARRS_DRAFT = ".partial"
 
 
 def open_activations(store: str | Path) -> xr.DataTree:
@@ -40,7 +59,13 @@ def open_activations(store: str | Path) -> xr.DataTree:
     FileNotFoundError
         If there is no such store.
     ValueError
-        If the folder is no activation store, was written by another version, or is unfinished.
+        If the folder is no activation store, was written by another version, is unfinished, or has changed since.
+
+    Examples
+    --------
+    >>> tree = open_activations("activations.zarr")  # doctest: +SKIP
+    >>> tree["alexnet/relu5/activation"].sizes  # doctest: +SKIP
+    Frozen({'stimulus': 54, 'channel': 256, 'row': 13, 'column': 13})
     """
     path = Path(store).absolute()  # it is read lazily, perhaps from another folder, or by another process
     described = describe_store(path)
@@ -49,11 +74,11 @@ def open_activations(store: str | Path) -> xr.DataTree:
         lacking = ", ".join(f"{each['network']} ({each['done']} of {each['stimuli']} stimuli)" for each in unfinished)
         holder = holder_of(lock_of(path))
         then = f"Wait for {holder}, which is writing to it." if holder else "Run the same extract again: it goes on."
-        message = f"An activation store must be finished to be opened, but {str(path)!r} is not: {lacking}. {then}"
+        message = f"The activation store {str(path)!r} is unfinished: {lacking}. {then}"
         raise ValueError(message)
     root = open_group(path)
-    with reading(path, WHOLE, then=THEN):
-        must_unpack_as_written(root, path, described)
+    with reading(path, UNREADABLE, then=THEN):
+        _refuse_other_arrays(root, described)
         tree = xr.open_datatree(path, engine="zarr", chunks=None, consolidated=False, zarr_format=3)
         for coord in tree.coords.values():
             coord.load()
@@ -80,44 +105,46 @@ def describe_store(store: str | Path) -> dict[str, Any]:
     FileNotFoundError
         If there is no such store.
     ValueError
-        If the folder is no activation store, or was written by another version.
+        If the folder is no activation store, was written by another version, or has changed since.
+
+    Examples
+    --------
+    >>> describe_store("activations.zarr")["networks"][0]["done"]  # doctest: +SKIP
+    54
     """
     path = Path(store)
     if not path.is_dir():
-        message = f"An activation store must exist to be opened, but there is no folder {str(path)!r}. Run extract."
+        message = f"No such activation store: {str(path)!r}. Run extract."
         raise FileNotFoundError(message)
     root = open_group(path)
-    with reading(path, WHOLE, then=THEN):
-        return _described(path, root)
-
-
-def _described(path: Path, root: zarr.Group) -> dict[str, Any]:
-    total = len(root.attrs["images"])  # type: ignore[arg-type]  # a list, written by begin_store
-    nodes = [must_be_as_written(cast("zarr.Group", root[name]), path, name, total) for name in network_names(path)]
-    return {
-        "path": str(path),
-        "stimuli": total,
-        "dtype": root.attrs["dtype"],
-        "loss": root.attrs["loss"],
-        "bytes": size_of(path),
-        "busy": bool(holder_of(lock_of(path))),
-        "networks": [
-            {
-                "network": node.attrs["network"],
-                "layers": node.attrs["layers"],
-                "stimuli": total,
-                "done": total if node.attrs["finished"] else count_done(path, node, total),
-                "finished": node.attrs["finished"],
-                "weights": node.attrs["weights"],
-                "untrained": node.attrs["untrained"],
-            }
-            for node in sorted(nodes, key=lambda node: int(str(node.attrs["place"])))
-        ],
-    }
+    with reading(path, UNREADABLE, then=THEN):
+        total = len(root.attrs["images"])  # type: ignore[arg-type]  # a list, written by begin_store
+        nodes = [(_checked_node(root, name, total), path / name) for name in network_names(path)]
+        nodes.sort(key=lambda node: int(str(node[0].attrs["place"])))
+        return {
+            "path": str(path),
+            "stimuli": total,
+            "dtype": root.attrs["dtype"],
+            "loss": root.attrs["loss"],
+            "bytes": size_of(path),
+            "busy": bool(holder_of(lock_of(path))),
+            "networks": [
+                {
+                    "network": node.attrs["network"],
+                    "layers": node.attrs["layers"],
+                    "stimuli": total,
+                    "done": _count_done(folder, node, total),
+                    "finished": node.attrs["finished"],
+                    "weights": node.attrs["weights"],
+                    "untrained": node.attrs["untrained"],
+                }
+                for node, folder in nodes
+            ],
+        }
 
 
 def verify_store(store: str | Path) -> list[str]:
-    """Read every file of a store and check every chunk against its checksum.
+    """Read every shard of a store, and check it against its checksums.
 
     Parameters
     ----------
@@ -134,17 +161,18 @@ def verify_store(store: str | Path) -> list[str]:
     FileNotFoundError
         If there is no such store.
     ValueError
-        If the folder is no activation store, or was written by another version.
+        If the folder is no activation store, was written by another version, or what it says of itself has changed.
+
+    Examples
+    --------
+    >>> verify_store("activations.zarr")  # doctest: +SKIP
+    []
     """
     path = Path(store)
     described = describe_store(path)
     root = open_group(path)
-    with reading(path, WHOLE, then=THEN):
-        must_unpack_as_written(root, path, described)
-        return _faults_in(path, root, described)
-
-
-def _faults_in(path: Path, root: zarr.Group, described: Mapping[str, Any]) -> list[str]:
+    with reading(path, UNREADABLE, then=THEN):
+        _refuse_other_arrays(root, described)
     faults = []
     for network in described["networks"]:
         if not network["finished"]:
@@ -152,151 +180,435 @@ def _faults_in(path: Path, root: zarr.Group, described: Mapping[str, Any]) -> li
             continue
         for layer in network["layers"]:
             name = f"{network['network']}/{layer}"
-            cut = read_cut(cast("zarr.Array[Any]", root[f"{name}/activation"]))
-            for block in range(cut.blocks):
-                where = f"stimuli {block * cut.block} to {min((block + 1) * cut.block, cut.shape[0]) - 1}"
-                file = cut.file_of(path / name / "activation", block)
-                faults += [f"{name}, {where}: the file {fault}" for fault in faults_of_block(file, cut)]
+            array = cast("zarr.Array[Any]", root[f"{name}/{ARRAY}"])
+            for batch in range(batches_of(array)):
+                fault = fault_of_batch(array, path / name / ARRAY, batch)
+                rows = rows_of(array, batch)
+                faults += [f"{name}, stimuli {rows.start} to {rows.stop - 1}: the file {fault}"] if fault else []
     return faults
 
 
-def count_done(store: Path, node: zarr.Group, total: int) -> int:
-    """Return how many stimuli are there in every layer of a network.
+def remove_store(store: str | Path) -> list[Path]:
+    """Remove what an activation store lists as its own: its arrays, ids and factors; nothing else in its folder.
 
     Parameters
     ----------
-    store : Path
-        The store's folder.
-    node : zarr.Group
-        The network's.
-    total : int
-        Number of all stimuli.
+    store : str or Path
+        A ``.zarr`` folder.
 
     Returns
     -------
-    int
-        By what the files say of themselves; checked when the writing goes on.
-    """
-    counts = [total]
-    for layer in cast("list[str]", node.attrs["layers"]):
-        array = store / str(node.attrs["network"]) / layer / "activation"
-        if not (array / "zarr.json").is_file():
-            return 0
-        cut = read_cut(cast("zarr.Array[Any]", node[f"{layer}/activation"]))
-        counts.append(sum(_stimuli_in(array, cut, block, total) for block in range(cut.blocks)))
-    return min(counts)
-
-
-def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr.Group:
-    """Open a folder as an activation store, and refuse one that is something else.
-
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    mode : str
-        zarr's: ``r``, ``r+``.
-    any_format : bool
-        Whether stores of other versions will do.
-
-    Returns
-    -------
-    zarr.Group
-        The root.
+    list of Path
+        Files in the folder that the store does not list, and which are still there. Empty if the folder is gone.
 
     Raises
     ------
     ValueError
-        If the folder is no activation store, or was written by another version.
+        If the folder is not an activation store, or a process is writing to it.
     """
-    must = "An activation store must be a zarr folder written by extract"
-    if path.exists() and not (path / "zarr.json").is_file():
-        message = f"{must}, but {str(path)!r} is none. Check the path."
-        raise ValueError(message)
-    with reading(path, must, then=THEN):
-        root = zarr.open_group(path, mode=mode, zarr_format=3)
-        found = root.attrs.get("format")
-    if found is None or (found != FORMAT and not any_format):
+    path = Path(store)
+    root = open_group(path, any_format=True)
+    with hold_store(path):
+        for name in network_names(path):
+            _remove_network(path, name)
+        for name in cast("dict[str, Any]", root.attrs.get("table", {})):
+            _remove_member(path_in(path, name, "The column"))
+        _remove_empty_groups(path)
+        rest = [file for file in sorted(path.rglob("*")) if not file.is_dir() and file != path / "zarr.json"]
+        if not rest:
+            (path / "zarr.json").unlink()  # last: killed before, the same call goes on
+            path.rmdir()
+    return rest
+
+
+@contextmanager
+def hold_store(store: str | Path) -> Iterator[None]:
+    """Keep other processes from writing to a store; if this one is killed, the hold ends with it."""
+    path = Path(store)
+    with hold(path, lock_of(path), must="A store must be written by one process at a time"):
+        for draft in _zarrs_drafts(path):
+            draft.unlink()
+        yield
+
+
+def begin_store(store: str | Path, stimuli: StimulusSet, settings: Mapping[str, Any]) -> zarr.Group:
+    """Open a store for writing, making it if need be, and refuse one made from other stimuli or settings."""
+    path = Path(store)
+    images = [hash_file(file, "blake3")[:16] for file in stimuli.files]
+    columns = {str(name): stimuli.table[name] for name in stimuli.table.columns if name != "file"}
+    table = {name: [str(value) for value in column] for name, column in columns.items()}
+    wanted = {"format": FORMAT, "images": images, "table": table, **settings}
+    if not (path.is_dir() and any(path.iterdir())):
+        must_be_file_names(columns, "column", "The stimulus table")
+        beside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        ids = xr.Dataset(coords={name: ("stimulus", column.to_numpy()) for name, column in columns.items()})
+        ids.to_zarr(beside, mode="w", zarr_format=3, consolidated=False)
+        root = zarr.open_group(beside, mode="r+", zarr_format=3)
+        root.update_attributes(sealed({**dict(root.attrs), **wanted, "columns": _hash_of_columns(beside, table)}))
+        beside.replace(path)
+        return open_group(path, mode="r+")
+    root = open_group(path, mode="r+")
+    attrs = dict(root.attrs)
+    differing = _differences({key: attrs.get(key) for key in settings}, dict(settings))
+    differing += _differing_stimuli(attrs, wanted)
+    if differing:
         message = (
-            f"An activation store must have format {FORMAT}, but {str(path)!r} has {found!r}. "
-            "It was written by another version, or is no activation store: extract it anew into another folder."
+            f"The activation store {str(path)!r} was begun with something else: {'; '.join(differing[:20])}. Choose "
+            "another folder, or remove this one."
         )
         raise ValueError(message)
-    with reading(path, WHOLE, then=THEN):
-        if not any_format:
-            must_be_sealed(root, coords_of(path, cast("Any", root.attrs["table"])), "what it says of its stimuli")
+    return root
+
+
+def begin_network(root: zarr.Group, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
+    """Open a network's node for writing, and refuse one made from other weights, layers or preprocessing."""
+    path = folder_of(root)
+    folder = path_in(path, name, "The network name", nested=True)
+    if name not in network_names(path):
+        _refuse_nesting(path, name)
+        _refuse_what_is_there(folder, path)
+        place = len(network_names(path))
+        return root.create_group(name, attributes=sealed({**attrs, "place": place, "finished": False}))
+    with reading(path, UNREADABLE, then=THEN):
+        node = _checked_node(root, name, len(cast("list[str]", root.attrs["images"])))
+    differing = _differences(dict(node.attrs), dict(attrs))
+    if differing:
+        message = (
+            f"{name!r} in the activation store {str(path)!r} was begun with something else: "
+            f"{'; '.join(differing[:20])}. Choose another folder, give the network a label, or remove this store."
+        )
+        raise ValueError(message)
+    return node
+
+
+def layer_array(node: zarr.Group, layer: str) -> "zarr.Array[Any] | None":
+    """Return a layer's array; None where it is not begun, or is not as it was when it was."""
+    folder = folder_of(node) / node.path / layer
+    if not (folder / ARRAY / "zarr.json").is_file():
+        return None
+    try:
+        with reading(folder, UNREADABLE, then=THEN):
+            group = cast("zarr.Group", node[layer])
+            attrs = _attrs_of(group, folder / "zarr.json")
+            if "array" not in attrs:  # killed while it was begun
+                return None
+            return _checked_array(group, attrs, folder)
+    except ValueError as error:
+        log.warning("%s", error)
+        return None
+
+
+def begin_layer(
+    node: zarr.Group, layer: Layer, shape: Sequence[int], *, dtype: str, rows: int, total: int
+) -> "zarr.Array[Any]":
+    """Return a layer's array, created unless it is there already: one shard for each batch, cut along channels.
+
+    One channel of all stimuli can so be read without the others.
+    """
+    begun = layer_array(node, layer.name)
+    if begun is not None:
+        return begun
+    attrs = {name: node.attrs[name] for name in ("network", "place", "untrained")}
+    attrs |= {"layer": layer.name, "module": layer.path, "kind": layer.kind, "depth": layer.depth}
+    attrs |= {"order": layer.order, "nonlinearity": layer.nonlinearity}
+    group = node.create_group(layer.name, attributes=sealed(attrs), overwrite=True)
+    rows = min(rows, total)
+    per_channel = rows * prod(shape[1:]) * np.dtype(dtype).itemsize
+    most = min(max(_CHUNK_BYTES // per_channel, 1), shape[0])
+    channels = max(count for count in range(1, most + 1) if shape[0] % count == 0)
+    sharding = _codecs((rows, channels, *shape[1:]), np.dtype(dtype))
+    array: zarr.Array[Any] = group.create_array(
+        ARRAY,
+        shape=(total, *shape),
+        dtype=dtype,
+        shards=(rows, *shape),
+        chunks=(rows, channels, *shape[1:]),
+        compressors=list(sharding[0].codecs[1:]),
+        fill_value=np.nan,
+        dimension_names=("stimulus", *(_SPACE if len(shape) == 3 else ("feature",))),
+        config={"write_empty_chunks": True},
+    )
+    written = hash_file(folder_of(node) / node.path / layer.name / ARRAY / "zarr.json")
+    group.update_attributes(sealed({**attrs, "array": written}))
+    return array
+
+
+def finish_network(node: zarr.Group) -> None:
+    """See all of a network's shards on the disk, and say that it is finished."""
+    folder = folder_of(node) / node.path
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+    node.update_attributes(sealed({**_attrs_of(node, folder / "zarr.json"), "finished": True}))
+
+
+def batches_of(array: "zarr.Array[Any]") -> int:
+    """Return how many batches, and so shards, an array has."""
+    return ceil(array.shape[0] / _rows(array))
+
+
+def rows_of(array: "zarr.Array[Any]", batch: int) -> slice:
+    """Return which stimuli a batch holds."""
+    return slice(batch * _rows(array), min((batch + 1) * _rows(array), array.shape[0]))
+
+
+def shard_of(array: "zarr.Array[Any]", folder: Path, batch: int) -> Path:
+    """Return the file of one batch of an array that lies in a folder."""
+    return folder / array.metadata.encode_chunk_key((batch, *[0] * (array.ndim - 1)))
+
+
+def fault_of_batch(array: "zarr.Array[Any]", folder: Path, batch: int) -> str:
+    """Read one batch and say what is wrong with it; empty if all is well."""
+    if not shard_of(array, folder, batch).is_file():
+        return "is missing"
+    try:
+        values = np.asarray(array[rows_of(array, batch)])
+    except Exception as error:  # noqa: BLE001  # codecs raise anything over damaged bytes
+        return f"is damaged ({type(error).__name__})"
+    return (
+        "" if np.isfinite(values.sum(dtype=np.float64)) else "lacks values"
+    )  # zarr fills with NaN what is not there
+
+
+def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr.Group:
+    """Open a folder as an activation store, and refuse anything else, and other versions."""
+    if path.exists() and not (path / "zarr.json").is_file():
+        message = f"{str(path)!r} is no activation store: it was not written by extract. Check the path."
+        raise ValueError(message)
+    with reading(path, "An activation store must be a zarr folder written by extract", then=THEN):
+        root = zarr.open_group(path, mode=mode, zarr_format=3)
+        version = root.attrs.get("format")
+    if version is None or (version != FORMAT and not any_format):
+        message = (
+            f"{str(path)!r} is an activation store of format {version!r}, not {FORMAT}: it was written by another "
+            "version, or is no activation store. Extract it again, into another folder."
+        )
+        raise ValueError(message)
+    if not any_format:
+        with reading(path, UNREADABLE, then=THEN):
+            attrs = _attrs_of(root, path / "zarr.json")
+            if attrs["columns"] != _hash_of_columns(path, attrs["table"]):
+                message = "what it says of its stimuli has changed since it was written"
+                raise ValueError(message)
     return root
 
 
 def is_store(path: Path) -> bool:
     """Return whether a folder says that `extract` wrote it, in whichever version."""
     try:
-        said = json.loads((path / "zarr.json").read_bytes())
-        return "format" in said["attributes"] and "table" in said["attributes"]
+        attrs = json.loads((path / "zarr.json").read_bytes())["attributes"]
+        return "format" in attrs and "table" in attrs
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def folder_of(root: zarr.Group) -> Path:
-    """Return the folder that an open store lies in.
-
-    Parameters
-    ----------
-    root : zarr.Group
-        From `begin_store`.
-
-    Returns
-    -------
-    Path
-        The ``.zarr`` folder.
-    """
-    return Path(cast("Any", root.store).root)
-
-
-def _stimuli_in(array: Path, cut: Cut, block: int, total: int) -> int:
-    file = cut.file_of(array, block)
-    here = min(cut.block, total - block * cut.block)
-    claimed = min(batches_claimed(file, cut) * cut.rows, here)  # first: meanwhile, the file may become whole
-    return here if file.is_file() else claimed
+def folder_of(node: zarr.Group) -> Path:
+    """Return the ``.zarr`` folder that an open group lies in."""
+    return Path(cast("Any", node.store).root)
 
 
 def network_names(path: Path) -> list[str]:
-    """Return the names of the networks in a store.
-
-    Parameters
-    ----------
-    path : Path
-        The ``.zarr`` folder.
-
-    Returns
-    -------
-    list of str
-        Sorted.
-    """
+    """Return the names of the networks in a store, sorted."""
     return sorted(folder.relative_to(path).as_posix() for folder in _networks_below(path))
+
+
+def lock_of(path: Path) -> Path:
+    """Return the file by which a store is held, beside it."""
+    return path.with_name(f".{path.name}.lock")
 
 
 # A network whose name has parts (alexnet/object/0) lies in folders of these names.
 def _networks_below(path: Path) -> Iterator[Path]:
     for folder in path.iterdir():
-        said = (folder / "zarr.json").read_bytes() if (folder / "zarr.json").is_file() else b""
-        if b'"weights_hash"' in said:
+        record = (folder / "zarr.json").read_bytes() if (folder / "zarr.json").is_file() else b""
+        if b'"weights_hash"' in record:
             yield folder
-        elif b'"group"' in said and not folder.is_symlink():
+        elif b'"group"' in record and not folder.is_symlink():
             yield from _networks_below(folder)
 
 
-def lock_of(path: Path) -> Path:
-    """Return the file by which a store is held.
+def _checked_node(root: zarr.Group, name: str, total: int) -> zarr.Group:
+    """Return a network's node, held to what `extract` writes: sealed attrs, layers with names, arrays as created."""
+    path, node = folder_of(root), cast("zarr.Group", root[name])
+    _attrs_of(node, path / name / "zarr.json")
+    layers = cast("list[str]", node.attrs["layers"])
+    must_be_file_names(layers, "layer", str(path / name))
+    if node.attrs["network"] != name:
+        message = f"the network in {name!r} is called {node.attrs['network']!r}"
+        raise ValueError(message)
+    for layer in layers if node.attrs["finished"] else ():
+        group, folder = cast("zarr.Group", node[layer]), path / name / layer
+        array = _checked_array(group, _attrs_of(group, folder / "zarr.json"), folder)
+        must_not_swell(array.nbytes, folder, on_disk=size_of(folder))
+        if array.shape[0] != total:
+            message = f"{layer} has the shape {array.shape} for {total} stimuli"
+            raise ValueError(message)
+    return node
 
-    Parameters
-    ----------
-    path : Path
-        The ``.zarr`` folder.
 
-    Returns
-    -------
-    Path
-        Beside it.
-    """
-    return path.with_name(f".{path.name}.lock")
+def _checked_array(group: zarr.Group, attrs: Mapping[str, Any], folder: Path) -> "zarr.Array[Any]":
+    """Return a layer's array, held to being as it was created, and as `begin_layer` creates it."""
+    if hash_file(folder / ARRAY / "zarr.json") != attrs["array"]:
+        message = f"what it says of the array {folder.name!r} has changed since it was written"
+        raise ValueError(message)
+    array = cast("zarr.Array[Any]", group[ARRAY])
+    if not _packed_as(array, _codecs(_chunk_of(array), array.dtype)):
+        message = f"{folder.name} is packed by other means than extract's"
+        raise ValueError(message)
+    return array
+
+
+def _hash_of_columns(path: Path, columns: Iterable[str]) -> str:
+    files = sorted(
+        file for name in columns for file in path_in(path, name, "The column").rglob("*") if file.is_file()
+    )
+    return hash_content([(file.relative_to(path).as_posix(), hash_file(file)) for file in files])
+
+
+def _refuse_other_arrays(root: zarr.Group, described: Mapping[str, Any]) -> None:
+    """Refuse arrays beside the layers', which xarray would read as it opens the tree."""
+    columns = cast("dict[str, Any]", root.attrs["table"])
+    layers = {f"{each['network']}/{layer}/{ARRAY}" for each in described["networks"] for layer in each["layers"]}
+    for name, array in root.members(max_depth=None):
+        if isinstance(array, zarr.Group) or name in layers:
+            continue
+        if name not in columns or array.shape != (described["stimuli"],):
+            message = f"{name!r} is no array that extract writes"
+            raise ValueError(message)
+        must_not_swell(array.nbytes, folder_of(root) / name, on_disk=size_of(folder_of(root) / name))
+
+
+def _count_done(folder: Path, node: zarr.Group, total: int) -> int:
+    """Return how many stimuli are there in every layer of a network, by its shards."""
+    if node.attrs["finished"]:
+        return total
+    arrays = [(layer_array(node, name), folder / name / ARRAY) for name in cast("list[str]", node.attrs["layers"])]
+    begun = [(array, place) for array, place in arrays if array is not None]
+    if len(begun) < len(arrays):
+        return 0
+    done = 0
+    for batch in range(batches_of(begun[0][0])):
+        rows = rows_of(begun[0][0], batch)
+        done += (rows.stop - rows.start) * all(shard_of(array, place, batch).is_file() for array, place in begun)
+    return min(done, total)
+
+
+def _rows(array: "zarr.Array[Any]") -> int:
+    return _chunk_of(array)[0]
+
+
+def _chunk_of(array: "zarr.Array[Any]") -> tuple[int, ...]:
+    chunk = tuple(array.chunks)
+    if len(chunk) != array.ndim or any(part > whole for part, whole in zip(chunk, array.shape, strict=True)):
+        message = f"chunks of {chunk} do not fit an array of {array.shape}"
+        raise ValueError(message)
+    return chunk
+
+
+def _codecs(chunk: tuple[int, ...], dtype: "np.dtype[Any]") -> list[Any]:
+    """Return how an array is packed: shards of chunks that Blosc packs (lz4, the fastest), with a checksum each."""
+    shuffle: Any = "shuffle" if dtype.itemsize == 4 else "noshuffle"
+    packed = BloscCodec(cname="lz4", clevel=1, shuffle=shuffle, typesize=dtype.itemsize)
+    return [ShardingCodec(chunk_shape=chunk, codecs=[BytesCodec(), packed, Crc32cCodec()])]
+
+
+def _packed_as(array: "zarr.Array[Any]", codecs: Sequence[Any]) -> bool:
+    """Return whether an array is packed by these codecs: zarr unpacks by whatever means an array names."""
+    written = [codec.to_dict() for codec in cast("Any", array).metadata.codecs]
+    return bool(written == [codec.to_dict() for codec in codecs])
+
+
+def _attrs_of(node: zarr.Group, file: Path) -> dict[str, Any]:
+    """Return what a node says, and refuse one that has changed since it was written."""
+    attrs = dict(node.attrs)
+    if attrs == (plain := unsealed(attrs, file, then=THEN)):
+        message = f"{file} lacks its checksum"
+        raise ValueError(message)
+    return plain
+
+
+def _refuse_what_is_there(folder: Path, store: Path) -> None:
+    """Refuse to begin a network where files lie that no record of the store lists; nothing of them is removed."""
+    files = [file for file in sorted(folder.rglob("*")) if not file.is_dir() and file.suffix != _ZARRS_DRAFT]
+    if files or folder.is_symlink():
+        message = (
+            f"{str(folder)!r} is not empty ({files[0].name if files else 'a link'}) and no network of the activation "
+            f"store {str(store)!r}: nothing is written or removed there. Move it, or choose another label."
+        )
+        raise ValueError(message)
+
+
+def _refuse_nesting(path: Path, name: str) -> None:
+    """Refuse a network whose folder would lie inside another's, or hold others."""
+    around = [other for other in network_names(path) if name.startswith(f"{other}/")]
+    inside = [other for other in network_names(path) if other.startswith(f"{name}/")]
+    if around or inside:
+        within = (name, around[0]) if around else (inside[0], name)
+        message = (
+            f"{within[0]!r} would lie within {within[1]!r} in the activation store {str(path)!r}. Give it another "
+            f"label, such as {one_part(within[0])!r}, or another store."
+        )
+        raise ValueError(message)
+
+
+def _zarrs_drafts(path: Path) -> list[Path]:
+    """Return what zarr left half written when a process was killed, in the nodes that the store itself lists."""
+    if not is_store(path):
+        return []
+    drafts = [*path.glob(f"*{_ZARRS_DRAFT}")]
+    for name in network_names(path):
+        drafts += [*(path / name).glob(f"*{_ZARRS_DRAFT}"), *(path / name).glob(f"*/**/*{_ZARRS_DRAFT}")]
+    return drafts
+
+
+def _remove_network(path: Path, name: str) -> None:
+    node = path_in(path, name, "The network name", nested=True)
+    said = json.loads((node / "zarr.json").read_bytes())
+    for layer in said["attributes"]["layers"]:
+        _remove_member(path_in(node, layer, "The layer"))
+    (node / "zarr.json").unlink()
+
+
+def _remove_empty_groups(path: Path) -> None:
+    """Remove the folders that only held networks: each of a name's parts is a group."""
+    for folder in sorted((folder for folder in path.rglob("*") if folder.is_dir()), reverse=True):
+        if folder.is_symlink() or {file.name for file in folder.iterdir()} - {"zarr.json"}:
+            continue
+        group = folder / "zarr.json"
+        if not group.is_file() or not json.loads(group.read_bytes()).get("attributes"):
+            group.unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def _remove_member(folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key, value in new.items():
+        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping):
+            found += _differences(old[key], value, f"{prefix}{key}.")
+        elif old.get(key) != value:
+            found.append(f"{prefix}{key} ({_short(old.get(key))} in the store, now {_short(value)})")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}..."
+
+
+def _differing_stimuli(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    before, now = (each["table"]["stimulus"] for each in (old, new))
+    if before != now:
+        lacks = [stimulus for stimulus in now if stimulus not in set(before)]
+        beyond = [stimulus for stimulus in before if stimulus not in set(now)]
+        if not lacks and not beyond:
+            return ["the order of the stimuli"]
+        return [f"the stimuli (the store lacks {lacks[:8]} and has {beyond[:8]} beyond)"]
+    changed = [stimulus for stimulus, was, is_ in zip(now, old["images"], new["images"], strict=True) if was != is_]
+    found = [f"the images of {changed[:8]}"] if changed else []
+    return found + [f"the column {name!r}" for name in new["table"] if old["table"].get(name) != new["table"][name]]

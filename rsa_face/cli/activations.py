@@ -41,7 +41,7 @@ def doctor(
     """Check this machine, and that every layer of every network is captured as it was computed."""
     import torch
 
-    from rsa_face.activations.audit import audit
+    from rsa_face.activations.capture import audit
     from rsa_face.networks.zoo import build_network
     from rsa_face.provenance import versions
     from rsa_face.schema import NETWORKS
@@ -85,8 +85,7 @@ def extract_command(
     cluster: Cluster = None,
 ) -> None:
     """Record what layers compute for all stimuli, into a store; go on where an earlier run stopped."""
-    from rsa_face.activations.extract import extract
-    from rsa_face.activations.recording import Options
+    from rsa_face.activations.extract import Options, extract
     from rsa_face.networks.zoo import build_network
     from rsa_face.stimuli.catalogue import read_stimuli
 
@@ -190,7 +189,7 @@ def verify_command(store: Store) -> int:
 @activations_app.command("remove")
 def remove_command(store: Store, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Remove a store, and nothing that is not one."""
-    from rsa_face.activations.writing import remove_store
+    from rsa_face.activations.store import remove_store
 
     if not yes:
         typer.confirm(f"Remove {store}?", abort=True)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import rsa_face as rf
-from rsa_face.activations import audit as module
+from rsa_face.activations import capture as module
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.stimuli.preprocessing import Preprocessing

@@ -17,8 +17,7 @@ import xarray as xr
 from torch import nn
 
 from rsa_face.activations.batch import compute_batch, load_batch
-from rsa_face.activations.extract import extract
-from rsa_face.activations.recording import Options
+from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import verify_store
 from rsa_face.activations.units import Batch, Source
 from rsa_face.cluster import connect
@@ -73,7 +72,7 @@ def many(stimuli):
 def test_a_store_written_by_workers_of_which_one_is_killed_equals_that_of_one_process(tmp_path, many):
     settings = {"layers": "all", "batch": 2, "options": Options(chunk=4), "progress": False}
     whole = extract([make_network()], many, tmp_path / "whole.zarr", **settings)
-    (tmp_path / ".made.zarr.task-0").write_text("left by a run that was killed")
+    (tmp_path / f".made.zarr.task-{0:016x}").write_text("left by a run that was killed")
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers,
         distributed.Client(workers) as client,
@@ -114,7 +113,7 @@ def test_a_network_that_somebody_swaps_before_workers_read_it_is_refused_and_doe
         with connect(cluster) as client:
             yield client
 
-    monkeypatch.setattr("rsa_face.activations.distributed.connect", swap_and_connect)
+    monkeypatch.setattr("rsa_face.activations.extract.connect", swap_and_connect)
     with pytest.raises(ValueError, match=r"\.made\.zarr\.task-\w+ was changed. Run again"):
         extract([make_network()], stimuli, tmp_path / "made.zarr", layers="all", cluster="local:1", progress=False)
     assert not mark.exists()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rsa_face.activations.capture import capture
-from rsa_face.activations.passes import passes_of
+from rsa_face.activations.extract import passes_of
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 

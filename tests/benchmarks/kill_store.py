@@ -18,8 +18,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from rsa_face.activations.extract import extract
-from rsa_face.activations.recording import Options
+from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import describe_store, verify_store
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network

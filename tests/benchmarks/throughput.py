@@ -22,8 +22,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from rsa_face.activations.extract import extract
-from rsa_face.activations.recording import Options
+from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.streaming import stream_rdms
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.zoo import Network, build_network

@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from rsa_face.activations.extract import extract
-from rsa_face.activations.recording import Options
+from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import describe_store, open_activations
 from rsa_face.holding import holder_of, lock_in
 from rsa_face.networks.layers import name_modules
@@ -113,7 +112,7 @@ def read_until_whole(store: Path) -> None:
         except FileNotFoundError:
             continue
         except ValueError as error:
-            if "must be finished" not in str(error):
+            if "is unfinished" not in str(error):
                 raise
             seen = "unfinished, then"
             continue

@@ -4,6 +4,7 @@ import ast
 import json
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,13 +14,12 @@ import zarr
 import rsa_face
 from rsa_face import memory, untrusted
 from rsa_face.activations.extract import extract
-from rsa_face.activations.seals import coords_of, seal, shapes_of
-from rsa_face.activations.store import describe_store, open_activations, verify_store
+from rsa_face.activations.store import _hash_of_columns, describe_store, open_activations, verify_store
 from rsa_face.cli import main
 from rsa_face.human import datasets, rdm_files
 from rsa_face.human.read import read_human
 from rsa_face.networks.weights import read_state
-from rsa_face.provenance import load, save
+from rsa_face.provenance import hash_file, load, save, sealed
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.report.page import write_report
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
@@ -342,7 +342,16 @@ def change(file: Path, **attrs: object) -> None:
 
 def seal_anew(network: Path) -> None:
     """As one who means harm would: a seal tells of accidents, and is no signature."""
-    seal(zarr.open_group(network, mode="r+", zarr_format=3), shapes_of(network))
+    for layer in (file.parent for file in network.glob("*/zarr.json")):
+        reseal(layer, array=hash_file(layer / "activation" / "zarr.json"))
+    reseal(network)
+
+
+def reseal(folder: Path, **attrs: object) -> None:
+    held = json.loads((folder / "zarr.json").read_text())
+    plain = {key: value for key, value in held["attributes"].items() if key != "blake3"}
+    held["attributes"] = sealed({**plain, **attrs})
+    (folder / "zarr.json").write_text(json.dumps(held))
 
 
 @pytest.mark.parametrize("read", [describe_store, verify_store, open_activations])
@@ -380,31 +389,42 @@ def test_a_store_packed_by_other_means_is_refused(store, read):
 @pytest.mark.parametrize("read", [verify_store, open_activations])
 @pytest.mark.parametrize("name", ["level", "tiny/0/channel", "tiny/2/other"])
 def test_a_store_with_arrays_that_are_packed_where_none_are_is_refused(store, name, read):
-    total = 10**6 if name != "level" else 4
+    shape = (10**6,) if name != "level" else (4, 2**28)
     group = zarr.open_group(store, mode="r+", zarr_format=3)
-    dims = [name.rsplit("/", 1)[-1]]
-    group.create_array(name, data=np.zeros(total), chunks=(total,), dimension_names=dims, overwrite=True)
+    dims = [name.rsplit("/", 1)[-1], "more"][: len(shape)]
+    group.create_array(name, shape=shape, dtype="f8", chunks=shape, dimension_names=dims, overwrite=True)
     seal_anew(store / "tiny")
-    seal(group, coords_of(store, group.attrs["table"]))
-    with pytest.raises(ValueError, match=rf"one\.zarr.*'{name}' is no array that extract writes"):
+    reseal(store, columns=_hash_of_columns(store, group.attrs["table"]))
+    with pytest.raises(ValueError, match=rf"one\.zarr.*('{name}' is no array that extract writes|asks for)"):
         read(store)
 
 
-def test_a_chunk_that_unpacks_to_gigabytes_is_refused(tmp_path):
-    network = tiny_network()
-    for value in network.module.parameters():
-        value.data.zero_()  # so that layers are compressed
-    extract([network], tiny_stimuli(tmp_path), tmp_path / "one.zarr", layers=["0"], batch=2, progress=False)
+@pytest.mark.parametrize("chunk", [[2, 4, 10, 10**9], [10**12, 4, 10, 10], [2, 4, 10]])
+def test_a_store_with_chunks_larger_than_its_arrays_is_refused(store, chunk):
+    file = store / "tiny" / "0" / "activation" / "zarr.json"
+    held = json.loads(file.read_text())
+    held["codecs"][0]["configuration"]["chunk_shape"] = chunk
+    held["chunk_grid"]["configuration"]["chunk_shape"] = chunk
+    file.write_text(json.dumps(held))
+    seal_anew(store / "tiny")
+    with pytest.raises(ValueError, match=r"one\.zarr"):
+        open_activations(store)
+
+
+def test_a_chunk_that_says_it_unpacks_to_gigabytes_is_damaged(tmp_path):
+    extract([tiny_network()], tiny_stimuli(tmp_path), tmp_path / "one.zarr", layers=["0"], batch=2, progress=False)
     file = tmp_path / "one.zarr/tiny/0/activation/c/0/0/0/0"
     content = bytearray(file.read_bytes())
-    own = 2 * 4 * 10 * 10 * 4
-    assert int.from_bytes(content[4:8], "little") == own
-    assert open_activations(tmp_path / "one.zarr")["tiny/0/activation"].values.max() == 0
+    length = int.from_bytes(content[12:16], "little")  # Blosc's header: what it takes, before zarr's checksum
+    assert int.from_bytes(content[4:8], "little") == 2 * 4 * 10 * 10 * 4
     content[4:8] = (2**31 - 1).to_bytes(4, "little")
+    content[length : length + 4] = google_crc32c.value(bytes(content[:length])).to_bytes(4, "little")
     file.write_bytes(content)
-    for read in (verify_store, open_activations):
-        with pytest.raises(ValueError, match=rf"c/0/0/0/0 has a chunk that unpacks to 2,147,483,647 .* of {own:,}"):
-            read(tmp_path / "one.zarr")
+    before = used_at_most()
+    assert verify_store(tmp_path / "one.zarr")[0].startswith("tiny/0, stimuli 0 to 1: the file is damaged")
+    with pytest.raises((ValueError, RuntimeError, MemoryError)):
+        _ = open_activations(tmp_path / "one.zarr")["tiny/0/activation"].values
+    assert used_at_most() - before < 100 * MEBIBYTE
 
 
 def test_a_store_of_the_old_format_with_pickles_is_refused(store):

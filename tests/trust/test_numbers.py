@@ -131,7 +131,7 @@ def test_activations_that_are_no_numbers_are_refused_by_name(measure, value):
 def test_values_beyond_float16_are_refused_with_layer_and_stimulus():
     import torch
 
-    from rsa_face.activations.recording import Options, as_stored
+    from rsa_face.activations.extract import Options, as_stored
 
     values = torch.ones(2, 3)
     values[1, 2] = 1e6
