@@ -25,14 +25,12 @@ BOUNDS = ("lower", "upper")
 MEASURE = "measure"
 OTHER_MEASURES = "other_measures"
 
-NetworkName = Literal["alexnet", "vgg11", "vgg13", "vgg16", "fe_alexnet"]
 AUTO_GROUPS = "auto"
 """`groups` that are chosen from the stimuli, see `inference.resampling.choose_groups`."""
 
 Occlusion = Literal["none", "eyes", "nose", "mouth"]
 Position = Literal["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7"]
 
-NETWORKS: tuple[str, ...] = get_args(NetworkName)
 OCCLUSIONS: tuple[str, ...] = get_args(Occlusion)
 POSITIONS: tuple[str, ...] = get_args(Position)
 POSITION_CHANNELS = dict(zip(POSITIONS, (64, 64, 192, 192, 384, 256, 256, 256, 4096, 4096), strict=True))
@@ -99,10 +97,63 @@ def comparison_label(comparison: str) -> str:
     return COMPARISONS[comparison].label if comparison in COMPARISONS else comparison
 
 
-_ALEXNET = ("conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3", "conv4", "relu4", "conv5",
-            "relu5", "pool5")  # fmt: skip
-_VGG = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3)}
 _CLASSIFIER = ("fc6", "relu6", "fc7", "relu7", "fc8")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network that is built by its name: one row of `NETWORKS`, from which all that lists networks is derived.
+
+    Parameters
+    ----------
+    label : str
+        What figures and sentences call it.
+    blocks : tuple of int
+        Convolutions before each pooling layer.
+    connected : tuple of int
+        Where its fully connected layers stand in torchvision's ``classifier``.
+    builder : str
+        The function of torchvision that builds it; it names the ImageNet weights, too.
+    in_blocks : bool
+        Whether layers are numbered within blocks (``conv5_3``, VGG) or through the network (``conv5``, AlexNet).
+    attention : bool
+        Whether feature-excitation blocks are put in.
+    """
+
+    label: str
+    blocks: tuple[int, ...]
+    connected: tuple[int, int, int]
+    builder: str
+    in_blocks: bool = True
+    attention: bool = False
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer, in the order they run, without feature-excitation blocks."""
+        names: list[str] = []
+        number = 0
+        for block, convolutions in enumerate(self.blocks, start=1):
+            for place in range(1, convolutions + 1):
+                number += 1
+                at = f"{block}_{place}" if self.in_blocks else f"{number}"
+                names += [f"conv{at}", f"relu{at}"]
+            names.append(f"pool{block if self.in_blocks else number}")
+        return (*names, *_CLASSIFIER)
+
+    @property
+    def convolutions(self) -> tuple[int, ...]:
+        """Where the convolutions stand in torchvision's ``features``: each is followed by its ReLU."""
+        return tuple(place for place, name in enumerate(self.layers) if name.startswith("conv"))
+
+
+NETWORKS: dict[str, Architecture] = {
+    "alexnet": Architecture("AlexNet", (1, 1, 3), (1, 4, 6), "alexnet", in_blocks=False),
+    "fe_alexnet": Architecture("FE-AlexNet", (1, 1, 3), (1, 4, 6), "alexnet", in_blocks=False, attention=True),
+    "vgg11": Architecture("VGG11", (1, 1, 2, 2, 2), (0, 3, 6), "vgg11"),
+    "vgg13": Architecture("VGG13", (2, 2, 2, 2, 2), (0, 3, 6), "vgg13"),
+    "vgg16": Architecture("VGG16", (2, 2, 3, 3, 3), (0, 3, 6), "vgg16"),
+}
+"""In the order of every list and figure."""
 
 
 @dataclass(frozen=True)
@@ -419,13 +470,7 @@ def layer_names(network: str, attention: Sequence[str] = ()) -> list[str]:
     ['pool5', 'fe_gate', 'fe', 'fc6', 'relu6', 'fc7', 'relu7', 'fc8']
     """
     must_be_known(network, NETWORKS, "network")
-    names = list(_ALEXNET)
-    if network in _VGG:
-        names = []
-        for block, convolutions in enumerate(_VGG[network], start=1):
-            names += [f"{kind}{block}_{place}" for place in range(1, convolutions + 1) for kind in ("conv", "relu")]
-            names.append(f"pool{block}")
-    names += _CLASSIFIER
+    names = list(NETWORKS[network].layers)
     for position in attention:
         behind = names.index(position.replace("conv", "relu").replace("fc", "relu")) + 1
         ending = "" if len(attention) == 1 else f"_{position}"

@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rsa_face.networks.architectures import ARCHITECTURES
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network, evaluating
 from rsa_face.provenance import rng_from
+from rsa_face.schema import NETWORKS
 
 
 def capture(
@@ -54,7 +54,7 @@ def capture(
         other than a tensor.
     """
     with evaluating(network.module):
-        if keep is None and network.architecture in ARCHITECTURES:
+        if keep is None and network.architecture in NETWORKS:
             with _writing_beside(network.module):
                 captured, untouched = _capture(network, layers, inputs, Tensor.detach)
             if untouched:
@@ -98,7 +98,7 @@ def _capture(
     captured: dict[str, Tensor] = {}
     changes: dict[str, int] = {}
     modules = _modules_of(network, layers)
-    last = max(layers, key=lambda layer: layer.order).name if network.architecture in ARCHITECTURES else ""
+    last = max(layers, key=lambda layer: layer.order).name if network.architecture in NETWORKS else ""
 
     def hook(name: str, output: Any) -> None:
         if not isinstance(output, Tensor):

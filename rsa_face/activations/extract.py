@@ -42,16 +42,16 @@ from rsa_face.activations.store import (
     layer_array,
     open_activations,
     open_group,
+    shard_of,
 )
 from rsa_face.cluster import connect, map_in_order
 from rsa_face.files import naming_what_is_written
 from rsa_face.memory import keeping_memory
-from rsa_face.networks.architectures import ARCHITECTURES
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import rng_from
 from rsa_face.safety import must_be_file_names, one_part
-from rsa_face.schema import must_be_known, repeated
+from rsa_face.schema import NETWORKS, must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
@@ -325,15 +325,15 @@ class _Task:
 
 
 def _missing_batches(task: _Task, node: zarr.Group) -> list[int]:
-    """Return the batches that some layer lacks or holds damaged; every value that is there is checked."""
-    arrays = [(layer_array(node, layer.name), task.folder_of(layer)) for layer in task.layers]
-    if any(array is None for array, _ in arrays):
-        return list(task.batches)
-    return [
-        batch
-        for batch in task.batches
-        if any(array is None or fault_of_batch(array, folder, batch) for array, folder in arrays)
-    ]
+    """Return the batches that some layer lacks, and remove what is damaged; every value that is there is checked."""
+    begun = [(layer_array(node, layer.name), task.folder_of(layer)) for layer in task.layers]
+    missing = set(task.batches) if any(array is None for array, _ in begun) else set()
+    for array, folder in begun:
+        for batch in task.batches if array is not None else ():
+            if fault_of_batch(array, folder, batch):
+                shard_of(array, folder, batch).unlink(missing_ok=True)  # zarr would read it to write to it
+                missing.add(batch)
+    return sorted(missing)
 
 
 def _begin_bar(task: _Task, bar: Any, missing: Sequence[int]) -> None:
@@ -440,7 +440,7 @@ def passes_of(
     as many threads as one pass has, so that values are the same wherever they are computed.
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads < _SIDE_BY_SIDE or network.architecture not in ARCHITECTURES:
+    if device.type != "cpu" or threads < _SIDE_BY_SIDE or network.architecture not in NETWORKS:
         yield lambda batches: (record(network, inputs) for inputs in batches)
         return
     torch.set_num_threads(threads // _SIDE_BY_SIDE)  # threads that begin later start from this number

@@ -6,12 +6,11 @@ from functools import partial
 from itertools import product, starmap
 from pathlib import Path
 
-from rsa_face.networks.architectures import ARCHITECTURES
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_content, hash_file, load
 from rsa_face.rdms.measures import GENERAL, check_measures, measures_among
 from rsa_face.safety import must_be_file_names, path_in
-from rsa_face.schema import MEASURES, layer_names, must_be_known, repeated
+from rsa_face.schema import MEASURES, NETWORKS, layer_names, must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
 
 
@@ -187,7 +186,7 @@ def sources_of(
     identity = hash_file(Path(weights)) if Path(weights).is_file() else weights
     each = dict.fromkeys(product(networks, seeds))
     for name, _ in each:
-        must_be_known(name, ARCHITECTURES, "network")
+        must_be_known(name, NETWORKS, "network")
     return tuple(
         Source(
             name,

@@ -11,7 +11,9 @@ import typer
 activations_app = typer.Typer(name="activations", help="Look at, check and remove stores.", no_args_is_help=True)
 
 Table = Annotated[Path, typer.Argument(help="The stimulus table (CSV or TSV).")]
-Networks = Annotated[list[str], typer.Option("--network", help="alexnet, vgg11, vgg13, vgg16 or fe_alexnet; repeat.")]
+Networks = Annotated[
+    list[str], typer.Option("--network", help="Such as alexnet (`rsa-face networks` lists them); repeat.")
+]
 Weights = Annotated[str, typer.Option(help="random, imagenet, or a .safetensors or .pth file.")]
 Layers = Annotated[str, typer.Option(help="main, all, or names with commas between.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]

@@ -53,11 +53,12 @@ def demo(
 
 def networks(as_json: AsJson = False) -> None:
     """List the networks, their layers and parameters."""
-    from rsa_face.networks.architectures import ARCHITECTURES, attention_of, count_parameters, make_skeleton
     from rsa_face.networks.layers import name_layers, select_layers
+    from rsa_face.networks.zoo import attention_of, count_parameters, make_skeleton
+    from rsa_face.schema import NETWORKS
 
     rows: list[dict[str, Any]] = []
-    for name in ARCHITECTURES:
+    for name in NETWORKS:
         layers = name_layers(make_skeleton(name, 2, attention_of(name, None), device="meta"))
         main = [layer.name for layer in select_layers(layers, "main", network=name)]
         counts = count_parameters(name)
@@ -74,7 +75,7 @@ def networks(as_json: AsJson = False) -> None:
 
 
 def layers(
-    network: Annotated[str, typer.Argument(help="alexnet, vgg11, vgg13, vgg16 or fe_alexnet.")],
+    network: Annotated[str, typer.Argument(help="A network, such as alexnet: `rsa-face networks` lists them.")],
     as_json: AsJson = False,
 ) -> None:
     """List a network's layers: name, module, shape, features, depth, pre or post nonlinearity."""

@@ -98,7 +98,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Say whose layout a file of weights has, for which network, and what of it would load. Builds nothing."""
-    from rsa_face.networks.files import inspect_weights
+    from rsa_face.networks.weights import inspect_weights
 
     found = inspect_weights(file, layout=layout)
     print(json.dumps(found) if as_json else "\n".join(f"{name}: {_shown(value)}" for name, value in found.items()))

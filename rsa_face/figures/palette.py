@@ -4,22 +4,15 @@ from collections.abc import Iterable
 
 from matplotlib import colors
 
-NETWORK_ORDER = ("alexnet", "fe_alexnet", "vgg11", "vgg13", "vgg16")
-NETWORK_LABELS = {
-    "alexnet": "AlexNet",
-    "fe_alexnet": "FE-AlexNet",
-    "vgg11": "VGG11",
-    "vgg13": "VGG13",
-    "vgg16": "VGG16",
-}
-NETWORK_COLORS = {
-    "alexnet": "#D07C00",
-    "fe_alexnet": "#A80F3C",
-    "vgg11": "#63BDB4",
-    "vgg13": "#2B78AC",
-    "vgg16": "#18234F",
-}
-NETWORK_MARKERS = {"alexnet": "o", "fe_alexnet": "D", "vgg11": "^", "vgg13": "s", "vgg16": "v"}
+from rsa_face.schema import NETWORKS
+
+# in the order of the registry
+_COLORS = ("#D07C00", "#A80F3C", "#63BDB4", "#2B78AC", "#18234F")
+_MARKERS = ("o", "D", "^", "s", "v")
+NETWORK_ORDER = tuple(NETWORKS)
+NETWORK_LABELS = {name: row.label for name, row in NETWORKS.items()}
+NETWORK_COLORS = dict(zip(NETWORKS, _COLORS, strict=True))
+NETWORK_MARKERS = dict(zip(NETWORKS, _MARKERS, strict=True))
 OTHER_COLORS = ("#6A6A6A", "#8C6BB1", "#5A7D2A", "#A65628", "#D16BA5")
 OTHER_MARKERS = ("P", "X", "<", ">", "h")
 HUMAN_COLOR = "#3A3A3A"

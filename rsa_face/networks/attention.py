@@ -30,15 +30,6 @@ class FeatureExcitation(nn.Module):
 
     A squeeze-and-excitation block (Hu, Shen & Sun 2018, 10.1109/CVPR.2018.00745), without biases unless asked
     for. With the gate at 1 the input passes unchanged, bit for bit.
-
-    Parameters
-    ----------
-    channels : int
-        Channels of the input.
-    reduction : int
-        Channels over the width of the waist.
-    bias : bool
-        Whether the gate's two layers have biases.
     """
 
     def __init__(self, channels: int, reduction: int = 16, *, bias: bool = False) -> None:
@@ -52,18 +43,7 @@ class FeatureExcitation(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return the gated maps.
-
-        Parameters
-        ----------
-        maps : Tensor, shape (stimulus, channel) or (stimulus, channel, row, column)
-            What the layer before computed.
-
-        Returns
-        -------
-        Tensor, of the same shape
-            Each channel times its gate.
-        """
+        """Return the gated maps."""
         if maps.ndim == 2:
             gate: Tensor = self.gate(maps)
             return maps * gate
@@ -76,18 +56,6 @@ def insert_attention(module: nn.Module, blocks: Attention | Sequence[Attention])
 
     One block is called ``fe``, several ``fe_<position>`` each. The modules before and after keep their names, so
     that the state dict of the AlexNet around them stays torchvision's.
-
-    Parameters
-    ----------
-    module : nn.Module
-        A torchvision AlexNet. Changed in place.
-    blocks : Attention or sequence of Attention
-        Where, and how narrow.
-
-    Raises
-    ------
-    ValueError
-        If two blocks have the same position.
     """
     wanted = [blocks] if isinstance(blocks, Attention) else list(blocks)
     twice = repeated([block.position for block in wanted])
@@ -106,18 +74,7 @@ def insert_attention(module: nn.Module, blocks: Attention | Sequence[Attention])
 
 
 def find_attention(module: nn.Module) -> tuple[Attention, ...]:
-    """Say which feature-excitation blocks stand in a network.
-
-    Parameters
-    ----------
-    module : nn.Module
-        A torchvision AlexNet, with or without blocks.
-
-    Returns
-    -------
-    tuple of Attention
-        In the order they run.
-    """
+    """Say which feature-excitation blocks stand in a network."""
     found = []
     for position, (part, after) in _PLACES.items():
         names = [name for name, _ in getattr(module, part, nn.Sequential()).named_children()]
@@ -132,30 +89,13 @@ def find_attention(module: nn.Module) -> tuple[Attention, ...]:
 
 
 def block_place(position: str) -> tuple[str, int, int]:
-    """Return where a block of some position stands in torchvision's AlexNet.
-
-    Parameters
-    ----------
-    position : str
-        One of `rsa_face.schema.POSITIONS`.
-
-    Returns
-    -------
-    str, int, int
-        The part (``features`` or ``classifier``), the index of the module before the block, and the channels.
-    """
+    """Return where a block of some position stands in torchvision's AlexNet."""
     part, after = _PLACES[position]
     return part, int(after), POSITION_CHANNELS[position]
 
 
 def open_gate(module: nn.Module) -> None:
-    """Force every feature-excitation gate of a network to 1, so that it computes what AlexNet computes.
-
-    Parameters
-    ----------
-    module : nn.Module
-        A network with such blocks. Changed in place.
-    """
+    """Force every feature-excitation gate of a network to 1, so that it computes what AlexNet computes."""
     for block in [child for child in module.modules() if isinstance(child, FeatureExcitation)]:
         block.gate = nn.Sequential(_Ones())
 

@@ -44,16 +44,6 @@ def name_layers(module: nn.Module) -> tuple[Layer, ...]:
     Dropout and the adaptive pooling before the classifier are not layers: in evaluation, at the size the networks
     were made for, they pass their input on. The block counts as ``fe_gate`` (one value a channel) and ``fe`` (the
     gated maps), at depths between its neighbours.
-
-    Parameters
-    ----------
-    module : nn.Module
-        The network; its parts are called ``features`` and ``classifier``.
-
-    Returns
-    -------
-    tuple of Layer
-        In the order they run.
     """
     vgg = sum(isinstance(child, nn.MaxPool2d) for child in module.modules()) > 3
     found = list(_leaves(module, vgg=vgg))
@@ -68,18 +58,7 @@ def name_layers(module: nn.Module) -> tuple[Layer, ...]:
 
 
 def name_modules(module: nn.Module) -> tuple[Layer, ...]:
-    """Name the layers of any network by their torch paths.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Any network.
-
-    Returns
-    -------
-    tuple of Layer
-        Every module without children, in the order it was registered.
-    """
+    """Name the layers of any network by their torch paths."""
     leaves = [(path, child) for path, child in module.named_modules() if path and not any(child.children())]
     return tuple(
         Layer(path, path, type(child).__name__, round((order + 1) / len(leaves), 6), order)
@@ -88,27 +67,7 @@ def name_modules(module: nn.Module) -> tuple[Layer, ...]:
 
 
 def select_layers(layers: Sequence[Layer], wanted: str | Sequence[str], *, network: str) -> tuple[Layer, ...]:
-    """Return the layers asked for, in the order they run.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        All layers of the network.
-    wanted : str or sequence of str
-        ``main`` (every ReLU, the feature-excitation block and the last layer), ``all``, or names.
-    network : str
-        The network's name, for the error.
-
-    Returns
-    -------
-    tuple of Layer
-        At least one.
-
-    Raises
-    ------
-    ValueError
-        If a name is not a layer of the network, or none is asked for.
-    """
+    """Return the layers asked for, in the order they run."""
     if wanted == "all":
         return tuple(layers)
     if wanted == "main":

@@ -1,32 +1,67 @@
-"""Where a network's weights come from: a seed, ImageNet, or a file; checked key by key before they are used."""
+"""Where a network's weights come from: a seed, ImageNet, or a file, in whichever layout it was published.
 
+A file is fetched if need be, recognised by the names and shapes of its tensors, put under the names of its network,
+and checked key by key. No code in a file runs.
+"""
+
+import json
 import logging
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 from urllib.error import URLError
 
 import safetensors.torch
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from torchvision import models
 
-from rsa_face.provenance import rng_from
+from rsa_face.networks.attention import block_place
+from rsa_face.networks.settings import Attention
+from rsa_face.provenance import hash_content, hash_file, rng_from, unsealed
+from rsa_face.schema import NETWORKS, POSITIONS, must_be_known
+from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.untrusted import must_not_swell, reading
 
 log = logging.getLogger(__name__)
 
-IMAGENET = {
-    "alexnet": models.AlexNet_Weights.IMAGENET1K_V1,
-    "vgg11": models.VGG11_Weights.IMAGENET1K_V1,
-    "vgg13": models.VGG13_Weights.IMAGENET1K_V1,
-    "vgg16": models.VGG16_Weights.IMAGENET1K_V1,
-}
 FORMATS = (".safetensors", ".pth", ".pt")
 _WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network")
 _PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.)+")
+RECORD, CONTENT = "rsa_face", "content_blake3"
+HUB = "hf://"
+Shapes = Mapping[str, tuple[int, ...]]
+
+_OXFORD = [f"conv{block}_{place}" for block, count in enumerate((2, 2, 3, 3, 3), 1) for place in range(1, count + 1)]
+
+LAYOUTS = ("torchvision", "rsa-face", "vgg-face", "vgg-face-bgr", "se-alexnet")
+_FACE_MEAN = (129.1863 / 255, 104.7624 / 255, 93.5940 / 255)
+_FACES = Preprocessing(mean=_FACE_MEAN, sd=(1 / 255,) * 3)
+PREPROCESSINGS: dict[str, Preprocessing] = {
+    "torchvision": Preprocessing(),
+    "rsa-face": Preprocessing(),
+    "vgg-face": _FACES,
+    "vgg-face-bgr": _FACES,
+    "se-alexnet": Preprocessing(resize=(224, 224), mean=(0.5,) * 3, sd=(0.5,) * 3),
+}
+# The eight expressions of AffectNet by their codes (Mollahosseini, Hasani & Mahoor 2019, 10.1109/TAFFC.2017.2740923),
+# and the three that are no expression.
+EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
+_LABORATORY_OUTPUTS = {8: EXPRESSIONS, 11: (*EXPRESSIONS, "none", "uncertain", "no-face"), 2: ("sad", "happy")}
+_GATE = re.compile(
+    r"(?P<at>se_layer|se_block|(?:features|classifier)\.(?:\d+|fe\w*))\."
+    r"(?P<layer>fc\.0|fc\.2|fc1|fc2|gate\.0|gate\.2)\.(?P<what>weight|bias)"
+)
+_GATE_LAYERS = {"fc.0": 0, "fc.2": 2, "fc1": 0, "fc2": 2, "gate.0": 0, "gate.2": 2}
+
+
+# -- weights that start at random, and ImageNet's -----------------------------------------------------------------
 
 
 def start_weights(module: nn.Module, *, seed: int) -> None:
@@ -35,13 +70,6 @@ def start_weights(module: nn.Module, *, seed: int) -> None:
     Kaiming normal for the convolutions and fully connected layers (He et al. 2015, 10.1109/ICCV.2015.123), biases
     0. A layer's weights depend on the seed and the layer's name alone: not on what was built before, and AlexNet
     and FE-AlexNet of one seed share every layer but the block.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Changed in place.
-    seed : int
-        0 or more.
     """
     for name, part in module.named_modules():
         if not isinstance(part, nn.Conv2d | nn.Linear):
@@ -53,27 +81,16 @@ def start_weights(module: nn.Module, *, seed: int) -> None:
                 nn.init.zeros_(part.bias)
 
 
+def _imagenet(network: str) -> Any:
+    return models.get_model_weights(NETWORKS[network].builder).IMAGENET1K_V1
+
+
 def imagenet_state(network: str) -> dict[str, Tensor]:
     """Return torchvision's ImageNet weights, downloading them the first time.
 
     The file goes to torch's own cache (``TORCH_HOME``), with a progress bar, and its checksum is verified.
-
-    Parameters
-    ----------
-    network : str
-        ``alexnet``, ``vgg11``, ``vgg13`` or ``vgg16``.
-
-    Returns
-    -------
-    dict of str to Tensor
-        The state dict.
-
-    Raises
-    ------
-    RuntimeError
-        If the download fails; the address, the size and where to put the file by hand are named.
     """
-    weights = IMAGENET[network]
+    weights = _imagenet(network)
     file = imagenet_file(network)
     log.info("ImageNet weights of %s: %s (%.0f MB)", network, weights.url, weights.meta["_file_size"])
     try:
@@ -88,41 +105,335 @@ def imagenet_state(network: str) -> dict[str, Tensor]:
 
 
 def imagenet_file(network: str) -> Path:
-    """Return where torch keeps torchvision's ImageNet weights once they are downloaded.
+    """Return where torch keeps torchvision's ImageNet weights once they are downloaded."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / str(_imagenet(network).url).rsplit("/", 1)[-1]
+
+
+# -- layouts -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a file of weights holds, told from the names and shapes of its tensors.
 
     Parameters
     ----------
-    network : str
-        ``alexnet``, ``vgg11``, ``vgg13`` or ``vgg16``.
-
-    Returns
-    -------
-    Path
-        In torch's own cache (``TORCH_HOME``).
+    name : str
+        One of `LAYOUTS`.
+    architecture : str
+        Which network it is for.
+    keys : dict of str to str
+        For each parameter of that network that the file holds, its name in the file.
+    unknown : tuple of str
+        Names in the file that belong to nothing.
+    classes : int or None
+        Outputs of the last layer; None if the file holds no fully connected layers.
+    attention : tuple of Attention
+        The feature-excitation blocks.
+    preprocessing : Preprocessing
+        What input the weights expect.
+    outputs : tuple of str
+        What the outputs stand for; empty if the layout does not say.
+    untrained : tuple of str
+        Parameters that were still random when the file was written.
     """
-    return Path(torch.hub.get_dir()) / "checkpoints" / str(IMAGENET[network].url).rsplit("/", 1)[-1]
+
+    name: str
+    architecture: str
+    keys: dict[str, str]
+    unknown: tuple[str, ...]
+    classes: int | None
+    attention: tuple[Attention, ...] = ()
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    outputs: tuple[str, ...] = ()
+    untrained: tuple[str, ...] = ()
+
+    @property
+    def reverses_colours(self) -> bool:
+        """Whether the file's first convolution takes blue, green, red, and is turned around on the way in."""
+        return self.name == "vgg-face-bgr"
+
+
+def recognise(
+    shapes: Shapes, *, layout: str = "auto", source: str = "the file", attention: Sequence[Attention] = ()
+) -> Layout:
+    """Tell whose weights a file holds from the names and shapes of its tensors.
+
+    Oxford's VGG-Face is told by ``conv1_1`` (takes red, green, blue) or ``conv_1_1`` (conversions of the Torch
+    file, which take blue, green, red). A conversion of the Caffe file may bear the first names and take the second
+    order: nothing in the file tells, so name the layout ``vgg-face-bgr`` then. A file of the SE-AlexNet laboratory
+    without a block bears torchvision's names: name the layout ``se-alexnet`` for its preprocessing.
+    """
+    must_be_known(layout, ("auto", *LAYOUTS), "weights layout")
+    if any(re.match(r"conv_?\d_\d\.", key) for key in shapes):
+        return _oxford(shapes, layout)
+    gates = _gates(shapes)
+    blocks = [(_block(at, keys, shapes, gates, attention), keys) for at, keys in gates.items()]
+    plain = _without_blocks(shapes, gates)
+    at = {int(key.split(".")[1]) for key in plain if re.fullmatch(r"features\.\d+\.weight", key)}
+    fitting = [name for name, row in NETWORKS.items() if set(row.convolutions) == at and not row.attention]
+    if not fitting or (blocks and not _with_blocks(fitting[0])):
+        some = ", ".join(sorted(shapes)[:4])
+        message = (
+            f"Weights must be of {', '.join(NETWORKS)}, in a layout among {', '.join(LAYOUTS)}, "
+            f"but {source!r} is not: it holds {len(shapes)} tensors ({some} ...)."
+        )
+        raise ValueError(message)
+    ours = all(".fe" in at for at in gates)
+    found = "torchvision" if not blocks else "rsa-face" if ours else "se-alexnet"
+    return _sequential(shapes, fitting[0], blocks, plain, found if layout == "auto" else layout)
+
+
+def keys_of(architecture: str, attention: Iterable[Attention] = ()) -> list[str]:
+    """Return the names of a network's parameters, in the order they run.
+
+    Examples
+    --------
+    >>> keys_of("alexnet")[:2]
+    ['features.0.weight', 'features.0.bias']
+    """
+    row = NETWORKS[architecture]
+    places = [("features", place) for place in row.convolutions] + [("classifier", place) for place in row.connected]
+    keys = [f"{part}.{place}.{what}" for part, place in places for what in ("weight", "bias")]
+    return keys + [key for own, _ in _gate_keys(list(attention)) for key in own]
+
+
+def _with_blocks(base: str) -> str:
+    """Return the network that is some other with feature-excitation blocks; empty if there is none."""
+    return next((name for name, row in NETWORKS.items() if row.attention and row.builder == base), "")
+
+
+def _gate_keys(attention: list[Attention]) -> list[tuple[list[str], Attention]]:
+    found = []
+    for block in attention:
+        name = "fe" if len(attention) == 1 else f"fe_{block.position}"
+        what = ("weight", "bias") if block.bias else ("weight",)
+        part = block_place(block.position)[0]
+        found.append(([f"{part}.{name}.gate.{layer}.{kind}" for layer in (0, 2) for kind in what], block))
+    return found
+
+
+def _oxford(shapes: Shapes, layout: str) -> Layout:
+    torch_file = any(key.startswith("conv_") for key in shapes)
+    written = [name.replace("conv", "conv_") if torch_file else name for name in _OXFORD] + ["fc6", "fc7", "fc8"]
+    own = [key for key in keys_of("vgg16") if key.endswith(".weight")]
+    table = dict(zip(own, written, strict=True))
+    keys = {
+        key.replace("weight", what): f"{name}.{what}"
+        for key, name in table.items()
+        for what in ("weight", "bias")
+        if f"{name}.{what}" in shapes
+    }
+    name = layout if layout in ("vgg-face", "vgg-face-bgr") else ("vgg-face-bgr" if torch_file else "vgg-face")
+    unknown = tuple(sorted(set(shapes) - set(keys.values())))
+    classes = shapes["fc8.weight"][0] if "fc8.weight" in shapes else None
+    return Layout(name, "vgg16", keys, unknown, classes, preprocessing=PREPROCESSINGS[name])
+
+
+def _sequential(
+    shapes: Shapes, base: str, blocks: list[tuple[Attention, dict[str, str]]], plain: dict[str, str], name: str
+) -> Layout:
+    attention = tuple(sorted((block for block, _ in blocks), key=lambda block: POSITIONS.index(block.position)))
+    keys = {key: plain[key] for key in keys_of(base) if key in plain}
+    files = {block.position: found for block, found in blocks}
+    for own, block in _gate_keys(list(attention)):
+        keys |= {key: files[block.position][key.split(".gate.")[1]] for key in own}
+    unknown = tuple(sorted(set(shapes) - set(keys.values())))
+    last = f"classifier.{NETWORKS[base].connected[-1]}.weight"
+    classes = shapes[keys[last]][0] if last in keys else None
+    outputs = _LABORATORY_OUTPUTS.get(classes or 0, ()) if name == "se-alexnet" else ()
+    architecture = _with_blocks(base) if attention else base
+    return Layout(name, architecture, keys, unknown, classes, attention, PREPROCESSINGS[name], outputs)
+
+
+def _gates(shapes: Shapes) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for key in shapes:
+        match = _GATE.fullmatch(key)
+        if match:
+            found.setdefault(match["at"], {})[f"{_GATE_LAYERS[match['layer']]}.{match['what']}"] = key
+    return {at: keys for at, keys in found.items() if {"0.weight", "2.weight"} <= set(keys)}
+
+
+def _without_blocks(shapes: Shapes, gates: dict[str, dict[str, str]]) -> dict[str, str]:
+    taken = {key for keys in gates.values() for key in keys.values()}
+    plain = {}
+    for key in shapes:
+        match = re.fullmatch(r"(features|classifier)\.(\d+)\.(weight|bias)", key)
+        if match and key not in taken:
+            place = int(match[2]) - len([at for at in _numbered(gates, match[1]) if at < int(match[2])])
+            plain[f"{match[1]}.{place}.{match[3]}"] = key
+    return plain
+
+
+def _numbered(gates: dict[str, dict[str, str]], part: str) -> list[int]:
+    return sorted(int(at.split(".")[1]) for at in gates if re.fullmatch(rf"{part}\.\d+", at))
+
+
+def _block(
+    at: str,
+    keys: dict[str, str],
+    shapes: Shapes,
+    gates: dict[str, dict[str, str]],
+    attention: Sequence[Attention],
+) -> Attention:
+    waist, channels = shapes[keys["0.weight"]][:2]
+    part, _, place = at.partition(".")
+    if place.isdigit():
+        before = int(place) - 1 - _numbered(gates, part).index(int(place))
+        position = {block_place(name)[:2]: name for name in POSITIONS}.get((part, before), "")
+    elif place.startswith("fe_"):
+        position = place.removeprefix("fe_")
+    else:
+        here = [
+            name
+            for name in POSITIONS
+            if block_place(name)[2] == channels and (not place or block_place(name)[0] == part)
+        ]
+        told = [block.position for block in attention if block.position in here]
+        position = told[0] if told else "pool5" if "pool5" in here else (here or [""])[0]
+    if position not in POSITIONS:
+        message = f"A block must stand behind a layer of AlexNet, but {at!r} with {channels} channels does not."
+        raise ValueError(message)
+    return Attention(position=cast("Position", position), reduction=channels // waist, bias="0.bias" in keys)
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def read_weights(
+    path: str | Path, *, layout: str = "auto", attention: Sequence[Attention] = ()
+) -> tuple[dict[str, Tensor], Layout]:
+    """Read a file of weights in any of the layouts, under the names of the network it is for.
+
+    What this package wrote brings its preprocessing, outputs and untrained parameters with it; for other files
+    these are the layout's. A first convolution that takes blue, green, red is turned around, so that every
+    network takes red, green, blue.
+    """
+    record = read_record(path)
+    state = read_state(path)
+    must_be_unchanged(state, record, path)
+    shapes = {key: tuple(value.shape) for key, value in state.items()}
+    whole, then = "What this package notes in a file of weights must be whole", "Choose another file."
+    with reading(Path(path), whole, then=then):
+        told = [Attention(**block) for block in record.get("attention", [])] or attention
+    found = recognise(shapes, layout=layout, source=str(path), attention=told)
+    with reading(Path(path), whole, then=then):
+        found = with_record(found, record)
+    mine = {own: _fitted(own, state[name]) for own, name in found.keys.items()}
+    if found.reverses_colours and "features.0.weight" in mine:
+        mine["features.0.weight"] = mine["features.0.weight"].flip(1)
+    return mine | {name: state[name] for name in found.unknown}, found
+
+
+def content_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return the BLAKE3 hash of tensors: files of weights have no checksum, and a flipped bit looks sound."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    return hash_content(
+        {
+            name: value.view(torch.uint8).numpy() if value.ndim else [str(value.dtype), value.item()]
+            for name, value in plain.items()
+        }
+    )
+
+
+def must_be_unchanged(tensors: Mapping[str, Tensor], record: Mapping[str, Any], path: str | Path) -> None:
+    """Refuse tensors that are not those the file was written with."""
+    if record.get(CONTENT) not in (None, content_of(tensors)):
+        message = (
+            f"A file of weights must be as it was written, but {str(path)!r} has changed: its tensors lack the hash"
+            " noted in it. Remove it: the training that wrote it runs anew."
+        )
+        raise ValueError(message)
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Read what this package noted in a file of weights, without reading the weights."""
+    path = must_be_a_file(path)
+    if path.suffix != ".safetensors":
+        return {}
+    with reading(path, "A weights file must be whole and hold tensors alone", then="Get it anew."):
+        with safe_open(path, framework="pt") as opened:
+            found = (opened.metadata() or {}).get(RECORD, "{}")
+        record = json.loads(found)
+    if not isinstance(record, dict):
+        message = (
+            f"What this package notes in a file of weights must have keys, but {str(path)!r} has {found[:60]!r}."
+        )
+        raise ValueError(message)
+    return unsealed(record, path, then="Remove it: the training that wrote it runs anew.")
+
+
+def with_record(layout: Layout, record: Mapping[str, Any]) -> Layout:
+    """Return a layout with what this package noted in the file."""
+    if "preprocessing" not in record:
+        return layout
+    told: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in record["preprocessing"].items()
+    }
+    return replace(
+        layout,
+        preprocessing=Preprocessing(**told),
+        outputs=tuple(record.get("outputs", ())),
+        untrained=tuple(record.get("untrained", ())),
+    )
+
+
+def find_weights(weights: str | Path) -> Path:
+    """Return the file that holds some weights, fetching it first if it lies on the Hugging Face Hub."""
+    if not str(weights).startswith(HUB):
+        return Path(weights)
+    hub, place = find_hub(str(weights))
+    log.info("weights from the Hugging Face Hub: %s", weights)
+    try:
+        return Path(hub.hf_hub_download(**place))
+    except (OSError, ValueError, RuntimeError) as error:
+        message = f"Weights on the Hub must be reachable once, but {str(weights)!r} could not be had: {error}"
+        raise RuntimeError(message) from error
+
+
+def find_hub(weights: str) -> tuple[Any, dict[str, str | None]]:
+    """Return the Hub's client and what it is asked for, so that a wrong address is known before any time is spent."""
+    address = re.fullmatch(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/([^@]+)", weights)
+    if address is None:
+        message = f"Weights on the Hub must be hf://OWNER/REPO/FILE (or REPO@REVISION), but are {weights!r}."
+        raise ValueError(message)
+    try:
+        hub = import_module("huggingface_hub")
+    except ModuleNotFoundError as error:
+        message = (
+            f"Weights on the Hub need huggingface_hub, but it is not here: pip install 'rsa-face[hf]' ({weights})"
+        )
+        raise ModuleNotFoundError(message) from error
+    return hub, {"repo_id": address[1], "filename": address[3], "revision": address[2]}
+
+
+def _fitted(key: str, value: Tensor) -> Tensor:
+    # a fully connected layer that was published as a convolution over the whole map
+    return value.flatten(1) if key.startswith("classifier.") and value.ndim == 4 else value
+
+
+def inspect_weights(weights: str | Path, *, layout: str = "auto") -> dict[str, Any]:
+    """Say what a file of weights holds and what of it would load, without building a network."""
+    file = find_weights(weights)
+    _, found = read_weights(file, layout=layout)
+    return {
+        "file": str(file),
+        "sha256": hash_file(file),
+        "layout": found.name,
+        "architecture": found.architecture,
+        "classes": found.classes,
+        "outputs": list(found.outputs),
+        "attention": [f"{block.position} / {block.reduction}" for block in found.attention],
+        "preprocessing": found.preprocessing.record(),
+        "loads": len(found.keys),
+        "unknown": list(found.unknown),
+        "missing": [key for key in keys_of(found.architecture, found.attention) if key not in found.keys],
+    }
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """Read a state dict from a file, never running code that may be in it.
-
-    Parameters
-    ----------
-    path : str or Path
-        ``.safetensors``, or ``.pth``/``.pt`` written by ``torch.save`` (read with ``weights_only=True``).
-
-    Returns
-    -------
-    dict of str to Tensor
-        The state dict, on the CPU.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the ending is another, the file is damaged, holds anything but tensors, or holds code.
-    """
+    """Read a state dict from a file, never running code that may be in it."""
     path = must_be_a_file(path)
     then = "Get it anew, or ask for the state dict as safetensors."
     with reading(path, "A weights file must be whole and hold tensors alone", then=then):
@@ -144,25 +455,6 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -
     The feature-excitation block may be absent from the file (an AlexNet's weights), and so may all fully
     connected layers together (a file of convolutions). Anything else that is missing, unexpected or of another
     shape is an error, all of it named.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Changed in place, or left as it was if an error is raised.
-    state : mapping of str to Tensor
-        The weights.
-    source : str
-        Where they come from, for the error.
-
-    Returns
-    -------
-    tuple of str
-        The parameters that were not in the file.
-
-    Raises
-    ------
-    ValueError
-        If keys are missing, unexpected or of another shape.
     """
     own = module.state_dict()
     missing = [key for key in own if key not in state]
@@ -191,25 +483,7 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -
 
 
 def must_be_a_file(path: str | Path) -> Path:
-    """Refuse a weights file that is not there, or of a kind that is not read.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    Path
-        The same.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the ending is another.
-    """
+    """Refuse a weights file that is not there, or of a kind that is not read."""
     path = Path(path)
     if path.suffix not in FORMATS:
         message = (

@@ -1,23 +1,32 @@
-"""Build one of the five networks: AlexNet, VGG11, VGG13, VGG16, or FE-AlexNet."""
+"""Networks: AlexNet, FE-AlexNet and VGGs on torchvision's own classes, and what is needed to record from any."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torchvision import models
 
-from rsa_face.networks.architectures import ARCHITECTURES, attention_of, make_skeleton
-from rsa_face.networks.files import find_weights, read_weights
+from rsa_face.networks.attention import insert_attention
 from rsa_face.networks.layers import Layer, name_layers, select_layers
-from rsa_face.networks.layouts import Layout
 from rsa_face.networks.settings import Attention
-from rsa_face.networks.weights import imagenet_file, imagenet_state, load_state, start_weights
+from rsa_face.networks.weights import (
+    Layout,
+    find_weights,
+    imagenet_file,
+    imagenet_state,
+    load_state,
+    read_weights,
+    start_weights,
+)
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.safety import check_name, must_be_plain_names
-from rsa_face.schema import must_be_known
+from rsa_face.schema import NETWORKS, must_be_known
 from rsa_face.stimuli.preprocessing import Preprocessing
+
+ANSWERS = ("sad", "happy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +178,8 @@ def build_network(
 
     Parameters
     ----------
-    name : {"alexnet", "vgg11", "vgg13", "vgg16", "fe_alexnet"}
-        The architecture.
+    name : str
+        The architecture: ``alexnet``, ``fe_alexnet``, ``vgg11``, ... (``rsa-face networks`` lists them).
     weights : str or Path
         ``random`` (from the seed), ``imagenet`` (torchvision's, downloaded once; the last layer starts anew unless
         there are 1,000 classes), a ``.safetensors`` or ``.pth`` file, or ``hf://OWNER/REPO/FILE``.
@@ -186,7 +195,7 @@ def build_network(
     label : str, optional
         What to call the network in arrays, figures and files; `name` unless given. See `Network`.
     layout : str
-        Whose file it is, where its keys do not say: see `rsa_face.networks.layouts.recognise`.
+        Whose file it is, where its keys do not say: see `rsa_face.networks.weights.recognise`.
     head : {"file", "new"}
         Whether the last layer is the file's, or starts from the seed: to transfer weights to other classes.
 
@@ -210,7 +219,7 @@ def build_network(
     >>> [layer.name for layer in network.select("main")]
     ['relu1', 'relu2', 'relu3', 'relu4', 'relu5', 'fe', 'relu6', 'relu7', 'fc8']
     """
-    must_be_known(name, ARCHITECTURES, "network")
+    must_be_known(name, NETWORKS, "network")
     must_be_known(head, ("file", "new"), "head")
     check_name(
         name if label is None else label, "The network name", nested=True
@@ -221,7 +230,7 @@ def build_network(
     blocks = attention_of(name, attention)
     source = _Source(str(weights))
     if source.name == "imagenet":
-        source = _read_imagenet("alexnet" if name == "fe_alexnet" else name)
+        source = _read_imagenet(name)
     elif source.name != "random":
         source = _read_source(source.name, layout, name, blocks=blocks, asked=attention is not None)
         if attention is None and source.layout is not None and source.layout.attention:
@@ -259,7 +268,7 @@ def _read_imagenet(network: str) -> _Source:
 def _read_source(weights: str, layout: str, network: str, *, blocks: tuple[Attention, ...], asked: bool) -> _Source:
     file = find_weights(weights)
     state, found = read_weights(file, layout=layout, attention=blocks)
-    if found.architecture != network and (found.architecture, network) != ("alexnet", "fe_alexnet"):
+    if found.architecture != network and found.architecture != NETWORKS[network].builder:
         message = (
             f"Weights must be of the network they are loaded into, but {weights!r} holds {found.architecture} in the "
             f"layout {found.name} and the network is {network}. Build {found.architecture}, or choose another file."
@@ -294,3 +303,70 @@ def _fill(module: nn.Module, source: _Source, classes: int, head: str) -> tuple[
 def _bytes_of(value: Tensor) -> object:
     flat = value.detach().cpu().contiguous()
     return flat.view(torch.uint8).numpy() if flat.ndim else flat.item()
+
+
+def count_parameters(
+    name: str, *, classes: int = 2, attention: Attention | Sequence[Attention] = ()
+) -> dict[str, int]:
+    """Count a network's parameters without building it.
+
+    Examples
+    --------
+    >>> count_parameters("alexnet", classes=1000)["all"]
+    61100840
+    """
+    must_be_known(name, NETWORKS, "network")
+    with torch.device("meta"):
+        module = _builder(name)(num_classes=classes)
+        blocks = attention_of(name, attention or None)
+        if blocks:
+            insert_attention(module, blocks)
+    counts = {"features": 0, "attention": 0, "classifier": 0}
+    for key, parameter in module.named_parameters():
+        counts["attention" if ".gate." in key else key.split(".")[0]] += parameter.numel()
+    return {**counts, "all": sum(counts.values())}
+
+
+def attention_of(name: str, attention: object) -> tuple[Attention, ...]:
+    """Return the feature-excitation blocks that a network is asked to have."""
+    if not NETWORKS[name].attention:
+        if attention is not None:
+            can = ", ".join(network for network, row in NETWORKS.items() if row.attention)
+            message = f"{name!r} takes no attention, only {can} does. Leave it out."
+            raise ValueError(message)
+        return ()
+    if attention is None:
+        return (Attention(),)
+    blocks = [attention] if isinstance(attention, Attention | Mapping) else list(attention)  # type: ignore[call-overload]
+    return tuple(Attention.of(block) for block in blocks)
+
+
+def _builder(name: str) -> Callable[..., nn.Module]:
+    builder: Callable[..., nn.Module] = getattr(models, NETWORKS[name].builder)
+    return builder
+
+
+def make_skeleton(name: str, classes: int, attention: tuple[Attention, ...], *, device: str = "cpu") -> nn.Module:
+    """Build a network without drawing its weights, which are whatever lay in memory."""
+    with torch.device("meta"):
+        module = _builder(name)(num_classes=classes)
+        if attention:
+            insert_attention(module, attention)
+    return module.to_empty(device=device)
+
+
+def answer_places(network: Network) -> tuple[int, int]:
+    """Return which of a network's outputs stand for sad and for happy."""
+    if not network.outputs and _width(network) == 2:
+        return 0, 1
+    lacking = [answer for answer in ANSWERS if answer not in network.outputs]
+    if lacking:
+        named = list(network.outputs) or f"{_width(network)} outputs without names"
+        message = f"A network must have outputs for sad and happy to choose, but {network.name} has {named}."
+        raise ValueError(message + " Train it for valence first.")
+    return network.outputs.index("sad"), network.outputs.index("happy")
+
+
+def _width(network: Network) -> int:
+    biases = [value for name, value in network.module.named_parameters() if name.endswith("weight")]
+    return int(biases[-1].shape[0])

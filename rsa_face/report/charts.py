@@ -19,15 +19,9 @@ from rsa_face.figures.palette import in_order, ink, network_colors, network_labe
 from rsa_face.figures.psychometric import SCALES
 from rsa_face.figures.saliency import how_mapped
 from rsa_face.report.narrate import localization_sentences, p_value, percent
-from rsa_face.schema import LAYER, NETWORK, ORDER, PARTICIPANT, RDM, comparison_label
+from rsa_face.schema import LAYER, NETWORK, NETWORKS, ORDER, PARTICIPANT, RDM, comparison_label
 
-SYMBOLS = {
-    "alexnet": "circle",
-    "fe_alexnet": "diamond",
-    "vgg11": "triangle-up",
-    "vgg13": "square",
-    "vgg16": "triangle-down",
-}
+SYMBOLS = dict(zip(NETWORKS, ("circle", "diamond", "triangle-up", "square", "triangle-down"), strict=True))
 _GAP = 1.5
 _WHOLE = {"none": "whole face"}
 _LOOKS = {0: ("circle", "solid"), 1: ("square-open", "dot"), 2: ("triangle-up", "dash")}

@@ -9,9 +9,8 @@ import xarray as xr
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from rsa_face.networks.answers import answer_places
 from rsa_face.networks.layers import Layer
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import Network, answer_places
 from rsa_face.saliency.cams import CAMS, activation_maps, quiet_copy
 from rsa_face.schema import STIMULUS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet

@@ -12,7 +12,7 @@ from rsa_face.activations.capture import resolve_device
 from rsa_face.cluster import find_distributed
 from rsa_face.files import write_beside
 from rsa_face.inference.resampling import choose_groups, draw_resamples
-from rsa_face.networks.files import HUB, find_hub
+from rsa_face.networks.weights import HUB, find_hub
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import hash_file, load, rng_from
 from rsa_face.psychophysics.choices import read_choices

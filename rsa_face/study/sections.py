@@ -14,8 +14,8 @@ from rsa_face.safety import check_name
 from rsa_face.schema import (
     AUTO_GROUPS,
     MEASURES,
+    NETWORKS,
     POSITION_CHANNELS,
-    NetworkName,
     Occlusion,
     layer_names,
     repeated,
@@ -28,13 +28,14 @@ from rsa_face.study.values import (
     ExistingPath,
     HeldOut,
     Name,
+    NetworkName,
     PathToWrite,
     Value,
     Weights,
 )
 from rsa_face.training.settings import Recipe, TrainingSettings
 
-ATTENTIVE = "fe_alexnet"
+ATTENTIVE = next(name for name, row in NETWORKS.items() if row.attention)
 
 
 class StimuliSection(Settings):
@@ -89,14 +90,14 @@ class NetworkSection(Settings):
     def blocks(self) -> tuple[Attention, ...]:
         """The feature-excitation blocks it is asked to have; one after pool5 if it may have one and none is asked."""
         if self.attention is None:
-            return (Attention(),) if self.name == ATTENTIVE else ()
+            return (Attention(),) if NETWORKS[self.name].attention else ()
         return self.attention if isinstance(self.attention, tuple) else (self.attention,)
 
     @property
     def layers(self) -> list[str]:
         """The names of its layers; of all blocks that its weights' file may hold, where none is asked."""
         names = layer_names(self.name, [block.position for block in self.blocks])
-        if self.name == ATTENTIVE and self.attention is None and self.weights not in ("random", "imagenet"):
+        if NETWORKS[self.name].attention and self.attention is None and self.weights not in ("random", "imagenet"):
             names += [f"{kind}_{position}" for position in POSITION_CHANNELS for kind in ("fe_gate", "fe")]
         return names
 
@@ -122,7 +123,7 @@ class NetworkSection(Settings):
 
     @model_validator(mode="after")
     def _attends_in_its_places(self) -> Self:
-        if self.attention is not None and self.name != ATTENTIVE:
+        if self.attention is not None and not NETWORKS[self.name].attention:
             message = f"attention is of {ATTENTIVE} alone, not of {self.name}; remove it, or change the name"
             raise ValueError(message)
         twice = repeated([block.position for block in self.blocks])

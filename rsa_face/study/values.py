@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from rsa_face.safety import check_name, must_be_plain_names
-from rsa_face.schema import COMPARISONS
+from rsa_face.schema import COMPARISONS, NETWORKS
 from rsa_face.settings import matching
 from rsa_face.untrusted import in_short
 
@@ -72,6 +72,14 @@ def _comparison(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    if value not in NETWORKS:
+        message = f"no network is named {value!r}; there are {', '.join(NETWORKS)}"
+        raise ValueError(message)
+    return value
+
+
+NetworkName = Annotated[str, AfterValidator(_network)]
 ComparisonName = Annotated[str, AfterValidator(_comparison)]
 ExistingPath = Annotated[Path, BeforeValidator(_existing)]
 PathToWrite = Annotated[Path, BeforeValidator(_to_write)]

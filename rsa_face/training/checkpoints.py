@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from rsa_face.files import FULL, naming_what_is_written, write_beside
-from rsa_face.networks.files import CONTENT, RECORD, content_of, must_be_unchanged, read_record
+from rsa_face.networks.weights import CONTENT, RECORD, content_of, must_be_unchanged, read_record
 from rsa_face.provenance import sealed
 from rsa_face.untrusted import reading
 

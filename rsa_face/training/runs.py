@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rsa_face.files import write_beside
 from rsa_face.holding import hold
 from rsa_face.networks.attention import find_attention
-from rsa_face.networks.files import read_record
+from rsa_face.networks.weights import read_record
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import hash_content, hash_file, versions
 from rsa_face.safety import path_in

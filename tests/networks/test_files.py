@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from rsa_face.networks.files import find_weights, read_weights
+from rsa_face.networks.weights import find_weights, read_weights
 from rsa_face.networks.zoo import build_network
 
 

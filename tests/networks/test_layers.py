@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torchvision import models
 
-from rsa_face.networks.architectures import make_skeleton
 from rsa_face.networks.attention import insert_attention
 from rsa_face.networks.layers import name_layers, name_modules, select_layers
 from rsa_face.networks.settings import Attention
+from rsa_face.networks.zoo import make_skeleton
 from rsa_face.schema import NETWORKS, POSITIONS, layer_names
 
 ALEXNET = [

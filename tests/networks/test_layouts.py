@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchvision import models
 
-from rsa_face.networks.architectures import ARCHITECTURES, count_parameters
-from rsa_face.networks.layouts import EXPRESSIONS, PREPROCESSINGS, keys_of, recognise
 from rsa_face.networks.settings import Attention
-from rsa_face.networks.zoo import build_network
+from rsa_face.networks.weights import EXPRESSIONS, PREPROCESSINGS, keys_of, recognise
+from rsa_face.networks.zoo import build_network, count_parameters
 
 STRIDES = {0: (4, 2), 3: (1, 2), 6: (1, 1), 8: (1, 1), 10: (1, 1)}
 SHAPES = {0: (64, 3, 11, 11), 3: (192, 64, 5, 5), 6: (384, 192, 3, 3), 8: (256, 384, 3, 3), 10: (256, 256, 3, 3)}
@@ -217,7 +217,7 @@ def test_torchvisions_vggs_give_the_logits_of_their_definition(architecture, cou
 @pytest.mark.parametrize("architecture", ["alexnet", "vgg11", "vgg13", "vgg16"])
 def test_torchvisions_own_keys_are_recognised(architecture):
     with torch.device("meta"):
-        state = ARCHITECTURES[architecture](num_classes=1000).state_dict()
+        state = getattr(models, architecture)(num_classes=1000).state_dict()
     layout = recognise({key: tuple(value.shape) for key, value in state.items()})
     assert (layout.name, layout.architecture, layout.classes) == ("torchvision", architecture, 1000)
     assert layout.keys == {key: key for key in state}

@@ -27,9 +27,8 @@ from rsa_face.cli.status import stages_of
 from rsa_face.cli.training import _settings
 from rsa_face.human.kinds import KINDS, template_of
 from rsa_face.human.read import read_human
-from rsa_face.networks.files import read_record, read_weights
 from rsa_face.networks.layers import name_modules
-from rsa_face.networks.weights import read_state
+from rsa_face.networks.weights import read_record, read_state, read_weights
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import load, save
 from rsa_face.psychophysics.choices import count_choices, read_choices
