@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rsa_face.activations.store import describe_store as describe_store
     from rsa_face.activations.store import open_activations as open_activations
     from rsa_face.activations.store import verify_store as verify_store
-    from rsa_face.activations.streaming import stream_rdms as stream_rdms
+    from rsa_face.activations.stream import stream_rdms as stream_rdms
     from rsa_face.figures.contrast import plot_contrast as plot_contrast
     from rsa_face.figures.layers import plot_layers as plot_layers
     from rsa_face.figures.localization import plot_localization as plot_localization
@@ -138,7 +138,7 @@ _HOME = {
     "shuffle_layers": "inference.permutation",
     "simulate_choices": "human.observers",
     "simulate_ratings": "human.observers",
-    "stream_rdms": "activations.streaming",
+    "stream_rdms": "activations.stream",
     "to_rsatoolbox": "rdms.toolbox",
     "to_rsatoolbox_result": "rdms.toolbox",
     "train_valence": "training.loop",

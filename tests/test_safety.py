@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import rsa_face as rf
+from rsa_face.activations.batch import Batch, sources_of
 from rsa_face.activations.store import hold_store, network_names, remove_store
-from rsa_face.activations.units import Batch, sources_of
 from rsa_face.files import remove_drafts, writable_folder, write_beside
 from rsa_face.networks.layers import Layer, name_modules
 from rsa_face.networks.zoo import Network, build_network

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby, product, starmap
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,131 @@ import xarray as xr
 from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import lock_of
-from rsa_face.activations.streaming import stream_measures
-from rsa_face.activations.units import Batch, Unit, file_of, is_done, is_made_from
+from rsa_face.activations.stream import stream_measures
 from rsa_face.files import write_beside
 from rsa_face.holding import hold
-from rsa_face.provenance import load, save
-from rsa_face.rdms.measures import compute_rdms, measures_among
-from rsa_face.safety import fault_of_name, path_in
+from rsa_face.networks.zoo import Network, build_network
+from rsa_face.provenance import hash_content, hash_file, load, save
+from rsa_face.rdms.measures import GENERAL, check_measures, compute_rdms, measures_among
+from rsa_face.safety import fault_of_name, must_be_file_names, path_in
+from rsa_face.schema import MEASURES, NETWORKS, layer_names, must_be_known, repeated
+from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.untrusted import read_json
 
 UNITS = "units.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network of a batch, built only when one of its units must be computed."""
+
+    name: str
+    seed: int
+    weights: str
+    identity: str
+    build: Callable[[], Network]
+    layers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One RDM file of a batch: one network, one seed, one occlusion, one measure."""
+
+    network: Source
+    occlusion: str
+    measure: str
+
+    @property
+    def name(self) -> str:
+        """The name of its file, without the ending."""
+        return f"{self.network.name}-seed{self.network.seed}-{self.occlusion}-{self.measure}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Which RDMs to compute, of which stimuli, into which folder."""
+
+    stimuli: StimulusSet
+    folder: Path
+    networks: tuple[Source, ...]
+    occlusions: tuple[str, ...] = ("all",)
+    measures: tuple[str, ...] = ("correlation",)
+    by_layer: Mapping[str, str] = field(default_factory=dict)
+    layers: str | tuple[str, ...] = "main"
+
+    def __post_init__(self) -> None:
+        single = [name for name, row in MEASURES.items() if not row.repeated]
+        for measure in [*self.measures, *self.by_layer.values()]:
+            must_be_known(measure, single, "measure")
+        check_measures(self.by_layer, [pair for source in self.networks for pair in source.layers])
+        for occlusion in self.occlusions:
+            self.seen(occlusion)
+        must_be_file_names([unit.name for unit in self.units], "network or occlusion", "the batch")
+        twice = repeated([f"{source.name} of seed {source.seed}" for source in self.networks])
+        if twice:
+            message = f"Each network of a batch must differ in name or seed, but {twice} stand there more than once."
+            raise ValueError(message)
+
+    @property
+    def units(self) -> list[Unit]:
+        """Every unit once, those of one network, seed and occlusion together."""
+        return list(dict.fromkeys(starmap(Unit, product(self.networks, self.occlusions, self.measures))))
+
+    def seen(self, occlusion: str) -> StimulusSet:
+        """Return the stimuli of one occlusion."""
+        return self.stimuli if occlusion == "all" else self.stimuli.select(occlusion=occlusion)
+
+    def measure_of(self, unit: Unit) -> dict[str, str]:
+        """Return what makes a unit's RDMs: its measure, and those of the layers that have one of their own."""
+        return measures_among({**self.by_layer, GENERAL: unit.measure}, unit.network.layers)
+
+    def made_from(self, unit: Unit) -> str:
+        """Return the hash of all that a unit's RDMs follow from."""
+        layers = self.layers if isinstance(self.layers, str) else list(self.layers)
+        rows = {name: row.definition for name, row in MEASURES.items()}  # a measure that changes makes other RDMs
+        measures = [self.measure_of(unit), rows]
+        return hash_content(
+            unit.name, unit.network.identity, layers, self.seen(unit.occlusion).content_hash(), measures
+        )
+
+
+def sources_of(
+    networks: Sequence[str], seeds: Sequence[int] = (0,), *, weights: str = "random"
+) -> tuple[Source, ...]:
+    """Return the networks of a batch: every architecture with every seed, once."""
+    identity = hash_file(Path(weights)) if Path(weights).is_file() else weights
+    each = dict.fromkeys(product(networks, seeds))
+    for name, _ in each:
+        must_be_known(name, NETWORKS, "network")
+    return tuple(
+        Source(
+            name,
+            seed,
+            weights,
+            identity,
+            partial(build_network, name, weights=weights, seed=seed),
+            tuple((name, layer) for layer in layer_names(name, ["pool5"] if name == "fe_alexnet" else [])),
+        )
+        for name, seed in each
+    )
+
+
+def is_done(batch: Batch, unit: Unit) -> bool:
+    """Return whether a unit's file is there and made from the same stimuli, weights and layers."""
+    return is_made_from(file_of(batch, unit), batch.made_from(unit))
+
+
+def file_of(batch: Batch, unit: Unit) -> Path:
+    """Return the file of a unit's RDMs."""
+    return path_in(batch.folder, unit.name, "The batch's unit", suffix=".nc")
+
+
+def is_made_from(file: Path, wanted: str) -> bool:
+    """Return whether a file of RDMs is there, whole, and made from what is wanted."""
+    try:
+        return bool(load(file).attrs.get("made_from") == wanted)
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def compute_batch(
@@ -34,36 +150,7 @@ def compute_batch(
     cluster: str | None = None,
     tell: Callable[[Unit, Path, bool], None] = lambda *_: None,
 ) -> list[Path]:
-    """Compute every RDM of a batch that its folder lacks.
-
-    Parameters
-    ----------
-    batch : Batch
-        What to compute.
-    stream : bool
-        Whether to store no activations; if not, the stores lie in the folder's ``stores``.
-    device : str
-        ``auto``, ``cpu`` or ``cuda``.
-    size : int
-        Stimuli run at once.
-    memory : float
-        GiB of activations held, see `stream_rdms` and `compute_rdms`.
-    cluster : str, optional
-        ``local:N`` or ``tcp://HOST:PORT``; with stores only.
-    tell : callable
-        Called after each unit with the unit, its file, and whether it was computed now.
-
-    Returns
-    -------
-    list of Path
-        The files of all units.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, a layer cannot be measured, a cluster is to stream, or another process writes to the
-        folder.
-    """
+    """Compute every RDM of a batch that its folder lacks."""
     if stream and cluster is not None:
         message = f"A cluster must read activations from a store, but {cluster!r} is to stream. Leave one out."
         raise ValueError(message)
@@ -88,23 +175,7 @@ def compute_batch(
 
 
 def describe_batch(folder: str | Path) -> dict[str, bool]:
-    """Say which units a batch has and which are done, by its folder alone.
-
-    Parameters
-    ----------
-    folder : str or Path
-        A folder that `compute_batch` wrote to, finished or not.
-
-    Returns
-    -------
-    dict of str to bool
-        By unit name: whether its file is there, whole, and made from what the last batch asked for.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder is no batch's.
-    """
+    """Say which units a batch has and which are done, by its folder alone."""
     file = Path(folder) / UNITS
     if not file.is_file():
         message = f"A batch's folder must hold {UNITS}, but {str(folder)!r} does not. Run rsa-face rdms first."

@@ -29,29 +29,6 @@ def capture(
     other network each hook copies before it returns. The five, whose layers run in a chain, end at the last layer
     asked for; any other runs to its end, since the order of its modules need not be the order they run in. Hooks
     and ReLUs are as they were on every way out, an error in the forward pass included.
-
-    Parameters
-    ----------
-    network : Network
-        On the inputs' device, in any mode: it runs in evaluation mode, and is left as it was.
-    layers : sequence of Layer
-        Some of the network's layers.
-    inputs : Tensor, shape (stimulus, 3, row, column)
-        A preprocessed batch. Not changed.
-    keep : callable, optional
-        Makes what is kept of a layer's output, something new computed from it; all of it is kept unless given.
-
-    Returns
-    -------
-    dict of str to Tensor
-        By layer name: (stimulus, channel, row, column) or (stimulus, feature), on the inputs' device. Layers that
-        change nothing, as dropout here, share their memory with the one before; copy what you mean to change.
-
-    Raises
-    ------
-    ValueError
-        If a layer is not a module of the network, does not run, runs twice in one pass, or returns something
-        other than a tensor.
     """
     with evaluating(network.module):
         if keep is None and network.architecture in NETWORKS:
@@ -63,23 +40,7 @@ def capture(
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the torch device for ``auto``, ``cpu`` or ``cuda``.
-
-    Parameters
-    ----------
-    device : str
-        ``auto`` takes the GPU where there is one.
-
-    Returns
-    -------
-    torch.device
-        Where to compute.
-
-    Raises
-    ------
-    ValueError
-        If the name is another, or ``cuda`` is asked for and there is none.
-    """
+    """Return the torch device for ``auto``, ``cpu`` or ``cuda``."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.split(":")[0] not in ("cpu", "cuda"):

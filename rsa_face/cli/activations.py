@@ -130,8 +130,7 @@ def rdms_command(
     show: Annotated[bool, typer.Option("--list", help="Say which units are done, and run none.")] = False,
 ) -> None:
     """Compute RDMs of networks x seeds x occlusions x measures, each once; run it again to go on."""
-    from rsa_face.activations.batch import compute_batch
-    from rsa_face.activations.units import Batch, is_done, sources_of
+    from rsa_face.activations.batch import Batch, compute_batch, is_done, sources_of
     from rsa_face.stimuli.catalogue import read_stimuli
 
     pairs = [word.partition("=") for word in measure or []]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from rsa_face.activations.units import Batch, Source
+from rsa_face.activations.batch import Batch, Source
 from rsa_face.provenance import hash_content
 from rsa_face.rdms.measures import general_measure, layers_with_their_own
 from rsa_face.study.config import Study

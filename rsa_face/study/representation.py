@@ -6,7 +6,7 @@ from typing import cast
 import xarray as xr
 
 from rsa_face.activations.extract import extract
-from rsa_face.activations.streaming import stream_rdms
+from rsa_face.activations.stream import stream_rdms
 from rsa_face.provenance import load, save
 from rsa_face.rdms.measures import (
     GENERAL,

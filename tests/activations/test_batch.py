@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.activations import units as module
-from rsa_face.activations.batch import compute_batch, describe_batch, load_batch
-from rsa_face.activations.streaming import stream_rdms
-from rsa_face.activations.units import Batch, is_done, sources_of
+from rsa_face.activations import batch as module
+from rsa_face.activations.batch import Batch, compute_batch, describe_batch, is_done, load_batch, sources_of
+from rsa_face.activations.stream import stream_rdms
 from rsa_face.networks.zoo import build_network
 from rsa_face.provenance import load
 from rsa_face.stimuli.catalogue import StimulusSet

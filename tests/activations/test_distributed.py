@@ -16,10 +16,9 @@ import torch
 import xarray as xr
 from torch import nn
 
-from rsa_face.activations.batch import compute_batch, load_batch
+from rsa_face.activations.batch import Batch, Source, compute_batch, load_batch
 from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import verify_store
-from rsa_face.activations.units import Batch, Source
 from rsa_face.cluster import connect
 from rsa_face.human.observers import simulate_ratings
 from rsa_face.networks.layers import name_modules

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rsa_face.activations.capture import capture, resolve_device
-from rsa_face.activations.shelf import tensor_moments
+from rsa_face.activations.stream import tensor_moments
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.schema import NETWORKS

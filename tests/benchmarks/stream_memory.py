@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from throughput import forward, make_stimuli
 
-from rsa_face.activations.streaming import stream_rdms
+from rsa_face.activations.stream import stream_rdms
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches

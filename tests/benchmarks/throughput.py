@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from rsa_face.activations.extract import Options, extract
-from rsa_face.activations.streaming import stream_rdms
+from rsa_face.activations.stream import stream_rdms
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.rdms.measures import compute_rdms

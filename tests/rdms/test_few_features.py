@@ -6,7 +6,7 @@ import torch
 import xarray as xr
 
 import rsa_face as rf
-from rsa_face.activations.shelf import tensor_moments
+from rsa_face.activations.stream import tensor_moments
 from rsa_face.rdms.measures import block_moments, compute_rdms, dissimilarities, measure_of
 from rsa_face.schema import MEASURES, Measure
 from tests.rdms.test_dissimilarity import patterns, tree_of

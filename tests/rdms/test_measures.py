@@ -5,7 +5,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from rsa_face.activations.shelf import tensor_moments
+from rsa_face.activations.stream import tensor_moments
 from rsa_face.rdms.measures import block_moments, dissimilarities, product_threads, sum_moments
 
 

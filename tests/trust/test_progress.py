@@ -14,10 +14,10 @@ from torch import nn
 from tqdm import tqdm
 
 from rsa_face.activations import extract as extraction
-from rsa_face.activations import streaming
+from rsa_face.activations import stream as streaming
 from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import describe_store
-from rsa_face.activations.streaming import stream_rdms
+from rsa_face.activations.stream import stream_rdms
 from rsa_face.cli import training as command
 from rsa_face.inference import bootstrap
 from rsa_face.inference.accelerated import evaluate_on
@@ -91,7 +91,7 @@ def counting(function: Callable[..., Any], done: list[int]) -> Callable[..., Any
 @pytest.fixture
 def bars(monkeypatch):
     bars = Bars()
-    for module in ("activations.extract", "activations.streaming", "inference.bootstrap", "inference.distributed",
+    for module in ("activations.extract", "activations.stream", "inference.bootstrap", "inference.distributed",
                    "inference.accelerated", "study.learning"):  # fmt: skip
         monkeypatch.setattr(f"rsa_face.{module}.tqdm", bars.bar)
     monkeypatch.setattr("tqdm.tqdm", bars.bar)

@@ -9,8 +9,7 @@ from PIL import Image
 from torch import nn
 
 from rsa_face.activations.extract import extract
-from rsa_face.activations.shelf import Shelf
-from rsa_face.activations.streaming import stream_rdms
+from rsa_face.activations.stream import Shelf, stream_rdms
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.rdms.measures import compute_rdms
