@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -15,6 +16,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _KEEPING = {_MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
 _USUAL = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 64 * 2**20}  # what glibc rises to by itself
 _LIMITS_OF_CONTAINERS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_EVIDENTLY_BYTES = 1e6  # nobody has a million GiB
 _lock = threading.Lock()
 _keepers: list[object] = []
 
@@ -61,6 +63,15 @@ def memory_there() -> float:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         limits += [float(limit)] if limit != resource.RLIM_INFINITY else []
     return min(limits)
+
+
+def bytes_of(memory: float) -> float:
+    """Return how many bytes a caller allows, in GiB; a number of a million or more is of an older version: bytes."""
+    if memory < _EVIDENTLY_BYTES:
+        return memory * 2**30
+    message = f"memory={memory:g} is taken for bytes: it is in GiB now. Pass memory={memory / 2**30:.3g}."
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return memory
 
 
 @contextmanager

@@ -6,7 +6,10 @@ import resource
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import xarray as xr
+from scipy.spatial.distance import squareform
 
 from rsa_face import memory
 
@@ -82,3 +85,28 @@ def test_the_memory_there_is_that_of_the_machine_the_process_and_the_container(t
         assert memory.memory_there() == there
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (2**19, 2**19))
     assert memory.memory_there() == 2**19
+
+
+def test_memory_is_in_gib_and_bytes_of_older_versions_are_taken_with_a_warning():
+    assert memory.bytes_of(2) == 2**31
+    assert memory.bytes_of(1e-6) == 2**30 / 1e6
+    with pytest.warns(DeprecationWarning, match=r"memory=2e\+09 is taken for bytes.*memory=1\.86"):
+        assert memory.bytes_of(2e9) == 2e9
+
+
+def test_every_function_that_takes_memory_warns_of_bytes():
+    import rsa_face as rf
+
+    rng = np.random.default_rng(0)
+    rdms, human = (
+        xr.DataArray(
+            squareform(rng.random(10)) * np.ones((2, 1, 1)),
+            {along: ["a", "b"], "stimulus_i": list("vwxyz"), "stimulus_j": list("vwxyz")},
+            (along, "stimulus_i", "stimulus_j"),
+            name="dissimilarity",
+        )
+        for along in ("rdm", "participant")
+    )
+    rdms = rdms.assign_coords(network=("rdm", ["n", "n"]), layer=("rdm", ["a", "b"]), order=("rdm", [0, 1]))
+    with pytest.warns(DeprecationWarning, match="taken for bytes"):
+        rf.compare_layers(rdms, human, comparison="corr", draws=3, memory=2e9)

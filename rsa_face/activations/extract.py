@@ -329,7 +329,9 @@ def _missing_batches(task: _Task, node: zarr.Group) -> list[int]:
     begun = [(layer_array(node, layer.name), task.folder_of(layer)) for layer in task.layers]
     missing = set(task.batches) if any(array is None for array, _ in begun) else set()
     for array, folder in begun:
-        for batch in task.batches if array is not None else ():
+        if array is None:
+            continue
+        for batch in task.batches:
             if fault_of_batch(array, folder, batch):
                 shard_of(array, folder, batch).unlink(missing_ok=True)  # zarr would read it to write to it
                 missing.add(batch)

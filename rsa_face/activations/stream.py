@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.extract import must_have_names_of_their_own
-from rsa_face.memory import keeping_memory
+from rsa_face.memory import bytes_of, keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network, evaluating
 from rsa_face.rdms.measures import (
@@ -128,7 +128,7 @@ def stream_measures(
     for measure in [*measures, *by_layer.values()]:
         must_be_known(measure, single, "measure")
     must_have_names_of_their_own(networks)
-    running = Running(resolve_device(device), batch, memory * 2**30, scratch, progress)
+    running = Running(resolve_device(device), batch, bytes_of(memory), scratch, progress)
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
     check_measures(by_layer, [(network.name, layer.name) for network, wanted in chosen for layer in wanted])
     plans = [_segments(network, wanted) for network, wanted in chosen]
@@ -225,7 +225,7 @@ def _breadth_first(
     source: Iterator[tuple[int, Tensor]] = enumerate(
         read_batches(stimuli, network.preprocessing, batch=running.batch)
     )
-    shelf: "Shelf | None" = None
+    shelf: Shelf | None = None
     with (
         evaluating(network.module),
         keeping_memory() as hand_back,

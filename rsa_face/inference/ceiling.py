@@ -12,6 +12,7 @@ from rsa_face.inference.comparisons import FEWEST_PAIRS, check_people
 from rsa_face.inference.draws import evaluate, prepare
 from rsa_face.inference.resampling import AUTO, choose_groups, draw_resamples
 from rsa_face.inference.vectors import Floats, stimuli_of, to_vectors
+from rsa_face.memory import bytes_of
 from rsa_face.provenance import rng_from
 from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, PARTICIPANT, check_rdms, must_be_known
 
@@ -26,7 +27,7 @@ def noise_ceiling(
     groups: str | None = AUTO,
     resamples: Mapping[str, NDArray[Any]] | None = None,
     confidence: float = 0.95,
-    memory: float = 2e9,
+    memory: float = 2.0,
     progress: bool = False,
 ) -> xr.DataArray:
     """Return the bounds between which the best possible layer would lie.
@@ -56,7 +57,7 @@ def noise_ceiling(
     confidence : float
         Of the interval.
     memory : float
-        How much memory to use at most, in bytes.
+        GiB to use at most.
     progress : bool
         Whether to show a progress bar.
 
@@ -87,7 +88,7 @@ def noise_ceiling(
     groups = choose_groups(human, groups) if resample != "participant" else None
     drawn = draw_resamples(human, resample=resample, draws=draws, rng=rng, groups=groups, resamples=resamples)
     nothing = np.empty((0, vectors.shape[1]))
-    found = evaluate_draws(nothing, vectors, drawn, comparison=comparison, memory=memory, progress=progress)
+    found = evaluate_draws(nothing, vectors, drawn, comparison=comparison, memory=bytes_of(memory), progress=progress)
     interval = percentile_interval(found.ceiling[0], confidence)
     bounds.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped, "groups": groups}
     bounds.attrs["interval_kind"] = "percentile"

@@ -47,6 +47,7 @@ from rsa_face.inference.results import LOWER_CEILING, layers_of, resampled_of
 from rsa_face.inference.significance import CORRECTIONS, correct
 from rsa_face.inference.simultaneous import family_p
 from rsa_face.inference.vectors import to_vectors
+from rsa_face.memory import bytes_of
 from rsa_face.provenance import rng_from
 from rsa_face.rdms.align import align_stimuli, select_stimuli
 from rsa_face.rdms.controls import StimulusTable, control_rdms
@@ -178,7 +179,7 @@ class RSA:
         resamples: Mapping[str, NDArray[Any]] | None = None,
         variance: str = "jackknife",
         confidence: float = 0.95,
-        memory: float = 2e9,
+        memory: float = 2.0,
         device: str = "auto",
         cluster: str | None = None,
         progress: bool = False,
@@ -201,7 +202,7 @@ class RSA:
         confidence : float
             Of the intervals, between 0 and 1.
         memory : float
-            How much memory to use at most, in bytes.
+            GiB to use at most.
         device : str
             ``"cpu"``, ``"cuda"`` or ``"auto"``.
         cluster : str, optional
@@ -238,7 +239,7 @@ class RSA:
         )
 
         def evaluated(some: Draws, *, progress: bool) -> Evaluated:
-            settings: dict[str, Any] = {"comparison": self.comparison, "memory": memory, "progress": progress}
+            settings: dict[str, Any] = {"comparison": self.comparison, "memory": bytes_of(memory), "progress": progress}
             if cluster is None:
                 return evaluate_draws(self.layers, self.people, some, device=device, **settings)
             return evaluate_draws_on(cluster, self.layers, self.people, some, **settings)
@@ -596,7 +597,7 @@ def compare_layers(
     resamples: Mapping[str, NDArray[Any]] | None = None,
     variance: str = "jackknife",
     confidence: float = 0.95,
-    memory: float = 2e9,
+    memory: float = 2.0,
     device: str = "auto",
     cluster: str | None = None,
     progress: bool = False,
@@ -638,7 +639,7 @@ def compare_layers(
     confidence : float
         Of the intervals, between 0 and 1.
     memory : float
-        How much memory to use at most, in bytes.
+        GiB to use at most.
     device : str
         ``"cpu"``, ``"cuda"``, or ``"auto"``: a graphics processor where there is one and the comparison runs there
         (cosine, corr, spearman and rho-a of RDMs without missing pairs).

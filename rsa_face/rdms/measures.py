@@ -14,6 +14,7 @@ import zarr
 from threadpoolctl import threadpool_limits
 
 from rsa_face.cluster import connect, map_in_order
+from rsa_face.memory import bytes_of
 from rsa_face.schema import (
     DEPTH,
     LAYER,
@@ -335,6 +336,7 @@ def compute_rdms(
         vary in it, a layer has a constant pattern or a value that is not finite (layer and stimulus are named), or
         the memory does not suffice.
     """
+    memory = bytes_of(memory) / 2**30
     must_be_known(engine, ("gram", "rsatoolbox"), "engine")
     nodes = sorted(tree.leaves, key=lambda node: (node.attrs["place"], node.attrs[ORDER]))
     labels = [{str(key): value for key, value in node.attrs.items()} for node in nodes]

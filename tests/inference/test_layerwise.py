@@ -177,7 +177,7 @@ def test_drawing_everything_once_gives_the_plain_values(small, comparison):
 
 @pytest.mark.parametrize("comparison", ["corr", "rho-a", "tau-a", "corr_cov"])
 def test_the_result_depends_on_neither_memory_nor_the_number_of_draws_that_follow(small, comparison):
-    few = compare_layers(*small, comparison=comparison, resample="dual", draws=70, seed=3, memory=2e6)
+    few = compare_layers(*small, comparison=comparison, resample="dual", draws=70, seed=3, memory=2e6 / 2**30)
     many = compare_layers(*small, comparison=comparison, resample="dual", draws=130, seed=3)
     np.testing.assert_allclose(few["similarity_draws"], many["similarity_draws"][:70], rtol=0, atol=1e-12)
     np.testing.assert_allclose(few["noise_ceiling_draws"], many["noise_ceiling_draws"][:70], rtol=0, atol=1e-12)
@@ -230,7 +230,7 @@ def test_one_participant_is_refused_by_name(small):
 
 def test_memory_too_small_for_one_draw_is_refused(small):
     with pytest.raises(ValueError, match="`memory` allows 1e-06 GB"):
-        compare_layers(*small, resample="both", draws=5, memory=1e3)
+        compare_layers(*small, resample="both", draws=5, memory=1e3 / 2**30)
 
 
 @pytest.mark.parametrize(

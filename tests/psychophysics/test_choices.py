@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from rsa_face.networks.answers import answer_places
 from torch import nn
 
-from rsa_face.networks.answers import answer_places
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.psychophysics.choices import (
