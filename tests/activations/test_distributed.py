@@ -113,7 +113,7 @@ def test_a_network_that_somebody_swaps_before_workers_read_it_is_refused_and_doe
             yield client
 
     monkeypatch.setattr("rsa_face.activations.extract.connect", swap_and_connect)
-    with pytest.raises(ValueError, match=r"\.made\.zarr\.task-\w+ was changed. Run again"):
+    with pytest.raises(ValueError, match=r"\.made\.zarr\.task-\w+ was changed"):
         extract([make_network()], stimuli, tmp_path / "made.zarr", layers="all", cluster="local:1", progress=False)
     assert not mark.exists()
 

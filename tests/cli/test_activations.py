@@ -48,7 +48,7 @@ def test_extract_writes_a_store_that_can_be_shown_verified_and_removed(capsys, t
     block.write_bytes(block.read_bytes()[:-9])
     code, out, _ = run(capsys, "activations", "verify", store)
     assert code == 1
-    assert "alexnet/relu1, stimuli 0 to 3: the file has a damaged index" in out
+    assert "alexnet/relu1, stimuli 0 to 3: the file is damaged" in out
     assert run(capsys, "activations", "remove", store, "--yes")[0] == 0
     assert not store.exists()
 

@@ -54,10 +54,10 @@ def test_imagenet_weights_with_other_classes_leave_the_last_layer_untrained(monk
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ({"name": "resnet50"}, "alexnet, vgg11, vgg13, vgg16, fe_alexnet, but is 'resnet50'"),
+        ({"name": "resnet50"}, "'resnet50'. Choose one of alexnet, fe_alexnet, vgg11, vgg13, vgg16"),
         ({"name": "alexnet", "classes": 1}, "classes is 1"),
-        ({"name": "vgg16", "attention": {"position": "pool5"}}, "asked of 'vgg16'"),
-        ({"name": "fe_alexnet", "attention": {"place": "pool5"}}, r"\['place'\]"),
+        ({"name": "vgg16", "attention": {"position": "pool5"}}, "'vgg16' takes no attention"),
+        ({"name": "fe_alexnet", "attention": {"place": "pool5"}}, "place is not a key"),
         ({"name": "alexnet", "weights": "w.ckpt"}, r"'w\.ckpt'"),
     ],
 )
