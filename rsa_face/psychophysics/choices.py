@@ -321,8 +321,7 @@ def _probabilities(network: "Network", stimuli: StimulusSet, batch: int) -> np.n
     # torch loads here, so that tables of choices are read without it
     import torch
 
-    from rsa_face.networks.answers import answer_places
-    from rsa_face.networks.zoo import evaluating
+    from rsa_face.networks.zoo import answer_places, evaluating
     from rsa_face.stimuli.images import read_batches
 
     sad, happy = answer_places(network)

@@ -9,7 +9,7 @@ from rsa_face.networks.answers import answer_places
 from torch import nn
 
 from rsa_face.networks.layers import name_modules
-from rsa_face.networks.zoo import Network
+from rsa_face.networks.zoo import Network, answer_places
 from rsa_face.psychophysics.choices import (
     check_choices,
     count_choices,
