@@ -239,7 +239,11 @@ class RSA:
         )
 
         def evaluated(some: Draws, *, progress: bool) -> Evaluated:
-            settings: dict[str, Any] = {"comparison": self.comparison, "memory": bytes_of(memory), "progress": progress}
+            settings: dict[str, Any] = {
+                "comparison": self.comparison,
+                "memory": bytes_of(memory),
+                "progress": progress,
+            }
             if cluster is None:
                 return evaluate_draws(self.layers, self.people, some, device=device, **settings)
             return evaluate_draws_on(cluster, self.layers, self.people, some, **settings)
