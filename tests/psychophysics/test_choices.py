@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from rsa_face.networks.answers import answer_places
 from torch import nn
 
 from rsa_face.networks.layers import name_modules
