@@ -69,7 +69,9 @@ if TYPE_CHECKING:
     from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
     from rsa_face.stimuli.faces import render_faces as render_faces
     from rsa_face.stimuli.occlusion import occlude as occlude
+    from rsa_face.study.config import load_study as load_study
     from rsa_face.study.folder import read_results as read_results
+    from rsa_face.study.graph import run_study as run_study
     from rsa_face.training.loop import train_valence as train_valence
     from rsa_face.training.readout import fit_readout as fit_readout
     from rsa_face.training.settings import TrainingSettings as TrainingSettings
@@ -103,6 +105,7 @@ _HOME = {
     "human_likeness": "psychophysics.likeness",
     "load": "inference.rsa",
     "load_batch": "activations.batch",
+    "load_study": "study.config",
     "localize": "inference.localization",
     "network_choices": "psychophysics.choices",
     "noise_ceiling": "inference.ceiling",
@@ -130,6 +133,7 @@ _HOME = {
     "reliability_table": "human.reliability",
     "render_faces": "stimuli.faces",
     "reweight_layer": "inference.unique",
+    "run_study": "study.graph",
     "saliency": "saliency.maps",
     "saliency_regions": "saliency.regions",
     "save": "provenance",
@@ -173,6 +177,7 @@ __all__ = [
     "human_likeness",
     "load",
     "load_batch",
+    "load_study",
     "localize",
     "network_choices",
     "noise_ceiling",
@@ -200,6 +205,7 @@ __all__ = [
     "reliability_table",
     "render_faces",
     "reweight_layer",
+    "run_study",
     "saliency",
     "saliency_regions",
     "save",

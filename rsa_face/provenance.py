@@ -288,17 +288,17 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def code_hash() -> str:
-    """Return the sha256 of the package's own source: a result made by other code is not up to date.
+def code_hash(name: str) -> str:
+    """Return the hash of the source of a package or module of rsa_face, such as ``inference`` or ``schema``.
 
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
+    A result that other code made is not up to date. Where there is no such source, the hash is of nothing.
     """
     root = Path(__file__).parent
-    sources = sorted(root.rglob("*.py"))
-    return hash_content([(str(source.relative_to(root)), source.read_text("utf-8")) for source in sources])
+    place = root.joinpath(*name.split("."))
+    sources = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    return hash_content(
+        [(str(file.relative_to(root)), file.read_text("utf-8")) for file in sources if file.is_file()]
+    )
 
 
 def _must_have_each_dim_once(dataset: xr.Dataset) -> None:

@@ -7,7 +7,7 @@ import yaml
 import rsa_face as rf
 from rsa_face.human.datasets import fetch_dataset
 from rsa_face.study.config import STUDIES, load_study
-from rsa_face.study.running import run_study
+from rsa_face.study.graph import run_study
 
 
 @pytest.fixture(scope="module")

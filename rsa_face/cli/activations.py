@@ -205,15 +205,11 @@ def _layers(words: str) -> Any:
 
 
 def _batch_of_study(file: Path, out: Path | None, measures: list[str], by_layer: dict[str, str]) -> Any:
-    from rsa_face.holding import hold, lock_in
     from rsa_face.study.batch import batch_of
     from rsa_face.study.config import load_study
-    from rsa_face.study.manifest import Manifest
 
-    study = load_study(file)
-    manifest = Manifest(study.output, lambda line: print(line, file=sys.stderr))
-    with hold(study.output, lock_in(study.output), must="A study's stages must be run by one process at a time"):
-        return batch_of(study, manifest, folder=out, measures=measures, by_layer=by_layer)
+    return batch_of(load_study(file), folder=out, measures=measures, by_layer=by_layer,
+                    say=lambda line: print(line, file=sys.stderr))  # fmt: skip
 
 
 def _must_be_left_to_the_study(given: list[str]) -> None:

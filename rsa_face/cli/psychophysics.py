@@ -39,7 +39,7 @@ def psychometric(
     """Fit everybody's psychometric curve: PSE (happy is chosen half the time), slope, lapses, and a figure."""
     from rsa_face.provenance import load
     from rsa_face.psychophysics.choices import read_choices
-    from rsa_face.psychophysics.psychometric import Curve
+    from rsa_face.psychophysics.settings import Curve
     from rsa_face.psychophysics.stage import tabulate_curves, write_psychophysics
 
     curve = Curve.model_validate(

@@ -25,7 +25,7 @@ def run(
     """Run a study's stages in order; what is up to date is not run again."""
     from rsa_face.report.narrate import tell_study
     from rsa_face.study.config import load_study
-    from rsa_face.study.running import run_study
+    from rsa_face.study.graph import run_study
 
     loaded = load_study(study, output=output)
     if cluster is not None:

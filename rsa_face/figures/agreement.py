@@ -5,7 +5,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -21,7 +20,8 @@ from rsa_face.figures.canvas import (
 )
 from rsa_face.figures.palette import QUIET, in_order, ink, ink_on, network_colors, network_label
 from rsa_face.figures.style import FigureStyle, drawing
-from rsa_face.schema import BOUND, BOUNDS, NETWORK
+from rsa_face.psychophysics.agreement import agreement_table
+from rsa_face.schema import BOUND, NETWORK
 
 _QUANTITY, _OTHER = "quantity", "quantity_other"
 _WORDS = {
@@ -29,7 +29,6 @@ _WORDS = {
     "pse_distance": "PSE, distance from people",
     "curve_rmse": "Choices, distance from people",
 }
-_BESIDE = {"p": "rank_correlation_p", "networks": "n_networks"}
 _RANKS, _CORRELATIONS = "Greys", "RdBu_r"
 _FEWEST, _MANY = 3, 10
 _Place = tuple[float, float, float, float]  # left, top, and the size of a cell, in mm
@@ -75,56 +74,6 @@ def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         note_on_sheet(ax, note_of(agreement.attrs, networks), style)
         keep_source(ax, agreement_table(agreement), name="agreement")
     return ax
-
-
-def agreement_table(agreement: xr.Dataset) -> pd.DataFrame:
-    """Return what each measure says of each network as a table, a row for each network.
-
-    Parameters
-    ----------
-    agreement : Dataset
-        From `relate_measures`. Not changed.
-
-    Returns
-    -------
-    DataFrame
-        `network`, `peak_layer`, `at_layer`, and for each measure its value and its `*_rank`.
-    """
-    columns: dict[str, Any] = {NETWORK: agreement[NETWORK].values.astype(str)}
-    columns |= {name: agreement[name].values.astype(str) for name in ("peak_layer", "at_layer") if name in agreement}
-    for name in agreement[_QUANTITY].values.astype(str):
-        columns[name] = agreement["value"].sel({_QUANTITY: name}).values
-        columns[f"{name}_rank"] = agreement["rank"].sel({_QUANTITY: name}).values
-    return pd.DataFrame(columns)
-
-
-def correlation_table(agreement: xr.Dataset) -> pd.DataFrame:
-    """Return how far the ranks agree as a table, a row for each pair of measures.
-
-    Parameters
-    ----------
-    agreement : Dataset
-        From `relate_measures`. Not changed.
-
-    Returns
-    -------
-    DataFrame
-        `quantity`, `quantity_other`, `rank_correlation` (Spearman's), `p` by permutation of networks, the interval's
-        `lower` and `upper` where there are draws, and `networks`, how many both are known of.
-    """
-    names = agreement[_QUANTITY].values.astype(str).tolist()
-    rows = []
-    for place, name in enumerate(names):
-        for other in names[place + 1 :]:
-            one = agreement.sel({_QUANTITY: name, _OTHER: other})
-            row = {_QUANTITY: name, _OTHER: other, "rank_correlation": float(one["rank_correlation"])}
-            row |= {column: one[kept].item() for column, kept in _BESIDE.items() if kept in one}
-            if "rank_correlation_interval" in one:
-                row |= dict(
-                    zip(BOUNDS, one["rank_correlation_interval"].transpose(BOUND).values.tolist(), strict=True)
-                )
-            rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def in_words(quantity: str, agreement: xr.Dataset) -> str:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from scipy.stats import permutation_test, rankdata
 
@@ -13,6 +15,7 @@ from rsa_face.schema import BOUND, BOUNDS, DRAW, LAYER, NETWORK, RDM
 Array = np.ndarray
 QUANTITY, OTHER = "quantity", "quantity_other"
 _FEWEST = 3
+_BESIDE = {"p": "rank_correlation_p", "networks": "n_networks"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,37 @@ def relate_measures(
         "untrained": sorted({str(name) for part in parts for name in part.attrs.get("untrained") or []}),
     }
     return table
+
+
+def agreement_table(agreement: xr.Dataset) -> pd.DataFrame:
+    """Return what each measure says of each network, and the rank it gives, as a table."""
+    columns: dict[str, Any] = {NETWORK: agreement[NETWORK].values.astype(str)}
+    columns |= {name: agreement[name].values.astype(str) for name in ("peak_layer", "at_layer") if name in agreement}
+    for name in agreement[QUANTITY].values.astype(str):
+        columns[name] = agreement["value"].sel({QUANTITY: name}).values
+        columns[f"{name}_rank"] = agreement["rank"].sel({QUANTITY: name}).values
+    return pd.DataFrame(columns)
+
+
+def correlation_table(agreement: xr.Dataset) -> pd.DataFrame:
+    """Return how far the ranks agree as a table, a row for each pair of measures.
+
+    Spearman's correlation, `p` by permutation of networks, the interval where there are draws, and how many networks
+    both are known of.
+    """
+    names = agreement[QUANTITY].values.astype(str).tolist()
+    rows = []
+    for place, name in enumerate(names):
+        for other in names[place + 1 :]:
+            one = agreement.sel({QUANTITY: name, OTHER: other})
+            row = {QUANTITY: name, OTHER: other, "rank_correlation": float(one["rank_correlation"])}
+            row |= {column: one[kept].item() for column, kept in _BESIDE.items() if kept in one}
+            if "rank_correlation_interval" in one:
+                row |= dict(
+                    zip(BOUNDS, one["rank_correlation_interval"].transpose(BOUND).values.tolist(), strict=True)
+                )
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def rank_networks(values: Array, *, rising: bool) -> Array:

@@ -1,68 +1,47 @@
 """All RDMs that a study's networks, seeds, occlusions and measures make, as one batch."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from rsa_face.activations.batch import Batch, Source
-from rsa_face.provenance import hash_content
+from rsa_face.holding import hold, lock_in
+from rsa_face.provenance import hash_content, hash_file
 from rsa_face.rdms.measures import general_measure, layers_with_their_own
-from rsa_face.study.config import Study
-from rsa_face.study.faces import show_stimuli
-from rsa_face.study.learning import train_networks
-from rsa_face.study.manifest import Manifest
-from rsa_face.study.networks import build, networks_of, start_of, trained_file
+from rsa_face.safety import one_part
+from rsa_face.study.config import Study, networks_of
+from rsa_face.study.graph import Run, make_stages, start_run
+from rsa_face.study.networks import build
 from rsa_face.study.sections import NetworkSection
 
+log = logging.getLogger(__name__)
 BATCH = "batch"
 
 
 def batch_of(
     study: Study,
-    manifest: Manifest,
     *,
     folder: Path | None = None,
     measures: Sequence[str] = (),
     by_layer: Mapping[str, str] | None = None,
     progress: bool = True,
+    say: Callable[[str], None] = log.info,
 ) -> Batch:
     """Return the RDMs that a study asks for: its networks and seeds, each occlusion by itself, each measure.
 
-    The study's faces are masked and its networks trained first, where it says so and that is still to be done.
-
-    Parameters
-    ----------
-    study : Study
-        Its `stimuli`, `networks`, `training`, `activations` and `rdms` sections.
-    manifest : Manifest
-        Where masking and training are recorded.
-    folder : Path, optional
-        Where the RDMs go; ``batch`` in the study's output folder unless given.
-    measures : sequence of str
-        The study's own unless given.
-    by_layer : mapping of str to str, optional
-        Layers with a measure of their own, beside those of the study.
-    progress : bool
-        Whether to show bars.
-
-    Returns
-    -------
-    Batch
-        For `compute_batch`.
-
-    Raises
-    ------
-    ValueError
-        If a measure is unknown.
+    The study's faces are masked and its networks trained first, where it says so and that is still to be done. RDMs
+    go to ``batch`` in its output folder, by its own measures, unless others are given; `by_layer` adds to its own.
     """
-    stimuli = show_stimuli(study, manifest)
-    train_networks(study, manifest, progress=progress)
-    masked = "occlusion" in stimuli.table.columns
-    occlusions = tuple(dict.fromkeys(stimuli.table["occlusion"].astype(str))) if masked else ("all",)
+    with hold(study.output, lock_in(study.output), must="A study's stages must be run by one process at a time"):
+        run = start_run(study, progress=progress, say=say)
+        make_stages(run, ("training of {network}",))
+    masked = "occlusion" in run.stimuli.table.columns
+    occlusions = tuple(dict.fromkeys(run.stimuli.table["occlusion"].astype(str))) if masked else ("all",)
     return Batch(
-        stimuli=stimuli,
+        stimuli=run.stimuli,
         folder=folder or study.output / BATCH,
-        networks=tuple(_source(study, section, manifest) for section in networks_of(study)),
+        networks=tuple(_source(run, section) for section in networks_of(study)),
         occlusions=occlusions,
         measures=tuple(measures) or (general_measure(study.rdms.measure),),
         by_layer=layers_with_their_own(study.rdms.measure) | dict(by_layer or {}),
@@ -70,9 +49,10 @@ def batch_of(
     )
 
 
-def _source(study: Study, section: NetworkSection, manifest: Manifest) -> Source:
-    trained = manifest.hash_of(trained_file(section)) if study.training else None
-    identity = hash_content(start_of(section), trained)
-    name = section.called.replace("/", "-")
+def _source(run: Run, section: NetworkSection) -> Source:
+    trained = run.manifest.outputs()[section.trained_file] if run.study.training else None
+    weights = hash_file(section.weights) if section.has_file else section.weights
+    identity = hash_content({"network": section.model_dump(mode="json"), "weights": weights}, trained)
+    name = one_part(section.called)
     layers = tuple((section.called, layer) for layer in section.layers)
-    return Source(name, section.seed, section.weights, identity, partial(build, study, section), layers)
+    return Source(name, section.seed, section.weights, identity, partial(build, run, section), layers)

@@ -1,7 +1,6 @@
 """What pre-training does to a study's networks: to their similarity to people, their PSE and their saliency."""
 
 from collections.abc import Sequence
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,130 +9,62 @@ import xarray as xr
 from rsa_face.files import write_table
 from rsa_face.inference.pretraining import AGAINST, ALL_LAYERS, BIAS, contrast_pretrainings, shared_quantities
 from rsa_face.inference.seeds import Measured, jackknifed, similarities_of
-from rsa_face.provenance import load, save
+from rsa_face.provenance import save
 from rsa_face.psychophysics.choices import read_choices
-from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
+from rsa_face.psychophysics.psychometric import fit_psychometric
+from rsa_face.psychophysics.settings import Curve
 from rsa_face.psychophysics.stage import any_curve
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.study.answering import ANSWERS
-from rsa_face.study.config import Study
-from rsa_face.study.manifest import Manifest
+from rsa_face.study.graph import Run
+from rsa_face.study.stages import pretrainings_of
 
-CONTRAST = "bias"
 ALL_FACES = "mean of occlusions"
-_FACE = "face"
 
 
-def pretrainings_of(study: Study) -> tuple[str, str] | None:
-    """Return which two pre-trainings a study compares, the one that is subtracted last.
-
-    Parameters
-    ----------
-    study : Study
-        Those its `inference` section names; else the two that its networks' `pretraining` name, of which the one
-        with ``face`` in its name is subtracted.
-
-    Returns
-    -------
-    tuple of str, or None
-        None where it names none, or does not say which is which.
-    """
-    if study.inference.pretrainings is not None:
-        return study.inference.pretrainings
-    named = list(dict.fromkeys(section.start for section in study.networks if section.pretraining))
-    faces = [name for name in named if _FACE in name.lower()]
-    if len(named) != 2 or len(faces) != 1:
-        return None
-    return next(name for name in named if name not in faces), faces[0]
+def why_no_bias(run: Run) -> str:
+    """Say why nothing can be compared between pre-trainings."""
+    return "" if _measured(run) else "the bias of pre-training, since no architecture has both in every seed"
 
 
-def measure_bias(
-    study: Study, stimuli: StimulusSet, result: xr.Dataset | None, manifest: Manifest
-) -> xr.Dataset | None:
-    """Subtract face-trained from object-trained networks, architecture by architecture, in all that was measured.
-
-    Parameters
-    ----------
-    study : Study
-        Its networks' pre-trainings, and `network`, whose bias should be the smallest.
-    stimuli : StimulusSet
-        For the identities that answers and saliency are left out by.
-    result : Dataset or None
-        From `compare`.
-    manifest : Manifest
-        Where the stage is recorded.
-
-    Returns
-    -------
-    Dataset, dims (bias, bound) and (against, bound), or None
-        From `contrast_pretrainings` for each ``measure``; also in ``bias.nc`` and ``bias.csv``. None where the
-        study does not compare two pre-trainings.
-    """
-    pair = pretrainings_of(study)
-    if pair is None:
-        if any(section.pretraining for section in study.networks):
-            manifest.say("left out: the bias of pre-training, since the study does not say which two to compare")
-        return None
-    measured, files = _measured(study, stimuli, result)
-    for name in [name for name, (each, _) in measured.items() if not shared_quantities(each, pair)]:
-        manifest.say(f"left out: the bias of {name}, which no architecture has from both pre-trainings in every seed")
-        del measured[name]
-
-    def make() -> None:
-        parts = [
-            _with_measure(
-                contrast_pretrainings(
-                    each, pretrainings=pair, network=study.inference.network, summary=summary or None
-                ),
-                name,
-            )
-            for name, (each, summary) in measured.items()
-        ]
-        joined = join_measures(parts)
-        joined.attrs["simulated"] = bool(result is not None and result.attrs.get("simulated"))
-        save(joined, study.output / f"{CONTRAST}.nc")
-        write_table(tabulate_bias(joined), study.output / f"{CONTRAST}.csv")
-
-    if not measured:
-        return None
-    inputs = {"pair": pair, "network": study.inference.network, **{n: manifest.hash_of(f) for n, f in files.items()}}
-    manifest.stage("bias of pre-training", make, inputs=inputs, outputs=[f"{CONTRAST}.nc", f"{CONTRAST}.csv"])
-    return cast("xr.Dataset", load(study.output / f"{CONTRAST}.nc"))
+def measure_bias(run: Run) -> None:
+    """Subtract face-trained from object-trained networks, architecture by architecture, in all that was measured."""
+    pair, network = pretrainings_of(run.study), run.study.inference.network
+    assert pair is not None
+    parts = [
+        _with_measure(contrast_pretrainings(each, pretrainings=pair, network=network, summary=summary or None), name)
+        for name, (each, summary) in _measured(run).items()
+    ]
+    result = run.result("layers.nc")
+    joined = join_measures(parts)
+    joined.attrs["simulated"] = bool(result is not None and result.attrs.get("simulated"))
+    save(joined, run.folder / "bias.nc")
+    write_table(tabulate_bias(joined), run.folder / "bias.csv")
 
 
-def _measured(
-    study: Study, stimuli: StimulusSet, result: xr.Dataset | None
-) -> tuple[dict[str, tuple[Measured, str]], dict[str, str]]:
-    answers, looked = study.output / ANSWERS, study.output / "saliency.nc"
+def _measured(run: Run) -> dict[str, tuple[Measured, str]]:
+    """Return what some architecture has from both pre-trainings in every seed, and what its mean is called."""
+    result, curves, saliency, pair = (
+        run.result("layers.nc"), run.study.psychophysics, run.result("saliency.nc"), pretrainings_of(run.study),
+    )  # fmt: skip
     measured = {} if result is None else {"similarity": (similarities_of(result), ALL_LAYERS)}
-    files = {"layers": "layers.nc"} if result is not None else {}
-    if study.psychophysics is not None and answers.is_file() and any_curve(read_choices(answers)):
-        measured["PSE"] = (pses_of(read_choices(answers), stimuli, study.psychophysics.curve.model_dump()), ALL_FACES)
-        files["answers"] = ANSWERS
-    if study.saliency is not None and looked.is_file():
-        measured["saliency"] = (shares_of(cast("xr.Dataset", load(looked)), stimuli), "")
-        files["saliency"] = "saliency.nc"
-    return measured, files
+    answers = read_choices(run.folder / "answers.csv") if run.has("answers.csv") else None
+    if curves is not None and answers is not None and any_curve(answers):
+        measured["PSE"] = (pses_of(answers, run.stimuli, curves.curve), ALL_FACES)
+    if saliency is not None:
+        measured["saliency"] = (shares_of(saliency, run.stimuli), "")
+    missing = [name for name, (each, _) in measured.items() if pair and not shared_quantities(each, pair)]
+    for name in missing:
+        run.say(f"left out: the bias of {name}, which no architecture has from both pre-trainings in every seed")
+        del measured[name]
+    return measured
 
 
-def pses_of(answers: pd.DataFrame, stimuli: StimulusSet, curve: dict[str, Any]) -> Measured:
+def pses_of(answers: pd.DataFrame, stimuli: StimulusSet, curve: Curve) -> Measured:
     """Return each network's PSE under each occlusion, and how it strays with the people whose faces it judged.
 
-    Parameters
-    ----------
-    answers : DataFrame
-        Of networks; see `ask_networks`.
-    stimuli : StimulusSet
-        Whose face each stimulus shows.
-    curve : dict
-        What is fitted; see `Curve`. Networks' curves take its sigmoid, guess, lapse and width.
-
-    Returns
-    -------
-    Measured
-        Quantities are occlusions; by a jackknife over identities, where there are three or more.
+    Quantities are occlusions; by a jackknife over identities, where there are three or more.
     """
-    alone = Curve(**{**curve, "pooling": "none"})
+    alone = curve.changed(pooling="none")
     fit = fit_psychometric(answers, alone, interval="none")
     networks, occlusions = ([str(name) for name in fit[dim].values] for dim in ("network", "occlusion"))
     people = _identities(stimuli).reindex(answers["stimulus"].astype(str)).to_numpy()
@@ -151,17 +82,7 @@ def pses_of(answers: pd.DataFrame, stimuli: StimulusSet, curve: dict[str, Any]) 
 def shares_of(looked: xr.Dataset, stimuli: StimulusSet) -> Measured:
     """Return the share of each network's saliency in each region of whole faces, and how it strays with faces.
 
-    Parameters
-    ----------
-    looked : Dataset, dims (network, stimulus, region)
-        From `saliency_regions`. Not changed.
-    stimuli : StimulusSet
-        Whose face each stimulus shows, and which are whole.
-
-    Returns
-    -------
-    Measured
-        Quantities are regions; by a jackknife over identities, or over faces where none are named.
+    Quantities are regions; by a jackknife over identities, or over faces where none are named.
     """
     ids = [str(name) for name in looked["stimulus"].values]
     table = stimuli.table.set_index(stimuli.table["stimulus"].astype(str)).loc[ids]
@@ -176,18 +97,7 @@ def shares_of(looked: xr.Dataset, stimuli: StimulusSet) -> Measured:
 
 
 def join_measures(parts: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Put the contrasts of several measures one below the other.
-
-    Parameters
-    ----------
-    parts : sequence of Dataset
-        From `contrast_pretrainings`, with a coordinate `measure` along `bias` and `against`.
-
-    Returns
-    -------
-    Dataset, dims (bias, bound) and (against, bound)
-        Attr `over` says of each measure what its intervals are over.
-    """
+    """Put the contrasts of several measures one below the other; `over` says what each one's intervals are over."""
     joined = []
     for dim in (BIAS, AGAINST):
         each = [
@@ -202,16 +112,7 @@ def join_measures(parts: Sequence[xr.Dataset]) -> xr.Dataset:
 def tabulate_bias(bias: xr.Dataset) -> pd.DataFrame:
     """Return biases, and what compares them between architectures, as one table.
 
-    Parameters
-    ----------
-    bias : Dataset
-        From `measure_bias`.
-
-    Returns
-    -------
-    DataFrame
-        A row for each architecture, measure and quantity; the columns on the comparison with the network in question
-        are empty on the rows of that network.
+    The columns on the comparison with the network in question are empty on the rows of that network.
     """
     tables = []
     for dim, names in ((BIAS, ("architecture", "quantity")), (AGAINST, ("other", "compared"))):

@@ -109,6 +109,29 @@ def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
     return read
 
 
+def networks_of(study: Study) -> tuple[NetworkSection, ...]:
+    """Return a section for each network: one that names several seeds stands for as many networks.
+
+    Each has one seed, and is called ``<name>/<pretraining>/<seed>`` where it has several or a `pretraining`.
+    """
+    each: list[NetworkSection] = []
+    for section in study.networks:
+        if not section.seeds:
+            each.append(section)
+        for seed in section.seeds:
+            label = f"{section.called}/{seed}"
+            each.append(section.model_copy(update={"seed": seed, "seeds": (), "label": label}))
+    return tuple(each)
+
+
+def recorded_study(record: Any) -> Study | None:
+    """Return the study that a manifest records, whose files need not exist any more; None where it records none."""
+    try:
+        return Study.model_validate(record, context={"recorded": True})
+    except ValidationError:
+        return None
+
+
 def embedded_studies() -> list[str]:
     """Return the names of the studies that come with the package.
 

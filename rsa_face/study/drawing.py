@@ -1,11 +1,10 @@
 """The figures of a study, as PDF and PNG, each with the numbers it shows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import matplotlib.pyplot as plt
-import xarray as xr
+import pandas as pd
 from matplotlib.axes import Axes
 
 from rsa_face.figures.agreement import plot_agreement
@@ -18,80 +17,54 @@ from rsa_face.figures.saliency import plot_saliency
 from rsa_face.figures.saving import save_figure
 from rsa_face.figures.style import figure_style
 from rsa_face.figures.training import plot_training
-from rsa_face.provenance import code_hash, hash_content, load
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.schema import stimulus_ids
-from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.study.config import Study
-from rsa_face.study.learning import histories
-from rsa_face.study.manifest import Manifest
+from rsa_face.study.config import networks_of
+from rsa_face.study.graph import Run
 
 
-def draw_figures(study: Study, stimuli: StimulusSet, manifest: Manifest, **found: Any) -> None:
-    """Draw what a study found: the layer curve, the RDMs, the contrast, the answer to where, the training.
-
-    Parameters
-    ----------
-    study : Study
-        Where to.
-    stimuli : StimulusSet
-        For the pictures on the margins.
-    manifest : Manifest
-        Where the stage is recorded.
-    **found : DataArray, Dataset, mapping or None
-        ``rdms``, and where there are such: ``human``, ``result``, ``contrasts``, ``where``, ``curves``, ``saliency``,
-        ``agreement``.
-    """
-    drawings = _drawings(study, stimuli, found)
-
-    def draw() -> list[Path]:
-        written = []
-        with figure_style():
-            for name, plot in drawings.items():
-                figure = plot().get_figure(root=True)
+def draw_figures(run: Run) -> list[Path]:
+    """Draw each figure that the study has the numbers of."""
+    written = []
+    with figure_style():
+        for file, name, plot in _FIGURES:
+            if run.has(file.format(network=networks_of(run.study)[0].called)):
+                figure = plot(run).get_figure(root=True)
                 assert figure is not None
-                written += save_figure(figure, study.output / "figures" / name)
+                written += save_figure(figure, run.folder / "figures" / name)
                 plt.close(figure)
-        return written
-
-    inputs = {"figures": sorted(drawings), "shown": hash_content(code_hash(), _files(manifest, found))}
-    outputs = [f"figures/{name}.{ending}" for name in drawings for ending in ("pdf", "png")]
-    manifest.stage("figures", draw, inputs=inputs, outputs=outputs)
+    return written
 
 
-def _drawings(study: Study, stimuli: StimulusSet, found: Mapping[str, Any]) -> dict[str, Callable[[], Axes]]:
-    rdms, human, result = found["rdms"], found.get("human"), found.get("result")
-    shown = rdms if human is None else select_stimuli(rdms, stimulus_ids(human))
-    drawings: dict[str, Callable[[], Axes]] = {"rdms": lambda: plot_rdms(shown, human=human, stimuli=stimuli)}
-    if result is not None:
-        drawings["layers"] = lambda: plot_layers(result)
-    contrast: xr.Dataset | None = (found.get("contrasts") or {}).get(study.inference.baseline)
-    if contrast is not None:
-        drawings["contrast"] = lambda: plot_contrast(contrast)
-    where = found.get("where")
-    if where is not None:
-        drawings["localization"] = lambda: plot_localization(where)
-    curves, looked = found.get("curves") or {}, found.get("saliency")
-    if curves:
-        drawings["psychometric"] = lambda: plot_psychometric(
-            curves["psychometric"], curves.get("psychometric_networks")
-        )
-    maps = study.output / "saliency_maps.nc"
-    if looked is not None and maps.is_file():
-        drawings["saliency"] = lambda: plot_saliency(cast("xr.DataArray", load(maps)), stimuli, regions=looked)
-    agreement = found.get("agreement")
-    if agreement is not None:
-        drawings["agreement"] = lambda: plot_agreement(agreement)
-    logs = histories(study) if study.training is not None else {}
-    if logs:
-        drawings["training"] = lambda: plot_training(logs)
-    return drawings
+def _rdms(run: Run) -> Axes:
+    rdms = run.array("rdms.nc")
+    if not run.has("human_rdms.nc"):
+        return plot_rdms(rdms, stimuli=run.stimuli)
+    human = run.array("human_rdms.nc")
+    return plot_rdms(select_stimuli(rdms, stimulus_ids(human)), human=human, stimuli=run.stimuli)
 
 
-def _files(manifest: Manifest, found: Mapping[str, Any]) -> dict[str, str]:
-    made = {"rdms": "rdms.nc", "human": "human_rdms.nc", "result": "layers.nc", "where": "localization.nc"}
-    hashes = {file: manifest.hash_of(file) for name, file in made.items() if found.get(name) is not None}
-    more = {"contrast.nc": found.get("contrasts"), "psychometric.csv": found.get("curves"),
-            "saliency.csv": found.get("saliency") is not None,
-            "agreement.csv": found.get("agreement") is not None}  # fmt: skip
-    return {**hashes, **{file: manifest.hash_of(file) for file, there in more.items() if there}}
+def _psychometric(run: Run) -> Axes:
+    return plot_psychometric(run.dataset("psychometric.nc"), run.result("psychometric_networks.nc"))
+
+
+def _saliency(run: Run) -> Axes:
+    return plot_saliency(run.array("saliency_maps.nc"), run.stimuli, regions=run.dataset("saliency.nc"))
+
+
+def _training(run: Run) -> Axes:
+    logs = {section.called: run.folder / section.log_file for section in networks_of(run.study)}
+    return plot_training({name: pd.read_csv(file) for name, file in logs.items()})
+
+
+# The file without which there is nothing to draw, the figure's name, and what draws it.
+_FIGURES: tuple[tuple[str, str, Callable[[Run], Axes]], ...] = (
+    ("rdms.nc", "rdms", _rdms),
+    ("layers.nc", "layers", lambda run: plot_layers(run.dataset("layers.nc"))),
+    ("contrast.nc", "contrast", lambda run: plot_contrast(run.dataset("contrast.nc"))),
+    ("localization.nc", "localization", lambda run: plot_localization(run.dataset("localization.nc"))),
+    ("psychometric.nc", "psychometric", _psychometric),
+    ("saliency_maps.nc", "saliency", _saliency),
+    ("agreement.nc", "agreement", lambda run: plot_agreement(run.dataset("agreement.nc"))),
+    ("weights/{network}.csv", "training", _training),
+)

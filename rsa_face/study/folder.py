@@ -13,6 +13,8 @@ from rsa_face.holding import holder_of, lock_in
 from rsa_face.provenance import hash_file, load, unsealed
 from rsa_face.schema import PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
+from rsa_face.study.config import recorded_study
+from rsa_face.study.stages import STAGES, steps_of, writer_of
 from rsa_face.untrusted import read_json
 
 _EXPECTED: dict[str, tuple[str, ...]] = {
@@ -20,31 +22,7 @@ _EXPECTED: dict[str, tuple[str, ...]] = {
     "rdms.nc": (RDM, STIMULUS_I, STIMULUS_J),
     "human_rdms.nc": (PARTICIPANT, STIMULUS_I, STIMULUS_J),
 }
-_MEANING = {
-    "layers.nc": "the comparison of layers with people",
-    "rdms.nc": "the layers' RDMs",
-    "human_rdms.nc": "the human RDMs",
-    "manifest.json": "the record of how it was made",
-    "stimuli.csv": "the table of stimuli",
-}
-EXTRAS = (
-    "localization",
-    "contrast",
-    "partial",
-    "psychometric",
-    "saliency",
-    "reliability",
-    "agreement",
-    "training",
-    "bias",
-)
-_ASKED = {
-    "contrast": ("inference", "the contrast with the baseline"),
-    "localization": ("inference", "the layer at which it turns human-like"),
-    "psychometric": ("choices", "the psychometric curves"),
-    "saliency": ("saliency", "where the networks look"),
-    "training": ("training", "the networks' accuracy"),
-}
+BESIDE = ("partial", "reliability")  # written by other commands than those of a study
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,8 +140,10 @@ def read_results(folder: str | Path) -> StudyFolder:
     holder = holder_of(lock_in(path))
     if holder:
         faults.append(f"What {holder} is about to write: the study is being run, and parts may be of an earlier run.")
+    unread: list[str] = []
+    manifest = _read_manifest(path / "manifest.json", unread)
+    faults += [*_not_made(path, manifest), *unread]
     found = {name: _read(path / name, dims, faults) for name, dims in _EXPECTED.items()}
-    manifest = _read_manifest(path / "manifest.json", faults)
     extras = _read_extras(path, _origin(found.values()), faults)
     faults += _written_over(path, manifest)
     if not any(part is not None for part in found.values()) and not extras:
@@ -171,7 +151,6 @@ def read_results(folder: str | Path) -> StudyFolder:
             f"A study's results must hold {', '.join(_EXPECTED)}, but {str(path)!r} holds none. Run the study first. "
         ) + " ".join(faults)
         raise FileNotFoundError(message.strip())
-    faults += _not_done(manifest, set(extras))
     result, rdms, human = found["layers.nc"], found["rdms.nc"], found["human_rdms.nc"]
     assert result is None or isinstance(result, xr.Dataset)
     assert rdms is None or isinstance(rdms, xr.DataArray)
@@ -182,17 +161,18 @@ def read_results(folder: str | Path) -> StudyFolder:
 
 def _read(path: Path, dims: tuple[str, ...], faults: list[str]) -> xr.DataArray | xr.Dataset | None:
     if not path.is_file():
-        faults.append(f"There is no {path.name}: {_MEANING[path.name]} cannot be shown.")
         return None
+    stage = writer_of(path.name)
+    meaning = stage.meaning if stage is not None else "it"
     try:
         array = load(path)
     except (ValueError, OSError) as error:
-        faults.append(f"{path.name} cannot be read ({error}), so {_MEANING[path.name]} cannot be shown.")
+        faults.append(f"{path.name} cannot be read ({error}), so {meaning} cannot be shown.")
         return None
     if not has_form(array, dims):
         faults.append(
             f"{path.name} has another form than this version writes (dims {tuple(map(str, array.dims))}), so "
-            f"{_MEANING[path.name]} cannot be shown. Run the study again."
+            f"{meaning} cannot be shown. Run the study again."
         )
         return None
     return array
@@ -239,7 +219,9 @@ def _origin(found: Iterable[xr.DataArray | xr.Dataset | None]) -> dict[str, Any]
 def _read_extras(path: Path, origin: Mapping[str, Any], faults: list[str]) -> dict[str, xr.Dataset]:
     extras: dict[str, xr.Dataset] = {}
     for file in sorted(path.glob("*.nc")):
-        if file.name in _EXPECTED or not file.stem.startswith(EXTRAS):
+        stage = writer_of(file.name)
+        beside = file.stem.startswith(BESIDE)
+        if file.name in _EXPECTED or not (beside or (stage is not None and stage.meaning)):
             continue
         try:
             array = load(file)
@@ -256,28 +238,19 @@ def _read_extras(path: Path, origin: Mapping[str, Any], faults: list[str]) -> di
     return extras
 
 
-def _not_done(manifest: Mapping[str, Any], there: set[str]) -> list[str]:
-    """Return a sentence for each result that the study asks for and the folder lacks."""
-    config = manifest.get("study")
-    if not isinstance(config, Mapping):
-        return []
-    asked = {**config, "choices": config.get("psychophysics") or config.get("choices")}
-    inference = asked.get("inference")
-    networks = [one for one in config.get("networks") or [] if isinstance(one, Mapping)]
-    names = [one.get("label") or one.get("name") for one in networks if not one.get("seeds")]
-    if not isinstance(inference, Mapping):
-        inference = {}
-    if not (
-        inference.get("resample")
-        and asked.get("human")
-        and {inference.get("network"), inference.get("baseline")} <= set(names)
-    ):
-        asked["inference"] = None
-    return [
-        f"There is no {name}.nc, though the study asks for it: {meaning} cannot be shown."
-        for name, (section, meaning) in _ASKED.items()
-        if asked.get(section) and name not in there
-    ]
+def _not_made(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each file that the study asks for and the folder lacks; without a study, for each part."""
+    study = recorded_study(manifest.get("study"))
+    if study is None:
+        stages = [stage for stage in STAGES if set(_EXPECTED) & set(stage.writes)]
+        files = {stage.writes[0]: stage.meaning for stage in stages}
+    else:
+        steps = [step for step in steps_of(study) if step.promised and step.stage.meaning]
+        files = {step.files("writes")[0]: step.stage.meaning for step in steps}
+    for file, meaning in files.items():
+        if file != "stimuli.csv" and not (path / file).is_file():  # another table of stimuli does as well
+            asked = "" if study is None else ", though the study asks for it"
+            yield f"There is no {file}{asked}: {meaning} cannot be shown."
 
 
 def _read_stimuli(path: Path, manifest: Mapping[str, Any], faults: list[str]) -> StimulusSet | None:

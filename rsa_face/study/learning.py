@@ -1,100 +1,38 @@
-"""The training of a study's networks to tell happy from sad faces."""
+"""The training of a study's networks to tell happy from sad faces, and their scores on faces held out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import xarray as xr
 from tqdm import tqdm
 
-from rsa_face.study.config import Study
-from rsa_face.study.faces import table_of
-from rsa_face.study.manifest import Manifest
-from rsa_face.study.networks import build, log_file, networks_of, note_weights, start_of, trained_file
-from rsa_face.study.sections import NetworkSection, TrainingSection
+from rsa_face.files import write_beside
+from rsa_face.provenance import save
+from rsa_face.schema import split_seed
+from rsa_face.study.config import networks_of
+from rsa_face.study.graph import Run
+from rsa_face.study.networks import build, build_start, note_weights
+from rsa_face.study.sections import NetworkSection
+from rsa_face.training.evaluation import judge_valence, score_judgements
 from rsa_face.training.loop import train_valence
-from rsa_face.training.settings import HAPPY, SAD
-from rsa_face.training.sources import read_faces
-from rsa_face.training.tables import TrainingTable, must_not_share_faces, must_show
+from rsa_face.training.seeds import combine_seeds, tabulate_seeds
+from rsa_face.training.tables import TrainingTable
 
 
-def train_networks(study: Study, manifest: Manifest, *, progress: bool) -> None:
-    """Train every network of a study the same way, each only if what it rests on has changed.
-
-    A training that was stopped goes on from its last kept epoch. The held-out faces choose nothing here; that none
-    of them is learnt from is checked before anything is trained.
-
-    Parameters
-    ----------
-    study : Study
-        Its `training` section, and the networks' starts.
-    manifest : Manifest
-        Where each training is recorded.
-    progress : bool
-        Whether to show a bar.
-
-    Raises
-    ------
-    ValueError
-        If a held-out face is among the faces to learn from, or they lack a class.
-    """
-    asked = study.training
-    if asked is None:
-        return
-    faces = _read(asked.table, asked, asked.label)
-    held_out = held_out_faces(study)
-    if held_out is not None:
-        must_show(held_out, (SAD, HAPPY), "the held-out table")
-        must_not_share_faces(faces, held_out)
-    for section in networks_of(study):
-        make = _training_of(study, section, faces, manifest, progress)
-        inputs = {
-            **start_of(section),
-            "training": asked.model_dump(mode="json", exclude={"table", "held_out", "held_out_label", "made_by"}),
-            "faces": faces.content_hash(),
-        }
-        outputs = [trained_file(section), log_file(section)]
-        manifest.stage(f"training of {section.called}", make, inputs=inputs, outputs=outputs)
-
-
-def held_out_faces(study: Study) -> TrainingTable | None:
-    """Return the faces that the trained networks are scored on.
-
-    Parameters
-    ----------
-    study : Study
-        Its `training` section: a table, or the study's own stimuli, shown by `show_stimuli`.
-
-    Returns
-    -------
-    TrainingTable or None
-        None where nothing is trained or held out.
-    """
-    asked = study.training
-    if asked is None or asked.held_out is None:
-        return None
-    table = table_of(study) if asked.held_out == "stimuli" else asked.held_out
-    return read_faces(table, label=asked.held_out_label, classes=asked.classes)
-
-
-def _read(table: Any, asked: TrainingSection, label: str) -> TrainingTable:
-    return read_faces(table, kind=asked.kind, label=label, classes=asked.classes, rule=asked.rule or None)
-
-
-def _training_of(
-    study: Study, section: NetworkSection, faces: TrainingTable, manifest: Manifest, progress: bool
-) -> Callable[[], None]:
-    asked = cast("TrainingSection", study.training)
-    settings = asked.settings(section.seed)
-
-    def make() -> None:
-        network = build(study, section, classes=len(asked.classes))
-        note_weights(network, manifest)
-        folder = (study.output / trained_file(section)).parents[len(section.called.split("/")) - 1]
-        with _bar(shown=progress) as step:
-            train_valence(network, faces, settings=settings, folder=folder, progress=step)
-
-    return make
+def train_network(run: Run, section: NetworkSection) -> None:
+    """Train a network; a training that was stopped goes on from its last kept epoch."""
+    training = run.study.training
+    assert training is not None
+    network = build_start(section, classes=len(training.classes))
+    note_weights(network, run)
+    folder = (run.folder / section.trained_file).parents[len(section.called.split("/")) - 1]
+    with _bar(shown=run.progress) as step:
+        train_valence(
+            network, run.training_faces, settings=training.settings(section.seed), folder=folder, progress=step
+        )
 
 
 @contextmanager
@@ -112,18 +50,41 @@ def _bar(*, shown: bool) -> Iterator[Any]:
         yield show
 
 
-def histories(study: Study) -> dict[str, pd.DataFrame]:
-    """Return the log of each training of a study.
+def score_networks(run: Run) -> list[Path]:
+    """Score the trained networks on the held-out faces, with intervals over seeds where only these differ.
 
-    Parameters
-    ----------
-    study : Study
-        Whose networks were trained.
-
-    Returns
-    -------
-    dict of str to DataFrame, one row an epoch
-        By network; see `Trained`.
+    The study's own stimuli were judged already, and their scores are made from these answers; other faces are judged.
     """
-    logs = {section.called: study.output / log_file(section) for section in networks_of(study)}
-    return {name: pd.read_csv(file) for name, file in logs.items() if file.is_file()}
+    training, held_out = run.study.training, run.held_out_faces
+    assert training is not None
+    answers = run.answers if training.held_out == "stimuli" else None
+    each = []
+    for section in networks_of(run.study):
+        if answers is None:
+            judgements = judge_valence(build(run, section), held_out)
+        else:
+            judgements = judgements_of(answers[answers["network"] == section.called], held_out)
+        scores = score_judgements(judgements, name=section.called)
+        # Text of fixed width is cut to the first array's when arrays are joined; objects keep their length.
+        each.append(scores.assign_coords(network=scores["network"].values.astype(object)))
+    joined = xr.concat(each, "network", join="outer", combine_attrs="drop_conflicts")
+    save(joined, run.folder / "training.nc")
+    tables = {"training.csv": joined.to_dataframe().reset_index()}
+    starts = [split_seed(section.called)[0] for section in networks_of(run.study)]
+    if len(set(starts)) < len(starts):
+        tables["training_seeds.csv"] = tabulate_seeds(combine_seeds(each))
+    for name, table in tables.items():
+        with write_beside(run.folder / name) as beside:
+            table.to_csv(beside, index=False, float_format="%.4f")
+    return [run.folder / name for name in tables]
+
+
+def judgements_of(answers: pd.DataFrame, held_out: TrainingTable) -> pd.DataFrame:
+    """Return one network's answers to the held-out faces, as `judge_valence` does."""
+    chance = answers.set_index("stimulus")["p_happy"]
+    faces = held_out.table["stimulus"].astype(str)
+    missing = sorted(set(faces) - set(chance.index))
+    if missing:
+        message = f"Held-out faces were not judged: {missing[:20]}. Run the study again."
+        raise ValueError(message)
+    return held_out.table.assign(happy=chance.loc[faces].to_numpy())

@@ -1,100 +1,29 @@
-"""The networks of a study: which there are, and how each is built, from its start or as it was trained."""
+"""How the networks of a study are built: from their start, or as they were trained."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.provenance import hash_file
-from rsa_face.study.config import Study
-from rsa_face.study.manifest import Manifest
+from rsa_face.study.config import networks_of
+from rsa_face.study.graph import Run
 from rsa_face.study.sections import NetworkSection
 
-WEIGHTS = "weights"
+
+def build(run: Run, section: NetworkSection) -> Network:
+    """Build a network of a study: as it was trained, if the study trains; else as its section says."""
+    training = run.study.training
+    if training is None:
+        return build_start(section)
+    return build_network(
+        section.name,
+        weights=run.folder / section.trained_file,
+        classes=len(training.classes),
+        label=section.called,
+        attention=section.attention,
+    )
 
 
-def networks_of(study: Study) -> tuple[NetworkSection, ...]:
-    """Return a section for each network: one that names several seeds stands for as many networks.
-
-    Parameters
-    ----------
-    study : Study
-        Its `networks` section.
-
-    Returns
-    -------
-    tuple of NetworkSection
-        In order, each with one seed, called ``<name>/<pretraining>/<seed>`` where it has several or a `pretraining`.
-    """
-    each: list[NetworkSection] = []
-    for section in study.networks:
-        if not section.seeds:
-            each.append(section)
-            continue
-        each += [
-            section.model_copy(update={"seed": seed, "seeds": (), "label": f"{section.called}/{seed}"})
-            for seed in section.seeds
-        ]
-    return tuple(each)
-
-
-def trained_file(section: NetworkSection) -> str:
-    """Return where a network's trained weights are kept.
-
-    Parameters
-    ----------
-    section : NetworkSection
-        Of one network.
-
-    Returns
-    -------
-    str
-        Relative to the study's output folder.
-    """
-    return f"{WEIGHTS}/{section.called}.safetensors"
-
-
-def log_file(section: NetworkSection) -> str:
-    """Return where the log of a network's training is kept.
-
-    Parameters
-    ----------
-    section : NetworkSection
-        Of one network.
-
-    Returns
-    -------
-    str
-        Relative to the study's output folder.
-    """
-    return str(Path(trained_file(section)).with_suffix(".csv"))
-
-
-def build(study: Study, section: NetworkSection, *, classes: int | None = None) -> Network:
-    """Build a network of a study: as it was trained, if the study trains; else as its section says.
-
-    Parameters
-    ----------
-    study : Study
-        Whose trained weights are used.
-    section : NetworkSection
-        The network.
-    classes : int, optional
-        Build the start of a training for so many classes instead.
-
-    Returns
-    -------
-    Network
-        On the CPU, in evaluation mode.
-    """
-    if classes is None and study.training is not None:
-        file = study.output / trained_file(section)
-        return build_network(
-            section.name,
-            weights=file,
-            classes=len(study.training.classes),
-            label=section.called,
-            attention=section.attention,
-        )
+def build_start(section: NetworkSection, *, classes: int | None = None) -> Network:
+    """Build a network as its section says, or the start of a training for so many classes."""
     return build_network(
         section.name,
         weights=section.weights,
@@ -107,33 +36,13 @@ def build(study: Study, section: NetworkSection, *, classes: int | None = None) 
     )
 
 
-def start_of(section: NetworkSection) -> dict[str, Any]:
-    """Return what a network's start depends on, for a manifest.
-
-    Parameters
-    ----------
-    section : NetworkSection
-        The network.
-
-    Returns
-    -------
-    dict
-        Its section, and the hash of its weights' file where there is one.
-    """
-    weights = hash_file(section.weights) if Path(section.weights).is_file() else section.weights
-    return {"network": section.model_dump(mode="json"), "weights": weights}
+def built(run: Run) -> Iterator[Network]:
+    """Build a study's networks, each when it is its turn."""
+    return (build(run, section) for section in networks_of(run.study))
 
 
-def note_weights(network: Network, manifest: Manifest) -> None:
-    """Keep in the manifest which file a network's weights came from, by its sha256.
-
-    Parameters
-    ----------
-    network : Network
-        As it was built from its section.
-    manifest : Manifest
-        Of the study.
-    """
-    kept = manifest.read().get("weights", {})
-    said = {"from": network.weights, "sha256": network.weights_sha256 or None}
-    manifest.note(weights={**kept, network.name: said})
+def note_weights(network: Network, run: Run) -> None:
+    """Keep in the manifest which file a network's weights came from, by its sha256."""
+    noted = run.manifest.read().get("weights", {})
+    source = {"from": network.weights, "sha256": network.weights_sha256 or None}
+    run.manifest.note(weights={**noted, network.name: source})

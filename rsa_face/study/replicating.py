@@ -14,10 +14,11 @@ from rsa_face.inference.pretraining import smaller_size
 from rsa_face.inference.seeds import Measured, Sampling, peaks_of, sum_over_seeds
 from rsa_face.provenance import load
 from rsa_face.psychophysics.choices import read_choices
+from rsa_face.psychophysics.settings import Curve
 from rsa_face.stimuli.catalogue import read_stimuli
-from rsa_face.study.answering import ANSWERS
 from rsa_face.study.biasing import pses_of
-from rsa_face.study.manifest import Manifest
+from rsa_face.study.config import recorded_study
+from rsa_face.study.graph import Manifest
 
 WHOLE, EVERY = "none", "all"
 _MEASURES = {
@@ -63,10 +64,12 @@ def compare_architectures(
     faces: mean .514, SD .092. An architecture ahead of all others is so beyond chance if it is ahead of each.
     """
     folder = Path(folder)
-    lacking = [name for name in ("training.nc", "layers.nc", ANSWERS, "stimuli.csv") if not (folder / name).is_file()]
+    lacking = [
+        name for name in ("training.nc", "layers.nc", "answers.csv", "stimuli.csv") if not (folder / name).is_file()
+    ]
     if lacking:
         message = (
-            f"A study must be run to be told of, but {str(folder)!r} lacks {lacking}. rsa-face run STUDY --output."
+            f"{str(folder)!r} has no {', '.join(lacking)}. Run the study first: rsa-face run STUDY --output FOLDER."
         )
         raise FileNotFoundError(message)
     peaks, _ = peaks_of(cast("xr.Dataset", load(folder / "layers.nc")))
@@ -186,8 +189,9 @@ def _accuracy(scores: xr.Dataset, condition: str) -> Measured:
 
 
 def _pse(folder: Path) -> Measured:
-    curve = ((Manifest(folder, lambda _: None).read().get("study") or {}).get("choices") or {}).get("curve") or {}
-    answers = read_choices(folder / ANSWERS)
+    study = recorded_study(Manifest(folder, print).read().get("study"))
+    curve = study.psychophysics.curve if study is not None and study.psychophysics is not None else Curve()
+    answers = read_choices(folder / "answers.csv")
     stimuli = read_stimuli(folder / "stimuli.csv")
     found = pses_of(answers, stimuli, curve)
     column = [found.quantities.index(WHOLE) if WHOLE in found.quantities else 0]
@@ -211,8 +215,8 @@ def _start_of(network: str, measured: Measured) -> str:
     starts = [start for start in measured.starts if start.split("/")[0] == network and "/" in start]
     if len(starts) != 1:
         message = (
-            f"A study must have {network} from one start over seeds to be set beside others, but its networks are "
-            f"{list(measured.networks)}. Name another network, or give its section seeds."
+            f"No single start of {network} over seeds among {list(measured.networks)}. Name another network, or "
+            "give its section seeds."
         )
         raise ValueError(message)
     return starts[0]

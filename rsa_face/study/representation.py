@@ -1,87 +1,73 @@
 """The RDM of every layer of a study's networks, streamed or by way of an activation store."""
 
-from collections.abc import Callable
-from typing import cast
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import xarray as xr
 
 from rsa_face.activations.extract import extract
 from rsa_face.activations.stream import stream_rdms
-from rsa_face.provenance import load, save
-from rsa_face.rdms.measures import (
-    GENERAL,
-    compute_rdms,
-    general_measure,
-    layers_with_their_own,
-    mark_measures,
-    measures_among,
-)
+from rsa_face.files import write_table
+from rsa_face.inference.unique import pick_in_folds, reweight_layer
+from rsa_face.provenance import save
+from rsa_face.rdms.measures import compute_rdms, mark_measures
 from rsa_face.safety import one_part, path_in
-from rsa_face.schema import RDM
+from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.study.config import Study
-from rsa_face.study.manifest import Manifest
-from rsa_face.study.networks import build, networks_of, note_weights, start_of, trained_file
+from rsa_face.study.comparing import judged, varying
+from rsa_face.study.config import networks_of
+from rsa_face.study.graph import Run
+from rsa_face.study.networks import build, note_weights
 from rsa_face.study.sections import NetworkSection
+from rsa_face.study.sharing import FOLDS
+from rsa_face.study.stages import measures_of
 
 
-def measure_layers(study: Study, stimuli: StimulusSet, manifest: Manifest, *, progress: bool) -> xr.DataArray:
-    """Make the RDM of every layer, one network after another, each built only if it must run.
+def measure_network(run: Run, section: NetworkSection) -> None:
+    """Make the RDM of every layer of a network."""
+    study, recorded, plain = run.study, run.study.activations, one_part(section.called)
+    layers = recorded.layers if isinstance(recorded.layers, str) else list(recorded.layers)
+    measure = measures_of(study, section)
+    network = build(run, section)
+    if study.training is None:
+        note_weights(network, run)
+    if recorded.store is None and study.cluster is None:
+        rdms = stream_rdms(
+            [network],
+            run.stimuli,
+            measure=measure,
+            layers=layers,
+            device=recorded.device,
+            batch=recorded.batch,
+            progress=run.progress,
+        )
+    else:
+        tree = extract(
+            [network],
+            run.stimuli,
+            path_in(recorded.store or run.folder / "stores", plain, "The network name", suffix=".zarr"),
+            layers=layers,
+            device=recorded.device,
+            batch=recorded.batch,
+            dtype=recorded.dtype,
+            cluster=study.cluster,
+            progress=run.progress,
+        )
+        rdms = compute_rdms(tree, measure=measure, cluster=study.cluster)
+    save(rdms, path_in(run.folder / "rdms", plain, "The network name", suffix=".nc"))
 
-    Parameters
-    ----------
-    study : Study
-        Its `networks`, `activations` and `rdms` sections.
-    stimuli : StimulusSet
-        What the networks look at.
-    manifest : Manifest
-        Where each network's stage is recorded.
-    progress : bool
-        Whether to show bars.
 
-    Returns
-    -------
-    DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Of all networks, also written to ``rdms.nc``.
-    """
-    files = []
-    seen = stimuli.content_hash()
-    for section in networks_of(study):
-        file = f"rdms/{one_part(section.called)}.nc"
-        inputs = {
-            "stimuli": seen,
-            **start_of(section),
-            "trained": manifest.hash_of(trained_file(section)) if study.training else None,
-            "layers": study.activations.layers,
-            "dtype": study.activations.dtype,
-            "batch": study.activations.batch,
-            "measure": _measure(study, section),
-        }
-        make = _rdms_of(study, section, stimuli, manifest, file, progress=progress)
-        manifest.stage(f"RDMs of {section.called}", make, inputs=inputs, outputs=[file])
-        files.append(file)
-
-    def join() -> None:
-        save(join_rdms([cast("xr.DataArray", load(study.output / file)) for file in files]), study.output / "rdms.nc")
-
-    hashes = {file: manifest.hash_of(file) for file in files}
-    manifest.stage("RDMs of all networks", join, inputs=hashes, outputs=["rdms.nc"])
-    return cast("xr.DataArray", load(study.output / "rdms.nc"))
+def join_networks(run: Run) -> None:
+    """Put the RDMs of all networks into one file."""
+    files = [f"rdms/{one_part(section.called)}.nc" for section in networks_of(run.study)]
+    save(join_rdms([run.array(file) for file in files]), run.folder / "rdms.nc")
 
 
 def join_rdms(rdms: list[xr.DataArray]) -> xr.DataArray:
-    """Put the layer RDMs of several networks into one array.
-
-    Parameters
-    ----------
-    rdms : list of DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Over the same stimuli in the same order, by the same measure but for single layers.
-
-    Returns
-    -------
-    DataArray, dims (rdm, stimulus_i, stimulus_j)
-        In the order given; attr `untrained` names every network that rests on random weights.
-    """
+    """Put the layer RDMs of several networks, over the same stimuli in the same order, into one array."""
     joined = xr.concat(
         [_with_whole_names(array) for array in rdms],
         RDM,
@@ -95,12 +81,6 @@ def join_rdms(rdms: list[xr.DataArray]) -> xr.DataArray:
     return mark_measures(joined)
 
 
-def _measure(study: Study, section: NetworkSection) -> dict[str, str]:
-    asked = study.rdms.measure
-    measures = {**layers_with_their_own(asked), GENERAL: general_measure(asked)}
-    return measures_among(measures, [(section.called, layer) for layer in section.layers])
-
-
 def _with_whole_names(rdms: xr.DataArray) -> xr.DataArray:
     # Text of fixed width is cut to the first array's when arrays are joined; objects keep their length.
     return rdms.assign_coords(
@@ -109,41 +89,36 @@ def _with_whole_names(rdms: xr.DataArray) -> xr.DataArray:
     )  # fmt: skip
 
 
-def _rdms_of(
-    study: Study, section: NetworkSection, stimuli: StimulusSet, manifest: Manifest, file: str, *, progress: bool
-) -> Callable[[], None]:
-    asked = study.activations
-    layers = asked.layers if isinstance(asked.layers, str) else list(asked.layers)
+def reweight_peak(run: Run) -> None:
+    """Weigh the features of the layer that is most like people, and test that on other stimuli and participants.
 
-    def make() -> None:
-        network = build(study, section)
-        if study.training is None:
-            note_weights(network, manifest)
-        if asked.store is None and study.cluster is None:
-            rdms = stream_rdms(
-                [network],
-                stimuli,
-                measure=_measure(study, section),
-                layers=layers,
-                device=asked.device,
-                batch=asked.batch,
-                progress=progress,
-            )
-        else:
-            folder = asked.store or study.output / "stores"
-            store = path_in(folder, one_part(section.called), "The network name", suffix=".zarr")
-            tree = extract(
-                [network],
-                stimuli,
-                store,
-                layers=layers,
-                device=asked.device,
-                batch=asked.batch,
-                dtype=asked.dtype,
-                cluster=study.cluster,
-                progress=progress,
-            )
-            rdms = compute_rdms(tree, measure=_measure(study, section), cluster=study.cluster)
-        save(rdms, study.output / file)
-
-    return make
+    The layer is picked again for each division, without the stimuli and participants that are left out.
+    """
+    inference, human = run.study.inference, run.array("human_rdms.nc")
+    section = next(section for section in networks_of(run.study) if section.called == inference.network)
+    rdms = varying(judged(run))[0]
+    rdms = rdms.isel({RDM: rdms[NETWORK].values.astype(str) == section.called})
+    folds: dict[str, Any] = {
+        "comparison": inference.comparison, "folds": FOLDS, "seed": inference.seed, "groups": inference.groups
+    }  # fmt: skip
+    layer_of = dict(zip(rdms[RDM].values.astype(str).tolist(), rdms[LAYER].values.astype(str), strict=True))
+    picked = [str(layer_of[name]) for name in pick_in_folds(rdms, human, **folds)]
+    often = Counter(picked).most_common()
+    table = run.stimuli.table
+    stimuli = StimulusSet(table[table[STIMULUS].isin(stimulus_ids(human))].reset_index(drop=True))
+    with tempfile.TemporaryDirectory(dir=run.folder) as folder:
+        store, layers = Path(folder) / "peak.zarr", [name for name, _ in often]
+        tree = extract([build(run, section)], stimuli, store, layers=layers, progress=False)
+        activations = {str(leaf.name): leaf.dataset["activation"].load() for leaf in tree.leaves}
+    weighed = reweight_layer(activations, human, picked=picked, **folds)
+    weighed = weighed.assign_attrs(network=section.called, layer=often[0][0])
+    save(weighed, run.folder / "reweighted.nc")
+    means = weighed.mean(PARTICIPANT)
+    row = {
+        "network": section.called,
+        "layer": often[0][0],
+        "picked": ", ".join(f"{name} {times}" for name, times in often),
+        "raw": float(means["raw"]),
+        "reweighted": float(means["reweighted"]),
+    }
+    write_table(pd.DataFrame([row]), run.folder / "reweighted.csv")

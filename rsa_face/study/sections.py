@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from rsa_face.human.kinds import KINDS
 from rsa_face.human.tables import Layout
 from rsa_face.networks.settings import Attention
-from rsa_face.psychophysics.psychometric import Curve
+from rsa_face.psychophysics.settings import Curve
 from rsa_face.safety import check_name
 from rsa_face.schema import (
     AUTO_GROUPS,
@@ -78,6 +78,21 @@ class NetworkSection(Settings):
     def start(self) -> str:
         """What the network's weights are called in its name, where pre-trainings or seeds are compared."""
         return re.sub(r"[^A-Za-z0-9_.-]+", "-", self.pretraining or Path(self.weights).stem)
+
+    @property
+    def has_file(self) -> bool:
+        """Whether its weights are a file: it has learnt before."""
+        return Path(self.weights).is_file()
+
+    @property
+    def trained_file(self) -> str:
+        """Where its trained weights are kept, in the study's output folder."""
+        return f"weights/{self.called}.safetensors"
+
+    @property
+    def log_file(self) -> str:
+        """Where the log of its training is kept, in the study's output folder."""
+        return f"weights/{self.called}.csv"
 
     @property
     def names(self) -> list[str]:

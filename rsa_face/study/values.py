@@ -24,7 +24,7 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
     if text.startswith(PACKAGED):
         return STUDIES / text.removeprefix(PACKAGED)
     with _on_a_disk(text):
-        path = Path(info.context["base"]) / Path(text).expanduser() if info.context else Path(text)
+        path = Path((info.context or {}).get("base", "")) / Path(text).expanduser()
         path.exists()
     return path
 
@@ -40,7 +40,8 @@ def _on_a_disk(text: str) -> Iterator[None]:
 
 def _existing(value: Any, info: ValidationInfo) -> Any:
     path = _resolved(value, info)
-    if isinstance(path, Path) and not path.exists():
+    recorded = bool((info.context or {}).get("recorded"))  # what a manifest says was there when the study ran
+    if isinstance(path, Path) and not recorded and not path.exists():
         made_by = info.data.get("made_by")
         message = f"there is no file {str(path)!r}; {f'it is made by: {made_by}' if made_by else 'check the path'}"
         raise ValueError(message)

@@ -30,8 +30,7 @@ from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.study.batch import batch_of
 from rsa_face.study.config import load_study
-from rsa_face.study.manifest import Manifest
-from rsa_face.study.running import run_study
+from rsa_face.study.graph import run_study
 from tests.trust import hostile
 
 distributed = pytest.importorskip("distributed")
@@ -189,7 +188,7 @@ def test_a_study_and_its_batch_by_workers_equal_those_of_one_process(tmp_path):
         address = workers.scheduler_address
         study = load_study(tmp_path / "study.yaml", output=tmp_path / "spread")
         run_study(study.model_copy(update={"cluster": address}), progress=False)
-        batch = batch_of(study, Manifest(tmp_path / "spread", lambda _: None))
+        batch = batch_of(study)
         compute_batch(batch, stream=False, cluster=address)
     alone, spread = (load(tmp_path / name / "rdms.nc") for name in ("alone", "spread"))
     np.testing.assert_allclose(spread.values, alone.values, atol=1e-6)  # streamed alone, stored by workers

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rsa_face.cli.status import stages_of, status
-from rsa_face.provenance import hash_file
-from rsa_face.study.manifest import Manifest
+from rsa_face.cli.status import status
+from rsa_face.provenance import code_hash, hash_file
+from rsa_face.study.graph import Manifest, states_of
 
 
 @pytest.fixture
@@ -16,16 +16,17 @@ def study(tmp_path) -> Path:
     folder.mkdir()
     table.write_text("a rating\n")
     manifest = Manifest(folder, lambda _: None)
-    inputs = {"table": hash_file(table), "human": {"table": str(table), "where": {}}}
+    code = {"human": code_hash("human")}
+    inputs = {"code": code, "files": {str(table): hash_file(table)}, "settings": {"human": {"where": {}}}}
     manifest.stage("human", lambda: (folder / "human.nc").write_text("h"), inputs=inputs, outputs=["human.nc"])
-    rests_on = {"human": manifest.hash_of("human.nc"), "draws": (10, 20)}
+    rests_on = {"code": {}, "reads": {"human.nc": manifest.outputs()["human.nc"]}, "settings": {"draws": (10, 20)}}
     manifest.stage("result", lambda: (folder / "layers.nc").write_text("r"), inputs=rests_on, outputs=["layers.nc"])
     manifest.note(name="mine")
     return folder
 
 
 def states(folder: Path) -> dict[str, tuple[str, str]]:
-    return {stage.name: (stage.state, stage.reason) for stage in stages_of(folder)}
+    return {stage.name: (stage.state, stage.reason) for stage in states_of(folder)}
 
 
 def test_a_study_that_is_up_to_date_is_done(study):
@@ -49,19 +50,22 @@ def test_data_that_changed_since_make_a_stage_stale(study):
     assert "ratings.csv has changed" in reason
 
 
-def test_other_code_makes_every_stage_stale(study, monkeypatch):
-    monkeypatch.setattr("rsa_face.provenance.code_hash", lambda: "another")
-    assert states(study)["human"] == ("stale", "made by another version of rsa_face")
+def test_other_code_makes_a_stage_stale(study, monkeypatch):
+    monkeypatch.setattr("rsa_face.study.graph.code_hash", lambda _: "another")
+    assert states(study) == {
+        "human": ("stale", "the code of human has changed"),
+        "result": ("stale", "rests on human"),
+    }
 
 
 def test_a_stage_that_left_the_study_is_aside_and_makes_nothing_stale(study):
     later = Manifest(study, lambda _: None)
     kept = later.read()["stages"]["result"]["inputs"]
-    later.stage("result", lambda: None, inputs={**kept, "draws": (10, 20)}, outputs=["layers.nc"])
+    later.stage("result", lambda: None, inputs={**kept, "settings": {"draws": (10, 20)}}, outputs=["layers.nc"])
     later.set_aside_rest()
     reason = "not in the study any more; its files lie in set_aside"
     assert states(study) == {"human": ("aside", reason), "result": ("done", "")}
-    assert {stage.name: stage.size for stage in stages_of(study)} == {"human": 1, "result": 1}
+    assert {stage.name: stage.size for stage in states_of(study)} == {"human": 1, "result": 1}
 
 
 def test_every_study_under_a_folder_is_shown_with_its_size(study, capsys):
@@ -89,5 +93,5 @@ def test_a_folder_without_studies_is_named(tmp_path):
 
 
 def test_a_folder_that_does_not_exist_is_said_not_to(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*absent'"):
+    with pytest.raises(FileNotFoundError, match=r"No such folder: '.*absent'"):
         status(tmp_path / "absent")

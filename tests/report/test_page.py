@@ -104,9 +104,11 @@ def test_missing_stages_are_said_and_the_rest_is_shown(results, tmp_path):
 def test_a_stage_that_was_asked_for_and_is_not_there_is_said(results, tmp_path):
     folder = shutil.copytree(results, tmp_path / "study")
     kept = json.loads((folder / "manifest.json").read_text("utf-8"))
-    kept["study"] |= {
-        "inference": {"network": "fe_alexnet", "baseline": "alexnet", "resample": "dual"},
-        "human": {"table": "ratings.csv"}, "psychophysics": {"table": "choices.csv"}, "saliency": {"layer": "last"},
+    kept["study"] = {
+        "name": "small", "stimuli": {"table": "stimuli.csv"},
+        "networks": [{"name": "alexnet"}, {"name": "fe_alexnet"}],
+        "human": {"table": "ratings.csv", "kind": "rating"}, "psychophysics": {"table": "choices.csv"},
+        "saliency": {"layer": "last"}, "output": str(folder),
     }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(kept), encoding="utf-8")
     (folder / "localization.nc").unlink()

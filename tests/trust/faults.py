@@ -86,7 +86,7 @@ class Table:
 
 def use_small_networks() -> None:
     """Give AlexNet few weights, and draw one figure of each study, in this process; the rest is real."""
-    drawings, save = drawing._drawings, drawing.save_figure
+    figures, save = drawing._FIGURES, drawing.save_figure
 
     def small(num_classes: int = 1000) -> nn.Module:
         with torch.device("meta"):
@@ -98,20 +98,20 @@ def use_small_networks() -> None:
         return network
 
     zoo._builder = lambda _name: small
-    drawing._drawings = lambda *given: {name: draw for name, draw in drawings(*given).items() if name == "layers"}
+    drawing._FIGURES = tuple(figure for figure in figures if figure[1] == "layers")
     drawing.save_figure = lambda figure, stem: save(figure, stem, dpi=30)
 
 
 @contextlib.contextmanager
 def small_networks() -> Iterator[None]:
     """Do as `use_small_networks` for a while."""
-    builder, drawings, save = zoo._builder, drawing._drawings, drawing.save_figure
+    builder, figures, save = zoo._builder, drawing._FIGURES, drawing.save_figure
     use_small_networks()
     try:
         yield
     finally:
         zoo._builder = builder
-        drawing._drawings, drawing.save_figure = drawings, save
+        drawing._FIGURES, drawing.save_figure = figures, save
 
 
 def make_study(folder: Path, study: str) -> Path:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "Gesichter für 顔 "
 NOBODY = 65534
 INTERRUPTED = 130
-QUICK = ("tests/test_config.py", "tests/test_manifest.py", "tests/test_study.py", "tests/rdms", "tests/human",
+QUICK = ("tests/study/test_study_file.py", "tests/study/test_record.py", "tests/study/test_small_study.py", "tests/rdms", "tests/human",
          "tests/networks", "tests/trust/test_mistakes.py")  # fmt: skip
 
 STUDY = """\

@@ -23,7 +23,6 @@ from torch import nn
 from rsa_face.activations.batch import describe_batch
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import describe_store, open_activations, verify_store
-from rsa_face.cli.status import stages_of
 from rsa_face.cli.training import _settings
 from rsa_face.human.kinds import KINDS, template_of
 from rsa_face.human.read import read_human
@@ -42,7 +41,7 @@ from rsa_face.stimuli.occlusion import region_boxes
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.study.config import load_study
 from rsa_face.study.folder import read_results
-from rsa_face.study.manifest import Manifest
+from rsa_face.study.graph import Manifest, states_of
 from rsa_face.training.checkpoints import read_checkpoint, write_checkpoint
 from rsa_face.training.sources import read_affectnet_csv, read_affectnet_npy, read_image_folder
 from rsa_face.training.tables import read_training
@@ -498,10 +497,10 @@ def _manifest(folder: Path) -> Files:
 
 
 def _read_manifest(folder: Path) -> Any:
-    stages_of(folder)
+    states_of(folder)
     manifest = Manifest(folder, lambda _line: None)
     manifest.stage("first", lambda: (folder / "a.txt").write_text("a"), inputs={"x": [1, "y"]}, outputs=["a.txt"])
-    return manifest.hash_of("a.txt")
+    return manifest.outputs()["a.txt"]
 
 
 def _units(folder: Path) -> Files:

@@ -5,8 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from rsa_face.study.config import STUDIES, embedded_studies, load_study
-from rsa_face.study.networks import networks_of
+from rsa_face.study.config import STUDIES, embedded_studies, load_study, networks_of
 
 
 @pytest.fixture(params=["replication", "replication-224"])

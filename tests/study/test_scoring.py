@@ -8,7 +8,7 @@ from rsa_face.networks.zoo import build_network
 from rsa_face.psychophysics.choices import network_choices
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.study.scoring import judgements_of
+from rsa_face.study.learning import judgements_of
 from rsa_face.training.evaluation import judge_valence
 from rsa_face.training.tables import label_images
 
@@ -32,5 +32,5 @@ def test_scores_from_answers_are_those_of_judging_again(stimuli):
 def test_a_face_nobody_judged_is_named(stimuli):
     held_out = label_images(stimuli, label="level")
     answers = pd.DataFrame({"stimulus": stimuli.ids[1:], "p_happy": 0.5})
-    with pytest.raises(ValueError, match=rf"\['{stimuli.ids[0]}'\] were not"):
+    with pytest.raises(ValueError, match=rf"not judged: \['{stimuli.ids[0]}'\]"):
         judgements_of(answers, held_out)

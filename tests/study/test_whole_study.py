@@ -16,12 +16,10 @@ from rsa_face.report.page import agreement_tables
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.answering import same_draws
 from rsa_face.study.comparing import varying
-from rsa_face.study.config import load_study
+from rsa_face.study.config import load_study, networks_of
 from rsa_face.study.folder import read_results
-from rsa_face.study.manifest import Manifest
-from rsa_face.study.networks import networks_of
-from rsa_face.study.planning import planned_stages
-from rsa_face.study.running import run_study
+from rsa_face.study.graph import Manifest, run_study
+from rsa_face.study.stages import planned_stages
 
 STUDY = """\
 name: small
@@ -140,6 +138,7 @@ def test_held_out_faces_are_scored_from_the_answers_that_were_given(folder):
     assert scores["alexnet", "all"] == pytest.approx(right.mean(), abs=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::rsa_face.inference.resampling.UngroupedWarning")  # the run has said it
 def test_people_of_both_data_sets_are_drawn_together(folder):
     study = load_study(folder / "study.yaml")
     human = rf.load(folder / "results" / "human_rdms.nc")

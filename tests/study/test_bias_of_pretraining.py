@@ -9,13 +9,13 @@ import xarray as xr
 import rsa_face as rf
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.provenance import hash_file
+from rsa_face.psychophysics.settings import Curve
 from rsa_face.report.narrate import tell_study
 from rsa_face.stimuli.faces import draw_faces
-from rsa_face.study.biasing import measure_bias, pretrainings_of, pses_of, shares_of
-from rsa_face.study.config import load_study
-from rsa_face.study.manifest import Manifest
-from rsa_face.study.networks import networks_of
-from rsa_face.study.running import run_study
+from rsa_face.study.biasing import pses_of, shares_of
+from rsa_face.study.config import load_study, networks_of
+from rsa_face.study.graph import Manifest, Run, make_stages, run_study
+from rsa_face.study.stages import pretrainings_of
 from tests.inference.simulated import simulate
 
 STUDY = """\
@@ -66,12 +66,15 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bias(folder):
-    study = load_study(folder / "study.yaml")
-    result = rf.load(folder / "results" / "layers.nc")
     said = []
-    found = measure_bias(study, rf.read_stimuli(study.stimuli.table), result, Manifest(study.output, said.append))
+    run = Run(load_study(folder / "study.yaml"), said.append)
+    make_stages(run, ("stimuli",))
+    planted = ["layers.nc", "answers.csv", "saliency.nc"]
+    run.manifest.stage("planted", lambda: None, inputs={}, outputs=planted)
+    run.made |= set(planted)
+    make_stages(run, ("bias of pre-training",))
     assert said[-1].startswith("bias of pre-training: done")
-    return found
+    return rf.load(folder / "results" / "bias.nc")
 
 
 def test_networks_of_a_named_pretraining_bear_its_name_and_seed(folder):
@@ -88,11 +91,9 @@ def test_object_is_what_is_not_called_face_unless_the_study_names_both(folder):
     (folder / "named.yaml").write_text(named)
     assert pretrainings_of(load_study(folder / "named.yaml")) == ("vggface2", "imagenet")
     (folder / "unclear.yaml").write_text(STUDY.replace("vggface2", "places"))
-    study, said = load_study(folder / "unclear.yaml"), []
-    assert (
-        measure_bias(study, rf.read_stimuli(study.stimuli.table), None, Manifest(study.output, said.append)) is None
-    )
-    assert said == ["left out: the bias of pre-training, since the study does not say which two to compare"]
+    run = Run(load_study(folder / "unclear.yaml"), (said := []).append)
+    make_stages(run, ("stimuli", "bias of pre-training"))
+    assert said[-1] == "left out: the bias of pre-training, since the study does not say which two to compare"
 
 
 def test_planted_biases_of_similarity_pse_and_saliency_are_in_one_table(folder, bias):
@@ -124,7 +125,7 @@ def test_the_bias_is_told_in_a_sentence(folder, bias):
 def test_pses_stray_with_the_people_whose_faces_were_judged(folder):
     answers = pd.read_csv(folder / "results" / "answers.csv")
     stimuli = rf.read_stimuli(folder / "faces" / "stimuli.csv")
-    found = pses_of(answers, stimuli, {})
+    found = pses_of(answers, stimuli, Curve())
     assert found.over == ("identities",)
     variance, freedom = found.sampling(np.ones((16, 1, 1)) / 16)
     assert freedom == 7

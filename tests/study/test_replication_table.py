@@ -117,9 +117,9 @@ def test_the_command_prints_a_table_and_says_who_came_first(folder, capsys):
 
 def test_a_folder_that_is_no_such_study_is_named(folder, tmp_path, capsys):
     assert run("replication", tmp_path) == 2
-    assert f"'{tmp_path}' lacks ['training.nc', 'layers.nc', 'answers.csv', 'stimuli.csv']" in capsys.readouterr().err
+    assert f"'{tmp_path}' has no training.nc, layers.nc, answers.csv, stimuli.csv" in capsys.readouterr().err
     assert run("replication", folder, "--network", "vgg16") == 2
-    assert "must have vgg16 from one start" in capsys.readouterr().err
+    assert "No single start of vgg16" in capsys.readouterr().err
 
 
 def test_a_network_that_gives_one_answer_has_no_pse(folder, tmp_path, capsys):

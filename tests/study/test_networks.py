@@ -8,9 +8,9 @@ import safetensors.torch
 from rsa_face.networks.attention import find_attention
 from rsa_face.networks.settings import Attention
 from rsa_face.networks.zoo import build_network
-from rsa_face.study.config import load_study
-from rsa_face.study.manifest import Manifest
-from rsa_face.study.networks import build, networks_of, note_weights
+from rsa_face.study.config import load_study, networks_of
+from rsa_face.study.graph import Run
+from rsa_face.study.networks import build, note_weights
 
 STUDY = """\
 name: two
@@ -35,15 +35,15 @@ def study(tmp_path):
 
 
 def test_several_blocks_stand_where_the_study_says_and_the_files_hash_is_kept(study, tmp_path):
-    network = build(study, networks_of(study)[0])
+    run = Run(study)
+    network = build(run, networks_of(study)[0])
     assert find_attention(network.module) == (
         Attention(position="pool1", reduction=4),
         Attention(position="pool5", reduction=16, bias=True),
     )
-    manifest = Manifest(tmp_path, print)
-    manifest.note(weights={"other": {"from": "random", "sha256": None}})
-    note_weights(network, manifest)
-    kept = manifest.read()["weights"]
+    run.manifest.note(weights={"other": {"from": "random", "sha256": None}})
+    note_weights(network, run)
+    kept = run.manifest.read()["weights"]
     digest = hashlib.sha256((tmp_path / "given.safetensors").read_bytes()).hexdigest()
     assert kept["fe_alexnet"] == {"from": str(tmp_path / "given.safetensors"), "sha256": digest}
     assert kept["other"] == {"from": "random", "sha256": None}

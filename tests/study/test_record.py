@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rsa_face.study.manifest import Manifest
+from rsa_face.study.graph import Manifest
 
 
 @pytest.fixture
@@ -164,6 +164,6 @@ def test_a_manifest_that_names_files_elsewhere_is_refused_and_they_stay(tmp_path
     folder.mkdir()
     entry = {"fingerprint": "x", "inputs": {}, "outputs": {name: "0"}}
     (folder / "manifest.json").write_text(json.dumps({"stages": {"old": entry}}), "utf-8")
-    with pytest.raises(ValueError, match="record stages with their outputs"):
+    with pytest.raises(ValueError, match="not a record of stages with their outputs"):
         Manifest(folder, lambda _: None).set_aside_rest()
     assert outside.read_text("utf-8") == "mine"

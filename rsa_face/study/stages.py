@@ -1,0 +1,462 @@
+"""The stages of a study in one table: when one is asked for, what it reads, writes and rests on, what makes it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
+from rsa_face.safety import one_part
+from rsa_face.study.config import Study, networks_of
+from rsa_face.study.sections import NetworkSection
+
+_FACE = "face"
+# A package with those that it is made of.
+_INFERENCE = ("inference", "rdms", "stimuli")
+_CHOICES = ("networks", "psychophysics", "stimuli")
+_RECORDING = ("activations", "networks", "rdms", "stimuli")
+_DRAWN = ("inference.resample", "inference.groups", "inference.draws", "inference.seed")
+
+
+def _always(_: Study) -> bool:
+    return True
+
+
+def _no_hindrance(_: Study) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the table.
+
+    Names may hold ``{network}`` (``{plain}``: without slashes) and ``{question}``, the network in question. In a
+    stage that is not `each` of some networks, a file of a network stands for those of all networks.
+
+    Parameters
+    ----------
+    name : str
+        What the manifest calls it.
+    make : str
+        ``module:function`` of this package. It takes the `Run`, and the network where there is `each`; writes the
+        files; and returns the paths of those that are not in `writes`. Named, not imported: reports read this table
+        too, and load no torch for it.
+    code : tuple of str
+        Packages and modules of rsa_face that its result depends on, beside `make`'s own module and those every result
+        depends on.
+    when : callable
+        Whether a study asks for it.
+    each : callable, optional
+        The networks that it is made for, one stage each.
+    hindrance : callable
+        Why a study that asks for it cannot have it, by its file alone; empty if it can.
+    unless : str
+        ``module:function`` that says why it is left out, by what earlier stages made; empty if it is not.
+    certain : bool
+        Whether a study that asks for it and is not hindered is sure to have it, whatever its data.
+    reads, uses : tuple of str
+        Files of other stages: without those it reads it is not made, those it uses are taken where they are made.
+    writes, may_write : tuple of str
+        Its files: those it always writes, and patterns of those that depend on what it finds.
+    settings, data, content : tuple of str
+        What else the result depends on: keys of the study file (``network`` is the section of the stage's network,
+        ``measure`` what makes its RDMs); keys that name files from outside; sets of pictures, attributes of `Run`.
+    meaning : str
+        What its first file shows in a report, which then shows its others too; empty if it is not for reports.
+    """
+
+    name: str
+    make: str
+    code: tuple[str, ...]
+    when: Callable[[Study], bool] = _always
+    each: Callable[[Study], Sequence[str]] | None = None
+    hindrance: Callable[[Study], str] = _no_hindrance
+    unless: str = ""
+    certain: bool = True
+    reads: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    may_write: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    content: tuple[str, ...] = ()
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of one study; of one network where there is a stage for each."""
+
+    stage: Stage
+    study: Study
+    network: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the manifest calls it."""
+        return self._fill(self.stage.name, self.network or "")
+
+    @property
+    def section(self) -> NetworkSection | None:
+        """The section of its network."""
+        return next((one for one in networks_of(self.study) if one.called == self.network), None)
+
+    @property
+    def hindrance(self) -> str:
+        """Why the study cannot have it, by its file alone."""
+        return self.stage.hindrance(self.study)
+
+    @property
+    def promised(self) -> bool:
+        """Whether it is sure to be made."""
+        return self.stage.certain and not self.hindrance
+
+    def files(self, kind: str) -> tuple[str, ...]:
+        """Return the names of the files that it ``reads``, ``uses`` or ``writes``."""
+        files: list[str] = []
+        for template in getattr(self.stage, kind):
+            of_network = self.network is None and ("{network}" in template or "{plain}" in template)
+            names = [one.called for one in networks_of(self.study)] if of_network else [self.network or ""]
+            files += [self._fill(template, name) for name in names]
+        return tuple(files)
+
+    def _fill(self, template: str, network: str) -> str:
+        question = self.study.inference.network
+        return template.format(network=network, plain=one_part(network), question=question)
+
+
+def steps_of(study: Study) -> Iterator[Step]:
+    """Yield the stages that a study asks for, in the order in which they are made."""
+    for stage in STAGES:
+        if stage.when(study):
+            for network in (None,) if stage.each is None else stage.each(study):
+                yield Step(stage, study, network)
+
+
+def planned_stages(study: Study) -> list[str]:
+    """Name the stages that a run of a study is sure to come to, in order."""
+    return [step.name for step in steps_of(study) if step.promised]
+
+
+def writer_of(file: str) -> Stage | None:
+    """Return the stage that writes a file."""
+    for stage in STAGES:
+        patterns = [name.format(network="*", plain="*", question="*") for name in (*stage.writes, *stage.may_write)]
+        if any(fnmatch(file, pattern) for pattern in patterns):
+            return stage
+    return None
+
+
+def pretrainings_of(study: Study) -> tuple[str, str] | None:
+    """Return the two pre-trainings that a study compares, the one that is subtracted last; None where it names none.
+
+    Those of its `inference` section; else the two that its networks name, the one with ``face`` in its name last.
+    """
+    if study.inference.pretrainings is not None:
+        return study.inference.pretrainings
+    named = list(dict.fromkeys(section.start for section in study.networks if section.pretraining))
+    faces = [name for name in named if _FACE in name.lower()]
+    if len(named) != 2 or len(faces) != 1:
+        return None
+    return next(name for name in named if name not in faces), faces[0]
+
+
+def measures_of(study: Study, section: NetworkSection) -> dict[str, str]:
+    """Return what makes the RDMs of a network's layers: the general measure, and that of layers with their own."""
+    measures = {**layers_with_their_own(study.rdms.measure), GENERAL: general_measure(study.rdms.measure)}
+    return measures_among(measures, [(section.called, layer) for layer in section.layers])
+
+
+def can_answer(study: Study) -> bool:
+    """Return whether a study's networks have learnt happy and sad: here, or before."""
+    return study.training is not None or all(section.has_file for section in networks_of(study))
+
+
+def _names(study: Study) -> list[str]:
+    return [section.called for section in networks_of(study)]
+
+
+def _masks(study: Study) -> bool:
+    return any(region != "none" for region in study.stimuli.occlusion)
+
+
+def _compares(study: Study) -> bool:
+    return study.human is not None
+
+
+def _draws(study: Study) -> bool:
+    return study.human is not None and study.inference.resample is not None
+
+
+def _scores(study: Study) -> bool:
+    return study.training is not None and study.training.held_out is not None
+
+
+def _asks_networks(study: Study) -> bool:
+    scored = study.training is not None and study.training.held_out == "stimuli"
+    return study.psychophysics is not None or scored
+
+
+def _cannot_answer(study: Study) -> str:
+    return "" if can_answer(study) else "the networks' answers, since they have not learnt happy and sad"
+
+
+def _baseline(study: Study) -> list[str]:
+    return [study.inference.baseline]
+
+
+def _other_networks(study: Study) -> list[str]:
+    question, baseline = study.inference.network, study.inference.baseline
+    return [] if _no_baseline(study) else [name for name in _names(study) if name not in (question, baseline)]
+
+
+def _no_baseline(study: Study) -> str:
+    question, baseline, names = study.inference.network, study.inference.baseline, _names(study)
+    what = "the contrast with a baseline"
+    if question == baseline:
+        return f"{what}, since {question!r} is its own (inference: baseline)"
+    for key, name in (("network", question), ("baseline", baseline)):
+        if name not in names:
+            return f"{what}, since no network is called {name!r} (inference: {key})"
+    return ""
+
+
+def _no_question(study: Study) -> str:
+    what, name = "where a network turns human-like", study.inference.network
+    if study.inference.resample is None:
+        return f"{what}, since nothing is resampled (inference: resample)"
+    return "" if name in _names(study) else f"{what}, since no network is called {name!r} (inference: network)"
+
+
+def _names_pretrainings(study: Study) -> bool:
+    return bool(study.inference.pretrainings) or any(section.pretraining for section in study.networks)
+
+
+def _no_pair(study: Study) -> str:
+    pair = pretrainings_of(study)
+    return "" if pair else "the bias of pre-training, since the study does not say which two to compare"
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        "masked faces",
+        "faces:mask_faces",
+        code=("stimuli",),
+        when=_masks,
+        may_write=("stimuli/*",),
+        settings=("stimuli.occlusion", "stimuli.fill"),
+        content=("whole_stimuli",),
+    ),
+    Stage(
+        "stimuli",
+        "faces:list_stimuli",
+        code=("stimuli",),
+        uses=("stimuli/stimuli.csv",),
+        writes=("stimuli.csv",),
+        settings=("stimuli.occlusion",),
+        content=("whole_stimuli",),
+        meaning="pictures of the stimuli",
+    ),
+    Stage(
+        "human RDMs",
+        "judgement:read_people",
+        code=("human", *_INFERENCE),
+        when=_compares,
+        reads=("stimuli.csv",),
+        writes=("human_rdms.nc",),
+        settings=("human", "inference.groups"),
+        data=("human.table",),
+        meaning="the human RDMs",
+    ),
+    Stage(
+        "training of {network}",
+        "learning:train_network",
+        code=("networks", "stimuli", "training"),
+        when=lambda study: study.training is not None,
+        each=_names,
+        writes=("weights/{network}.safetensors", "weights/{network}.csv"),
+        settings=("network", "training"),
+        data=("network.weights",),
+        content=("training_faces",),
+    ),
+    Stage(
+        "answers of the networks",
+        "answering:ask_networks",
+        code=_CHOICES,
+        when=_asks_networks,
+        hindrance=_cannot_answer,
+        unless="answering:why_no_answers",
+        certain=False,
+        uses=("weights/{network}.safetensors",),
+        writes=("answers.csv",),
+        settings=("networks",),
+        data=("networks.weights",),
+        content=("stimuli",),
+    ),
+    Stage(
+        "scores on held-out faces",
+        "learning:score_networks",
+        code=("networks", "stimuli", "training"),
+        when=_scores,
+        reads=("weights/{network}.safetensors",),
+        uses=("answers.csv",),
+        writes=("training.nc", "training.csv"),
+        may_write=("training_seeds.csv",),
+        settings=("training.held_out", "training.held_out_label", "training.classes"),
+        content=("held_out_faces",),
+        meaning="the networks' accuracy",
+    ),
+    Stage(
+        "RDMs of {network}",
+        "representation:measure_network",
+        code=_RECORDING,
+        each=_names,
+        uses=("weights/{network}.safetensors",),
+        writes=("rdms/{plain}.nc",),
+        settings=("network", "measure", "activations.layers", "activations.dtype", "activations.batch"),
+        data=("network.weights",),
+        content=("stimuli",),
+    ),
+    Stage(
+        "RDMs of all networks",
+        "representation:join_networks",
+        code=("rdms", "stimuli"),
+        reads=("rdms/{plain}.nc",),
+        writes=("rdms.nc",),
+        meaning="the layers' RDMs",
+    ),
+    Stage(
+        "comparison",
+        "comparing:compare",
+        code=_INFERENCE,
+        when=_compares,
+        reads=("rdms.nc", "human_rdms.nc"),
+        writes=("layers.nc", "layers.csv"),
+        settings=("human.where", "inference.comparison", *_DRAWN, "inference.correction", "inference.controls"),
+        data=("inference.controls",),
+        content=("stimuli",),
+        meaning="the comparison of layers with people",
+    ),
+    Stage(
+        "{question} minus {network}",
+        "comparing:contrast_with_baseline",
+        code=_INFERENCE,
+        when=_draws,
+        each=_baseline,
+        hindrance=_no_baseline,
+        unless="comparing:why_no_contrast",
+        reads=("layers.nc",),
+        writes=("contrast.nc", "contrast.csv"),
+        settings=("inference.network", "inference.baseline", "inference.seed"),
+        meaning="the contrast with the baseline",
+    ),
+    Stage(
+        "{question} minus {network}",
+        "comparing:contrast_with_other",
+        code=_INFERENCE,
+        when=_draws,
+        each=_other_networks,
+        unless="comparing:why_no_contrast",
+        reads=("layers.nc",),
+        writes=("contrast_{plain}.nc", "contrast_{plain}.csv"),
+        settings=("inference.network", "inference.seed"),
+        meaning="the contrast with another network",
+    ),
+    Stage(
+        "localization",
+        "comparing:find_layer",
+        code=_INFERENCE,
+        when=_compares,
+        hindrance=_no_question,
+        unless="comparing:why_no_peak",
+        reads=("layers.nc", "rdms.nc", "human_rdms.nc"),
+        writes=("localization.nc",),
+        settings=("inference.network", "inference.baseline"),
+        meaning="the layer at which it turns human-like",
+    ),
+    Stage(
+        "explained variance",
+        "sharing:share_variance",
+        code=_INFERENCE,
+        when=lambda study: _compares(study) and len(_names(study)) > 1,
+        unless="sharing:why_no_shares",
+        certain=False,
+        reads=("rdms.nc", "human_rdms.nc"),
+        writes=("variance.nc", "variance.csv"),
+        settings=("human.where", "inference.seed", "inference.groups"),
+    ),
+    Stage(
+        "reweighted features",
+        "representation:reweight_peak",
+        code=("inference", *_RECORDING),
+        when=_compares,
+        unless="sharing:why_not_reweighted",
+        certain=False,
+        reads=("localization.nc", "human_rdms.nc", "rdms.nc"),
+        uses=("weights/{network}.safetensors",),
+        writes=("reweighted.nc", "reweighted.csv"),
+        settings=("human.where", "inference.network", "inference.comparison", "inference.seed", "inference.groups"),
+    ),
+    Stage(
+        "psychometric curves",
+        "answering:fit_curves",
+        code=(*_INFERENCE, *_CHOICES),
+        when=lambda study: study.psychophysics is not None,
+        uses=("answers.csv", "human_rdms.nc"),
+        writes=("psychometric.nc", "psychometric.csv"),
+        may_write=("psychometric_networks.nc", "psychometric_likeness.nc"),
+        settings=("psychophysics.curve", *_DRAWN),
+        data=("psychophysics.table",),
+        meaning="the psychometric curves",
+    ),
+    Stage(
+        "saliency",
+        "looking:map_saliency",
+        code=("networks", "saliency", "stimuli"),
+        when=lambda study: study.saliency is not None,
+        uses=("weights/{network}.safetensors",),
+        writes=("saliency.nc", "saliency.csv"),
+        may_write=("saliency_maps.nc", "saliency_layers.nc", "saliency_gate_*.nc", "saliency_gate_*.csv"),
+        settings=("saliency", "networks"),
+        data=("networks.weights",),
+        content=("saliency_faces",),
+        meaning="where the networks look",
+    ),
+    Stage(
+        "agreement",
+        "looking:relate",
+        code=_CHOICES,
+        when=lambda study: _compares(study) and bool(study.psychophysics or study.saliency),
+        unless="looking:why_no_agreement",
+        certain=False,
+        reads=("layers.nc",),
+        uses=("psychometric_likeness.nc", "saliency.nc"),
+        writes=("agreement.nc", "agreement.csv", "agreement_ranks.csv"),
+        settings=("inference.seed",),
+        meaning="whether geometry, choices and saliency agree",
+    ),
+    Stage(
+        "bias of pre-training",
+        "biasing:measure_bias",
+        code=(*_INFERENCE, *_CHOICES),
+        when=_names_pretrainings,
+        hindrance=_no_pair,
+        unless="biasing:why_no_bias",
+        certain=False,
+        reads=("stimuli.csv",),
+        uses=("layers.nc", "answers.csv", "saliency.nc"),
+        writes=("bias.nc", "bias.csv"),
+        settings=("inference.network", "inference.pretrainings", "networks", "psychophysics.curve"),
+        meaning="what pre-training does",
+    ),
+    Stage(
+        "figures",
+        "drawing:draw_figures",
+        code=("figures", "rdms", *_CHOICES),
+        reads=("rdms.nc",),
+        uses=("human_rdms.nc", "layers.nc", "contrast.nc", "localization.nc", "psychometric.nc",
+              "psychometric_networks.nc", "saliency.nc", "saliency_maps.nc", "agreement.nc",
+              "weights/{network}.csv"),
+        may_write=("figures/*",),
+        content=("stimuli",),
+    ),
+)  # fmt: skip
