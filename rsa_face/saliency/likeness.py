@@ -8,8 +8,8 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
-from rsa_face.saliency.frame import Frame
 from rsa_face.saliency.maps import COLUMN, ROW
+from rsa_face.saliency.regions import Frame
 from rsa_face.schema import STIMULUS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_image
@@ -49,85 +49,35 @@ LIKENESSES: dict[str, Callable[[Array, Array], Array]] = {
 def compare_maps(maps: xr.DataArray, target: xr.DataArray, *, by: str = "correlation") -> xr.DataArray:
     """Compare each face's map with a target: another network's map, or people's.
 
-    Parameters
-    ----------
-    maps : DataArray, dims (stimulus, row, column)
-        From `saliency`. Not changed.
-    target : DataArray, dims (stimulus, row, column)
-        Maps of the same faces in the same frame, matched by id: another network's, or from `read_human_maps`. Not
-        changed.
-    by : {"correlation", "nss", "kl"}
-        Pearson's correlation over pixels; normalised scanpath saliency, the mean of the z-scored map where the
-        target looks (each pixel weighing as its value: a count of fixations, or a density); or the Kullback-Leibler
-        divergence of the map from the target, in nats: 0 for the same map, and more the worse.
-
-    Returns
-    -------
-    DataArray, dims (stimulus,)
-        Over the faces both have, in the order of `maps`; NaN where a map is flat or 0 everywhere, or nothing is
-        looked at. ``attrs["left_out"]`` counts the faces without a target.
-
-    Raises
-    ------
-    ValueError
-        If no face is shared, the frames differ in size, a target is negative, or the measure is unknown.
-
-    Notes
-    -----
     Bylinskii et al. 2019, 10.1109/TPAMI.2018.2815601; Peters et al. 2005, 10.1016/j.visres.2005.03.019.
     """
     must_be_known(by, LIKENESSES, "likeness of maps")
     ids = [str(value) for value in maps[STIMULUS].values]
-    there = {str(value) for value in target[STIMULUS].values}
-    shared = [stimulus for stimulus in ids if stimulus in there]
+    with_target = {str(value) for value in target[STIMULUS].values}
+    shared = [stimulus for stimulus in ids if stimulus in with_target]
     shapes = [(one.sizes[ROW], one.sizes[COLUMN]) for one in (maps, target)]
     faults = [] if shared else ["no face is shared"]
     faults += [] if shapes[0] == shapes[1] else [f"their sizes are {shapes[0]} and {shapes[1]}"]
     faults += [f"the target has {float(target.min()):.3g} in it"] if bool((target < 0).any()) else []
     if faults:
-        message = f"Maps must be of the same faces, alike in size and 0 or more, but {'; '.join(faults)}."
+        message = f"Maps cannot be compared: {'; '.join(faults)}. Give maps of the same faces and size, 0 or more."
         raise ValueError(message)
     first, second = (_flat(one.sel({STIMULUS: shared})) for one in (maps, target))
-    kept = {name: coord.sel({STIMULUS: shared}) for name, coord in maps.coords.items() if coord.dims == (STIMULUS,)}
+    coords = {name: coord.sel({STIMULUS: shared}) for name, coord in maps.coords.items() if coord.dims == (STIMULUS,)}
     attrs = {"by": by, "left_out": len(ids) - len(shared), "network": maps.attrs.get("network", "")}
-    return xr.DataArray(LIKENESSES[by](first, second), kept, (STIMULUS,), name=f"map_{by}", attrs=attrs)
+    return xr.DataArray(LIKENESSES[by](first, second), coords, (STIMULUS,), name=f"map_{by}", attrs=attrs)
 
 
 def read_human_maps(path: str | Path, stimuli: StimulusSet, maps: xr.DataArray) -> xr.DataArray:
-    """Read where people look, in the frame of a network's maps.
-
-    Parameters
-    ----------
-    path : str or Path
-        An image (bright is looked at), taken for every face, as a bubbles map of a whole experiment is; or a CSV
-        table of fixations with columns `x` and `y` in pixels of the image files, from the left and the top, and
-        optionally `stimulus` and `duration` (the weight).
-    stimuli : StimulusSet
-        The faces.
-    maps : DataArray, dims (stimulus, row, column)
-        From `saliency`: the frame, and the faces. Not changed.
-
-    Returns
-    -------
-    DataArray, dims (stimulus, row, column)
-        0 or more, not scaled. Fixations outside what the network sees are left out and counted in
-        ``attrs["outside"]``; faces nobody looked at are not in it.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is neither, columns are missing or hold no numbers, or no fixation lies within a face.
-    """
+    """Read where people look, in the frame of a network's maps."""
     path = Path(path)
     ids = [str(value) for value in maps[STIMULUS].values]
     files = dict(zip(stimuli.ids, stimuli.files, strict=True))
     frames = {stimulus: Frame.of(files[stimulus], maps.attrs["preprocessing"]) for stimulus in ids}
     if path.suffix.lower() not in (".csv", ".tsv"):
         bright = read_image(path).mean(axis=2)
-        made = np.stack([np.maximum(frame.bring(bright), 0) for frame in frames.values()])
-        return _human(made, ids, path, 0)
+        maps_of_all = np.stack([np.maximum(frame.bring(bright), 0) for frame in frames.values()])
+        return _human(maps_of_all, ids, path, 0)
     table = _fixations(path, ids)
     counts = {stimulus: np.zeros((frame.crop, frame.crop)) for stimulus, frame in frames.items()}
     outside = 0
@@ -141,33 +91,33 @@ def read_human_maps(path: str | Path, stimuli: StimulusSet, maps: xr.DataArray) 
             counts[stimulus][row, column] += weight
         else:
             outside += 1
-    seen = [stimulus for stimulus in ids if counts[stimulus].any()]
-    if not seen:
-        message = f"Fixations must lie within faces, but of {len(table)} in {path.name} none does. Check x and y."
+    fixated = [stimulus for stimulus in ids if counts[stimulus].any()]
+    if not fixated:
+        message = f"None of the {len(table)} fixations in {path.name} lies within a face. Check x and y."
         raise ValueError(message)
-    return _human(np.stack([counts[stimulus] for stimulus in seen]), seen, path, outside)
+    return _human(np.stack([counts[stimulus] for stimulus in fixated]), fixated, path, outside)
 
 
 def _fixations(path: Path, ids: list[str]) -> pd.DataFrame:
     if not path.is_file():
-        message = f"A table of fixations must exist to be read, but there is no file {str(path)!r}. Check the path."
+        message = f"No such file: {str(path)!r}. Check the path of the table of fixations."
         raise FileNotFoundError(message)
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     with reading(path, "A table of fixations must be a CSV or TSV file in UTF-8", then="Save it as one."):
         table = pd.read_csv(path, sep=separator, dtype={"stimulus": str}, encoding="utf-8-sig", compression=None)
     lacking = [name for name in ("x", "y") if name not in table]
-    asked = [name for name in ("x", "y", "duration") if name in table]
-    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in asked}
+    columns = [name for name in ("x", "y", "duration") if name in table]
+    numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in columns}
     wrong = [
         name
         for name, values in numbers.items()
         if not np.isfinite(values).all() or (name == "duration" and (values < 0).any())
     ]
     if lacking or wrong:
-        what = f"lacks {lacking}" if lacking else f"has something else in {wrong}"
+        what = f"No columns {lacking}" if lacking else f"Values that are not numbers, or below 0, in columns {wrong}"
         message = (
-            f"Fixations must have x and y in pixels, and a duration of 0 or more if any, but {path.name} {what}. "
-            f"It has {list(table.columns)}."
+            f"{what} in {path.name}, which has {list(table.columns)}. Give x and y in pixels, and a duration of 0 or "
+            "more if any."
         )
         raise ValueError(message)
     table = table.assign(**numbers, weight=numbers.get("duration", 1.0))

@@ -1,24 +1,27 @@
-"""Saliency maps of the valence decision: which parts of a face speak for happy, or for sad."""
+"""Which parts of a face speak for happy, or for sad: maps of the decision, and the openings of attention gates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
-from torch import Tensor
+from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, LayerCAM
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network, answer_places
-from rsa_face.saliency.cams import CAMS, activation_maps, quiet_copy
-from rsa_face.schema import STIMULUS, must_be_known
+from rsa_face.schema import LAYER, STIMULUS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
+CAMS = {"gradcam": GradCAM, "gradcam++": GradCAMPlusPlus, "layercam": LayerCAM}
 ANSWERS = ("happy", "sad", "given")
 LAST = "last"
-ROW, COLUMN = "row", "column"
+ROW, COLUMN, CHANNEL = "row", "column", "channel"
 FACTORS = ("identity", "level", "occlusion")
 _MAPPED = ("relu", "fe", "conv", "ReLU", "Conv2d")
 
@@ -84,41 +87,17 @@ def saliency_at(
     answer: str = "happy",
     batch: int = 16,
 ) -> list[xr.DataArray]:
-    """Make the maps of several layers in one pass over the faces.
-
-    Parameters
-    ----------
-    network : Network
-        See `saliency`. Not changed.
-    stimuli : StimulusSet
-        The faces.
-    layers : sequence of str, or of sequences of str
-        Which, see `layer_to_map`.
-    method, answer : str
-        See `saliency`.
-    batch : int
-        Faces at a time.
-
-    Returns
-    -------
-    list of DataArray, dims (stimulus, row, column)
-        For each layer asked for, as `saliency` makes it.
-
-    Raises
-    ------
-    ValueError
-        As `saliency`.
-    """
+    """Make the maps of several layers in one pass over the faces."""
     must_be_known(method, CAMS, "saliency method")
     must_be_known(answer, ANSWERS, "answer")
-    asked = [layer_to_map(network, layer) for layer in layers]
-    paths = {layer.name: layer.path for layer in asked}
+    mapped = [layer_to_map(network, layer) for layer in layers]
+    paths = {layer.name: layer.path for layer in mapped}
     score = _score(network, answer)
     module = quiet_copy(network.module)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in paths}
     for inputs in _inputs(network, stimuli, batch):
-        for name, found in activation_maps(module, paths, inputs, score=score, method=method).items():
-            parts[name].append(_to_input(found, inputs))
+        for name, maps in activation_maps(module, paths, inputs, score=score, method=method).items():
+            parts[name].append(_to_input(maps, inputs))
     attrs = {
         "network": network.name,
         "method": method,
@@ -126,23 +105,13 @@ def saliency_at(
         "preprocessing": _recorded(network),
         "untrained": [network.name] if network.rests_on_random(network.layers[-1]) else [],
     }
-    return [_labelled(np.concatenate(parts[layer.name]), stimuli, {**attrs, "layer": layer.name}) for layer in asked]
+    return [_labelled(np.concatenate(parts[layer.name]), stimuli, {**attrs, "layer": layer.name}) for layer in mapped]
 
 
 def layers_with_space(network: Network) -> tuple[Layer, ...]:
     """Return the layers whose maps have more than one place, for inputs of the network's own size.
 
     A layer that small inputs have shrunk to one place looks nowhere: its map would be even, whatever it rests on.
-
-    Parameters
-    ----------
-    network : Network
-        One of the five, or any network with convolutions. Not changed.
-
-    Returns
-    -------
-    tuple of Layer
-        In the order they run: every ReLU, attention block and convolution with rows and columns.
     """
     side = network.preprocessing.crop
     module = quiet_copy(network.module)
@@ -160,57 +129,26 @@ def layers_with_space(network: Network) -> tuple[Layer, ...]:
 
 
 def last_map_layer(network: Network) -> Layer:
-    """Return the last ReLU or attention block whose maps have more than one place.
-
-    Parameters
-    ----------
-    network : Network
-        One of the five, or any network with convolutions.
-
-    Returns
-    -------
-    Layer
-        ``relu5`` of AlexNet, ``relu5_3`` of VGG16, ``fe`` of FE-AlexNet after its last convolution.
-
-    Raises
-    ------
-    ValueError
-        If the network has no convolution, or none with space.
-    """
-    found = layers_with_space(network)
-    if not found:
+    """Return the last ReLU or attention block whose maps have more than one place."""
+    layers = layers_with_space(network)
+    if not layers:
         side = network.preprocessing.crop
         message = (
-            f"A network must have convolutions with rows and columns to have maps, but {network.name} has none for "
-            f"inputs of {side} pixels. Choose another, or larger inputs."
+            f"No maps of {network.name}: for inputs of {side} pixels it has no convolution with rows and columns. "
+            "Choose another network, or larger inputs."
         )
         raise ValueError(message)
-    return found[-1]
+    return layers[-1]
 
 
-def layer_to_map(network: Network, asked: str | Sequence[str]) -> Layer:
-    """Return the layer that is meant: by name, ``last``, or the first of several names that the network has.
+def layer_to_map(network: Network, layer: str | Sequence[str]) -> Layer:
+    """Return the layer by its name, ``last``, or the first of several names that the network has.
 
-    Parameters
-    ----------
-    network : Network
-        Any.
-    asked : str or sequence of str
-        Networks call their layers differently: ``["relu2", "relu4_2"]`` is AlexNet's first and VGG11's second.
-
-    Returns
-    -------
-    Layer
-        One of the network's.
-
-    Raises
-    ------
-    ValueError
-        If the network has none of them.
+    Networks call their layers differently: ``["relu2", "relu4_2"]`` is AlexNet's first and VGG11's second.
     """
-    if asked == LAST:
+    if layer == LAST:
         return last_map_layer(network)
-    names = [asked] if isinstance(asked, str) else list(asked)
+    names = [layer] if isinstance(layer, str) else list(layer)
     known = {layer.name for layer in network.layers}
     return network.select([next((name for name in names if name in known), names[0])])[0]
 
@@ -221,8 +159,7 @@ def _score(network: Network, answer: str) -> tuple[int, int] | None:
         return (sad, happy) if answer == "happy" else (happy, sad)
     if {sad, happy} != {0, 1}:
         message = (
-            f"The answer given is one of two outputs, but {network.name} has {len(network.outputs)}. Ask for happy "
-            "or sad."
+            f"answer is 'given', but {network.name} has {len(network.outputs)} outputs, not two. Choose happy or sad."
         )
         raise ValueError(message)
     return None
@@ -250,3 +187,150 @@ def _to_input(maps: np.ndarray, inputs: Tensor) -> np.ndarray:
     small = torch.from_numpy(np.ascontiguousarray(maps, dtype=np.float32))[:, None]
     large = interpolate(small, size=tuple(inputs.shape[-2:]), mode="bilinear", align_corners=False)
     return np.asarray(large[:, 0].numpy())
+
+
+def activation_maps(
+    module: nn.Module, paths: Mapping[str, str], inputs: Tensor, *, score: tuple[int, int] | None, method: str
+) -> dict[str, np.ndarray]:
+    """Return the class activation maps of each input at some layers, as they come out of the method's formula.
+
+    The library grad-cam is used because it holds all three methods; captum has Grad-CAM alone. Its own scaling is
+    left out: it takes each map's minimum away and divides by its maximum, which changes the share that falls into a
+    region and hides a map that is all zero. All layers are read in one pass.
+    """
+    layers = {name: module.get_submodule(path) for name, path in paths.items()}
+    cams: dict[str, Any] = {}
+    try:
+        for name, layer in layers.items():
+            # cloned within the hook: an in-place function behind the layer would overwrite what the library keeps
+            cams[name] = CAMS[method](model=module, target_layers=[layer], reshape_transform=torch.clone)
+        variable = inputs.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            torch.autograd.backward(_difference(module(variable), score).sum())
+        maps = {}
+        for name, cam in cams.items():
+            recorder = cam.activations_and_grads
+            _must_be_maps(recorder, name)
+            activations, gradients = recorder.activations[0].numpy(), recorder.gradients[0].numpy()
+            image = cam.get_cam_image(variable, layers[name], None, activations, gradients, eigen_smooth=False)
+            maps[name] = np.asarray(np.maximum(image, 0))
+        return maps
+    finally:
+        for cam in cams.values():
+            cam.activations_and_grads.release()
+
+
+def quiet_copy(module: nn.Module) -> nn.Module:
+    """Return a copy of a module that shares its parameters, has no hooks, no in-place layers and no gradients.
+
+    AlexNet's and VGG's ReLUs overwrite the convolution before them, and the library sets gradients of parameters to
+    zero: on a copy neither touches the caller's module. The weights are not copied, so it costs no memory.
+    """
+    shared: dict[int, object] = {
+        id(value): nn.Parameter(value.detach(), requires_grad=False) for value in module.parameters()
+    }
+    shared |= {id(value): value.detach().clone() for value in module.buffers()}  # a forward pass may write to these
+    twin = deepcopy(module, shared)
+    for child in twin.modules():
+        for hooks in (child._forward_hooks, child._forward_pre_hooks, child._backward_hooks):
+            hooks.clear()
+        if hasattr(child, "inplace"):
+            setattr(child, "inplace", False)  # noqa: B010  # no module type names this attribute
+    return twin.eval()
+
+
+def _difference(outputs: Tensor, score: tuple[int, int] | None) -> Tensor:
+    if score is None:
+        return (outputs[:, 0] - outputs[:, 1]).abs()
+    against, for_ = score
+    return outputs[:, for_] - outputs[:, against]
+
+
+def _must_be_maps(recorder: Any, name: str) -> None:
+    activations, gradients = recorder.activations, recorder.gradients
+    runs = len(activations)
+    if runs != 1:
+        message = f"No map of {name!r}: it ran {runs} times in a pass, not once. Choose another layer."
+        raise ValueError(message)
+    if activations[0].ndim != 4:
+        shape = tuple(activations[0].shape[1:])
+        message = (
+            f"No map of {name!r}: it gives {shape} for each face, without rows and columns. Choose a convolution, "
+            "its ReLU or a pooling layer."
+        )
+        raise ValueError(message)
+    rows, columns = activations[0].shape[2:]
+    if rows * columns == 1:
+        message = (
+            f"No map of {name!r}: it has one place, 1 x 1, for inputs of this size. Choose an earlier layer, or "
+            "larger inputs."
+        )
+        raise ValueError(message)
+    if len(gradients) != 1:
+        message = f"No map of {name!r}: it has no gradient, since the answer does not depend on it. Choose another."
+        raise ValueError(message)
+
+
+@torch.no_grad()
+def gate_openings(network: Network, stimuli: StimulusSet, *, batch: int = 16) -> xr.Dataset:
+    """Record how far each channel's gate opens for each face, 0-1; with levels, also how it follows them.
+
+    Where blocks differ in their channels, NaN fills up; a gate that does not move has no correlation.
+    """
+    gates = [layer for layer in network.layers if layer.kind == "gate"]
+    if not gates:
+        message = f"No feature-excitation gate in {network.name}. Choose fe_alexnet."
+        raise ValueError(message)
+    module = quiet_copy(network.module)
+    outputs: dict[str, list[Tensor]] = {layer.name: [] for layer in gates}
+    for layer in gates:
+        batches = outputs[layer.name]
+        module.get_submodule(layer.path).register_forward_hook(
+            lambda _module, _inputs, output, batches=batches: batches.append(output.detach().clone())
+        )
+    device = next(module.parameters()).device
+    for inputs in read_batches(stimuli, network.preprocessing, batch=batch):
+        module(inputs.to(device))
+    opened = [torch.cat(parts).cpu().numpy() for parts in outputs.values()]
+    widest = max(one.shape[1] for one in opened)
+    gate = np.stack([np.pad(one, ((0, 0), (0, widest - one.shape[1])), constant_values=np.nan) for one in opened])
+    openings = xr.Dataset(
+        {
+            "gate": ((LAYER, STIMULUS, CHANNEL), gate),
+            "gate_mean": ((LAYER, CHANNEL), gate.mean(axis=1)),
+            "gate_sd": ((LAYER, CHANNEL), gate.std(axis=1)),
+        },
+        {LAYER: list(outputs), STIMULUS: stimuli.ids, CHANNEL: np.arange(widest)},
+    )
+    for name in (name for name in ("identity", "level", "occlusion") if name in stimuli.factors):
+        openings = openings.assign_coords({name: (STIMULUS, stimuli.table[name].to_numpy())})
+    if "level" in stimuli.factors:
+        openings = openings.merge(_along_levels(gate, stimuli.table["level"].to_numpy(dtype=float)))
+    untrained = any(network.rests_on_random(layer) for layer in gates)
+    openings.attrs = {"network": network.name, "untrained": [network.name] if untrained else []}
+    return openings
+
+
+def average_gate(openings: xr.Dataset) -> pd.DataFrame:
+    """Return how far each channel's gate opens on the average, by level and occlusion, as a table."""
+    frame = openings["gate"].to_dataframe().reset_index().dropna(subset=["gate"])
+    keys = [LAYER, CHANNEL, *(name for name in ("occlusion", "level") if name in frame)]
+    table = frame.groupby(keys, sort=False)["gate"].agg(gate="mean", faces="size").reset_index()
+    for name in (name for name in ("level_slope", "level_correlation") if name in openings):
+        table = table.join(openings[name].to_series().rename(name), on=[LAYER, CHANNEL])
+    return table
+
+
+def _along_levels(gate: np.ndarray, levels: np.ndarray) -> xr.Dataset:
+    away = levels - levels.mean()
+    spread = (away**2).sum()
+    moved = gate - gate.mean(axis=1, keepdims=True)
+    together = np.einsum("lsc,s->lc", moved, away)
+    size = np.sqrt((moved**2).sum(axis=1) * spread)
+    slope = together / spread if spread > 0 else np.full(together.shape, np.nan)
+    # in single precision a gate that stands still differs from its mean by rounding alone
+    still = np.abs(moved).max(axis=1) < 1e-7
+    correlation = np.where((size > 0) & ~still, together / np.where(size > 0, size, 1), np.nan)
+    return xr.Dataset(
+        {"level_slope": ((LAYER, CHANNEL), slope), "level_correlation": ((LAYER, CHANNEL), correlation)}
+    )

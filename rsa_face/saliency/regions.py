@@ -1,18 +1,70 @@
-"""How much of a network's saliency lies on the eyes, the nose and the mouth."""
+"""How much of a network's saliency lies on the eyes, the nose and the mouth, at one layer or along all of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 from jaxtyping import Float
+from torchvision.transforms.v2 import functional
 
-from rsa_face.saliency.frame import Frame
-from rsa_face.saliency.maps import ROW
-from rsa_face.schema import LAYER, NETWORK, STIMULUS
-from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.networks.zoo import Network
+from rsa_face.saliency.maps import ROW, layers_with_space
+from rsa_face.schema import LAYER, NETWORK, RDM, STIMULUS
+from rsa_face.stimuli.catalogue import StimulusSet, open_picture
 from rsa_face.stimuli.occlusion import REGIONS, region_boxes
 
 REGION = "region"
+_UNMASKED = "none"
+_ATTRS = ("method", "answer", "untrained", "simulated")
 Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the pixels of an image file lie in a network's input: height and width before and after resizing."""
+
+    size: tuple[int, int]
+    resized: tuple[int, int]
+    crop: int
+
+    @classmethod
+    def of(cls, file: str | Path, preprocessing: Mapping[str, object]) -> Self:
+        """Return the frame of an image file."""
+        with open_picture(file) as opened:
+            width, height = opened.size
+            turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        height, width = (width, height) if turned else (height, width)
+        resize, crop = preprocessing["resize"], int(str(preprocessing["crop"]))
+        if isinstance(resize, int):
+            short, long = sorted((height, width))
+            other = int(resize * long / short)
+            resized = (resize, other) if height <= width else (other, resize)
+        else:
+            resized = (int(resize[0]), int(resize[1]))  # type: ignore[index]  # a pair, as recorded
+        return cls((height, width), resized, crop)
+
+    def cover(self, box: tuple[int, int, int, int]) -> np.ndarray:
+        """Return how much of each input pixel a box of the file covers."""
+        left, top, right, bottom = box
+        return np.outer(self._span(top, bottom, 0), self._span(left, right, 1))
+
+    def bring(self, values: np.ndarray) -> np.ndarray:
+        """Return values given for the pixels of the file in those of the input."""
+        whole = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))[None]
+        resized = functional.resize(whole, list(self.resized), antialias=True)
+        return np.asarray(functional.center_crop(resized, [self.crop, self.crop])[0].numpy())
+
+    def _span(self, start: float, stop: float, side: int) -> np.ndarray:
+        scale = self.resized[side] / self.size[side]
+        cut = round((self.resized[side] - self.crop) / 2.0)
+        edges = np.arange(self.crop)
+        low, high = start * scale - cut, stop * scale - cut
+        return np.asarray(np.clip(np.minimum(edges + 1, high) - np.maximum(edges, low), 0, 1))
 
 
 def saliency_regions(maps: xr.DataArray, stimuli: StimulusSet, *, regions: tuple[str, ...] = REGIONS) -> xr.Dataset:
@@ -45,16 +97,15 @@ def saliency_regions(maps: xr.DataArray, stimuli: StimulusSet, *, regions: tuple
     ids = [str(value) for value in maps[STIMULUS].values]
     lacking = [stimulus for stimulus in ids if stimulus not in set(stimuli.ids)]
     if lacking:
-        message = f"Maps must be of stimuli in the table, but {lacking[:20]} are not. Pass the table they come from."
+        message = f"Maps of stimuli that are not in the table: {lacking[:20]}. Pass the table they come from."
         raise ValueError(message)
-    table = stimuli.table.set_index("stimulus").loc[ids].reset_index()
-    shown = StimulusSet(table)
+    shown = StimulusSet(stimuli.table.set_index("stimulus").loc[ids].reset_index())
     covers = _covers(maps, shown, regions)
     shares = share_of_maps(maps.values.astype(float), covers)
     area = covers.mean(axis=(2, 3))
     dims = (NETWORK, STIMULUS)
     coords = {name: coord for name, coord in maps.coords.items() if coord.dims == (STIMULUS,)}
-    found = xr.Dataset(
+    table = xr.Dataset(
         {
             "proportion": ((*dims, REGION), shares["proportion"][None]),
             "enrichment": ((*dims, REGION), (shares["proportion"] / area)[None]),
@@ -70,61 +121,28 @@ def saliency_regions(maps: xr.DataArray, stimuli: StimulusSet, *, regions: tuple
             REGION: list(regions),
         },
     )
-    kept = ("method", "answer", "untrained", "all_zero", "simulated")
-    found.attrs = {name: maps.attrs[name] for name in kept if name in maps.attrs}
-    return found
+    table.attrs = {name: maps.attrs[name] for name in (*_ATTRS, "all_zero") if name in maps.attrs}
+    return table
 
 
 def share_of_maps(
     maps: Float[Array, "stimulus row column"], covers: Float[Array, "stimulus region row column"]
 ) -> dict[str, Array]:
-    """Return the shares of maps within regions, outside them, and along their rows.
-
-    Parameters
-    ----------
-    maps : ndarray, shape (stimulus, row, column)
-        0 or more.
-    covers : ndarray, shape (stimulus, region, row, column)
-        How much of each pixel belongs to each region, 0-1.
-
-    Returns
-    -------
-    dict of str to ndarray
-        `proportion` (stimulus, region), `elsewhere` (stimulus), `profile` (stimulus, row), `total` (stimulus); NaN
-        but for the total where a map is 0 everywhere.
-
-    Examples
-    --------
-    >>> one = np.array([[[1.0, 1.0], [2.0, 0.0]]])
-    >>> top = np.array([[[[1.0, 1.0], [0.0, 0.0]]]])
-    >>> share_of_maps(one, top)["proportion"]
-    array([[0.5]])
-    """
+    """Return the shares of maps within regions, outside them, and along their rows."""
     total = maps.sum(axis=(1, 2))
-    whole = np.where(total > 0, total, np.nan)
+    positive = np.where(total > 0, total, np.nan)
     inside = np.einsum("srx,sgrx->sg", maps, covers)
     outside = np.clip(1 - covers.max(axis=1), 0, 1)
     return {
-        "proportion": inside / whole[:, None],
-        "elsewhere": (maps * outside).sum(axis=(1, 2)) / whole,
-        "profile": maps.sum(axis=2) / whole[:, None],
+        "proportion": inside / positive[:, None],
+        "elsewhere": (maps * outside).sum(axis=(1, 2)) / positive,
+        "profile": maps.sum(axis=2) / positive[:, None],
         "total": total,
     }
 
 
 def join_networks(regions: list[xr.Dataset]) -> xr.Dataset:
-    """Put the shares of several networks, over the same stimuli, into one.
-
-    Parameters
-    ----------
-    regions : list of Dataset
-        From `saliency_regions`. Networks of other input sizes lose the profile, whose rows differ.
-
-    Returns
-    -------
-    Dataset, dims (network, stimulus, region)
-        ``attrs["all_zero"]`` lists ``<network>: <stimulus>``.
-    """
+    """Put the shares of several networks, over the same stimuli, into one."""
     heights = {part.sizes[ROW] for part in regions}
     parts = [
         (part if len(heights) == 1 else part.drop_vars("profile"))
@@ -144,30 +162,16 @@ def join_networks(regions: list[xr.Dataset]) -> xr.Dataset:
 
 
 def average_regions(regions: xr.Dataset, by: tuple[str, ...] = ("occlusion", "level")) -> pd.DataFrame:
-    """Return the mean shares by network, occlusion, level and region, as a table.
-
-    Parameters
-    ----------
-    regions : Dataset
-        From `saliency_regions` or `join_networks`. Not changed.
-    by : tuple of str
-        Factors of the stimuli to keep apart; those that the stimuli lack are left out.
-
-    Returns
-    -------
-    DataFrame
-        Columns `network`, the factors, `region`, `proportion`, `enrichment`, `se` (of the proportion over faces; NaN
-        for one face) and `faces`. Faces whose map is 0 everywhere are not counted.
-    """
+    """Return the mean shares by network, occlusion, level and region, as a table."""
     frame = regions[["proportion", "enrichment"]].to_dataframe().reset_index().dropna(subset=["proportion"])
     keys = [NETWORK, *(name for name in by if name in frame), REGION]
-    found = frame.groupby(keys, sort=False).agg(
+    means = frame.groupby(keys, sort=False).agg(
         proportion=("proportion", "mean"),
         enrichment=("enrichment", "mean"),
         se=("proportion", "sem"),
         faces=("proportion", "size"),
     )
-    return found.reset_index()
+    return means.reset_index()
 
 
 def _covers(maps: xr.DataArray, shown: StimulusSet, regions: tuple[str, ...]) -> Array:
@@ -180,8 +184,55 @@ def _covers(maps: xr.DataArray, shown: StimulusSet, regions: tuple[str, ...]) ->
     if len(empty):
         named = ", ".join(f"{regions[region]} of {shown.ids[place]!r}" for place, region in empty[:20])
         message = (
-            f"Regions must have an area in what the network sees, but {named} has none after cropping. Correct the "
-            "table, or the preprocessing."
+            f"Regions outside of what the network sees, after cropping: {named}. Correct the table, or the "
+            "preprocessing."
         )
         raise ValueError(message)
     return np.asarray(covers)
+
+
+def main_layers_with_space(network: Network) -> list[str]:
+    """Return the names of the main layers that can have maps."""
+    main = {layer.name for layer in network.select("main")}
+    return [layer.name for layer in layers_with_space(network) if layer.name in main]
+
+
+def average_layer(regions: xr.Dataset, network: Network) -> xr.Dataset:
+    """Return the mean shares of one layer, under each occlusion, labelled as the layer's RDM is."""
+    name = str(regions[LAYER].values[0])
+    layer = network.select([name])[0]
+    faces = regions.isel({NETWORK: 0}, drop=True)
+    unmasked = np.full(faces.sizes[STIMULUS], _UNMASKED)
+    shown = faces["occlusion"].values.astype(str) if "occlusion" in faces.coords else unmasked
+    occlusions = list(dict.fromkeys(shown.tolist()))
+    rows = [_mean_of(faces.isel({STIMULUS: np.flatnonzero(shown == occlusion)})) for occlusion in occlusions]
+    means = xr.concat(rows, "occlusion").assign_coords(occlusion=occlusions)
+    means = means.expand_dims({RDM: [f"{network.name}/{name}"]})
+    places = {NETWORK: network.name, LAYER: name, "depth": layer.depth, "order": layer.order}
+    means = means.assign_coords({key: (RDM, np.array([value], dtype=object if isinstance(value, str) else None))
+                                 for key, value in places.items()})  # fmt: skip
+    return means.assign_attrs({key: regions.attrs[key] for key in _ATTRS if key in regions.attrs})
+
+
+def join_layers(layers: list[xr.Dataset]) -> xr.Dataset:
+    """Put the shares of several layers, of one network or more, into one."""
+    named = [one.assign_coords({RDM: one[RDM].values.astype(object)}) for one in layers]
+    joined = xr.concat(named, RDM, join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts")
+    joined.attrs["untrained"] = sorted({name for one in layers for name in one.attrs.get("untrained", [])})
+    return joined
+
+
+def _mean_of(part: xr.Dataset) -> xr.Dataset:
+    share = part["proportion"]
+    faces = share.notnull().all("region").sum(STIMULUS)
+    spread = (
+        share.std(STIMULUS, ddof=1) if int(faces) > 1 else xr.full_like(share.isel({STIMULUS: 0}, drop=True), np.nan)
+    )
+    return xr.Dataset(
+        {
+            "proportion": share.mean(STIMULUS),
+            "enrichment": part["enrichment"].mean(STIMULUS),
+            "se": spread / np.sqrt(faces),
+            "faces": faces,
+        }
+    )

@@ -11,10 +11,15 @@ from rsa_face.files import write_table
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save
 from rsa_face.safety import one_part, path_in
-from rsa_face.saliency.by_layer import average_layer, join_layers, main_layers_with_space
-from rsa_face.saliency.gate import average_gate, gate_openings
-from rsa_face.saliency.maps import LAST, saliency_at
-from rsa_face.saliency.regions import average_regions, join_networks, saliency_regions
+from rsa_face.saliency.maps import LAST, average_gate, gate_openings, saliency_at
+from rsa_face.saliency.regions import (
+    average_layer,
+    average_regions,
+    join_layers,
+    join_networks,
+    main_layers_with_space,
+    saliency_regions,
+)
 from rsa_face.schema import LAYER, NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
 

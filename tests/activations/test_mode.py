@@ -10,8 +10,7 @@ from rsa_face.activations.capture import capture
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network, evaluating
 from rsa_face.psychophysics.choices import network_choices
-from rsa_face.saliency.gate import gate_openings
-from rsa_face.saliency.maps import layers_with_space, saliency
+from rsa_face.saliency.maps import gate_openings, layers_with_space, saliency
 from rsa_face.schema import NETWORKS
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training.evaluation import judge_valence

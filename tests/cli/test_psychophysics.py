@@ -136,4 +136,4 @@ def test_shares_of_saliency_are_written_with_maps_gate_and_figure(faces, tmp_pat
 def test_a_layer_without_space_is_said_in_a_line(faces, tmp_path, capsys):
     words = ("saliency", faces, "--network", "alexnet", "--layer", "fc7", "--out", tmp_path / "out")
     assert run(*words) == 2
-    assert "must have rows and columns to have a map, but 'fc7'" in capsys.readouterr().err
+    assert "No map of 'fc7'" in capsys.readouterr().err

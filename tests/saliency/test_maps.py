@@ -11,9 +11,17 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 import rsa_face as rf
+from rsa_face.networks.attention import open_gate
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.saliency.cams import activation_maps, quiet_copy
-from rsa_face.saliency.maps import last_map_layer, layer_to_map, saliency
+from rsa_face.saliency.maps import (
+    activation_maps,
+    average_gate,
+    gate_openings,
+    last_map_layer,
+    layer_to_map,
+    quiet_copy,
+    saliency,
+)
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 from rsa_face.stimuli.preprocessing import Preprocessing
@@ -186,17 +194,17 @@ def test_the_first_of_several_names_that_a_network_has_is_taken(alexnet, stimuli
 def test_the_gated_maps_have_saliency_and_the_gate_has_none(large_fe_alexnet, stimuli):
     assert last_map_layer(large_fe_alexnet).name == "fe"
     assert saliency(large_fe_alexnet, stimuli, layer="fe").shape == (6, 128, 128)
-    with pytest.raises(ValueError, match=r"'fe_gate' gives \(256,\)"):
+    with pytest.raises(ValueError, match=r"'fe_gate': it gives \(256,\)"):
         saliency(large_fe_alexnet, stimuli, layer="fe_gate")
 
 
 def test_a_layer_of_one_place_looks_nowhere_and_is_refused(fe_alexnet, stimuli):
-    with pytest.raises(ValueError, match=r"more than one place to have a map, but 'fe' has 1 x 1"):
+    with pytest.raises(ValueError, match=r"No map of 'fe': it has one place, 1 x 1"):
         saliency(fe_alexnet, stimuli, layer="fe")
 
 
 def test_what_has_no_map_is_refused(alexnet, stimuli):
-    with pytest.raises(ValueError, match="rows and columns to have a map, but 'relu6'"):
+    with pytest.raises(ValueError, match=r"No map of 'relu6': .* without rows and columns"):
         saliency(alexnet, stimuli, layer="relu6")
     with pytest.raises(ValueError, match="'scorecam'"):
         saliency(alexnet, stimuli, method="scorecam")
@@ -205,3 +213,51 @@ def test_what_has_no_map_is_refused(alexnet, stimuli):
     many = build_network("alexnet", seed=0, classes=3, preprocessing=alexnet.preprocessing)
     with pytest.raises(ValueError, match="3 outputs without names"):
         saliency(many, stimuli)
+
+
+def test_openings_are_those_the_block_multiplies_by(fe_alexnet, stimuli):
+    found = gate_openings(fe_alexnet, stimuli, batch=4)
+    inputs = next(iter(read_batches(stimuli, fe_alexnet.preprocessing)))
+    with torch.no_grad():
+        maps = inputs
+        for name, child in fe_alexnet.module.features.named_children():
+            if name == "fe":
+                expected = child.gate(maps.mean(dim=(2, 3)))
+                break
+            maps = child(maps.clone())
+    np.testing.assert_allclose(found["gate"].sel(layer="fe_gate"), expected, atol=1e-6)
+    assert found["gate_mean"].sizes == {"layer": 1, "channel": 256}
+    assert found.attrs["untrained"] == ["fe_alexnet"]
+    assert not any(child._forward_hooks for child in fe_alexnet.module.modules())
+
+
+def test_slope_and_correlation_with_level(fe_alexnet, stimuli):
+    found = gate_openings(fe_alexnet, stimuli)
+    levels, one = stimuli.table["level"].to_numpy(), found["gate"].values[0, :, 7].astype(float)
+    assert found["level_slope"].values[0, 7] == pytest.approx(np.polyfit(levels, one, 1)[0], rel=1e-3)
+    assert found["level_correlation"].values[0, 7] == pytest.approx(np.corrcoef(levels, one)[0, 1], rel=1e-3)
+
+
+def test_the_table_holds_the_mean_opening_of_each_channel_by_occlusion_and_level(fe_alexnet, stimuli):
+    found = gate_openings(fe_alexnet, stimuli)
+    table = average_gate(found)
+    assert len(table) == 256 * 6  # one face for each of two occlusions and three levels
+    row = table[(table["channel"] == 9) & (table["occlusion"] == "mouth") & (table["level"] == 1)].iloc[0]
+    assert row["gate"] == pytest.approx(found["gate"].values[0, 5, 9])
+    assert (row["layer"], row["faces"]) == ("fe_gate", 1)
+    assert row["level_slope"] == pytest.approx(found["level_slope"].values[0, 9])
+    whole = average_gate(found.drop_vars(["level", "occlusion"]))
+    assert whole.set_index("channel")["gate"][9] == pytest.approx(found["gate_mean"].values[0, 9])
+
+
+def test_a_gate_that_stands_open_follows_nothing(stimuli, fe_alexnet):
+    network = build_network("fe_alexnet", seed=0, preprocessing=fe_alexnet.preprocessing)
+    open_gate(network.module)
+    found = gate_openings(network, stimuli)
+    assert (found["gate"] == 1).all()
+    assert np.isnan(found["level_correlation"]).all()
+
+
+def test_a_network_without_a_gate_is_refused(alexnet, stimuli):
+    with pytest.raises(ValueError, match="gate in alexnet"):
+        gate_openings(alexnet, stimuli)
