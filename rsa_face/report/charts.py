@@ -193,12 +193,12 @@ def layer_saliency_chart(shares: xr.Dataset) -> Chart:
     regions = shares["region"].values.astype(str).tolist()
     views = []
     for occlusion in occlusions:
-        here = _at(shares, occlusion)
-        assert here is not None  # the occlusion is one of theirs
-        axis, heads, places = place_layers(here)
+        panel = _at(shares, occlusion)
+        assert panel is not None  # the occlusion is one of theirs
+        axis, heads, places = place_layers(panel)
         traces = [_key(region, place) for place, region in enumerate(regions)]
         for network, x in places.items():
-            part = layers_of(here, network)
+            part = layers_of(panel, network)
             traces += [_region(part, x, network, region, place) for place, region in enumerate(regions)]
         name = _WHOLE.get(occlusion, f"{occlusion} masked" if occlusion else "")
         layout = {"xaxis": axis, "yaxis": {"title": {"text": "Share of saliency"}, "rangemode": "tozero"},
@@ -430,8 +430,8 @@ def _at(part: xr.Dataset | None, occlusion: str) -> xr.Dataset | None:
         return None
     if "occlusion" not in part.dims:
         return part
-    here = np.flatnonzero(part["occlusion"].values.astype(str) == occlusion)
-    return part.isel(occlusion=int(here[0])) if len(here) else None
+    places = np.flatnonzero(part["occlusion"].values.astype(str) == occlusion)
+    return part.isel(occlusion=int(places[0])) if len(places) else None
 
 
 def _people(part: xr.Dataset | None) -> list[dict[str, Any]]:
@@ -500,18 +500,18 @@ def _key(region: str, place: int) -> dict[str, Any]:
 
 
 def _region(part: xr.Dataset, x: np.ndarray, network: str, region: str, place: int) -> dict[str, Any]:
-    here = part.sel(region=region)
+    shares = part.sel(region=region)
     symbol, dash = _LOOKS.get(place, ("diamond", "dashdot"))
     label = html.escape(network_label(network))
     names = [[html.escape(str(name)), label, html.escape(region)] for name in part["layer"].values]
     trace: dict[str, Any] = {
-        "x": x.tolist(), "y": numbers(here["proportion"].values), "mode": "lines+markers", "showlegend": False,
+        "x": x.tolist(), "y": numbers(shares["proportion"].values), "mode": "lines+markers", "showlegend": False,
         "meta": {"network": network, "role": "line"}, "marker": {"symbol": symbol, "size": 7},
         "line": {"dash": dash, "width": 1.6}, "customdata": names, "name": "",
         "hovertemplate": "<b>%{customdata[1]} %{customdata[0]}</b><br>%{customdata[2]} %{y:.3f}<extra></extra>",
     }  # fmt: skip
-    if "se" in here:
-        trace["error_y"] = {"type": "data", "array": numbers(here["se"].values), "width": 0, "thickness": 1}
+    if "se" in shares:
+        trace["error_y"] = {"type": "data", "array": numbers(shares["se"].values), "width": 0, "thickness": 1}
     return trace
 
 

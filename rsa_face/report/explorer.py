@@ -39,7 +39,7 @@ def explorer_of(study: StudyFolder) -> Explorer | None:
     """Return a study's RDMs, pictures and embeddings, packed.
 
     Dissimilarities keep 16 bits between each RDM's least and greatest. Where there are too many stimuli for a page,
-    every second, third, ... is kept, in the order of their factors, and a note says so.
+    every second, third, ... is shown, in the order of their factors, and a note says so.
     """
     if study.rdms is None:
         return None
@@ -86,9 +86,9 @@ def _judged_alone(stimuli: list[dict[str, Any]], human: np.ndarray | None) -> st
     """Return the occlusion to show first: the only one that people judged, if there is one."""
     if human is None:
         return ""
-    seen = np.isfinite(human).any(axis=0)
-    found = {str(one["factors"].get("occlusion", "")) for one, judged in zip(stimuli, seen, strict=True) if judged}
-    return found.pop() if len(found) == 1 else ""
+    judged = np.flatnonzero(np.isfinite(human).any(axis=0))
+    occlusions = {str(stimuli[place]["factors"].get("occlusion", "")) for place in judged}
+    return occlusions.pop() if len(occlusions) == 1 else ""
 
 
 def _scores(study: StudyFolder) -> dict[str, float]:
@@ -104,10 +104,10 @@ def _thinned(rdms: xr.DataArray) -> tuple[xr.DataArray, list[str]]:
     most = max(int(np.sqrt(_RDM_BYTES * 3 / 4 / (rdms.sizes[RDM] + 1))), 8)  # two bytes a pair, in base 64
     if count <= most:
         return rdms, []
-    kept = np.unique(np.linspace(0, count - 1, most).round().astype(int))
-    note = f"To keep this page small, RDMs and pictures show {len(kept)} of {count} stimuli, spread evenly; "
+    shown = np.unique(np.linspace(0, count - 1, most).round().astype(int))
+    note = f"To keep this page small, RDMs and pictures show {len(shown)} of {count} stimuli, spread evenly; "
     note += "ranks are among these."
-    return rdms.isel({STIMULUS_I: kept, STIMULUS_J: kept}), [note]
+    return rdms.isel({STIMULUS_I: shown, STIMULUS_J: shown}), [note]
 
 
 def _people(study: StudyFolder, rdms: xr.DataArray, notes: list[str]) -> np.ndarray | None:
@@ -117,7 +117,7 @@ def _people(study: StudyFolder, rdms: xr.DataArray, notes: list[str]) -> np.ndar
     ids = [str(name) for name in rdms[STIMULUS_I].values]
     judged = judged_stimuli(study.human, rdms)
     if not judged:
-        notes.append("People's RDM is not shown beside the layers': they judged none of these stimuli.")
+        notes.append("No RDM of people is shown: they judged none of these stimuli.")
         return None
     if len(judged) < len(ids):
         notes.append(f"People judged {len(judged)} of these {len(ids)} stimuli; cells of the others are empty.")
@@ -150,7 +150,7 @@ def _pictures(study: StudyFolder, ids: Sequence[str], notes: list[str]) -> list[
         pictures.append(picture)
     shown = sum(picture is not None for picture in pictures)
     if shown < len(ids):
-        notes.append(f"Pictures are there for {shown} of {len(ids)} stimuli.")
+        notes.append(f"Pictures are shown for {shown} of {len(ids)} stimuli.")
     return pictures
 
 
@@ -164,28 +164,28 @@ def _embeddings(
     study: StudyFolder, rdms: xr.DataArray, human: np.ndarray | None, notes: list[str]
 ) -> list[dict[str, Any]]:
     """Return people, and the most similar and the last layer of each network, as points."""
-    found = []
+    embeddings = []
     if human is not None:
-        kept = _spread(np.flatnonzero(np.isfinite(human).any(axis=0)).tolist())
-        values = np.array(human[np.ix_(kept, kept)])
+        shown = _spread(np.flatnonzero(np.isfinite(human).any(axis=0)).tolist())
+        values = np.array(human[np.ix_(shown, shown)])
         np.fill_diagonal(values, 0)
-        if len(kept) > 2 and np.isfinite(values).all():
-            person = rdms.isel({RDM: 0, STIMULUS_I: kept, STIMULUS_J: kept}, drop=True).copy(data=values)
-            found.append(_embedding(person, "People (mean)", kept))
-        elif len(kept) > 2:
-            notes.append("People are not shown as points: some of these pairs were judged by nobody.")
-    kept = _spread(list(range(rdms.sizes[STIMULUS_I])))
-    if len(kept) < rdms.sizes[STIMULUS_I]:
-        notes.append(f"Embeddings show {len(kept)} of {rdms.sizes[STIMULUS_I]} stimuli.")
-    if len(kept) < 3:
-        return found
-    for rdm in _to_embed(study, rdms.isel({STIMULUS_I: kept, STIMULUS_J: kept})):
+        if len(shown) > 2 and np.isfinite(values).all():
+            person = rdms.isel({RDM: 0, STIMULUS_I: shown, STIMULUS_J: shown}, drop=True).copy(data=values)
+            embeddings.append(_embedding(person, "People (mean)", shown))
+        elif len(shown) > 2:
+            notes.append("People are not shown as points, because some of these pairs were judged by nobody.")
+    shown = _spread(list(range(rdms.sizes[STIMULUS_I])))
+    if len(shown) < rdms.sizes[STIMULUS_I]:
+        notes.append(f"Embeddings show {len(shown)} of {rdms.sizes[STIMULUS_I]} stimuli.")
+    if len(shown) < 3:
+        return embeddings
+    for rdm in _to_embed(study, rdms.isel({STIMULUS_I: shown, STIMULUS_J: shown})):
         name = f"{network_label(str(rdm[NETWORK].item()))} {rdm[LAYER].item()}"
         if rdm.values.any():
-            found.append(_embedding(rdm, name, kept))
+            embeddings.append(_embedding(rdm, name, shown))
         else:
-            notes.append(f"{name} tells no two stimuli apart: all its points lie in one place, and are not shown.")
-    return found
+            notes.append(f"{name} tells no two stimuli apart, so its points coincide and are not shown.")
+    return embeddings
 
 
 def _spread(places: list[int]) -> list[int]:
@@ -201,12 +201,12 @@ def _to_embed(study: StudyFolder, rdms: xr.DataArray) -> list[xr.DataArray]:
             for name in dict.fromkeys(pair)]  # fmt: skip
 
 
-def _embedding(rdm: xr.DataArray, name: str, kept: list[int]) -> dict[str, Any]:
+def _embedding(rdm: xr.DataArray, name: str, shown: list[int]) -> dict[str, Any]:
     points = embed_rdm(rdm, starts=0)
     return {
         "name": name,
         "stress": points.attrs["stress"],
-        "stimuli": kept,
+        "stimuli": shown,
         "points": points.values.round(4).tolist(),
     }
 

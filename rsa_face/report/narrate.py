@@ -244,9 +244,9 @@ def contrast_sentence(contrast: xr.Dataset) -> str:
 
 
 def _not_below_ceiling(result: xr.Dataset) -> str:
-    """Say how many layers are not significantly below the ceiling, where no network was looked at by itself."""
+    """Say how many layers are not significantly below the ceiling, where no network was saliency at by itself."""
     if "noise_ceiling" not in result:
-        return "No noise ceiling was estimated, so it cannot be said how much of people's agreement is reached."
+        return "No noise ceiling was estimated, so it is not known how much of people’s agreement is reached."
     lower, upper = (float(value) for value in result["noise_ceiling"].values)
     band = f"the noise ceiling ({number(lower)} to {number(upper)})"
     name = next((test for test in ("p_below_ceiling_corrected", "p_below_ceiling") if test in result), None)
@@ -448,7 +448,7 @@ def _names(along_layers: xr.Dataset) -> list[str]:
 
 def _stability(answer: xr.Dataset) -> str:
     """Say in how many draws the layer is picked, and which others may be meant."""
-    inside = [name for name, kept in zip(_names(answer), answer["in_set"].values, strict=True) if kept]
+    inside = [name for name, possible in zip(_names(answer), answer["in_set"].values, strict=True) if possible]
     share = percent(float(answer["probability"].sel({LAYER: answer["picked"].item()})))
     level = percent(float(answer.attrs["confidence"]))
     return f"It is picked in {share} of draws; the {level} set of layers not ruled out is {listed(inside)}"
@@ -479,7 +479,7 @@ class MethodsText:
 def methods_of(study: StudyFolder) -> MethodsText:
     """Write what was done in a study, with its numbers and versions.
 
-    Only what the folder records is said; a part that is not recorded is left out.
+    Only what the folder records is reported; a part that is not recorded is left out.
     """
     cited: list[str] = []
     parts = [
@@ -513,27 +513,29 @@ def _networks(study: StudyFolder, cited: list[str]) -> str:
     if part is None:
         return ""
     networks = in_order(map(str, part[NETWORK].values))
-    said = []
+    networks_named = []
     for name in networks:
         layers = [str(layer) for layer in part[LAYER].values[part[NETWORK].values.astype(str) == name]]
-        said.append(
+        networks_named.append(
             f"{network_label(name)} ({len(layers)} layers, {layers[0]} to {layers[-1]}{_weights(study, name)})"
         )
         if "imagenet" in _weights(study, name):
-            said[-1] = said[-1].replace("weights: imagenet", "weights: imagenet, Deng et al. 2009")
+            networks_named[-1] = networks_named[-1].replace(
+                "weights: imagenet", "weights: imagenet, Deng et al. 2009"
+            )
             cited.append("imagenet")
-    return f"Networks were {listed(said, most=12)}. {_origins(networks, cited)}".strip()
+    return f"Networks were {listed(networks_named, most=12)}. {_origins(networks, cited)}".strip()
 
 
 def _origins(networks: list[str], cited: list[str]) -> str:
     """Return whose architectures the networks are."""
     kinds = dict.fromkeys(architecture_of(name).rstrip("0123456789") for name in networks)
-    said = []
+    clauses = []
     for kind, (text, works) in _ORIGINS.items():
         if kind in kinds:
-            said.append(text)
+            clauses.append(text)
             cited += works
-    return f"{'; '.join(said)}." if said else ""
+    return f"{'; '.join(clauses)}." if clauses else ""
 
 
 def _weights(study: StudyFolder, network: str) -> str:
@@ -547,16 +549,20 @@ def _weights(study: StudyFolder, network: str) -> str:
 
 def _training(study: StudyFolder, cited: list[str]) -> str:
     config = study.manifest.get("study")
-    asked = config.get("training") if isinstance(config, Mapping) else None
+    settings = config.get("training") if isinstance(config, Mapping) else None
     recorded = "Activations of each layer were recorded in evaluation mode."
-    if not isinstance(asked, Mapping):
+    if not isinstance(settings, Mapping):
         return recorded if study.rdms is not None else ""
     cited.append("adam")
-    classes = listed([str(name) for name in asked.get("classes") or ("sad", "happy")])
-    learnt = "all layers" if asked.get("freeze", "none") == "none" else f"all but the frozen part ({asked['freeze']})"
+    classes = listed([str(name) for name in settings.get("classes") or ("sad", "happy")])
+    learnt = (
+        "all layers"
+        if settings.get("freeze", "none") == "none"
+        else f"all but the frozen part ({settings['freeze']})"
+    )
     text = (
         f"All networks were then trained alike to tell {classes} faces apart: Adam (Kingma & Ba 2015), step size "
-        f"{asked.get('lr')}, batches of {asked.get('batch')}, {asked.get('epochs')} epochs, {learnt}."
+        f"{settings.get('lr')}, batches of {settings.get('batch')}, {settings.get('epochs')} epochs, {learnt}."
     )
     scores = study.extras.get("training")
     if scores is None or "accuracy" not in scores or "condition" not in scores.dims:
@@ -725,23 +731,23 @@ def _behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:
                 f"{without} of their {people['pse'].size} {curves} no PSE that the choices determine, and no mean "
                 "takes them in."
             )
-    looked = study.extras.get("saliency", study.extras.get("saliency_layers"))
-    if looked is not None:
-        method = str(looked.attrs.get("method", "gradcam"))
+    saliency = study.extras.get("saliency", study.extras.get("saliency_layers"))
+    if saliency is not None:
+        method = str(saliency.attrs.get("method", "gradcam"))
         cited += [method] if method in _MAPPED else []
         by = f" ({_MAPPED[method]})" if method in _MAPPED else ""
-        how = how_mapped({**looked.attrs, "method": method})
+        how = how_mapped({**saliency.attrs, "method": method})
         yield (
-            f"Saliency was mapped by {how}{by}{_mapped_at(looked)}, and the share of each map in the eyes, the nose "
-            "and the mouth measured."
+            f"Saliency was mapped by {how}{by}{_mapped_at(saliency)}, and the share of each map in the eyes, the "
+            "nose and the mouth measured."
         )
 
 
-def _mapped_at(looked: xr.Dataset) -> str:
+def _mapped_at(saliency: xr.Dataset) -> str:
     """Return at which layers maps were made."""
-    if RDM in looked.dims or LAYER not in looked.coords or NETWORK not in looked.dims:
+    if RDM in saliency.dims or LAYER not in saliency.coords or NETWORK not in saliency.dims:
         return ""
     of_layer: dict[str, list[str]] = {}
-    for network in in_order(map(str, looked[NETWORK].values)):
-        of_layer.setdefault(str(looked[LAYER].sel({NETWORK: network}).item()), []).append(network_label(network))
+    for network in in_order(map(str, saliency[NETWORK].values)):
+        of_layer.setdefault(str(saliency[LAYER].sel({NETWORK: network}).item()), []).append(network_label(network))
     return f", at {listed([f'{layer} of {listed(names)}' for layer, names in of_layer.items()])}"

@@ -1,4 +1,4 @@
-"""The finished study as one HTML file: it opens anywhere, offline, and asks nothing of the network."""
+"""The finished study as one HTML file: it opens anywhere, offline, and makes no network requests."""
 
 import json
 from dataclasses import dataclass
@@ -148,18 +148,18 @@ def render_page(study: StudyFolder) -> str:
 def _charts(study: StudyFolder) -> list[Chart]:
     """Return a study's charts, in the order its question asks for them."""
     extras = study.extras
-    found: list[Chart | None] = [layer_chart(study.result) if study.result is not None else None]
+    charts: list[Chart | None] = [layer_chart(study.result) if study.result is not None else None]
     where = extras.get("localization")
     if where is not None and "target" in where.dims:
-        found.append(localization_chart(where))
+        charts.append(localization_chart(where))
     contrasts = {name: part for name, part in extras.items() if name.startswith("contrast") and "difference" in part}
-    found.append(contrast_chart(contrasts) if contrasts else None)
-    found.append(curve_chart(extras.get("psychometric"), extras.get("psychometric_networks")))
+    charts.append(contrast_chart(contrasts) if contrasts else None)
+    charts.append(curve_chart(extras.get("psychometric"), extras.get("psychometric_networks")))
     if "saliency_layers" in extras:
-        found.append(layer_saliency_chart(extras["saliency_layers"]))
+        charts.append(layer_saliency_chart(extras["saliency_layers"]))
     elif "saliency" in extras:
-        found.append(region_chart(extras["saliency"]))
-    return [chart for chart in found if chart is not None]
+        charts.append(region_chart(extras["saliency"]))
+    return [chart for chart in charts if chart is not None]
 
 
 def _networks(study: StudyFolder) -> list[str]:
@@ -272,7 +272,7 @@ def agreement_tables(study: StudyFolder) -> list[Table]:
     each, pairs = agreement_table(agreement), correlation_table(agreement)
     each["network"] = [network_label(str(name)) for name in each["network"]]
     words = {name: in_words(name, agreement) for name in agreement["quantity"].values.astype(str)}
-    words |= {f"{name}_rank": f"rank by {said}" for name, said in words.items()}
+    words |= {f"{name}_rank": f"rank by {word}" for name, word in words.items()}
     each = each.rename(columns={**words, "peak_layer": "best layer", "at_layer": "other layer"})
     pairs[["quantity", "quantity_other"]] = pairs[["quantity", "quantity_other"]].replace(words)
     pairs = pairs.rename(columns={"quantity": "measure", "quantity_other": "other measure",
@@ -291,7 +291,7 @@ def frames_of(dataset: xr.Dataset) -> list[tuple[tuple[str, ...], pd.DataFrame]]
         dims = tuple(sorted(str(dim) for dim in variable.dims))
         if dims and "draw" not in dims and "shuffle" not in dims and variable.size <= 50 * _MOST_ROWS:
             families.setdefault(tuple(dim for dim in dims if dim not in ("bound", "limit")), []).append(str(name))
-    found = []
+    frames = []
     for dims, names in families.items():
         if not dims:
             continue
@@ -302,11 +302,11 @@ def frames_of(dataset: xr.Dataset) -> list[tuple[tuple[str, ...], pd.DataFrame]]
                 columns[name] = dataset[name]
             else:
                 columns |= {f"{name} {end}": dataset[name].sel({ends: end}, drop=True) for end in ("lower", "upper")}
-        kept = xr.Dataset(
+        columns_of_family = xr.Dataset(
             {name: column.drop_vars(["bound", "limit"], errors="ignore") for name, column in columns.items()}
         )
-        found.append((dims, kept.to_dataframe().reset_index()))
-    return found
+        frames.append((dims, columns_of_family.to_dataframe().reset_index()))
+    return frames
 
 
 def table_of(frame: pd.DataFrame, *, name: str, title: str) -> Table:

@@ -10,6 +10,7 @@ import xarray as xr
 from PIL import Image
 
 from rsa_face.provenance import save
+from rsa_face.study.folder import StudyFolder, read_results
 from tests.made_up import made_up_localization
 
 LAYERS = {"alexnet": ["relu1", "relu5", "fc8"], "fe_alexnet": ["relu1", "relu5", "fe", "fc8"]}
@@ -113,3 +114,9 @@ def _more(rng: np.random.Generator) -> dict[str, xr.Dataset]:
 def results(tmp_path_factory) -> Path:
     """Return the folder of a made-up study; tests that change it copy it first."""
     return write_study(tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="session")
+def study(results) -> StudyFolder:
+    """Return the made-up study as the report reads it; not to be changed."""
+    return read_results(results)
