@@ -50,16 +50,18 @@ def check(
     for level, part in _parts(human):
         several = part.sizes["participant"] > 1 and "group" not in part.attrs
         retest = _retest(file, kind, chosen, arranged, stimuli, _ids(ids), part) if several and not level else None
-        found, why = None, ""
+        reliability, why = None, ""
         try:
-            found = assess_reliability(part, comparison=comparison, halves=halves, retest=retest) if several else None
+            reliability = (
+                assess_reliability(part, comparison=comparison, halves=halves, retest=retest) if several else None
+            )
         except ValueError as error:
             why = f"No reliability can be computed: {error}"
-        rows = None if found is None else reliability_table(found)
-        advice = [why] * bool(why) + advise(part, found, matched=stimuli is not None)
+        rows = None if reliability is None else reliability_table(reliability)
+        advice = [why] * bool(why) + advise(part, reliability, matched=stimuli is not None)
         pages.append({"level": level, "summary": summarise(part), "reliability": rows, "advice": advice})
-        if found is not None:
-            _write_reliability(found, rows, level, figure=figure, table=table, quiet=as_json)
+        if reliability is not None:
+            _write_reliability(reliability, rows, level, figure=figure, table=table, quiet=as_json)
     if as_json:
         plain = [page | {"reliability": _records(page["reliability"])} for page in pages]
         print(json.dumps({"kind": kind, "files": [str(path) for path in file], "parts": plain}))
@@ -123,7 +125,7 @@ def _settings(words: list[str]) -> dict[str, Any]:
     """Return settings from words such as scale=1,7 and columns.participant=subj."""
     import yaml
 
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
@@ -135,10 +137,10 @@ def _settings(words: list[str]) -> dict[str, Any]:
         one: Any = read[0] if len(read) == 1 and outer not in ("names", "scales", "responses") else read
         one = value if outer in ("separator", "encoding", "answer", "same", "different") else one
         if dot:
-            found.setdefault(outer, {})[inner] = one
+            settings.setdefault(outer, {})[inner] = one
         else:
-            found[outer] = one
-    return found
+            settings[outer] = one
+    return settings
 
 
 def _ids(ids: Path | None) -> str | Path | None:
@@ -188,7 +190,7 @@ def _retest(
 
 
 def _write_reliability(
-    found: Any, rows: Any, level: str, *, figure: Path | None, table: Path | None, quiet: bool
+    reliability: Any, rows: Any, level: str, *, figure: Path | None, table: Path | None, quiet: bool
 ) -> None:
     from rsa_face.files import write_beside
 
@@ -201,7 +203,7 @@ def _write_reliability(
         from rsa_face.figures.reliability import plot_reliability
         from rsa_face.figures.saving import save_figure
 
-        drawn = plot_reliability(found)["people"]
+        drawn = plot_reliability(reliability)["people"]
         written += save_figure(root_of(drawn), _at_level(figure, level))
     if table is not None:
         path = _at_level(table, level)

@@ -103,7 +103,7 @@ def _judged(
     simulated: bool,
 ) -> Judgements:
     pairs = len(ids) * (len(ids) - 1) // 2
-    found = np.full((len(people), pairs), np.nan)
+    rdms = np.full((len(people), pairs), np.nan)
     coverage = np.zeros((len(people), pairs), dtype=np.int32)
     unlinked = []
     for person, shown in enumerate(each):
@@ -111,7 +111,7 @@ def _judged(
         for row, (pair, distances) in zip(partial, shown, strict=True):
             row[pair] = distances
         coverage[person] = (~np.isnan(partial)).sum(axis=0)
-        found[person] = combine_arrangements(partial, floor=options.floor)
+        rdms[person] = combine_arrangements(partial, floor=options.floor)
         if _parts_of(partial) > 1:
             unlinked.append(people[person])
     attrs = {
@@ -120,12 +120,12 @@ def _judged(
         "unlinked": unlinked,
     }
     n_trials = np.array([len(shown) for shown in each], dtype=np.int64)
-    return Judgements(people, ids, found, coverage, n_trials, attrs=attrs, simulated=simulated)
+    return Judgements(people, ids, rdms, coverage, n_trials, attrs=attrs, simulated=simulated)
 
 
 def _parts_of(partial: Floats) -> int:
-    there = (~np.isnan(partial)).astype(np.float32)
-    return int(connected_components(there @ there.T > 0)[0]) if len(partial) else 0
+    judged = (~np.isnan(partial)).astype(np.float32)
+    return int(connected_components(judged @ judged.T > 0)[0]) if len(partial) else 0
 
 
 def combine_arrangements(partial: Floats, *, floor: float = 0.2, tolerance: float = 1e-12) -> Floats:
@@ -157,27 +157,27 @@ def combine_arrangements(partial: Floats, *, floor: float = 0.2, tolerance: floa
     becomes sum(w d') / sum(w), w = max(d, floor)^2, divided by its own norm. Agrees with the RDM that Meadows
     computes from 109 trials of 118 stimuli to 3e-6.
     """
-    there = ~np.isnan(partial)
-    shown = there.any(axis=0)
+    judged = ~np.isnan(partial)
+    shown = judged.any(axis=0)
     if not shown.any():
         return np.full(partial.shape[1], np.nan)
-    there, distances = there[:, shown], np.where(there, partial, 0.0)[:, shown]
-    weights = np.where(there, np.maximum(distances, floor) ** 2, 0.0)
+    judged, distances = judged[:, shown], np.where(judged, partial, 0.0)[:, shown]
+    weights = np.where(judged, np.maximum(distances, floor) ** 2, 0.0)
     if not weights.sum(axis=0).all():
-        weights = np.maximum(weights, np.where(there, np.finfo(float).tiny, 0.0))
+        weights = np.maximum(weights, np.where(judged, np.finfo(float).tiny, 0.0))
     size = np.linalg.norm(distances, axis=1)
-    now = distances.sum(axis=0) / there.sum(axis=0)
+    now = distances.sum(axis=0) / judged.sum(axis=0)
     now /= np.linalg.norm(now)
     for _ in range(1000):
-        target = np.sqrt(there.astype(float) @ now**2)
+        target = np.sqrt(judged.astype(float) @ now**2)
         scaled = distances * (target / size)[:, None]
         then, now = now, (weights * scaled).sum(axis=0) / weights.sum(axis=0)
         now /= np.linalg.norm(now)
         if float(((now - then) ** 2).sum()) < tolerance:
             break
-    found = np.full(partial.shape[1], np.nan)
-    found[shown] = now
-    return found
+    rdm = np.full(partial.shape[1], np.nan)
+    rdm[shown] = now
+    return rdm
 
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".svg")
@@ -205,7 +205,7 @@ def read_meadows(source: Source, options: ArrangementOptions) -> Judgements:
     sessions: list[Session] = []
     for path in source.paths:
         if path.suffix.lower() not in (".mat", ".json"):
-            message = f"Meadows' files end in .mat or .json, but {path.name} does not. Read one sort at a time."
+            message = f"{path.name} is no file of Meadows: these end in .mat or .json. Read one sort at a time."
             raise ValueError(message)
         sessions += _of_mat(path) if path.suffix.lower() == ".mat" else _of_json(path, options)
     return _together(sessions, source)
@@ -214,9 +214,9 @@ def read_meadows(source: Source, options: ArrangementOptions) -> Judgements:
 def _together(sessions: list[Session], source: Source) -> Judgements:
     renamed = renaming(source)
     named = [[renamed.get(one, one) if renamed else one for one in session.stimuli] for session in sessions]
-    found = list(dict.fromkeys(one for ids in named for one in ids))
-    ids = list(source.stimuli) if source.stimuli is not None else naturally(found)
-    unknown = naturally(set(found) - set(ids))
+    names = list(dict.fromkeys(one for ids in named for one in ids))
+    ids = list(source.stimuli) if source.stimuli is not None else naturally(names)
+    unknown = naturally(set(names) - set(ids))
     raise_faults(
         [Fault(source.name, 0, "", f"{one!r} is not among the stimuli") for one in unknown],
         "Human RDMs are of known stimuli",
@@ -226,9 +226,9 @@ def _together(sessions: list[Session], source: Source) -> Judgements:
     must_fit(len(sessions), len(ids), source.name)
     values = np.full((len(sessions), len(ids) * (len(ids) - 1) // 2), np.nan)
     coverage = np.zeros(values.shape, dtype=np.int32)
-    for row, (session, own) in enumerate(zip(sessions, named, strict=True)):
-        at = np.array([place[one] for one in own])
-        i, j = np.triu_indices(len(own), 1)
+    for row, (session, session_ids) in enumerate(zip(sessions, named, strict=True)):
+        at = np.array([place[one] for one in session_ids])
+        i, j = np.triu_indices(len(session_ids), 1)
         pair = pair_index(at[i], at[j], len(ids))
         values[row, pair] = session.dissimilarity
         known = session.coverage
@@ -260,7 +260,7 @@ def _of_mat(path: Path) -> list[Session]:
         raise ValueError(message)
     with reading(path, "A .mat file of Meadows names its stimuli", then="Download it again."):
         stimuli = [_names(held[f"stimuli{name.removeprefix('rdmutv')}"]) for name in names]
-    if all(own == stimuli[0] for own in stimuli) and not any(one.count(".") > 1 for one in stimuli[0]):
+    if all(names == stimuli[0] for names in stimuli) and not any(one.count(".") > 1 for one in stimuli[0]):
         read = _by_rsatoolbox(path)
         if read is not None:
             return read
@@ -268,7 +268,7 @@ def _of_mat(path: Path) -> list[Session]:
     with reading(path, "A .mat file of Meadows holds numbers", then="Download it again."):
         values = [np.asarray(held[name], dtype=float).ravel() for name in names]
     each = zip(people, stimuli, values, strict=True)
-    return [_session(path, who, "", own, mine) for who, own, mine in each]
+    return [_session(path, who, "", names, rdm) for who, names, rdm in each]
 
 
 def _by_rsatoolbox(path: Path) -> list[Session] | None:
@@ -286,10 +286,10 @@ def _names(cells: NDArray[Any]) -> list[str]:
 def _session(path: Path, who: str, task: str, stimuli: list[str], values: Floats) -> Session:
     ids = [_id_of(name) for name in stimuli]
     if repeated(ids) or len(values) != len(ids) * (len(ids) - 1) // 2:
-        said = (
+        problem = (
             f"names {repeated(ids)} twice" if repeated(ids) else f"has {len(values)} entries for {len(ids)} stimuli"
         )
-        message = f"The RDM of {who!r} in {path.name} {said}. Download it again."
+        message = f"The RDM of {who!r} in {path.name} {problem}. Download it again."
         raise ValueError(message)
     return Session(who, task, ids, np.asarray(values, dtype=float))
 
@@ -306,8 +306,8 @@ def _of_json(path: Path, options: ArrangementOptions) -> list[Session]:
         people = {_participant_of(path): tree}
     sessions = []
     for who, held in people.items():
-        mine = [one for one in _tasks_of(held) if one["task"].get("task_type") == "multiarrange"]
-        sessions.append(_session_of(path, who, _chosen(path, who, mine, options), options))
+        arrangements = [one for one in _tasks_of(held) if one["task"].get("task_type") == "multiarrange"]
+        sessions.append(_session_of(path, who, _chosen(path, who, arrangements, options), options))
     return sessions
 
 

@@ -19,17 +19,7 @@ from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J, check_rdms, mus
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a data set: what it is called, how large it is and what its bytes must hash to.
-
-    Parameters
-    ----------
-    name : str
-        The file.
-    sha256 : str
-        64 hexadecimal digits.
-    size : int
-        Bytes.
-    """
+    """A file of a data set: what it is called, how large it is and what its bytes must hash to."""
 
     name: str
     sha256: str
@@ -38,19 +28,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A public data set: where it lies, what may be done with it, and how it is unpacked.
-
-    Parameters
-    ----------
-    name, summary, citation, licence : str
-        What to call it, what it is, whom to cite, and its terms.
-    url : str
-        The folder its files lie in.
-    files : tuple of RemoteFile
-        Its files.
-    unpack : callable
-        Turns a folder with the files into images, a table and RDMs in another folder.
-    """
+    """A public data set: where it lies, what may be done with it, and how it is unpacked."""
 
     name: str
     summary: str
@@ -115,7 +93,7 @@ def _is_here(path: Path, file: RemoteFile) -> bool:
 def _copy(files: list[RemoteFile], source: Path, originals: Path) -> None:
     absent = [file.name for file in files if not (source / file.name).is_file()]
     if absent:
-        message = f"The folder given must hold the data set's files, but {str(source)!r} lacks {absent}."
+        message = f"{str(source)!r} lacks {', '.join(absent)}. Give the folder of the data set's files."
         raise FileNotFoundError(message)
     for file in files:
         with write_beside(originals / file.name) as beside:
@@ -136,8 +114,8 @@ def _download(dataset: Dataset, files: list[RemoteFile], originals: Path) -> Non
         except OSError as error:  # every failure of requests is one
             sizes = ", ".join(f"{one.name} ({one.size / 1e6:.1f} MB)" for one in files)
             message = (
-                f"The data set {dataset.name!r} must be downloaded, but {dataset.url}/{file.name} could not be "
-                f"reached: {type(error).__name__}. Get {sizes} from {dataset.url} by other means, put them into a "
+                f"The data set {dataset.name!r} could not be downloaded: {dataset.url}/{file.name} was not reached "
+                f"({type(error).__name__}). Get {sizes} from {dataset.url} by other means, put them into a "
                 f"folder and run: rsa-face datasets fetch {dataset.name} --from FOLDER"
             )
             raise ConnectionError(message) from error
@@ -154,7 +132,7 @@ def _check(files: list[RemoteFile], originals: Path) -> None:
             (originals / file.name).replace(aside)
             faults.append(f"{file.name} has {found} instead of {file.sha256} (kept as {str(aside)!r})")
     if faults:
-        message = f"A file must have the sha256 it is known by, but {'; '.join(faults)}. Fetch it again."
+        message = f"Unexpected sha256: {'; '.join(faults)}. Fetch again."
         raise ValueError(message)
 
 

@@ -196,12 +196,14 @@ def judge_triplets(trials: Trials, options: TripletOptions) -> Judgements:
     pairs = np.stack([pair_index(three[i], three[j], len(ids)) for i, j in ((1, 2), (0, 2), (0, 1))])
     shape = (len(people), len(ids) * (len(ids) - 1) // 2)
     shown = sum_by_pair(np.tile(who, 3), pairs.reshape(-1), shape)
-    kept = sum_by_pair(who, pairs[place, np.arange(len(who))], shape)
+    together = sum_by_pair(who, pairs[place, np.arange(len(who))], shape)
     n_trials = np.bincount(who, minlength=len(people))
     places = np.bincount(who * 3 + place, minlength=3 * len(people)).reshape(-1, 3)
     attrs = {"response_bias": "share of the place most often odd (chance: 0.33)"}
     bias = share(places.max(axis=1), n_trials)
-    return Judgements(people, ids, 1 - share(kept, shown), shown, n_trials, bias, attrs, simulated=trials.simulated)
+    return Judgements(
+        people, ids, 1 - share(together, shown), shown, n_trials, bias, attrs, simulated=trials.simulated
+    )
 
 
 def _place_of_odd(
@@ -213,8 +215,8 @@ def _place_of_odd(
         number = trials.frame["odd"].to_numpy(float)
         place = np.nan_to_num(number, nan=-9).astype(np.int64) - (options.base or 0)
         wrong = ~np.isin(place, (0, 1, 2)) | (np.nan_to_num(number) % 1 != 0)
-        said = f"is no place among three counted from {options.base}"
-        trials.fault(wrong & ~np.isnan(number), "odd", lambda row: f"{number[row]:g} {said}")
+        clause = f"is no place among three counted from {options.base}"
+        trials.fault(wrong & ~np.isnan(number), "odd", lambda row: f"{number[row]:g} {clause}")
         return np.asarray(np.where(wrong, 0, place))
     odd = trials.codes("odd", ids)
     is_it = three == odd
@@ -265,8 +267,8 @@ def judge_same_different(trials: Trials, options: SameDiffOptions) -> Judgements
     who, response = trials.codes("participant", people), trials.frame["response"]
     apart = (response == options.different).to_numpy()
     neither = ~apart & (response != options.same).to_numpy() & (response != "").to_numpy()
-    said = f"is neither {options.different!r} nor {options.same!r}"
-    trials.fault(neither, "response", lambda row: f"{response.iloc[row]!r} {said}")
+    clause = f"is neither {options.different!r} nor {options.same!r}"
+    trials.fault(neither, "response", lambda row: f"{response.iloc[row]!r} {clause}")
     trials.no_trial_twice()
     trials.settle()
     same = a == b
@@ -280,7 +282,7 @@ def judge_same_different(trials: Trials, options: SameDiffOptions) -> Judgements
     if options.distance == "dprime":
         without = [person for person, count in zip(people, n_same, strict=True) if count == 0]
         if without:
-            message = f"d' needs trials of a stimulus with itself, but {without[:8]} have none. Use P(different)."
+            message = f"{listed(without)} have no trials of a stimulus with itself, which d' needs. Use P(different)."
             raise ValueError(message)
         alarms = ndtri((k_same + 0.5) / (n_same + 1))[:, None]
         distance = np.where(n > 0, ndtri((k + 0.5) / (n + 1)) - alarms, np.nan)
@@ -368,13 +370,13 @@ def _tallied(
     what: NDArray[np.int64],
     shape: tuple[int, int],
 ) -> tuple[Floats, list[str]]:
-    there = trials.values("response")
-    names = list(options.responses) or there
+    responses = trials.values("response")
+    names = list(options.responses) or responses
     codes = trials.codes("response", names)
     response = trials.frame["response"]
     wrong = (codes < 0) & (response != "").to_numpy()
-    said = f"is none of the responses {listed(names)}"
-    trials.fault(wrong, "response", lambda row: f"{response.iloc[row]!r} {said}")
+    clause = f"is none of the responses {listed(names)}"
+    trials.fault(wrong, "response", lambda row: f"{response.iloc[row]!r} {clause}")
     trials.no_trial_twice()
     trials.settle()
     must_fit(*shape, trials.source.name, features=len(names))
@@ -427,8 +429,8 @@ def _confusability(profiles: Floats, names: list[str], ids: list[str], trials: T
     unknown = naturally(set(names) - set(ids))
     if unknown:
         message = (
-            f"Confusability needs responses that are stimuli themselves, but {trials.source.name} has the responses "
-            f"{listed(unknown)}. Choose a distance between response profiles: euclidean."
+            f"The responses {listed(unknown)} of {trials.source.name} are no stimuli, which confusability needs. "
+            "Choose a distance between response profiles: euclidean."
         )
         raise ValueError(message)
     square = np.zeros((len(profiles), len(ids), len(ids)))
@@ -436,8 +438,8 @@ def _confusability(profiles: Floats, names: list[str], ids: list[str], trials: T
     order = np.array([ids.index(name) for name in names])
     square[:, :, order] = np.where(np.isnan(profiles), np.nan, profiles)
     both = np.stack([square, np.swapaxes(square, 1, 2)])
-    asked = (~np.isnan(both)).sum(axis=0)
-    mean = share(np.nansum(both, axis=0), asked)
+    directions = (~np.isnan(both)).sum(axis=0)
+    mean = share(np.nansum(both, axis=0), directions)
     i, j = np.triu_indices(len(ids), 1)
     return np.asarray(1 - mean[:, i, j])
 
@@ -502,10 +504,10 @@ def judge_choices(trials: Trials, options: ChoiceOptions) -> Judgements:
     shape = (len(people), len(ids))
     attrs: dict[str, object] = {"distance": options.distance}
     if trials.has("response"):
-        said, answer = _answers(trials, options)
+        counted, answer = _answers(trials, options)
         trials.settle()
         n = sum_by_pair(who, what, shape)
-        k = sum_by_pair(who, what, shape, said.astype(float))
+        k = sum_by_pair(who, what, shape, counted.astype(float))
         attrs["answer"] = answer
     else:
         n, k = _proportions(trials, who, what, shape)
@@ -532,8 +534,8 @@ def judge_choices(trials: Trials, options: ChoiceOptions) -> Judgements:
 
 def _answers(trials: Trials, options: ChoiceOptions) -> tuple[NDArray[np.bool_], str]:
     """Return whether each response is the answer counted; a third response is a fault."""
-    there = trials.values("response")
-    lowered = {value.lower() for value in there}
+    responses = trials.values("response")
+    lowered = {value.lower() for value in responses}
     wanted = {options.answer.lower()} if options.answer else set()
     pair = next((p for p in _PAIRS_OF_ANSWERS if set(p) & lowered and (set(p) <= lowered or lowered <= set(p))), ())
     if not wanted <= set(pair):
@@ -541,20 +543,20 @@ def _answers(trials: Trials, options: ChoiceOptions) -> tuple[NDArray[np.bool_],
     answer = options.answer or (pair[0] if pair else None)
     if answer is None:
         message = (
-            f"It is not known which response is counted: {trials.source.name} has {listed(there)}. Name it: option "
-            "answer."
+            f"It is not known which response is counted: {trials.source.name} has {listed(responses)}. Name it: "
+            "option answer."
         )
         raise ValueError(message)
     count = trials.frame["response"].value_counts()
-    others = sorted((v for v in there if v.lower() != answer.lower()), key=lambda value: -int(count[value]))
+    others = sorted((v for v in responses if v.lower() != answer.lower()), key=lambda value: -int(count[value]))
     two = set(pair) or {answer.lower(), *(value.lower() for value in others[:1])}
-    strange = np.array([value.lower() not in two for value in there], dtype=bool)
-    codes = trials.codes("response", there)
+    strange = np.array([value.lower() not in two for value in responses], dtype=bool)
+    codes = trials.codes("response", responses)
     wrong = strange[codes] & (codes >= 0)
     trials.fault(
-        wrong, "response", lambda row: f"{there[codes[row]]!r} is neither of the two, {' and '.join(sorted(two))}"
+        wrong, "response", lambda row: f"{responses[codes[row]]!r} is neither of the two, {' and '.join(sorted(two))}"
     )
-    lower = np.array([value.lower() == answer.lower() for value in there], dtype=bool)
+    lower = np.array([value.lower() == answer.lower() for value in responses], dtype=bool)
     trials.no_trial_twice()
     return lower[codes] & (codes >= 0), answer
 
@@ -701,8 +703,8 @@ def _distances(profile: Floats, how: str) -> Floats:
         return np.asarray(1 - share((centred[i] * centred[j]).sum(axis=1), norm[i] * norm[j]))
     differences = profile[i] - profile[j]
     if how == "mahalanobis":
-        whole = profile[~np.isnan(profile).any(axis=1)]
-        precision = np.linalg.pinv(np.atleast_2d(np.cov(whole, rowvar=False)))
+        complete = profile[~np.isnan(profile).any(axis=1)]
+        precision = np.linalg.pinv(np.atleast_2d(np.cov(complete, rowvar=False)))
         squared = np.einsum("pa,ab,pb->p", differences, precision, differences)
         return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
     return np.asarray(np.sqrt((differences**2).sum(axis=1)))

@@ -32,17 +32,7 @@ SHIFT = {"none": 0.0, "eyes": 0.02, "nose": 0.0, "mouth": 0.06}
 
 @dataclass(frozen=True)
 class Space:
-    """The space observers rate distances in: weights and noise, all assumed.
-
-    Parameters
-    ----------
-    valence, identity : float
-        Weights on the difference in level (per unit, 2 at most) and on being different people.
-    noise : float
-        SD of a rating's noise, in the units of the weights.
-    spread : float
-        SD of the observers' own weights around these, as a fraction of them.
-    """
+    """The space observers rate distances in: weights and noise, all assumed."""
 
     valence: float = 1.0
     identity: float = 0.5
@@ -154,7 +144,7 @@ def simulate_ratings(
     """
     _check(stimuli, ["level", "identity"], participants=participants)
     if not 0 < share <= 1:
-        message = f"Each observer must rate a share of the pairs above 0 and at most 1, but {share} is asked for."
+        message = f"share is {share}. An observer rates a share of the pairs above 0 and at most 1."
         raise ValueError(message)
     space = space or Space()
     first, second = np.triu_indices(len(stimuli), k=1)
@@ -182,18 +172,6 @@ def write_observers(out_dir: str | Path, **tables: pd.DataFrame) -> list[Path]:
 
     The column `simulated` becomes the remark ``# simulated: true``, which `read_human` reads, so that the files
     stay small and no row can be taken for a person's.
-
-    Parameters
-    ----------
-    out_dir : str or Path
-        The folder; made if need be.
-    **tables : DataFrame
-        File name without ending -> table: ``choices=...``, ``choices_truth=...``.
-
-    Returns
-    -------
-    list of Path
-        The files written.
     """
     written = []
     for name, table in tables.items():
@@ -215,7 +193,7 @@ def _shown(stimuli: StimulusSet, occlusions: Sequence[str]) -> pd.DataFrame:
         return table
     masked = sorted(set(table["occlusion"]) - {"none"})
     if masked:
-        message = f"Faces must be whole to be shown masked, but have occlusion {masked}. Ask for no occlusions."
+        message = f"Faces that have occlusion {masked} cannot be masked again. Leave out occlusions."
         raise ValueError(message)
     return pd.concat(
         [
@@ -236,13 +214,13 @@ def _person(number: int, occlusion: str, *numbers: float) -> tuple[object, ...]:
 def _check(stimuli: StimulusSet, factors: list[str], **counts: int) -> None:
     lacking = [name for name in factors if name not in stimuli.factors]
     if lacking:
-        message = f"Simulated observers must see the factors {factors}, but the stimuli lack {lacking}."
+        message = f"The stimuli lack {lacking}. Simulated observers see the factors {factors}."
         raise ValueError(message)
     few = {name: count for name, count in counts.items() if count < 1}
     if few:
-        message = f"Simulated observers must be 1 or more, and repeats too, but {few} is asked for."
+        message = f"Too few to simulate: {few}. Ask for 1 observer and 1 repeat or more."
         raise ValueError(message)
     level = stimuli.table["level"].to_numpy(dtype=float)
     if not (np.abs(level) <= 1).all():
-        message = f"Levels must lie from -1 (sad) to +1 (happy), but go from {level.min():g} to {level.max():g}."
+        message = f"Levels go from {level.min():g} to {level.max():g}. They lie from -1 (sad) to +1 (happy)."
         raise ValueError(message)

@@ -193,8 +193,8 @@ def _whole(stack: Stack, path: Path, options: RdmOptions) -> Stack:
         np.subtract(options.top, matrices, out=matrices)
         high = np.nanmin(matrices, initial=0.0) < -1e-9
         if high:
-            found = options.top - float(np.nanmin(matrices))
-            faults.append(Fault(path.name, 0, "", f"a similarity is {found:.6g}, above its top {options.top:.6g}"))
+            highest = options.top - float(np.nanmin(matrices))
+            faults.append(Fault(path.name, 0, "", f"a similarity is {highest:.6g}, above its top {options.top:.6g}"))
     _mirror(matrices)
     more, last = _faults_of(stack, matrices)
     raise_faults(
@@ -227,11 +227,11 @@ def _must_fit(stack: Stack, path: Path) -> None:
 
 def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgements:
     """Join the files' participants over all their stimuli, in the order asked for."""
-    there = [list(stack.stimuli or []) for stack in stacks]
-    found = list(dict.fromkeys(one for ids in there for one in ids))
-    ids = list(source.stimuli) if source.stimuli is not None else found
-    if any(set(one) != set(found) for one in there):
-        ids = ids if source.stimuli is not None else naturally(found)
+    ids_of_each = [list(stack.stimuli or []) for stack in stacks]
+    every_id = list(dict.fromkeys(one for ids in ids_of_each for one in ids))
+    ids = list(source.stimuli) if source.stimuli is not None else every_id
+    if any(set(one) != set(every_id) for one in ids_of_each):
+        ids = ids if source.stimuli is not None else naturally(every_id)
     unknown = [
         Fault(s.path.name, 0, "", f"{one!r} is not among the stimuli")
         for s in stacks
@@ -266,8 +266,8 @@ def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgeme
     trials = np.concatenate(n_trials).astype(np.int64)
     if all(stack.n_trials is None for stack in stacks):  # pairs stand for them
         trials = (~np.isnan(judged)).sum(axis=1)
-    said = {k: v for stack in stacks for k, v in stack.attrs.items()}
-    attrs = said if "kind" in said else {"values": options.values, **said}
+    file_attrs = {k: v for stack in stacks for k, v in stack.attrs.items()}
+    attrs = file_attrs if "kind" in file_attrs else {"values": options.values, **file_attrs}
     if options.values == "crossnobis":
         attrs["measure"] = "crossnobis"
     if all(stack.n_trials is None for stack in stacks):
@@ -285,9 +285,9 @@ def _put_in_order(upper: NDArray[Any], matrices: NDArray[Any], stack: Stack, ids
     place = {one: index for index, one in enumerate(stack.stimuli or [])}
     order = np.array([place.get(one, -1) for one in ids], dtype=np.intp)
     for row, pairs in rows_of_pairs(len(ids)):
-        there = np.flatnonzero(order[row + 1 :] >= 0)
+        columns = np.flatnonzero(order[row + 1 :] >= 0)
         if order[row] >= 0:
-            upper[:, pairs.start + there] = matrices[:, order[row], order[row + 1 :][there]]
+            upper[:, pairs.start + columns] = matrices[:, order[row], order[row + 1 :][columns]]
 
 
 def _blocks(matrices: Floats) -> Iterator[slice]:
@@ -436,8 +436,8 @@ def _stack_of(path: Path, arrays: Mapping[str, NDArray[Any]], options: RdmOption
     named = {name: value for name, value in arrays.items() if name.lower() in names}
     numeric = [k for k, v in arrays.items() if v.dtype.kind in "fiub" and v.ndim and v.size > 2 and k not in named]
     if variable is not None and variable not in arrays:
-        there = listed(sorted(arrays))
-        message = f"No variable {variable!r} in {path.name}. It has {there}."
+        variables = listed(sorted(arrays))
+        message = f"No variable {variable!r} in {path.name}. It has {variables}."
         raise ValueError(message)
     if variable is None and len(numeric) != 1:
         holds = f"{len(numeric)} ({listed(sorted(numeric))})" if numeric else f"(in {listed(sorted(arrays))}) no"
@@ -610,25 +610,25 @@ def must_not_swell_to(rdms: int, stimuli: int, path: Path) -> None:
 
 def _texts(named: Mapping[str, NDArray[Any]], names: tuple[str, ...], count: int) -> list[str] | None:
     for name in names:
-        found = next((value for key, value in named.items() if key.lower() == name), None)
-        if found is None or np.size(found) != count:
+        values = next((value for key, value in named.items() if key.lower() == name), None)
+        if values is None or np.size(values) != count:
             continue
-        cells = [np.asarray(cell).astype(str).ravel() for cell in np.asarray(found).ravel()]
+        cells = [np.asarray(cell).astype(str).ravel() for cell in np.asarray(values).ravel()]
         return [str(cell[0]).strip() if len(cell) else "" for cell in cells]
     return None
 
 
 def _read_hdf5(path: Path, source: Source, options: RdmOptions) -> Stack:  # noqa: ARG001 - the readers share one form
     """Read RDMs that rsatoolbox saved as HDF5, with the names in its descriptors."""
-    must, then = "It is no whole HDF5 file of RDMs", "Save it again."
-    with reading(path, must, then=then):
+    rule, then = "It is no whole HDF5 file of RDMs", "Save it again."
+    with reading(path, rule, then=then):
         must_be_plain_hdf5(path)
         with h5py.File(path, "r") as file:
             held = _plain_group(file)
     if "dissimilarities" not in held:
         message = f"{path.name} was not saved by rsatoolbox: it holds {listed(sorted(held))} and no dissimilarities."
         raise ValueError(message)
-    with reading(path, must, then=then):
+    with reading(path, rule, then=then):
         return _described(path, held)
 
 
@@ -636,7 +636,7 @@ def _described(path: Path, held: Mapping[str, Any]) -> Stack:
     people, patterns = held.get("rdm_descriptors", {}), held.get("pattern_descriptors", {})
     named = _named_in(patterns, STIMULUS_NAMES)
     participants = _named_in(people, (*PARTICIPANT_NAMES, *_PEOPLE_OR_STIMULI))
-    said = held.get("descriptors", {})
+    descriptors = held.get("descriptors", {})
     vectors = np.atleast_2d(np.asarray(held["dissimilarities"], dtype=float))
     n = stimuli_of(vectors.shape[1])
     must_not_swell_to(len(vectors), n, path)
@@ -649,13 +649,13 @@ def _described(path: Path, held: Mapping[str, Any]) -> Stack:
         participants=participants,
         coverage=None if counts is None else squares(counts, n),
         n_trials=None if "n_trials" not in people else np.asarray(people["n_trials"]),
-        attrs=json.loads(said["attrs"]) if "attrs" in said else {},
+        attrs=json.loads(descriptors["attrs"]) if "attrs" in descriptors else {},
         coords={
             k: list(v)
             for k, v in people.items()
             if k not in ("index", "coverage", "n_trials", *PARTICIPANT_NAMES, *_PEOPLE_OR_STIMULI)
         },
-        simulated=bool(said.get("simulated", False)),
+        simulated=bool(descriptors.get("simulated", False)),
     )
 
 
@@ -678,8 +678,8 @@ def _plain_group(group: h5py.Group) -> dict[str, Any]:
 
 
 def _named_in(descriptors: Mapping[str, Any], names: tuple[str, ...]) -> list[str] | None:
-    found = next((descriptors[name] for name in names if name in descriptors), None)
-    return None if found is None else [str(value) for value in np.asarray(found).ravel()]
+    values = next((descriptors[name] for name in names if name in descriptors), None)
+    return None if values is None else [str(value) for value in np.asarray(values).ravel()]
 
 
 def _read_netcdf(path: Path, source: Source, options: RdmOptions) -> Stack:  # noqa: ARG001 - one form for all
@@ -741,13 +741,15 @@ def _read_csv(path: Path, source: Source, options: RdmOptions) -> Stack:  # noqa
 
 def _factors_of(table: Table, layout: Layout) -> list[str]:
     """Return the columns that say what each square is of: those asked for, and sessions before the ids."""
-    asked = [name for name in (*layout.keep, *layout.drop, layout.by) if name is not None]
-    absent = [name for name in asked if name not in table.header]
+    selectors = [name for name in (*layout.keep, *layout.drop, layout.by) if name is not None]
+    absent = [name for name in selectors if name not in table.header]
     if absent and layout.by != "session":
         message = f"No column {absent[0]!r} in {table.path.name}. It has {listed(list(table.header), 12)}."
         raise ValueError(message)
-    leading = itertools.takewhile(lambda name: name in (PARTICIPANT, *asked, *SESSION_NAMES), table.header)
-    return list(dict.fromkeys(name for name in (*asked, *leading) if name in table.header and name != PARTICIPANT))
+    leading = itertools.takewhile(lambda name: name in (PARTICIPANT, *selectors, *SESSION_NAMES), table.header)
+    return list(
+        dict.fromkeys(name for name in (*selectors, *leading) if name in table.header and name != PARTICIPANT)
+    )
 
 
 def _has_no_ids(table: Table) -> bool:
@@ -787,11 +789,11 @@ def _from_squares(table: Table, participant: str, factors: list[str]) -> Stack:
     who, names = pd.factorize(pd.Index(list(zip(people, *levels, strict=True)), tupleize_cols=False))
     matrices, places = [], []
     for place, name in enumerate(" ".join(filter(None, one)) for one in names):
-        mine = np.flatnonzero(who == place)
-        own = [rows[k] for k in mine]
-        faults += _differing(table, name, own, ids, lines[int(mine[0])])
+        places_of_rows = np.flatnonzero(who == place)
+        row_ids = [rows[k] for k in places_of_rows]
+        faults += _differing(table, name, row_ids, ids, lines[int(places_of_rows[0])])
         if not faults:
-            order = [int(mine[own.index(one)]) for one in ids]
+            order = [int(places_of_rows[row_ids.index(one)]) for one in ids]
             matrices.append(values[order])
             places.append([lines[k] for k in order])
     raise_faults(faults, "An RDM is square, with the same ids on both sides")
@@ -807,27 +809,27 @@ def _with_corner(table: Table) -> Table:
     if _CORNER not in header:
         header = tuple(_CORNER if name == "" else name for name in table.header)
     layout = Layout(names=header, separator=table.separator, encoding=table.encoding)
-    whole = read_table(table.path, layout)
-    codes = {name: column[1:] for name, column in whole.codes.items()}
+    full = read_table(table.path, layout)
+    codes = {name: column[1:] for name, column in full.codes.items()}
     return Table(
         table.path,
         header,
         codes,
-        whole.values,
+        full.values,
         table.remarks,
-        whole.first_line,
-        whole.rows[1:],
+        full.first_line,
+        full.rows[1:],
         table.encoding,
         table.separator,
     )
 
 
-def _differing(table: Table, name: str, own: list[str], ids: list[str], line: int) -> list[Fault]:
+def _differing(table: Table, name: str, row_ids: list[str], ids: list[str], line: int) -> list[Fault]:
     whose = f" of {name!r}" if name else ""
-    said = [f"row {one!r}{whose} is no column" for one in naturally(set(own) - set(ids))]
-    said += [f"column {one!r} is no row{whose}" for one in naturally(set(ids) - set(own))]
-    said += [f"row {one!r}{whose} occurs {own.count(one)} times" for one in naturally(set(own)) if own.count(one) > 1]
-    return [Fault(table.path.name, line, "", one) for one in said]
+    problems = [f"row {one!r}{whose} is no column" for one in naturally(set(row_ids) - set(ids))]
+    problems += [f"column {one!r} is no row{whose}" for one in naturally(set(ids) - set(row_ids))]
+    problems += [f"row {one!r}{whose} occurs {row_ids.count(one)} times" for one in repeated(row_ids)]
+    return [Fault(table.path.name, line, "", one) for one in problems]
 
 
 def _numbers(table: Table, names: list[str]) -> tuple[Floats, list[Fault]]:
@@ -851,10 +853,10 @@ def _from_pairs(path: Path, source: Source) -> Stack:
     if trials.has("dissimilarity") == trials.has("similarity"):
         message = f"{path.name} needs one of the columns dissimilarity and similarity, to be read as a list of pairs."
         raise ValueError(message)
-    said = _remarked(trials.tables[0])
+    remark = _remarked(trials.tables[0])
     people = trials.values("participant") if trials.has("participant") else [path.stem]
-    ids = said.pop("stimuli", None) or trials.values("stimulus_a", "stimulus_b")
-    people = said.pop("participants", None) or people
+    ids = remark.pop("stimuli", None) or trials.values("stimulus_a", "stimulus_b")
+    people = remark.pop("participants", None) or people
     must_fit(len(people), len(ids), path.name)
     who = trials.codes("participant", people) if trials.has("participant") else np.zeros(len(trials.frame), int)
     a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
@@ -876,10 +878,10 @@ def _from_pairs(path: Path, source: Source) -> Stack:
         if trials.has("coverage")
         else None,
         n_trials=_of_each(trials, "n_trials", who, len(people)),
-        attrs={k: v for k, v in said.items() if k not in ("simulated", "coords")},
-        coords=_coords(trials, said, who, len(people)) | coords,
+        attrs={k: v for k, v in remark.items() if k not in ("simulated", "coords")},
+        coords=_coords(trials, remark, who, len(people)) | coords,
         selected_by=(*source.layout.keep, *source.layout.drop),
-        simulated=trials.simulated or bool(said.get("simulated", False)),
+        simulated=trials.simulated or bool(remark.get("simulated", False)),
     )
 
 
@@ -912,8 +914,8 @@ def _of_each(trials: Trials, column: str, who: NDArray[np.int64], count: int) ->
     return values.astype(np.int64)
 
 
-def _coords(trials: Trials, said: dict[str, Any], who: NDArray[np.int64], count: int) -> dict[str, list[Any]]:
-    coords = dict(said.get("coords", {}))
+def _coords(trials: Trials, remark: dict[str, Any], who: NDArray[np.int64], count: int) -> dict[str, list[Any]]:
+    coords = dict(remark.get("coords", {}))
     if trials.has("response_bias"):
         values = np.full(count, np.nan)
         values[who] = trials.frame["response_bias"].to_numpy(float)

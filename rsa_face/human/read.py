@@ -152,13 +152,13 @@ def _ids_of(given: Any, what: str) -> list[str]:
         if STIMULUS not in table.codes:
             message = f"{path.name} has no column stimulus. It has {listed(list(table.header))}."
             raise ValueError(message)
-        found = [table.values[STIMULUS][code] for code in table.codes[STIMULUS]]
+        ids = [table.values[STIMULUS][code] for code in table.codes[STIMULUS]]
     else:
-        found = [str(one) for one in getattr(given, "ids", given)]
-    if repeated(found):
-        message = f"The {what} name {listed(repeated(found))} more than once. Name each once."
+        ids = [str(one) for one in getattr(given, "ids", given)]
+    if repeated(ids):
+        message = f"The {what} name {listed(repeated(ids))} more than once. Name each once."
         raise ValueError(message)
-    return found
+    return ids
 
 
 def _judged(source: Source, row: HumanKind, options: Any) -> dict[str, Judgements]:
@@ -225,7 +225,7 @@ def _refuse_never_judged(judged: Judgements, source: Source) -> None:
     for row, places in rows_of_pairs(len(judged.stimuli)):
         seen[row] |= pairs[places].any()
         seen[row + 1 :] |= pairs[places]
-    never = [one for one, there in zip(judged.stimuli, seen, strict=True) if not there]
+    never = [one for one, is_judged in zip(judged.stimuli, seen, strict=True) if not is_judged]
     if len(judged.stimuli) < 2 or len(never) == len(judged.stimuli):
         message = f"{source.name} judges no pair of stimuli. Check its columns and ids."
         raise ValueError(message)
@@ -309,12 +309,12 @@ def summarise(human: xr.DataArray) -> dict[str, str]:
         "dissimilarity": _between(values[~np.isnan(values)], ".4g"),
     }
     if "response_bias" in human.coords:
-        said = human.attrs.get("response_bias", "")
-        summary["response bias"] = f"{_between(human['response_bias'].values, '.3g')} ({said})"
+        about = human.attrs.get("response_bias", "")
+        summary["response bias"] = f"{_between(human['response_bias'].values, '.3g')} ({about})"
     for name in human.coords:
         if human[name].dims == (PARTICIPANT,) and name not in (PARTICIPANT, "n_trials", "response_bias"):
-            kept, counts = np.unique(human[name].values.astype(str), return_counts=True)
-            summary[str(name)] = ", ".join(f"{value}: {count}" for value, count in zip(kept, counts, strict=True))
+            levels, counts = np.unique(human[name].values.astype(str), return_counts=True)
+            summary[str(name)] = ", ".join(f"{value}: {count}" for value, count in zip(levels, counts, strict=True))
     if human.attrs.get("trials_known") is False:
         summary["trials"] = "not in the file"
         summary["judgements a pair"] = "not in the file"
@@ -356,11 +356,11 @@ def _advise_on(reliability: xr.Dataset) -> list[str]:
         if flag in reliability and reliability[flag].any():
             names = [str(name) for name in reliability[PARTICIPANT].values[reliability[flag].values]]
             advice.append(f"Look at {listed(names)}: {what}. Nobody is dropped.")
-    whole = float(reliability["split_half_corrected"])
-    if whole < 0.7:
+    value = float(reliability["split_half_corrected"])
+    if value < 0.7:
         needed = float(reliability["participants_needed"].sel(target=0.8))
         more = f"about {needed:.0f} participants would reach .8" if np.isfinite(needed) else "people do not agree"
-        advice.append(f"The mean RDM's reliability is {whole:.2f}: {more}.")
+        advice.append(f"The mean RDM's reliability is {value:.2f}: {more}.")
     return advice
 
 

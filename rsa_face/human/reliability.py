@@ -51,13 +51,13 @@ def on_one_scale(vectors: Floats, comparison: str) -> Floats:
 def agreement_with_others(vectors: Floats, comparison: str) -> Floats:
     """Return how alike each participant's RDM is to the mean of the others'."""
     scaled = on_one_scale(vectors, comparison)
-    there = ~np.isnan(scaled)
-    total, count = np.nansum(scaled, axis=0), there.sum(axis=0)
-    found = np.empty(len(vectors))
-    for person, (own, judged) in enumerate(zip(scaled, there, strict=True)):
-        others = _quotient(total - np.where(judged, own, 0.0), count - judged)
-        found[person] = similarity_of_two(others, vectors[person], comparison)
-    return found
+    present = ~np.isnan(scaled)
+    total, count = np.nansum(scaled, axis=0), present.sum(axis=0)
+    result = np.empty(len(vectors))
+    for person, (scores, judged) in enumerate(zip(scaled, present, strict=True)):
+        others = _quotient(total - np.where(judged, scores, 0.0), count - judged)
+        result[person] = similarity_of_two(others, vectors[person], comparison)
+    return result
 
 
 def similarity_of_two(one: Floats, other: Floats, comparison: str) -> float:
@@ -84,21 +84,21 @@ def split_halves(
     size = people // 2 if size is None else size
     order = rng.random((halves, people)).argsort(axis=1)
     scaled = on_one_scale(vectors, comparison)
-    there, filled = (~np.isnan(scaled)).astype(float), np.nan_to_num(scaled)
-    found = np.empty(halves)
+    present, filled = (~np.isnan(scaled)).astype(float), np.nan_to_num(scaled)
+    result = np.empty(halves)
     for start in range(0, halves, _DRAWS_AT_ONCE):
         rows = order[start : start + _DRAWS_AT_ONCE]
-        first = _mean_of(rows[:, :size], filled, there)
-        second = _mean_of(rows[:, size : 2 * size], filled, there)
+        first = _mean_of(rows[:, :size], filled, present)
+        second = _mean_of(rows[:, size : 2 * size], filled, present)
         for place, (one, other) in enumerate(zip(first, second, strict=True)):
-            found[start + place] = similarity_of_two(one, other, comparison)
-    return found
+            result[start + place] = similarity_of_two(one, other, comparison)
+    return result
 
 
-def _mean_of(members: NDArray[np.int64], filled: Floats, there: Floats) -> Floats:
+def _mean_of(members: NDArray[np.int64], filled: Floats, present: Floats) -> Floats:
     chosen = np.zeros((len(members), len(filled)))
     np.put_along_axis(chosen, members, 1.0, axis=1)
-    return _quotient(chosen @ filled, chosen @ there)
+    return _quotient(chosen @ filled, chosen @ present)
 
 
 def _quotient(total: Floats, count: NDArray[Any]) -> Floats:
@@ -201,7 +201,7 @@ def assess_reliability(
         "people_of_pair": ((STIMULUS_I, STIMULUS_J), _people_of_pair(human)),
         "participants_needed": ("target", _needed(single)),
     }
-    found = xr.Dataset(
+    result = xr.Dataset(
         variables,
         {
             PARTICIPANT: human[PARTICIPANT].values,
@@ -219,9 +219,9 @@ def assess_reliability(
             "kind": str(human.attrs.get("kind", "")),
         },
     )
-    found = found.merge(_curve(vectors, comparison, single, rng_from(seed, "sizes")))
-    found = _with_bias(found, human)
-    return found if retest is None else found.assign(test_retest=repeat_similarity(retest, comparison=comparison))
+    result = result.merge(_curve(vectors, comparison, single, rng_from(seed, "sizes")))
+    result = _with_bias(result, human)
+    return result if retest is None else result.assign(test_retest=repeat_similarity(retest, comparison=comparison))
 
 
 def repeat_similarity(retest: xr.DataArray, *, comparison: str = "spearman") -> xr.DataArray:
@@ -270,38 +270,46 @@ def reliability_table(reliability: xr.Dataset) -> pd.DataFrame:
     DataFrame
         Columns `quantity`, `value`, `lower`, `upper`, `note`.
     """
-    found, confidence = reliability, float(reliability.attrs["confidence"])
-    low, high = (float(value) for value in found["noise_ceiling"])
-    bottom, top = (float(value) for value in found["split_half_interval"])
-    pairs = triangles(found["people_of_pair"].values)
-    halves = f"{found.attrs['halves']} random halves, Spearman-Brown; {confidence:.0%} of halves lie between"
+    result, confidence = reliability, float(reliability.attrs["confidence"])
+    low, high = (float(value) for value in result["noise_ceiling"])
+    bottom, top = (float(value) for value in result["split_half_interval"])
+    pairs = triangles(result["people_of_pair"].values)
+    halves = f"{result.attrs['halves']} random halves, Spearman-Brown; {confidence:.0%} of halves lie between"
     rows: list[tuple[str, float, float, float, str]] = [
-        ("noise ceiling", np.nan, low, high, f"{found.attrs['comparison']}, leave-one-out to all"),
-        ("split-half reliability", float(found["split_half_corrected"]), bottom, top, halves),
-        ("reliability of one participant", float(found["single"]), np.nan, np.nan, "from the same halves"),
+        ("noise ceiling", np.nan, low, high, f"{result.attrs['comparison']}, leave-one-out to all"),
+        ("split-half reliability", float(result["split_half_corrected"]), bottom, top, halves),
+        ("reliability of one participant", float(result["single"]), np.nan, np.nan, "from the same halves"),
         *(
             (f"participants needed for {float(target):g}", float(needed), np.nan, np.nan, "by Spearman-Brown")
-            for target, needed in zip(found["target"], found["participants_needed"], strict=True)
+            for target, needed in zip(result["target"], result["participants_needed"], strict=True)
         ),
-        ("agreement with the others", *_spread(found["agreement"].values), "median; least and most"),
-        ("participants flagged as outlying", int(found["outlying"].sum()), np.nan, np.nan, _names(found, "outlying")),
-        ("pairs judged by a participant", *_spread(found["pairs_judged"].values), "share: median; least and most"),
+        ("agreement with the others", *_spread(result["agreement"].values), "median; least and most"),
+        (
+            "participants flagged as outlying",
+            int(result["outlying"].sum()),
+            np.nan,
+            np.nan,
+            _names(result, "outlying"),
+        ),
+        ("pairs judged by a participant", *_spread(result["pairs_judged"].values), "share: median; least and most"),
         (
             "participants of a pair",
             *_spread(pairs.astype(float)),
             f"median; pairs judged by nobody: {int((pairs == 0).sum())}",
         ),
     ]
-    if "response_bias" in found:
-        flagged = _names(found, "bias_outlying")
-        rows.append(("response bias", *_spread(found["response_bias"].values), f"{_kind_of_bias(found)}; {flagged}"))
-    if "test_retest" in found and not np.isnan(found["test_retest"].values).all():
-        rows.append(("test-retest similarity", *_spread(found["test_retest"].values), "median; least and most"))
+    if "response_bias" in result:
+        flagged = _names(result, "bias_outlying")
+        rows.append(
+            ("response bias", *_spread(result["response_bias"].values), f"{_kind_of_bias(result)}; {flagged}")
+        )
+    if "test_retest" in result and not np.isnan(result["test_retest"].values).all():
+        rows.append(("test-retest similarity", *_spread(result["test_retest"].values), "median; least and most"))
     return pd.DataFrame(rows, columns=["quantity", "value", "lower", "upper", "note"])
 
 
-def _kind_of_bias(found: xr.Dataset) -> str:
-    return str(found.attrs.get("response_bias", "median; least and most"))
+def _kind_of_bias(result: xr.Dataset) -> str:
+    return str(result.attrs.get("response_bias", "median; least and most"))
 
 
 def _spread(values: Floats) -> tuple[float, float, float]:
@@ -309,8 +317,8 @@ def _spread(values: Floats) -> tuple[float, float, float]:
     return (float(np.median(known)), float(known.min()), float(known.max())) if len(known) else (np.nan,) * 3
 
 
-def _names(found: xr.Dataset, flag: str) -> str:
-    names = [str(name) for name in found[PARTICIPANT].values[found[flag].values]]
+def _names(result: xr.Dataset, flag: str) -> str:
+    names = [str(name) for name in result[PARTICIPANT].values[result[flag].values]]
     return f"flagged, not dropped: {', '.join(names)}" if names else "nobody flagged"
 
 
@@ -345,9 +353,9 @@ def _curve(vectors: Floats, comparison: str, single: float, rng: np.random.Gener
     )
 
 
-def _with_bias(found: xr.Dataset, human: xr.DataArray) -> xr.Dataset:
+def _with_bias(result: xr.Dataset, human: xr.DataArray) -> xr.Dataset:
     if "response_bias" not in human.coords:
-        return found
+        return result
     bias = np.asarray(human["response_bias"].values, dtype=float)
-    found = found.assign(response_bias=(PARTICIPANT, bias), bias_outlying=(PARTICIPANT, far_from_median(bias)))
-    return found.assign_attrs(response_bias=str(human.attrs.get("response_bias", "")))
+    result = result.assign(response_bias=(PARTICIPANT, bias), bias_outlying=(PARTICIPANT, far_from_median(bias)))
+    return result.assign_attrs(response_bias=str(human.attrs.get("response_bias", "")))

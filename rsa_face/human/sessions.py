@@ -161,7 +161,7 @@ def _averaged(judged: Judgements, file: str, repeats: Repeats | None) -> Judgeme
     of = "RDMs" if not sessions else sessions[0] if sessions[0].endswith("s") else f"{sessions[0]}s"
     each = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
     named = f" ({listed(naturally({str(value) for value in judged.coords[sessions[0]]}))})" if sessions else ""
-    said = f"{sum(counts)} RDMs of {len(people)} participants: the mean of {each} {of} each{named}"
+    sentence = f"{sum(counts)} RDMs of {len(people)} participants: the mean of {each} {of} each{named}"
     return replace(
         judged,
         participants=people,
@@ -170,7 +170,7 @@ def _averaged(judged: Judgements, file: str, repeats: Repeats | None) -> Judgeme
         n_trials=n_trials,
         bias=None,
         coords={**coords, "n_rdms": counts},
-        attrs={**judged.attrs, "averaged": said, "averaged_over": sessions[0] if sessions else ""},
+        attrs={**judged.attrs, "averaged": sentence, "averaged_over": sessions[0] if sessions else ""},
     )
 
 

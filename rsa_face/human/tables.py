@@ -178,8 +178,8 @@ def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) 
         separator = layout.separator or _separator_of(first)
         cells = [cell.strip() for cell in next(csv.reader([first], delimiter=separator))]
         header = layout.names or tuple(cells)
-        kept = [name for name in dict.fromkeys(header) if name and (wanted is None or name in wanted)]
-        twice = [name for name in kept if header.count(name) > 1]
+        names = [name for name in dict.fromkeys(header) if name and (wanted is None or name in wanted)]
+        twice = [name for name in names if header.count(name) > 1]
         if twice:
             message = f"{path.name} has the columns {listed(twice)} more than once. Rename them."
             raise ValueError(message)
@@ -187,13 +187,13 @@ def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) 
             file.seek(0)
             _remarks_of(file, keep_first=True)
         first_line = len(remarks) + (1 if layout.names else 2)
-        table = _encode(file, header, kept, separator) if _fits(cells, header) else None
+        table = _encode(file, header, names, separator) if _fits(cells, header) else None
     if table is None:
         _raise_long_lines(path, encoding, separator, len(remarks), len(header))
         message = f"{path.name} ends inside a quoted cell. Close the quotes."
         raise ValueError(message)
     codes, values, rows = table
-    broken = [name for name in kept if any("\0" in text for text in (name, *values[name]))]
+    broken = [name for name in names if any("\0" in text for text in (name, *values[name]))]
     if broken:
         message = f"{path.name} has a NUL (\\0) in {listed(broken)}. Save it again as text."
         raise ValueError(message)
@@ -308,23 +308,23 @@ def _fits(cells: list[str], header: tuple[str, ...]) -> bool:
 
 
 def _encode(
-    file: TextIO, header: tuple[str, ...], kept: list[str], separator: str
+    file: TextIO, header: tuple[str, ...], names: list[str], separator: str
 ) -> tuple[dict[str, NDArray[np.int32]], dict[str, list[str]], NDArray[np.int32]] | None:
     """Return codes, values and rows; None where a line has more cells than the header, or a quote stays open."""
-    known: dict[str, dict[str, int]] = {name: {} for name in kept}
-    codes: dict[str, list[NDArray[np.int32]]] = {name: [] for name in kept}
+    known: dict[str, dict[str, int]] = {name: {} for name in names}
+    codes: dict[str, list[NDArray[np.int32]]] = {name: [] for name in names}
     rows: list[NDArray[np.int32]] = []
     at = 0
     for chunk in _chunks(file, len(header), separator):
         if chunk is None:
             return None
-        own, first = pd.factorize(chunk[0].to_numpy())
-        blank = np.array([not str(value).strip() for value in first], dtype=bool)[own]
+        row_codes, first = pd.factorize(chunk[0].to_numpy())
+        blank = np.array([not str(value).strip() for value in first], dtype=bool)[row_codes]
         if blank.any():
             blank[blank] = (chunk[blank].map(str.strip) == "").all(axis=1)
         rows.append((at + np.flatnonzero(~blank)).astype(np.int32))
         at += len(chunk)
-        for name in kept:
+        for name in names:
             column = chunk[header.index(name)].to_numpy()[~blank]
             codes[name].append(_coded(column, known[name]))
     joined = {name: np.concatenate(parts) if parts else np.empty(0, np.int32) for name, parts in codes.items()}
@@ -333,9 +333,9 @@ def _encode(
 
 
 def _coded(column: NDArray[np.object_], known: dict[str, int]) -> NDArray[np.int32]:
-    own, values = pd.factorize(column)
+    codes, values = pd.factorize(column)
     places = [known.setdefault(str(value).strip(), len(known)) for value in values]
-    return np.array(places, dtype=np.int32)[own] if places else np.empty(0, np.int32)
+    return np.array(places, dtype=np.int32)[codes] if places else np.empty(0, np.int32)
 
 
 def _chunks(file: TextIO, width: int, separator: str) -> Iterator[pd.DataFrame | None]:
@@ -414,15 +414,15 @@ class Trials:
         rows = np.flatnonzero(wrong)
         first: dict[tuple[int, str], list[int]] = {}
         for row in rows[:20_000]:
-            said = problem if isinstance(problem, str) else problem(int(row))
-            first.setdefault((int(self.file[row]), said), []).append(int(row))
+            text = problem if isinstance(problem, str) else problem(int(row))
+            first.setdefault((int(self.file[row]), text), []).append(int(row))
         beyond = len(rows) - 20_000
-        for (file, said), places in list(first.items())[:200]:
+        for (file, text), places in list(first.items())[:200]:
             line = lines_of(self.tables[file], [int(self.row[places[0]])])[0]
             more = f", and on {len(places) - 1:,} more lines" if len(places) > 1 else ""
             more += f", and {beyond:,} more lines are wrong" if beyond > 0 else ""
             name = self.columns.get(column, column)
-            self.faults.append(Fault(self.tables[file].path.name, line, name, f"{said}{more}"))
+            self.faults.append(Fault(self.tables[file].path.name, line, name, f"{text}{more}"))
 
     def no_trial_twice(self) -> None:
         """Note a fault where trials are numbered and a participant's number occurs again."""
@@ -436,18 +436,18 @@ class Trials:
         """Raise the faults noted so far, if there are any."""
         raise_faults(self.faults, f"{self.source.name} is read as trials of kind {self.source.kind!r}")
 
-    def select(self, kept: NDArray[np.bool_]) -> "Trials":
+    def select(self, rows: NDArray[np.bool_]) -> "Trials":
         """Return the trials of some rows."""
-        if kept.all():
+        if rows.all():
             return self
-        frame = self.frame[kept].reset_index(drop=True)
-        return replace(self, frame=frame, file=self.file[kept], row=self.row[kept])
+        frame = self.frame[rows].reset_index(drop=True)
+        return replace(self, frame=frame, file=self.file[rows], row=self.row[rows])
 
-    def leave_out(self, gone: NDArray[np.bool_], why: str) -> "Trials":
+    def leave_out(self, rows: NDArray[np.bool_], why: str) -> "Trials":
         """Return the trials without some rows, which are counted."""
-        if gone.any():
-            self.left_out[why] += int(gone.sum())
-        return self.select(~gone)
+        if rows.any():
+            self.left_out[why] += int(rows.sum())
+        return self.select(~rows)
 
     def codes(self, column: str, among: Sequence[str]) -> NDArray[np.int64]:
         """Return a text column as places among some values; -1 where it is none of them."""
@@ -458,12 +458,12 @@ class Trials:
 
     def values(self, *columns: str) -> list[str]:
         """Return the values that occur in some text columns, sorted as people count, without the empty one."""
-        found: set[str] = set()
+        names: set[str] = set()
         for column in columns:
             values = self.frame[column].cat
             used = np.unique(values.codes.to_numpy())
-            found.update(str(values.categories[code]) for code in used if code >= 0)
-        return naturally(found - {""})
+            names.update(str(values.categories[code]) for code in used if code >= 0)
+        return naturally(names - {""})
 
     def stimuli(self, *columns: str) -> list[str]:
         """Return the stimulus ids: those known beforehand, in their order, or else those that occur."""
@@ -583,8 +583,8 @@ def _with_ids(trials: Trials) -> Trials:
 
 def _joined(table: Table, names: tuple[str, ...]) -> pd.Categorical:
     if len(names) == 1:
-        own, values = table.codes[names[0]], table.values[names[0]]
-        return _sorted_categories(own, values)
+        codes, values = table.codes[names[0]], table.values[names[0]]
+        return _sorted_categories(codes, values)
     places, rows = np.unique(np.stack([table.codes[name] for name in names]), axis=1, return_inverse=True)
     parts = [[table.values[name][code] for code in place] for name, place in zip(names, places, strict=True)]
     return _sorted_categories(rows.reshape(-1), ["_".join(words) for words in zip(*parts, strict=True)])
@@ -628,10 +628,10 @@ def _filtered(trials: Trials, layout: Layout) -> Trials:
 
 
 def _must_occur(values: Sequence[str], column: pd.Series, name: str) -> None:
-    there = [str(value) for value in column.cat.categories]
-    absent = [value for value in values if value not in there]
+    levels = [str(value) for value in column.cat.categories]
+    absent = [value for value in values if value not in levels]
     if absent:
-        message = f"Column {name!r} has no {listed(absent)} to keep. It has {listed(there)}."
+        message = f"Column {name!r} has no {listed(absent)} to keep. It has {listed(levels)}."
         raise ValueError(message)
 
 
@@ -670,19 +670,19 @@ def _checked_ids(
         _note(trials, name, codes, dates, values, "is not among the stimuli: a date that Excel made of an id?")
     else:
         dates = [value for value in values if _DATE.fullmatch(value)]
-        said = "looks like a date that Excel made of an id (if it is one, name the stimuli)"
-        _note(trials, name, codes, dates, values, said)
+        clause = "looks like a date that Excel made of an id (if it is one, name the stimuli)"
+        _note(trials, name, codes, dates, values, clause)
     return pd.Series(_sorted_categories(codes, values))
 
 
 def _note(
-    trials: Trials, column: str, codes: NDArray[np.integer], bad: Sequence[str], values: Sequence[str], said: str
+    trials: Trials, column: str, codes: NDArray[np.integer], bad: Sequence[str], values: Sequence[str], clause: str
 ) -> None:
     """Note a fault for each bad value that occurs, at its first line."""
     if not bad:
         return
     is_bad = np.isin(np.asarray(values, dtype=object), np.asarray(list(bad), dtype=object))
-    trials.fault(is_bad[codes], column, lambda row: f"{values[codes[row]]!r} {said}")
+    trials.fault(is_bad[codes], column, lambda row: f"{values[codes[row]]!r} {clause}")
 
 
 def renaming(source: Source) -> dict[str, str] | None:
@@ -697,11 +697,11 @@ def renaming(source: Source) -> dict[str, str] | None:
         )
         raise ValueError(message)
     old, new = ([table.values[name][code] for code in table.codes[name]] for name in table.header)
-    alone = [one or other for one, other in zip(old, new, strict=True) if not (one and other)]
-    if alone:
+    incomplete = [one or other for one, other in zip(old, new, strict=True) if not (one and other)]
+    if incomplete:
         message = (
-            f"{table.path.name} renames stimuli and has nothing beside {listed(alone)}. Fill in the empty cell, or "
-            "remove the line."
+            f"{table.path.name} renames stimuli and has nothing beside {listed(incomplete)}. Fill in the empty cell, "
+            "or remove the line."
         )
         raise ValueError(message)
     twice = [name for names in (old, new) for name, count in sorted(Counter(names).items()) if count > 1]

@@ -9,7 +9,6 @@ from typing import Annotated, Any, get_args
 import yaml
 from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 
-from rsa_face.plain_yaml import read_yaml
 from rsa_face.safety import one_part, same_file
 from rsa_face.settings import Settings, in_words
 from rsa_face.study.sections import (
@@ -24,6 +23,7 @@ from rsa_face.study.sections import (
     TrainingSection,
 )
 from rsa_face.study.values import STUDIES, Cluster, PathToWrite, StudyName
+from rsa_face.untrusted import read_yaml
 
 Loc = tuple[int | str, ...]
 _FORMS = ("str", "int", "float", "bool")

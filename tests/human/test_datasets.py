@@ -102,7 +102,7 @@ def test_what_was_fetched_before_is_not_fetched_again(source, tmp_path):
 
 def test_a_folder_without_the_files_is_refused_by_their_names(source, tmp_path):
     (source / IMAGES).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"source' lacks \['{IMAGES}'\]"):
+    with pytest.raises(FileNotFoundError, match=rf"source' lacks {IMAGES}"):
         fetch_dataset("kriegeskorte92", tmp_path / "out", source=source)
 
 

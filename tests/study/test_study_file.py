@@ -49,7 +49,7 @@ def test_two_networks_of_one_name_need_labels(folder):
 
 
 def test_yaml_that_builds_objects_is_refused(folder):
-    with pytest.raises(ValueError, match="must be YAML"):
+    with pytest.raises(ValueError, match="cannot be read as YAML"):
         load_study(written(folder, "name: !!python/object/apply:os.system ['true']\n"))
 
 

@@ -93,7 +93,16 @@ def test_the_network_in_question_is_contrasted_and_localised(folder):
 
 def test_what_was_found_is_told_with_what_it_does_not_mean(folder):
     told = tell_study(folder / "results")
-    assert "AlexNet" in told[0]
+    result, where = (rf.load(folder / "results" / f"{name}.nc") for name in ("layers", "localization"))
+    best = result.isel(rdm=int(np.argmax(result["similarity"].values)))
+    label = {"alexnet": "AlexNet", "fe_alexnet": "FE-AlexNet"}[best["network"].item()]
+    lower, upper = (f"{limit:.3f}".replace("-", "−") for limit in best["similarity_interval"].values)
+    assert f"Of {result.sizes['rdm']} layers, {label} {best['layer'].item()} is most similar to people" in told[0]
+    assert (
+        f"{best['similarity'].item():.3f}, 95% interval {lower} to {upper}; 4 participants and 6 stimuli" in told[0]
+    )
+    depth = f"at a depth of {where['half_way_depth'].item():.2f} "
+    assert any(depth in sentence for sentence in told)
     assert any("half-way from the first layer to the peak" in sentence for sentence in told)
     assert any("noise ceiling" in sentence for sentence in told[1:])
     assert "The observers were simulated: this says whether the analysis works, and nothing about people." in told

@@ -7,7 +7,48 @@ import pytest
 
 import rsa_face
 from rsa_face.cli import main
-from tests.trust.installs import FACES, STUDY, WITHOUT_EXTRAS
+
+STUDY = """\
+name: small
+stimuli: {table: stimuli.csv}
+networks:
+  - {name: alexnet, preprocessing: &small {resize: 64, crop: 64}}
+  - {name: fe_alexnet, preprocessing: *small}
+human: {table: ratings.csv, kind: rating, options: {scale: [0, 100]}}
+inference: {comparison: rho-a, resample: dual, draws: 20}
+output: Ergebnisse é
+"""
+
+FACES = """\
+from rsa_face.human.observers import simulate_ratings
+from rsa_face.stimuli.schematic import draw_faces
+stimuli = draw_faces(".", identities=2, levels=3, size=64)
+simulate_ratings(stimuli, participants=3)[0].to_csv("ratings.csv", index=False)
+"""
+
+WITHOUT_EXTRAS = """\
+import pandas
+from rsa_face.cluster import connect
+from rsa_face.networks.files import find_weights
+from rsa_face.psychophysics.psychometric import _psignifit
+from rsa_face.stimuli.head import must_have_faces_extra
+from rsa_face.training.log import write_tensorboard
+asked = {
+    "cluster": lambda: connect("local:1").__enter__(),
+    "hf": lambda: find_weights("hf://a/b/c.pth"),
+    "psignifit": _psignifit,
+    "faces": must_have_faces_extra,
+    "tensorboard": lambda: write_tensorboard(pandas.DataFrame(), "log"),
+}
+for extra, ask in asked.items():
+    try:
+        ask()
+    except ModuleNotFoundError as error:
+        assert f"pip install 'rsa-face[{extra}]'" in str(error), (extra, str(error))
+    else:
+        raise SystemExit(f"{extra} did not say what to install")
+print(", ".join(asked))
+"""
 
 OF_EXTRAS = ("distributed", "huggingface_hub", "psignifit", "anny", "torch.utils.tensorboard")
 

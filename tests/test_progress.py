@@ -1,4 +1,4 @@
-"""A bar of progress tells the truth: never more than is done, what an earlier run did as its own, and all at the end."""
+"""A bar of progress tells the truth: never more than is done, an earlier run as its own, and all at the end."""
 
 import io
 import time
