@@ -129,7 +129,7 @@ def test_a_curve_that_cannot_be_fitted_is_refused_before_anything_runs(folder, c
         ),
         ("", "activations: {device: gpu}", "is 'gpu', not auto, cpu or cuda"),
         ("", "cluster: local", "is 'local', not local:N or"),
-        ("", "output: here", r"each key once, but study.yaml has 'output' \(lines 5 and 6\)"),
+        ("", "output: here", r"study.yaml gives the key 'output' \(lines 5 and 6\) more than once"),
         ("output: results", "output: stimuli.csv", "stimuli.csv', a file"),
         ("stimuli.csv", "a" * 300, "stimuli.table: is 'aaaa.*cannot be a path.*too long"),
         (
