@@ -29,7 +29,7 @@ simulate_ratings(stimuli, participants=3)[0].to_csv("ratings.csv", index=False)
 WITHOUT_EXTRAS = """\
 import pandas
 from rsa_face.cluster import connect
-from rsa_face.networks.files import find_weights
+from rsa_face.networks.weights import find_weights
 from rsa_face.psychophysics.psychometric import _psignifit
 from rsa_face.stimuli.head import must_have_faces_extra
 from rsa_face.training.log import write_tensorboard
