@@ -135,7 +135,7 @@ def test_values_beyond_float16_are_refused_with_layer_and_stimulus():
 
     values = torch.ones(2, 3)
     values[1, 2] = 1e6
-    with pytest.raises(ValueError, match="'fc8' is not for 'b'"):
+    with pytest.raises(ValueError, match=r"'fc8' are not finite .* 'b'"):
         as_stored(values, "fc8", ["a", "b"], dtype="float16", options=Options())
 
 
