@@ -1,6 +1,7 @@
 """Every public function says what it takes and what it returns; internals need one sentence."""
 
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
 from numpydoc.validate import validate
@@ -24,10 +25,16 @@ CHECKS = [
     "RT03",
     "YD01",
 ]
-PUBLIC = {name: getattr(rsa_face, name) for name in rsa_face.__all__}
+PUBLIC = {
+    name: public
+    for name, home in rsa_face._HOME.items()
+    if callable(public := getattr(import_module(f"rsa_face.{home}"), name))
+}
 
 
-@pytest.mark.parametrize("public", [one for one in PUBLIC.values() if callable(one)])
-def test_the_public_api_is_documented_in_full(public: Callable[..., object]) -> None:
+@pytest.mark.parametrize(("name", "public"), PUBLIC.items(), ids=list(PUBLIC))
+def test_the_public_api_is_documented_in_full(name: str, public: Callable[..., object]) -> None:
     faults = validate(f"{public.__module__}.{public.__qualname__}")["errors"]
-    assert [fault for fault in faults if fault[0] in CHECKS] == []
+    # A settings model takes what it inherits first; its docstring begins with what is chosen most.
+    allowed = {"PR03"} if hasattr(public, "model_fields") else set()
+    assert [fault for fault in faults if fault[0] in CHECKS and fault[0] not in allowed] == []

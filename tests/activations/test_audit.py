@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-import rsa_face as rf
 from rsa_face.activations import capture as module
+from rsa_face.activations.capture import audit
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.stimuli.preprocessing import Preprocessing
@@ -16,7 +16,7 @@ def custom(part: nn.Module) -> Network:
 
 
 def test_every_convolution_before_an_in_place_relu_would_be_wrong_uncopied(fe_alexnet):
-    table = rf.audit(fe_alexnet)
+    table = audit(fe_alexnet)
     assert (table["captured"] == "right").all()
     wrong = set(table.loc[table["uncopied"] == "wrong", "layer"])
     assert wrong == {"conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"}
@@ -25,14 +25,14 @@ def test_every_convolution_before_an_in_place_relu_would_be_wrong_uncopied(fe_al
 
 
 def test_a_network_without_in_place_modules_has_nothing_to_overwrite():
-    table = rf.audit(custom(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2))))
+    table = audit(custom(nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2))))
     assert (table["uncopied"] == "right").all()
 
 
 def test_a_capture_that_does_not_copy_would_be_found(alexnet, monkeypatch):
     real = module.capture
     monkeypatch.setattr(module, "capture", lambda *args: real(*args, keep=lambda output: output))
-    table = rf.audit(alexnet)
+    table = audit(alexnet)
     assert table.loc[table["captured"] == "wrong", "layer"].tolist()[:2] == ["conv1", "conv2"]
 
 
@@ -50,7 +50,7 @@ class Odd(nn.Module):
 
 
 def test_layers_that_cannot_be_recorded_are_told_apart_by_why():
-    table = rf.audit(custom(Odd())).set_index("layer")
+    table = audit(custom(Odd())).set_index("layer")
     assert table["captured"].to_dict() == {
         "conv": "right",
         "act": "runs 2 times",
@@ -63,5 +63,5 @@ def test_layers_that_cannot_be_recorded_are_told_apart_by_why():
 def test_inputs_of_the_users_own_are_taken_and_not_changed(alexnet, seed):
     inputs = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
     before = inputs.clone()
-    assert (rf.audit(alexnet, inputs=inputs)["captured"] == "right").all()
+    assert (audit(alexnet, inputs=inputs)["captured"] == "right").all()
     assert torch.equal(inputs, before)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import rsa_face as rf
-from rsa_face.activations.capture import capture
+from rsa_face.activations.capture import audit, capture
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network, evaluating
 from rsa_face.psychophysics.choices import network_choices
@@ -115,7 +115,7 @@ def test_captures_and_audits_in_training_mode_equal_those_in_evaluation_mode_and
     expected = capture(network, network.layers, images)
     modes, state = state_of(partly_training(network))
     assert len(set(modes.values())) == 2
-    assert (rf.audit(network, inputs=images)["captured"] == "right").all()
+    assert (audit(network, inputs=images)["captured"] == "right").all()
     for _ in range(2):
         found = capture(network, network.layers, images)
         assert all(torch.equal(found[layer], expected[layer]) for layer in expected)

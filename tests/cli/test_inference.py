@@ -6,6 +6,7 @@ import pytest
 
 import rsa_face as rf
 from rsa_face.cli import main
+from rsa_face.inference.rsa import correct_layers
 from tests.inference.conftest import make_vectors, to_array
 
 
@@ -30,7 +31,7 @@ def test_compare_writes_what_compare_layers_returns(files, capsys):
     assert run("compare", rdms, human, "--draws", "50", "--out", out) == 0
     arrays = rf.load(rdms), rf.load(human)
     expected = rf.compare_layers(*arrays, resample="dual", draws=50)
-    expected = rf.correct_layers(expected, rdms=arrays[0], human=arrays[1])
+    expected = correct_layers(expected, rdms=arrays[0], human=arrays[1])
     assert rf.load(out).identical(expected)
     printed = capsys.readouterr().out
     assert "rdm2" in printed

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import rsa_face as rf
+from rsa_face.figures import plot_reliability
 from rsa_face.human.judgements import squares
 from rsa_face.human.read import read_human
 from rsa_face.human.reliability import (
@@ -145,7 +146,7 @@ def test_the_table_and_the_figure_hold_the_same_numbers():
 
     human = people(missing=0.1).assign_coords(response_bias=("participant", np.linspace(0, 1, 12)))
     found = assess_reliability(human, halves=30)
-    axes = rf.plot_reliability(found)
+    axes = plot_reliability(found)
     assert set(axes) == {"halves", "people", "agreement", "coverage"}
     drawn = np.concatenate([line.get_ydata() for line in axes["agreement"].lines])
     assert np.sort(drawn) == pytest.approx(np.sort(found["agreement"].values))

@@ -7,6 +7,7 @@ import xarray as xr
 
 import rsa_face as rf
 from rsa_face.inference.permutation import shuffle_layers
+from rsa_face.inference.rsa import add_partial
 from rsa_face.schema import COMPARISONS, Comparison
 from tests.inference.simulated import simulate
 
@@ -52,7 +53,7 @@ def test_a_ninth_comparison_goes_through_partial_similarity_and_a_figure(ninth, 
     rdms, human = data
     result = rf.compare_layers(rdms, human, comparison=ninth, draws=40)
     controls = human.mean("participant").expand_dims(rdm=["people"])
-    partial = rf.add_partial(result, rdms=rdms, human=human, controls=controls)
+    partial = add_partial(result, rdms=rdms, human=human, controls=controls)
     assert partial.attrs["partial_comparison"] == "corr"
     assert float(abs(partial["partial_similarity"]).max()) < float(result["similarity"].max())
     axes = rf.plot_layers(result)

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import rsa_face as rf
-from rsa_face.inference.rsa import RSA, Result
+from rsa_face.inference.rsa import RSA, Result, add_partial, correct_layers, held_out_similarity
 from tests.inference.simulated import simulate
 
 SHARES = {f"{network}/l{place}": 0.25 * place for network in ("alexnet", "fe_alexnet") for place in range(4)}
@@ -46,10 +46,10 @@ def test_the_object_and_the_functions_give_the_same(data, result, controls) -> N
     table = rf.compare_layers(rdms, human, comparison="corr", draws=60, seed=2)
     xr.testing.assert_identical(table, result.table)
     given = {"rdms": rdms, "human": human}
-    xr.testing.assert_identical(rf.correct_layers(table, **given, shuffles=50), result.layers(shuffles=50))
-    xr.testing.assert_identical(rf.add_partial(table, **given, controls=controls), result.partial(controls))
+    xr.testing.assert_identical(correct_layers(table, **given, shuffles=50), result.layers(shuffles=50))
+    xr.testing.assert_identical(add_partial(table, **given, controls=controls), result.partial(controls))
     where = rf.localize(table)
-    xr.testing.assert_identical(rf.held_out_similarity(where, table, **given), result.localize())
+    xr.testing.assert_identical(held_out_similarity(where, table, **given), result.localize())
 
 
 def test_shuffles_are_made_once_for_a_question(data) -> None:
@@ -81,14 +81,14 @@ def test_rdms_in_another_order_are_matched_by_name_and_others_refused(data, resu
     turned = human.isel(participant=slice(None, None, -1), stimulus_i=slice(None, None, -1)).isel(
         stimulus_j=slice(None, None, -1)
     )
-    again = rf.add_partial(result.table, rdms=rdms.isel(rdm=slice(None, None, -1)), human=turned, controls=controls)
+    again = add_partial(result.table, rdms=rdms.isel(rdm=slice(None, None, -1)), human=turned, controls=controls)
     expected = result.partial(controls)
     np.testing.assert_allclose(again["partial_similarity_draws"], expected["partial_similarity_draws"], atol=1e-12)
     with pytest.raises(ValueError, match="alexnet/l3"):
-        rf.add_partial(result.table, rdms=rdms.isel(rdm=slice(3)), human=human, controls=controls)
+        add_partial(result.table, rdms=rdms.isel(rdm=slice(3)), human=human, controls=controls)
     other = rdms.copy(data=rdms.values[::-1])
     with pytest.raises(ValueError, match="not the RDMs of this result: layer 'alexnet/l"):
-        rf.correct_layers(result.table, rdms=other, human=human)
+        correct_layers(result.table, rdms=other, human=human)
 
 
 def test_draws_that_were_given_serve_further_questions_too(data, controls) -> None:

@@ -109,7 +109,7 @@ def test_networks_are_joined_and_averaged(tmp_path):
 
 
 def test_the_whole_path_from_faces_to_shares(alexnet, stimuli, tmp_path):
-    regions = rf.saliency_regions(saliency(alexnet, stimuli, method="layercam"), stimuli)
+    regions = saliency_regions(saliency(alexnet, stimuli, method="layercam"), stimuli)
     total = regions["proportion"].sum("region") + regions["elsewhere"]
     np.testing.assert_allclose(total, 1, atol=1e-6)  # these regions do not overlap
     assert rf.load(rf.save(regions, tmp_path / "saliency.nc")).attrs == regions.attrs
