@@ -459,7 +459,10 @@ def _people(part: xr.Dataset | None) -> list[dict[str, Any]]:
         ]  # fmt: skip
     name = f"People (mean of {count})"
     template = f"<b>{name}</b><br>level %{{x}}: %{{y:.3f}}" + (f"<br>mean PSE {pse}" if pse else "")
-    points = {"x": part["level"].values.tolist(), "y": numbers(part["proportion"].mean(PARTICIPANT).values),
+    # as in the figure: the share of all choices at a level, so that who answered more counts for more
+    trials = part["n_trials"] if "n_trials" in part else xr.ones_like(part["proportion"])
+    happy, total = (part["proportion"] * trials).sum(PARTICIPANT), trials.sum(PARTICIPANT)
+    points = {"x": part["level"].values.tolist(), "y": numbers((happy / total.where(total > 0)).values),
               "mode": "markers" if "curve" in part else "lines+markers", "name": name, "meta": meta,
               "marker": {"size": 9}, "line": {"width": 3}, "hovertemplate": f"{template}<extra></extra>"}  # fmt: skip
     return [*traces, points]

@@ -302,10 +302,10 @@ def frames_of(dataset: xr.Dataset) -> list[tuple[tuple[str, ...], pd.DataFrame]]
                 columns[name] = dataset[name]
             else:
                 columns |= {f"{name} {end}": dataset[name].sel({ends: end}, drop=True) for end in ("lower", "upper")}
-        columns_of_family = xr.Dataset(
+        family = xr.Dataset(
             {name: column.drop_vars(["bound", "limit"], errors="ignore") for name, column in columns.items()}
         )
-        frames.append((dims, columns_of_family.to_dataframe().reset_index()))
+        frames.append((dims, family.to_dataframe().reset_index()))
     return frames
 
 

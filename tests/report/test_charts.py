@@ -96,6 +96,15 @@ def test_curves_of_people_and_networks_share_a_view_for_each_occlusion():
     assert curve_chart(None, None) is None
 
 
+def test_peoples_dots_are_the_share_of_all_their_choices():
+    dims, along = ("participant", "level"), {"participant": ["a", "b"], "level": [-1.0, 1.0]}
+    people = xr.Dataset(
+        {"proportion": (dims, [[0.2, 0.9], [0.6, np.nan]]), "n_trials": (dims, [[10, 10], [30, 0]])}, along
+    )
+    (points,) = curve_chart(people, None).views[0].traces
+    np.testing.assert_allclose(points["y"], [(2 + 18) / 40, 0.9])
+
+
 def test_saliency_is_drawn_by_layer_or_else_by_region():
     shares = xr.Dataset(
         {"proportion": (("rdm", "occlusion", "region"), [[[0.2, 0.8]], [[0.4, 0.6]]])},
