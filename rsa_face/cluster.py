@@ -47,7 +47,7 @@ def connect(cluster: str) -> Iterator[Any]:
     try:
         client = distributed.Client(cluster, timeout=10)
     except (OSError, TimeoutError) as error:
-        message = f"A scheduler must answer at the cluster's address, but none does at {cluster!r}. Start it first."
+        message = f"No scheduler answers at {cluster!r}. Start it first."
         raise ValueError(message) from error
     with client:
         yield client
@@ -88,12 +88,12 @@ def find_distributed(cluster: str) -> Any:
         If dask.distributed is not installed.
     """
     if not re.fullmatch(r"local:[1-9]\d*|(tcp|tls)://.+", cluster):
-        message = f"A cluster must be local:N or tcp://HOST:PORT, but is {cluster!r}. Write local:2, for example."
+        message = f"{cluster!r} names no cluster. Write local:N, such as local:2, or tcp://HOST:PORT."
         raise ValueError(message)
     try:
         return import_module("distributed")
     except ModuleNotFoundError as error:
-        message = "A cluster needs dask.distributed, but it is not installed. Run pip install 'rsa-face[cluster]'."
+        message = "dask.distributed is not installed, which a cluster needs. Run pip install 'rsa-face[cluster]'."
         raise ModuleNotFoundError(message) from error
 
 

@@ -135,10 +135,10 @@ def naming_what_is_written(path: str | Path) -> Iterator[None]:
         if error.strerror != reason:  # said already, of a part of this
             raise
         if error.errno in FULL:
-            message = f"There must be room to write {str(path)!r}, but there is not ({reason}). Free some, and go on."
+            message = f"No room to write {str(path)!r} ({reason}). Free some, and run it again."
             raise OSError(error.errno, message) from error
         if error.errno in _FORBIDDEN:
-            message = f"It must be allowed to write {str(path)!r}, but is not ({reason}). Make its folder writable."
+            message = f"Cannot write to {str(path)!r}: {reason}. Make its folder writable."
             raise OSError(error.errno, message) from error
         raise
 
@@ -168,6 +168,6 @@ def writable_folder(out_dir: str | Path) -> Path:
             beside.write_text("", "utf-8")
         trial.unlink()
     except OSError as error:
-        message = f"The output folder must be writable, but {str(folder)!r} is not: {error}. Name another folder."
+        message = f"Cannot write to the output folder {str(folder)!r}: {error}. Choose another folder."
         raise ValueError(message) from error
     return folder

@@ -15,7 +15,7 @@ _OFTEN = 0.005
 
 
 @contextmanager
-def hold(place: Path, lock: Path, *, must: str) -> Iterator[None]:
+def hold(place: Path, lock: Path, *, rule: str) -> Iterator[None]:
     """Keep other processes from writing to a place; if this one is killed, the hold ends with it.
 
     Parameters
@@ -24,8 +24,8 @@ def hold(place: Path, lock: Path, *, must: str) -> Iterator[None]:
         What is held, for the error.
     lock : Path
         The file by which it is held; its folder is made if need be.
-    must : str
-        What must hold, a clause that ", but" can follow.
+    rule : str
+        What holds, a sentence without a full stop.
 
     Yields
     ------
@@ -42,10 +42,10 @@ def hold(place: Path, lock: Path, *, must: str) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         held.acquire(poll_interval=_OFTEN)
     except filelock.Timeout as error:
-        message = f"{must}, but {_said_in(lock)} is writing to {str(place)!r}. Wait for it, or choose another folder."
+        message = f"{_said_in(lock)} is writing to {str(place)!r}. {rule}. Wait for it, or choose another folder."
         raise ValueError(message) from error
     except OSError as error:
-        message = f"A folder must be writable to be worked in, but {str(lock.parent)!r} is not: {error}. Make it so."
+        message = f"Cannot write to {str(lock.parent)!r}: {error}. Make the folder writable."
         raise ValueError(message) from error
     try:
         with suppress(OSError):  # on a full disk the hold is as good, only its holder has no name

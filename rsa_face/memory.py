@@ -40,7 +40,9 @@ def must_fit_in_memory(size: float, what: str, *, then: str) -> None:
     """
     there = memory_there()
     if size > there:
-        message = f"{what} must fit in memory, but would take {size / 2**30:,.1f} GiB of {there / 2**30:,.1f}. {then}"
+        message = (
+            f"{what} would take {size / 2**30:,.1f} GiB of memory, of {there / 2**30:,.1f} that there are. {then}"
+        )
         raise ValueError(message)
 
 

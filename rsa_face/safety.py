@@ -113,8 +113,8 @@ def must_be_plain_names(names: Iterable[object], what: str, source: str) -> None
     if found:
         shown = ", ".join(repr(name[:60]) for name in found[:20])
         message = (
-            f"A {what} must not begin like a spreadsheet's formula (=, @) or hold a NUL (\\0), but {source} has "
-            f"{shown}. Rename it."
+            f"{source} has {shown}: a {what} that begins like a spreadsheet's formula (=, @) or holds a NUL (\\0). "
+            "Rename it."
         )
         raise ValueError(message)
 

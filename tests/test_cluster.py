@@ -7,7 +7,7 @@ from rsa_face.cluster import connect, map_in_order
 
 @pytest.mark.parametrize("words", ["local", "local:0", "local:two", "http://x:1", "tcp:host", "slurm"])
 def test_words_that_name_no_cluster_are_refused(words):
-    with pytest.raises(ValueError, match=f"but is '{words}'"), connect(words):
+    with pytest.raises(ValueError, match=f"'{words}' names no cluster"), connect(words):
         pass
 
 

@@ -26,7 +26,7 @@ def test_a_file_that_is_not_written_to_the_end_leaves_the_old_one(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(errno.ENOSPC, r"room to write .*layers\.csv.*Free some"), (errno.EACCES, r"allowed to write .*layers\.csv")],
+    [(errno.ENOSPC, r"No room to write .*layers\.csv.*Free some"), (errno.EACCES, r"Cannot write to .*layers\.csv")],
 )
 def test_what_could_not_be_written_is_named(tmp_path, number, said):
     with pytest.raises(OSError, match=said), write_beside(tmp_path / "layers.csv"):
@@ -50,11 +50,13 @@ def test_old_drafts_are_removed_and_nothing_else(tmp_path):
 
 def test_a_place_is_held_by_one_at_a_time_and_says_by_whom(tmp_path):
     lock = tmp_path / "x" / ".lock"
-    with hold(tmp_path, lock, must="A folder must be filled by one process"):
+    with hold(tmp_path, lock, rule="A folder is filled by one process"):
         assert holder_of(lock).startswith(f"process {os.getpid()} on ")
         with (
-            pytest.raises(ValueError, match=rf"by one process, but process {os.getpid()} on .*Wait for it"),
-            hold(tmp_path, lock, must="A folder must be filled by one process"),
+            pytest.raises(
+                ValueError, match=rf"process {os.getpid()} on .* is writing to .*by one process\. Wait for it"
+            ),
+            hold(tmp_path, lock, rule="A folder is filled by one process"),
         ):
             pass
     assert holder_of(lock) == ""

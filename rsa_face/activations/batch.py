@@ -75,7 +75,7 @@ class Batch:
         must_be_file_names([unit.name for unit in self.units], "network or occlusion", "the batch")
         twice = repeated([f"{source.name} of seed {source.seed}" for source in self.networks])
         if twice:
-            message = f"Each network of a batch must differ in name or seed, but {twice} stand there more than once."
+            message = f"The batch lists {twice} more than once. Give each network another name or seed."
             raise ValueError(message)
 
     @property
@@ -152,12 +152,14 @@ def compute_batch(
 ) -> list[Path]:
     """Compute every RDM of a batch that its folder lacks."""
     if stream and cluster is not None:
-        message = f"A cluster must read activations from a store, but {cluster!r} is to stream. Leave one out."
+        message = (
+            f"The workers of {cluster!r} cannot stream: they read activations from a store. Leave out one of the two."
+        )
         raise ValueError(message)
     resolve_device(device)
     given, batch = batch, replace(batch, folder=batch.folder.absolute())
     units = batch.units
-    with hold(batch.folder, lock_of(batch.folder), must="A folder of RDMs must be written by one process at a time"):
+    with hold(batch.folder, lock_of(batch.folder), rule="A folder of RDMs is written by one process at a time"):
         _note_units(batch)
         for _, group in groupby(units, key=lambda unit: (unit.network, unit.occlusion)):
             together = list(group)
@@ -178,7 +180,7 @@ def describe_batch(folder: str | Path) -> dict[str, bool]:
     """Say which units a batch has and which are done, by its folder alone."""
     file = Path(folder) / UNITS
     if not file.is_file():
-        message = f"A batch's folder must hold {UNITS}, but {str(folder)!r} does not. Run rsa-face rdms first."
+        message = f"{str(folder)!r} is no folder of a batch: it has no {UNITS}. Run rsa-face rdms first."
         raise FileNotFoundError(message)
     noted = _noted_in(file)
     return {name: is_made_from(Path(folder) / f"{name}.nc", wanted) for name, wanted in noted.items()}
@@ -204,18 +206,18 @@ def load_batch(folder: str | Path) -> dict[str, xr.DataArray]:
     """
     files = sorted(Path(folder).glob("*.nc"))
     if not files:
-        message = f"A batch's folder must hold RDMs (*.nc), but {str(folder)!r} holds none. Run rsa-face rdms first."
+        message = f"{str(folder)!r} holds no RDMs (*.nc). Run rsa-face rdms first."
         raise FileNotFoundError(message)
     return {file.stem: xr.DataArray(load(file)) for file in files}
 
 
 def _noted_in(file: Path) -> dict[str, str]:
-    then = "Remove it: rsa-face rdms notes its units anew."
-    noted = read_json(file, "A batch's list of units must be whole JSON", then=then)
+    then = "Remove it: rsa-face rdms writes it again."
+    noted = read_json(file, "A batch's list of units is JSON", then=then)
     if not isinstance(noted, dict) or not all(
         isinstance(noted[name], str) and not fault_of_name(name) for name in noted
     ):
-        message = f"A batch's list must name its units, but {str(file)!r} does not. {then}"
+        message = f"{str(file)!r} does not list the units of a batch. {then}"
         raise ValueError(message)
     return noted
 

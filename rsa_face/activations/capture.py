@@ -44,10 +44,10 @@ def resolve_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.split(":")[0] not in ("cpu", "cuda"):
-        message = f"The device must be auto, cpu or cuda, but is {device!r}. Choose one of these."
+        message = f"Unknown device: {device!r}. Choose auto, cpu or cuda."
         raise ValueError(message)
     if device.startswith("cuda") and not torch.cuda.is_available():
-        message = f"The device {device!r} must be a GPU that torch can use, but torch sees none. Choose cpu or auto."
+        message = f"No GPU for device {device!r}: torch sees none. Choose cpu or auto."
         raise ValueError(message)
     return torch.device(device)
 
@@ -63,10 +63,14 @@ def _capture(
 
     def hook(name: str, output: Any) -> None:
         if not isinstance(output, Tensor):
-            message = f"A layer must return one tensor to be recorded, but {name!r} returns {type(output).__name__}."
+            message = (
+                f"Layer {name!r} cannot be recorded: it returns {type(output).__name__}, not a tensor. Leave it out."
+            )
             raise ValueError(message)
         if name in captured:
-            message = f"A layer must run once in a pass to be recorded, but {name!r} runs again. Record its parts."
+            message = (
+                f"Layer {name!r} cannot be recorded: it runs more than once in a pass. Record the modules in it."
+            )
             raise ValueError(message)
         captured[name] = keep(output)
         changes[name] = captured[name]._version
@@ -88,7 +92,7 @@ def _capture(
             handle.remove()
     silent = [layer.name for layer in layers if layer.name not in captured]
     if silent:
-        message = f"Layers must run to be recorded, but {silent} of {network.name} did not run. Leave them out."
+        message = f"{silent} of {network.name} cannot be recorded: they do not run. Leave them out."
         raise ValueError(message)
     return captured, all(captured[name]._version == number for name, number in changes.items())
 
@@ -118,10 +122,8 @@ def _modules_of(network: Network, layers: Sequence[Layer]) -> dict[str, nn.Modul
     modules = dict(network.module.named_modules())
     strangers = [f"{layer.name!r} (module {layer.path!r})" for layer in layers if layer.path not in modules]
     if strangers or not layers:
-        message = (
-            f"Layers must be modules of {network.name} to be recorded, but {', '.join(strangers) or 'none'} is not. "
-            "Choose among network.layers."
-        )
+        what = ", ".join(strangers) or "an empty list of layers"
+        message = f"{network.name} has no modules for {what}. Choose among network.layers."
         raise ValueError(message)
     return modules
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 6
 ARRAY = "activation"
-UNREADABLE = "An activation store must be whole"
+UNREADABLE = "What extract writes is an activation store"
 THEN = "Remove it (rsa-face activations remove, or by hand), and run the same extract again."
 _CHUNK_BYTES = 4 * 2**20
 _SPACE = ("channel", "row", "column")
@@ -225,7 +225,7 @@ def remove_store(store: str | Path) -> list[Path]:
 def hold_store(store: str | Path) -> Iterator[None]:
     """Keep other processes from writing to a store; if this one is killed, the hold ends with it."""
     path = Path(store)
-    with hold(path, lock_of(path), must="A store must be written by one process at a time"):
+    with hold(path, lock_of(path), rule="A store is written by one process at a time"):
         for draft in _zarrs_drafts(path):
             draft.unlink()
         yield
@@ -376,7 +376,7 @@ def open_group(path: Path, mode: Any = "r", *, any_format: bool = False) -> zarr
     if path.exists() and not (path / "zarr.json").is_file():
         message = f"{str(path)!r} is no activation store: it was not written by extract. Check the path."
         raise ValueError(message)
-    with reading(path, "An activation store must be a zarr folder written by extract", then=THEN):
+    with reading(path, UNREADABLE, then=THEN):
         root = zarr.open_group(path, mode=mode, zarr_format=3)
         version = root.attrs.get("format")
     if version is None or (version != FORMAT and not any_format):

@@ -188,8 +188,8 @@ def chain(network: Network) -> list[tuple[str, nn.Module]]:
     parts = [name for name, _ in module.named_children()]
     if parts != ["features", "avgpool", "classifier"]:
         message = (
-            f"A network must be a chain (features, avgpool, classifier) to be streamed, but {network.name!r} has "
-            f"{parts}. Use extract and compute_rdms."
+            f"{network.name!r} cannot be streamed: it is no chain of features, avgpool and classifier, but {parts}. "
+            "Use extract and compute_rdms."
         )
         raise ValueError(message)
     features = [(f"features.{name}", child) for name, child in module.get_submodule("features").named_children()]

@@ -60,7 +60,7 @@ def insert_attention(module: nn.Module, blocks: Attention | Sequence[Attention])
     wanted = [blocks] if isinstance(blocks, Attention) else list(blocks)
     twice = repeated([block.position for block in wanted])
     if twice:
-        message = f"Each attention block must have a position of its own, but several stand at {twice}. Move one."
+        message = f"Several attention blocks stand at {twice}. Move all but one."
         raise ValueError(message)
     for block in wanted:
         part, after = _PLACES[block.position]

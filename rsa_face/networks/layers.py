@@ -77,7 +77,7 @@ def select_layers(layers: Sequence[Layer], wanted: str | Sequence[str], *, netwo
     unknown = [name for name in names if name not in {layer.name for layer in layers}]
     if unknown or not names:
         known = " ".join(layer.name for layer in layers)
-        message = f"Layers must be main, all, or names of {network}'s layers, but {unknown} are not. It has {known}."
+        message = f"{network} has no layers {unknown}. Choose main, all, or names among {known}."
         raise ValueError(message)
     return tuple(layer for layer in layers if layer.name in names)
 

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 FORMATS = (".safetensors", ".pth", ".pt")
 _WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network")
+_TENSORS_ALONE = "A weights file may hold tensors alone"
 _PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.)+")
 RECORD, CONTENT = "rsa_face", "content_blake3"
 HUB = "hf://"
@@ -97,8 +98,8 @@ def imagenet_state(network: str) -> dict[str, Tensor]:
         state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         message = (
-            f"ImageNet weights of {network} must be downloaded once ({weights.meta['_file_size']:.0f} MB), but "
-            f"{weights.url} could not be had: {error}. Connect, or put that file at {file}."
+            f"Cannot download ImageNet weights of {network} ({weights.meta['_file_size']:.0f} MB) from "
+            f"{weights.url}: {error}. Connect to the network, or put that file at {file}."
         )
         raise RuntimeError(message) from error
     return dict(state)
@@ -175,8 +176,8 @@ def recognise(
     if not fitting or (blocks and not _with_blocks(fitting[0])):
         some = ", ".join(sorted(shapes)[:4])
         message = (
-            f"Weights must be of {', '.join(NETWORKS)}, in a layout among {', '.join(LAYOUTS)}, "
-            f"but {source!r} is not: it holds {len(shapes)} tensors ({some} ...)."
+            f"{source!r} holds {len(shapes)} tensors ({some} ...), which are no weights of "
+            f"{', '.join(NETWORKS)} in any layout among {', '.join(LAYOUTS)}. Choose another file."
         )
         raise ValueError(message)
     ours = all(".fe" in at for at in gates)
@@ -293,7 +294,9 @@ def _block(
         told = [block.position for block in attention if block.position in here]
         position = told[0] if told else "pool5" if "pool5" in here else (here or [""])[0]
     if position not in POSITIONS:
-        message = f"A block must stand behind a layer of AlexNet, but {at!r} with {channels} channels does not."
+        message = (
+            f"The attention block {at!r} ({channels} channels) is behind no layer of AlexNet. Choose another file."
+        )
         raise ValueError(message)
     return Attention(position=cast("Position", position), reduction=channels // waist, bias="0.bias" in keys)
 
@@ -314,7 +317,7 @@ def read_weights(
     state = read_state(path)
     must_be_unchanged(state, record, path)
     shapes = {key: tuple(value.shape) for key, value in state.items()}
-    whole, then = "What this package notes in a file of weights must be whole", "Choose another file."
+    whole, then = "The record in a file of weights is what this package wrote", "Choose another file."
     with reading(Path(path), whole, then=then):
         told = [Attention(**block) for block in record.get("attention", [])] or attention
     found = recognise(shapes, layout=layout, source=str(path), attention=told)
@@ -341,8 +344,8 @@ def must_be_unchanged(tensors: Mapping[str, Tensor], record: Mapping[str, Any], 
     """Refuse tensors that are not those the file was written with."""
     if record.get(CONTENT) not in (None, content_of(tensors)):
         message = (
-            f"A file of weights must be as it was written, but {str(path)!r} has changed: its tensors lack the hash"
-            " noted in it. Remove it: the training that wrote it runs anew."
+            f"{str(path)!r} has changed since it was written: its tensors lack the hash recorded in it. Remove it: "
+            "the training that wrote it runs again."
         )
         raise ValueError(message)
 
@@ -352,16 +355,14 @@ def read_record(path: str | Path) -> dict[str, Any]:
     path = must_be_a_file(path)
     if path.suffix != ".safetensors":
         return {}
-    with reading(path, "A weights file must be whole and hold tensors alone", then="Get it anew."):
+    with reading(path, _TENSORS_ALONE, then="Get it again."):
         with safe_open(path, framework="pt") as opened:
             found = (opened.metadata() or {}).get(RECORD, "{}")
         record = json.loads(found)
     if not isinstance(record, dict):
-        message = (
-            f"What this package notes in a file of weights must have keys, but {str(path)!r} has {found[:60]!r}."
-        )
+        message = f"The record in {str(path)!r} has no keys: {found[:60]!r}. Get the file again."
         raise ValueError(message)
-    return unsealed(record, path, then="Remove it: the training that wrote it runs anew.")
+    return unsealed(record, path, then="Remove it: the training that wrote it runs again.")
 
 
 def with_record(layout: Layout, record: Mapping[str, Any]) -> Layout:
@@ -388,7 +389,7 @@ def find_weights(weights: str | Path) -> Path:
     try:
         return Path(hub.hf_hub_download(**place))
     except (OSError, ValueError, RuntimeError) as error:
-        message = f"Weights on the Hub must be reachable once, but {str(weights)!r} could not be had: {error}"
+        message = f"Cannot fetch {str(weights)!r} from the Hugging Face Hub: {error}"
         raise RuntimeError(message) from error
 
 
@@ -396,7 +397,7 @@ def find_hub(weights: str) -> tuple[Any, dict[str, str | None]]:
     """Return the Hub's client and what it is asked for, so that a wrong address is known before any time is spent."""
     address = re.fullmatch(r"hf://([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/([^@]+)", weights)
     if address is None:
-        message = f"Weights on the Hub must be hf://OWNER/REPO/FILE (or REPO@REVISION), but are {weights!r}."
+        message = f"{weights!r} is no address on the Hugging Face Hub. Write hf://OWNER/REPO/FILE, or REPO@REVISION."
         raise ValueError(message)
     try:
         hub = import_module("huggingface_hub")
@@ -436,13 +437,13 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict from a file, never running code that may be in it."""
     path = must_be_a_file(path)
     then = "Get it anew, or ask for the state dict as safetensors."
-    with reading(path, "A weights file must be whole and hold tensors alone", then=then):
+    with reading(path, _TENSORS_ALONE, then=then):
         state = _state_in(path)
     state = _unwrapped(state)
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()) or not state:
         message = (
-            f"A weights file must hold a state dict (names and tensors), alone or as {', '.join(_WRAPPINGS)}, but "
-            f"{str(path)!r} holds other things."
+            f"{str(path)!r} holds no state dict (names and tensors), alone or as {', '.join(_WRAPPINGS)}. "
+            "Choose another file."
         )
         raise ValueError(message)
     must_not_swell(sum(value.numel() * value.element_size() for value in state.values()), path)
@@ -470,11 +471,11 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -
     ]
     if faults:
         more = f" and {len(faults) - 12} more" if len(faults) > 12 else ""
-        message = f"Weights must fit the network, but {source!r} {'; '.join(sorted(faults)[:12])}{more}."
+        message = f"The weights do not fit the network: {source!r} {'; '.join(sorted(faults)[:12])}{more}."
         if any("classifier.6" in fault and "shape" in fault for fault in faults):
             found = state["classifier.6.weight"].shape[0]
             message += (
-                f" Its last layer has {found} classes: pass classes={found}, or head='new' to start it anew; in a "
+                f" Its last layer has {found} classes: pass classes={found}, or head='new' to start a new one; in a "
                 f"study's network write classes: {found}."
             )
         raise ValueError(message)
@@ -487,12 +488,12 @@ def must_be_a_file(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in FORMATS:
         message = (
-            f"Weights must be random, imagenet, hf://OWNER/REPO/FILE or a file ending in {', '.join(FORMATS)}, but "
-            f"are {str(path)!r}."
+            f"Unknown weights: {str(path)!r}. Choose random, imagenet, hf://OWNER/REPO/FILE or a file ending in "
+            f"{', '.join(FORMATS)}."
         )
         raise ValueError(message)
     if not path.is_file():
-        message = f"A weights file must exist to be read, but there is no file {str(path)!r}. Check the path."
+        message = f"No such weights file: {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
     return path
 

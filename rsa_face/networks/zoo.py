@@ -108,7 +108,7 @@ class Network:
         if beyond:
             inside = " ".join(layer.name for layer in self.layers if not self._lacks_weights(layer))
             message = (
-                f"Layers must have weights to be recorded, but {self.weights!r} of {self.name} lacks {beyond}. "
+                f"{self.weights!r} holds no weights of {self.name} for {beyond}. "
                 f"Choose among those it reaches: {inside}."
             )
             raise ValueError(message)
@@ -225,7 +225,7 @@ def build_network(
         name if label is None else label, "The network name", nested=True
     )  # before anything is read or downloaded
     if classes < 2:
-        message = f"A network must tell at least 2 classes apart, but classes is {classes}. Choose 2 or more."
+        message = f"classes is {classes}: a network has 2 or more."
         raise ValueError(message)
     blocks = attention_of(name, attention)
     source = _Source(str(weights))
@@ -270,15 +270,13 @@ def _read_source(weights: str, layout: str, network: str, *, blocks: tuple[Atten
     state, found = read_weights(file, layout=layout, attention=blocks)
     if found.architecture != network and found.architecture != NETWORKS[network].builder:
         message = (
-            f"Weights must be of the network they are loaded into, but {weights!r} holds {found.architecture} in the "
-            f"layout {found.name} and the network is {network}. Build {found.architecture}, or choose another file."
+            f"{weights!r} holds {found.architecture} (layout {found.name}), not {network}. "
+            f"Build {found.architecture}, or choose another file."
         )
         raise ValueError(message)
     here, there = ([block.position for block in each] for each in (blocks, found.attention))
     if asked and there and here != there:
-        message = (
-            f"Attention must stand where the weights have it, but is asked at {here} and {weights!r} has {there}."
-        )
+        message = f"{weights!r} has attention at {there}, not at {here}. Leave attention out, or choose another file."
         raise ValueError(message)
     return _Source(weights, state, found, hash_file(file))
 
@@ -362,7 +360,7 @@ def answer_places(network: Network) -> tuple[int, int]:
     lacking = [answer for answer in ANSWERS if answer not in network.outputs]
     if lacking:
         named = list(network.outputs) or f"{_width(network)} outputs without names"
-        message = f"A network must have outputs for sad and happy to choose, but {network.name} has {named}."
+        message = f"{network.name} has no outputs for sad and happy, only {named}."
         raise ValueError(message + " Train it for valence first.")
     return network.outputs.index("sad"), network.outputs.index("happy")
 

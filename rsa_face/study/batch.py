@@ -33,7 +33,7 @@ def batch_of(
     The study's faces are masked and its networks trained first, where it says so and that is still to be done. RDMs
     go to ``batch`` in its output folder, by its own measures, unless others are given; `by_layer` adds to its own.
     """
-    with hold(study.output, lock_in(study.output), must="A study's stages must be run by one process at a time"):
+    with hold(study.output, lock_in(study.output), rule="A study is run by one process at a time"):
         run = start_run(study, progress=progress, say=say)
         make_stages(run, ("training of {network}",))
     masked = "occlusion" in run.stimuli.table.columns

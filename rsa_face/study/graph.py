@@ -409,7 +409,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     from rsa_face.inference.resampling import UngroupedWarning
 
     with (
-        hold(study.output, lock_in(study.output), must="A study must be run by one process at a time"),
+        hold(study.output, lock_in(study.output), rule="A study is run by one process at a time"),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", UngroupedWarning)  # said once, where the people are read

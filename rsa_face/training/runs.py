@@ -158,7 +158,7 @@ def open_run(
         message = f"The network name {network.name!r} is that of an unfinished training's file. Choose another label."
         raise ValueError(message)
     file = path_in(folder, network.name, "The network name", suffix=".safetensors", nested=True)
-    with hold(file, file.with_name(f".{file.name}.lock"), must="A network must be trained by one process at a time"):
+    with hold(file, file.with_name(f".{file.name}.lock"), rule="A network is trained by one process at a time"):
         start = [network.content_hash(), network.preprocessing.record()]
         fingerprint = hash_content(start, settings.record(), table.content_hash(), device.type)
         yield _as_it_is(Run(network, settings, device, file, fingerprint), file)

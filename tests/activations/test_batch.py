@@ -72,7 +72,7 @@ def test_one_process_at_a_time_computes_a_batch(masked, tmp_path):
     batch = make(masked, tmp_path, seeds=(0,), measures=("correlation",), occlusions=("eyes",))
 
     def another(*_told):
-        with pytest.raises(ValueError, match=r"written by one process at a time, but process \d+ on .* Wait for it"):
+        with pytest.raises(ValueError, match=r"process \d+ on .* is writing .*by one process at a time\. Wait"):
             compute_batch(batch)
 
     compute_batch(batch, tell=another)

@@ -147,7 +147,7 @@ class Failing(nn.Module):
 
 def test_a_layer_that_runs_twice_is_named_and_leaves_no_hook():
     network = custom(Twice())
-    with pytest.raises(ValueError, match="'act' runs again"):
+    with pytest.raises(ValueError, match="'act' cannot be recorded: it runs more than once"):
         capture(network, network.layers[:1], torch.ones(1, 3))
     assert hooks_left(network.module) == 0
 

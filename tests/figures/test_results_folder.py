@@ -76,7 +76,7 @@ def test_a_result_that_is_not_what_its_stage_wrote_is_named(rdms, tmp_path):
 
 def test_a_study_that_is_being_run_is_said_to_be(rdms, tmp_path):
     save(rdms, tmp_path / "rdms.nc")
-    with hold(tmp_path, lock_in(tmp_path), must="A study must be run by one process"):
+    with hold(tmp_path, lock_in(tmp_path), rule="A study is run by one process"):
         said = read_results(tmp_path).missing
     assert any(f"process {os.getpid()} on " in sentence and "being run" in sentence for sentence in said)
 

@@ -140,7 +140,7 @@ def test_an_unknown_data_set_is_refused_by_name(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(source, tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(ValueError, match=r"folder must be writable, but .*taken"):
+    with pytest.raises(ValueError, match=r"Cannot write to the output folder .*taken"):
         fetch_dataset("kriegeskorte92", tmp_path / "taken", source=source)
 
 

@@ -74,7 +74,7 @@ def test_the_hubs_own_client_finds_what_it_has_fetched_before(tmp_path, monkeypa
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     assert find_weights("hf://lab/faces/sub/w.safetensors").read_bytes() == file.read_bytes()
-    with pytest.raises(RuntimeError, match=r"hf://lab/faces/other.safetensors' could not be had"):
+    with pytest.raises(RuntimeError, match=r"hf://lab/faces/other.safetensors' from the Hugging Face Hub"):
         find_weights("hf://lab/faces/other.safetensors")
 
 
@@ -86,7 +86,7 @@ def test_a_hub_that_cannot_be_reached_is_named(monkeypatch):
     hub = types.ModuleType("huggingface_hub")
     hub.hf_hub_download = fail
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
-    with pytest.raises(RuntimeError, match=r"hf://lab/faces/w.pth' could not be had: no route to host"):
+    with pytest.raises(RuntimeError, match=r"hf://lab/faces/w.pth' from the Hugging Face Hub: no route to host"):
         find_weights("hf://lab/faces/w.pth")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'rsa-face\[hf\]'"):

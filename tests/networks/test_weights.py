@@ -107,7 +107,7 @@ def test_a_refused_state_leaves_the_network_as_it_was():
 def test_a_file_of_convolutions_serves_convolution_layers_alone(convolutions):
     network = build_network("alexnet", weights=convolutions)
     assert [layer.name for layer in network.select(["conv1", "relu5"])] == ["conv1", "relu5"]
-    with pytest.raises(ValueError, match=r"lacks \['relu6', 'relu7', 'fc8'\]"):
+    with pytest.raises(ValueError, match=r"for \['relu6', 'relu7', 'fc8'\]"):
         network.select("main")
 
 
@@ -158,7 +158,7 @@ def test_a_file_cut_short_is_named(tmp_path, name):
 
 def test_a_file_of_other_things_is_refused(tmp_path):
     torch.save({"epoch": 3, "a": torch.ones(1)}, tmp_path / "checkpoint.pth")
-    with pytest.raises(ValueError, match="holds other things"):
+    with pytest.raises(ValueError, match="holds no state dict"):
         read_state(tmp_path / "checkpoint.pth")
 
 

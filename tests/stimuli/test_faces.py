@@ -122,7 +122,7 @@ def test_what_cannot_be_rendered_is_named_before_anything_is_written(tmp_path, a
 
 def test_a_folder_that_cannot_be_written_is_named(mesh, tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(ValueError, match=r"folder must be writable, but .*taken"):
+    with pytest.raises(ValueError, match=r"Cannot write to the output folder .*taken"):
         render_faces(tmp_path / "taken", identities=1, levels=1)
 
 

@@ -107,7 +107,7 @@ def test_images_without_regions_that_are_not_square_are_refused(faces, tmp_path)
 
 def test_a_folder_that_cannot_be_written_is_named(faces, tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(ValueError, match=r"folder must be writable, but .*taken"):
+    with pytest.raises(ValueError, match=r"Cannot write to the output folder .*taken"):
         occlude(faces(), ["nose"], tmp_path / "taken")
 
 
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_written_is_named(faces, tmp_path):
 def test_a_read_only_folder_is_named(faces, tmp_path):
     stimuli = faces()
     (tmp_path / "locked").mkdir(mode=0o555)
-    with pytest.raises(ValueError, match=r"folder must be writable, but .*locked"):
+    with pytest.raises(ValueError, match=r"Cannot write to the output folder .*locked"):
         occlude(stimuli, ["nose"], tmp_path / "locked")
 
 

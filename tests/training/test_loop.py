@@ -76,7 +76,7 @@ def test_training_leaves_the_start_and_the_global_random_state_alone(small_netwo
 
 def test_one_process_at_a_time_trains_a_network_in_a_folder(small_network, faces, tmp_path):
     def another(_step):
-        with pytest.raises(ValueError, match=r"trained by one process at a time, but process \d+ on .* Wait for it"):
+        with pytest.raises(ValueError, match=r"process \d+ on .* is writing .*by one process at a time\. Wait"):
             train_valence(small_network(), faces, settings=QUICK, folder=tmp_path)
         train_valence(small_network(name="other"), faces, settings=QUICK, folder=tmp_path)
 
