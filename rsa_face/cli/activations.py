@@ -81,7 +81,7 @@ def extract_command(
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
     pool: Annotated[str, typer.Option(help="none, or mean over space.")] = "none",
     projection: Annotated[int | None, typer.Option(help="Keep this many random projections.")] = None,
-    chunk: Annotated[int, typer.Option(help="Stimuli in a file.")] = 256,
+    chunk: Annotated[int, typer.Option(help="Stimuli that a worker of a cluster takes at once.")] = 256,
     autocast: Annotated[bool, typer.Option(help="Compute in bfloat16 where torch deems it safe.")] = False,
     channels_last: Annotated[bool, typer.Option(help="Keep maps in memory with channels last.")] = False,
     cluster: Cluster = None,
