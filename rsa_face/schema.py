@@ -359,6 +359,15 @@ def warn_implausible(
         warnings.warn(message, ImplausibleWarning, stacklevel=3)
 
 
+def warn_implausible_rdms(rdms: xr.DataArray, name: str) -> None:
+    """Warn as `warn_implausible` does of square RDMs, of dims (any, stimulus_i, stimulus_j) or the last two."""
+    squares = rdms if rdms.ndim == 3 else rdms.expand_dims(RDM)
+    along = str(squares.dims[0])
+    labels = [str(value) for value in squares[along].values]
+    upper = np.asarray(squares.values, dtype=float)[:, *np.triu_indices(squares.sizes[STIMULUS_I], 1)]
+    warn_implausible(upper, labels, stimulus_ids(squares), name, signed=has_sign(rdms.attrs))
+
+
 _WARNED_OF = 5
 
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 import typer
 from typer.exceptions import TyperException
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"  # without the line that warns
     with heeding_interrupts() as interrupts:
         sys.exit(_run(words, debug=debug, interrupts=interrupts))
 

@@ -196,6 +196,7 @@ def _one_array(path: Path) -> Any:
     import xarray as xr
 
     from rsa_face.provenance import load
+    from rsa_face.schema import STIMULUS_I, STIMULUS_J, warn_implausible_rdms
 
     array = load(path)
     if not isinstance(array, xr.DataArray):
@@ -203,6 +204,8 @@ def _one_array(path: Path) -> Any:
             f"{str(path)!r} holds {list(array)}, not an array of RDMs. Give the file that `rsa-face rdms` wrote."
         )
         raise ValueError(message)
+    if {STIMULUS_I, STIMULUS_J} <= set(array.dims) and array.ndim in (2, 3):
+        warn_implausible_rdms(array, path.name)
     return array
 
 

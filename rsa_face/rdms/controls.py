@@ -18,10 +18,9 @@ from rsa_face.schema import (
     STIMULUS_I,
     STIMULUS_J,
     check_rdms,
-    has_sign,
     must_be_known,
     repeated,
-    warn_implausible,
+    warn_implausible_rdms,
 )
 from rsa_face.stimuli.catalogue import open_picture
 from rsa_face.untrusted import reading
@@ -163,8 +162,7 @@ def _made(
         return [(PIXELS, pixel_distances(images, distance=distance))]
     rdms = select_stimuli(_read_rdms(Path(name)), stimuli.ids)
     labels = [str(label) for label in rdms[RDM].values]
-    upper = np.asarray(rdms.values, dtype=float)[:, *np.triu_indices(len(stimuli.ids), 1)]
-    warn_implausible(upper, labels, stimuli.ids, Path(name).name, signed=has_sign(rdms.attrs))
+    warn_implausible_rdms(rdms, Path(name).name)
     return list(zip(labels, np.asarray(rdms.values, dtype=float), strict=True))
 
 

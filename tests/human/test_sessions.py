@@ -1,6 +1,8 @@
 """Several RDMs of one person are sessions, averaged or read one by one, or are asked about: never more people."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -303,3 +305,25 @@ class TestImplausibleValues:
     def test_zeros_rounding_and_a_wide_range_are_plausible(self, tmp_path):
         np.save(tmp_path / "r.npy", np.array([[0, 0, 0, 0, 1.0, 1], [-1e-17, 1e-16, 1, 2, 400, 900]]))
         assert read_human(tmp_path / "r.npy", kind="rdm").sizes["participant"] == 2
+
+    def test_layer_rdms_on_the_command_line_warn_in_a_sentence(self, tmp_path, rdms):
+        rdms[0, 0, 0, 1] = rdms[0, 0, 1, 0] = -5
+        for along, name in (("rdm", "layers.nc"), ("participant", "people.nc")):
+            coords = {along: PEOPLE, "stimulus_i": IDS, "stimulus_j": IDS}
+            square = xr.DataArray(rdms[:, 0], coords, (along, "stimulus_i", "stimulus_j"), name="dissimilarity")
+            rf.save(square, tmp_path / name)
+        words = [
+            sys.executable,
+            "-m",
+            "rsa_face",
+            "compare",
+            "layers.nc",
+            "people.nc",
+            "--draws",
+            "10",
+            "--comparison",
+        ]
+        done = subprocess.run([*words, "corr"], cwd=tmp_path, capture_output=True, text=True)
+        assert "Warning: layers.nc holds 1 implausible dissimilarity: -5 for BE at (s0, s1)." in done.stderr
+        assert "Warning: people.nc holds 1 implausible" in done.stderr
+        assert "schema.py" not in done.stderr

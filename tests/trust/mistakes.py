@@ -244,7 +244,9 @@ def _lacking(mistake: Mistake, code: int, said: str) -> Iterator[str]:
 def _tells(said: str) -> bool:
     """Return whether a message says what to do: an imperative, what is expected in place of the value, or the choices."""
     verbs = "must|correct|say|add|allow|check|choose|fix|give|name|put|read|remove|rename|run|save|use|wait|write|get|leave|set|see|turn|make"
-    expected = r"\bnot\b|\bnone\b|there are|the settings are|is missing|is it the right|needs?\b|--help|only"
+    expected = (
+        r"\bnot\b|\bnone\b|there are|\bit has\b|the settings are|is missing|is it the right|needs?\b|--help|only"
+    )
     return re.search(rf"\b({verbs})\b|{expected}", said, re.IGNORECASE) is not None
 
 
