@@ -119,8 +119,8 @@ def ceiling_of(vectors: Floats, comparison: str) -> Floats:
     shared = judged & (judged.sum(axis=0) > 1)
     if shared.sum(axis=1).max() < FEWEST_PAIRS:
         message = (
-            f"Participants must have judged {FEWEST_PAIRS} pairs or more that others judged too for a noise ceiling, "
-            f"but none of the {len(vectors)} has. Use `compare_rdms` for the similarities with each participant."
+            f"No noise ceiling: none of the {len(vectors)} participants judged {FEWEST_PAIRS} pairs or more that "
+            "others judged too. Use `compare_rdms` for the similarities with each participant."
         )
         raise ValueError(message)
     ready = prepare(np.empty((0, vectors.shape[1])), vectors, comparison)
@@ -163,8 +163,8 @@ def refuse_one_participant(human: xr.DataArray) -> None:
     people = [str(value) for value in human[PARTICIPANT].values]
     if len(people) < 2:
         message = (
-            f"At least 2 participants must be given for a noise ceiling, but there is only {people}. "
-            "Use `compare_rdms` for the similarities with one participant."
+            f"No noise ceiling: it needs 2 participants or more, and there is only {people}. Use `compare_rdms` for "
+            "the similarities with one participant."
         )
         raise ValueError(message)
 

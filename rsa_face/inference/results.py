@@ -91,7 +91,7 @@ def matched_layers(result: xr.Dataset, *, network: str, baseline: str, match: st
     """
     must_be_known(match, MATCHES, "match")
     if network == baseline:
-        message = f"A network must be compared with another, but both are {network!r}. Name another baseline."
+        message = f"Network and baseline are both {network!r}: name another baseline."
         raise ValueError(message)
     ours, theirs = layers_of(result, network), layers_of(result, baseline)
     names = np.asarray(result[LAYER].values, dtype=str)
@@ -105,8 +105,8 @@ def matched_layers(result: xr.Dataset, *, network: str, baseline: str, match: st
     kept = np.array([index for index in ours if names[index] in place], dtype=int)
     if kept.size == 0:
         message = (
-            f"Layers matched by name must share names, but {network!r} has {names[ours].tolist()} and {baseline!r} "
-            f"has {names[theirs].tolist()}. Match them by depth."
+            f"No layer of {network!r} has a counterpart of the same name in {baseline!r}: {names[ours].tolist()} and "
+            f"{names[theirs].tolist()}. Match them by depth."
         )
         raise ValueError(message)
     alone = tuple(str(names[index]) for index in ours if names[index] not in place)

@@ -17,6 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from rsa_face.figures.agreement import in_words
 from rsa_face.figures.layers import layers_table
+from rsa_face.figures.localization import question_names
 from rsa_face.figures.palette import RDM_COLORS, in_order, network_label
 from rsa_face.files import write_beside
 from rsa_face.psychophysics.agreement import agreement_table, correlation_table
@@ -242,7 +243,8 @@ def tables_of(study: StudyFolder) -> tuple[list[Table], list[str]]:
             if NETWORK in frame:
                 frame[NETWORK] = [network_label(str(one)) for one in frame[NETWORK]]
             if "target" in frame:
-                frame["target"] = [str(one).replace("_", " ") for one in frame["target"]]
+                names = question_names(dataset.attrs)
+                frame["target"] = [names.get(str(one), str(one)) for one in frame["target"]]
             if len(frame) > _MANY_ROWS:
                 left_out.append(f"{title}: {len(frame)} rows, in {name}.nc.")
             else:

@@ -291,7 +291,7 @@ def test_a_cluster_is_tested_by_turning_participants_around(result: xr.Dataset) 
 def test_what_cannot_be_asked_is_refused(result: xr.Dataset) -> None:
     with pytest.raises(ValueError, match="'vgg16'"):
         localize(result, baseline="vgg16")
-    with pytest.raises(ValueError, match="both are 'alexnet'"):
+    with pytest.raises(ValueError, match="both 'alexnet'"):
         contrast_layers(result, network="alexnet", baseline="alexnet")
     with pytest.raises(ValueError, match="'bayes'"):
         contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="bayes")

@@ -273,9 +273,9 @@ def test_participants_with_disjoint_pairs_have_similarities_and_no_ceiling(compa
     layers = rdms_of(np.random.default_rng(1).uniform(1, 2, (2, 15)), "rdm", ["l", "m"])
     assert np.isfinite(compare_rdms(layers, people_in_parts(0), comparison=comparison).values).all()
     for shared in (0, 2):  # two pairs in common make no similarity
-        with pytest.raises(ValueError, match=r"3 pairs or more that others judged too .*, but none of the 2 has"):
+        with pytest.raises(ValueError, match="none of the 2 participants judged 3 pairs"):
             compare_layers(layers, people_in_parts(shared), comparison=comparison, resample=None)
-        with pytest.raises(ValueError, match="none of the 2 has"):
+        with pytest.raises(ValueError, match="none of the 2 participants"):
             noise_ceiling(people_in_parts(shared), comparison=comparison)
 
 

@@ -102,7 +102,7 @@ def test_embedded_studies_of_several_identities_draw_by_them(study):
 @pytest.mark.parametrize(
     ("inference", "people", "said"),
     [
-        ("{}", 1, "At least 2 participants"),
+        ("{}", 1, "2 participants or more"),
         ("{groups: person}", 2, "person.*identity, level"),
         ("{groups: level}", 2, "At least 3 groups of 'level' .* but there are 2"),
     ],
