@@ -1,5 +1,6 @@
 """Where one network is more like people than another: their difference at every matched layer, with honest bands."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from rsa_face.inference.simultaneous import Resampled, Spread, critical_value, f
 from rsa_face.provenance import rng_from
 from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER, OTHER_MEASURES, must_be_known
 
-CLUSTERS = ("none", "draws", "participants")
+CLUSTER_TESTS = ("none", "draws", "participants")
 
 SHARED = 1e-6
 """Differences that stay within this in every draw are rounding: the two networks share the layer."""
@@ -25,8 +26,9 @@ def contrast_layers(
     network: str,
     baseline: str,
     match: str = "auto",
-    cluster: str = "none",
+    cluster_test: str = "none",
     seed: int = 0,
+    cluster: str | None = None,
 ) -> xr.Dataset:
     """Subtract a baseline network's similarity from another's at every matched layer.
 
@@ -43,7 +45,7 @@ def contrast_layers(
         The network, and what is subtracted from it.
     match : str
         ``"auto"``, ``"name"`` or ``"depth"``: see `matched_layers`.
-    cluster : str
+    cluster_test : str
         Also test runs of neighbouring layers: ``"draws"``, against runs in the draws about no difference
         (generalises to whatever was resampled); ``"participants"``, against participants' differences turned
         around at random; or ``"none"``. Participants who look at the same stimuli share what those stimuli do by
@@ -51,6 +53,8 @@ def contrast_layers(
         wrong in most studies (README, calibration). Use ``"draws"``.
     seed : int
         The seed of the turned differences.
+    cluster : str, optional
+        What `cluster_test` was called before; leaves in the next version.
 
     Returns
     -------
@@ -66,7 +70,11 @@ def contrast_layers(
     ValueError
         If a network or option is unknown, no layer has a counterpart, or the result holds no draws.
     """
-    must_be_known(cluster, CLUSTERS, "cluster test")
+    if cluster is not None:
+        message = "contrast_layers(cluster=) is called cluster_test now: `cluster` names dask workers alone."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        cluster_test = cluster
+    must_be_known(cluster_test, CLUSTER_TESTS, "cluster test")
     matched = matched_layers(result, network=network, baseline=baseline, match=match)
     spread = differences(resampled_of(result), matched)
     confidence = float(result.attrs.get("confidence", 0.95))
@@ -82,10 +90,12 @@ def contrast_layers(
         "p_difference_holm": (LAYER, np.nan_to_num(correct(tested, method="holm"), nan=1.0)),
         "p_difference_fdr": (LAYER, np.nan_to_num(correct(tested, method="fdr"), nan=1.0)),
     }
-    if cluster != "none":
+    if cluster_test != "none":
         threshold = float(stats.t.isf(0.025, spread.freedom))
-        found = _clusters_of_draws(spread, threshold) if cluster == "draws" else None
-        p_cluster, number = found or _clusters_of_participants(result, matched, threshold, seed)
+        if cluster_test == "draws":
+            p_cluster, number = _clusters_of_draws(spread, threshold)
+        else:
+            p_cluster, number = _clusters_of_participants(result, matched, threshold, seed)
         columns |= {"p_cluster": (LAYER, p_cluster), "cluster": (LAYER, number)}
     attrs = {
         **{
@@ -109,7 +119,7 @@ def contrast_layers(
         "shared": np.asarray(result[LAYER].values, dtype=str)[matched.network[shared]].tolist(),
         "confidence": confidence,
         "interval_kind": "t by the standard error; band: largest t over layers",
-        "cluster_test": cluster,
+        "cluster_test": cluster_test,
         "seed": seed,
     }
     return xr.Dataset(columns, coords=_coords(result, matched), attrs=attrs)

@@ -115,7 +115,7 @@ def _contrast(run: Run, section: NetworkSection, stem: str) -> None:
         run.dataset("layers.nc"),
         network=inference.network,
         baseline=section.called,
-        cluster="draws",
+        cluster_test="draws",
         seed=inference.seed,
     )
     save(contrast, path_in(run.folder, stem, "The contrast", suffix=".nc"))

@@ -84,7 +84,7 @@ def equal(size: Size, seed: int) -> Found:
     truth = _population()
     result, _, _ = one_result(BASELINE, size, seed)
     contrasts = {
-        cluster: contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster=cluster)
+        cluster: contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test=cluster)
         for cluster in ("draws", "participants")
     }
     contrast = contrasts["draws"]
@@ -121,7 +121,7 @@ def planted(size: Size, seed: int) -> Found:
         yield f"picked right: {target}", float(where["picked"].sel(target=target) == layer)
     for target in ("above_baseline", "differs_from_baseline"):
         yield f"picked too early: {target}", float(str(where["picked"].sel(target=target).values) in NULL)
-    whole = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="draws")
+    whole = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test="draws")
     yield (
         "5 layers without a difference, any: largest t",
         _any(whole["p_difference_corrected"].sel(layer=NULL) < ALPHA),

@@ -265,7 +265,7 @@ def test_layers_are_matched_by_name_or_by_depth(result: xr.Dataset) -> None:
 
 
 def test_the_contrast_is_paired_and_its_band_wider_than_its_intervals(result: xr.Dataset) -> None:
-    contrast = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="draws")
+    contrast = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test="draws")
     expected = result["similarity"].values[6:12] - result["similarity"].values[:6]
     np.testing.assert_allclose(contrast["difference"], expected)
     assert contrast["layer"].values.tolist() == LAYERS
@@ -281,11 +281,18 @@ def test_the_contrast_is_paired_and_its_band_wider_than_its_intervals(result: xr
 
 
 def test_a_cluster_is_tested_by_turning_participants_around(result: xr.Dataset) -> None:
-    contrast = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="participants")
+    contrast = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test="participants")
     assert contrast["p_cluster"].sel(layer="fc6") < 0.05
     paired = np.array([[1.0, 2.0, 3.0]])
     t = participant_t(paired, np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]]))
     np.testing.assert_allclose(t[:, 0], [2 * np.sqrt(3), (4 / 3) / (np.std([-1, 2, 3], ddof=1) / np.sqrt(3))])
+
+
+def test_the_former_name_of_the_cluster_test_works_and_names_the_new_one(result: xr.Dataset) -> None:
+    named = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test="draws")
+    with pytest.warns(DeprecationWarning, match="cluster_test"):
+        former = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="draws")
+    xr.testing.assert_identical(former, named)
 
 
 def test_what_cannot_be_asked_is_refused(result: xr.Dataset) -> None:
@@ -294,7 +301,7 @@ def test_what_cannot_be_asked_is_refused(result: xr.Dataset) -> None:
     with pytest.raises(ValueError, match="both 'alexnet'"):
         contrast_layers(result, network="alexnet", baseline="alexnet")
     with pytest.raises(ValueError, match="'bayes'"):
-        contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="bayes")
+        contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test="bayes")
     with pytest.raises(ValueError, match=r"`confidence` is 1\.5"):
         localize(result, confidence=1.5)
     with pytest.raises(ValueError, match=r"`margin` is -0\.1"):

@@ -200,7 +200,9 @@ def test_negative_similarities_stay_negative(comparison):
 
 
 def must_be_finite(result):
-    """Hold every number of a result to being finite, but what is counted as skipped or has no value (no ceiling)."""
+    """Hold every number of a result to being finite, but what is counted as skipped, and a ceiling that has no value."""
+    product = COMPARISONS[result.attrs["comparison"]].scores != "kendall"
+    assert np.isfinite(result["noise_ceiling_extrapolated"]) == (product and result["noise_ceiling"].values[0] > 0)
     for name, variable in result.data_vars.items():
         if name != "noise_ceiling_extrapolated" and np.issubdtype(variable.dtype, np.floating):
             lacking = int(np.isnan(variable.values).sum())
