@@ -46,7 +46,7 @@ def test_the_study_runs_with_real_weights(real_files, fetched):
     study["activations"]["layers"] = ["relu1_1", "relu1_2"]
     study["inference"] = {"comparison": "rho-a", "network": "vgg16"}
     (fetched / "study.yaml").write_text(yaml.safe_dump(study))
-    table = pd.read_csv(run_study(load_study(fetched / "study.yaml"), progress=False) / "layers.csv")
+    table = pd.read_csv(run_study(load_study(fetched / "study.yaml")) / "layers.csv")
     assert table["similarity"].tolist() == pytest.approx([0.159, 0.161], abs=0.005)
     assert table["noise_ceiling_lower"][0] == pytest.approx(0.4770, abs=0.0001)
     assert table["noise_ceiling_upper"][0] == pytest.approx(0.5767, abs=0.0001)

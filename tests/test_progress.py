@@ -130,11 +130,11 @@ def test_extraction_counts_what_is_in_the_store_and_an_earlier_run_as_its_own(tm
 
     monkeypatch.setattr(extraction, "record_batch", until_the_fourth)
     with pytest.raises(RuntimeError, match="power cut"):
-        extract([network], stimuli, store, layers="all", batch=2, options=Options(chunk=4))
+        extract([network], stimuli, store, layers="all", batch=2, options=Options(chunk=4), progress=True)
     done = describe_store(store)["networks"][0]["done"]
     assert 0 < max(bars.seen[-1]["told"]) <= done < 10
     monkeypatch.setattr(extraction, "record_batch", run)
-    extract([network], stimuli, store, layers="all", batch=2, options=Options(chunk=4))
+    extract([network], stimuli, store, layers="all", batch=2, options=Options(chunk=4), progress=True)
     assert bars.last() == (done, 10, 10)
 
 
@@ -149,7 +149,7 @@ def test_extraction_on_a_cluster_counts_blocks_that_are_there(tmp_path, stimuli,
 
     bars.check = is_there
     options = Options(chunk=4)
-    extract([network], stimuli, store, layers=["fc8"], batch=2, options=options, cluster="local:1")
+    extract([network], stimuli, store, layers=["fc8"], batch=2, options=options, cluster="local:1", progress=True)
     assert bars.last() == (0, 10, 10)
 
 
@@ -158,7 +158,7 @@ def test_streaming_counts_layers_whose_rdms_are_made(stimuli, bars, monkeypatch)
     done: list[int] = []
     monkeypatch.setattr(streaming, "merge_moments", counting(streaming.merge_moments, done))
     bars.check = lambda number: must_be(number <= len(done))
-    rdms = stream_rdms([network], stimuli, layers="main")
+    rdms = stream_rdms([network], stimuli, layers="main", progress=True)
     assert bars.last() == (0, rdms.sizes["rdm"], rdms.sizes["rdm"])
 
 

@@ -51,7 +51,7 @@ def test_all_known_layers_of_vgg16_against_16_people(real_files, photographs, ju
 def similarities(real_files, photographs, judged, known):
     weights = real_files / "weights" / "vgg16_conv_imagenet_hed.safetensors"
     network = rf.build_network("vgg16", weights=weights, preprocessing=Preprocessing(resize=(224, 224)))
-    rdms = rf.stream_rdms([network], photographs, layers=list(known), progress=False)
+    rdms = rf.stream_rdms([network], photographs, layers=list(known))
     assert rdms.attrs["untrained"] == []
     result = rf.compare_layers(rdms, judged, comparison="rho-a", resample=None)
     return dict(zip(result["layer"].values.tolist(), result["similarity"].values.tolist(), strict=True))

@@ -115,7 +115,7 @@ def box(tmp_path):
     stimuli = draw_faces(tmp_path / "box", identities=1, levels=2, size=32)
     (tmp_path / "box/precious").mkdir()
     (tmp_path / "box/precious/thesis.txt").write_text("years", "utf-8")
-    rf.extract([small("first")], stimuli, tmp_path / "box/st.zarr", layers="all", progress=False)
+    rf.extract([small("first")], stimuli, tmp_path / "box/st.zarr", layers="all")
     return tmp_path / "box", stimuli
 
 
@@ -129,13 +129,13 @@ def test_a_network_whose_name_leads_out_of_its_store_is_refused_at_once_and_the_
     before = contents(folder)
     name = name.format(box=folder)
     with pytest.raises(ValueError, match="cannot name a file or folder"):
-        rf.extract([small(name)], stimuli, folder / "st.zarr", layers="all", progress=False)
+        rf.extract([small(name)], stimuli, folder / "st.zarr", layers="all")
     with pytest.raises(ValueError, match="cannot name a file or folder"):
         build_network("alexnet", label=name)
     sneaked = small("second")
     object.__setattr__(sneaked, "name", name)  # as a pickle or a subclass could: the store checks again
     with pytest.raises(ValueError, match="cannot name a file or folder"):
-        rf.extract([sneaked], stimuli, folder / "st.zarr", layers="all", progress=False)
+        rf.extract([sneaked], stimuli, folder / "st.zarr", layers="all")
     assert contents(folder) == before
 
 
@@ -148,7 +148,7 @@ def test_layers_whose_names_lead_elsewhere_are_refused_before_anything_is_writte
     )
     wrong = Network("second", network.module, layers[:1], network.preprocessing)
     with pytest.raises(ValueError, match=r"'\.\./\.\./precious' cannot name"):
-        rf.extract([wrong], stimuli, folder / "st.zarr", layers="all", progress=False)
+        rf.extract([wrong], stimuli, folder / "st.zarr", layers="all")
     assert contents(folder) == before
 
 
@@ -160,14 +160,14 @@ def test_files_in_a_store_that_it_does_not_list_are_neither_replaced_nor_removed
         (folder / "st.zarr" / name / "notes.txt").write_text("mine", "utf-8")
     before = contents(folder)
     with pytest.raises(ValueError, match=r"is not empty \(.+\) and no network"):
-        rf.extract([small(name)], stimuli, folder / "st.zarr", layers="all", progress=False)
+        rf.extract([small(name)], stimuli, folder / "st.zarr", layers="all")
     assert contents(folder) == before
 
 
 def test_removing_a_store_leaves_what_others_put_into_it(box):
     folder, stimuli = box
     store = folder / "st.zarr"
-    rf.extract([small("a/b/0")], stimuli, store, layers="all", progress=False)
+    rf.extract([small("a/b/0")], stimuli, store, layers="all")
     assert network_names(store) == ["a/b/0", "first"]
     (store / "notes.txt").write_text("mine", "utf-8")
     (store / "first/deep").mkdir()

@@ -148,6 +148,7 @@ def compute_batch(
     size: int = 32,
     memory: float = 3.0,
     cluster: str | None = None,
+    progress: bool = False,
     tell: Callable[[Unit, Path, bool], None] = lambda *_: None,
 ) -> list[Path]:
     """Compute every RDM of a batch that its folder lacks."""
@@ -167,7 +168,8 @@ def compute_batch(
             for unit in together:
                 if unit not in missing:
                     tell(unit, file_of(given, unit), False)
-            made = _run(batch, missing, stream=stream, device=device, size=size, memory=memory, cluster=cluster)
+            how: dict[str, Any] = {"device": device, "batch": size, "progress": progress}
+            made = _run(batch, missing, how, stream=stream, memory=memory, cluster=cluster)
             for unit, rdms in made if missing else ():
                 source = unit.network
                 labelled = rdms.assign_attrs(seed=source.seed, occlusion=unit.occlusion, weights=source.weights)
@@ -231,7 +233,7 @@ def _note_units(batch: Batch) -> None:
 
 
 def _run(
-    batch: Batch, units: Sequence[Unit], *, stream: bool, device: str, size: int, memory: float, cluster: str | None
+    batch: Batch, units: Sequence[Unit], how: dict[str, Any], *, stream: bool, memory: float, cluster: str | None
 ) -> Iterator[tuple[Unit, xr.DataArray]]:
     first = units[0]
     network = first.network.build()
@@ -244,14 +246,13 @@ def _run(
             measures,
             by_layer=measures_among(batch.by_layer, first.network.layers),
             layers=batch.layers,
-            device=device,
-            batch=size,
             memory=memory,
+            **how,
         )
         yield from ((unit, made[unit.measure]) for unit in units)
         return
     called = f"{first.network.name}-seed{first.network.seed}-{first.occlusion}"
     store = path_in(batch.folder / "stores", called, "The batch's store", suffix=".zarr")
-    tree = extract([network], stimuli, store, layers=batch.layers, device=device, batch=size, cluster=cluster)
+    tree = extract([network], stimuli, store, layers=batch.layers, cluster=cluster, **how)
     for unit in units:
         yield unit, compute_rdms(tree, measure=batch.measure_of(unit), memory=memory, cluster=cluster)

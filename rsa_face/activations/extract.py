@@ -120,7 +120,7 @@ def extract(
     dtype: str = "float32",
     options: Options | None = None,
     cluster: str | None = None,
-    progress: bool = True,
+    progress: bool = False,
 ) -> xr.DataTree:
     """Record layers of networks for all stimuli, into a zarr store.
 

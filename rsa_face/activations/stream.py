@@ -53,7 +53,7 @@ def stream_rdms(
     batch: int = 32,
     memory: float = 3.0,
     scratch: str | Path | None = None,
-    progress: bool = True,
+    progress: bool = False,
 ) -> xr.DataArray:
     """Compute the RDM of every layer without storing activations.
 
@@ -121,7 +121,7 @@ def stream_measures(
     batch: int = 32,
     memory: float = 3.0,
     scratch: str | Path | None = None,
-    progress: bool = True,
+    progress: bool = False,
 ) -> dict[str, xr.DataArray]:
     """Compute RDMs of several measures in one pass, by measure; `by_layer` holds for each; see `stream_rdms`."""
     single = [name for name, row in MEASURES.items() if not row.repeated]

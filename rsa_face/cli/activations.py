@@ -106,6 +106,7 @@ def extract_command(
         dtype=dtype,
         options=options,
         cluster=cluster,
+        progress=True,
     )
     print(store)
 
@@ -160,7 +161,14 @@ def rdms_command(
     teller = _Teller()
     streaming = stream and cluster is None
     compute_batch(
-        wanted, stream=streaming, device=device, size=batch, memory=memory, cluster=cluster, tell=teller.tell
+        wanted,
+        stream=streaming,
+        device=device,
+        size=batch,
+        memory=memory,
+        cluster=cluster,
+        progress=True,
+        tell=teller.tell,
     )
     print(teller.total(), f"in {wanted.folder}")
 
@@ -208,7 +216,7 @@ def _batch_of_study(file: Path, out: Path | None, measures: list[str], by_layer:
     from rsa_face.study.batch import batch_of
     from rsa_face.study.config import load_study
 
-    return batch_of(load_study(file), folder=out, measures=measures, by_layer=by_layer,
+    return batch_of(load_study(file), folder=out, measures=measures, by_layer=by_layer, progress=True,
                     say=lambda line: print(line, file=sys.stderr))  # fmt: skip
 
 

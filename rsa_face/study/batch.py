@@ -25,7 +25,7 @@ def batch_of(
     folder: Path | None = None,
     measures: Sequence[str] = (),
     by_layer: Mapping[str, str] | None = None,
-    progress: bool = True,
+    progress: bool = False,
     say: Callable[[str], None] = log.info,
 ) -> Batch:
     """Return the RDMs that a study asks for: its networks and seeds, each occlusion by itself, each measure.

@@ -198,7 +198,7 @@ class Run:
 
     study: Study
     say: Callable[[str], None] = log.info
-    progress: bool = True
+    progress: bool = False
     made: set[str] = field(default_factory=set)
     come: set[str] = field(default_factory=set)
 
@@ -371,7 +371,7 @@ def _flat(values: Sequence[Any]) -> Iterator[Any]:
             yield value
 
 
-def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None] = log.info) -> Path:
+def run_study(study: Study, *, progress: bool = False, say: Callable[[str], None] = log.info) -> Path:
     """Run the stages of a study in order, each only if what it rests on has changed.
 
     A stage's outputs are written beside their place and moved in, and recorded in ``manifest.json`` with the
@@ -423,7 +423,7 @@ def run_study(study: Study, *, progress: bool = True, say: Callable[[str], None]
     return study.output
 
 
-def start_run(study: Study, *, progress: bool = True, say: Callable[[str], None] = log.info) -> Run:
+def start_run(study: Study, *, progress: bool = False, say: Callable[[str], None] = log.info) -> Run:
     """Return a run whose stimuli are made, and of which everything that can be known to be at fault was refused."""
     from rsa_face.study.checks import check_study
 

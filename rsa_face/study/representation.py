@@ -108,7 +108,7 @@ def reweight_peak(run: Run) -> None:
     stimuli = StimulusSet(table[table[STIMULUS].isin(stimulus_ids(human))].reset_index(drop=True))
     with tempfile.TemporaryDirectory(dir=run.folder) as folder:
         store, layers = Path(folder) / "peak.zarr", [name for name, _ in often]
-        tree = extract([build(run, section)], stimuli, store, layers=layers, progress=False)
+        tree = extract([build(run, section)], stimuli, store, layers=layers)
         activations = {str(leaf.name): leaf.dataset["activation"].load() for leaf in tree.leaves}
     weighed = reweight_layer(activations, human, picked=picked, **folds)
     weighed = weighed.assign_attrs(network=section.called, layer=often[0][0])

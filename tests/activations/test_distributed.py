@@ -113,7 +113,7 @@ def test_a_network_that_somebody_swaps_before_workers_read_it_is_refused_and_doe
 
     monkeypatch.setattr("rsa_face.activations.extract.connect", swap_and_connect)
     with pytest.raises(ValueError, match=r"\.made\.zarr\.task-\w+ was changed"):
-        extract([make_network()], stimuli, tmp_path / "made.zarr", layers="all", cluster="local:1", progress=False)
+        extract([make_network()], stimuli, tmp_path / "made.zarr", layers="all", cluster="local:1")
     assert not mark.exists()
 
 
@@ -183,11 +183,11 @@ def test_a_study_and_its_batch_by_workers_equal_those_of_one_process(tmp_path):
     stimuli = draw_faces(tmp_path, identities=2, levels=3, size=64)
     simulate_ratings(stimuli, participants=3)[0].to_csv(tmp_path / "ratings.csv", index=False)
     (tmp_path / "study.yaml").write_text(STUDY, "utf-8")
-    run_study(load_study(tmp_path / "study.yaml", output=tmp_path / "alone"), progress=False)
+    run_study(load_study(tmp_path / "study.yaml", output=tmp_path / "alone"))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers:
         address = workers.scheduler_address
         study = load_study(tmp_path / "study.yaml", output=tmp_path / "spread")
-        run_study(study.model_copy(update={"cluster": address}), progress=False)
+        run_study(study.model_copy(update={"cluster": address}))
         batch = batch_of(study)
         compute_batch(batch, stream=False, cluster=address)
     alone, spread = (load(tmp_path / name / "rdms.nc") for name in ("alone", "spread"))

@@ -79,7 +79,7 @@ def make(name: str) -> Network:
 def recorded(network, stimuli, folder):
     layers = [layer.name for layer in network.layers][-6:]
     images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    tree = rf.extract([network], stimuli, folder, layers=layers, batch=4, progress=False)
+    tree = rf.extract([network], stimuli, folder, layers=layers, batch=4)
     found = {
         "extract": rf.compute_rdms(tree, measure="euclidean").values,
         "stream_rdms": rf.stream_rdms(
@@ -161,5 +161,5 @@ def test_modes_and_buffers_come_back_when_a_pass_fails():
 def test_a_store_begun_in_evaluation_mode_goes_on_in_training_mode(stimuli, tmp_path):
     network = normalizing()
     network.module.eval()
-    rf.extract([network], stimuli, tmp_path / "st.zarr", layers="all", progress=False)
-    rf.extract([partly_training(network)], stimuli, tmp_path / "st.zarr", layers="all", progress=False)
+    rf.extract([network], stimuli, tmp_path / "st.zarr", layers="all")
+    rf.extract([partly_training(network)], stimuli, tmp_path / "st.zarr", layers="all")

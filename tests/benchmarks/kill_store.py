@@ -46,7 +46,7 @@ def make_network() -> Network:
 
 
 def run(network: Network, stimuli: StimulusSet, store: Path) -> None:
-    extract([network], stimuli, store, layers="all", batch=BATCH, options=Options(chunk=CHUNK), progress=False)
+    extract([network], stimuli, store, layers="all", batch=BATCH, options=Options(chunk=CHUNK))
 
 
 def fork_and_kill(network: Network, stimuli: StimulusSet, store: Path, after: float | None) -> int:

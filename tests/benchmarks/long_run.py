@@ -104,10 +104,10 @@ def many_stimuli(stimuli: int, layers: int) -> None:
         store = Path(folder) / "deep.zarr"
 
         def extracted() -> xr.Dataset:
-            return extract([network], shown, store, layers="all", progress=False).to_dataset()
+            return extract([network], shown, store, layers="all").to_dataset()
 
         follow(f"extraction of {layers} layers, {stimuli} stimuli", extracted)
-        tree = extract([network], shown, store, layers="all", progress=False)
+        tree = extract([network], shown, store, layers="all")
         follow(f"RDMs of {layers} layers, {stimuli} stimuli", lambda: compute_rdms(tree))
 
 

@@ -54,7 +54,7 @@ def main(name: str = "vgg16", number: int = 500, side: int = 224, memory: float 
         watcher = threading.Thread(target=watch, args=(peak, done))
         watcher.start()
         wall, processor = time.perf_counter(), time.process_time()
-        rdms = stream_rdms([network], stimuli, batch=BATCH, memory=memory, scratch=folder, progress=False)
+        rdms = stream_rdms([network], stimuli, batch=BATCH, memory=memory, scratch=folder)
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
         done.set()
         watcher.join()

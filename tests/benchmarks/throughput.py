@@ -61,16 +61,16 @@ def compare(network: Network, stimuli: StimulusSet, folder: Path) -> None:
     batches: list[torch.Tensor] = []
     read = seconds(lambda: batches.extend(read_batches(stimuli, network.preprocessing, batch=BATCH)))
     few = StimulusSet(stimuli.table.iloc[:2].reset_index(drop=True))
-    extract([network], few, folder / "warm.zarr", progress=False)  # so that modules loaded on first use are there
+    extract([network], few, folder / "warm.zarr")  # so that modules loaded on first use are there
     forward(network, batches[:1])
     bare = [seconds(lambda: forward(network, batches))]
     stored, streamed = [], []
     store = folder / f"{network.name}.zarr"
     for _ in range(ROUNDS):
         shutil.rmtree(store, ignore_errors=True)
-        stored.append(seconds(lambda: extract([network], stimuli, store, batch=BATCH, progress=False)))
+        stored.append(seconds(lambda: extract([network], stimuli, store, batch=BATCH)))
         bare.append(seconds(lambda: forward(network, batches)))
-        streamed.append(seconds(lambda: stream_rdms([network], stimuli, batch=BATCH, progress=False)))
+        streamed.append(seconds(lambda: stream_rdms([network], stimuli, batch=BATCH)))
         bare.append(seconds(lambda: forward(network, batches)))
     with keeping_memory():
         forward(network, batches[:1])
@@ -98,7 +98,7 @@ def _spread(values: list[float] | np.ndarray, digits: int) -> str:
 
 
 def options_of(network: Network, stimuli: StimulusSet, folder: Path) -> None:
-    whole = compute_rdms(extract([network], stimuli, folder / "whole.zarr", batch=BATCH, progress=False))
+    whole = compute_rdms(extract([network], stimuli, folder / "whole.zarr", batch=BATCH))
     for name, dtype, options in (
         ("float16 kept", "float16", Options()),
         ("bfloat16 kept", "bfloat16", Options()),

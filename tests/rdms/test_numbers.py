@@ -200,7 +200,7 @@ def test_negative_similarities_stay_negative(comparison):
 
 
 def must_be_finite(result):
-    """Hold every number of a result to being finite, but what is counted as skipped, and a ceiling that has no value."""
+    """Hold a result to finite numbers, but for what is counted as skipped and a ceiling that has no value."""
     product = COMPARISONS[result.attrs["comparison"]].scores != "kendall"
     assert np.isfinite(result["noise_ceiling_extrapolated"]) == (product and result["noise_ceiling"].values[0] > 0)
     for name, variable in result.data_vars.items():

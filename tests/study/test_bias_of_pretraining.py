@@ -177,7 +177,7 @@ def test_a_study_from_two_files_of_weights_measures_and_tells_its_bias(tmp_path)
         torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / f"{name}.pth")
     (tmp_path / "study.yaml").write_text(FROM_FILES)
     study = load_study(tmp_path / "study.yaml")
-    run_study(study, progress=False)
+    run_study(study)
     table = pd.read_csv(tmp_path / "results" / "bias.csv")
     assert set(table["measure"]) >= {"similarity", "saliency"}
     assert set(table["architecture"]) == {"alexnet", "fe_alexnet"}

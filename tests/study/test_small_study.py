@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     stimuli = draw_faces(folder, identities=2, levels=3, size=64)
     simulate_ratings(stimuli, participants=3)[0].to_csv(folder / "ratings.csv", index=False)
     (folder / "study.yaml").write_text(STUDY)
-    run_study(load_study(folder / "study.yaml"), progress=False)
+    run_study(load_study(folder / "study.yaml"))
     return folder
 
 
@@ -65,7 +65,7 @@ def test_shuffled_tables_give_the_same_similarities(folder, tmp_path):
     stimuli.to_csv(tmp_path / "stimuli.csv", index=False)
     pd.read_csv(folder / "ratings.csv").sample(frac=1, random_state=2).to_csv(tmp_path / "ratings.csv", index=False)
     (tmp_path / "study.yaml").write_text(STUDY)
-    run_study(load_study(tmp_path / "study.yaml"), progress=False)
+    run_study(load_study(tmp_path / "study.yaml"))
     here, there = (rf.load(where / "results" / "layers.nc") for where in (folder, tmp_path))
     np.testing.assert_allclose(there["similarity"].sel(rdm=here["rdm"]), here["similarity"], atol=1e-6)
 

@@ -71,11 +71,11 @@ def test_a_run_that_is_stopped_says_what_it_has_yet_to_do_until_it_is_through(fo
     with monkeypatch.context() as patched:
         patched.setattr("rsa_face.study.comparing.compare", stop)
         with pytest.raises(KeyboardInterrupt):
-            run_study(study, progress=False)
+            run_study(study)
     states = {stage.name: stage.state for stage in states_of(study.output)}
     assert states.pop("RDMs of all networks") == "done"
     assert [name for name, state in states.items() if state == "missing"] == [*INFERENCE, "figures"]
-    run_study(study, progress=False)
+    run_study(study)
     done = [stage.name for stage in states_of(study.output)]
     assert [stage for stage in states_of(study.output) if stage.state != "done"] == []
     assert "begun" not in Manifest(study.output, print).read()

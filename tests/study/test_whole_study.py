@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
     trials, _ = simulate_choices(stimuli, participants=3, repeats=4, occlusions=["none", "mouth"])
     trials.to_csv(folder / "choices.csv", index=False)
     (folder / "study.yaml").write_text(STUDY)
-    run_study(load_study(folder / "study.yaml"), progress=False)
+    run_study(load_study(folder / "study.yaml"))
     return folder
 
 
@@ -66,7 +66,7 @@ def test_networks_are_trained_and_their_trained_weights_are_the_ones_recorded(fo
     assert rf.load(folder / "results" / "layers.nc").attrs["untrained"] == []
     trained = rf.build_network("alexnet", weights=folder / "results" / "weights" / "alexnet.safetensors")
     stimuli = rf.read_stimuli(folder / "results" / "stimuli.csv")
-    again = rf.stream_rdms([trained], stimuli, layers=["relu5"], progress=False)
+    again = rf.stream_rdms([trained], stimuli, layers=["relu5"])
     kept = rf.load(folder / "results" / "rdms.nc").sel(rdm="alexnet/relu5")
     np.testing.assert_allclose(again.values[0], kept.values, atol=1e-6)
 
@@ -215,7 +215,7 @@ def test_what_cannot_be_asked_is_said_before_anything_is_trained(folder, tmp_pat
     table.assign(eyes="nowhere").to_csv(tmp_path / "blind.csv", index=False)
     (tmp_path / "study.yaml").write_text(STUDY.replace(old, new))
     with pytest.raises(ValueError, match=said):
-        run_study(load_study(tmp_path / "study.yaml"), progress=False)
+        run_study(load_study(tmp_path / "study.yaml"))
     assert not (tmp_path / "results" / "weights").exists()
 
 
@@ -224,7 +224,7 @@ def test_saliency_of_networks_that_have_not_learnt_is_refused(folder, tmp_path):
     text = "\n".join(line for line in STUDY.splitlines() if not line.startswith("training"))
     (tmp_path / "study.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"no training.*Add `training`, or remove `saliency`"):
-        run_study(load_study(tmp_path / "study.yaml"), progress=False)
+        run_study(load_study(tmp_path / "study.yaml"))
 
 
 def test_layers_that_do_not_vary_are_left_out_and_named():

@@ -392,7 +392,7 @@ def _read_any_weights(path: Path) -> Any:
 
 
 def _store(folder: Path) -> Files:
-    extract([tiny_network()], tiny_stimuli(folder), folder / "one.zarr", layers="all", batch=2, progress=False)
+    extract([tiny_network()], tiny_stimuli(folder), folder / "one.zarr", layers="all", batch=2)
     files = [file for file in sorted((folder / "one.zarr").rglob("*")) if file.is_file()]
     return {str(file.relative_to(folder)): [file.read_bytes()] for file in files}
 
@@ -413,10 +413,10 @@ def _unfinished_store(folder: Path) -> Files:
         if len(calls) > 2:
             raise InterruptedError
 
-    extract([network], stimuli, folder / "whole.zarr", layers="all", batch=1, progress=False)
+    extract([network], stimuli, folder / "whole.zarr", layers="all", batch=1)
     hook = network.module.register_forward_pre_hook(fail_later)
     with contextlib.suppress(InterruptedError):
-        extract([network], stimuli, folder / "one.zarr", layers="all", batch=1, progress=False)
+        extract([network], stimuli, folder / "one.zarr", layers="all", batch=1)
     hook.remove()
     files = [file for file in sorted((folder / "one.zarr").rglob("*")) if file.is_file()]
     return {str(file.relative_to(folder)): [file.read_bytes()] for file in files if file.suffix != ".lock"}
@@ -426,7 +426,7 @@ def _go_on(folder: Path) -> Any:
     for path in sorted((folder / "on.zarr").rglob("*"), reverse=True):  # by whole paths, for who watches
         path.rmdir() if path.is_dir() else path.unlink()
     shutil.copytree(folder / "one.zarr", folder / "on.zarr", dirs_exist_ok=True)
-    tree = extract([tiny_network()], tiny_stimuli(folder), folder / "on.zarr", layers="all", batch=1, progress=False)
+    tree = extract([tiny_network()], tiny_stimuli(folder), folder / "on.zarr", layers="all", batch=1)
     whole = open_activations(folder / "whole.zarr")
     for layer in whole["tiny"].children:
         np.testing.assert_array_equal(tree[f"tiny/{layer}"]["activation"], whole[f"tiny/{layer}"]["activation"])

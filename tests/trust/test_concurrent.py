@@ -99,7 +99,7 @@ def write(store: Path, stimuli: StimulusSet) -> None:
         for value in module.parameters():
             value.copy_(torch.linspace(-1, 1, value.numel()).reshape(value.shape))
     network = Network("tiny", module.eval(), name_modules(module), Preprocessing(resize=32, crop=32))
-    extract([network], stimuli, store, layers="all", batch=1, options=Options(chunk=2), progress=False)
+    extract([network], stimuli, store, layers="all", batch=1, options=Options(chunk=2))
 
 
 def read_until_whole(store: Path) -> None:

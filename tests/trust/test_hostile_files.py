@@ -329,7 +329,7 @@ def test_a_tensor_stretched_over_one_number_is_refused(tmp_path):
 
 @pytest.fixture
 def store(tmp_path):
-    extract([tiny_network()], tiny_stimuli(tmp_path), tmp_path / "one.zarr", layers="all", batch=2, progress=False)
+    extract([tiny_network()], tiny_stimuli(tmp_path), tmp_path / "one.zarr", layers="all", batch=2)
     return tmp_path / "one.zarr"
 
 
@@ -412,7 +412,7 @@ def test_a_store_with_chunks_larger_than_its_arrays_is_refused(store, chunk):
 
 
 def test_a_chunk_that_says_it_unpacks_to_gigabytes_is_damaged(tmp_path):
-    extract([tiny_network()], tiny_stimuli(tmp_path), tmp_path / "one.zarr", layers=["0"], batch=2, progress=False)
+    extract([tiny_network()], tiny_stimuli(tmp_path), tmp_path / "one.zarr", layers=["0"], batch=2)
     file = tmp_path / "one.zarr/tiny/0/activation/c/0/0/0/0"
     content = bytearray(file.read_bytes())
     length = int.from_bytes(content[12:16], "little")  # Blosc's header: what it takes, before zarr's checksum
