@@ -29,7 +29,7 @@ from rsa_face.networks.zoo import Network, build_network
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.study import learning
-from rsa_face.training.epochs import Step
+from rsa_face.training.loop import Step
 from tests.inference.conftest import make_vectors, to_array
 
 SMALL = Preprocessing(resize=64, crop=64)

@@ -259,7 +259,7 @@ def test_training_writes_only_in_its_folder(tmp_path):
 
 
 def _faces(folder):
-    from rsa_face.training.tables import read_training
+    from rsa_face.training.data import read_training
 
     draw_faces(folder / "faces", identities=2, levels=2, size=32)
     return read_training(folder / "faces/stimuli.csv", label="level")

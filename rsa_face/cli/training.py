@@ -36,8 +36,8 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print scores and paths as JSON.")] = False,
 ) -> None:
     """Train networks to tell happy from sad faces. Interrupted, the same command goes on."""
-    from rsa_face.training.seeds import Start, combine_seeds, train_seeds
-    from rsa_face.training.sources import read_faces
+    from rsa_face.training.data import read_faces
+    from rsa_face.training.loop import Start, combine_seeds, train_seeds
 
     chosen = _settings(settings, label=label, epochs=epochs)
     named: dict[str, Any] = {"kind": kind, "classes": chosen.classes}
@@ -146,7 +146,7 @@ def _bar() -> Iterator[Any]:
 
 
 def _summary(trained: "Trained", tensorboard: Path | None) -> dict[str, Any]:
-    from rsa_face.training.log import write_tensorboard
+    from rsa_face.training.runs import write_tensorboard
 
     if tensorboard is not None:
         write_tensorboard(trained.history, tensorboard / trained.network.name)

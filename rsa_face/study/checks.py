@@ -9,8 +9,8 @@ from rsa_face.schema import PARTICIPANT
 from rsa_face.stimuli.occlusion import REGIONS, region_boxes
 from rsa_face.study.graph import Run
 from rsa_face.study.stages import can_answer
+from rsa_face.training.data import must_not_share_faces, must_show
 from rsa_face.training.settings import HAPPY, SAD
-from rsa_face.training.tables import must_not_share_faces, must_show
 
 
 def check_study(run: Run) -> None:

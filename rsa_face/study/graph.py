@@ -25,7 +25,7 @@ from rsa_face.study.stages import Stage, Step, measures_of, planned_stages, step
 from rsa_face.untrusted import read_json
 
 if TYPE_CHECKING:
-    from rsa_face.training.tables import TrainingTable
+    from rsa_face.training.data import TrainingTable
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ class Run:
     @cached_property
     def training_faces(self) -> "TrainingTable":
         """The faces that networks learn from."""
-        from rsa_face.training.sources import read_faces
+        from rsa_face.training.data import read_faces
 
         section = self.study.training
         assert section is not None
@@ -248,7 +248,7 @@ class Run:
     @cached_property
     def held_out_faces(self) -> "TrainingTable":
         """The faces that trained networks are scored on: a table of their own, or the study's stimuli."""
-        from rsa_face.training.sources import read_faces
+        from rsa_face.training.data import read_faces
 
         section = self.study.training
         assert section is not None

@@ -16,10 +16,9 @@ from rsa_face.study.config import networks_of
 from rsa_face.study.graph import Run
 from rsa_face.study.networks import build, build_start, note_weights
 from rsa_face.study.sections import NetworkSection
+from rsa_face.training.data import TrainingTable
 from rsa_face.training.evaluation import judge_valence, score_judgements
-from rsa_face.training.loop import train_valence
-from rsa_face.training.seeds import combine_seeds, tabulate_seeds
-from rsa_face.training.tables import TrainingTable
+from rsa_face.training.loop import combine_seeds, tabulate_seeds, train_valence
 
 
 def train_network(run: Run, section: NetworkSection) -> None:

@@ -1,20 +1,26 @@
-"""How well a network judges valence: probabilities of happy, and accuracy, AUC and calibration from them."""
+"""How well a network judges valence, and a readout of happy and sad for one that was not trained to."""
 
-import copy
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+from torch import Tensor, nn
 
 from rsa_face.networks.zoo import Network, evaluating
-from rsa_face.training.batches import open_pictures
+from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.stimuli.images import read_batches
+from rsa_face.training.data import TrainingTable, open_pictures
 from rsa_face.training.settings import HAPPY, SAD
-from rsa_face.training.tables import TrainingTable
 
+_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse penalties to choose from
 SCORES = ("accuracy", "balanced_accuracy", "auc", "calibration_error", "brier", "stimuli")
 
 
@@ -24,37 +30,16 @@ def judge_valence(network: Network, table: TrainingTable, *, batch: int = 32, de
 
     The two-way readout: the exponentials of the outputs for happy and sad, renormalised to these two, whatever
     other classes the network has.
-
-    Parameters
-    ----------
-    network : Network
-        Its `outputs` say which one stands for what.
-    table : TrainingTable
-        The faces.
-    batch : int
-        Images at a time.
-    device : str
-        Where to run.
-
-    Returns
-    -------
-    DataFrame, one row an image
-        The table's columns, and `happy`: probability in 0-1.
-
-    Raises
-    ------
-    ValueError
-        If the network has no outputs for happy and sad, or an image cannot be read.
     """
     lacking = [name for name in (SAD, HAPPY) if name not in network.outputs]
     if lacking:
         message = (
-            f"A network must have outputs for sad and happy to judge valence, but {network.name} has "
-            f"{list(network.outputs) or 'no names for its outputs'}. Train it first, with train_valence."
+            f"No outputs for sad and happy in {network.name}: it has {list(network.outputs) or 'none with a name'}. "
+            "Train it first, with train_valence."
         )
         raise ValueError(message)
     pictures = open_pictures(table, network.preprocessing)
-    module = network.module if device == "cpu" else copy.deepcopy(network.module).to(device)
+    module = network.module if device == "cpu" else deepcopy(network.module).to(device)
     with evaluating(module):
         parts = [
             probability_happy(module(inputs.to(device)).float().cpu(), network.outputs)
@@ -64,25 +49,7 @@ def judge_valence(network: Network, table: TrainingTable, *, batch: int = 32, de
 
 
 def probability_happy(logits: Tensor, outputs: Sequence[str]) -> np.ndarray:
-    """Return the probability of happy against sad.
-
-    Parameters
-    ----------
-    logits : Tensor, shape (image, output)
-        What the network computed.
-    outputs : sequence of str
-        What the outputs stand for.
-
-    Returns
-    -------
-    ndarray of float64, shape (image,)
-        In 0-1.
-
-    Examples
-    --------
-    >>> probability_happy(torch.tensor([[0.0, 9.0, 0.0]]), ["sad", "angry", "happy"])
-    array([0.5])
-    """
+    """Return the probability of happy against sad."""
     either = logits[:, [list(outputs).index(SAD), list(outputs).index(HAPPY)]].double()
     return torch.softmax(either, dim=1)[:, 1].numpy()
 
@@ -90,24 +57,6 @@ def probability_happy(logits: Tensor, outputs: Sequence[str]) -> np.ndarray:
 def score_judgements(judgements: pd.DataFrame, *, by: str = "occlusion", name: str = "network") -> xr.Dataset:
     """Sum up how well happy and sad were told apart, over all faces and for each value of a factor.
 
-    Parameters
-    ----------
-    judgements : DataFrame, one row an image
-        With `class` (happy or sad; others are left out) and `happy`, as `judge_valence` returns it.
-    by : str
-        The factor; faces without it count as ``all`` alone.
-    name : str
-        What to call the network.
-
-    Returns
-    -------
-    Dataset, dims (network, condition)
-        `accuracy`, `balanced_accuracy` (mean of the two classes' own), `auc`, `calibration_error` (mean distance of
-        probability and frequency over ten bins, weighed by their faces), `brier`, and `stimuli`, a count. NaN where
-        one class is absent.
-
-    Notes
-    -----
     Calibration error after Guo et al. 2017, arXiv 1706.04599; Brier score after Brier 1950,
     10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
     """
@@ -122,25 +71,7 @@ def score_judgements(judgements: pd.DataFrame, *, by: str = "occlusion", name: s
 
 
 def score_probabilities(happy: Sequence[float] | pd.Series, truth: Sequence[bool] | pd.Series) -> dict[str, float]:
-    """Score probabilities of happy against what the faces show.
-
-    Parameters
-    ----------
-    happy : sequence of float
-        Probabilities in 0-1; .5 itself is neither, and counts half.
-    truth : sequence of bool
-        Whether each face is happy.
-
-    Returns
-    -------
-    dict of str to float
-        See `score_judgements`.
-
-    Examples
-    --------
-    >>> score_probabilities([0.9, 0.8, 0.4, 0.1], [True, True, True, False])["accuracy"]
-    0.75
-    """
+    """Score probabilities of happy against what the faces show."""
     p, y = np.asarray(happy, dtype=float), np.asarray(truth, dtype=bool)
     right = np.where(p == 0.5, 0.5, (p > 0.5) == y)
     both = bool(y.any() and not y.all())
@@ -154,3 +85,118 @@ def score_probabilities(happy: Sequence[float] | pd.Series, truth: Sequence[bool
         "brier": float(np.mean((p - y) ** 2)),
         "stimuli": float(len(p)),
     }
+
+
+def fit_readout(network: Network, stimuli: StimulusSet, *, strength: float | None = None, batch: int = 16) -> Network:
+    """Read happy or sad out of a network's last hidden layer by logistic regression.
+
+    A network without a happy and a sad output cannot choose between them. This gives it one without touching the
+    features, so that it can be asked for psychometric curves and saliency; it is no transfer learning. Judge other
+    faces than those it was fitted on: on the same ones hundreds of features tell any two classes apart.
+
+    Parameters
+    ----------
+    network : Network
+        Any whose last layer is linear. Not changed.
+    stimuli : StimulusSet
+        With the factor `level`: above 0 happy, below 0 sad, 0 left out. Masked faces are left out.
+    strength : float, optional
+        Inverse of the penalty on squared weights, on standardised features. Chosen by the log loss on left-out
+        identities (or faces, without identities) unless given.
+    batch : int
+        Faces at a time.
+
+    Returns
+    -------
+    Network
+        With outputs ``sad`` and ``happy``; it shares all other weights. `untrained` keeps what was random before.
+
+    Raises
+    ------
+    ValueError
+        If the stimuli have no level, or not both sad and happy faces, or the last layer is not linear.
+    """
+    last = [path for path, child in network.module.named_modules() if not any(child.children())][-1]
+    if not isinstance(network.module.get_submodule(last), nn.Linear):
+        message = f"The last layer of {network.name}, {last!r}, is not linear: a readout cannot replace it."
+        raise ValueError(message)
+    shown, happy = _faces_to_learn(stimuli)
+    features = _features(network, shown, last, batch)
+    middle, spread = features.mean(axis=0), features.std(axis=0)
+    spread = np.where(spread > 1e-12 * (1 + np.abs(middle)), spread, np.inf)
+    scaled = (features - middle) / spread
+    if strength is None:
+        strength = _choose_strength(scaled, happy, shown)
+    regression = _regression(strength).fit(scaled, happy)
+    # the standardisation goes into the weights: the readout takes the features as they are
+    weights = regression.coef_[0] / spread
+    bias = float(regression.intercept_[0] - (weights * middle).sum())
+    module = _with_readout(network.module, last, weights, bias)
+    untrained = tuple(name for name in network.untrained if not name.startswith(f"{last}."))
+    return replace(
+        network, module=module, outputs=("sad", "happy"), untrained=untrained, weights=f"{network.weights}+readout"
+    )
+
+
+def _faces_to_learn(stimuli: StimulusSet) -> tuple[StimulusSet, np.ndarray]:
+    if "level" not in stimuli.factors:
+        message = f"Stimuli without the factor level cannot be learnt from: they have {stimuli.factors}. Add it."
+        raise ValueError(message)
+    unmasked = stimuli.select(occlusion="none") if "occlusion" in stimuli.factors else stimuli
+    shown = StimulusSet(unmasked.table[unmasked.table["level"] != 0].reset_index(drop=True))
+    happy = (shown.table["level"] > 0).to_numpy()
+    if not 0 < happy.sum() < len(happy):
+        message = (
+            f"{int(happy.sum())} of {len(happy)} faces are happy: a readout learns from both sad and happy ones."
+        )
+        raise ValueError(message)
+    return shown, happy
+
+
+def _features(network: Network, stimuli: StimulusSet, last: str, batch: int) -> np.ndarray:
+    features: list[Tensor] = []
+    device = next(network.module.parameters()).device
+
+    def keep(_module: nn.Module, inputs: Any) -> None:
+        features.append(inputs[0].detach().clone().cpu())
+
+    handle = network.module.get_submodule(last).register_forward_pre_hook(keep)
+    try:
+        with evaluating(network.module), torch.inference_mode():
+            for inputs in read_batches(stimuli, network.preprocessing, batch=batch):
+                network.module(inputs.to(device))
+    finally:
+        handle.remove()
+    return np.asarray(torch.cat(features).double().numpy())
+
+
+def _choose_strength(scaled: np.ndarray, happy: np.ndarray, shown: StimulusSet) -> float:
+    groups = shown.table["identity"].to_numpy() if "identity" in shown.factors else np.arange(len(happy))
+    folds = LeaveOneGroupOut()
+    if len(set(groups)) < 2 or any(len(set(happy[groups != one])) < 2 for one in set(groups)):
+        return _STRENGTHS[2]
+    losses = []
+    for strength in _STRENGTHS:
+        chance = cross_val_predict(
+            _regression(strength), scaled, happy, groups=groups, cv=folds, method="predict_proba"
+        )[:, 1]
+        chance = np.clip(chance, 1e-9, 1 - 1e-9)
+        losses.append(-np.where(happy, np.log(chance), np.log1p(-chance)).mean())
+    return _STRENGTHS[int(np.argmin(losses))]
+
+
+def _regression(strength: float) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=5000, tol=1e-6)
+
+
+def _with_readout(module: nn.Module, last: str, weights: np.ndarray, bias: float) -> nn.Module:
+    shared: dict[int, Any] = {id(value): value for value in (*module.parameters(), *module.buffers())}
+    twin = deepcopy(module, shared)
+    readout = nn.Linear(len(weights), 2)
+    old = next(module.parameters())
+    with torch.no_grad():
+        readout.weight.copy_(torch.from_numpy(np.stack([0 * weights, weights])))
+        readout.bias.copy_(torch.tensor([0.0, bias]))
+    parent, _, name = last.rpartition(".")
+    setattr(twin.get_submodule(parent), name, readout.to(old.device, old.dtype))
+    return twin.eval()

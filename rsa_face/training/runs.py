@@ -1,32 +1,35 @@
-"""A training's place on disk: begun, interrupted, gone on with, or finished."""
+"""A training on disk: its checkpoints and log; begun, interrupted, continued or finished."""
 
 import copy
+import errno
+import json
 import logging
-from collections.abc import Iterator
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from rsa_face.files import write_beside
+from rsa_face.files import FULL, naming_what_is_written, write_beside
 from rsa_face.holding import hold
 from rsa_face.networks.attention import find_attention
-from rsa_face.networks.weights import read_record
+from rsa_face.networks.weights import CONTENT, RECORD, content_of, must_be_unchanged, read_record
 from rsa_face.networks.zoo import Network
-from rsa_face.provenance import hash_content, hash_file, versions
+from rsa_face.provenance import hash_content, hash_file, sealed, versions
 from rsa_face.safety import path_in
-from rsa_face.training.checkpoints import (
-    pack_optimizer,
-    read_checkpoint,
-    unpack_optimizer,
-    write_checkpoint,
-)
+from rsa_face.training.data import TrainingTable
 from rsa_face.training.settings import TrainingSettings
-from rsa_face.training.tables import TrainingTable
+from rsa_face.untrusted import reading
 
 log = logging.getLogger(__name__)
 
@@ -37,34 +40,14 @@ _BEGUN = "begun training"
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One training of one network, and what of it is already done.
+    """One training of one network, and what of it is already done; made by `open_run`."""
 
-    Made by `open_run`.
-
-    Parameters
-    ----------
-    network : Network
-        The start; or the trained network, if it is done.
-    settings : TrainingSettings
-        How it is trained.
-    device : torch.device
-        Where.
-    file : Path or None
-        The finished weights; None if nothing is written.
-    fingerprint : str
-        Hash of start, faces, settings and device. Another run's files are not gone on with.
-    rows : list of dict
-        The history so far; grows with every epoch.
-    done : bool
-        Whether the training was finished before.
-    """
-
-    network: Network
+    network: Network  # the start; or the trained network, if it is done
     settings: TrainingSettings
     device: torch.device
-    file: Path | None
-    fingerprint: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    file: Path | None  # the finished weights; None if nothing is written
+    fingerprint: str  # of start, faces, settings and device: no other run's files are continued
+    rows: list[dict[str, Any]] = field(default_factory=list)  # the history; grows with every epoch
     done: bool = False
 
     @property
@@ -74,37 +57,18 @@ class Run:
         return self.file.with_name(f"{self.file.stem}.begun.safetensors")
 
     def kept(self) -> str:
-        """Say what of the training is on disk, for an error.
-
-        Returns
-        -------
-        str
-            One sentence.
-        """
+        """Return a sentence on what of the training is on disk, for an error."""
         if self.file is None or not self.begun.is_file():
             return "No checkpoint is kept yet."
         return f"The state after epoch {len(read_record(self.begun)['history'])} is kept in {self.begun}."
 
     def resume(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor] | None:
-        """Take up the state of the last whole epoch, if there is one.
-
-        Parameters
-        ----------
-        module : nn.Module
-            Changed in place.
-        optimizer : Optimizer
-            Changed in place.
-
-        Returns
-        -------
-        dict of str to Tensor, or None
-            The best weights so far, where the best are kept.
-        """
+        """Take up the state of the last whole epoch, if there is one."""
         if self.file is None or not self.begun.is_file():
             return None
         tensors, record = read_checkpoint(self.begun)
         if record["fingerprint"] != self.fingerprint:
-            log.info("%s is of another training (other faces, settings or start); starting anew", self.begun)
+            log.info("%s is of another training (other faces, settings or start); starting again", self.begun)
             return None
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "best": {}}
         for key, value in tensors.items():
@@ -125,32 +89,7 @@ def open_run(
     device: torch.device,
     folder: Path | None,
 ) -> Iterator[Run]:
-    """Look what a folder holds of a training, and keep other processes from training the same network there.
-
-    Parameters
-    ----------
-    network : Network
-        The start.
-    table : TrainingTable
-        The faces.
-    settings : TrainingSettings
-        How.
-    device : torch.device
-        Where.
-    folder : Path or None
-        Where files are kept; None if none are.
-
-    Yields
-    ------
-    Run
-        Done, if the same training was finished there.
-
-    Raises
-    ------
-    ValueError
-        If the network's name would lead out of the folder, a file there is not this package's, another process
-        trains the network there, or the folder cannot be written to.
-    """
+    """Read what a folder holds of a training, and keep other processes from training the same network there."""
     if folder is None:
         yield Run(network, settings, device, None, "")
         return
@@ -161,7 +100,7 @@ def open_run(
     with hold(file, file.with_name(f".{file.name}.lock"), rule="A network is trained by one process at a time"):
         start = [network.content_hash(), network.preprocessing.record()]
         fingerprint = hash_content(start, settings.record(), table.content_hash(), device.type)
-        yield _as_it_is(Run(network, settings, device, file, fingerprint), file)
+        yield _as_on_disk(Run(network, settings, device, file, fingerprint), file)
 
 
 def save_epoch(
@@ -172,31 +111,7 @@ def save_epoch(
     best: dict[str, Tensor] | None,
     unsaved: float,
 ) -> bool:
-    """Keep the state after an epoch, so that the training can go on from here, unless writing would take too long.
-
-    Parameters
-    ----------
-    run : Run
-        Where, and the history.
-    module : nn.Module
-        The network.
-    optimizer : Optimizer
-        Its moments.
-    best : dict of str to Tensor, or None
-        The best weights so far, where these are kept.
-    unsaved : float
-        Seconds trained since the state was last kept.
-
-    Returns
-    -------
-    bool
-        Whether the state was kept. A large network trained for a few seconds is not worth writing yet.
-
-    Raises
-    ------
-    OSError
-        If there is no room; the state kept before stays.
-    """
+    """Keep the state after an epoch, so that the training can go on from here, unless writing would take too long."""
     if run.file is None:
         return False
     _write_log(run)
@@ -211,24 +126,7 @@ def save_epoch(
 
 
 def finish_run(run: Run, network: Network, module: nn.Module, frozen: tuple[str, ...]) -> Network:
-    """Return the trained network, and keep its weights with everything that led to them.
-
-    Parameters
-    ----------
-    run : Run
-        Where, and the history.
-    network : Network
-        The start.
-    module : nn.Module
-        Trained. Moved to the CPU, and put in evaluation mode.
-    frozen : tuple of str
-        Parameters that did not learn; those among them that were random still are.
-
-    Returns
-    -------
-    Network
-        In evaluation mode, on the CPU.
-    """
+    """Return the trained network, and keep its weights with everything that led to them."""
     module = module.to(device="cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     for part, first in zip(module.modules(), network.module.modules(), strict=True):
         if isinstance(part, nn.Dropout) and isinstance(first, nn.Dropout):
@@ -245,13 +143,7 @@ def finish_run(run: Run, network: Network, module: nn.Module, frozen: tuple[str,
 
 
 def put_away(run: Run) -> None:
-    """Write the log of a finished training, and remove the state to go on from: a kill may have come before either.
-
-    Parameters
-    ----------
-    run : Run
-        Finished.
-    """
+    """Write the log of a finished training, and remove the state to go on from: a kill may come before either."""
     if run.file is not None:
         _write_log(run)
         if (
@@ -260,7 +152,7 @@ def put_away(run: Run) -> None:
             run.begun.unlink()
 
 
-def _as_it_is(run: Run, file: Path) -> Run:
+def _as_on_disk(run: Run, file: Path) -> Run:
     if not file.is_file() or read_record(file).get("fingerprint") != run.fingerprint:
         return run
     tensors, record = read_checkpoint(file)
@@ -303,3 +195,94 @@ def _write_log(run: Run) -> None:
     if run.file is not None:
         with write_beside(run.file.with_suffix(".csv")) as beside:
             pd.DataFrame(run.rows).to_csv(beside, index=False)
+
+
+def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
+    """Write tensors and what is known of them into one file, whole or not at all.
+
+    One file, so that weights, optimizer and history can never belong to different epochs.
+    """
+    path = Path(path)
+    with naming_what_is_written(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {key: value.detach().to("cpu").contiguous() for key, value in tensors.items()}
+    needed = sum(value.numel() * value.element_size() for value in arrays.values())
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise _no_room(path, needed, free)
+    metadata = {RECORD: json.dumps(sealed({**record, CONTENT: content_of(arrays)}))}
+    try:
+        with write_beside(path) as beside, _in_the_systems_words():
+            safetensors.torch.save_file(arrays, beside, metadata=metadata)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise _no_room(path, needed, shutil.disk_usage(path.parent).free) from error
+    return path
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_checkpoint` wrote."""
+    record = read_record(path)
+    if not record:
+        message = f"{str(path)!r} is not a checkpoint of this package. Move it away."
+        raise ValueError(message)
+    with reading(Path(path), "A checkpoint must be whole", then="Remove it: the training starts over."):
+        tensors = safetensors.torch.load_file(path)
+    must_be_unchanged(tensors, record, path)
+    return tensors, record
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
+    """Return an optimizer's state as named tensors, none of them code."""
+    state = optimizer.state_dict()["state"]
+    return {f"{names[index]}|{what}": value for index, each in state.items() for what, value in each.items()}
+
+
+def unpack_optimizer(optimizer: torch.optim.Optimizer, names: list[str], tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimizer the state that `pack_optimizer` took from one."""
+    groups = optimizer.state_dict()["param_groups"]
+    parameters = dict(zip(names, optimizer.param_groups[0]["params"], strict=True))
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        name, what = key.rsplit("|", 1)
+        parameter = parameters[name]
+        # in the memory format of its parameter, which the fused optimizer asks for
+        alike = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        state.setdefault(names.index(name), {})[what] = alike.detach()
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+@contextmanager
+def _in_the_systems_words() -> Iterator[None]:
+    """Raise what the system said, in place of safetensors' own error that only quotes it."""
+    try:
+        yield
+    except SafetensorError as error:
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+
+
+def _no_room(path: Path, needed: int, free: int) -> OSError:
+    return OSError(
+        errno.ENOSPC,
+        f"No room for a checkpoint: it needs {needed / 1e6:,.0f} MB at {path.parent}, where {free / 1e6:,.0f} MB are "
+        "free. Free some, or choose another folder; the training goes on from the last whole checkpoint",
+    )
+
+
+def write_tensorboard(history: pd.DataFrame, folder: str | Path) -> Path:
+    """Write the epochs of a training as TensorBoard shows them."""
+    try:
+        writer = import_module("torch.utils.tensorboard").SummaryWriter(str(folder))
+    except ModuleNotFoundError as error:
+        message = "tensorboard is not installed. Run pip install 'rsa-face[tensorboard]'."
+        raise ModuleNotFoundError(message) from error
+    for row in history.to_dict("records"):
+        for name, value in row.items():
+            if name != "epoch":
+                writer.add_scalar(str(name), value, int(row["epoch"]))
+    writer.close()
+    return Path(folder)

@@ -13,9 +13,8 @@ from rsa_face.psychophysics.choices import network_choices
 from rsa_face.saliency.maps import gate_openings, layers_with_space, saliency
 from rsa_face.schema import NETWORKS
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.training.evaluation import judge_valence
-from rsa_face.training.readout import fit_readout
-from rsa_face.training.tables import label_images
+from rsa_face.training.data import label_images
+from rsa_face.training.evaluation import fit_readout, judge_valence
 from tests.activations.conftest import SMALL
 
 

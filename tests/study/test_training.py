@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rsa_face.study.sections import TrainingSection
-from rsa_face.training.epochs import mix_classes
+from rsa_face.training.loop import mix_classes
 from rsa_face.training.settings import Augmentation, TrainingSettings
 
 

@@ -14,7 +14,7 @@ from rsa_face.networks.layers import name_modules
 from rsa_face.networks.weights import start_weights
 from rsa_face.networks.zoo import Network
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.training.tables import TrainingTable, read_training
+from rsa_face.training.data import TrainingTable, read_training
 
 
 class SmallNetwork(nn.Module):

@@ -55,5 +55,5 @@ def test_each_occlusion_has_its_own_scores():
 
 
 def test_a_network_that_nobody_taught_valence_is_refused(small_network, faces):
-    with pytest.raises(ValueError, match="small has no names for its outputs"):
+    with pytest.raises(ValueError, match="in small: it has none with a name"):
         judge_valence(small_network(), faces)

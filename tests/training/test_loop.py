@@ -10,12 +10,10 @@ from PIL import Image
 
 from rsa_face.networks.zoo import build_network
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.training import batches, runs
-from rsa_face.training.batches import read_input
-from rsa_face.training.epochs import make_learner
-from rsa_face.training.loop import train_valence
+from rsa_face.training import data, runs
+from rsa_face.training.data import read_input, read_training
+from rsa_face.training.loop import make_learner, train_valence
 from rsa_face.training.settings import Augmentation, TrainingSettings
-from rsa_face.training.tables import read_training
 
 QUICK = TrainingSettings(epochs=3, batch=5, lr=1e-3, device="cpu")
 EVERYTHING = QUICK.changed(
@@ -215,7 +213,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_good_sta
 ):
     monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
     settings = QUICK.changed(lr=1e30, epochs=9)
-    with pytest.raises(RuntimeError, match=r"small has .* in epoch \d, batch \d. Lower lr \(1e\+30\)"):
+    with pytest.raises(RuntimeError, match=r"small diverged: .* in epoch \d, batch \d. Lower lr \(1e\+30\)"):
         train_valence(small_network(), faces, settings=settings.changed(batch=16), folder=tmp_path)
     record = runs.read_record(tmp_path / "small.begun.safetensors")
     assert all(np.isfinite(row["loss"]) for row in record["history"])
@@ -223,13 +221,13 @@ def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_good_sta
 
 def test_a_last_step_that_spoils_the_weights_is_not_kept(small_network, faces, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
-    with pytest.raises(RuntimeError, match=r"weights beyond all numbers in epoch 1, batch 1.*No checkpoint is kept"):
+    with pytest.raises(RuntimeError, match=r"not finite in epoch 1, batch 1.*No checkpoint is kept"):
         train_valence(small_network(), faces, settings=QUICK.changed(lr=1e39, epochs=1, batch=16), folder=tmp_path)
     assert not list(tmp_path.glob("small*.safetensors"))
 
 
 def test_other_outputs_than_classes_are_refused(small_network, faces):
-    with pytest.raises(ValueError, match=r"small has 8 and the classes are sad, happy. Build it with classes=2"):
+    with pytest.raises(ValueError, match=r"small has 8 outputs for 2 classes, sad, happy. Build it with classes=2"):
         train_valence(small_network(classes=8), faces)
 
 
@@ -247,7 +245,7 @@ def test_one_class_alone_is_refused(small_network, faces):
 def test_a_broken_image_is_named_or_skipped_and_counted(small_network, faces, tmp_path):
     broken = tmp_path / "training" / "training-1-0.5.png"
     broken.write_bytes(broken.read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"1 of 16 are not: training-1-0.5: .* the file. To .*skip_unreadable"):
+    with pytest.raises(ValueError, match=r"1 of 16 training images: training-1-0.5: .*skip_unreadable"):
         train_valence(small_network(), faces, settings=QUICK)
     trained = train_valence(small_network(), faces, settings=QUICK.changed(skip_unreadable=True))
     assert trained.history[["images", "skipped"]].drop_duplicates().to_numpy().tolist() == [[15, 1]]
@@ -256,8 +254,8 @@ def test_a_broken_image_is_named_or_skipped_and_counted(small_network, faces, tm
 def test_images_too_many_for_memory_give_the_same_weights(small_network, faces, monkeypatch):
     first = train_valence(small_network(), faces, settings=EVERYTHING)
     read = []
-    monkeypatch.setattr("rsa_face.training.batches.MOST_BYTES", 0)
-    monkeypatch.setattr(batches, "read_input", lambda *given: read.append(1) or read_input(*given))
+    monkeypatch.setattr("rsa_face.training.data.MOST_BYTES", 0)
+    monkeypatch.setattr(data, "read_input", lambda *given: read.append(1) or read_input(*given))
     again = train_valence(small_network(), faces, settings=EVERYTHING)
     assert len(read) > 2 * len(faces)  # once to see that they can be read, and anew in each epoch
     must_equal(weights_of(again), weights_of(first))
@@ -265,8 +263,8 @@ def test_images_too_many_for_memory_give_the_same_weights(small_network, faces, 
 
 def test_no_room_for_the_checkpoint_is_said_before_anything_is_lost(small_network, faces, tmp_path, monkeypatch):
     free = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("rsa_face.training.checkpoints.shutil.disk_usage", lambda _: free)
-    with pytest.raises(OSError, match=r"needs 0 MB at .* and 0 MB are free"):
+    monkeypatch.setattr("rsa_face.training.runs.shutil.disk_usage", lambda _: free)
+    with pytest.raises(OSError, match=r"needs 0 MB at .* 0 MB are free"):
         train_valence(small_network(), faces, settings=QUICK, folder=tmp_path)
 
 
@@ -290,7 +288,7 @@ def test_only_the_face_is_seen_where_the_table_gives_its_box(small_network, tmp_
     )
     must_equal(weights_of(first), weights_of(second))
     (tmp_path / "outside.csv").write_text("file,valence,face\nhappy.png,happy,10 5 42 37\nsad.png,sad,30 5 61 37\n")
-    with pytest.raises(ValueError, match="60 x 40 pixels and its face 30 5 61 37"):
+    with pytest.raises(ValueError, match=r"face 30 5 61 37 lies outside its image: .* 60 x 40 pixels"):
         train_valence(small_network(), read_training(tmp_path / "outside.csv"), settings=QUICK)
 
 

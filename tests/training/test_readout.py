@@ -14,7 +14,7 @@ from rsa_face.psychophysics.choices import network_choices
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.training.readout import fit_readout
+from rsa_face.training.evaluation import fit_readout
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_network_is_left_as_it_was_and_its_weights_are_shared(network, faces
 
 
 def test_what_cannot_be_learnt_from_is_refused(network, faces):
-    with pytest.raises(ValueError, match="8 of 8 are happy"):
+    with pytest.raises(ValueError, match="8 of 8 faces are happy"):
         fit_readout(network, faces.select(level=[0.5, 1.0]))
     with pytest.raises(ValueError, match="factor level"):
         fit_readout(network, StimulusSet(faces.table.drop(columns="level")))

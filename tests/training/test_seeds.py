@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from rsa_face.training.seeds import Start, combine_seeds, name_network, tabulate_seeds, train_seeds
+from rsa_face.training.loop import Start, combine_seeds, name_network, tabulate_seeds, train_seeds
 from rsa_face.training.settings import Augmentation, TrainingSettings
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rsa_face.training.sources import read_affectnet_npy, read_faces, read_image_folder
+from rsa_face.training.data import read_affectnet_npy, read_faces, read_image_folder
 
 
 def draw(path, shade=100):
@@ -55,7 +55,7 @@ def test_affectnets_first_release_by_expression_and_by_valence(tmp_path):
 
 def test_affectnets_annotations_need_their_columns(tmp_path):
     (tmp_path / "other.csv").write_text("file,valence\na.png,happy\n")
-    with pytest.raises(ValueError, match=r"other.csv lacks \['subDirectory_filePath', 'face_x'"):
+    with pytest.raises(ValueError, match=r"No columns \['subDirectory_filePath', 'face_x'.* in other.csv"):
         read_faces(tmp_path / "other.csv", kind="affectnet-csv", label="expression")
 
 
@@ -80,7 +80,7 @@ def test_annotations_that_are_objects_or_missing_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"3_exp.npy.* one number"):
         read_affectnet_npy(tmp_path)
     (tmp_path / "annotations" / "3_exp.npy").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no .*3_exp.npy"):
+    with pytest.raises(FileNotFoundError, match=r"No annotation .*3_exp.npy"):
         read_affectnet_npy(tmp_path)
 
 

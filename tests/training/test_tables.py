@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rsa_face.stimuli.catalogue import read_stimuli
-from rsa_face.training.tables import label_images, must_not_share_faces, read_training, split_by_identity
+from rsa_face.training.data import label_images, must_not_share_faces, read_training, split_by_identity
 
 
 def test_names_and_signs_give_the_same_classes(write_faces):
@@ -45,7 +45,7 @@ def test_one_class_only_is_refused(write_faces):
 
 def test_a_missing_column_and_a_missing_image_are_named(write_faces, tmp_path):
     path = write_faces()
-    with pytest.raises(ValueError, match=r"lacks \['mood'\]"):
+    with pytest.raises(ValueError, match=r"No columns \['mood'\]"):
         read_training(path, label="mood")
     (tmp_path / "training" / "training-2-1.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"training-2-1.png"):

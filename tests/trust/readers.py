@@ -42,9 +42,8 @@ from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.study.config import load_study
 from rsa_face.study.folder import read_results
 from rsa_face.study.graph import Manifest, states_of
-from rsa_face.training.checkpoints import read_checkpoint, write_checkpoint
-from rsa_face.training.sources import read_affectnet_csv, read_affectnet_npy, read_image_folder
-from rsa_face.training.tables import read_training
+from rsa_face.training.data import read_affectnet_csv, read_affectnet_npy, read_image_folder, read_training
+from rsa_face.training.runs import read_checkpoint, write_checkpoint
 
 Files = dict[str, list[bytes]]
 IDS = ["a", "b", "c", "d"]

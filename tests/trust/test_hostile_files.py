@@ -27,7 +27,7 @@ from rsa_face.stimuli.images import read_image
 from rsa_face.stimuli.occlusion import contact_sheet, occlude
 from rsa_face.study.config import load_study
 from rsa_face.study.graph import Manifest
-from rsa_face.training.sources import read_affectnet_npy
+from rsa_face.training.data import read_affectnet_npy
 from tests.trust import hostile
 from tests.trust.readers import human_rdms, picture, tiny_network, tiny_stimuli
 
