@@ -77,5 +77,5 @@ def test_what_cannot_be_learnt_from_is_refused(network, faces):
     with pytest.raises(ValueError, match="factor level"):
         fit_readout(network, StimulusSet(faces.table.drop(columns="level")))
     odd = nn.Sequential(nn.Flatten(), nn.Linear(48, 2), nn.Softmax(dim=1))
-    with pytest.raises(ValueError, match="last of odd is '2'"):
+    with pytest.raises(ValueError, match="last layer of odd, '2', is not linear"):
         fit_readout(Network("odd", odd, name_modules(odd), network.preprocessing), faces)

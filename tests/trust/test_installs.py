@@ -21,7 +21,7 @@ output: Ergebnisse é
 
 FACES = """\
 from rsa_face.human.observers import simulate_ratings
-from rsa_face.stimuli.schematic import draw_faces
+from rsa_face.stimuli.faces import draw_faces
 stimuli = draw_faces(".", identities=2, levels=3, size=64)
 simulate_ratings(stimuli, participants=3)[0].to_csv("ratings.csv", index=False)
 """
@@ -32,7 +32,7 @@ from rsa_face.cluster import connect
 from rsa_face.networks.weights import find_weights
 from rsa_face.psychophysics.psychometric import _psignifit
 from rsa_face.stimuli.head import must_have_faces_extra
-from rsa_face.training.log import write_tensorboard
+from rsa_face.training.runs import write_tensorboard
 asked = {
     "cluster": lambda: connect("local:1").__enter__(),
     "hf": lambda: find_weights("hf://a/b/c.pth"),
