@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from rsa_face.activations.store import open_activations as open_activations
     from rsa_face.activations.stream import stream_rdms as stream_rdms
     from rsa_face.figures.layers import plot_layers as plot_layers
-    from rsa_face.figures.localization import plot_localization as plot_localization
+    from rsa_face.figures.layout import save_figure as save_figure
     from rsa_face.figures.mds import plot_mds as plot_mds
+    from rsa_face.figures.networks import plot_localization as plot_localization
     from rsa_face.figures.psychometric import plot_psychometric as plot_psychometric
     from rsa_face.figures.rdms import plot_rdms as plot_rdms
-    from rsa_face.figures.saving import save_figure as save_figure
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.style import figure_style as figure_style
     from rsa_face.human.read import read_human as read_human
@@ -83,7 +83,7 @@ _HOME = {
     "occlude": "stimuli.occlusion",
     "open_activations": "activations.store",
     "plot_layers": "figures.layers",
-    "plot_localization": "figures.localization",
+    "plot_localization": "figures.networks",
     "plot_mds": "figures.mds",
     "plot_psychometric": "figures.psychometric",
     "plot_rdms": "figures.rdms",
@@ -95,7 +95,7 @@ _HOME = {
     "run_study": "study.graph",
     "saliency": "saliency.maps",
     "save": "provenance",
-    "save_figure": "figures.saving",
+    "save_figure": "figures.layout",
     "shared_stimuli": "rdms.align",
     "stream_rdms": "activations.stream",
     "to_rsatoolbox": "rdms.toolbox",

@@ -35,8 +35,8 @@ def figures(
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    from rsa_face.figures.layout import save_figure
     from rsa_face.figures.rdms import SCALES
-    from rsa_face.figures.saving import save_figure
     from rsa_face.figures.style import STYLES, figure_style, font_in_words
     from rsa_face.schema import must_be_known
     from rsa_face.study.folder import read_results
@@ -96,8 +96,7 @@ def _about(study: "StudyFolder") -> str:
 def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Iterator[tuple[str, Callable[[], Any]]]:
     from rsa_face.figures.layers import plot_layers
     from rsa_face.figures.networks import plot_networks
-    from rsa_face.figures.rdm_similarity import plot_rdm_similarity
-    from rsa_face.figures.rdms import plot_rdms
+    from rsa_face.figures.rdms import plot_rdm_similarity, plot_rdms
     from rsa_face.figures.study import plot_study
     from rsa_face.rdms.embedding import relate_rdms
 
@@ -137,9 +136,8 @@ def _figures(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Ite
 
 
 def _of_extras(study: "StudyFolder") -> Iterator[tuple[str, Callable[[], Any]]]:
-    from rsa_face.figures.contrast import plot_contrast
-    from rsa_face.figures.localization import plot_localization
-    from rsa_face.figures.reliability import plot_reliability
+    from rsa_face.figures.agreement import plot_reliability
+    from rsa_face.figures.networks import plot_contrast, plot_localization
 
     draw: dict[str, Callable[[Any], Any]] = {
         "localization": plot_localization,
@@ -194,7 +192,7 @@ def _of_rdms(rdms: Any, human: Any, stimuli: Any, result: Any) -> Iterator[tuple
 
 def _judged(study: "StudyFolder") -> tuple[Any, Any]:
     """Return the layers' and the human RDMs of the stimuli that people judged."""
-    from rsa_face.figures.ordering import judged_stimuli
+    from rsa_face.figures.layout import judged_stimuli
     from rsa_face.rdms.align import select_stimuli
 
     if study.rdms is None or study.human is None:

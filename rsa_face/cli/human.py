@@ -199,9 +199,8 @@ def _write_reliability(
         import matplotlib as mpl
 
         mpl.use("Agg")
-        from rsa_face.figures.canvas import root_of
-        from rsa_face.figures.reliability import plot_reliability
-        from rsa_face.figures.saving import save_figure
+        from rsa_face.figures.agreement import plot_reliability
+        from rsa_face.figures.layout import root_of, save_figure
 
         drawn = plot_reliability(reliability)["people"]
         written += save_figure(root_of(drawn), _at_level(figure, level))

@@ -121,8 +121,8 @@ def _draw(fits: dict[str, Any], out: Path) -> list[Path]:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    from rsa_face.figures.layout import save_figure
     from rsa_face.figures.psychometric import plot_psychometric
-    from rsa_face.figures.saving import save_figure
     from rsa_face.figures.style import figure_style
 
     with figure_style():

@@ -54,8 +54,8 @@ def _draw(maps: Any, regions: Any, stimuli: Any, out: Path) -> list[Path]:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    from rsa_face.figures.layout import save_figure
     from rsa_face.figures.saliency import plot_saliency
-    from rsa_face.figures.saving import save_figure
     from rsa_face.figures.style import figure_style
 
     with figure_style():

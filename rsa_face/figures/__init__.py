@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rsa_face.figures.agreement import plot_agreement as plot_agreement
-    from rsa_face.figures.contrast import plot_contrast as plot_contrast
+    from rsa_face.figures.agreement import plot_reliability as plot_reliability
     from rsa_face.figures.layers import plot_layers as plot_layers
-    from rsa_face.figures.localization import plot_localization as plot_localization
     from rsa_face.figures.mds import plot_mds as plot_mds
+    from rsa_face.figures.networks import plot_contrast as plot_contrast
+    from rsa_face.figures.networks import plot_localization as plot_localization
     from rsa_face.figures.networks import plot_networks as plot_networks
     from rsa_face.figures.psychometric import plot_psychometric as plot_psychometric
-    from rsa_face.figures.rdm_similarity import plot_rdm_similarity as plot_rdm_similarity
+    from rsa_face.figures.rdms import plot_rdm_similarity as plot_rdm_similarity
     from rsa_face.figures.rdms import plot_rdms as plot_rdms
-    from rsa_face.figures.reliability import plot_reliability as plot_reliability
     from rsa_face.figures.saliency import plot_saliency as plot_saliency
     from rsa_face.figures.study import plot_study as plot_study
     from rsa_face.figures.training import plot_training as plot_training

@@ -1,4 +1,4 @@
-"""The layer curve: how similar each layer of each network is to people, from the first layer to the last."""
+"""The layer curve: similarity to people at every layer, with the noise ceiling, intervals, tests and the FE block."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,33 +9,242 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from rsa_face.figures.canvas import (
+from rsa_face.figures.layout import (
     add_note,
+    beside_axes,
     keep_source,
+    legend_above,
+    mark_significant,
+    name_layers_below,
+    name_of,
+    name_values,
     new_axes,
     note_of,
     points_mm,
     printable,
     size_mm,
 )
-from rsa_face.figures.layer_marks import (
-    Block,
-    draw_ceiling,
-    draw_curve,
-    draw_partial,
-    excited,
-    mark_excitation,
-    matched,
-    place_blocks,
-    rows_in_order,
-    seeds_together,
+from rsa_face.figures.style import (
+    CEILING_COLOR,
+    QUIET,
+    FigureStyle,
+    drawing,
+    in_order,
+    ink,
+    network_colors,
+    network_label,
+    network_markers,
 )
-from rsa_face.figures.layer_tests import draw_tests, room_for_tests
-from rsa_face.figures.legends import legend_above, name_of
-from rsa_face.figures.palette import QUIET, in_order, ink, network_label
-from rsa_face.figures.style import FigureStyle, drawing
-from rsa_face.figures.ticks import name_layers_below, name_values
-from rsa_face.schema import BOUND, DEPTH, LAYER, MEASURE, NETWORK, RDM, comparison_label, must_be_known
+from rsa_face.schema import (
+    BOUND,
+    DEPTH,
+    LAYER,
+    MEASURE,
+    NETWORK,
+    ORDER,
+    RDM,
+    comparison_label,
+    must_be_known,
+    split_seed,
+)
+
+_FE_LAYERS = ("fe", "fe_gate")
+_GAP = 1.3
+
+
+@dataclass(frozen=True)
+class Block:
+    """One network's place along the horizontal axis."""
+
+    network: str
+    title: str  # what stands above it, in one line or several
+    line: int  # which of the networks in the same place it is, from 0: a seed, or any network along depth
+    rows: np.ndarray  # places of its layers along the result's `rdm`, in order
+    layers: tuple[str, ...]
+    x: np.ndarray  # where each is drawn
+    color: str
+    marker: str
+
+
+def place_blocks(result: xr.Dataset, shown: Sequence[str], along: str, ax: Axes, style: FigureStyle) -> list[Block]:
+    """Give each network its place along the horizontal axis, with room for its name; seeds of one share theirs."""
+    everyone = in_order(map(str, result[NETWORK].values))
+    colors, markers = network_colors(everyone), network_markers(everyone)
+    groups = [list(shown)] if along == "depth" else seeds_together(result, shown)
+    titles = ["\n".join(title_of(group)) for group in groups]
+    counts = [len(rows_in_order(result, group[:1])) for group in groups]
+    starts = _starts(titles, counts, size_mm(ax)[0] - 6 * points_mm(style.text_pt), style)
+    blocks = []
+    for group, title, start in zip(groups, titles, starts, strict=True):
+        for line, name in enumerate(group):
+            row = rows_in_order(result, [name])
+            layers = tuple(str(layer) for layer in result[LAYER].values[row])
+            depth = result[DEPTH].values[row].astype(float)
+            x = depth if along == "depth" else start + np.arange(len(row), dtype=float)
+            blocks.append(Block(name, title, line, row, layers, x, colors[name], markers[name]))
+    return blocks
+
+
+def seeds_together(result: xr.Dataset, networks: Sequence[str]) -> list[list[str]]:
+    """Return networks in the groups that are drawn in one place: those that differ in their seed alone."""
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for name in networks:
+        layers = result[LAYER].values[rows_in_order(result, [name])]
+        groups.setdefault((split_seed(name)[0], *map(str, layers)), []).append(name)
+    return list(groups.values())
+
+
+def title_of(group: Sequence[str]) -> list[str]:
+    """Return what stands above networks that are drawn in one place."""
+    if len(group) == 1:
+        return [network_label(group[0])]
+    name, _, start = network_label(split_seed(group[0])[0]).partition(" ")
+    return [*filter(None, [name, start]), f"{len(group)} seeds"]
+
+
+def rows_in_order(result: xr.Dataset, networks: Sequence[str]) -> np.ndarray:
+    """Return where networks' layers stand in a result, from first to last."""
+    names = result[NETWORK].values.astype(str)
+    along = result[ORDER if ORDER in result.coords else DEPTH].values
+    rows = [np.flatnonzero(names == network) for network in networks]
+    return np.concatenate([row[np.argsort(along[row], kind="stable")] for row in rows])
+
+
+def _starts(titles: Sequence[str], counts: Sequence[int], width_mm: float, style: FigureStyle) -> list[float]:
+    """Leave each network room for its name: one of two layers needs more than two steps."""
+    needs = [0.75 * points_mm(style.text_pt) * max(map(len, title.split("\n"))) for title in titles]
+    spans = [float(count) for count in counts]
+    for _ in range(3):
+        step = width_mm / (sum(spans) + _GAP * len(spans))
+        spans = [max(count, need / step) for count, need in zip(counts, needs, strict=True)]
+    starts, edge = [], 0.0
+    for count, span in zip(counts, spans, strict=True):
+        starts.append(edge + (span - count) / 2)
+        edge += span + _GAP
+    return starts
+
+
+def draw_ceiling(ax: Axes, result: xr.Dataset, style: FigureStyle) -> None:
+    """Draw the noise ceiling as a band, and the line of no similarity."""
+    ax.axhline(0, color=QUIET, linewidth=0.5 * style.line_pt, linestyle=(0, (3, 2)), zorder=0.6)
+    if "noise_ceiling" not in result:
+        return
+    lower, upper = (float(value) for value in result["noise_ceiling"].values)
+    ax.axhspan(lower, upper, color=CEILING_COLOR, linewidth=0, zorder=0.5)
+    beside_axes(ax, (lower + upper) / 2, "noise\nceiling", style)
+
+
+def draw_curve(ax: Axes, result: xr.Dataset, block: Block, style: FigureStyle, *, banded: bool) -> None:
+    """Draw a network's similarities and their intervals."""
+    values = result["similarity"].values[block.rows]
+    ax.plot(block.x, values, color=block.color, marker=block.marker, label=network_label(block.network), zorder=3)
+    if "similarity_interval" not in result:
+        return
+    lower, upper = result["similarity_interval"].transpose(BOUND, RDM).values[:, block.rows]
+    if len(block.x) == 1 or not banded:
+        ax.vlines(block.x, lower, upper, color=block.color, linewidth=0.6 * style.line_pt, alpha=0.6, zorder=2)
+    else:
+        ax.fill_between(block.x, lower, upper, color=block.color, alpha=0.22, linewidth=0, zorder=2)
+
+
+def draw_partial(ax: Axes, partial: xr.Dataset, block: Block, style: FigureStyle) -> None:
+    """Draw what remains of the similarities given the controls: dashed, with open marks."""
+    labels = [f"{block.network}/{layer}" for layer in block.layers]
+    values = matched(partial, np.array(labels, dtype=object), "similarity")
+    ax.plot(block.x, values, color=block.color, marker=block.marker, markerfacecolor="white",
+            markeredgewidth=0.7 * style.line_pt, linestyle=(0, (2.5, 1.2)), zorder=2.5)  # fmt: skip
+
+
+def matched(dataset: xr.Dataset, labels: np.ndarray, variable: str) -> np.ndarray:
+    """Return a variable at the named RDMs."""
+    found = dict(zip(map(str, dataset[RDM].values), dataset[variable].values, strict=True))
+    return np.array([found.get(str(label), np.nan) for label in labels], dtype=float)
+
+
+def excited(block: Block) -> np.ndarray:
+    """Return where a network's feature-excitation block stands."""
+    return block.x[[layer in _FE_LAYERS for layer in block.layers]]
+
+
+def mark_excitation(ax: Axes, blocks: Sequence[Block], style: FigureStyle, along: str, *, lines: int = 0) -> None:
+    """Mark where the feature-excitation block stands."""
+    marked: set[float] = set()
+    for block in blocks:
+        inside = excited(block)
+        if inside.size == 0 or inside.mean() in marked:
+            continue
+        marked.add(inside.mean())
+        reach = 0.45 if along == "layer" else 0.012
+        ax.axvspan(inside.min() - reach, inside.max() + reach, color=block.color, alpha=0.10, linewidth=0, zorder=0.4)
+        ax.annotate("FE", (inside.mean(), 1), (0, -(0.3 + 1.7 * lines) * style.small_pt), ("data", "axes fraction"),
+                    "offset points", color=ink(block.color), fontsize=style.small_pt, ha="center", va="top",
+                    weight="bold")  # fmt: skip
+
+
+_TESTS = (("p_above_zero", "above 0"), ("p_below_ceiling", "below ceiling"))
+_MOST = 0.5  # of the axes
+
+
+def draw_tests(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], alpha: float, style: FigureStyle) -> None:
+    """Draw a row of marks under the curves for each test, one mark a layer that passes it.
+
+    Networks in the same place have a line each; nothing is drawn where those would take more than half of the axes.
+    """
+    tests = _tests_of(result) if _strip(ax, result, blocks, style) else []
+    if not tests:
+        return
+    low, high = ax.get_ylim()
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    type_mm = points_mm(style.small_pt)
+    line, gap, lines = _spacing(blocks, style)
+    unit = (high - low) / room_for_tests(ax, result, blocks, style)
+    ax.axhline(low, color=CEILING_COLOR, linewidth=0.5 * style.line_pt)
+    corrected = all(name.endswith("_corrected") for name, _ in tests)
+    beside_axes(ax, low + 0.7 * type_mm * unit, f"p < {alpha:g}{'' if corrected else ', uncorrected'}", style)
+    y = low - gap * unit
+    for name, text in tests:
+        for block in blocks:
+            row = y - (block.line + 0.5) * line * unit
+            mark_significant(ax, block.x, _passes(result, name, alpha)[block.rows], row, block.color, style)
+        beside_axes(ax, y - 0.5 * lines * line * unit, text, style)
+        y -= (lines * line + gap) * unit
+    ax.set_ylim(y, high)
+    ax.set_yticks(ticks)
+
+
+def room_for_tests(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle) -> float:
+    """Return how high the part of axes above the rows of tests is."""
+    return max(size_mm(ax)[1] - _strip(ax, result, blocks, style) - 2 * points_mm(style.text_pt), 5.0)
+
+
+def _strip(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: FigureStyle) -> float:
+    """Return how high all rows of tests are, in mm: 0 where they are not drawn."""
+    line, gap, lines = _spacing(blocks, style)
+    tests = len(_tests_of(result))
+    strip = gap + tests * (lines * line + gap) if tests else 0.0
+    return strip if strip <= _MOST * size_mm(ax)[1] else 0.0
+
+
+def _tests_of(result: xr.Dataset) -> list[tuple[str, str]]:
+    return [(_best(result, name), text) for name, text in _TESTS if name in result or f"{name}_corrected" in result]
+
+
+def _spacing(blocks: Sequence[Block], style: FigureStyle) -> tuple[float, float, int]:
+    """Return how high a line of marks is, what is left between rows, in mm, and how many lines a row has."""
+    type_mm = points_mm(style.small_pt)
+    lines = 1 + max(block.line for block in blocks)
+    return (0.6 if lines > 1 else 1.1) * type_mm, 0.6 * type_mm, lines
+
+
+def _passes(result: xr.Dataset, name: str, alpha: float) -> np.ndarray:
+    passed = np.asarray(result[name].values < alpha)
+    if name.startswith("p_below_ceiling") and "noise_ceiling" in result:
+        passed &= np.asarray(result["similarity"].values < float(result["noise_ceiling"].values[0]))
+    return passed
+
+
+def _best(result: xr.Dataset, name: str) -> str:
+    return f"{name}_corrected" if f"{name}_corrected" in result else name
 
 
 def plot_layers(
@@ -117,23 +326,7 @@ def plot_layers(
 def layers_table(
     result: xr.Dataset, *, partial: xr.Dataset | None = None, networks: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return the numbers of a layer curve, one row a layer.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        A comparison. Not changed.
-    partial : Dataset, dims (rdm, ...), optional
-        The same with something partialled out.
-    networks : sequence of str, optional
-        Which networks; all if None.
-
-    Returns
-    -------
-    DataFrame
-        `network`, `layer`, `depth`, `measure`, `similarity`, bounds, p values, noise ceiling, number of participants;
-        missing values are empty.
-    """
+    """Return the numbers of a layer curve, one row a layer."""
     order = rows_in_order(result, in_order(networks or map(str, result[NETWORK].values)))
     part = result.isel({RDM: order})
     table = pd.DataFrame({name: part[name].values for name in (NETWORK, LAYER, DEPTH) if name in part.coords})

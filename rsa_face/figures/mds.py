@@ -12,10 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from mpl_toolkits.mplot3d import Axes3D, proj3d
 
-from rsa_face.figures.canvas import add_note, keep_source, note_of, points_mm, printable, root_of, size_mm
-from rsa_face.figures.palette import QUIET, network_label
-from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, FigureStyle, drawing
-from rsa_face.figures.thumbnails import thumbnail
+from rsa_face.figures.layout import add_note, keep_source, note_of, points_mm, printable, root_of, size_mm, thumbnail
+from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, QUIET, FigureStyle, drawing, network_label
 from rsa_face.schema import STIMULUS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -101,22 +99,7 @@ def plot_mds(
 
 
 def place_pictures(points: np.ndarray, side: float, room: tuple[float, float]) -> list[tuple[float, float] | None]:
-    """Find a place for each picture, at its point or near it, so that none hides another or leaves the room.
-
-    Parameters
-    ----------
-    points : ndarray, shape (stimulus, 2)
-        Where the points are, in mm.
-    side : float
-        Length of a picture's side, in mm.
-    room : tuple of float
-        Width and height to stay within, in mm.
-
-    Returns
-    -------
-    list of tuple of float or None
-        The middle of each picture; None where there is no room for it.
-    """
+    """Find a place for each picture, at its point or near it, so that none hides another or leaves the room."""
     turns = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     offsets = [np.zeros(2)] + [
         r * side * np.array([np.cos(t), np.sin(t)]) for r in (1.0, 1.5, 2.0, 2.6) for t in turns

@@ -1,4 +1,4 @@
-"""Networks compared at one layer each: bars, every participant a dot, the noise ceiling, planned comparisons."""
+"""Networks compared: at one layer each, layer by layer, and at which layer one becomes like people."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,22 +8,34 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from rsa_face.figures.canvas import (
+from rsa_face.figures.layout import (
     add_note,
     beside_axes,
     keep_source,
+    legend_above,
+    mark_significant,
+    name_layers_below,
+    name_values,
+    names_in,
     new_axes,
     note_of,
     points_mm,
     printable,
     size_mm,
 )
-from rsa_face.figures.forms import names_in
-from rsa_face.figures.legends import legend_above
-from rsa_face.figures.palette import CEILING_COLOR, in_order, network_colors, network_label
-from rsa_face.figures.style import FigureStyle, drawing
-from rsa_face.figures.ticks import name_values
-from rsa_face.schema import BOUND, LAYER, NETWORK, OTHER_MEASURES, RDM, comparison_label
+from rsa_face.figures.style import (
+    CEILING_COLOR,
+    QUIET,
+    FigureStyle,
+    drawing,
+    in_order,
+    ink,
+    network_colors,
+    network_label,
+    network_markers,
+    paler,
+)
+from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, OTHER_MEASURES, RDM, comparison_label
 
 
 def plot_networks(
@@ -99,7 +111,7 @@ def plot_networks(
         _draw_brackets(ax, [(list(rows).index(a), list(rows).index(b), p) for a, b, p in compared], style)
         above = legend_above(ax, marks[:1], ["held out"], style) if marks else 0
         add_note(ax, _notes(result, rows, layers), style, pad=0.6 + 1.6 * above)
-        keep_source(ax, _table(result, rows, held_out), name="networks")
+        keep_source(ax, _networks_table(result, rows, held_out), name="networks")
     return ax
 
 
@@ -194,7 +206,7 @@ def _draw_brackets(ax: Axes, pairs: Sequence[tuple[int, int, float]], style: Fig
     ax.set_yticks(ticks)
 
 
-def _table(result: xr.Dataset, rows: Mapping[str, int], held_out: Mapping[str, float]) -> pd.DataFrame:
+def _networks_table(result: xr.Dataset, rows: Mapping[str, int], held_out: Mapping[str, float]) -> pd.DataFrame:
     lines = []
     for network, row in rows.items():
         layer = result.isel({RDM: row})
@@ -207,3 +219,209 @@ def _table(result: xr.Dataset, rows: Mapping[str, int], held_out: Mapping[str, f
             line |= {f"participant {name}": value for name, value in zip(people, each, strict=True)}
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+_TESTS = ("p_difference_corrected", "p_difference_holm", "p_difference_fdr", "p_difference")
+
+
+def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float = 0.05) -> Axes:
+    """Draw a network's similarity to people minus its baseline's, with the band that holds for all layers at once.
+
+    Where the band leaves 0 the networks differ, however many layers were looked at. The strong bars are the
+    intervals of each layer by itself.
+
+    Parameters
+    ----------
+    contrast : Dataset, dims (layer, bound)
+        As `contrast_layers` returns it: ``difference``, and where there are any ``difference_band``,
+        ``difference_interval`` and p values. Not changed.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    alpha : float
+        The level below which a corrected p value is marked.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+    """
+    network, baseline = (str(contrast.attrs.get(name, name)) for name in ("network", "baseline"))
+    color, marker = network_colors([network])[network], network_markers([network])[network]
+    table = contrast_table(contrast)
+    x = np.arange(len(table), dtype=float)
+    with drawing(ax) as style:
+        if ax is None:
+            ax = new_axes(width_mm=style.single_mm, height_mm=24 * points_mm(style.text_pt))
+        ax.axhline(0, color=QUIET, linewidth=0.5 * style.line_pt, linestyle=(0, (3, 2)), zorder=0.6)
+        if "difference_band_lower" in table:
+            ax.fill_between(x, table["difference_band_lower"], table["difference_band_upper"], color=color, alpha=0.2,
+                            linewidth=0, zorder=1)  # fmt: skip
+        if "difference_interval_lower" in table:
+            ax.vlines(x, table["difference_interval_lower"], table["difference_interval_upper"], color=color,
+                      linewidth=0.8 * style.line_pt, zorder=2)  # fmt: skip
+        ax.plot(x, table["difference"], color=color, marker=marker, zorder=3)
+        ax.set_xlim(-0.8, len(x) - 0.2)
+        _draw_test(ax, table, x, alpha, color, style)
+        name_layers_below(ax, x, [str(name) for name in table[LAYER]], style)
+        name_values(ax, _label(network, baseline, str(contrast.attrs.get("comparison", ""))), style)
+        add_note(ax, note_of(contrast.attrs, [network, baseline]), style)
+        keep_source(ax, table, name="contrast")
+    return ax
+
+
+def contrast_table(contrast: xr.Dataset) -> pd.DataFrame:
+    """Return the numbers of a contrast, one row a layer, as figure and report draw them."""
+    columns = {str(name): contrast[name].values for name in contrast.coords if contrast[name].dims == (LAYER,)}
+    for name in map(str, contrast.data_vars):
+        if contrast[name].dims == (LAYER,):
+            columns[name] = contrast[name].values
+        elif set(contrast[name].dims) == {LAYER, BOUND}:
+            lower, upper = contrast[name].transpose(BOUND, LAYER).values
+            columns |= {f"{name}_lower": lower, f"{name}_upper": upper}
+    return pd.DataFrame(columns)
+
+
+def shown_test(table: pd.DataFrame) -> str | None:
+    """Return which p value of a contrast is shown: a corrected one where there is any."""
+    return next((test for test in _TESTS if test in table), None)
+
+
+def _label(network: str, baseline: str, comparison: str) -> str:
+    named = comparison_label(comparison)
+    minus = f"{network_label(network)} − {network_label(baseline)}"
+    return f"{minus}\nin similarity ({named})" if named else f"{minus}\nin similarity"
+
+
+def _draw_test(ax: Axes, table: pd.DataFrame, x: np.ndarray, alpha: float, color: str, style: FigureStyle) -> None:
+    name = shown_test(table)
+    if name is None:
+        return
+    low, high = ax.get_ylim()
+    unit = (high - low) / max(size_mm(ax)[1] - 2 * points_mm(style.text_pt), 5.0)
+    y = low - 0.5 * points_mm(style.small_pt) * unit
+    mark_significant(ax, x, table[name].to_numpy() < alpha, y, color, style)
+    ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
+    ax.set_ylim(y - 0.9 * points_mm(style.small_pt) * unit, high)
+    ax.set_yticks(ticks)
+    said = f"p < {alpha:g}" + (",\nuncorrected" if name == "p_difference" else "")
+    beside_axes(ax, y, said, style)
+
+
+_TARGET = "target"
+_NONE = "none"
+_ROW = 1.45  # from one row of bars to the next, where a bar of all draws is 1 high
+
+
+def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Draw at which layer a network peaks, reaches the noise ceiling, leaves its baseline, and is half-way there.
+
+    A bar is the share of draws in which a layer is picked. Strong bars with a line under them are the layers the
+    data do not rule out; the triangle is the layer picked from all the data. "none" stands apart. The diamond is the
+    depth at which similarity crosses half of its rise to the peak, with its interval.
+
+    Parameters
+    ----------
+    where : Dataset, dims (target, layer)
+        As `localize` returns it. One target alone may come without its dimension. Not changed.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+    """
+    table = localization_table(where)
+    questions = list(dict.fromkeys(table["question"]))
+    layers = [str(name) for name in where[LAYER].values]
+    places = np.arange(len(layers), dtype=float) + 0.7 * (np.array(layers) == _NONE)
+    network = str(where.attrs.get("network", ""))
+    color = network_colors([network])[network]
+    heads = [*questions, "Half-way to the peak"]
+    with drawing(ax) as style:
+        if ax is None:
+            tall = (2.0 + 3.2 * len(heads)) * 2.6 * points_mm(style.text_pt)
+            ax = new_axes(width_mm=style.single_mm, height_mm=min(tall, style.tallest_mm))
+        pitch = _pitch(ax, len(heads), style)
+        bottoms = [-row * pitch for row in range(len(heads))]
+        for bottom, head in zip(bottoms, heads, strict=True):
+            ax.text(places[0] - 0.5, bottom + 1.13, head, fontsize=style.small_pt, va="bottom", ha="left",
+                    weight="bold", color=ink(color), parse_math=False)  # fmt: skip
+        for bottom, question in zip(bottoms, questions, strict=False):
+            _draw_row(ax, table[table["question"] == question], places, bottom, color, style)
+        _draw_half_way(ax, where, places, bottoms[-1], color, style)
+        ax.set_xlim(places[0] - 0.7, places[-1] + 0.7)
+        ax.set_ylim(bottoms[-1] - 0.12, pitch - 0.03)
+        ax.set_ylabel("Share of draws")
+        ax.set_yticks([bottom + share for bottom in bottoms[:-1] for share in (0, 1)], ["0", "1"] * len(questions))
+        ax.spines["left"].set_visible(False)
+        name_layers_below(ax, places, layers, style)
+        add_note(ax, note_of(where.attrs, [network]), style)
+        keep_source(ax, table, name="localization")
+    return ax
+
+
+def localization_table(where: xr.Dataset) -> pd.DataFrame:
+    """Return the answers of `localize`, one row for each question and layer, as figure and report draw them."""
+    answers = where if _TARGET in where.dims else where.expand_dims(_TARGET)
+    table = answers[["probability", "in_set"]].to_dataframe().reset_index()
+    picked = dict(zip(map(str, answers[_TARGET].values), map(str, answers["picked"].values), strict=True))
+    names = question_names(where.attrs)
+    return table.assign(
+        question=[names.get(target, target) for target in table[_TARGET]],
+        picked=table[LAYER] == table[_TARGET].map(picked),
+        in_set=table["in_set"].astype(bool),
+    )[[_TARGET, "question", LAYER, "probability", "in_set", "picked"]]
+
+
+def half_way_place(where: xr.Dataset, places: np.ndarray) -> tuple[float, float, float]:
+    """Return where the half-way depth and the ends of its interval lie among layers that stand at these places."""
+    depth = where[DEPTH].values
+    known = np.isfinite(depth)
+    at = [float(where["half_way_depth"]), *where["half_way_interval"].values]
+    middle, low, high = np.interp(at, depth[known], places[known])
+    return float(middle), float(low), float(high)
+
+
+def question_names(attrs: Mapping[object, object]) -> dict[str, str]:
+    """Return the name of each question that `localize` answers, by target; the same in figures, report and text."""
+    baseline = network_label(str(attrs["baseline"])) if attrs.get("baseline") else "its baseline"
+    return {
+        "peak": "Most like people",
+        "reaches_ceiling": "Reaches the noise ceiling",
+        "above_baseline": f"First above {baseline}",
+        "differs_from_baseline": "First to differ from it",
+    }
+
+
+def _pitch(ax: Axes, rows: int, style: FigureStyle) -> float:
+    """Return how far rows stand apart for a heading to fit between them, in heights of a whole bar."""
+    share = 1.7 * points_mm(style.small_pt) / max(size_mm(ax)[1] - 3 * points_mm(style.text_pt), 10.0)
+    return max(_ROW, (1.2 + 0.1 * share) / max(1 - rows * share, 0.3))
+
+
+def _draw_row(
+    ax: Axes, answer: pd.DataFrame, places: np.ndarray, bottom: float, color: str, style: FigureStyle
+) -> None:
+    share, inside = answer["probability"].to_numpy(), answer["in_set"].to_numpy()
+    shades = [color if kept else paler(color, 0.62) for kept in inside]
+    ax.bar(places, share, bottom=bottom, width=0.8, color=shades, linewidth=0, zorder=2)
+    ax.plot(places[[0, -1]] + [-0.5, 0.5], [bottom, bottom], color=QUIET, linewidth=0.5 * style.line_pt, zorder=1)
+    ax.vlines(places[0] - 0.7, bottom, bottom + 1, color="#222222", linewidth=1.2 * style.line_pt)
+    kept = places[inside]
+    for run in np.split(kept, np.flatnonzero(np.diff(kept) > 1.5) + 1) if len(kept) else []:
+        ax.plot([run[0] - 0.5, run[-1] + 0.5], [bottom - 0.07] * 2, color=color, linewidth=1.6 * style.line_pt,
+                solid_capstyle="butt", zorder=2)  # fmt: skip
+    picked = int(np.flatnonzero(answer["picked"])[0])
+    ax.plot(places[picked], min(bottom + share[picked] + 0.09, bottom + 1.04), marker="v", color="#222222",
+            markersize=0.55 * style.small_pt, linestyle="none", zorder=3)  # fmt: skip
+
+
+def _draw_half_way(
+    ax: Axes, where: xr.Dataset, places: np.ndarray, bottom: float, color: str, style: FigureStyle
+) -> None:
+    """Draw the half-way depth and its interval among the layers, whose places are not their depths."""
+    at, low, high = half_way_place(where, places)
+    ax.plot(places[[0, -1]] + [-0.5, 0.5], [bottom, bottom], color=QUIET, linewidth=0.5 * style.line_pt, zorder=1)
+    ax.plot([low, high], [bottom + 0.5] * 2, color=color, linewidth=1.6 * style.line_pt, zorder=2)
+    ax.plot(at, bottom + 0.5, marker="D", color=color, markersize=0.55 * style.small_pt, linestyle="none", zorder=3)

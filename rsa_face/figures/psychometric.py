@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from scipy.special import ndtri
 from scipy.stats import t as student
 
-from rsa_face.figures.canvas import (
+from rsa_face.figures.layout import (
     blank_axes,
     inset_mm,
     keep_source,
@@ -20,8 +20,17 @@ from rsa_face.figures.canvas import (
     printable,
     size_mm,
 )
-from rsa_face.figures.palette import HUMAN_COLOR, QUIET, in_order, ink, network_colors, network_label, network_markers
-from rsa_face.figures.style import FigureStyle, drawing
+from rsa_face.figures.style import (
+    HUMAN_COLOR,
+    QUIET,
+    FigureStyle,
+    drawing,
+    in_order,
+    ink,
+    network_colors,
+    network_label,
+    network_markers,
+)
 from rsa_face.schema import NETWORK, PARTICIPANT
 
 _WHOLE = {"none": "Whole face"}

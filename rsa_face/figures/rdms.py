@@ -1,10 +1,11 @@
-"""RDMs side by side: what each layer holds apart and together, beside what people do."""
+"""RDMs as images: laid out over the page, with stimuli and groups beside them, and layers by layers."""
 
 import logging
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -13,16 +14,347 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from scipy import stats
 
-from rsa_face.figures.canvas import NOTE, blank_axes, inset_mm, keep_source, note_of, points_mm, printable, size_mm
-from rsa_face.figures.margins import draw_brackets_below, draw_margin, draw_separators, margin_mm
-from rsa_face.figures.ordering import Group, groups_along, same_stimuli, sort_stimuli
-from rsa_face.figures.palette import QUIET, RDM_COLORS, in_order, ink
-from rsa_face.figures.rdm_layout import Plan, plan_panels
-from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
-from rsa_face.schema import MEASURE, MEASURES, NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, must_be_known
+from rsa_face.figures.layout import (
+    NOTE,
+    Group,
+    add_note,
+    blank_axes,
+    groups_along,
+    inset_mm,
+    keep_source,
+    name_layers_below,
+    new_axes,
+    note_of,
+    points_mm,
+    printable,
+    same_stimuli,
+    size_mm,
+    sort_stimuli,
+    thumbnail,
+)
+from rsa_face.figures.style import (
+    HUMAN_COLOR,
+    MM_PER_INCH,
+    QUIET,
+    RDM_COLORS,
+    FigureStyle,
+    drawing,
+    in_order,
+    ink,
+    network_colors,
+    network_label,
+    usable_font,
+)
+from rsa_face.schema import (
+    LAYER,
+    MEASURE,
+    MEASURES,
+    NETWORK,
+    ORDER,
+    PARTICIPANT,
+    RDM,
+    STIMULUS_I,
+    comparison_label,
+    must_be_known,
+)
 from rsa_face.stimuli.catalogue import StimulusSet
+
+_MOST_IN_A_ROW = 6
+_MOST_COLUMNS = 16
+_WIDEST = 45.0
+_GAP = 0.8
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One RDM's square."""
+
+    title: str
+    color: str  # of its title
+    left: float  # in mm from the upper left corner, as all places
+    top: float
+    side: float
+    title_pt: float
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A network's name above its row."""
+
+    text: str
+    color: str
+    left: float  # in mm from the upper left corner
+    base: float
+    align: str = "left"  # ``left`` or ``right`` of it
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where everything stands."""
+
+    # the human RDM first, where there is one, then the layers in the order given
+    panels: list[Panel] = field(default_factory=list)
+    headings: list[Heading] = field(default_factory=list)  # the networks' names
+    width: float = 0.0  # of the whole, in mm
+    height: float = 0.0  # of the whole, in mm
+    bars: float = 0.0  # where the colour bars begin, in mm from the top
+    # places of the layer RDMs that are shown: all, but where they would be too small to be read
+    shown: tuple[int, ...] = ()
+    in_a_row: bool = True  # whether all stand in one row
+
+
+def plan_panels(
+    rdms: xr.DataArray, room: tuple[float, float], margin: float, style: FigureStyle, *, human: bool
+) -> Plan:
+    """Return where the RDMs stand."""
+    if rdms.sizes[RDM] + human <= _MOST_IN_A_ROW:
+        return _one_row(rdms, room, margin, style, human=human)
+    return _rows_of_networks(rdms, room, margin, style, human=human)
+
+
+def _one_row(
+    rdms: xr.DataArray, room: tuple[float, float], margin: float, style: FigureStyle, *, human: bool
+) -> Plan:
+    networks = in_order(map(str, rdms[NETWORK].values))
+    colors = network_colors(networks)
+    type_mm, gap = points_mm(style.small_pt), 2.0
+    count = rdms.sizes[RDM] + human
+    head, foot = 3.4 * type_mm, 6.4 * type_mm
+    side = min((room[0] - margin - (count - 1) * gap - 0.4) / count, room[1] - head - foot, _WIDEST)
+    titles = [("People", HUMAN_COLOR)] if human else []
+    for network, layer in zip(map(str, rdms[NETWORK].values), map(str, rdms[LAYER].values), strict=True):
+        text = f"{network_label(network)} {layer}" if len(networks) > 1 else layer
+        titles.append((printable(text), colors[network]))
+    size = _type_that_fits([text for text, _ in titles], side + 0.7 * gap, style)
+    panels = [
+        Panel(text, color, margin + place * (side + gap), head, side, size)
+        for place, (text, color) in enumerate(titles)
+    ]
+    one = len(networks) == 1
+    name = network_label(networks[0])
+    heading = Heading(printable(name), colors[networks[0]], panels[int(human)].left, head - 1.7 * type_mm)
+    return Plan(
+        panels,
+        [heading] if one else [],
+        room[0],
+        head + side + foot,
+        head + side + 2.8 * type_mm,
+        tuple(range(rdms.sizes[RDM])),
+        in_a_row=True,
+    )
+
+
+def _rows_of_networks(
+    rdms: xr.DataArray, room: tuple[float, float], margin: float, style: FigureStyle, *, human: bool
+) -> Plan:
+    names = [str(layer) for layer in rdms[LAYER].values]
+    small, foot = points_mm(style.small_pt), 4.6 * points_mm(style.small_pt)
+    note, title, name = 1.8 * small, 1.5 * small, 1.6 * points_mm(style.text_pt)
+    tall = room[1] - note - foot
+    person = min(0.24 * room[0], tall - title - name, 1.3 * _WIDEST) if human else 0.0
+    left = margin + (person + 5.0 if human else 0.0)
+    wide = room[0] - left - 0.4
+    needs = max(map(len, names)) * 0.58 * points_mm(style.least_pt)
+    rows = _rows(rdms, int(np.clip((wide + _GAP) // (needs + 0.7 * _GAP), 3, _MOST_COLUMNS)))
+    side = min(_side(wide, rows), tall / len(rows) - title - name, _WIDEST)
+    beside = side < 0.8 * needs
+    if beside:  # a slide: names on the left, one row a network, as many of its layers as can be read
+        networks = in_order(map(str, rdms[NETWORK].values))
+        indent = 0.72 * points_mm(style.text_pt) * max(len(network_label(one)) for one in networks) + 2.0
+        side = min(tall / len(networks) - title, _WIDEST)
+        columns = max(int((wide - indent + _GAP) // (max(side, needs) + _GAP)), 3)
+        rows = [_thinned(places, names, columns) for places in _rows(rdms, rdms.sizes[RDM])]
+        side = min(side, _side(wide - indent, rows))
+        name, left = 0.0, left + indent
+    apart = (2.0 if human else margin + 1.5) if beside else None  # the first row's pictures stand between
+    panels, headings = _place_rows(rdms, rows, side, (left, note, title, name), style, apart=apart)
+    if human:
+        panels.insert(0, Panel("People (mean)", HUMAN_COLOR, margin, note + title + name, person, style.small_pt))
+    bottom = max(panel.top + panel.side for panel in panels)
+    bars = (panels[0].top + person if human else bottom) + small
+    shown = tuple(np.concatenate(rows).tolist())
+    return Plan(panels, headings, room[0], max(bottom + 0.5, bars + foot - small), bars, shown, in_a_row=False)
+
+
+def _place_rows(
+    rdms: xr.DataArray,
+    rows: list[np.ndarray],
+    side: float,
+    heights: tuple[float, float, float, float],
+    style: FigureStyle,
+    *,
+    apart: float | None,
+) -> tuple[list[Panel], list[Heading]]:
+    left, top, title, name = heights
+    colors, layers = network_colors(map(str, rdms[NETWORK].values)), [str(layer) for layer in rdms[LAYER].values]
+    size = _type_that_fits([layers[index] for row in rows for index in row], side + 0.3 * _GAP, style)
+    panels: list[Panel] = []
+    headings: list[Heading] = []
+    before = ""
+    for row in rows:
+        network = str(rdms[NETWORK].values[row[0]])
+        top += title + (name if network != before else 0.0)
+        if network != before:
+            text = printable(network_label(network))
+            place = (
+                (left, top - title - 0.2 * points_mm(style.small_pt))
+                if apart is None
+                else (left - apart, top + 0.6 * side)
+            )
+            headings.append(Heading(text, colors[network], *place, "left" if apart is None else "right"))
+        for column, index in enumerate(row):
+            place_x = left + column * (side + _GAP)
+            panels.append(Panel(printable(layers[index]), colors[network], place_x, top, side, size))
+        top, before = top + side, network
+    return panels, headings
+
+
+def _side(wide: float, rows: list[np.ndarray]) -> float:
+    columns = max(len(row) for row in rows)
+    return (wide - (columns - 1) * _GAP) / columns
+
+
+def _rows(rdms: xr.DataArray, columns: int) -> list[np.ndarray]:
+    names = rdms[NETWORK].values.astype(str)
+    networks = in_order(names)
+    rows: list[np.ndarray] = []
+    for network in networks:
+        places = np.flatnonzero(names == network)
+        most = columns if len(networks) > 1 else min(columns, 7)
+        rows += np.array_split(places, -(-len(places) // most))
+    return rows
+
+
+def _thinned(places: np.ndarray, names: list[str], most: int) -> np.ndarray:
+    """Return as many layers as fit: the first, the last, the FE block, and others evenly between."""
+    if len(places) <= most:
+        return places
+    kept = np.linspace(0, len(places) - 1, most).round().astype(int)
+    block = [at for at, place in enumerate(places) if names[place] == "fe"]
+    for at in block:
+        kept[1 + np.abs(kept[1:-1] - at).argmin()] = at
+    return np.asarray(places[np.unique(kept)])
+
+
+def _type_that_fits(texts: list[str], width_mm: float, style: FigureStyle) -> float:
+    """Return the largest type, up to that of small text, in which the longest text fits; it never gets unreadable."""
+    longest = max(map(len, texts), default=1)
+    return float(np.clip(width_mm / (0.58 * points_mm(1.0) * longest), 0.9 * style.least_pt, style.small_pt))
+
+
+_LEAST_PICTURE = 3.6
+_LEAST_ARM = 0.6
+_MOST_GROUPS = 30
+
+
+def margin_mm(style: FigureStyle, *, groups: bool, images: bool) -> float:
+    """Return how much room brackets and pictures take beside an RDM."""
+    return 0.5 + (1.9 * points_mm(style.small_pt) if groups else 0.0) + (_picture(style) + 0.8 if images else 0.0)
+
+
+def draw_margin(
+    ax: Axes, panel: Panel, groups: Sequence[Group], files: Sequence[Path | None], style: FigureStyle
+) -> bool:
+    """Draw group brackets and pictures on the left of an RDM, and return whether every group's name found room.
+
+    Pictures keep the height of their row and never touch: where rows are too narrow, every second, third, ... is
+    shown.
+    """
+    step = panel.side / len(files)
+    edge = panel.left - 0.5
+    if any(file is not None for file in files):
+        picture = _picture(style)
+        every = max(int(np.ceil(1.08 * picture / step)), 1)
+        free = panel.top
+        for place in range((every - 1) // 2, len(files), every):
+            file, middle = files[place], panel.top + (place + 0.5) * step
+            top = float(np.clip(middle - picture / 2, panel.top, panel.top + panel.side - picture))
+            if file is not None and top >= free - 0.01:
+                free = top + picture
+                inset = inset_mm(ax, edge - picture, top, picture, picture)
+                inset.imshow(thumbnail(file, pixels=128))
+                inset.set_axis_off()
+        edge -= picture + 0.5 * _arm(style)
+    if not 1 < len(groups) <= _MOST_GROUPS:
+        return True
+    spans = [(panel.top + group.start * step + 0.25, panel.top + group.stop * step - 0.25) for group in groups]
+    texts, size = _fitted([group.label for group in groups], [high - low for low, high in spans], style)
+    outer = edge - _arm(style)
+    for (low, high), text in zip(spans, texts, strict=True):
+        _bracket(ax, [edge, outer, outer, edge], [low, low, high, high], style)
+        ax.text(outer - 0.3, (low + high) / 2, text, fontsize=size, rotation=90, ha="right", va="center",
+                parse_math=False)  # fmt: skip
+    return all(texts)
+
+
+def draw_brackets_below(ax: Axes, panel: Panel, groups: Sequence[Group], count: int, style: FigureStyle) -> None:
+    """Draw group brackets under an RDM."""
+    if not 1 < len(groups) <= _MOST_GROUPS:
+        return
+    step, y = panel.side / count, panel.top + panel.side + 0.5
+    spans = [(panel.left + group.start * step + 0.25, panel.left + group.stop * step - 0.25) for group in groups]
+    texts, size = _fitted([group.label for group in groups], [high - low for low, high in spans], style)
+    outer = y + _arm(style)
+    for (low, high), text in zip(spans, texts, strict=True):
+        _bracket(ax, [low, low, high, high], [y, outer, outer, y], style)
+        ax.text((low + high) / 2, outer + 0.3, text, fontsize=size, ha="center", va="top", parse_math=False)
+
+
+def draw_separators(ax: Axes, groups: Sequence[Group], cell_mm: float, style: FigureStyle) -> None:
+    """Draw lines between the groups of an RDM, thinner than its cells so that they hide none."""
+    width = min(0.5 * style.line_pt, 0.4 * cell_mm / points_mm(1))
+    if 1 < len(groups) <= _MOST_GROUPS:
+        for group in groups[1:]:
+            for line in (ax.axhline, ax.axvline):
+                line(group.start - 0.5, color="white", linewidth=width)
+
+
+def _arm(style: FigureStyle) -> float:
+    """Return how far a bracket reaches out, in mm: farther than its line is wide."""
+    return max(_LEAST_ARM, 0.25 * points_mm(style.small_pt))
+
+
+def _picture(style: FigureStyle) -> float:
+    return max(_LEAST_PICTURE, 2.0 * points_mm(style.small_pt))
+
+
+def _fitted(labels: Sequence[str], rooms_mm: Sequence[float], style: FigureStyle) -> tuple[list[str], float]:
+    """Return labels that fit, and their size: smaller first, then without the letters all begin with, then cut."""
+    whole = [printable(label) for label in labels]
+    stems = [label.rstrip("0123456789") for label in whole]
+    shared = next(
+        (n for n, letters in enumerate(zip(*stems, strict=False)) if len(set(letters)) > 1), min(map(len, stems))
+    )
+    ends = [label[shared:] for label in whole]
+    for texts in (whole, ends) if all(ends) else (whole,):
+        for size in (style.small_pt, style.least_pt):
+            if all(_width(text, size) <= room for text, room in zip(texts, rooms_mm, strict=True)):
+                return texts, size
+    return [_cut(label, room, style.least_pt) for label, room in zip(whole, rooms_mm, strict=True)], style.least_pt
+
+
+def _width(text: str, size: float) -> float:
+    wide, *_ = text_to_path.get_text_width_height_descent(
+        text, FontProperties(family=usable_font(), size=size), False
+    )
+    return points_mm(wide)
+
+
+def _cut(label: str, room_mm: float, size: float) -> str:
+    """Return as much of a label as there is room for; nothing where not even three letters would fit."""
+    if _width(label, size) <= room_mm:
+        return label
+    letters = int((room_mm + 0.3) / (0.58 * points_mm(size)))
+    return f"{label[: letters - 1]}…" if letters >= 3 else ""
+
+
+def _bracket(ax: Axes, x: Sequence[float], y: Sequence[float], style: FigureStyle) -> None:
+    ax.plot(x, y, color=HUMAN_COLOR, linewidth=0.6 * style.line_pt, solid_capstyle="butt", solid_joinstyle="miter")
+
 
 _log = logging.getLogger(__name__)
 SCALES = ("rank", "shared", "own")
@@ -109,21 +441,7 @@ def plot_rdms(
 
 
 def rdms_table(rdms: xr.DataArray, human: xr.DataArray | None = None) -> pd.DataFrame:
-    """Return the dissimilarities of RDMs, one row a pair and one column an RDM.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        RDMs. Not changed.
-    human : DataArray, dims (stimulus_i, stimulus_j), optional
-        A human RDM in the same order of stimuli.
-
-    Returns
-    -------
-    DataFrame
-        `stimulus_i`, `stimulus_j`, ``human`` where given, and each RDM. Past two million numbers it is empty, and the
-        log says that the study's ``rdms.nc`` holds them.
-    """
+    """Return the dissimilarities of RDMs, one row a pair and one column an RDM."""
     ids = np.array([str(value) for value in rdms[STIMULUS_I].values], dtype=object)
     i, j = np.triu_indices(len(ids), k=1)
     if len(i) * rdms.sizes[RDM] > _MOST_IN_A_TABLE:
@@ -137,20 +455,7 @@ def rdms_table(rdms: xr.DataArray, human: xr.DataArray | None = None) -> pd.Data
 
 
 def shade(values: np.ndarray, scale: str) -> np.ndarray:
-    """Return what is shown of an RDM: its diagonal left out, and ranks in place of values if asked for.
-
-    Parameters
-    ----------
-    values : ndarray, shape (stimulus, stimulus)
-        Dissimilarities; NaN means never judged. Not changed.
-    scale : str
-        ``rank``, or another that leaves values as they are.
-
-    Returns
-    -------
-    ndarray, shape (stimulus, stimulus)
-        Values, or ranks from 0 to 1 with ties at their mean.
-    """
+    """Return what is shown of an RDM: its diagonal left out, and ranks in place of values if asked for."""
     shown = np.array(values, dtype=float)
     np.fill_diagonal(shown, np.nan)
     if scale == "rank":
@@ -167,18 +472,7 @@ def _layers_in_order(rdms: xr.DataArray) -> xr.DataArray:
 
 
 def mean_person(human: xr.DataArray) -> xr.DataArray:
-    """Return the mean of participants' RDMs, each pair over those who judged it.
-
-    Parameters
-    ----------
-    human : DataArray, dims (participant, stimulus_i, stimulus_j) or (stimulus_i, stimulus_j)
-        Human RDMs; NaN means never judged. Not changed.
-
-    Returns
-    -------
-    DataArray, dims (stimulus_i, stimulus_j)
-        NaN where nobody judged a pair; one RDM comes back as it is.
-    """
+    """Return the mean of participants' RDMs, each pair over those who judged it."""
     if human.ndim == 2:
         return human
     judged = human.notnull().sum(PARTICIPANT)
@@ -286,3 +580,74 @@ def _draw_bars(
             inset.text(place_x, 0.5, f"{limit:.2g}", transform=inset.transAxes, fontsize=style.small_pt, ha=side,
                        va="center")  # fmt: skip
         inset.text(0.5, -0.45, text, transform=inset.transAxes, fontsize=style.small_pt, ha="center", va="top")
+
+
+def plot_rdm_similarity(similarity: xr.DataArray, *, ax: Axes | None = None) -> Axes:
+    """Draw the similarity of every layer with every other, networks apart.
+
+    Parameters
+    ----------
+    similarity : DataArray, dims (rdm, rdm_j)
+        As `relate_rdms` returns it. Not changed.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+    """
+    networks = in_order(map(str, similarity[NETWORK].values))
+    place = {name: index for index, name in enumerate(networks)}
+    along = [place[str(name)] for name in similarity[NETWORK].values]
+    within = np.asarray(
+        similarity[ORDER].values if ORDER in similarity.coords else np.arange(len(along)), dtype=float
+    )
+    order = np.lexsort(np.stack([within, along]))
+    sorted_ = similarity.isel({RDM: order, f"{RDM}_j": order})
+    with drawing(ax) as style:
+        if ax is None:
+            side = min(style.double_mm if len(order) > 24 else style.single_mm, style.tallest_mm)
+            ax = new_axes(width_mm=side, height_mm=0.9 * side)
+        low = min(0.0, float(np.nanmin(sorted_.values)))
+        image = ax.imshow(sorted_.values, cmap="magma", vmin=low, vmax=1, interpolation_stage="rgba")
+        bar = ax.figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02, shrink=0.5)
+        comparison = str(similarity.attrs.get("comparison", ""))
+        bar.set_label(f"Similarity of layers ({comparison_label(comparison)})")
+        bar.outline.set_visible(False)
+        _mark_networks(ax, [str(name) for name in sorted_[NETWORK].values], style)
+        _name_layers(ax, sorted_, style)
+        add_note(ax, note_of(similarity.attrs, networks), style, pad=2.2)
+        labels = [str(name) for name in sorted_[RDM].values]
+        table = pd.DataFrame(sorted_.values, columns=labels)
+        table.insert(0, RDM, labels)
+        keep_source(ax, table, name="rdm_similarity")
+    return ax
+
+
+def _name_layers(ax: Axes, similarity: xr.DataArray, style: FigureStyle) -> None:
+    names, places = [str(name) for name in similarity[LAYER].values], np.arange(similarity.sizes[RDM], dtype=float)
+    name_layers_below(ax, places, names, style)
+    shown = ax.get_xticks()
+    size = ax.get_xticklabels()[0].get_fontsize()
+    ax.set_yticks(shown, [names[int(tick)] for tick in shown], fontsize=size, parse_math=False)
+    ax.tick_params(axis="y", length=0.2 * style.small_pt, pad=0.25 * style.small_pt)
+    ax.spines[:].set_visible(False)
+
+
+def _mark_networks(ax: Axes, networks: list[str], style: FigureStyle) -> None:
+    colors = network_colors(networks)
+    step = size_mm(ax)[0] / len(networks)
+    wide = {name: 0.62 * points_mm(style.small_pt) * len(network_label(name)) for name in networks}
+    fits = all(wide[name] < networks.count(name) * step for name in wide)
+    lean: dict[str, Any] = {"ha": "center"} if fits else {"ha": "left", "rotation": 30, "rotation_mode": "anchor"}
+    for network in dict.fromkeys(networks):
+        members = np.flatnonzero(np.array(networks) == network)
+        low, high = members[0] - 0.5, members[-1] + 0.5
+        ax.plot([low + 0.1, high - 0.1], [-0.5 - 0.5 / step] * 2, color=colors[network], linewidth=2 * style.line_pt,
+                clip_on=False, solid_capstyle="butt")  # fmt: skip
+        if low > 0:
+            ax.axhline(low, color="white", linewidth=style.line_pt)
+            ax.axvline(low, color="white", linewidth=style.line_pt)
+        ax.text((low + high) / 2, -0.5 - 1.1 / step, network_label(network), fontsize=style.small_pt, weight="bold",
+                color=ink(colors[network]), va="bottom", parse_math=False, **lean)  # fmt: skip

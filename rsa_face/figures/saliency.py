@@ -1,4 +1,4 @@
-"""Where networks look: maps laid over the faces on one scale, and bars of the share in each region."""
+"""Where networks look: maps over faces, and the share of each in eyes, nose and mouth."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from rsa_face.figures.canvas import (
+from rsa_face.figures.layout import (
     blank_axes,
+    groups_along,
     inset_mm,
     keep_source,
     note_of,
@@ -21,14 +22,84 @@ from rsa_face.figures.canvas import (
     points_mm,
     printable,
     size_mm,
+    thumbnail,
 )
-from rsa_face.figures.ordering import groups_along
-from rsa_face.figures.palette import QUIET, in_order, ink, network_colors, network_label
-from rsa_face.figures.saliency_bars import draw_bars, said_of_occlusion
-from rsa_face.figures.style import FigureStyle, drawing
-from rsa_face.figures.thumbnails import thumbnail
+from rsa_face.figures.style import QUIET, FigureStyle, drawing, in_order, ink, network_colors, network_label
 from rsa_face.schema import LAYER, NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
+
+_WHOLE = {"none": "whole face"}
+
+
+def draw_bars(
+    ax: Axes,
+    regions: xr.Dataset,
+    networks: list[str],
+    frame: tuple[float, float, float, float],
+    style: FigureStyle,
+    *,
+    stacked: bool,
+) -> pd.DataFrame:
+    """Draw bars of the share of saliency in each region, a panel for each occlusion, all on one scale."""
+    line = points_mm(style.small_pt)
+    left, top, width, height = frame
+    table = _averages(regions)
+    occlusions = list(dict.fromkeys(table["occlusion"]))
+    highest = float((table["proportion"] + table["se"].fillna(0)).max())
+    highest = highest if highest > 0 else 1.0  # every map is 0 everywhere: nothing stands above the axis
+    title, names, gap, count = 1.5 * line, 1.5 * line, 2 * line, len(occlusions)
+    each, tall = (width - gap * (count - 1)) / count, (height - names) / count
+    for place, occlusion in enumerate(occlusions):
+        if stacked:
+            panel = inset_mm(ax, left, top + place * tall + title, width, tall - title)
+        else:
+            panel = inset_mm(ax, left + place * (each + gap), top + title, each, height - title - names)
+        _draw_panel(panel, table[table["occlusion"] == occlusion], networks, style)
+        panel.set_ylim(0, 1.08 * highest)
+        panel.set_title(said_of_occlusion(occlusion), fontsize=style.small_pt, loc="left", parse_math=False)
+        panel.tick_params(labelleft=stacked or place == 0, labelbottom=not stacked or place == count - 1)
+    ax.text(left - 4.2 * line, top + 0.5 * (title + height - names), "Share of saliency", fontsize=style.small_pt,
+            rotation=90, ha="center", va="center")  # fmt: skip
+    return table
+
+
+def said_of_occlusion(occlusion: str) -> str:
+    """Return what is masked, in words.
+
+    Examples
+    --------
+    >>> said_of_occlusion("none"), said_of_occlusion("eyes")
+    ('whole face', 'eyes masked')
+    """
+    return _WHOLE.get(occlusion, f"{printable(occlusion)} masked")
+
+
+def _draw_panel(panel: Axes, here: pd.DataFrame, networks: list[str], style: FigureStyle) -> None:
+    names, colors = list(dict.fromkeys(here["region"])), network_colors(networks)
+    step = 0.8 / len(networks)
+    for number, network in enumerate(networks):
+        one = here[here["network"] == network].set_index("region").reindex(names)
+        x = np.arange(len(names)) - 0.4 + (number + 0.5) * step
+        panel.bar(x, one["proportion"], width=0.92 * step, color=colors[network], linewidth=0)
+        panel.vlines(x, one["proportion"] - one["se"], one["proportion"] + one["se"], color="#222222",
+                     linewidth=0.6 * style.line_pt)  # fmt: skip
+    for number, name in enumerate(names):
+        area = float(here[here["region"] == name]["area"].iloc[0])
+        for color, dashes in (("white", "-"), (QUIET, (0, (2, 1.5)))):  # seen over dark bars, too
+            panel.plot([number - 0.42, number + 0.42], [area, area], color=color, linewidth=0.7 * style.line_pt,
+                       linestyle=dashes)  # fmt: skip
+    panel.set_xticks(range(len(names)), [printable(name) for name in names], fontsize=style.small_pt)
+    panel.tick_params(axis="x", length=0)
+
+
+def _averages(regions: xr.Dataset) -> pd.DataFrame:
+    frame = regions["proportion"].to_dataframe().reset_index()
+    area = regions["area"].mean(STIMULUS).to_series()
+    frame["occlusion"] = frame.get("occlusion", "none")
+    groups = frame.groupby(["occlusion", "region", NETWORK], sort=False)["proportion"]
+    table = groups.agg(proportion="mean", se="sem", faces="count").reset_index()
+    return table.assign(area=table["region"].map(area))
+
 
 _MOST_FACES = 8
 _HEAD = 4.6  # room above the maps, in lines
@@ -112,16 +183,6 @@ def plot_saliency(
 
 def how_mapped(attrs: Mapping[Any, Any]) -> str:
     """Return by which method maps were made, and of which answer, in words.
-
-    Parameters
-    ----------
-    attrs : mapping
-        Of maps or of their shares: `method` and `answer`; empty where a file records neither.
-
-    Returns
-    -------
-    str
-        A phrase.
 
     Examples
     --------

@@ -9,14 +9,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from rsa_face.figures.canvas import NOTE, hide_notes, note_of, points_mm, size_mm
-from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
-from rsa_face.figures.localization import plot_localization
-from rsa_face.figures.networks import answers_of, picked_layers, plot_networks
-from rsa_face.figures.palette import QUIET, in_order
+from rsa_face.figures.layout import NOTE, hide_notes, note_of, points_mm, size_mm
+from rsa_face.figures.networks import answers_of, picked_layers, plot_contrast, plot_localization, plot_networks
 from rsa_face.figures.rdms import plot_rdms
-from rsa_face.figures.style import MM_PER_INCH, FigureStyle, drawing
+from rsa_face.figures.style import MM_PER_INCH, QUIET, FigureStyle, drawing, in_order
 from rsa_face.schema import NETWORK, ORDER, RDM, split_seed
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -105,20 +102,7 @@ def _rows_that_fit(rows: list[str], style: FigureStyle) -> list[str]:
 
 
 def most_similar(rdms: xr.DataArray, result: xr.Dataset | None) -> xr.DataArray:
-    """Return the layer of each network that is most similar to people: an example of it, not a test.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Layer RDMs. Not changed.
-    result : Dataset, dims (rdm, ...), optional
-        A comparison; without one, each network's last layer is returned.
-
-    Returns
-    -------
-    DataArray, dims (rdm, stimulus_i, stimulus_j)
-        One for each network, in the order every figure shows them.
-    """
+    """Return the layer of each network that is most similar to people: an example of it, not a test."""
     order = rdms[ORDER].values if ORDER in rdms.coords else range(rdms.sizes[RDM])
     score = dict(zip(map(str, rdms[RDM].values), (-1e6 + np.asarray(order)).tolist(), strict=True))
     if result is not None:

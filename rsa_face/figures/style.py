@@ -1,6 +1,6 @@
-"""How figures look: the column widths, type sizes and line widths that journals and rooms ask for."""
+"""How figures look: sizes and type of journals and talks, colours and marks of networks, people and RDMs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib import font_manager
+from matplotlib import colors, font_manager
 
-from rsa_face.schema import must_be_known
+from rsa_face.schema import NETWORKS, must_be_known
 
 MM_PER_INCH = 25.4
 POINTS_PER_INCH = 72.0
@@ -19,30 +19,16 @@ _FONTS = ("Arial", "Helvetica", "Liberation Sans", "Nimbus Sans", "DejaVu Sans")
 
 @dataclass(frozen=True)
 class FigureStyle:
-    """The sizes a journal, or a room, asks for.
+    """The sizes a journal, or a room, asks for."""
 
-    Parameters
-    ----------
-    name : str
-        ``nature``, ``plos``, ``apa`` or ``talk``.
-    single_mm, double_mm : float
-        Widths of a figure over one column and over the page, in mm.
-    tallest_mm : float
-        Greatest height, in mm.
-    text_pt, small_pt, least_pt : float
-        Sizes of labels, of tick labels and notes, and the smallest allowed, in points.
-    line_pt : float
-        Width of a data line, in points.
-    """
-
-    name: str
-    single_mm: float
-    double_mm: float
-    tallest_mm: float
-    text_pt: float
-    small_pt: float
-    least_pt: float
-    line_pt: float
+    name: str  # ``nature``, ``plos``, ``apa`` or ``talk``
+    single_mm: float  # width of a figure over one column
+    double_mm: float  # and over the page
+    tallest_mm: float  # greatest height
+    text_pt: float  # size of labels
+    small_pt: float  # of tick labels and notes
+    least_pt: float  # the smallest allowed
+    line_pt: float  # width of a data line
 
 
 STYLES = {
@@ -95,16 +81,6 @@ def drawing(ax: Any = None) -> Iterator[FigureStyle]:
 
     Outside a `figure_style` block a function that makes its own figure draws it as for Nature; one that is handed
     axes takes the type sizes matplotlib is set to, so that it fits the figure around it.
-
-    Parameters
-    ----------
-    ax : Axes, optional
-        What the function was handed.
-
-    Yields
-    ------
-    FigureStyle
-        The sizes in force.
     """
     active = _active.get()
     if active is not None:
@@ -122,16 +98,6 @@ def settings_of(style: FigureStyle) -> dict[Any, Any]:
 
     Text stays text in PDF and SVG, and the first font at hand is taken of Arial, Helvetica and their likes, so that
     a machine without them draws the same figure in DejaVu Sans.
-
-    Parameters
-    ----------
-    style : FigureStyle
-        The sizes.
-
-    Returns
-    -------
-    dict of str to object
-        For `matplotlib.rc_context`.
     """
     return {
         "font.family": [usable_font()],
@@ -169,25 +135,13 @@ def settings_of(style: FigureStyle) -> dict[Any, Any]:
 
 @cache
 def usable_font() -> str:
-    """Return the first sans-serif font of the usual ones that this machine has.
-
-    Returns
-    -------
-    str
-        A family's name; DejaVu Sans comes with matplotlib.
-    """
+    """Return the first sans-serif font of the usual ones that this machine has."""
     here = {entry.name for entry in font_manager.fontManager.ttflist}
     return next(name for name in _FONTS if name in here or name == _FONTS[-1])
 
 
 def font_in_words() -> str:
-    """Return which font text is set in, where this machine has none that journals ask for.
-
-    Returns
-    -------
-    str
-        A sentence; empty where there is Arial or Helvetica.
-    """
+    """Return which font text is set in, where this machine has none that journals ask for."""
     font = usable_font()
     asked, other = _FONTS[:2]
     return "" if font in (asked, other) else f"Text is set in {font}: this machine has neither {asked} nor {other}."
@@ -215,3 +169,108 @@ def _style_of_settings() -> FigureStyle:
     width, height = (float(side) * MM_PER_INCH for side in mpl.rcParams["figure.figsize"])
     text = float(mpl.rcParams["font.size"])
     return FigureStyle("own", width / 2, width, height * 2, text, 0.85 * text, 0.7 * text, text / 7)
+
+
+# in the order of the registry
+_COLORS = ("#D07C00", "#A80F3C", "#63BDB4", "#2B78AC", "#18234F")
+_MARKERS = ("o", "D", "^", "s", "v")
+NETWORK_ORDER = tuple(NETWORKS)
+NETWORK_LABELS = {name: row.label for name, row in NETWORKS.items()}
+NETWORK_COLORS = dict(zip(NETWORKS, _COLORS, strict=True))
+NETWORK_MARKERS = dict(zip(NETWORKS, _MARKERS, strict=True))
+OTHER_COLORS = ("#6A6A6A", "#8C6BB1", "#5A7D2A", "#A65628", "#D16BA5")
+OTHER_MARKERS = ("P", "X", "<", ">", "h")
+HUMAN_COLOR = "#3A3A3A"
+CEILING_COLOR = "#D9D9D9"
+QUIET = "#6E6E6E"
+RDM_COLORS = "viridis"
+
+
+def in_order(networks: Iterable[str]) -> list[str]:
+    """Return networks in the order every figure shows them: the five first, then others by name.
+
+    Examples
+    --------
+    >>> in_order(["vgg16", "mine", "alexnet", "vgg16"])
+    ['alexnet', 'vgg16', 'mine']
+    """
+    places = {name: place for place, name in enumerate(NETWORK_ORDER)}
+    names = sorted({str(name) for name in networks})
+    return sorted(names, key=lambda name: places.get(architecture_of(name), len(places)))
+
+
+def architecture_of(network: str) -> str:
+    """Return which of the five networks a name stands for, or the name itself."""
+    return network.split("/", 1)[0]
+
+
+def network_colors(networks: Iterable[str]) -> dict[str, str]:
+    """Return the colour of each network, the same in every figure.
+
+    The five differ in lightness as well as in hue: in grayscale by 11 steps of CIE L* and more, and for readers with
+    protan, deutan or tritan vision by 20 and more of CIELAB distance. Several networks of one architecture share
+    its hue and grow paler.
+    """
+    names = in_order(networks)
+    others = sorted({architecture_of(name) for name in names} - set(NETWORK_COLORS))
+    base = NETWORK_COLORS | {name: OTHER_COLORS[i % len(OTHER_COLORS)] for i, name in enumerate(others)}
+    found = {}
+    for name in names:
+        kin = [other for other in names if architecture_of(other) == architecture_of(name)]
+        found[name] = paler(base[architecture_of(name)], 0.55 * kin.index(name) / len(kin))
+    return found
+
+
+def network_markers(networks: Iterable[str]) -> dict[str, str]:
+    """Return the marker of each network, so that colour is never the only difference."""
+    names = in_order(networks)
+    others = sorted({architecture_of(name) for name in names} - set(NETWORK_MARKERS))
+    base = NETWORK_MARKERS | {name: OTHER_MARKERS[i % len(OTHER_MARKERS)] for i, name in enumerate(others)}
+    return {name: base[architecture_of(name)] for name in names}
+
+
+def network_label(network: str) -> str:
+    """Return how a network is written for readers."""
+    architecture, *rest = network.split("/")
+    return " ".join([NETWORK_LABELS.get(architecture, architecture), *rest])
+
+
+def paler(color: str, amount: float) -> str:
+    """Return a colour mixed with white.
+
+    Examples
+    --------
+    >>> paler("#000000", 0.5)
+    '#808080'
+    """
+    red, green, blue = (1 - (1 - part) * (1 - amount) for part in colors.to_rgb(color))
+    return colors.to_hex((red, green, blue))
+
+
+def ink(color: str) -> str:
+    """Return a colour dark enough for words on white: a contrast of 4.5 to 1 (WCAG 2.2, AA), its hue kept."""
+    rgb = colors.to_rgb(color)
+    for _ in range(40):
+        if 1.05 / (_luminance(rgb) + 0.05) >= 4.5:
+            break
+        red, green, blue = rgb
+        rgb = (0.96 * red, 0.96 * green, 0.96 * blue)
+    return colors.to_hex(rgb)
+
+
+def ink_on(color: str | tuple[float, float, float, float]) -> str:
+    """Return black or white, whichever can be read on a colour: the contrast is 4.5 to 1 and more.
+
+    Examples
+    --------
+    >>> ink_on("#F2F2F2"), ink_on("#B2182B")
+    ('#000000', '#ffffff')
+    """
+    light = _luminance(colors.to_rgb(color))
+    return "#000000" if (light + 0.05) / 0.05 >= 1.05 / (light + 0.05) else "#ffffff"
+
+
+def _luminance(rgb: tuple[float, float, float]) -> float:
+    """Return how light a colour is on a screen, from 0 to 1 (WCAG 2.2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

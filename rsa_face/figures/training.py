@@ -8,11 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rsa_face.figures.canvas import keep_source, new_axes, points_mm
-from rsa_face.figures.legends import legend_above, name_of
-from rsa_face.figures.palette import QUIET, in_order, network_colors, network_label, network_markers
-from rsa_face.figures.style import FigureStyle, drawing
-from rsa_face.figures.ticks import name_values
+from rsa_face.figures.layout import keep_source, legend_above, name_of, name_values, new_axes, points_mm
+from rsa_face.figures.style import (
+    QUIET,
+    FigureStyle,
+    drawing,
+    in_order,
+    network_colors,
+    network_label,
+    network_markers,
+)
 from rsa_face.schema import split_seed
 
 _LABELS = {"loss": "Cross-entropy loss", "accuracy": "Accuracy"}
@@ -27,25 +32,6 @@ def plot_training(
     Solid lines are the training faces, as seen with dropout and variation; dashed ones with open marks the
     validation faces. A training that stopped early ends early. Networks that differ in their seed alone share a
     colour. Where all have one epoch they stand side by side, since they would hide one another.
-
-    Parameters
-    ----------
-    history : DataFrame, one row an epoch, or mapping of str to such
-        As `train_valence` returns it; the keys name the networks. Not changed.
-    score : {"accuracy", "loss"}
-        What to draw.
-    ax : Axes, optional
-        Where; a new figure unless given.
-
-    Returns
-    -------
-    Axes
-        What was drawn on.
-
-    Raises
-    ------
-    ValueError
-        If the score is unknown, or a history has no epochs.
     """
     if score not in _LABELS:
         message = f"The score must be one of {', '.join(_LABELS)}, but is {score!r}. Choose one of these."

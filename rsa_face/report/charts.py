@@ -11,13 +11,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.figures.contrast import contrast_table, shown_test
-from rsa_face.figures.layer_marks import seeds_together, title_of
-from rsa_face.figures.layers import layers_table
-from rsa_face.figures.localization import half_way_place, localization_table
-from rsa_face.figures.palette import in_order, ink, network_colors, network_label
+from rsa_face.figures.layers import layers_table, seeds_together, title_of
+from rsa_face.figures.networks import contrast_table, half_way_place, localization_table, shown_test
 from rsa_face.figures.psychometric import SCALES
 from rsa_face.figures.saliency import how_mapped
+from rsa_face.figures.style import in_order, ink, network_colors, network_label
 from rsa_face.report.narrate import localization_sentences, p_value, percent
 from rsa_face.schema import LAYER, NETWORK, NETWORKS, ORDER, PARTICIPANT, RDM, comparison_label
 

@@ -10,11 +10,10 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from rsa_face.figures.ordering import factors_of, judged_stimuli, sort_stimuli
-from rsa_face.figures.palette import in_order, network_label
+from rsa_face.figures.layout import factors_of, judged_stimuli, sort_stimuli, thumbnail
 from rsa_face.figures.rdms import mean_person
 from rsa_face.figures.study import most_similar
-from rsa_face.figures.thumbnails import thumbnail
+from rsa_face.figures.style import in_order, network_label
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.embedding import embed_rdm
 from rsa_face.schema import LAYER, NETWORK, ORDER, PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J

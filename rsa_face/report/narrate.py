@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rsa_face.figures.forms import names_in
-from rsa_face.figures.palette import architecture_of, in_order, network_label
+from rsa_face.figures.layout import names_in
 from rsa_face.figures.saliency import how_mapped
+from rsa_face.figures.style import architecture_of, in_order, network_label
 from rsa_face.inference.pretraining import ALL_LAYERS
 from rsa_face.schema import (
     BOUND,

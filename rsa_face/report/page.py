@@ -17,8 +17,8 @@ from plotly.offline import get_plotlyjs
 
 from rsa_face.figures.agreement import in_words
 from rsa_face.figures.layers import layers_table
-from rsa_face.figures.localization import question_names
-from rsa_face.figures.palette import RDM_COLORS, in_order, network_label
+from rsa_face.figures.networks import question_names
+from rsa_face.figures.style import RDM_COLORS, in_order, network_label
 from rsa_face.files import write_beside
 from rsa_face.psychophysics.agreement import agreement_table, correlation_table
 from rsa_face.report.charts import (

@@ -8,13 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from rsa_face.figures.agreement import plot_agreement
-from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
-from rsa_face.figures.localization import plot_localization
+from rsa_face.figures.layout import save_figure
+from rsa_face.figures.networks import plot_contrast, plot_localization
 from rsa_face.figures.psychometric import plot_psychometric
 from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.saliency import plot_saliency
-from rsa_face.figures.saving import save_figure
 from rsa_face.figures.style import figure_style
 from rsa_face.figures.training import plot_training
 from rsa_face.rdms.align import select_stimuli

@@ -9,17 +9,13 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from mpl_toolkits.mplot3d import Axes3D
 
-from rsa_face.figures.canvas import NOTE
-from rsa_face.figures.contrast import plot_contrast
 from rsa_face.figures.layers import plot_layers
-from rsa_face.figures.localization import plot_localization
+from rsa_face.figures.layout import NOTE
 from rsa_face.figures.mds import place_pictures, plot_mds
-from rsa_face.figures.networks import plot_networks
-from rsa_face.figures.palette import NETWORK_COLORS
-from rsa_face.figures.rdm_similarity import plot_rdm_similarity
-from rsa_face.figures.rdms import plot_rdms
+from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks
+from rsa_face.figures.rdms import plot_rdm_similarity, plot_rdms
 from rsa_face.figures.study import plot_study
-from rsa_face.figures.style import STYLES, figure_style
+from rsa_face.figures.style import NETWORK_COLORS, STYLES, figure_style
 from tests.figures.conftest import LAYERS
 
 

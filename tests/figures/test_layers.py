@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.figures.canvas import size_mm
 from rsa_face.figures.layers import layers_table, plot_layers
-from rsa_face.figures.palette import NETWORK_COLORS
-from rsa_face.figures.style import figure_style
+from rsa_face.figures.layout import size_mm
+from rsa_face.figures.style import NETWORK_COLORS, figure_style
 
 
 def texts(ax) -> list[str]:

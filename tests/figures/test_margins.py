@@ -1,6 +1,6 @@
 """Labels of groups beside an RDM stay readable: smaller, then without what all begin with, then cut."""
 
-from rsa_face.figures.margins import _fitted
+from rsa_face.figures.rdms import _fitted
 from rsa_face.figures.style import STYLES
 
 STYLE = STYLES["nature"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib import colors
 
-from rsa_face.figures.palette import (
+from rsa_face.figures.style import (
     NETWORK_COLORS,
     NETWORK_MARKERS,
     in_order,

@@ -6,9 +6,8 @@ import pytest
 import xarray as xr
 from scipy.special import ndtr
 
-from rsa_face.figures.canvas import sources_of
+from rsa_face.figures.layout import save_figure, sources_of
 from rsa_face.figures.psychometric import plot_psychometric, wilson_interval
-from rsa_face.figures.saving import save_figure
 
 LEVELS, FINE = np.linspace(-1, 1, 5), np.linspace(-1, 1, 101)
 

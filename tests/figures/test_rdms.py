@@ -4,10 +4,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from rsa_face.figures.palette import RDM_COLORS
-from rsa_face.figures.rdm_layout import _thinned
-from rsa_face.figures.rdms import plot_rdms, rdms_table, shade
-from rsa_face.figures.style import figure_style
+from rsa_face.figures.rdms import _thinned, plot_rdms, rdms_table, shade
+from rsa_face.figures.style import RDM_COLORS, figure_style
 
 
 def panels(ax):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.figures.reliability import plot_reliability
+from rsa_face.figures.agreement import plot_reliability
 from rsa_face.figures.style import STYLES, figure_style
 from rsa_face.human.reliability import assess_reliability
 

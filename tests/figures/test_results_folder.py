@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.figures.forms import untrained_in
+from rsa_face.figures.layout import untrained_in
 from rsa_face.holding import hold, lock_in
 from rsa_face.provenance import hash_file, save
 from rsa_face.study.folder import read_results

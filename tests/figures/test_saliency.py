@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from rsa_face.figures.canvas import sources_of
+from rsa_face.figures.layout import sources_of
 from rsa_face.figures.saliency import plot_saliency
 from rsa_face.figures.style import figure_style
 from rsa_face.stimuli.catalogue import StimulusSet

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rsa_face.figures.layers import plot_layers
-from rsa_face.figures.saving import save_figure
+from rsa_face.figures.layout import save_figure
 from rsa_face.figures.style import figure_style
 
 

@@ -6,9 +6,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from rsa_face.figures.canvas import sources_of
-from rsa_face.figures.palette import NETWORK_COLORS
-from rsa_face.figures.style import figure_style
+from rsa_face.figures.layout import sources_of
+from rsa_face.figures.style import NETWORK_COLORS, figure_style
 from rsa_face.figures.training import plot_training
 
 HISTORY = pd.DataFrame({

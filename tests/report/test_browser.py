@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsa_face.figures.ordering import same_stimuli, sort_stimuli
+from rsa_face.figures.layout import same_stimuli, sort_stimuli
 from rsa_face.provenance import load
 from rsa_face.report.page import write_report
 

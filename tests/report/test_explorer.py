@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rsa_face.figures.ordering import sort_stimuli
+from rsa_face.figures.layout import sort_stimuli
 from rsa_face.report.explorer import explorer_of
 
 

@@ -1,9 +1,5 @@
 """What a file of results must hold to be shown: which numbers, along what."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 import xarray as xr
 
 from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, PARTICIPANT, RDM
@@ -55,18 +51,6 @@ def has_form(array: xr.DataArray | xr.Dataset, dims: tuple[str, ...]) -> bool:
     """Return whether RDMs, or the comparison of layers with people, are as this version writes them.
 
     A file may come from an older version, or from a stranger; what is shown of it is drawn without another look.
-
-    Parameters
-    ----------
-    array : DataArray or Dataset
-        What was read. Not changed.
-    dims : tuple of str
-        The dims it must have: of RDMs, all three; of the comparison, that of the layers.
-
-    Returns
-    -------
-    bool
-        Whether it can be shown.
     """
     if isinstance(array, xr.DataArray) != (len(dims) > 1) or not set(dims) <= set(array.dims):
         return False
@@ -81,20 +65,7 @@ def has_form(array: xr.DataArray | xr.Dataset, dims: tuple[str, ...]) -> bool:
 
 
 def is_shown(name: str, extra: xr.Dataset) -> bool:
-    """Return whether another result holds what is shown of its kind.
-
-    Parameters
-    ----------
-    name : str
-        Its file's name without the ending: ``contrast``, ``psychometric_networks``.
-    extra : Dataset
-        What was read. Not changed.
-
-    Returns
-    -------
-    bool
-        True also for a kind of which nothing is asked.
-    """
+    """Return whether another result holds what is shown of its kind."""
     kind = next((kind for kind in _FORMS if name.startswith(kind)), None)
     if kind is None:
         return _is_bounded(extra)
@@ -103,21 +74,6 @@ def is_shown(name: str, extra: xr.Dataset) -> bool:
         extra[variable].dims
     )
     return whole and extra[variable].dtype.kind in _NUMBERS and _is_bounded(extra)
-
-
-def untrained_in(attrs: Mapping[Any, Any]) -> list[str]:
-    """Return the networks that an array's attrs call untrained."""
-    return names_in(attrs, "untrained")
-
-
-def names_in(attrs: Mapping[Any, Any], key: str) -> list[str]:
-    """Return the names that an attr lists; one name is kept as itself, and what is no name is none."""
-    named = attrs.get(key)
-    if isinstance(named, str):
-        return [named]
-    if isinstance(named, list | tuple) or (isinstance(named, np.ndarray) and named.ndim == 1):
-        return [str(name) for name in named]
-    return []
 
 
 def _is_bounded(result: xr.Dataset) -> bool:
