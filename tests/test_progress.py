@@ -28,7 +28,7 @@ from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.study import learning
+from rsa_face.study import networks as learning
 from rsa_face.training.loop import Step
 from tests.inference.conftest import make_vectors, to_array
 
@@ -92,7 +92,7 @@ def counting(function: Callable[..., Any], done: list[int]) -> Callable[..., Any
 def bars(monkeypatch):
     bars = Bars()
     for module in ("activations.extract", "activations.stream", "inference.bootstrap", "inference.distributed",
-                   "inference.accelerated", "study.learning"):  # fmt: skip
+                   "inference.accelerated", "study.networks"):  # fmt: skip
         monkeypatch.setattr(f"rsa_face.{module}.tqdm", bars.bar)
     monkeypatch.setattr("tqdm.tqdm", bars.bar)
     return bars

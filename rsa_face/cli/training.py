@@ -74,7 +74,7 @@ def replication(
 ) -> None:
     """Print how each architecture did over its seeds, and whether FE-AlexNet came first: after `run replication`."""
     from rsa_face.provenance import load
-    from rsa_face.study.replicating import compare_architectures, layers_picked, tell_places, write_markdown
+    from rsa_face.study.replication import compare_architectures, layers_picked, tell_places, write_markdown
 
     table = compare_architectures(folder, network=network)
     if as_json:

@@ -1,6 +1,8 @@
-"""The inference of a study: layers against people, networks against each other, and where one turns human-like."""
+"""The inference of a study: people's RDMs, layers against people, networks against each other, and choices."""
 
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,17 +10,75 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.files import write_table
+from rsa_face.human.read import read_human
+from rsa_face.inference.ceiling import refuse_one_participant
+from rsa_face.inference.comparisons import check_people
 from rsa_face.inference.contrasts import contrast_layers
 from rsa_face.inference.localization import localize
-from rsa_face.inference.resampling import UngroupedWarning, choose_groups, describe_groups
+from rsa_face.inference.pretraining import AGAINST, ALL_LAYERS, BIAS, contrast_pretrainings, shared_quantities
+from rsa_face.inference.resampling import (
+    AUTO,
+    GROUP_FACTOR,
+    UngroupedWarning,
+    choose_groups,
+    describe_groups,
+    draw_resamples,
+    group_members,
+)
 from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers, held_out_similarity, to_frame
-from rsa_face.provenance import save
+from rsa_face.inference.seeds import Measured, jackknifed, similarities_of
+from rsa_face.inference.unique import faults_of_folds, partition_variance
+from rsa_face.provenance import rng_from, save
+from rsa_face.psychophysics.agreement import agreement_table, correlation_table, relate_measures
+from rsa_face.psychophysics.choices import read_choices
+from rsa_face.psychophysics.psychometric import fit_psychometric
+from rsa_face.psychophysics.settings import Curve
+from rsa_face.psychophysics.stage import any_curve, write_psychophysics
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
 from rsa_face.safety import one_part, path_in
-from rsa_face.schema import LAYER, NETWORK, RDM, STIMULUS_I, stimulus_ids
+from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, STIMULUS_I, must_be_known, stimulus_ids
+from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.study.config import NetworkSection, Study
 from rsa_face.study.graph import Run
-from rsa_face.study.sections import NetworkSection
+from rsa_face.study.stages import pretrainings_of
+
+
+def read_people(run: Run) -> None:
+    """Read the human data as one RDM for each participant, with the factor that stimuli are grouped by.
+
+    Layers must be comparable with them: what cannot be is refused here, before anything is trained.
+    """
+    section = run.study.human
+    assert section is not None
+    about = run.stimuli.select(**section.where) if section.where else run.stimuli
+    options = dict(section.options)
+    ids, layout = options.pop("ids", None), options.pop("layout", None)
+    human = read_human(
+        section.table, kind=section.kind, options=options or None, layout=layout, stimuli=about.ids, ids=ids
+    )
+    human = _grouped(human, about, run.study.inference.groups)
+    refuse_one_participant(human)
+    check_people(human)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UngroupedWarning)  # said where they are drawn
+        group_members(human, choose_groups(human, run.study.inference.groups))
+    save(human, run.folder / "human_rdms.nc")
+
+
+def _grouped(human: xr.DataArray, about: StimulusSet, groups: str | None) -> xr.DataArray:
+    """Add the factor that stimuli are, or could be, drawn by."""
+    if groups in (None, AUTO):
+        if GROUP_FACTOR not in about.factors:
+            return human
+        factor = GROUP_FACTOR
+    else:
+        factor = str(groups)
+    if factor in human.coords:
+        return human
+    must_be_known(factor, about.factors, "factor that inference groups by")
+    of_each = about.table.set_index(STIMULUS)[factor].loc[stimulus_ids(human)]
+    return human.assign_coords({factor: (STIMULUS_I, of_each.to_numpy(dtype=object))})
 
 
 def compare(run: Run) -> None:
@@ -146,3 +206,253 @@ def tabulate_contrast(contrast: xr.Dataset) -> pd.DataFrame:
         elif variable.dims == (LAYER, "bound"):
             columns |= {f"{name}_{bound}": variable.sel(bound=bound).values for bound in contrast["bound"].values}
     return pd.DataFrame({**named, **columns})
+
+
+FOLDS = (3, 5)
+
+
+def why_no_shares(run: Run) -> str:
+    """Say why variance cannot be split: it takes enough people and stimuli to leave some out."""
+    few = too_few(run)
+    return f"what each network explains, since {few}" if few else ""
+
+
+def why_not_reweighted(run: Run) -> str:
+    """Say why no layer's features can be weighed."""
+    few, what = too_few(run), "the weighing of features"
+    if few:
+        return f"{what}, since {few}"
+    picked = str(run.dataset("localization.nc")["picked"].sel(target="peak").values)
+    return f"{what}, since no layer is more like people than chance" if picked == "none" else ""
+
+
+def too_few(run: Run) -> str:
+    """Say of what there is too little to leave some out; empty if there is enough."""
+    human = run.array("human_rdms.nc")
+    return "; ".join(faults_of_folds(human, folds=FOLDS, groups=choose_groups(human, run.study.inference.groups)))
+
+
+def share_variance(run: Run) -> None:
+    """Split the variance that is explained of people's judgements among the study's networks.
+
+    All layers of a network together, weighed on other stimuli and participants: a network that resembles people as
+    much as another may do so by the same means, and then neither explains anything of its own.
+    """
+    rdms, human, inference = varying(judged(run))[0], run.array("human_rdms.nc"), run.study.inference
+    sets = {
+        str(network): [str(name) for name in rdms[RDM].values[rdms[NETWORK].values == network]]
+        for network in dict.fromkeys(rdms[NETWORK].values.tolist())
+    }
+    shares = partition_variance(
+        sets, rdms=rdms, human=human, folds=FOLDS, seed=inference.seed, groups=inference.groups
+    )
+    save(shares, run.folder / "variance.nc")
+    write_table(tabulate_shares(shares), run.folder / "variance.csv")
+
+
+def tabulate_shares(shares: xr.Dataset) -> pd.DataFrame:
+    """Return means over participants as a table, a row for each set, and one for all of them."""
+    means = shares.mean(PARTICIPANT)
+    rows = [
+        {"set": str(name), "explained": float(means["explained"][place]), "unique": float(means["unique"][place])}
+        for place, name in enumerate(shares["set"].values)
+    ]
+    together = {"set": "all together", "explained": float(means["total"]), "unique": float("nan")}
+    table = pd.DataFrame([*rows, together])
+    return table.assign(participants=shares.sizes[PARTICIPANT], simulated=bool(shares.attrs.get("simulated", False)))
+
+
+_BOTH = ("participant", "both", "dual")
+
+
+def fit_curves(run: Run) -> list[Path]:
+    """Fit psychometric curves to people's choices and to the networks' answers, and compare the two.
+
+    Where the human RDMs are of the same people, these are drawn as for the comparison of RDMs, so that the two can be
+    related draw by draw.
+    """
+    study, section = run.study, run.study.psychophysics
+    assert section is not None
+    people = read_choices(section.table)
+    answers = read_choices(run.folder / "answers.csv") if run.has("answers.csv") else None
+    if answers is not None and not any_curve(answers):
+        run.say("left out: the networks' curves, since each gives one answer to every face")
+        answers = None
+    human = run.array("human_rdms.nc") if run.has("human_rdms.nc") else None
+    return write_psychophysics(
+        people,
+        answers,
+        run.folder,
+        curve=section.curve,
+        draws=study.inference.draws,
+        seed=study.inference.seed,
+        resamples=same_draws(study, human, people),
+    )
+
+
+def same_draws(study: Study, human: xr.DataArray | None, choices: pd.DataFrame) -> dict[str, np.ndarray] | None:
+    """Return the draws of people that the comparison makes, for the same people's curves; None if it draws others."""
+    inference = study.inference
+    people = list(dict.fromkeys(choices[PARTICIPANT].astype(str)))
+    compared = [] if human is None else human[PARTICIPANT].values.astype(str).tolist()
+    if human is None or inference.resample not in _BOTH or sorted(people) != sorted(compared):
+        return None
+    drawn = draw_resamples(
+        human,
+        resample=str(inference.resample),
+        draws=inference.draws,
+        rng=rng_from(inference.seed, "bootstrap"),
+        groups=choose_groups(human, inference.groups),
+    )
+    place = np.array([people.index(name) for name in compared])
+    return {PARTICIPANT: np.stack([np.repeat(place, times) for times in drawn.participants])}
+
+
+def why_no_agreement(run: Run) -> str:
+    """Say why there is nothing to agree with."""
+    beside = run.has("psychometric_likeness.nc") or run.has("saliency.nc")
+    return "" if beside else "the agreement of measures, since there is neither saliency nor a likeness of choices"
+
+
+def relate(run: Run) -> None:
+    """Say whether the networks that are like people in geometry are so in their choices, and where they look."""
+    likeness, saliency = run.result("psychometric_likeness.nc"), run.result("saliency.nc")
+    table = relate_measures(run.dataset("layers.nc"), likeness, saliency, seed=run.study.inference.seed)
+    save(table, run.folder / "agreement.nc")
+    write_table(agreement_table(table), run.folder / "agreement.csv")
+    write_table(correlation_table(table), run.folder / "agreement_ranks.csv")
+
+
+ALL_FACES = "mean of occlusions"
+
+
+def why_no_bias(run: Run) -> str:
+    """Say why nothing can be compared between pre-trainings."""
+    return "" if _measured(run) else "the bias of pre-training, since no architecture has both in every seed"
+
+
+def measure_bias(run: Run) -> None:
+    """Subtract face-trained from object-trained networks, architecture by architecture, in all that was measured."""
+    pair, network = pretrainings_of(run.study), run.study.inference.network
+    assert pair is not None
+    parts = [
+        _with_measure(contrast_pretrainings(each, pretrainings=pair, network=network, summary=summary or None), name)
+        for name, (each, summary) in _measured(run).items()
+    ]
+    result = run.result("layers.nc")
+    joined = join_measures(parts)
+    joined.attrs["simulated"] = bool(result is not None and result.attrs.get("simulated"))
+    save(joined, run.folder / "bias.nc")
+    write_table(tabulate_bias(joined), run.folder / "bias.csv")
+
+
+def _measured(run: Run) -> dict[str, tuple[Measured, str]]:
+    """Return what some architecture has from both pre-trainings in every seed, and what its mean is called."""
+    result, curves, saliency, pair = (
+        run.result("layers.nc"), run.study.psychophysics, run.result("saliency.nc"), pretrainings_of(run.study),
+    )  # fmt: skip
+    measured = {} if result is None else {"similarity": (similarities_of(result), ALL_LAYERS)}
+    answers = read_choices(run.folder / "answers.csv") if run.has("answers.csv") else None
+    if curves is not None and answers is not None and any_curve(answers):
+        measured["PSE"] = (pses_of(answers, run.stimuli, curves.curve), ALL_FACES)
+    if saliency is not None:
+        measured["saliency"] = (shares_of(saliency, run.stimuli), "")
+    missing = [name for name, (each, _) in measured.items() if pair and not shared_quantities(each, pair)]
+    for name in missing:
+        run.say(f"left out: the bias of {name}, which no architecture has from both pre-trainings in every seed")
+        del measured[name]
+    return measured
+
+
+def pses_of(answers: pd.DataFrame, stimuli: StimulusSet, curve: Curve) -> Measured:
+    """Return each network's PSE under each occlusion, and how it strays with the people whose faces it judged.
+
+    Quantities are occlusions; by a jackknife over identities, where there are three or more.
+    """
+    alone = curve.changed(pooling="none")
+    fit = fit_psychometric(answers, alone, interval="none")
+    networks, occlusions = ([str(name) for name in fit[dim].values] for dim in ("network", "occlusion"))
+    people = _identities(stimuli).reindex(answers["stimulus"].astype(str)).to_numpy()
+    names = sorted(set(people[pd.notna(people)]))
+    sampling = None
+    if len(names) >= 3:
+        rest = [answers[people != name] for name in names]
+        without = [fit_psychometric(each, alone, interval="none") for each in rest if any_curve(each)]
+        # the fit's own PSE: one that all faces determine may be a little beyond the levels without one identity
+        sampling = jackknifed(np.stack([each["pse_fit"].sel(network=networks).values for each in without]))
+    over = ("identities",) if sampling else ()
+    return Measured(tuple(networks), tuple(occlusions), fit["pse"].values, sampling, over)
+
+
+def shares_of(looked: xr.Dataset, stimuli: StimulusSet) -> Measured:
+    """Return the share of each network's saliency in each region of whole faces, and how it strays with faces.
+
+    Quantities are regions; by a jackknife over identities, or over faces where none are named.
+    """
+    ids = [str(name) for name in looked["stimulus"].values]
+    table = stimuli.table.set_index(stimuli.table["stimulus"].astype(str)).loc[ids]
+    whole = (table["occlusion"] == "none").to_numpy() if "occlusion" in table else np.ones(len(ids), dtype=bool)
+    shares = looked["proportion"].transpose("stimulus", "network", "region").values[whole]
+    people = _identities(stimuli).reindex(ids).to_numpy()[whole]
+    units = list(dict.fromkeys(people))
+    without = np.stack([_mean(shares[people != unit]) for unit in units])
+    networks, regions = (tuple(str(name) for name in looked[dim].values) for dim in ("network", "region"))
+    over = ("identities",) if "identity" in table else ("stimuli",)
+    return Measured(networks, regions, _mean(shares), jackknifed(without), over)
+
+
+def join_measures(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Put the contrasts of several measures one below the other; `over` says what each one's intervals are over."""
+    joined = []
+    for dim in (BIAS, AGAINST):
+        each = [
+            part[[name for name in part.data_vars if dim in part[name].dims]] for part in parts if dim in part.dims
+        ]
+        if each:
+            joined.append(xr.concat(each, dim, combine_attrs="drop_conflicts"))
+    over = [f"{part.attrs['measure']}: {', '.join(part.attrs['over'])}" for part in parts]
+    return xr.merge(joined, combine_attrs="override").assign_attrs(over=over)
+
+
+def tabulate_bias(bias: xr.Dataset) -> pd.DataFrame:
+    """Return biases, and what compares them between architectures, as one table.
+
+    The columns on the comparison with the network in question are empty on the rows of that network.
+    """
+    tables = []
+    for dim, names in ((BIAS, ("architecture", "quantity")), (AGAINST, ("other", "compared"))):
+        if dim not in bias.dims:
+            continue
+        labels = [f"{dim}_measure", *names]
+        table = pd.DataFrame({label: bias[label].values.astype(str) for label in labels})
+        table.columns = pd.Index(["measure", "architecture", "quantity"])
+        for name, column in bias.data_vars.items():
+            if column.dims == (dim,):
+                table[str(name)] = column.values
+            elif column.dims == (dim, "bound"):
+                table[[f"{name}_{bound}" for bound in bias["bound"].values]] = column.values
+        tables.append(table)
+    joined = tables[0] if len(tables) == 1 else tables[0].merge(tables[1], how="left")
+    return joined.assign(first_pretraining=bias.attrs["first"], second_pretraining=bias.attrs["second"])
+
+
+def _with_measure(contrast: xr.Dataset, measure: str) -> xr.Dataset:
+    # objects, since text of fixed width is cut to the first array's when arrays are joined
+    labels = {name: coord.astype(object) for name, coord in contrast.coords.items() if name != "bound"}
+    for dim in (BIAS, AGAINST):
+        if dim in contrast.dims:
+            labels[f"{dim}_measure"] = xr.DataArray(np.array([measure] * contrast.sizes[dim], object), dims=dim)
+    return contrast.assign_coords(labels).assign_attrs(measure=measure)
+
+
+def _mean(shares: np.ndarray) -> np.ndarray:
+    there = ~np.isnan(shares)
+    counts = there.sum(axis=0)
+    sums = np.where(there, shares, 0.0).sum(axis=0)
+    return np.asarray(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
+
+
+def _identities(stimuli: StimulusSet) -> pd.Series:
+    table = stimuli.table
+    whose = table["identity"] if "identity" in table else table["stimulus"]
+    return pd.Series(whose.astype(str).to_numpy(), index=table["stimulus"].astype(str))

@@ -425,7 +425,7 @@ def run_study(study: Study, *, progress: bool = False, say: Callable[[str], None
 
 def start_run(study: Study, *, progress: bool = False, say: Callable[[str], None] = log.info) -> Run:
     """Return a run whose stimuli are made, and of which everything that can be known to be at fault was refused."""
-    from rsa_face.study.checks import check_study
+    from rsa_face.study.networks import check_study
 
     remove_drafts(study.output)
     run = Run(study, say, progress)

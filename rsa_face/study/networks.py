@@ -1,11 +1,78 @@
-"""How the networks of a study are built: from their start, or as they were trained."""
+"""The networks of a study: what they look at, how they are built, trained and scored, and what they answer."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
+import xarray as xr
+from tqdm import tqdm
+
+from rsa_face.activations.capture import resolve_device
+from rsa_face.cluster import find_distributed
+from rsa_face.files import write_beside
+from rsa_face.networks.weights import HUB, find_hub
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.study.config import networks_of
+from rsa_face.provenance import save
+from rsa_face.psychophysics.choices import read_choices
+from rsa_face.psychophysics.stage import ask_networks as ask
+from rsa_face.rdms.controls import check_controls
+from rsa_face.schema import PARTICIPANT, split_seed
+from rsa_face.stimuli.occlusion import REGIONS, occlude, region_boxes
+from rsa_face.study.config import NetworkSection, networks_of
 from rsa_face.study.graph import Run
-from rsa_face.study.sections import NetworkSection
+from rsa_face.study.stages import can_answer
+from rsa_face.training.data import TrainingTable, must_not_share_faces, must_show
+from rsa_face.training.evaluation import judge_valence, score_judgements
+from rsa_face.training.loop import combine_seeds, tabulate_seeds, train_valence
+from rsa_face.training.settings import HAPPY, SAD
+
+
+def check_study(run: Run) -> None:
+    """Refuse a device, cluster, control, choices, faces or regions that cannot be had; stimuli are shown already."""
+    study = run.study
+    resolve_device(study.activations.device)
+    if study.cluster is not None:
+        find_distributed(study.cluster)
+    for weights in {network.weights for network in study.networks if network.weights.startswith(HUB)}:
+        find_hub(weights)
+    check_controls(run.stimuli, study.inference.controls)
+    if study.psychophysics is not None and PARTICIPANT not in read_choices(study.psychophysics.table):
+        message = (
+            f"{study.psychophysics.table.name} has no column participant. A study takes people's choices and "
+            "asks its networks itself. Name people's choices, or remove `psychophysics`."
+        )
+        raise ValueError(message)
+    if study.saliency is not None:
+        _check_saliency(run)
+    if study.training is not None and study.training.held_out is not None:
+        must_show(run.held_out_faces, (SAD, HAPPY), "the held-out table")
+        must_not_share_faces(run.training_faces, run.held_out_faces)
+
+
+def _check_saliency(run: Run) -> None:
+    if not can_answer(run.study):
+        message = (
+            "Saliency needs networks that have learnt happy and sad, but the study has no training and networks "
+            "without a file of weights. Add `training`, or remove `saliency`."
+        )
+        raise ValueError(message)
+    region_boxes(run.saliency_faces, REGIONS)
+
+
+def mask_faces(run: Run) -> list[Path]:
+    """Write a copy of each face for each region that is masked, and the table of all of them."""
+    whole, section, folder = run.whole_stimuli, run.study.stimuli, run.folder / "stimuli"
+    regions = [name for name in section.occlusion if name != "none"]
+    occlude(whole, regions, folder, fill=section.fill)
+    return [folder / "stimuli.csv", *(folder / f"{name}_{region}.png" for region in regions for name in whole.ids)]
+
+
+def list_stimuli(run: Run) -> None:
+    """Keep the table of all stimuli with the results."""
+    with write_beside(run.folder / "stimuli.csv") as beside:
+        run.stimuli.table.to_csv(beside, index=False)
 
 
 def build(run: Run, section: NetworkSection) -> Network:
@@ -46,3 +113,83 @@ def note_weights(network: Network, run: Run) -> None:
     noted = run.manifest.read().get("weights", {})
     source = {"from": network.weights, "sha256": network.weights_sha256 or None}
     run.manifest.note(weights={**noted, network.name: source})
+
+
+def train_network(run: Run, section: NetworkSection) -> None:
+    """Train a network; a training that was stopped goes on from its last kept epoch."""
+    training = run.study.training
+    assert training is not None
+    network = build_start(section, classes=len(training.classes))
+    note_weights(network, run)
+    folder = (run.folder / section.trained_file).parents[len(section.called.split("/")) - 1]
+    with _bar(shown=run.progress) as step:
+        train_valence(
+            network, run.training_faces, settings=training.settings(section.seed), folder=folder, progress=step
+        )
+
+
+@contextmanager
+def _bar(*, shown: bool) -> Iterator[Any]:
+    with tqdm(total=0, unit="batch", disable=None if shown else True, leave=False) as line:
+
+        def show(step: Any) -> None:
+            done = step.batches * (step.epoch - 1) + step.batch
+            if not line.total:  # what an earlier run did is no work of this one
+                line.initial = line.n = line.last_print_n = done - 1
+            line.total = step.batches * step.epochs
+            line.set_description(f"epoch {step.epoch}/{step.epochs}, loss {step.loss:.3f}", refresh=False)
+            line.update(done - line.n)
+
+        yield show
+
+
+def score_networks(run: Run) -> list[Path]:
+    """Score the trained networks on the held-out faces, with intervals over seeds where only these differ.
+
+    The study's own stimuli were judged already, and their scores are made from these answers; other faces are judged.
+    """
+    training, held_out = run.study.training, run.held_out_faces
+    assert training is not None
+    answers = run.answers if training.held_out == "stimuli" else None
+    each = []
+    for section in networks_of(run.study):
+        if answers is None:
+            judgements = judge_valence(build(run, section), held_out)
+        else:
+            judgements = judgements_of(answers[answers["network"] == section.called], held_out)
+        scores = score_judgements(judgements, name=section.called)
+        # Text of fixed width is cut to the first array's when arrays are joined; objects keep their length.
+        each.append(scores.assign_coords(network=scores["network"].values.astype(object)))
+    joined = xr.concat(each, "network", join="outer", combine_attrs="drop_conflicts")
+    save(joined, run.folder / "training.nc")
+    tables = {"training.csv": joined.to_dataframe().reset_index()}
+    starts = [split_seed(section.called)[0] for section in networks_of(run.study)]
+    if len(set(starts)) < len(starts):
+        tables["training_seeds.csv"] = tabulate_seeds(combine_seeds(each))
+    for name, table in tables.items():
+        with write_beside(run.folder / name) as beside:
+            table.to_csv(beside, index=False, float_format="%.4f")
+    return [run.folder / name for name in tables]
+
+
+def judgements_of(answers: pd.DataFrame, held_out: TrainingTable) -> pd.DataFrame:
+    """Return one network's answers to the held-out faces, as `judge_valence` does."""
+    chance = answers.set_index("stimulus")["p_happy"]
+    faces = held_out.table["stimulus"].astype(str)
+    missing = sorted(set(faces) - set(chance.index))
+    if missing:
+        message = f"Held-out faces were not judged: {missing[:20]}. Run the study again."
+        raise ValueError(message)
+    return held_out.table.assign(happy=chance.loc[faces].to_numpy())
+
+
+def why_no_answers(run: Run) -> str:
+    """Say why networks cannot be asked: without a level, no answer is right or wrong."""
+    return "" if "level" in run.stimuli.factors else "the networks' answers, since the stimuli have no level"
+
+
+def ask_networks(run: Run) -> None:
+    """Let the networks say happy or sad to every stimulus; once, for all that needs it."""
+    answers = ask(built(run), run.stimuli)
+    with write_beside(run.folder / "answers.csv") as beside:
+        answers.to_csv(beside, index=False)

@@ -6,8 +6,7 @@ from fnmatch import fnmatch
 
 from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
 from rsa_face.safety import one_part
-from rsa_face.study.config import Study, networks_of
-from rsa_face.study.sections import NetworkSection
+from rsa_face.study.config import NetworkSection, Study, networks_of
 
 _FACE = "face"
 # A package with those that it is made of.
@@ -239,7 +238,7 @@ def _no_pair(study: Study) -> str:
 STAGES: tuple[Stage, ...] = (
     Stage(
         "masked faces",
-        "faces:mask_faces",
+        "networks:mask_faces",
         code=("stimuli",),
         when=_masks,
         may_write=("stimuli/*",),
@@ -248,7 +247,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "stimuli",
-        "faces:list_stimuli",
+        "networks:list_stimuli",
         code=("stimuli",),
         uses=("stimuli/stimuli.csv",),
         writes=("stimuli.csv",),
@@ -258,7 +257,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "human RDMs",
-        "judgement:read_people",
+        "comparing:read_people",
         code=("human", *_INFERENCE),
         when=_compares,
         reads=("stimuli.csv",),
@@ -269,7 +268,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "training of {network}",
-        "learning:train_network",
+        "networks:train_network",
         code=("networks", "stimuli", "training"),
         when=lambda study: study.training is not None,
         each=_names,
@@ -280,11 +279,11 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "answers of the networks",
-        "answering:ask_networks",
+        "networks:ask_networks",
         code=_CHOICES,
         when=_asks_networks,
         hindrance=_cannot_answer,
-        unless="answering:why_no_answers",
+        unless="networks:why_no_answers",
         certain=False,
         uses=("weights/{network}.safetensors",),
         writes=("answers.csv",),
@@ -294,7 +293,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "scores on held-out faces",
-        "learning:score_networks",
+        "networks:score_networks",
         code=("networks", "stimuli", "training"),
         when=_scores,
         reads=("weights/{network}.safetensors",),
@@ -307,7 +306,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "RDMs of {network}",
-        "representation:measure_network",
+        "recording:measure_network",
         code=_RECORDING,
         each=_names,
         uses=("weights/{network}.safetensors",),
@@ -318,7 +317,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "RDMs of all networks",
-        "representation:join_networks",
+        "recording:join_networks",
         code=("rdms", "stimuli"),
         reads=("rdms/{plain}.nc",),
         writes=("rdms.nc",),
@@ -375,10 +374,10 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "explained variance",
-        "sharing:share_variance",
+        "comparing:share_variance",
         code=_INFERENCE,
         when=lambda study: _compares(study) and len(_names(study)) > 1,
-        unless="sharing:why_no_shares",
+        unless="comparing:why_no_shares",
         certain=False,
         reads=("rdms.nc", "human_rdms.nc"),
         writes=("variance.nc", "variance.csv"),
@@ -386,10 +385,10 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "reweighted features",
-        "representation:reweight_peak",
+        "recording:reweight_peak",
         code=("inference", *_RECORDING),
         when=_compares,
-        unless="sharing:why_not_reweighted",
+        unless="comparing:why_not_reweighted",
         certain=False,
         reads=("localization.nc", "human_rdms.nc", "rdms.nc"),
         uses=("weights/{network}.safetensors",),
@@ -398,7 +397,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "psychometric curves",
-        "answering:fit_curves",
+        "comparing:fit_curves",
         code=(*_INFERENCE, *_CHOICES),
         when=lambda study: study.psychophysics is not None,
         uses=("answers.csv", "human_rdms.nc"),
@@ -410,7 +409,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "saliency",
-        "looking:map_saliency",
+        "recording:map_saliency",
         code=("networks", "saliency", "stimuli"),
         when=lambda study: study.saliency is not None,
         uses=("weights/{network}.safetensors",),
@@ -423,10 +422,10 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "agreement",
-        "looking:relate",
+        "comparing:relate",
         code=_CHOICES,
         when=lambda study: _compares(study) and bool(study.psychophysics or study.saliency),
-        unless="looking:why_no_agreement",
+        unless="comparing:why_no_agreement",
         certain=False,
         reads=("layers.nc",),
         uses=("psychometric_likeness.nc", "saliency.nc"),
@@ -436,11 +435,11 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "bias of pre-training",
-        "biasing:measure_bias",
+        "comparing:measure_bias",
         code=(*_INFERENCE, *_CHOICES),
         when=_names_pretrainings,
         hindrance=_no_pair,
-        unless="biasing:why_no_bias",
+        unless="comparing:why_no_bias",
         certain=False,
         reads=("stimuli.csv",),
         uses=("layers.nc", "answers.csv", "saliency.nc"),

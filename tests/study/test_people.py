@@ -15,9 +15,8 @@ from rsa_face.provenance import save
 from rsa_face.stimuli.catalogue import read_stimuli
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.comparing import compare
-from rsa_face.study.config import STUDIES, embedded_studies, load_study
+from rsa_face.study.config import STUDIES, InferenceSection, embedded_studies, load_study
 from rsa_face.study.graph import Run, make_stages
-from rsa_face.study.sections import InferenceSection
 from rsa_face.study.stages import steps_of
 
 STUDY = """\

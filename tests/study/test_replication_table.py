@@ -10,7 +10,7 @@ import xarray as xr
 import rsa_face as rf
 from rsa_face.cli import main
 from rsa_face.stimuli.faces import draw_faces
-from rsa_face.study.replicating import compare_architectures, layers_picked
+from rsa_face.study.replication import compare_architectures, layers_picked
 from tests.inference.simulated import simulate
 
 SHARES = {"alexnet": 0.3, "vgg11": 0.5, "fe_alexnet": 0.9}

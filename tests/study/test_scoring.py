@@ -8,7 +8,7 @@ from rsa_face.networks.zoo import build_network
 from rsa_face.psychophysics.choices import network_choices
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.study.learning import judgements_of
+from rsa_face.study.networks import judgements_of
 from rsa_face.training.data import label_images
 from rsa_face.training.evaluation import judge_valence
 

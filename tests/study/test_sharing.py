@@ -13,7 +13,7 @@ from rsa_face.networks.zoo import build_network
 from rsa_face.provenance import load, save
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.study import representation, sharing
+from rsa_face.study import comparing, recording
 from rsa_face.study.graph import Run
 from tests.inference.simulated import simulate
 
@@ -29,8 +29,8 @@ def run_of(folder, *, stimuli=24, participants=8) -> Run:
 
 def test_the_network_that_holds_what_people_share_explains_it_alone(tmp_path) -> None:
     run = run_of(tmp_path)
-    assert sharing.why_no_shares(run) == ""
-    sharing.share_variance(run)
+    assert comparing.why_no_shares(run) == ""
+    comparing.share_variance(run)
     shares = load(tmp_path / "variance.nc")
     means = shares["unique"].mean("participant")
     assert means.sel(set="fe_alexnet") > 0.1
@@ -50,8 +50,8 @@ def test_the_network_that_holds_what_people_share_explains_it_alone(tmp_path) ->
 )
 def test_too_few_stimuli_or_people_are_said_to_be(tmp_path, few, said) -> None:
     run = run_of(tmp_path, **few)
-    assert f"since {said}" in sharing.why_no_shares(run)
-    assert f"since {said}" in sharing.why_not_reweighted(run)
+    assert f"since {said}" in comparing.why_no_shares(run)
+    assert f"since {said}" in comparing.why_not_reweighted(run)
 
 
 def test_the_layer_that_is_weighed_is_picked_without_what_tests_it(tmp_path, monkeypatch) -> None:
@@ -67,16 +67,16 @@ def test_the_layer_that_is_weighed_is_picked_without_what_tests_it(tmp_path, mon
     where = xr.Dataset({"picked": ("target", ["relu5"])}, {"target": ["peak"]})
     save(where, tmp_path / "localization.nc")
     network = build_network("alexnet", preprocessing=Preprocessing(resize=64, crop=64))
-    monkeypatch.setattr(representation, "build", lambda *_: network)
-    monkeypatch.setattr(representation, "networks_of", lambda _: [SimpleNamespace(called="alexnet")])
-    monkeypatch.setattr(representation, "FOLDS", (2, 5))
-    monkeypatch.setattr(sharing, "FOLDS", (2, 5))
+    monkeypatch.setattr(recording, "build", lambda *_: network)
+    monkeypatch.setattr(recording, "networks_of", lambda _: [SimpleNamespace(called="alexnet")])
+    monkeypatch.setattr(recording, "FOLDS", (2, 5))
+    monkeypatch.setattr(comparing, "FOLDS", (2, 5))
     inference = SimpleNamespace(network="alexnet", comparison="corr", seed=0, groups="auto")
     study: Any = SimpleNamespace(output=tmp_path, human=None, inference=inference)
     run = Run(study, print)
     run.__dict__["stimuli"] = stimuli
-    assert sharing.why_not_reweighted(run) == ""
-    representation.reweight_peak(run)
+    assert comparing.why_not_reweighted(run) == ""
+    recording.reweight_peak(run)
     weighed = load(tmp_path / "reweighted.nc")
     row = pd.read_csv(tmp_path / "reweighted.csv").iloc[0]
     assert (row["network"], row["layer"]) == ("alexnet", "relu5")
@@ -86,4 +86,4 @@ def test_the_layer_that_is_weighed_is_picked_without_what_tests_it(tmp_path, mon
     assert row["raw"] == pytest.approx(float(weighed["raw"].mean()), abs=1e-5)
     assert not list(tmp_path.glob("**/*.zarr"))
     save(where.assign(picked=("target", ["none"])), tmp_path / "localization.nc")
-    assert "no layer is more like people than chance" in sharing.why_not_reweighted(Run(study, print))
+    assert "no layer is more like people than chance" in comparing.why_not_reweighted(Run(study, print))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.study.sections import TrainingSection
+from rsa_face.study.config import TrainingSection
 from rsa_face.training.loop import mix_classes
 from rsa_face.training.settings import Augmentation, TrainingSettings
 

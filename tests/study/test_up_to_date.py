@@ -99,9 +99,9 @@ def test_a_change_of_the_figures_code_makes_figures_and_nothing_else(folder, cha
 @pytest.mark.parametrize(
     ("package", "stages"),
     [
-        ("study.comparing", INFERENCE),
+        ("study.comparing", ["human RDMs", *INFERENCE]),
         ("activations", RDMS),
-        ("study.judgement", ["human RDMs"]),
+        ("human", ["human RDMs"]),
     ],
 )
 def test_a_change_of_code_makes_what_rests_on_it_and_no_more_where_the_result_is_the_same(

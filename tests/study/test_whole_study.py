@@ -14,8 +14,7 @@ from rsa_face.provenance import rng_from
 from rsa_face.report.narrate import tell_study
 from rsa_face.report.page import agreement_tables
 from rsa_face.stimuli.faces import draw_faces
-from rsa_face.study.answering import same_draws
-from rsa_face.study.comparing import varying
+from rsa_face.study.comparing import same_draws, varying
 from rsa_face.study.config import load_study, networks_of
 from rsa_face.study.folder import read_results
 from rsa_face.study.graph import Manifest, run_study

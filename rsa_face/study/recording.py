@@ -1,4 +1,4 @@
-"""The RDM of every layer of a study's networks, streamed or by way of an activation store."""
+"""What a study records of its networks: the RDM of every layer, weighed features, and where they look."""
 
 import tempfile
 from collections import Counter
@@ -15,14 +15,13 @@ from rsa_face.inference.unique import pick_in_folds, reweight_layer
 from rsa_face.provenance import save
 from rsa_face.rdms.measures import compute_rdms, mark_measures
 from rsa_face.safety import one_part, path_in
+from rsa_face.saliency.stage import write_saliency
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.study.comparing import judged, varying
-from rsa_face.study.config import networks_of
+from rsa_face.study.comparing import FOLDS, judged, varying
+from rsa_face.study.config import NetworkSection, networks_of
 from rsa_face.study.graph import Run
-from rsa_face.study.networks import build, note_weights
-from rsa_face.study.sections import NetworkSection
-from rsa_face.study.sharing import FOLDS
+from rsa_face.study.networks import build, built, note_weights
 from rsa_face.study.stages import measures_of
 
 
@@ -122,3 +121,11 @@ def reweight_peak(run: Run) -> None:
         "reweighted": float(means["reweighted"]),
     }
     write_table(pd.DataFrame([row]), run.folder / "reweighted.csv")
+
+
+def map_saliency(run: Run) -> list[Path]:
+    """Map what the networks' answers rest on, and write the shares of each region."""
+    section = run.study.saliency
+    assert section is not None
+    options = section.model_dump(include={"layer", "method", "answer", "by_layer"})
+    return write_saliency(built(run), run.saliency_faces, run.folder, **options)

@@ -16,7 +16,7 @@ from rsa_face.provenance import load
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.settings import Curve
 from rsa_face.stimuli.catalogue import read_stimuli
-from rsa_face.study.biasing import pses_of
+from rsa_face.study.comparing import pses_of
 from rsa_face.study.config import recorded_study
 from rsa_face.study.graph import Manifest
 
