@@ -27,6 +27,7 @@ from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER, OTHER_MEASURES
 TARGET = "target"
 FEWEST_LEFT_OUT = 3
 NONE = "none"
+_FEW_DRAWS = 50
 
 Columns = dict[str, object]
 
@@ -238,11 +239,14 @@ def _shares(
     some = resampled.only(np.append(layers, resampled.estimate.size + LOWER_CEILING))
     identity, ceiling = np.eye(layers.size + 1)[:, :-1], np.eye(layers.size + 1)[:, [-1]]
 
+    # jackknifed errors need no draws, of which a few keep the many steps to each limit quick
+    few = some if some.rows is None else replace(some, draws=some.draws[:, _complete(some)[:_FEW_DRAWS]])
+
     def excess(share: Float[np.ndarray, " layer"]) -> Spread:
-        return some.spread(identity - ceiling * share)
+        return few.spread(identity - ceiling * share)
 
     share = some.estimate[:-1] / some.estimate[-1]
-    below = excess(np.ones(layers.size))
+    below = some.spread(identity - ceiling)
     bar = bar_of(reaching.spread(resampled), confidence=confidence)
     single = single_bar(excess(share), confidence=confidence)
     extrapolated = float(result["noise_ceiling_extrapolated"]) if "noise_ceiling_extrapolated" in result else np.nan
@@ -255,6 +259,10 @@ def _shares(
         "noise_ceiling": (BOUND, result["noise_ceiling"].values),
         "noise_ceiling_extrapolated": extrapolated,
     }
+
+
+def _complete(resampled: Resampled) -> Int[np.ndarray, " draw"]:
+    return np.flatnonzero(~np.isnan(resampled.draws).any(axis=(0, 2)))
 
 
 def _fieller(
