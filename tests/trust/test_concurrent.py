@@ -38,7 +38,7 @@ def test_of_two_runs_of_a_study_one_works_and_the_other_says_who_does(harness):
     assert first.end() == (0, "")
     for code, said in refused:
         assert code == 2
-        assert f"but process {first.number} on " in said
+        assert f"process {first.number} on " in said
         assert "Wait for it" in said
     assert differences(harness.here / "results", harness.whole / "results") == []
 
