@@ -14,26 +14,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def connect(cluster: str) -> Iterator[Any]:
-    """Connect to dask workers, starting them if they are to run on this machine.
-
-    Parameters
-    ----------
-    cluster : str
-        ``local:N`` for N processes here, ended afterwards; or the address of a scheduler,
-        ``tcp://HOST:8786``, whose workers see the same folders, wherever they were started.
-
-    Yields
-    ------
-    distributed.Client
-        While it is connected.
-
-    Raises
-    ------
-    ValueError
-        If the words are neither, or no scheduler answers there.
-    ModuleNotFoundError
-        If dask.distributed is not installed.
-    """
+    """Connect to dask workers, starting them if they are to run on this machine."""
     distributed = find_distributed(cluster)
     kind, _, workers_wanted = cluster.partition(":")
     if kind == "local":
@@ -68,25 +49,7 @@ def _leaving_interrupts_to_us() -> Iterator[None]:
 
 
 def find_distributed(cluster: str) -> Any:
-    """Return dask.distributed, so that what is missing is known before any time is spent on what comes first.
-
-    Parameters
-    ----------
-    cluster : str
-        As for `connect`. Nothing is started or reached.
-
-    Returns
-    -------
-    module
-        ``distributed``.
-
-    Raises
-    ------
-    ValueError
-        If the words name no cluster.
-    ModuleNotFoundError
-        If dask.distributed is not installed.
-    """
+    """Return dask.distributed, so that what is missing is known before any time is spent on what comes first."""
     if not re.fullmatch(r"local:[1-9]\d*|(tcp|tls)://.+", cluster):
         message = f"{cluster!r} names no cluster. Write local:N, such as local:2, or tcp://HOST:PORT."
         raise ValueError(message)
@@ -104,22 +67,6 @@ def map_in_order(
 
     A worker that dies takes nothing with it: dask runs what it had begun again elsewhere. So the function must
     give the same result, and do no harm, if it is run twice.
-
-    Parameters
-    ----------
-    client : distributed.Client
-        From `connect`.
-    function : callable
-        Takes one item, and `shared` if there is any.
-    items : sequence
-        Small enough to be sent.
-    shared : object, optional
-        What every call needs; sent to each worker once.
-
-    Yields
-    ------
-    object
-        What the function returned.
     """
     sent = [] if shared is None else [[_share(client, shared)] * len(items)]
     futures = client.map(function, items, *sent, pure=False, retries=2)

@@ -22,22 +22,7 @@ _keepers: list[object] = []
 
 
 def must_fit_in_memory(size: float, what: str, *, then: str) -> None:
-    """Refuse what a small file can ask for that this process has no room for, before it is begun.
-
-    Parameters
-    ----------
-    size : float
-        Bytes that it takes.
-    what : str
-        What it is, for the error.
-    then : str
-        What to do instead.
-
-    Raises
-    ------
-    ValueError
-        If that is more than the machine's memory, or what of it this process may use.
-    """
+    """Refuse what a small file can ask for that this process has no room for, before it is begun."""
     there = memory_there()
     if size > there:
         message = (
@@ -47,13 +32,7 @@ def must_fit_in_memory(size: float, what: str, *, then: str) -> None:
 
 
 def memory_there() -> float:
-    """Return how many bytes of memory this process may use, whoever else uses them too.
-
-    Returns
-    -------
-    float
-        The least of the machine's, the process's and the container's limit; infinite where none is known.
-    """
+    """Return how many bytes of memory this process may use, whoever else uses them too."""
     limits = [float("inf")]
     if hasattr(os, "sysconf"):
         limits.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
@@ -83,12 +62,6 @@ def keeping_memory() -> Iterator[Callable[[], None]]:
     A convolution's output is hundreds of megabytes. glibc hands these back when they are freed, and the system clears
     every page anew for the next layer, which takes up to a third of a forward pass on the CPU. Where the C library is
     another, nothing is done. Threads may overlap.
-
-    Yields
-    ------
-    callable
-        Hands back what is free when it is called. Pieces of one size leave gaps that don't fit the next, so it is for
-        the moments at which sizes change.
     """
     libc = _glibc()
     if libc is None:

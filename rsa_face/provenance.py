@@ -16,8 +16,7 @@ import numpy as np
 import xarray as xr
 from blake3 import blake3
 
-from rsa_face.files import write_beside
-from rsa_face.untrusted import must_not_swell, reading
+from rsa_face.safety import must_not_swell, reading, write_beside
 
 _AS_JSON = "json:"
 _CHECKSUM = "blake3"

@@ -1,9 +1,24 @@
-"""What may be written and removed: paths made of names that somebody gave, which stay inside their folder."""
+"""What guards files and folders: names and paths, writing whole or not at all, locks, and limits on what is read."""
 
+import errno
+import json
+import os
+import platform
 import re
+import secrets
+import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+import yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LONGEST_NAME = 150  # bytes: room for endings and temporary names within the 255 of a file system
 _IN_NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]')  # on some system or other
@@ -11,6 +26,26 @@ _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt"
 _FORMULA = re.compile(r"[=@\t\r]|[+-].*[(|!]", re.DOTALL)  # what a spreadsheet runs when it opens a table
 _MOST_NAMED = 20
 _PLAIN = "Use letters, digits, hyphens, underscores and dots"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_DRAFT = re.compile(r"\.rsa_face-[0-9a-f]{16}-.+")  # no name that anything else gives: such files are removed
+_HOUR = 3600.0  # longer than a file is written to without a pause; reports and figures may be at work here
+_PATIENCE = 0.5  # seconds: whoever only looks whether a place is held, holds it for a moment
+_GLANCE = 0.05  # the same, for one who only looks
+_OFTEN = 0.005
+MOST_BYTES = 2**30  # what any file may unpack to; beyond it, a hundred times its own size
+MOST_TIMES = 100
+SAVE_AS_CSV = "In a spreadsheet, save it as CSV UTF-8."
+MOST_SAID = 200
+MOST_YAML_BYTES = 2**20
+MOST_YAML_VALUES = 100_000
+_YAML_HELP = {
+    "\\t": "Indent with spaces, not tabs.",
+    "escape": "Write paths with /, or between single quotes.",
+}
+
+
+# -- names and the paths made of them --------------------------------------------------------------------------------
 
 
 def path_in(folder: str | Path, name: str, what: str, *, suffix: str = "", nested: bool = False) -> Path:
@@ -132,3 +167,262 @@ def must_stay_inside(path: Path, folder: Path) -> None:
             "written or removed there. Remove that link."
         )
         raise ValueError(message)
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_table(table: "pd.DataFrame", path: str | Path) -> None:
+    """Write a table of results as CSV, six digits of each number, whole or not at all."""
+    with write_beside(path) as beside:
+        table.to_csv(beside, index=False, float_format="%.6g")
+
+
+def size_of(folder: str | Path) -> int:
+    """Return how many bytes lie in a folder and below it, though files come and go while they are counted."""
+    size = 0
+    for here, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(here, name).stat().st_size
+    return size
+
+
+@contextmanager
+def write_beside(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside a file, and move it into place when the block ends well.
+
+    Killed at any moment, the file is the old one or the new one. If the block raises, the temporary file is
+    removed and the old one stays.
+    """
+    path = Path(path)
+    beside = path.with_name(f".rsa_face-{secrets.token_hex(8)}-{path.stem[:40]}{path.suffix}")
+    with naming_what_is_written(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: str | Path) -> None:
+    """Remove what processes that were killed left half written, an hour after it was last written to.
+
+    A draft of weights may take as much room as the weights, and nothing else would ever remove it.
+    """
+    before = time.time() - _HOUR
+    for here, _, names in os.walk(folder):
+        for draft in (Path(here, name) for name in names if _DRAFT.fullmatch(name)):
+            with suppress(FileNotFoundError):
+                if draft.stat().st_mtime < before:
+                    draft.unlink()
+
+
+@contextmanager
+def naming_what_is_written(path: str | Path) -> Iterator[None]:
+    """Say what could not be written, and what to do, where a disk is full or a folder forbidden.
+
+    The system's own error says neither: of a full disk it has no name, of a forbidden folder that of a draft.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        if error.strerror != reason:  # said already, of a part of this
+            raise
+        if error.errno in FULL:
+            message = f"No room to write {str(path)!r} ({reason}). Free some, and run it again."
+            raise OSError(error.errno, message) from error
+        if error.errno in _FORBIDDEN:
+            message = f"Cannot write to {str(path)!r}: {reason}. Make its folder writable."
+            raise OSError(error.errno, message) from error
+        raise
+
+
+def writable_folder(out_dir: str | Path) -> Path:
+    """Make a folder and hold it to being writable, before any work is done for it."""
+    folder = Path(out_dir)
+    try:
+        trial = folder / f".rsa_face-{secrets.token_hex(8)}"  # a name that nothing else has: it is removed
+        with write_beside(trial) as beside:
+            beside.write_text("", "utf-8")
+        trial.unlink()
+    except OSError as error:
+        message = f"Cannot write to the output folder {str(folder)!r}: {error}. Choose another folder."
+        raise ValueError(message) from error
+    return folder
+
+
+# -- locks -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def hold(place: Path, lock: Path, *, rule: str) -> Iterator[None]:
+    """Keep other processes from writing to a place; if this one is killed, the hold ends with it."""
+    held = filelock.FileLock(lock, timeout=_PATIENCE)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held.acquire(poll_interval=_OFTEN)
+    except filelock.Timeout as error:
+        message = f"{_said_in(lock)} is writing to {str(place)!r}. {rule}. Wait for it, or choose another folder."
+        raise ValueError(message) from error
+    except OSError as error:
+        message = f"Cannot write to {str(lock.parent)!r}: {error}. Make the folder writable."
+        raise ValueError(message) from error
+    try:
+        with suppress(OSError):  # on a full disk the hold is as good, only its holder has no name
+            since = datetime.now().astimezone().isoformat(" ", "seconds")
+            lock.write_text(f"process {os.getpid()} on {platform.node()} (since {since})", "utf-8")
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink()
+        held.release()
+
+
+def holder_of(lock: Path) -> str:
+    """Say which process holds a place."""
+    if not lock.is_file():
+        return ""
+    try:
+        with filelock.FileLock(lock, timeout=_GLANCE).acquire(poll_interval=_OFTEN):
+            return ""
+    except filelock.Timeout:
+        return _said_in(lock)
+    except OSError:  # of a folder that others may write to: what is held there is not for this process to know
+        return ""
+
+
+def lock_in(folder: Path) -> Path:
+    """Return the file by which a study's output folder is held."""
+    return folder / ".lock"
+
+
+def _said_in(lock: Path) -> str:
+    try:
+        return lock.read_text("utf-8", errors="replace").strip()[:200] or "another process"
+    except OSError:
+        return "another process"
+
+
+# -- reading what anybody wrote --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def reading(path: Path, rule: str, *, then: str) -> Iterator[None]:
+    """Turn whatever a library raises over a file into a sentence that names the file and the rule it breaks.
+
+    Libraries that read damaged files raise almost anything: a parser's SyntaxError, a KeyError, a struct.error. Only
+    the library's own call belongs in the block, so that our own errors pass unchanged.
+    """
+    try:
+        yield
+    except Exception as error:
+        message = f"{str(path)!r} cannot be read: {in_short(error)}. {rule}. {then}"
+        raise ValueError(message) from error
+
+
+def in_short(error: BaseException) -> str:
+    """Return a library's exception in a line; its kind, where it says nothing or only a name.
+
+    Examples
+    --------
+    >>> in_short(KeyError("x"))
+    "KeyError 'x'"
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1} is not of a text in UTF-8"
+    if type(error).__name__ == "EmptyDataError":  # pandas' "No columns to parse from file"
+        return "it is empty"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[0].rstrip(".")[:MOST_SAID] if lines else ""
+    return said if " " in said else f"{type(error).__name__} {said}".strip()
+
+
+def must_not_swell(size: float, path: Path, *, on_disk: int | None = None) -> None:
+    """Refuse a file that asks for more than 1 GiB of memory and a hundred times what lies on the disk."""
+    there = path.stat().st_size if on_disk is None else on_disk
+    if size > max(MOST_BYTES, MOST_TIMES * there):
+        message = (
+            f"{str(path)!r} ({there:,} bytes) asks for {size / 2**30:,.3g} GiB of memory, more than "
+            f"{MOST_BYTES / 2**30:g} GiB and {MOST_TIMES} times its size. Do not use it, or write it again."
+        )
+        raise ValueError(message)
+
+
+def read_json(path: Path, rule: str, *, then: str) -> Any:
+    """Read a JSON file that may be anything; a mark of its encoding (BOM) is passed over."""
+    with reading(path, rule, then=then):
+        return json.loads(path.read_text("utf-8-sig"))
+
+
+def read_yaml(path: Path, what: str) -> tuple[yaml.Node | None, Any]:
+    """Read a YAML file of plain values; return its tree, which knows its lines, and its values.
+
+    Refused are tags that make objects, aliases that multiply or lead to themselves, and a key given twice, of which
+    YAML's readers take the last and say nothing.
+    """
+    size = path.stat().st_size
+    if size > MOST_YAML_BYTES:
+        message = f"{path.name} has {size:,} bytes. {what} has at most 1 MiB: is it the right file?"
+        raise ValueError(message)
+    try:
+        text = path.read_text("utf-8")
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        count = 0 if tree is None else _values_in(tree, {})
+        twice = _first_repeated(tree, set())
+        if count > MOST_YAML_VALUES:
+            message = f"its aliases make {count:,} values, more than {MOST_YAML_VALUES:,}"
+            raise ValueError(message)
+        values = yaml.safe_load(text)
+    except Exception as error:
+        message = f"{path.name} cannot be read as YAML in UTF-8: {_yaml_fault(error)}"
+        raise ValueError(message) from error
+    if twice:
+        message = f"{path.name} gives the key {twice} more than once. Remove one."
+        raise ValueError(message)
+    return tree, values
+
+
+def _yaml_fault(error: BaseException) -> str:
+    """Return what is wrong with a YAML file, where, and what helps against it."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f"{in_short(error)}. Is it the right file?"
+    mark, problem = error.problem_mark, " ".join(str(error.problem).split())[:MOST_SAID]
+    then = next((help_ for sign, help_ in _YAML_HELP.items() if sign in problem), "Fix this line or those before it.")
+    context = f" {error.context}" if error.context else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}{context}. {then}"
+
+
+def _inside(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+def _values_in(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node holds, aliases written out; raise where it holds itself."""
+    if known.get(id(node), 0) < 0:
+        message = f"the value on line {node.start_mark.line + 1} holds itself"
+        raise ValueError(message)
+    if id(node) not in known:
+        known[id(node)] = -1
+        known[id(node)] = 1 + sum(_values_in(part, known) for part in _inside(node))
+    return known[id(node)]
+
+
+def _first_repeated(node: yaml.Node | None, seen: set[int]) -> str:
+    """Return the first key that one mapping gives twice, and on which lines; empty where none does."""
+    if node is None or id(node) in seen:
+        return ""
+    seen.add(id(node))
+    lines: dict[str, int] = {}
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        line = key.start_mark.line + 1
+        if isinstance(key, yaml.ScalarNode) and key.value in lines:
+            return f"{key.value!r} (lines {lines[key.value]} and {line})"
+        lines[str(key.value)] = line
+    return next((found for part in _inside(node) if (found := _first_repeated(part, seen))), "")

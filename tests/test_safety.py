@@ -14,10 +14,17 @@ from torch import nn
 import rsa_face as rf
 from rsa_face.activations.batch import Batch, sources_of
 from rsa_face.activations.store import hold_store, network_names, remove_store
-from rsa_face.files import remove_drafts, writable_folder, write_beside
 from rsa_face.networks.layers import Layer, name_modules
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.safety import fault_of_name, must_be_file_names, path_in, same_file
+from rsa_face.safety import (
+    fault_of_name,
+    must_be_file_names,
+    path_in,
+    remove_drafts,
+    same_file,
+    writable_folder,
+    write_beside,
+)
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.occlusion import occlude
 from rsa_face.stimuli.preprocessing import Preprocessing

@@ -14,15 +14,12 @@ from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import lock_of
 from rsa_face.activations.stream import stream_measures
-from rsa_face.files import write_beside
-from rsa_face.holding import hold
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_content, hash_file, load, save
 from rsa_face.rdms.measures import GENERAL, check_measures, compute_rdms, measures_among
-from rsa_face.safety import fault_of_name, must_be_file_names, path_in
+from rsa_face.safety import fault_of_name, hold, must_be_file_names, path_in, read_json, write_beside
 from rsa_face.schema import MEASURES, NETWORKS, layer_names, must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.untrusted import read_json
 
 UNITS = "units.json"
 

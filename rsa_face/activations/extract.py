@@ -45,12 +45,11 @@ from rsa_face.activations.store import (
     shard_of,
 )
 from rsa_face.cluster import connect, map_in_order
-from rsa_face.files import naming_what_is_written
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import rng_from
-from rsa_face.safety import must_be_file_names, one_part
+from rsa_face.safety import must_be_file_names, naming_what_is_written, one_part
 from rsa_face.schema import NETWORKS, must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches

@@ -21,13 +21,10 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 
-from rsa_face.files import size_of
-from rsa_face.holding import hold, holder_of
 from rsa_face.networks.layers import Layer
 from rsa_face.provenance import hash_content, hash_file, sealed, unsealed
-from rsa_face.safety import must_be_file_names, one_part, path_in
+from rsa_face.safety import hold, holder_of, must_be_file_names, must_not_swell, one_part, path_in, reading, size_of
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.untrusted import must_not_swell, reading
 
 log = logging.getLogger(__name__)
 

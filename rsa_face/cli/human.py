@@ -106,8 +106,8 @@ def template(
     out: Annotated[Path | None, typer.Option("--out", help="The file to write; printed if not given.")] = None,
 ) -> None:
     """Write an example file of a kind, with a comment for each column."""
-    from rsa_face.files import write_beside
     from rsa_face.human.kinds import template_of
+    from rsa_face.safety import write_beside
 
     text = template_of(kind)
     if out is None:
@@ -192,7 +192,7 @@ def _retest(
 def _write_reliability(
     reliability: Any, rows: Any, level: str, *, figure: Path | None, table: Path | None, quiet: bool
 ) -> None:
-    from rsa_face.files import write_beside
+    from rsa_face.safety import write_beside
 
     written = []
     if figure is not None:

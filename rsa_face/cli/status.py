@@ -32,8 +32,7 @@ def status(
             print(f"{'done' if done else 'to do':<6} {name}")
         print(f"{sum(units.values())} of {len(units)} done")
         return
-    from rsa_face.files import size_of
-    from rsa_face.holding import holder_of, lock_in
+    from rsa_face.safety import holder_of, lock_in, size_of
     from rsa_face.study.graph import FILE, Manifest, states_of
 
     studies = sorted(Path(here) for here, _, names in os.walk(folder) if {FILE, lock_in(Path()).name} & set(names))

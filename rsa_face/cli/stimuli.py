@@ -104,8 +104,8 @@ def schematic(
     participants: Annotated[int, typer.Option(help="Simulated observers who rate all pairs.")] = 12,
 ) -> None:
     """Draw schematic faces on a happy-sad continuum, with ratings by simulated observers."""
-    from rsa_face.files import write_beside
     from rsa_face.human.observers import simulate_ratings
+    from rsa_face.safety import write_beside
     from rsa_face.stimuli.faces import draw_faces
 
     stimuli = draw_faces(out, identities=identities, levels=levels, size=size, seed=seed)

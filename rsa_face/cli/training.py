@@ -105,8 +105,8 @@ def inspect(
 
 
 def _settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
+    from rsa_face.safety import read_yaml
     from rsa_face.training.settings import TrainingSettings
-    from rsa_face.untrusted import read_yaml
 
     given: dict[str, Any] = {}
     if path is not None:

@@ -31,7 +31,7 @@ from rsa_face.figures.style import (
     network_label,
     usable_font,
 )
-from rsa_face.files import write_beside
+from rsa_face.safety import write_beside
 from rsa_face.schema import MEASURES, OCCLUSIONS, OTHER_MEASURES, STIMULUS_I, STIMULUS_J, must_be_known, split_seed
 from rsa_face.stimuli.catalogue import open_picture
 

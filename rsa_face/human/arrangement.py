@@ -15,9 +15,9 @@ from rsa_face.human.rdm_files import read_matlab
 from rsa_face.human.sessions import Repeats
 from rsa_face.human.tables import GROUP, Column, Fault, Source, Trials, listed, naturally, raise_faults, renaming
 from rsa_face.rdms.toolbox import load_meadows
+from rsa_face.safety import read_json, reading
 from rsa_face.schema import repeated
 from rsa_face.settings import Settings
-from rsa_face.untrusted import read_json, reading
 
 LARGEST_UNIT = 3.0  # a pair further apart than this was measured in pixels, not in widths of the arena
 

@@ -11,9 +11,8 @@ import scipy.io
 import xarray as xr
 from PIL import Image
 
-from rsa_face.files import writable_folder, write_beside
 from rsa_face.provenance import hash_file, save
-from rsa_face.safety import path_in
+from rsa_face.safety import path_in, writable_folder, write_beside
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known
 
 

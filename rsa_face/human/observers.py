@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from rsa_face.files import write_beside
 from rsa_face.provenance import rng_from
-from rsa_face.safety import path_in
+from rsa_face.safety import path_in, write_beside
 from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 

@@ -43,9 +43,9 @@ from rsa_face.human.tables import (
 )
 from rsa_face.inference.vectors import stimuli_of
 from rsa_face.provenance import load, must_be_plain_hdf5
+from rsa_face.safety import MOST_BYTES, MOST_TIMES, must_not_swell, reading
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J, asymmetric_pairs, repeated, symmetric
 from rsa_face.settings import Settings
-from rsa_face.untrusted import MOST_BYTES, MOST_TIMES, must_not_swell, reading
 
 STIMULUS_NAMES = (
     "stimulus", "stimuli", "ids", "stimulus_ids", "labels", "label", "conds", "conditions", "name", "names",

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.files import write_beside
 from rsa_face.human.judgements import Judgements, must_fit, rows_of_pairs, to_array, triangles
 from rsa_face.human.kinds import KINDS, HumanKind
 from rsa_face.human.rdm_files import ATTRS_REMARK
@@ -30,7 +29,7 @@ from rsa_face.human.tables import (
 )
 from rsa_face.provenance import save
 from rsa_face.rdms.toolbox import to_rsatoolbox
-from rsa_face.safety import must_be_plain_names
+from rsa_face.safety import must_be_plain_names, write_beside
 from rsa_face.schema import (
     PARTICIPANT,
     STIMULUS,

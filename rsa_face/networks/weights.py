@@ -25,9 +25,9 @@ from torchvision import models
 from rsa_face.networks.attention import block_place
 from rsa_face.networks.settings import Attention
 from rsa_face.provenance import hash_content, hash_file, rng_from, unsealed
+from rsa_face.safety import must_not_swell, reading
 from rsa_face.schema import NETWORKS, POSITIONS, Position, must_be_known
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.untrusted import must_not_swell, reading
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from rsa_face.provenance import rng_from
-from rsa_face.safety import must_be_plain_names
+from rsa_face.safety import must_be_plain_names, reading
 from rsa_face.schema import NETWORK, OCCLUSIONS, PARTICIPANT
 from rsa_face.stimuli.catalogue import StimulusSet
-from rsa_face.untrusted import reading
 
 if TYPE_CHECKING:
     from torch import Tensor

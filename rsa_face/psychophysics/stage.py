@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.files import write_table
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save
 from rsa_face.psychophysics.choices import check_choices, count_choices, network_choices, scale_of, to_morph
 from rsa_face.psychophysics.likeness import error_consistency, human_likeness
 from rsa_face.psychophysics.psychometric import UNFITTED, first_status, fit_psychometric
 from rsa_face.psychophysics.settings import Curve
+from rsa_face.safety import write_table
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _COLUMNS = ("pse", "midpoint", "slope", "width", "guess", "lapse")

@@ -13,6 +13,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from rsa_face.provenance import load
 from rsa_face.rdms.align import select_stimuli
+from rsa_face.safety import reading
 from rsa_face.schema import (
     RDM,
     STIMULUS_I,
@@ -23,7 +24,6 @@ from rsa_face.schema import (
     warn_implausible_rdms,
 )
 from rsa_face.stimuli.catalogue import open_picture
-from rsa_face.untrusted import reading
 
 PIXELS = "pixels"
 FILE_ENDINGS = (".nc", ".csv")

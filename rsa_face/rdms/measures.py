@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from rsa_face.cluster import connect, map_in_order
 from rsa_face.memory import bytes_of
+from rsa_face.safety import reading
 from rsa_face.schema import (
     DEPTH,
     LAYER,
@@ -29,7 +30,6 @@ from rsa_face.schema import (
     STIMULUS_J,
     must_be_known,
 )
-from rsa_face.untrusted import reading
 
 GENERAL = "default"
 """The key of a mapping of layers to measures whose measure makes all other layers' RDMs."""

@@ -19,7 +19,6 @@ from rsa_face.figures.agreement import in_words
 from rsa_face.figures.layers import layers_table
 from rsa_face.figures.networks import question_names
 from rsa_face.figures.style import RDM_COLORS, in_order, network_label
-from rsa_face.files import write_beside
 from rsa_face.psychophysics.agreement import agreement_table, correlation_table
 from rsa_face.report.charts import (
     Chart,
@@ -33,6 +32,7 @@ from rsa_face.report.charts import (
 )
 from rsa_face.report.explorer import Explorer, explorer_of
 from rsa_face.report.narrate import answer_of, listed, methods_of, number, p_value
+from rsa_face.safety import write_beside
 from rsa_face.schema import NETWORK
 from rsa_face.study.folder import StudyFolder, read_results
 

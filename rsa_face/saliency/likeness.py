@@ -8,12 +8,12 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
+from rsa_face.safety import reading
 from rsa_face.saliency.maps import COLUMN, ROW
 from rsa_face.saliency.regions import Frame
 from rsa_face.schema import STIMULUS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_image
-from rsa_face.untrusted import reading
 
 Array = np.ndarray
 _EDGE = 1e-12

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from rsa_face.files import write_table
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save
-from rsa_face.safety import one_part, path_in
+from rsa_face.safety import one_part, path_in, write_table
 from rsa_face.saliency.maps import LAST, average_gate, gate_openings, saliency_at
 from rsa_face.saliency.regions import (
     average_layer,

@@ -11,9 +11,8 @@ import pandas as pd
 from PIL import Image
 
 from rsa_face.provenance import hash_content, hash_file
-from rsa_face.safety import must_be_plain_names
+from rsa_face.safety import SAVE_AS_CSV, in_short, must_be_plain_names, reading
 from rsa_face.schema import repeated
-from rsa_face.untrusted import SAVE_AS_CSV, in_short, reading
 
 MOST_PIXELS = 100_000_000
 # pillow would also open kinds that hand the file to another program (EPS to Ghostscript)

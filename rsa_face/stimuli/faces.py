@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from rsa_face.files import writable_folder, write_beside
 from rsa_face.provenance import rng_from
+from rsa_face.safety import writable_folder, write_beside
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.head import (
     HAPPY,

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from rsa_face.files import writable_folder, write_beside
-from rsa_face.safety import must_be_file_names, path_in
+from rsa_face.safety import must_be_file_names, path_in, writable_folder, write_beside
 from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, open_picture, read_stimuli
 

@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from rsa_face.activations.batch import Batch, Source
-from rsa_face.holding import hold, lock_in
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.rdms.measures import general_measure, layers_with_their_own
-from rsa_face.safety import one_part
+from rsa_face.safety import hold, lock_in, one_part
 from rsa_face.study.config import NetworkSection, Study, networks_of
 from rsa_face.study.graph import Run, make_stages, start_run
 from rsa_face.study.networks import build

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.files import write_table
 from rsa_face.human.read import read_human
 from rsa_face.inference.ceiling import refuse_one_participant
 from rsa_face.inference.comparisons import check_people
@@ -36,7 +35,7 @@ from rsa_face.psychophysics.settings import Curve
 from rsa_face.psychophysics.stage import any_curve, write_psychophysics
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
-from rsa_face.safety import one_part, path_in
+from rsa_face.safety import one_part, path_in, write_table
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, STIMULUS_I, must_be_known, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.study.config import NetworkSection, Study

@@ -25,7 +25,7 @@ from rsa_face.human.kinds import KINDS
 from rsa_face.human.tables import Layout
 from rsa_face.networks.settings import Attention
 from rsa_face.psychophysics.settings import Curve
-from rsa_face.safety import check_name, must_be_plain_names, one_part, same_file
+from rsa_face.safety import check_name, in_short, must_be_plain_names, one_part, read_yaml, same_file
 from rsa_face.schema import (
     AUTO_GROUPS,
     COMPARISONS,
@@ -39,7 +39,6 @@ from rsa_face.schema import (
 from rsa_face.settings import Device, Seed, Settings, in_words, matching
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training.settings import Recipe, TrainingSettings
-from rsa_face.untrusted import in_short, read_yaml
 
 PACKAGED = "package:"
 STUDIES = Path(str(resources.files("rsa_face"))) / "studies"

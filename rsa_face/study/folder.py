@@ -9,14 +9,13 @@ from typing import Any
 import xarray as xr
 
 from rsa_face.figures.layout import untrained_in
-from rsa_face.holding import holder_of, lock_in
 from rsa_face.provenance import hash_file, load, unsealed
+from rsa_face.safety import holder_of, lock_in, read_json
 from rsa_face.schema import PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.study.config import recorded_study
 from rsa_face.study.forms import has_form, is_shown
 from rsa_face.study.stages import STAGES, steps_of, writer_of
-from rsa_face.untrusted import read_json
 
 _EXPECTED: dict[str, tuple[str, ...]] = {
     "layers.nc": (RDM,),

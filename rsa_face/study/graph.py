@@ -15,14 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import xarray as xr
 
-from rsa_face.files import remove_drafts, write_beside
-from rsa_face.holding import hold, lock_in
 from rsa_face.provenance import code_hash, hash_content, hash_file, load, sealed, unsealed, versions
-from rsa_face.safety import must_stay_inside
+from rsa_face.safety import hold, lock_in, must_stay_inside, read_json, remove_drafts, write_beside
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.study.config import Study, recorded_study
 from rsa_face.study.stages import Stage, Step, measures_of, planned_stages, steps_of
-from rsa_face.untrusted import read_json
 
 if TYPE_CHECKING:
     from rsa_face.training.data import TrainingTable

@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.cluster import find_distributed
-from rsa_face.files import write_beside
 from rsa_face.networks.weights import HUB, find_hub
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import save
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.stage import ask_networks as ask
 from rsa_face.rdms.controls import check_controls
+from rsa_face.safety import write_beside
 from rsa_face.schema import PARTICIPANT, split_seed
 from rsa_face.stimuli.occlusion import REGIONS, occlude, region_boxes
 from rsa_face.study.config import NetworkSection, networks_of

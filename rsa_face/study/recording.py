@@ -10,11 +10,10 @@ import xarray as xr
 
 from rsa_face.activations.extract import extract
 from rsa_face.activations.stream import stream_rdms
-from rsa_face.files import write_table
 from rsa_face.inference.unique import pick_in_folds, reweight_layer
 from rsa_face.provenance import save
 from rsa_face.rdms.measures import compute_rdms, mark_measures
-from rsa_face.safety import one_part, path_in
+from rsa_face.safety import one_part, path_in, write_table
 from rsa_face.saliency.stage import write_saliency
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from rsa_face.provenance import hash_content, hash_file, rng_from
+from rsa_face.safety import SAVE_AS_CSV, reading
 from rsa_face.schema import must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, find_images
 from rsa_face.stimuli.images import preprocess, read_image
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training.settings import HAPPY, SAD, Augmentation
-from rsa_face.untrusted import SAVE_AS_CSV, reading
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # AffectNet's codes (Mollahosseini, Hasani & Mahoor 2019, 10.1109/TAFFC.2017.2740923): 1 happy, 2 sad. Its other

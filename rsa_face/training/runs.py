@@ -20,16 +20,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from rsa_face.files import FULL, naming_what_is_written, write_beside
-from rsa_face.holding import hold
 from rsa_face.networks.attention import find_attention
 from rsa_face.networks.weights import CONTENT, RECORD, content_of, must_be_unchanged, read_record
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import hash_content, hash_file, sealed, versions
-from rsa_face.safety import path_in
+from rsa_face.safety import FULL, hold, naming_what_is_written, path_in, reading, write_beside
 from rsa_face.training.data import TrainingTable
 from rsa_face.training.settings import TrainingSettings
-from rsa_face.untrusted import reading
 
 log = logging.getLogger(__name__)
 

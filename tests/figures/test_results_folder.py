@@ -8,8 +8,8 @@ import pytest
 import xarray as xr
 
 from rsa_face.figures.layout import untrained_in
-from rsa_face.holding import hold, lock_in
 from rsa_face.provenance import hash_file, save
+from rsa_face.safety import hold, lock_in
 from rsa_face.study.folder import read_results
 
 

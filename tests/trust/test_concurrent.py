@@ -13,9 +13,9 @@ from torch import nn
 
 from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import describe_store, open_activations
-from rsa_face.holding import holder_of, lock_in
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
+from rsa_face.safety import holder_of, lock_in
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.preprocessing import Preprocessing
 from tests.trust.faults import begin, differences

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import rsa_face
-from rsa_face.untrusted import MOST_BYTES
+from rsa_face.safety import MOST_BYTES
 from tests.trust.damage import damaged_bytes, damaged_text
 from tests.trust.readers import READERS, Files, Reader
 from tests.trust.watch import most_memory, watched

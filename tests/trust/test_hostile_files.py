@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 import rsa_face
-from rsa_face import memory, untrusted
+from rsa_face import memory, safety
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import _hash_of_columns, describe_store, open_activations, verify_store
 from rsa_face.cli import main
@@ -48,7 +48,7 @@ def count_anew() -> int:
 @pytest.fixture
 def low_limit(monkeypatch):
     """Lower the stated limit to 32 MiB, so that bombs need not be large to be seen."""
-    for module in (untrusted, rdm_files):
+    for module in (safety, rdm_files):
         monkeypatch.setattr(module, "MOST_BYTES", 32 * MEBIBYTE)
 
 

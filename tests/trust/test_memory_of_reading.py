@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from rsa_face import untrusted
+from rsa_face import safety
 from rsa_face.human import rdm_files
 from rsa_face.human.read import read_human
 
@@ -65,7 +65,7 @@ CASES = [
 def test_reading_takes_no_more_than_four_times_what_a_file_may_unpack_to(
     tmp_path, monkeypatch, name, make, shape, expected
 ):
-    for module in (untrusted, rdm_files):
+    for module in (safety, rdm_files):
         monkeypatch.setattr(module, "MOST_BYTES", LIMIT)
     (tmp_path / name).write_bytes(make(*shape))
     tracemalloc.start()

@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-from rsa_face.files import remove_drafts, size_of, write_beside
-from rsa_face.holding import hold, holder_of
+from rsa_face.safety import hold, holder_of, remove_drafts, size_of, write_beside
 
 
 def test_a_file_that_is_not_written_to_the_end_leaves_the_old_one(tmp_path):
