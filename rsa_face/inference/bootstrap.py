@@ -1,7 +1,6 @@
 """All draws at once: what rsatoolbox computes in a loop over draws, from RDMs that are sorted once."""
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,9 +9,9 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from rsa_face.inference.accelerated import choose_device, evaluate_on
-from rsa_face.inference.draws import Ceiling, Prepared, evaluate, mean_over, prepare
+from rsa_face.inference.draws import evaluate, mean_over, prepare
 from rsa_face.inference.resampling import Draws
-from rsa_face.inference.vectors import Floats
+from rsa_face.inference.vectors import Floats, Whole
 
 _NUMBER = 8  # bytes of a float64
 
@@ -47,8 +46,8 @@ def evaluate_draws(
 ) -> Evaluated:
     """Compute similarities and noise ceilings in every draw.
 
-    Each draw is computed by itself, so the result depends neither on how many are computed at a time nor on how
-    many threads compute them.
+    Each draw (with those of the same stimuli) is computed by itself, so the result depends neither on how many are
+    computed at a time nor on how many threads compute them.
 
     Parameters
     ----------
@@ -92,30 +91,26 @@ def evaluate_draws(
     ceiling = np.full((*shape, 2), np.nan)
     everything = evaluate(prepared, np.ones_like(draws.stimuli[0])) if "participant" in draws.kinds else None
 
-    def run(draw: int) -> None:
-        for place, values, bounds in _one_draw(prepared, draws, draw, everything, ceilings):
-            similarity[place, draw], ceiling[place, draw] = values, bounds
+    def run(alike: Whole) -> int:
+        # draws of the same stimuli, such as deletions that differ in the participant alone, share one evaluation
+        drawn = everything if draws.kinds == ("participant",) else evaluate(prepared, draws.stimuli[alike[0]])
+        for draw in alike:
+            people = draws.participants[draw]
+            for place, kind in enumerate(draws.kinds):
+                found = everything if kind == "participant" else drawn
+                if found is None:
+                    continue
+                times = np.ones_like(people) if kind == "stimulus" else people
+                similarity[place, draw] = mean_over(found[0], times)
+                if ceilings:
+                    ceiling[place, draw] = found[1](times)
+        return len(alike)
 
-    todo = np.flatnonzero(draws.usable)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        hidden = None if progress else True
-        for _ in tqdm(pool.map(run, todo), total=len(todo), disable=hidden, desc="draws", unit="draw"):
-            pass
+    bar = tqdm(total=int(draws.usable.sum()), disable=None if progress else True, desc="draws", unit="draw")
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool, bar:
+        for count in pool.map(run, draws.alike):
+            bar.update(count)
     return Evaluated(similarity, ceiling)
-
-
-def _one_draw(
-    prepared: Prepared, draws: Draws, draw: int, everything: tuple[Floats, Ceiling] | None, ceilings: bool
-) -> Iterator[tuple[int, Floats, Floats]]:
-    people = draws.participants[draw]
-    drawn = evaluate(prepared, draws.stimuli[draw]) if draws.kinds != ("participant",) else None
-    for place, kind in enumerate(draws.kinds):
-        found = everything if kind == "participant" else drawn
-        if found is None:
-            continue
-        times = np.ones_like(people) if kind == "stimulus" else people
-        bounds = found[1](times) if ceilings else np.full(2, np.nan)
-        yield place, mean_over(found[0], times), bounds
 
 
 def _workers_within(memory: float, workers: int | None, layers: int, people: tuple[int, ...]) -> int:

@@ -91,11 +91,10 @@ def contrast_layers(
         "p_difference_fdr": (LAYER, np.nan_to_num(correct(tested, method="fdr"), nan=1.0)),
     }
     if cluster_test != "none":
-        threshold = float(stats.t.isf(0.025, spread.freedom))
         if cluster_test == "draws":
-            p_cluster, number = _clusters_of_draws(spread, threshold)
+            p_cluster, number = _clusters_of_draws(spread)
         else:
-            p_cluster, number = _clusters_of_participants(result, matched, threshold, seed)
+            p_cluster, number = _clusters_of_participants(result, matched, seed)
         columns |= {"p_cluster": (LAYER, p_cluster), "cluster": (LAYER, number)}
     attrs = {
         **{
@@ -153,7 +152,7 @@ def without_shared(spread: Spread) -> Spread:
 
 def interval(spread: Spread, *, confidence: float) -> Float[np.ndarray, "quantity 2"]:
     """Return the interval of each estimate by itself: t times the standard error on either side."""
-    reach = spread.reach(single_bar(spread, confidence=confidence))
+    reach = spread.reach(single_bar(confidence=confidence))
     return np.stack([spread.estimate - reach, spread.estimate + reach], axis=1)
 
 
@@ -191,14 +190,12 @@ def participant_t(
     return np.asarray(np.divide(mean, error, out=np.zeros_like(mean), where=error > 1e-12), dtype=float)
 
 
-def _clusters_of_draws(
-    spread: Spread, threshold: float
-) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
-    return cluster_p(spread.t, spread.chance_t, threshold=threshold)
+def _clusters_of_draws(spread: Spread) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
+    return cluster_p(spread.z, spread.chance_z, threshold=float(stats.norm.isf(0.025)))
 
 
 def _clusters_of_participants(
-    result: xr.Dataset, matched: Matched, threshold: float, seed: int
+    result: xr.Dataset, matched: Matched, seed: int
 ) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
     each = np.asarray(result["participant_similarity"].transpose("rdm", "participant").values, dtype=float)
     paired = each[matched.network] - each[matched.baseline]
@@ -206,6 +203,7 @@ def _clusters_of_participants(
     shuffles = int(result.attrs.get("draws", 1000))
     signs = sign_flips(paired.shape[1], shuffles=shuffles, rng=rng_from(seed, "turned differences"))
     observed = participant_t(paired, np.ones((1, paired.shape[1])))[0]
+    threshold = float(stats.t.isf(0.025, paired.shape[1] - 1))
     return cluster_p(observed, participant_t(paired, signs), threshold=threshold)
 
 

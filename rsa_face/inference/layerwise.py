@@ -1,5 +1,6 @@
 """How similar each layer is to people, with its uncertainty and the noise ceiling."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ from rsa_face.inference.bootstrap import Evaluated
 from rsa_face.inference.ceiling import percentile_interval
 from rsa_face.inference.draws import mean_over
 from rsa_face.inference.jackknife import (
+    FEWEST_UNITS,
     ROW,
     Deletions,
     jackknife_rows,
-    jackknife_variance,
+    sampling_error,
 )
 from rsa_face.inference.resampling import Draws
 from rsa_face.inference.uncertainty import (
@@ -41,6 +43,22 @@ def without_tests(result: xr.Dataset) -> xr.Dataset:
     return result.drop_vars(tests).assign_attrs(p_above_zero_kind=NO_TEST)
 
 
+def why_not_jackknifed(units: tuple[int, int], groups: str | None) -> str:
+    """Return why standard errors cannot be jackknifed; empty if they can."""
+    names = ("stimuli" if groups is None else f"groups of {groups!r}", "participants")
+    few = [
+        f"{count} {name} (at least {fewest} are needed)"
+        for count, name, fewest in zip(units, names, FEWEST_UNITS, strict=True)
+        if count < fewest
+    ]
+    if not few:
+        return ""
+    return (
+        f"Too few to leave out for jackknifed standard errors: {' and '.join(few)}. They come from the bootstrap "
+        "draws instead, whose variance is too large: tests reject less often, and intervals are wider, than they say."
+    )
+
+
 def without_draws(rdms: xr.DataArray, human: xr.DataArray, each: Floats, ceiling: Floats) -> xr.Dataset:
     """Return the similarities and the ceiling as they are observed."""
     coords = {name: value for name, value in rdms.coords.items() if value.dims == (RDM,)}
@@ -60,13 +78,14 @@ def with_errors_over_people(result: xr.Dataset, stimuli: int, confidence: float)
     each = result["participant_similarity"].values
     values, variances = result["similarity"].values, variance_over_people(each)
     units = (stimuli, each.shape[1])
-    freedom = degrees_of_freedom(units, None)
+    freedom = np.full(len(values), float(degrees_of_freedom(units, None)))
     result["similarity_variance"] = (RDM, variances)
     result["similarity_interval"] = (_RESULT, t_interval(values, variances, freedom, confidence))
     result["p_above_zero"] = (RDM, p_one_sided(values, variances, freedom))
     below = values - float(result["noise_ceiling"][0])
     result["p_below_ceiling"] = (RDM, p_two_sided(below, variances, freedom))
-    result.attrs |= _attrs_of("t", units, freedom)
+    result["degrees_of_freedom"] = (RDM, freedom)
+    result.attrs |= _attrs_of("t", units)
     return result
 
 
@@ -93,51 +112,45 @@ def with_draw_errors(result: xr.Dataset, drawn: Draws, found: Evaluated) -> xr.D
     )
     means, bounds = np.nanmean(similarity, axis=(0, 1)), np.nanmean(ceiling, axis=(0, 1))
     below = np.nanmean(similarity - ceiling[:, :, :1], axis=(0, 1))
-    result = _with_tests(result, (means, below, bounds), (variances, gap_variances, ceiling_variances), freedom)
+    errors = [(each, np.full(len(each), float(freedom))) for each in (variances, gap_variances, ceiling_variances)]
+    result = _with_tests(result, (means, below, bounds), errors)
     dual = drawn.resample == "dual"
     if not dual:
         result["similarity_interval"] = (_RESULT, percentile_interval(similarity[0], confidence))
         result["noise_ceiling_interval"] = ((BOUND, "limit"), percentile_interval(ceiling[0], confidence))
-    result.attrs |= {"variance": "bootstrap", **_attrs_of("t" if dual else "percentile", drawn.units, freedom)}
+    result.attrs |= {"variance": "bootstrap", **_attrs_of("t" if dual else "percentile", drawn.units)}
     return result
 
 
 def with_deletion_errors(result: xr.Dataset, deletions: Deletions, left: Evaluated) -> xr.Dataset:
     """Add the intervals and tests whose standard errors are jackknifed."""
     units, layers = deletions.draws.units, result.sizes[RDM]
-    freedom = degrees_of_freedom(units, "dual")
     values, bounds = result["similarity"].values, result["noise_ceiling"].values
-    whole, without = np.concatenate([values, bounds]), np.concatenate([left.similarity[0], left.ceiling[0]], axis=1)
-    rows = jackknife_rows(whole, without, deletions)
+    rows, components = jackknife_rows(np.concatenate([left.similarity[0], left.ceiling[0]], axis=1), deletions)
     similarity, ceiling = rows[:, :layers], rows[:, layers:]
-    spreads = (similarity, similarity - ceiling[:, :1], ceiling)
-    over_similarity, over_gaps, over_ceiling = (jackknife_variance(some, deletions.components) for some in spreads)
-    estimates = (values, values - bounds[0], bounds)
-    result = _with_tests(result, estimates, (over_similarity, over_gaps, over_ceiling), freedom)
+    errors = [sampling_error(some, components, units) for some in (similarity, similarity - ceiling[:, :1], ceiling)]
+    result = _with_tests(result, (values, values - bounds[0], bounds), errors)
     result["similarity_jackknife"] = ((ROW, RDM), similarity)
     result["noise_ceiling_jackknife"] = ((ROW, BOUND), ceiling)
-    result.attrs |= {"variance": "jackknife", **_attrs_of("t", units, freedom)}
-    return result.assign_coords(component=(ROW, deletions.components))
+    result.attrs |= {"variance": "jackknife", **_attrs_of("t", units)}
+    return result.assign_coords(component=(ROW, components))
 
 
 def _with_tests(
-    result: xr.Dataset, values: tuple[Floats, Floats, Floats], variances: tuple[Floats, Floats, Floats], freedom: int
+    result: xr.Dataset, values: tuple[Floats, Floats, Floats], errors: Sequence[tuple[Floats, Floats]]
 ) -> xr.Dataset:
-    """Add the t tests and intervals of similarities, of their gaps to the lower ceiling, and of the ceiling."""
+    """Add the t tests and intervals of similarities, of their gaps to the lower ceiling, and of the ceiling.
+
+    Errors are variances with their degrees of freedom.
+    """
     confidence = float(result.attrs["confidence"])
-    result["similarity_variance"] = (RDM, variances[0])
-    result["similarity_interval"] = (_RESULT, t_interval(values[0], variances[0], freedom, confidence))
-    result["noise_ceiling_interval"] = ((BOUND, "limit"), t_interval(values[2], variances[2], freedom, confidence))
-    result["p_above_zero"] = (RDM, p_one_sided(values[0], variances[0], freedom))
-    result["p_below_ceiling"] = (RDM, p_two_sided(values[1], variances[1], freedom))
+    result["similarity_variance"], result["degrees_of_freedom"] = ((RDM, each) for each in errors[0])
+    result["similarity_interval"] = (_RESULT, t_interval(values[0], *errors[0], confidence))
+    result["noise_ceiling_interval"] = ((BOUND, "limit"), t_interval(values[2], *errors[2], confidence))
+    result["p_above_zero"] = (RDM, p_one_sided(values[0], *errors[0]))
+    result["p_below_ceiling"] = (RDM, p_two_sided(values[1], *errors[1]))
     return result
 
 
-def _attrs_of(interval_kind: str, units: tuple[int, int], freedom: int) -> dict[str, Any]:
-    return {
-        "interval_kind": interval_kind,
-        "p_kind": "t",
-        "stimuli": units[0],
-        "participants": units[1],
-        "degrees_of_freedom": freedom,
-    }
+def _attrs_of(interval_kind: str, units: tuple[int, int]) -> dict[str, Any]:
+    return {"interval_kind": interval_kind, "p_kind": "t", "stimuli": units[0], "participants": units[1]}

@@ -248,7 +248,7 @@ def _shares(
     share = some.estimate[:-1] / some.estimate[-1]
     below = some.spread(identity - ceiling)
     bar = bar_of(reaching.spread(resampled), confidence=confidence)
-    single = single_bar(excess(share), confidence=confidence)
+    single = single_bar(confidence=confidence)
     extrapolated = float(result["noise_ceiling_extrapolated"]) if "noise_ceiling_extrapolated" in result else np.nan
     return {
         "share_of_ceiling": (LAYER, np.append(share, np.nan)),

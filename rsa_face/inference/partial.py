@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from rsa_face.inference.ceiling import percentile_interval
 from rsa_face.inference.comparisons import FEWEST_PAIRS, alike
 from rsa_face.inference.draws import mean_over
-from rsa_face.inference.jackknife import Deletions, jackknife_rows, jackknife_variance
+from rsa_face.inference.jackknife import Deletions, jackknife_rows, sampling_error
 from rsa_face.inference.ranking import Sorted, double_ranks, sort_once
 from rsa_face.inference.resampling import Draws
 from rsa_face.inference.uncertainty import bootstrap_variance, degrees_of_freedom, t_interval
@@ -123,17 +123,18 @@ def partial_draws(
     everything = _compare_ready(ready, np.ones(drawn.stimuli.shape[1], dtype=int))
     everyone = np.ones(people.shape[0])
 
-    def run(draw: int) -> None:
-        times = drawn.participants[draw]
+    def run(alike: Int[np.ndarray, " draw"]) -> None:
         each = everything
         if drawn.kinds != (PARTICIPANT,):
-            each = _compare_ready(ready, drawn.stimuli[draw])
-        for place, kind in enumerate(drawn.kinds):
-            of_kind = everything if kind == PARTICIPANT else each
-            values[place, draw] = mean_over(of_kind, everyone if kind == "stimulus" else times)
+            each = _compare_ready(ready, drawn.stimuli[alike[0]])
+        for draw in alike:
+            for place, kind in enumerate(drawn.kinds):
+                of_kind = everything if kind == PARTICIPANT else each
+                times = everyone if kind == "stimulus" else drawn.participants[draw]
+                values[place, draw] = mean_over(of_kind, times)
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor() as pool:
-        list(pool.map(run, np.flatnonzero(drawn.usable).tolist()))
+        list(pool.map(run, drawn.alike))
     return values
 
 
@@ -195,7 +196,6 @@ def partial_interval(
         return np.asarray(percentile_interval(draws[0], confidence))
     if left is None:
         variances = bootstrap_variance(draws, drawn.units, drawn.resample)
-    else:
-        deletions, without = left
-        variances = jackknife_variance(jackknife_rows(mean, without, deletions), deletions.components)
-    return np.asarray(t_interval(mean, variances, degrees_of_freedom(drawn.units, drawn.resample), confidence))
+        return t_interval(mean, variances, degrees_of_freedom(drawn.units, drawn.resample), confidence)
+    deletions, without = left
+    return t_interval(mean, *sampling_error(*jackknife_rows(without, deletions), drawn.units), confidence)

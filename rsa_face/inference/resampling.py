@@ -1,7 +1,8 @@
 """What is drawn together, and the bootstrap draws: how often each stimulus and each participant was drawn."""
 
+import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -63,6 +64,15 @@ class Draws:
     def kinds(self) -> tuple[str, ...]:
         """The bootstraps to run: three for the dual bootstrap, one for the others."""
         return RESAMPLES[self.resample]
+
+    @property
+    def alike(self) -> list[Whole]:
+        """The usable draws, those of the same stimuli together: one evaluation serves them all."""
+        usable = np.flatnonzero(self.usable)
+        if self.kinds == (PARTICIPANT,):
+            return list(usable[:, None])
+        _, which, counts = np.unique(self.stimuli[usable], axis=0, return_inverse=True, return_counts=True)
+        return np.split(usable[np.argsort(which.ravel(), kind="stable")], np.cumsum(counts)[:-1])
 
     @property
     def skipped(self) -> int:
@@ -149,8 +159,9 @@ def draw_resamples(
     """Draw stimuli and participants with replacement, or take the draws given.
 
     The pair is never drawn: dissimilarities that share a stimulus are not independent. Each 64 draws have a random
-    stream of their own, so that a draw depends neither on how many follow nor on how they are computed. Draws with
-    fewer than three different stimuli (or groups) are drawn again and counted.
+    stream of their own, so that a draw depends neither on how many follow nor on how they are computed; nor does it
+    depend on the order of stimuli and participants. Draws with fewer than three different stimuli (or groups) are
+    drawn again and counted.
 
     Parameters
     ----------
@@ -193,6 +204,8 @@ def draw_resamples(
             message = "Draws must come from a random generator, but `rng` is None. Give one, or `resamples`."
             raise ValueError(message)
         counts, redrawn = _draw(rng, draws, units, wanted)
+        for each, names in zip(counts, unit_names(human, groups), strict=True):
+            each[:, hashed_order(names)] = each.copy()
     else:
         counts, redrawn = _given(resamples, units, wanted), 0
     grouped, people = counts
@@ -205,6 +218,20 @@ def draws_from_counts(resample: str, stimuli: Whole, people: Whole, *, members: 
     first = members.argmax(axis=1)  # all members of a group are drawn equally often
     usable = np.count_nonzero(stimuli[:, first], axis=1) >= FEWEST_GROUPS
     return Draws(resample, stimuli, people, usable, redrawn, (len(members), people.shape[1]))
+
+
+def unit_names(human: xr.DataArray, groups: str | None) -> tuple[list[str], list[str]]:
+    """Return the names of the stimuli (or groups, sorted as in `group_members`) and of the participants."""
+    people = [str(name) for name in human[PARTICIPANT].values]
+    if groups is None:
+        return [str(name) for name in human[STIMULUS_I].values], people
+    return np.unique(np.asarray(human[groups].values, dtype=str)).tolist(), people
+
+
+def hashed_order(names: Sequence[str]) -> Whole:
+    """Return places in an order that depends on the names alone, and neither on where they stand nor on alphabet."""
+    digests = [hashlib.blake2b(name.encode(), digest_size=16).digest() for name in names]
+    return np.array(sorted(range(len(names)), key=digests.__getitem__), dtype=np.int64)
 
 
 def group_members(human: xr.DataArray, groups: str | None) -> Whole:

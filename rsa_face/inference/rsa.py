@@ -5,6 +5,7 @@ question (corrected p values, partial similarity, the layer that was picked eval
 neither the RDMs again nor draws made again. `compare_layers` and its companions are the same as functions.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +24,9 @@ from rsa_face.inference.comparisons import comparable, compare_vectors
 from rsa_face.inference.contrasts import contrast_layers
 from rsa_face.inference.distributed import evaluate_draws_on
 from rsa_face.inference.draws import mean_over
-from rsa_face.inference.jackknife import FEWEST_UNITS, Deletions, deletions_of
+from rsa_face.inference.jackknife import Deletions, deletions_of
 from rsa_face.inference.layerwise import (
+    why_not_jackknifed,
     with_deletion_errors,
     with_draw_errors,
     with_draws,
@@ -251,10 +253,15 @@ class RSA:
         values = evaluated(drawn, progress=progress)
         table.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped}
         table = _with_counts(with_draws(table, drawn, values), drawn, self.human)
-        enough = all(count >= fewest for count, fewest in zip(drawn.units, FEWEST_UNITS, strict=True))
-        if variance == "bootstrap" or resample != "dual" or not enough:
+        reason = (
+            why_not_jackknifed(drawn.units, self.groups) if variance == "jackknife" and resample == "dual" else ""
+        )
+        if reason:
+            warnings.warn(f"{reason} Use more, or variance='bootstrap' if that is meant.", stacklevel=2)
+            table.attrs["variance_reason"] = reason
+        if variance == "bootstrap" or resample != "dual" or reason:
             return Result(self, without_tests(with_draw_errors(table, drawn, values)), drawn)
-        deletions = deletions_of(self.human, groups=self.groups, seed=seed)
+        deletions = deletions_of(self.human, groups=self.groups)
         left = evaluated(deletions.draws, progress=False)
         return Result(self, without_tests(with_deletion_errors(table, deletions, left)), drawn, deletions)
 
@@ -384,8 +391,7 @@ class Result:
     def deletions(self) -> Deletions:
         """What is left out for jackknifed errors."""
         if self._deletions is None:
-            seed = int(self.table.attrs["seed"])
-            self._deletions = deletions_of(self.rsa.human, groups=self.rsa.groups, seed=seed)
+            self._deletions = deletions_of(self.rsa.human, groups=self.rsa.groups)
         return self._deletions
 
     def layers(self, *, correction: str = MAXIMUM, shuffles: int | None = None) -> xr.Dataset:
@@ -638,8 +644,9 @@ def compare_layers(
         The draws to take instead, as in `draw_resamples`: positions in the order of `human`.
     variance : str
         Where the standard errors of ``"dual"`` come from: ``"jackknife"``, stimuli and participants left out one and
-        two at a time (`jackknife_variance`), or ``"bootstrap"``, the draws, as in rsatoolbox. Other ways to resample,
-        and fewer than five stimuli (or groups) or three participants, always take the draws'.
+        two at a time (`sampling_error`), or ``"bootstrap"``, the draws, as in rsatoolbox. Other ways to resample
+        always take the draws'; so do fewer than five stimuli (or groups) or three participants, with a warning and
+        the reason in the attr `variance_reason`.
     confidence : float
         Of the intervals, between 0 and 1.
     memory : float
@@ -667,8 +674,8 @@ def compare_layers(
         `noise_ceiling_interval` (bound, limit); for the dual bootstrap the draws over participants alone and stimuli
         alone beside them, with ``_participant`` and ``_stimulus`` in their names, and, where the standard errors are
         jackknifed, the rows they are made of (`similarity_jackknife`). The attr `variance` says where they come
-        from. Skipped draws are NaN, and counted in the attr `skipped`; draws thrown away and drawn again are counted
-        in `redrawn`.
+        from; `degrees_of_freedom` (rdm) are theirs. Skipped draws are NaN, and counted in the attr `skipped`; draws
+        thrown away and drawn again are counted in `redrawn`.
 
     Raises
     ------

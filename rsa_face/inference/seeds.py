@@ -13,7 +13,9 @@ from rsa_face.schema import LAYER, NETWORK, RDM, split_seed
 
 Term = Mapping[tuple[str, str], float]
 # From weights, shape (network, quantity, sum), to the variance of each weighted sum and its degrees of freedom.
-Sampling = Callable[[Float[np.ndarray, "network quantity sum"]], tuple[Float[np.ndarray, " sum"], float]]
+Sampling = Callable[
+    [Float[np.ndarray, "network quantity sum"]], tuple[Float[np.ndarray, " sum"], Float[np.ndarray, " sum"]]
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class OverSeeds:
         Of the networks of each seed.
     variances : array, shape (source, sum)
         Of the means: over seeds, and over stimuli and participants where these are known to vary.
-    freedoms : array, shape (source,)
+    freedoms : array, shape (source, sum)
         Degrees of freedom of the variances.
     over : tuple of str
         What the variances are over.
@@ -68,7 +70,7 @@ class OverSeeds:
 
     each: Float[np.ndarray, "seed sum"]
     variances: Float[np.ndarray, "source sum"]
-    freedoms: Float[np.ndarray, " source"]
+    freedoms: Float[np.ndarray, "source sum"]
     over: tuple[str, ...]
 
     @property
@@ -124,7 +126,7 @@ class OverSeeds:
     def _reach(self, tail: Float[np.ndarray, " sum"]) -> Float[np.ndarray, " sum"]:
         if not self.over:
             return np.full(tail.shape, np.nan)
-        t = np.stack([stats.t.isf(tail, freedom) for freedom in self.freedoms])
+        t = stats.t.isf(tail, self.freedoms)
         return np.asarray(np.sqrt((t**2 * self.variances).sum(axis=0)))
 
 
@@ -170,14 +172,16 @@ def sum_over_seeds(measured: Measured, terms: Sequence[Term]) -> OverSeeds:
     values = np.nan_to_num(measured.values)
     each = np.einsum("nq,snqk->sk", values, weights)
     variances: list[Float[np.ndarray, " sum"]] = []
-    freedoms: list[float] = []
+    freedoms: list[Float[np.ndarray, " sum"]] = []
     over: tuple[str, ...] = ()
     if len(seeds) > 1:
-        variances, freedoms, over = [each.var(axis=0, ddof=1) / len(seeds)], [len(seeds) - 1.0], ("seeds",)
+        variances, over = [each.var(axis=0, ddof=1) / len(seeds)], ("seeds",)
+        freedoms = [np.full(len(terms), len(seeds) - 1.0)]
     if measured.sampling is not None:
         variance, freedom = measured.sampling(weights.mean(axis=0))
         variances, freedoms, over = [*variances, variance], [*freedoms, freedom], (*over, *measured.over)
-    return OverSeeds(each, np.array(variances).reshape(-1, len(terms)), np.array(freedoms), over)
+    shape = (-1, len(terms))
+    return OverSeeds(each, np.array(variances).reshape(shape), np.array(freedoms).reshape(shape), over)
 
 
 def similarities_of(result: xr.Dataset) -> Measured:
@@ -203,7 +207,9 @@ def similarities_of(result: xr.Dataset) -> Measured:
         return Measured(networks, quantities, values)
     resampled = resampled_of(result)
 
-    def sampling(weights: Float[np.ndarray, "network quantity sum"]) -> tuple[Float[np.ndarray, " sum"], float]:
+    def sampling(
+        weights: Float[np.ndarray, "network quantity sum"],
+    ) -> tuple[Float[np.ndarray, " sum"], Float[np.ndarray, " sum"]]:
         flat = np.zeros((resampled.estimate.size, weights.shape[2]))
         flat[: result.sizes[RDM]] = weights[rows, columns]
         spread = resampled.spread(flat)
@@ -235,7 +241,9 @@ def peaks_of(result: xr.Dataset) -> tuple[Measured, dict[str, str]]:
     best = np.nanargmax(every.values, axis=1)
     rows = np.arange(len(best))
 
-    def sampling(weights: Float[np.ndarray, "network quantity sum"]) -> tuple[Float[np.ndarray, " sum"], float]:
+    def sampling(
+        weights: Float[np.ndarray, "network quantity sum"],
+    ) -> tuple[Float[np.ndarray, " sum"], Float[np.ndarray, " sum"]]:
         spread = np.zeros((*every.values.shape, weights.shape[2]))
         spread[rows, best] = weights[:, 0]
         assert every.sampling is not None
@@ -263,9 +271,11 @@ def jackknifed(replicates: Float[np.ndarray, "unit network quantity"]) -> Sampli
     """
     count = len(replicates)
 
-    def sampling(weights: Float[np.ndarray, "network quantity sum"]) -> tuple[Float[np.ndarray, " sum"], float]:
+    def sampling(
+        weights: Float[np.ndarray, "network quantity sum"],
+    ) -> tuple[Float[np.ndarray, " sum"], Float[np.ndarray, " sum"]]:
         sums = np.einsum("unq,nqk->uk", np.nan_to_num(replicates), weights)
-        return np.asarray(sums.var(axis=0) * (count - 1)), float(count - 1)
+        return np.asarray(sums.var(axis=0) * (count - 1)), np.full(sums.shape[1], count - 1.0)
 
     return sampling
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
+from scipy import special, stats
 
-from rsa_face.inference.jackknife import jackknife_variance
+from rsa_face.inference.jackknife import sampling_error
 from rsa_face.inference.uncertainty import bootstrap_variance, degrees_of_freedom
 
 TOLERANCE = 1e-12
@@ -59,16 +59,16 @@ class Resampled:
         Returns
         -------
         Spread
-            Of the sums, with the variance of `jackknife.jackknife_variance` or `uncertainty.bootstrap_variance`.
+            Of the sums, with the variance of `jackknife.sampling_error` or `uncertainty.bootstrap_variance`.
         """
         weights = np.eye(self.estimate.size) if weights is None else weights
         sums = self.draws @ weights
         if self.rows is None:
             variance = bootstrap_variance(sums, self.units, self.resample)
+            freedom = np.full(variance.shape, float(degrees_of_freedom(self.units, self.resample)))
         else:
-            variance = jackknife_variance(self.rows @ weights, self.components)
+            variance, freedom = sampling_error(self.rows @ weights, self.components, self.units)
         error = np.asarray(np.sqrt(np.maximum(variance, 0.0)), dtype=float)
-        freedom = float(degrees_of_freedom(self.units, self.resample))
         return spread_of(self.estimate @ weights, sums[0], error, freedom=freedom, seed=self.seed)
 
 
@@ -85,8 +85,8 @@ class Spread:
         variance of resampling two factors at once does not enter.
     error : array, shape (quantity,)
         The standard error of each estimate; 0 where it cannot stray (two layers that compute the same).
-    freedom : float
-        Degrees of freedom of the standard errors.
+    freedom : array, shape (quantity,)
+        Degrees of freedom of the standard errors; infinite where they are known.
     seed : int
         Of the chance in the standard errors themselves.
     """
@@ -94,16 +94,26 @@ class Spread:
     estimate: Float[np.ndarray, " quantity"]
     deviations: Float[np.ndarray, "draw quantity"]
     error: Float[np.ndarray, " quantity"]
-    freedom: float
+    freedom: Float[np.ndarray, " quantity"]
     seed: int = 0
 
     def scores(self, values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
-        """Return values over their standard errors, where a standard error may be 0."""
-        return studentised(values, self.error)
+        """Return values over their standard errors, on the normal scale by the degrees of freedom of each.
+
+        A value whose standard error is 0 scores 0, or is infinitely far from it. Scores of estimates with unequal
+        degrees of freedom compare; their t values do not, since the least sure of them would set the bar for all.
+        """
+        t = studentised(values, self.error)
+        freedom = np.broadcast_to(self.freedom, t.shape)
+        score, known = t.copy(), np.isfinite(freedom) & np.isfinite(t)
+        # by the lower tail on either side, where small probabilities keep their digits
+        score[known] = np.copysign(special.ndtri(special.stdtr(freedom[known], -np.abs(t[known]))), t[known])
+        return np.asarray(score, dtype=float)
 
     def reach(self, score: float) -> Float[np.ndarray, " quantity"]:
         """Return how far from each estimate values of this score lie; nowhere where an estimate cannot stray."""
-        return np.asarray(np.where(self.error > 0, score, 0.0) * self.error)  # the score of few draws is infinite
+        t = stats.t.isf(stats.norm.sf(score), self.freedom)  # the score of few draws is infinite
+        return np.asarray(np.where(self.error > 0, t, 0.0) * self.error, dtype=float)
 
     @property
     def z(self) -> Float[np.ndarray, " quantity"]:
@@ -111,17 +121,11 @@ class Spread:
         return self.scores(self.estimate)
 
     @property
-    def t(self) -> Float[np.ndarray, " quantity"]:
-        """Each estimate over its standard error; an estimate that cannot stray is 0, or infinitely far from it."""
-        return studentised(self.estimate, self.error)
-
-    @property
-    def chance_t(self) -> Float[np.ndarray, "draw quantity"]:
-        """What `t` is by chance alone, together: a multivariate t with the correlations of the draws."""
+    def chance_z(self) -> Float[np.ndarray, "draw quantity"]:
+        """What `z` is by chance alone, together: a multivariate t with the correlations of the draws, as scores."""
         draws = self.deviations.shape[0]
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(draws,)))
-        scale = _scales(draws, self.freedom)[rng.permutation(draws)]
-        return np.asarray(studentised(self.deviations, self.error) / scale[:, None], dtype=float)
+        return self.scores(self.deviations / _scales(draws, self.freedom)[rng.permutation(draws)])
 
 
 def spread_of(
@@ -129,7 +133,7 @@ def spread_of(
     draws: Float[np.ndarray, "draw quantity"],
     error: Float[np.ndarray, " quantity"] | None = None,
     *,
-    freedom: float = np.inf,
+    freedom: Float[np.ndarray, " quantity"] | float = np.inf,
     seed: int = 0,
 ) -> Spread:
     """Return estimates with their spread, from bootstrap draws.
@@ -142,7 +146,7 @@ def spread_of(
         The same in every draw; a draw with a missing value is left out.
     error : array, shape (quantity,), optional
         Standard errors; the standard deviation of the draws if not given.
-    freedom : float
+    freedom : float or array, shape (quantity,)
         Degrees of freedom of the standard errors.
     seed : int
         Of the chance in the standard errors themselves.
@@ -169,11 +173,12 @@ def spread_of(
     apparent[apparent <= TOLERANCE * np.maximum(1.0, np.abs(estimate))] = 0.0
     kept = apparent if error is None else np.where(apparent == 0, 0.0, error)
     scale = np.divide(kept, apparent, out=np.zeros_like(kept), where=apparent > 0)
-    return Spread(estimate, deviations * scale, kept, float(freedom), seed)
+    each = np.broadcast_to(np.asarray(freedom, dtype=float), estimate.shape)
+    return Spread(estimate, deviations * scale, kept, each, seed)
 
 
 def critical_value(spread: Spread, *, confidence: float, two_sided: bool = True) -> float:
-    """Return the value that the largest t of a family stays below by chance, with the given confidence.
+    """Return the score that the largest of a family stays below by chance, with the given confidence.
 
     Parameters
     ----------
@@ -187,29 +192,27 @@ def critical_value(spread: Spread, *, confidence: float, two_sided: bool = True)
     Returns
     -------
     float
-        At least the critical value of a single t.
+        At least the critical value of a single score. `Spread.reach` turns it into standard errors.
     """
     # an estimate is above this value exactly where its `family_p` is below 1 - confidence
-    maxima = np.sort(largest(spread.chance_t, two_sided=two_sided))
+    maxima = np.sort(largest(spread.chance_z, two_sided=two_sided))
     as_large = int(np.ceil(round((1 - confidence) * (maxima.size + 1) - 1, 9))) - 1
     among_family = float(maxima[-1 - as_large]) if as_large >= 0 else np.inf
-    tail = (1 - confidence) / (2 if two_sided else 1)
-    single = float(stats.t.isf(tail, spread.freedom)) if np.isfinite(spread.freedom) else float(stats.norm.isf(tail))
-    return max(among_family, single)
+    return max(among_family, float(stats.norm.isf((1 - confidence) / (2 if two_sided else 1))))
 
 
-def single_bar(spread: Spread, *, confidence: float) -> float:
+def single_bar(*, confidence: float) -> float:
     """Return the score that an estimate by itself stays within by chance, on either side."""
-    return float(stats.t.isf((1 - confidence) / 2, spread.freedom))
+    return float(stats.norm.isf((1 - confidence) / 2))
 
 
-def largest(t: Float[np.ndarray, "draw quantity"], *, two_sided: bool) -> Float[np.ndarray, " draw"]:
-    """Return the largest t of each draw.
+def largest(z: Float[np.ndarray, "draw quantity"], *, two_sided: bool) -> Float[np.ndarray, " draw"]:
+    """Return the largest score of each draw.
 
     Parameters
     ----------
-    t : array, shape (draw, quantity)
-        The t values.
+    z : array, shape (draw, quantity)
+        The scores.
     two_sided : bool
         Whether of the absolute values.
 
@@ -218,7 +221,7 @@ def largest(t: Float[np.ndarray, "draw quantity"], *, two_sided: bool) -> Float[
     array, shape (draw,)
         The maxima.
     """
-    return np.asarray((np.abs(t) if two_sided else t).max(axis=1), dtype=float)
+    return np.asarray((np.abs(z) if two_sided else z).max(axis=1), dtype=float)
 
 
 def single_p(spread: Spread, *, two_sided: bool) -> Float[np.ndarray, " quantity"]:
@@ -236,14 +239,13 @@ def single_p(spread: Spread, *, two_sided: bool) -> Float[np.ndarray, " quantity
     array, shape (quantity,)
         From the t distribution; 1 (0.5 if one-sided) for an estimate of 0 that cannot stray.
     """
-    t = spread.t
-    tail = stats.t.sf(np.abs(t) if two_sided else t, spread.freedom)
-    p = tail * (2 if two_sided else 1)
+    z = spread.z
+    p = stats.norm.sf(np.abs(z) if two_sided else z) * (2 if two_sided else 1)
     return np.asarray(np.clip(p, np.finfo(float).tiny, 1.0), dtype=float)
 
 
 def family_p(spread: Spread, *, two_sided: bool) -> Float[np.ndarray, " quantity"]:
-    """Return the p value of each t among its family: how often the largest t by chance is as large.
+    """Return the p value of each estimate among its family: how often the largest score by chance is as large.
 
     Parameters
     ----------
@@ -255,11 +257,11 @@ def family_p(spread: Spread, *, two_sided: bool) -> Float[np.ndarray, " quantity
     Returns
     -------
     array, shape (quantity,)
-        At least 1 / (draws + 1), and never below the p value of the single t.
+        At least 1 / (draws + 1), and never below the p value of the single t test.
     """
-    maxima = np.sort(largest(spread.chance_t, two_sided=two_sided))
-    t = np.abs(spread.t) if two_sided else spread.t
-    as_large = maxima.size - np.searchsorted(maxima, t - TOLERANCE, side="left")
+    maxima = np.sort(largest(spread.chance_z, two_sided=two_sided))
+    z = np.abs(spread.z) if two_sided else spread.z
+    as_large = maxima.size - np.searchsorted(maxima, z - TOLERANCE, side="left")
     among_family = (1 + as_large) / (maxima.size + 1)
     return np.asarray(np.maximum(among_family, single_p(spread, two_sided=two_sided)), dtype=float)
 
@@ -292,10 +294,10 @@ def rejects(spread: Spread, *, confidence: float) -> bool:
         return True
     if fixed.all():
         return False
-    chance, t = spread.chance_t[:, ~fixed], spread.t[~fixed]
+    chance, z = spread.chance_z[:, ~fixed], spread.z[~fixed]
     spent = (1 - confidence) / 10
-    bound = np.minimum(t + _upper_quantile((-chance).max(axis=1), 1 - spent), 0.0)
-    return bool(t.max() > _upper_quantile((chance + bound).max(axis=1), confidence + spent))
+    bound = np.minimum(z + _upper_quantile((-chance).max(axis=1), 1 - spent), 0.0)
+    return bool(z.max() > _upper_quantile((chance + bound).max(axis=1), confidence + spent))
 
 
 def studentised(
@@ -320,11 +322,14 @@ def studentised(
     return np.asarray(np.where(fixed, np.copysign(np.inf, values), ratio), dtype=float)
 
 
-def _scales(draws: int, freedom: float) -> Float[np.ndarray, " draw"]:
-    if not np.isfinite(freedom):
-        return np.ones(draws)
+def _scales(draws: int, freedom: Float[np.ndarray, " quantity"]) -> Float[np.ndarray, "draw quantity"]:
+    """Return evenly spaced values of each standard error over its truth, all in the same order."""
     evenly = (np.arange(draws) + 0.5) / draws
-    return np.asarray(np.sqrt(stats.chi2.ppf(evenly, freedom) / freedom), dtype=float)
+    scale, known = np.ones((draws, freedom.size)), np.isfinite(freedom)
+    if known.any():
+        half, where = np.unique(freedom[known] / 2, return_inverse=True)
+        scale[:, known] = np.sqrt(special.gammaincinv(half, evenly[:, None]) / half)[:, where]
+    return scale
 
 
 def _upper_quantile(values: Float[np.ndarray, " draw"], confidence: float) -> float:

@@ -60,7 +60,7 @@ def bootstrap_variance(draws: Floats, units: tuple[int, int], resample: str) -> 
 
 
 def degrees_of_freedom(units: tuple[int, int], resample: str | None) -> int:
-    """Return the degrees of freedom of a t test with bootstrap variance.
+    """Return the degrees of freedom of a t test with bootstrap variance, as in rsatoolbox.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def degrees_of_freedom(units: tuple[int, int], resample: str | None) -> int:
     return {"stimulus": stimuli, "participant": people, None: people}.get(resample, min(units)) - 1
 
 
-def p_one_sided(values: Floats, variances: Floats, freedom: int) -> Floats:
+def p_one_sided(values: Floats, variances: Floats, freedom: Floats | float) -> Floats:
     """Return the probability of values as high if the truth were 0 or less (t test).
 
     Parameters
@@ -87,7 +87,7 @@ def p_one_sided(values: Floats, variances: Floats, freedom: int) -> Floats:
         Estimates.
     variances : array, shape (value,)
         Their variances.
-    freedom : int
+    freedom : float or array, shape (value,)
         Degrees of freedom.
 
     Returns
@@ -99,7 +99,7 @@ def p_one_sided(values: Floats, variances: Floats, freedom: int) -> Floats:
     return np.asarray(np.maximum(stats.t.sf(t, freedom), _LEAST_P))
 
 
-def p_two_sided(values: Floats, variances: Floats, freedom: int) -> Floats:
+def p_two_sided(values: Floats, variances: Floats, freedom: Floats | float) -> Floats:
     """Return the probability of values as far from 0 if the truth were 0 (t test).
 
     Parameters
@@ -108,7 +108,7 @@ def p_two_sided(values: Floats, variances: Floats, freedom: int) -> Floats:
         Estimates.
     variances : array, shape (value,)
         Their variances.
-    freedom : int
+    freedom : float or array, shape (value,)
         Degrees of freedom.
 
     Returns
@@ -137,7 +137,7 @@ def p_from_draws(draws: Floats) -> Floats:
     return np.asarray((1 + (known & (draws <= 0)).sum(axis=0)) / (1 + known.sum(axis=0)))
 
 
-def t_interval(values: Floats, variances: Floats, freedom: int, confidence: float) -> Floats:
+def t_interval(values: Floats, variances: Floats, freedom: Floats | float, confidence: float) -> Floats:
     """Return the interval of a t distribution around each value.
 
     Parameters
@@ -146,7 +146,7 @@ def t_interval(values: Floats, variances: Floats, freedom: int, confidence: floa
         Estimates.
     variances : array, shape (value,)
         Their variances.
-    freedom : int
+    freedom : float or array, shape (value,)
         Degrees of freedom.
     confidence : float
         Between 0 and 1.

@@ -236,7 +236,7 @@ def to_rsatoolbox_result(result: xr.Dataset) -> Result:
         cv_method=_CALLED[resample],
         noise_ceiling=ceiling,
         variances=variances,
-        dof=int(result.attrs["degrees_of_freedom"]),
+        dof={"stimulus": stimuli, "participant": people, None: people}.get(resample, min(people, stimuli)) - 1,
         n_rdm=None if resample == "stimulus" else people,
         n_pattern=None if resample in (None, "participant") else stimuli,
     )

@@ -76,6 +76,8 @@ CITATIONS = {
     "doi:10.1371/journal.pcbi.1003553",
     "inference": "Schütt, Kipnis, Diedrichsen & Kriegeskorte 2023, Statistical inference on representational "
     "geometries. doi:10.7554/eLife.82566",
+    "freedom": "Satterthwaite 1946, An approximate distribution of estimates of variance components. "
+    "doi:10.2307/3002019",
     "jackknife": "Efron & Stein 1981, The jackknife estimate of variance. doi:10.1214/aos/1176345462",
     "crossed": "Clark 1973, The language-as-fixed-effect fallacy. doi:10.1016/S0022-5371(73)80014-3",
     "alexnet": "Krizhevsky, Sutskever & Hinton 2017, ImageNet classification with deep convolutional neural "
@@ -641,9 +643,14 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
             text += f" Stimuli of one {attrs['groups']} are not independent and were drawn together"
             text += f" ({attrs.get('stimuli')} groups), so that results generalise to others."
         if attrs.get("variance") == "jackknife":
-            cited += ["jackknife", "crossed"]
+            cited += ["jackknife", "crossed", "freedom"]
             text += " Standard errors are jackknifed: stimuli and participants left out, one and two at a time, the"
-            text += " second-order term taken off (Efron & Stein 1981; crossed factors as in Clark 1973)."
+            text += (
+                " second-order term taken off (Efron & Stein 1981; crossed factors as in Clark 1973), with degrees"
+            )
+            text += " of freedom as in Satterthwaite (1946)."
+        if attrs.get("variance_reason"):
+            text += f" {attrs['variance_reason']}"
     if "p_above_zero" in result or "p_above_zero_corrected" in result:
         text += _tested(result, cited)
     elif str(attrs.get("p_above_zero_kind", "")).startswith("none"):

@@ -203,7 +203,7 @@ def _pse(folder: Path) -> Measured:
 
 
 def _of_column(sampling: Sampling, column: int, columns: int, size: float) -> Sampling:
-    def sample(weights: np.ndarray) -> tuple[np.ndarray, float]:
+    def sample(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         wide = np.zeros((weights.shape[0], columns, weights.shape[2]))
         wide[:, column] = weights[:, 0] * size
         return sampling(wide)

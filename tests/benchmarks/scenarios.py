@@ -83,11 +83,7 @@ def equal(size: Size, seed: int) -> Found:
     """Yield whether each test finds a difference between networks that are equally similar, and intervals cover."""
     truth = _population()
     result, _, _ = one_result(BASELINE, size, seed)
-    contrasts = {
-        cluster: contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test=cluster)
-        for cluster in ("draws", "participants")
-    }
-    contrast = contrasts["draws"]
+    contrast = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test="draws")
     yield "one difference: t, jackknife", _share(contrast["p_difference"] < ALPHA)
     drawn = drawn_differences(result)
     yield "one difference: t, dual bootstrap (rsatoolbox)", _share(drawn["p_difference"] < ALPHA)
@@ -96,8 +92,9 @@ def equal(size: Size, seed: int) -> Found:
     yield "10 differences, any: Holm", _any(contrast["p_difference_holm"] < ALPHA)
     yield "10 differences, any: FDR", _any(contrast["p_difference_fdr"] < ALPHA)
     yield "10 differences, any run: clusters of draws", _any(contrast["p_cluster"] < ALPHA)
-    turned = contrasts["participants"]["p_cluster"] <= ALPHA
-    yield "10 differences, any run: clusters, participants turned", _any(turned)
+    if size[0] >= 5:  # fewer cannot be turned around often enough
+        turned = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="participants")
+        yield "10 differences, any run: clusters, participants turned", _any(turned["p_cluster"] <= ALPHA)
     yield "coverage: similarity, 95 % t interval, jackknife", _covers(result["similarity_interval"].values, truth)
     yield "coverage: similarity, 95 % t interval, dual bootstrap", _covers(_dual_interval(result), truth)
     yield "coverage: similarity, 95 % percentile, both", _percentile_covers(result, truth)
@@ -263,7 +260,7 @@ def _around_ceiling(result: xr.Dataset, size: Size) -> Found:
     gaps = np.eye(22)[:, :20] - np.eye(22)[:, [20]]
     spread = resampled_of(result).spread(gaps)
     yield "coverage: gap to the lower ceiling, 95 % t interval", _covers(interval(spread, confidence=0.95), truth[2])
-    as_if_there = p_two_sided(spread.estimate - truth[2], spread.error**2, int(spread.freedom))
+    as_if_there = p_two_sided(spread.estimate - truth[2], spread.error**2, spread.freedom)
     yield "one layer at the lower ceiling, apart from it: t", _share(as_if_there < ALPHA)
 
 

@@ -19,7 +19,7 @@ def test_differences_are_taken_within_seeds_and_averaged():
     assert found.each[:, 0] == pytest.approx([0.2, 0.1, 0.3])
     assert found.estimate == pytest.approx([0.2])
     assert found.error == pytest.approx([0.1 / np.sqrt(3)])
-    assert found.freedoms == pytest.approx([2])
+    assert found.freedoms.ravel() == pytest.approx([2])
     assert found.p() == pytest.approx([2 * stats.t.sf(0.2 * np.sqrt(3) / 0.1, 2)])
     assert found.p(two_sided=False) == pytest.approx([stats.t.sf(0.2 * np.sqrt(3) / 0.1, 2)])
     assert found.over == ("seeds",)
@@ -33,7 +33,7 @@ def test_variances_add_and_each_keeps_its_degrees_of_freedom():
 
     def sampling(weights):
         seen.append(weights[:, 0, 0])
-        return np.array([0.004]), 19.0
+        return np.array([0.004]), np.array([19.0])
 
     found = sum_over_seeds(Measured(NETWORKS, ("relu1",), values, sampling, ("stimuli",)), [APART])
     assert seen[0] == pytest.approx(np.repeat([-1 / 3, 1 / 3], 3))
@@ -101,7 +101,7 @@ def test_intervals_cover_what_was_planted_at_least_as_often_as_they_say():
         error = faces.var(ddof=1) / 40
 
         def sampling(weights, error=error):
-            return weights[3:].sum(axis=(0, 1)) ** 2 * error, 39.0
+            return weights[3:].sum(axis=(0, 1)) ** 2 * error, np.array([39.0])
 
         lower, upper = sum_over_seeds(
             Measured(NETWORKS, ("relu1",), values, sampling, ("stimuli",)), [APART]

@@ -6,6 +6,7 @@ from scipy import stats
 
 from rsa_face.inference.simultaneous import (
     Resampled,
+    Spread,
     critical_value,
     family_p,
     rejects,
@@ -19,10 +20,17 @@ def _normal(draws: int, quantities: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(draws, quantities))
 
 
+def _t(spread: Spread, confidence: float, *, two_sided: bool = True) -> float:
+    """Return the critical value in standard errors."""
+    return float(
+        spread.reach(critical_value(spread, confidence=confidence, two_sided=two_sided))[0] / spread.error[0]
+    )
+
+
 def test_one_quantity_has_the_critical_value_of_a_t_test() -> None:
     spread = spread_of(np.zeros(1), _normal(20000, 1), freedom=9.0)
-    assert critical_value(spread, confidence=0.95) == pytest.approx(stats.t.isf(0.025, 9), rel=0.03)
-    assert critical_value(spread, confidence=0.95, two_sided=False) == pytest.approx(stats.t.isf(0.05, 9), rel=0.03)
+    assert _t(spread, 0.95) == pytest.approx(stats.t.isf(0.025, 9), rel=0.03)
+    assert _t(spread, 0.95, two_sided=False) == pytest.approx(stats.t.isf(0.05, 9), rel=0.03)
 
 
 def test_independent_quantities_have_the_critical_value_of_sidak() -> None:
@@ -36,7 +44,27 @@ def test_few_units_make_the_largest_t_larger() -> None:
     t = rng.normal(size=(40000, 20)) / np.sqrt(rng.chisquare(9, size=(40000, 1)) / 9)
     expected = np.quantile(np.abs(t).max(axis=1), 0.95)
     spread = spread_of(np.zeros(20), _normal(20000, 20), freedom=9.0)
-    assert critical_value(spread, confidence=0.95) == pytest.approx(expected, rel=0.03)
+    assert _t(spread, 0.95) == pytest.approx(expected, rel=0.03)
+
+
+def test_one_estimate_that_few_degrees_of_freedom_make_unsure_does_not_set_the_bar_for_the_others() -> None:
+    freedom = np.append(np.full(9, 200.0), 2.0)
+    mixed = spread_of(np.zeros(10), _normal(20000, 10), freedom=freedom)
+    sure = spread_of(np.zeros(10), _normal(20000, 10), freedom=200.0)
+    reach = mixed.reach(critical_value(mixed, confidence=0.95)) / mixed.error
+    assert reach[0] == pytest.approx(_t(sure, 0.95), rel=0.03)
+    assert reach[-1] > 4 * reach[0]
+    # and the family is still held: each is t by its own degrees of freedom
+    rng = np.random.default_rng(3)
+    t = rng.standard_t(freedom, size=(40000, 10))
+    assert np.mean((np.abs(t) > reach).any(axis=1)) == pytest.approx(0.05, abs=0.005)
+
+
+def test_scores_are_exceeded_as_often_as_t_values_even_far_out() -> None:
+    spread = spread_of(np.array([-40.0, 0.0, 2.0, 6.0]), _normal(500, 4), np.ones(4), freedom=7.0)
+    np.testing.assert_allclose(stats.norm.sf(spread.z), stats.t.sf([-40, 0, 2, 6], 7), rtol=1e-9)
+    np.testing.assert_allclose(stats.norm.cdf(spread.z[0]), stats.t.cdf(-40, 7), rtol=1e-9)
+    np.testing.assert_allclose(spread.reach(spread.z[2]), 2.0)
 
 
 def test_equal_quantities_cost_nothing() -> None:
@@ -49,8 +77,8 @@ def test_neither_a_bias_of_the_draws_nor_the_units_matter(seed: int) -> None:
     estimate, draws = np.array([0.1, 0.3]), _normal(500, 2, seed)
     one = spread_of(estimate, draws)
     other = spread_of(estimate * 100, draws * 100 + 7)
-    np.testing.assert_allclose(one.t, other.t)
-    np.testing.assert_allclose(one.chance_t, other.chance_t)
+    np.testing.assert_allclose(one.z, other.z)
+    np.testing.assert_allclose(one.chance_z, other.chance_z)
 
 
 def test_deviations_are_scaled_to_a_given_standard_error() -> None:
@@ -81,7 +109,7 @@ def test_a_p_value_of_the_family_is_at_least_that_of_the_single_test() -> None:
     spread = spread_of(np.array([0.1, 1.0, 2.0, 5.0]), _normal(999, 4), freedom=12.0)
     single, family = single_p(spread, two_sided=True), family_p(spread, two_sided=True)
     assert np.all(family >= single)
-    np.testing.assert_allclose(single, 2 * stats.t.sf(np.abs(spread.t), 12))
+    np.testing.assert_allclose(single, 2 * stats.t.sf(np.abs(studentised(spread.estimate, spread.error)), 12))
     assert family.min() >= 1 / 1000
 
 
