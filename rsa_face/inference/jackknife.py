@@ -20,12 +20,13 @@ COMPONENTS = ("stimulus", "participant", "stimulus x participant", "pair", "pair
 FEWEST_UNITS = (FEWEST_GROUPS + 2, 3)
 """So many stimuli (or groups) and participants are needed to leave out two and one of them."""
 
-MOST_PAIRS = 800
-"""Every pair of stimuli is left out up to this many (40 stimuli); beyond it, each stimulus in as many pairs."""
+ALL_PAIRS = 800
+"""Every pair of stimuli is left out up to this many: up to 40 stimuli."""
 
-_MOST_CROSSED = (
-    400  # pairs that are left out with a participant as well: each such deletion needs a ceiling of its own
-)
+# Of more stimuli, so many pairs. What belongs to pairs is then a small part of the variance (a tenth with 90
+# stimuli), which this many tell within 7 %, and the time stays near that of 1,000 draws.
+SOME_PAIRS = 400
+CROSSED = 200  # pairs that are left out with a participant as well: each such deletion takes a ceiling of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ def deletions_of(human: xr.DataArray, *, groups: str | None = None) -> Deletions
 def leave_out(members: Whole, people: int, *, orders: tuple[Whole, Whole] | None = None) -> Deletions:
     """Return everything to leave out.
 
-    Each stimulus, each participant, every pair of stimuli up to `MOST_PAIRS`, and combinations of these with a
+    Each stimulus, each participant, every pair of stimuli up to `ALL_PAIRS`, and combinations of these with a
     participant, all of them where they are few. A selection is balanced: each stimulus is in as many pairs as any
     other, each participant in as many combinations.
 
@@ -93,12 +94,12 @@ def leave_out(members: Whole, people: int, *, orders: tuple[Whole, Whole] | None
 
 
 def _pairs_of(groups: int) -> Int[np.ndarray, "pair 2"]:
-    if groups * (groups - 1) // 2 <= MOST_PAIRS:
+    if groups * (groups - 1) // 2 <= ALL_PAIRS:
         return np.stack(np.triu_indices(groups, 1), axis=1)
     # around a circle, each with its nearest neighbours on either side
-    first = np.tile(np.arange(groups), max(1, MOST_PAIRS // groups))
+    first = np.tile(np.arange(groups), max(1, SOME_PAIRS // groups))
     distance = np.repeat(np.arange(1, first.size // groups + 1), groups)
-    return np.stack([first, (first + distance) % groups], axis=1)[:MOST_PAIRS]
+    return np.stack([first, (first + distance) % groups], axis=1)[:SOME_PAIRS]
 
 
 def _crossed(pairs: Int[np.ndarray, "pair 2"], groups: int, of_people: Whole) -> Int[np.ndarray, "cell 2"]:
@@ -106,10 +107,10 @@ def _crossed(pairs: Int[np.ndarray, "pair 2"], groups: int, of_people: Whole) ->
     people = len(of_people)
     # mixed once by a fixed seed, so that no participant goes with a particular place on the circle
     mixed = np.random.default_rng(0).permutation(len(pairs))
-    wanted = np.arange(min(_MOST_CROSSED, len(pairs) * people))
+    wanted = np.arange(min(CROSSED, len(pairs) * people))
     chosen = mixed[wanted % len(pairs)]
     person = (wanted + wanted // len(pairs)) % people  # a pair meets another participant in each round
-    if groups * people <= 2 * _MOST_CROSSED:
+    if groups * people <= 2 * CROSSED:
         single = np.stack(np.divmod(np.arange(groups * people), people), axis=1)
     else:  # those that the pairs need
         single = np.unique(np.column_stack([pairs[chosen].T.ravel(), np.tile(of_people[person], 2)]), axis=0)

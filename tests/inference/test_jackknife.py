@@ -12,7 +12,7 @@ from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.jackknife import (
     COMPONENTS,
     FEWEST_UNITS,
-    MOST_PAIRS,
+    SOME_PAIRS,
     Deletions,
     jackknife_rows,
     leave_out,
@@ -65,10 +65,10 @@ def test_every_stimulus_participant_and_pair_is_left_out_up_to_forty_stimuli(sti
 @pytest.mark.parametrize("stimuli", [41, 200, 1000])
 def test_of_many_stimuli_each_is_in_as_many_pairs_and_each_participant_in_as_many_deletions(stimuli: int) -> None:
     deletions = deletions_of(stimuli, people=8)
-    assert len(deletions.pairs) <= MOST_PAIRS
+    assert len(deletions.pairs) <= SOME_PAIRS
     assert len({tuple(sorted(pair)) for pair in deletions.pairs.tolist()}) == len(deletions.pairs)
     times = np.bincount(deletions.pairs.ravel(), minlength=stimuli)
-    assert times.max() - times.min() <= (0 if stimuli <= MOST_PAIRS else 2)
+    assert times.max() - times.min() <= (0 if stimuli <= SOME_PAIRS else 2)
     people = np.bincount(deletions.crossed[deletions.crossed[:, 0] > stimuli, 1])
     assert people.max() - people.min() <= 1
 
@@ -113,8 +113,9 @@ def test_a_selection_of_pairs_has_the_variance_of_all_of_them_on_average(
     component: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = deletions_of(20)
-    monkeypatch.setattr("rsa_face.inference.jackknife.MOST_PAIRS", 60)
-    monkeypatch.setattr("rsa_face.inference.jackknife._MOST_CROSSED", 40)
+    monkeypatch.setattr("rsa_face.inference.jackknife.ALL_PAIRS", 60)
+    monkeypatch.setattr("rsa_face.inference.jackknife.SOME_PAIRS", 60)
+    monkeypatch.setattr("rsa_face.inference.jackknife.CROSSED", 40)
     some = deletions_of(20)
     assert len(some.pairs) == 60
     assert len(some.draws) < len(every.draws) / 2
