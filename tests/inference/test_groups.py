@@ -78,7 +78,8 @@ def test_the_identities_of_the_layers_rdms_suffice_and_are_the_units() -> None:
 
 def test_four_identities_are_drawn_with_the_variance_of_the_draws() -> None:
     rdms, human = made(identities=4)
-    result = compare_layers(rdms, human, comparison="corr", draws=30)
+    with pytest.warns(UserWarning, match="4 groups of 'identity'"):
+        result = compare_layers(rdms, human, comparison="corr", draws=30)
     assert (result.attrs["groups"], result.attrs["variance"]) == ("identity", "bootstrap")
 
 

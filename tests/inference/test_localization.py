@@ -32,7 +32,7 @@ def result(rdms_and_human: tuple[xr.DataArray, xr.DataArray]) -> xr.Dataset:
 
 def spread_of_layers(estimate: list[float], error: list[float]) -> Spread:
     draws = np.random.default_rng(0).normal(size=(400, len(estimate)))
-    return Spread(np.array(estimate), draws * error, np.array(error), np.inf)
+    return Spread(np.array(estimate), draws * error, np.array(error), np.full(len(error), np.inf))
 
 
 @pytest.mark.parametrize(

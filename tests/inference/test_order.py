@@ -47,10 +47,11 @@ def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
 @pytest.mark.parametrize("comparison", ["corr", "rho-a"])
 def test_no_order_of_stimuli_and_participants_changes_a_comparison(data, comparison: str, groups: str | None) -> None:
     rdms, human = data
-    options = {"comparison": comparison, "groups": groups, "draws": 40, "seed": 3}
+    human = human if groups else human.drop_vars("identity")
+    options = {"comparison": comparison, "draws": 40, "seed": 3}
     one = compare_layers(rdms, human, **options)
     other = compare_layers(reordered(rdms, 1), reordered(human, 2), **options)
-    assert one.attrs["variance"] == "jackknife"
+    assert (one.attrs["variance"], one.attrs["groups"]) == ("jackknife", groups)
     assert_same(one, other)
     pair = {"network": "fe_alexnet", "baseline": "alexnet"}
     assert_same(contrast_layers(one, cluster="draws", **pair), contrast_layers(other, cluster="draws", **pair))
@@ -92,4 +93,4 @@ def test_a_selection_of_pairs_is_chosen_by_name(data) -> None:
         return {frozenset(array["stimulus_i"].values[pair]) for pair in deletions_of(array).pairs}
 
     assert names(human) == names(reordered(human, 2))
-    assert len(names(human)) == min(SOME_PAIRS // MANY * MANY, 45)
+    assert len(names(human)) == (45 if human.sizes["stimulus_i"] == 10 else SOME_PAIRS // MANY * MANY)

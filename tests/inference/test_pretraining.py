@@ -71,7 +71,7 @@ def test_the_smaller_bias_is_told_whatever_the_signs(signs, told):
 def test_sizes_keep_their_level_and_their_coverage(truth):
     one, other = truth + 0.05 * np.random.default_rng(2).normal(size=(2, 4, 1500))
     apart, total = (
-        OverSeeds(each, each.var(axis=0, ddof=1)[None] / 4, np.array([3.0]), ("seeds",))
+        OverSeeds(each, each.var(axis=0, ddof=1)[None] / 4, np.full((1, 1500), 3.0), ("seeds",))
         for each in (one - other, one + other)
     )
     interval, p = smaller_size(apart, total, confidence=0.95)
