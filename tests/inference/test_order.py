@@ -7,9 +7,8 @@ import xarray as xr
 from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.contrasts import contrast_layers
 from rsa_face.inference.jackknife import SOME_PAIRS, deletions_of
-from rsa_face.inference.layerwise import compare_layers
 from rsa_face.inference.localization import localize
-from rsa_face.inference.partial import add_partial
+from rsa_face.inference.rsa import add_partial, compare_layers
 from tests.inference.simulated import simulate
 
 SHARES = {f"{network}/{layer}": 0.4 + 0.1 * layer for network in ("alexnet", "fe_alexnet") for layer in range(3)}
@@ -35,9 +34,8 @@ def reordered(array: xr.DataArray, seed: int) -> xr.DataArray:
 
 
 def assert_same(one: xr.Dataset, other: xr.Dataset) -> None:
-    """Compare everything a result holds, by the names of participants."""
-    if "participant" in one.dims:
-        other = other.sel(participant=one["participant"])
+    """Compare everything a result holds, by the names of stimuli and participants."""
+    other = other.sel({dim: one[dim] for dim in ("stimulus", "participant") if dim in one.dims})
     assert set(one.variables) == set(other.variables)
     xr.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
     assert one.attrs == other.attrs
@@ -80,8 +78,8 @@ def test_no_order_changes_a_partial_similarity_or_a_noise_ceiling(data) -> None:
 def test_the_seed_changes_the_draws_and_nothing_that_is_jackknifed(data) -> None:
     rdms, human = data
     one, other = (compare_layers(rdms, human, comparison="corr", draws=40, seed=seed) for seed in (0, 1))
-    drawn = {str(name) for name in one if "draws" in str(name) or "percentile" in str(name)}
-    assert len(drawn) == 8
+    drawn = {str(name) for name in one if "draw" in str(name) or "percentile" in str(name)}
+    assert len(drawn) == 10
     assert_same(one.drop_vars(drawn).drop_attrs(), other.drop_vars(drawn).drop_attrs())
     assert not np.allclose(one["similarity_draws"], other["similarity_draws"])
 
