@@ -93,7 +93,7 @@ def equal(size: Size, seed: int) -> Found:
     yield "10 differences, any: FDR", _any(contrast["p_difference_fdr"] < ALPHA)
     yield "10 differences, any run: clusters of draws", _any(contrast["p_cluster"] < ALPHA)
     if size[0] >= 5:  # fewer cannot be turned around often enough
-        turned = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster="participants")
+        turned = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test="participants")
         yield "10 differences, any run: clusters, participants turned", _any(turned["p_cluster"] <= ALPHA)
     yield "coverage: similarity, 95 % t interval, jackknife", _covers(result["similarity_interval"].values, truth)
     yield "coverage: similarity, 95 % t interval, dual bootstrap", _covers(_dual_interval(result), truth)
