@@ -52,7 +52,9 @@ def test_no_order_of_stimuli_and_participants_changes_a_comparison(data, compari
     assert (one.attrs["variance"], one.attrs["groups"]) == ("jackknife", groups)
     assert_same(one, other)
     pair = {"network": "fe_alexnet", "baseline": "alexnet"}
-    assert_same(contrast_layers(one, cluster_test="draws", **pair), contrast_layers(other, cluster_test="draws", **pair))
+    assert_same(
+        contrast_layers(one, cluster_test="draws", **pair), contrast_layers(other, cluster_test="draws", **pair)
+    )
     assert_same(localize(one), localize(other))
 
 
