@@ -149,13 +149,16 @@ def points(dims: int, count: int = 24) -> xr.DataArray:
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-def test_embeddings_show_stress_ways_and_pictures(faces, dims):
+def test_embeddings_show_each_stimulus_at_its_point_with_stress_ways_and_pictures(faces, dims):
     ax = plot_mds(points(dims), stimuli=faces)
     assert isinstance(ax, Axes3D) == (dims == 3)
+    marks = next(part for part in ax.collections if isinstance(part, PathCollection))
+    places = np.column_stack(marks._offsets3d) if dims == 3 else marks.get_offsets()
+    np.testing.assert_allclose(places, points(dims).values)
+    assert sum(isinstance(one, AnnotationBbox) for one in ax.artists) >= 20
     said = {"metric, stress 0.12\nlevel: blue \N{MINUS SIGN}1 to red +1", "VGG16 relu5_3", "untrained weights: VGG16"}
     assert said <= set(words(ax))
     assert len(ax.lines) == 4
-    assert len(ax.artists) >= 20
 
 
 def test_ways_follow_the_level_whatever_the_order_of_stimuli():
