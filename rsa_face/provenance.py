@@ -112,11 +112,11 @@ def unsealed(record: Mapping[str, Any], path: Path, *, then: str) -> dict[str, A
     >>> unsealed(sealed({"a": (1, 2)}), Path("x.json"), then="Remove it.")
     {'a': [1, 2]}
     """
-    said = {key: value for key, value in record.items() if key != _CHECKSUM}
-    if record.get(_CHECKSUM, hash_content(said)) != hash_content(said):
-        message = f"A record must say what was written, but {str(path)!r} was changed since. {then}"
+    content = {key: value for key, value in record.items() if key != _CHECKSUM}
+    if record.get(_CHECKSUM, hash_content(content)) != hash_content(content):
+        message = f"{str(path)!r} was changed since it was written. {then}"
         raise ValueError(message)
-    return said
+    return content
 
 
 def rng_from(seed: int, *names: str | int) -> np.random.Generator:
@@ -171,7 +171,7 @@ def save(array: xr.DataArray | xr.Dataset, path: str | Path) -> Path:
     """
     path = Path(path)
     if path.suffix != ".nc":
-        message = f"Arrays are saved as netCDF, so the path must end in .nc, but is {str(path)!r}. Change its ending."
+        message = f"{str(path)!r} does not end in .nc. Arrays are saved as netCDF: change the ending."
         raise ValueError(message)
     dataset = array.to_dataset(name="__array__") if isinstance(array, xr.DataArray) else array.copy()
     if isinstance(array, xr.DataArray):
@@ -217,10 +217,9 @@ def load(path: str | Path) -> xr.DataArray | xr.Dataset:
     """
     path = Path(path)
     if not path.is_file():
-        message = f"A saved array must exist to be read, but there is no file {str(path)!r}. Check the path."
+        message = f"No such file: {str(path)!r}."
         raise FileNotFoundError(message)
-    must, then = "A saved array must be whole netCDF", "Write it anew."
-    with reading(path, must, then=then):
+    with reading(path, "Arrays are saved as netCDF", then="Write the file again."):
         must_be_plain_hdf5(path)
         with xr.open_dataset(path, engine="h5netcdf") as opened:
             dataset = opened.load()
@@ -277,13 +276,13 @@ def versions() -> dict[str, str]:
         "torchvision",
         "scikit-learn",
     )
-    found = {"python": platform.python_version()}
+    by_name = {"python": platform.python_version()}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            by_name[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            by_name[name] = "not installed"
+    return by_name
 
 
 @cache

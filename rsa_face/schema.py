@@ -258,13 +258,13 @@ MEASURES: dict[str, Measure] = {
 
 _LISTED = 20  # faults
 _MADE_BY = {
-    RDM: "Give RDMs of layers here, as `rsa-face rdms` and `compute_rdms` make them.",
-    PARTICIPANT: "Give RDMs of people here, as `rsa-face human convert` and `read_human` make them.",
+    RDM: "Give layer RDMs here, as `rsa-face rdms` and `compute_rdms` make them.",
+    PARTICIPANT: "Give human RDMs here, as `rsa-face human convert` and `read_human` make them.",
 }
 
 
 def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.DataArray:
-    """Hold an array of RDMs to its form, and hand it back unchanged.
+    """Check the form of an array of RDMs, and return it unchanged.
 
     An RDM that is asymmetric, has a diagonal other than 0, or names a stimulus twice gives wrong similarities
     without any sign of it; so every way into the package passes through here. All faults are raised at once.
@@ -291,17 +291,17 @@ def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.Data
     """
     if tuple(rdms.dims) != (along, STIMULUS_I, STIMULUS_J):
         message = (
-            f"{name} must have the dims ({along}, {STIMULUS_I}, {STIMULUS_J}), but have {tuple(rdms.dims)}. "
+            f"{name} have the dims {tuple(rdms.dims)}, not {(along, STIMULUS_I, STIMULUS_J)}. "
             f"{_MADE_BY.get(along, 'Give others.')}"
         )
         raise ValueError(message)
     missing = [dim for dim in rdms.dims if dim not in rdms.coords]
     if missing:
-        message = f"{name} must name what lies along each dim, but have no coordinate for {missing}. Add the ids."
+        message = f"{name} have no ids along {missing}. Add a coordinate for each."
         raise ValueError(message)
     faults = _faults_of_ids(rdms, along) or _faults_of_values(rdms, along)
     if faults:
-        message = f"{name} must be square, symmetric and 0 on the diagonal, but " + "; ".join(faults[:_LISTED]) + "."
+        message = f"{name} are not RDMs (square, symmetric, 0 on the diagonal): {'; '.join(faults[:_LISTED])}."
         raise ValueError(message)
     return rdms
 
@@ -537,7 +537,7 @@ def _faults_of_ids(rdms: xr.DataArray, along: str) -> list[str]:
     rows, columns = (np.asarray(rdms[dim].values, dtype=str) for dim in (STIMULUS_I, STIMULUS_J))
     faults = []
     if rows.tolist() != columns.tolist():
-        faults.append("its rows and columns name different stimuli, or the same in another order")
+        faults.append("rows and columns name different stimuli, or the same in another order")
     for dim in (along, STIMULUS_I):
         twice = repeated([str(value) for value in rdms[dim].values])
         if twice:
@@ -549,7 +549,7 @@ def _faults_of_values(rdms: xr.DataArray, along: str) -> list[str]:
     try:
         numbers = np.asarray(rdms.values, dtype=float)
     except (TypeError, ValueError):
-        return [f"its dissimilarities are of type {rdms.dtype}, not numbers"]
+        return [f"dissimilarities are of type {rdms.dtype}, not numbers"]
     faults: list[str] = []
     whole = symmetric(numbers) & (np.nan_to_num(np.diagonal(numbers, axis1=1, axis2=2)) == 0).all(axis=1)
     for which in np.flatnonzero(~whole)[:_LISTED]:

@@ -3,20 +3,17 @@
 import os
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from rsa_face.cli.activations import register as register_activations
-from rsa_face.cli.datasets import datasets_app
-from rsa_face.cli.figures import figures
-from rsa_face.cli.human import human_app
+from rsa_face.cli.figures import figures, report
+from rsa_face.cli.human import datasets_app, human_app
 from rsa_face.cli.inference import inference_app
 from rsa_face.cli.interrupting import INTERRUPTED, Interrupts, heeding_interrupts
-from rsa_face.cli.observers import register as register_observers
-from rsa_face.cli.psychophysics import psychophysics_app
-from rsa_face.cli.report import report
-from rsa_face.cli.saliency import saliency_app
+from rsa_face.cli.psychophysics import psychophysics_app, saliency_app
 from rsa_face.cli.stimuli import stimuli_app
 from rsa_face.cli.study import register as register_study
 from rsa_face.cli.training import training_app, weights_app
@@ -32,7 +29,6 @@ app = typer.Typer(
 register_study(app)
 register_activations(app)
 app.add_typer(stimuli_app)
-register_observers(human_app)
 app.add_typer(human_app)
 app.add_typer(datasets_app)
 app.command("figures")(figures)
@@ -43,7 +39,27 @@ app.add_typer(inference_app)
 app.add_typer(psychophysics_app)
 app.add_typer(saliency_app)
 
-FAILED, WRONG_REQUEST = 1, 2
+DONE, FAILED, WRONG_REQUEST = 0, 1, 2
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import rsa_face
+
+        print(f"rsa-face {rsa_face.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in the code an error arose; may stand after any command.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -66,7 +82,9 @@ def _run(words: list[str], *, debug: bool, interrupts: Interrupts) -> int:
     try:
         code = app(args=words, standalone_mode=False)
     except TyperException as error:
-        return _say(f"{error.format_message()} ({_asked_of(error)} --help tells what can be said)", WRONG_REQUEST)
+        if not error.format_message():  # no command was given, so its help was printed
+            return DONE
+        return _say(f"{error.format_message()} (`{_command_of(error)} --help` lists the options)", WRONG_REQUEST)
     except (KeyboardInterrupt, typer.Abort):
         return interrupts.say()
     except Exception as error:
@@ -76,11 +94,11 @@ def _run(words: list[str], *, debug: bool, interrupts: Interrupts) -> int:
             return interrupts.say()
         if isinstance(error, ValueError | FileNotFoundError | ModuleNotFoundError):
             return _say(str(error), WRONG_REQUEST)
-        return _say(_told(error), FAILED)
-    return interrupts.say() if code == INTERRUPTED else int(code or 0)  # Typer makes a code of the interrupt
+        return _say(_in_words(error), FAILED)
+    return interrupts.say() if code == INTERRUPTED else int(code or DONE)  # Typer makes a code of the interrupt
 
 
-def _told(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     if (
         isinstance(error, OSError)
         and error.errno
@@ -88,10 +106,10 @@ def _told(error: Exception) -> str:
         and error.strerror != os.strerror(error.errno)
     ):
         return str(error.strerror)  # a sentence of ours
-    return f"{type(error).__name__}: {error} (--debug shows where)"
+    return f"{type(error).__name__}: {error} (--debug shows where it arose)"
 
 
-def _asked_of(error: TyperException) -> str:
+def _command_of(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     return str(context.command_path) if context is not None else "rsa-face"
 

@@ -222,14 +222,17 @@ def _batch_of_study(file: Path, out: Path | None, measures: list[str], by_layer:
 
 def _must_be_left_to_the_study(given: list[str]) -> None:
     if given:
-        message = f"A study says itself what it compares, but {', '.join(given)} is given too. Leave that out."
+        message = (
+            f"{', '.join(given)} cannot be given with a study, which says itself what it compares. Leave that out."
+        )
         raise ValueError(message)
 
 
 def _must_be_given(missing: list[str]) -> None:
     if missing:
         message = (
-            f"A stimulus table must come with --network and --out, but {' and '.join(missing)} is missing. Add it."
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing. With a stimulus table, give "
+            "both --network and --out."
         )
         raise ValueError(message)
 

@@ -1,4 +1,4 @@
-"""``rsa-face figures``: draw a finished study's figures for a journal or a talk."""
+"""``rsa-face figures`` and ``report``: a finished study's figures, and all of it on one page."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -74,13 +74,24 @@ def figures(
     print(f"{len(written)} files in {folder}")
 
 
+def report(
+    results: Annotated[Path, typer.Argument(help="A study's output folder: results/demo.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The file to write; RESULTS/report.html if not given.")] = None,
+) -> None:
+    """Write a finished study as one self-contained HTML page: it opens offline and can be mailed."""
+    from rsa_face.report.page import write_report
+
+    path = write_report(results, out=out)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
 def _must_be_free(folder: Path, study: "StudyFolder") -> None:
-    """Hold a folder to having no figures that the study's manifest records: a run would draw them anew over these."""
+    """Refuse a folder with figures that the study's manifest records: the next run would draw over these."""
     taken = sorted(file for file in study.recorded if file.resolve().parent == folder.resolve())
     if taken:
         message = (
-            f"Figures must be written beside a study's own, but {str(taken[0])!r} is one of those. Name another "
-            "folder with --out, or leave it out."
+            f"{str(taken[0])!r} is one of the study's own figures and would be written over. Name another folder "
+            "with --out, or leave it out."
         )
         raise ValueError(message)
 
@@ -212,7 +223,7 @@ def _left_out(study: "StudyFolder") -> list[str]:
         return []
     count = shared.sizes["stimulus_i"]
     if count > _MOST_TO_EMBED:
-        return [f"faces as points: {count} stimuli are more than {_MOST_TO_EMBED}, and would hide one another."]
+        return [f"faces as points: {count} stimuli would hide one another (at most {_MOST_TO_EMBED} are drawn)."]
     never = 0 if judged is None else int(mean_person(judged).isnull().sum()) // 2
     if never:
         return [f"people as points: {never} pair{'s' * (never > 1)} of stimuli judged by nobody."]

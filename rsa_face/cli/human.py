@@ -1,4 +1,4 @@
-"""``rsa-face human``: check a file of judgements, convert it, and write an example of each kind."""
+"""``rsa-face human`` and ``datasets``: check, convert, simulate and fetch human data."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,15 @@ from typing import Annotated, Any
 import typer
 
 human_app = typer.Typer(name="human", help="Check, convert and simulate human judgements.", no_args_is_help=True)
+datasets_app = typer.Typer(
+    name="datasets", help="Fetch public data sets by name, checked by sha256.", no_args_is_help=True
+)
 
 _File = Annotated[list[Path], typer.Argument(help="A file of judgements, or several that belong together.")]
 _Kind = Annotated[str, typer.Option(help="What was judged, such as rating or rdm: rsa-face human kinds lists all.")]
-_Stimuli = Annotated[Path | None, typer.Option(help="The stimulus table: every id must be in it, and all be judged.")]
+_Stimuli = Annotated[
+    Path | None, typer.Option(help="The stimulus table: every id of the file has to be in it, and all be judged.")
+]
 _Ids = Annotated[Path | None, typer.Option(help="Ids for the rows of a file that names none, in its order.")]
 _Options = Annotated[
     list[str], typer.Option("--option", "-o", help="How judgements are read: direction=similarity, scale=1,7, ...")
@@ -114,11 +119,69 @@ def template(
         print(text, end="")
         return
     if out.exists():
-        message = f"{str(out)!r} exists, and a template is a new file. Choose another name."
+        message = f"{str(out)!r} already exists. Choose another name for the template."
         raise ValueError(message)
     with write_beside(out) as beside:
         beside.write_text(text, "utf-8")
     print(out)
+
+
+@human_app.command()
+def simulate(
+    table: Annotated[Path, typer.Argument(help="The stimulus table (CSV) with the factors level and identity.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
+    participants: Annotated[int, typer.Option(help="Observers.")] = 20,
+    repeats: Annotated[int, typer.Option(help="Choices of each observer for each stimulus.")] = 2,
+    share: Annotated[float, typer.Option(help="Of all pairs, those each observer rates.")] = 0.5,
+    occlusions: Annotated[str, typer.Option(help="Masks the choices are made under.")] = "none,eyes,nose,mouth",
+    seed: Annotated[int, typer.Option(help="For everything drawn.")] = 0,
+) -> None:
+    """Simulate observers of a stimulus table: choices, ratings of whole faces, and the truth beside both."""
+    from rsa_face.human.observers import simulate_choices, simulate_ratings, write_observers
+    from rsa_face.stimuli.catalogue import read_stimuli
+
+    stimuli = read_stimuli(table)
+    masked = "occlusion" in stimuli.factors and set(stimuli.table["occlusion"]) != {"none"}
+    choices, of_choices = simulate_choices(
+        stimuli,
+        participants=participants,
+        repeats=repeats,
+        seed=seed,
+        occlusions=[] if masked else [name.strip() for name in occlusions.split(",")],
+    )
+    whole = stimuli.select(occlusion="none") if masked else stimuli
+    ratings, of_ratings = simulate_ratings(whole, participants=participants, seed=seed, share=share)
+    tables = {"choices": choices, "choices_truth": of_choices, "ratings": ratings, "ratings_truth": of_ratings}
+    for path in write_observers(out, **tables):
+        print(path)
+
+
+@datasets_app.command("list")
+def list_datasets() -> None:
+    """List the data sets that can be fetched: what they are, how large, whom to cite, their licence."""
+    from rsa_face.human.datasets import DATASETS
+
+    for dataset in DATASETS.values():
+        size = sum(file.size for file in dataset.files) / 1e6
+        print(f"{dataset.name} ({size:.1f} MB): {dataset.summary}")
+        print(f"  Cite: {dataset.citation}\n  Licence: {dataset.licence}\n  From: {dataset.url}")
+
+
+@datasets_app.command("fetch")
+def fetch(
+    name: Annotated[str, typer.Argument(help="Its name, as `rsa-face datasets list` has it.")],
+    source: Annotated[Path | None, typer.Option("--from", help="Take its files from this folder.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; human_data/NAME if not given.")] = None,
+) -> None:
+    """Download a data set (or take its files from a folder), check it, and unpack it."""
+    from rsa_face.human.datasets import DATASETS, fetch_dataset
+
+    if name in DATASETS and source is None:
+        size = sum(file.size for file in DATASETS[name].files) / 1e6
+        print(f"Fetching {name} ({size:.1f} MB) from {DATASETS[name].url}")
+    folder = fetch_dataset(name, out, source=source)
+    print(f"Cite: {DATASETS[name].citation}\nLicence: {DATASETS[name].licence}")
+    print(folder / "stimuli.csv", folder / "rdms.nc", sep="\n")
 
 
 def _settings(words: list[str]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""``rsa-face psychometric``: curves of people and networks along the morph, and how far they lie apart."""
+"""``rsa-face psychometric`` and ``saliency``: how people and networks judge faces, and where networks look."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rsa_face.networks.zoo import Network
 
 psychophysics_app = typer.Typer()
+saliency_app = typer.Typer()
 _PRINTED = {"pse": 3, "slope": 2, "lapse": 3}
 
 Networks = Annotated[
@@ -55,7 +56,7 @@ def psychometric(
     judged = read_choices(answers) if answers is not None else _ask(network, stimuli)
     written = write_psychophysics(people, judged, out, curve=curve, draws=draws, seed=seed)
     fits: dict[str, Any] = {path.stem: load(path) for path in written if path.suffix == ".nc"}
-    written += _draw(fits, out)
+    written += _draw_curves(fits, out)
     tables = [tabulate_curves(fits[name]) for name in ("psychometric", "psychometric_networks") if name in fits]
     if as_json:
         rows = [row for table in tables for row in json.loads(table.to_json(orient="records"))]
@@ -66,6 +67,43 @@ def psychometric(
         _print_curves(table)
     if fits["psychometric"].attrs["simulated"]:
         print("Simulated: these are not choices of people.")
+    for path in written:
+        print(path)
+
+
+@saliency_app.command("saliency")
+def saliency(
+    table: Annotated[Path, typer.Argument(help="The stimulus table, with regions eyes, nose, mouth.")],
+    network: Annotated[list[str], typer.Option("--network", help="NAME=WEIGHTS (a file); repeat.")],
+    out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path("saliency"),
+    layer: Annotated[str, typer.Option(help="A layer with rows and columns, or 'last'.")] = "last",
+    method: Annotated[str, typer.Option(help="gradcam, gradcam++ or layercam.")] = "gradcam",
+    answer: Annotated[str, typer.Option(help="happy, sad or given: whose evidence is shown.")] = "happy",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Make class activation maps of the valence decision, and measure their shares in eyes, nose and mouth."""
+    from rsa_face.provenance import load
+    from rsa_face.saliency.regions import average_regions
+    from rsa_face.saliency.stage import write_saliency
+    from rsa_face.stimuli.catalogue import read_stimuli
+
+    stimuli = read_stimuli(table)
+    written = write_saliency(networks_of(network), stimuli, out, layer=layer, method=method, answer=answer)
+    regions = cast("Any", load(out / "saliency.nc"))
+    if (out / "saliency_maps.nc") in written:
+        written += _draw_maps(load(out / "saliency_maps.nc"), regions, stimuli, out)
+    shares = average_regions(regions, by=("occlusion",))
+    zero = list(regions.attrs.get("all_zero", []))
+    if as_json:
+        rows = json.loads(shares.to_json(orient="records"))
+        print(json.dumps({"written": [str(path) for path in written], "regions": rows, "all_zero": zero}))
+        return
+    _print_shares(shares)
+    if zero:
+        more = f" and {len(zero) - 20} more" if len(zero) > 20 else ""
+        print(f"All zero, and left out of the shares: {', '.join(zero[:20])}{more}.")
+    if regions.attrs.get("untrained"):
+        print(f"Untrained weights: {', '.join(regions.attrs['untrained'])}.")
     for path in written:
         print(path)
 
@@ -98,7 +136,7 @@ def _ask(network: list[str] | None, stimuli: Path | None) -> Any:
         return None
     if stimuli is None:
         message = (
-            f"Networks must be shown stimuli to be asked, but --stimuli is not given for {network}. Give a table."
+            f"--stimuli is missing: {', '.join(network)} cannot judge faces without them. Give a stimulus table."
         )
         raise ValueError(message)
     return ask_networks(networks_of(network), read_stimuli(stimuli))
@@ -110,12 +148,12 @@ def _bounds(name: str, text: str) -> float | tuple[float, float]:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2):
-        message = f"--{name} must be a number, or two with a comma between, but is {text!r}."
+        message = f"--{name} is {text!r}. Give a number, or two with a comma between: 0.02, or 0,0.1."
         raise ValueError(message)
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
-def _draw(fits: dict[str, Any], out: Path) -> list[Path]:
+def _draw_curves(fits: dict[str, Any], out: Path) -> list[Path]:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -149,4 +187,35 @@ def _print_curves(table: Any) -> None:
         else:
             numbers.insert(1, "")
         shown.add_row(row["observer"], row["occlusion"], *numbers, row["status"], row["bound"])
+    Console().print(shown)
+
+
+def _draw_maps(maps: Any, regions: Any, stimuli: Any, out: Path) -> list[Path]:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    from rsa_face.figures.layout import save_figure
+    from rsa_face.figures.saliency import plot_saliency
+    from rsa_face.figures.style import figure_style
+
+    with figure_style():
+        figure: Any = plot_saliency(maps, stimuli, regions=regions).figure
+        written = save_figure(figure, out / "figures" / "saliency")
+        plt.close(figure)
+    return written
+
+
+def _print_shares(shares: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    factors = [name for name in ("network", "occlusion", "region") if name in shares]
+    shown = Table(title="Saliency by region", caption="enrichment: share over the region's share of the image")
+    for name in (*factors, "share", "enrichment", "faces"):
+        shown.add_column(name, justify="left" if name in factors else "right")
+    for row in shares.to_dict("records"):
+        words = [str(row[name]) for name in factors]
+        shown.add_row(*words, f"{row['proportion']:.3f}", f"{row['enrichment']:.2f}", str(row["faces"]))
     Console().print(shown)

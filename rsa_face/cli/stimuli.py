@@ -121,7 +121,7 @@ def _which(text: str) -> int | list[int]:
     low, dash, high = text.partition("-")
     numbers = _numbers(f"{low},{high}" if dash else text, "identities")
     if not all(number.is_integer() for number in numbers):
-        message = f"The identities must be whole numbers, but are {text!r}. Say how many, or which: 6, 7-30 or 1,4."
+        message = f"--identities is {text!r}, not whole numbers. Say how many, or which: 6, 7-30 or 1,4."
         raise ValueError(message)
     whole = [int(number) for number in numbers]
     if dash:
@@ -133,5 +133,5 @@ def _numbers(text: str, what: str) -> list[float]:
     try:
         return [float(word) for word in text.split(",")]
     except ValueError as error:
-        message = f"The {what} must be a number or numbers with commas between (-1,0,1), but are {text!r}."
+        message = f"--{what} is {text!r}. Give a number, or several with commas between: -1,0,1."
         raise ValueError(message) from error

@@ -111,11 +111,12 @@ def _settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
     given: dict[str, Any] = {}
     if path is not None:
         if not path.is_file():
-            message = f"A settings file must exist to be read, but there is no file {str(path)!r}. Check the path."
+            message = f"No such settings file: {str(path)!r}."
             raise FileNotFoundError(message)
         given = read_yaml(path, "A settings file")[1] or {}
         if not isinstance(given, dict):
-            message = f"A settings file must hold keys and values, but {path.name} holds {type(given).__name__}."
+            kind = type(given).__name__
+            message = f"{path.name} holds a {kind}, not keys and values. Write a line for each setting: `epochs: 3`."
             raise ValueError(message)
     options = {"label": label, **given, **({} if epochs is None else {"epochs": epochs})}
     try:

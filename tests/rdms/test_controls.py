@@ -81,7 +81,7 @@ def test_an_rdm_of_texts_is_refused(stimuli: StimulusSet, tmp_path: Path) -> Non
     texts = np.full((3, 3), "0.@")
     array = xr.DataArray(texts, dims=("stimulus_i", "stimulus_j"), coords={"stimulus_i": ids, "stimulus_j": ids})
     save(array, tmp_path / "texts.nc")
-    with pytest.raises(ValueError, match=r"texts\.nc must be square, .* of type .*, not numbers"):
+    with pytest.raises(ValueError, match=r"texts\.nc are not RDMs .* of type .*, not numbers"):
         control_rdms(stimuli, [tmp_path / "texts.nc"])
 
 

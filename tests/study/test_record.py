@@ -152,7 +152,7 @@ def test_a_manifest_that_says_something_else_than_was_written_is_named(manifest)
     manifest.note(weights={"alexnet": "ab12"})
     file = manifest.folder / "manifest.json"
     file.write_text(file.read_text("utf-8").replace("ab12", "ab13"), "utf-8")
-    with pytest.raises(ValueError, match=r"manifest\.json' was changed since\. Remove it"):
+    with pytest.raises(ValueError, match=r"manifest\.json' was changed since it was written\. Remove it"):
         manifest.read()
 
 
