@@ -217,7 +217,7 @@ def load(path: str | Path) -> xr.DataArray | xr.Dataset:
     """
     path = Path(path)
     if not path.is_file():
-        message = f"No such file: {str(path)!r}."
+        message = f"No such file: {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
     with reading(path, "Arrays are saved as netCDF", then="Write the file again."):
         must_be_plain_hdf5(path)

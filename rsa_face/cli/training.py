@@ -111,7 +111,7 @@ def _settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
     given: dict[str, Any] = {}
     if path is not None:
         if not path.is_file():
-            message = f"No such settings file: {str(path)!r}."
+            message = f"No such settings file: {str(path)!r}. Check the path."
             raise FileNotFoundError(message)
         given = read_yaml(path, "A settings file")[1] or {}
         if not isinstance(given, dict):

@@ -99,7 +99,7 @@ def test_rdms_of_a_study_are_those_of_its_networks_seeds_and_occlusions(capsys, 
     assert "5 of 6 done" in listed
     code, _, err = run(capsys, *words, "--network", "vgg11")
     assert code == 2
-    assert "--network is given" in err
+    assert "--network cannot be given" in err
 
 
 def test_doctor_says_what_an_uncopied_hook_would_get_wrong(capsys):

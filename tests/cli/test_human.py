@@ -111,7 +111,7 @@ def test_a_template_overwrites_nothing(tmp_path, capsys):
     path = tmp_path / "t.csv"
     path.write_text("mine")
     assert run("template", "rating", "--out", str(path)) == 2
-    assert "t.csv' exists" in capsys.readouterr().err
+    assert "t.csv' already exists" in capsys.readouterr().err
     assert path.read_text() == "mine"
 
 

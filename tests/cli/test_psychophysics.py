@@ -107,7 +107,7 @@ def test_curves_as_json_for_programs(choices, tmp_path, capsys):
     [
         (("--sigmoid", "weibull"), "'weibull'"),
         (("--lapse", "some"), "'some'"),
-        (("--network", "alexnet"), "--stimuli is not given"),
+        (("--network", "alexnet"), "--stimuli is missing"),
         (("--lapse", "0.9"), "lapse is 0.9"),
     ],
 )
