@@ -89,7 +89,10 @@ def test_more_stimuli_than_can_be_told_apart_are_not_drawn_as_points(results, ca
         results / "rdms.nc",
     )
     assert run(results, "--formats", "png", "--only", "layers") == 0
-    assert "Left out: faces as points: 401 stimuli would hide one another (at most 400 are drawn)" in capsys.readouterr().out
+    assert (
+        "Left out: faces as points: 401 stimuli would hide one another (at most 400 are drawn)"
+        in capsys.readouterr().out
+    )
     assert run(results, "--only", "mds-fe_alexnet") == 2
 
 
