@@ -154,14 +154,14 @@ def test_a_layer_that_runs_twice_is_named_and_leaves_no_hook():
 
 def test_a_layer_that_never_runs_is_named():
     network = custom(Twice())
-    with pytest.raises(ValueError, match=r"\['unused'\] of mine did not run"):
+    with pytest.raises(ValueError, match=r"\['unused'\] of mine cannot be recorded: they do not run"):
         capture(network, network.layers[1:], torch.ones(1, 3))
     assert hooks_left(network.module) == 0
 
 
 def test_a_layer_that_returns_a_pair_is_named():
     network = custom(nn.Sequential(nn.ReLU(), Pair()))
-    with pytest.raises(ValueError, match="'1' returns tuple"):
+    with pytest.raises(ValueError, match="'1' cannot be recorded: it returns tuple"):
         capture(network, network.layers, torch.ones(1, 3))
     assert hooks_left(network.module) == 0
 

@@ -255,7 +255,7 @@ def test_names_that_an_array_of_texts_would_change_are_refused(tmp_path):
         read_human(tmp_path / "trials.csv", kind="rdm")
     picture(tmp_path, "a.png")
     (tmp_path / "stimuli.csv").write_text("stimulus,file\na\0,a.png\n")
-    with pytest.raises(ValueError, match=r"A stimulus must not .* hold a NUL .* stimuli\.csv has 'a\\x00'"):
+    with pytest.raises(ValueError, match=r"stimuli\.csv has 'a\\x00': a stimulus that .* holds a NUL"):
         read_stimuli(tmp_path / "stimuli.csv")
 
 
