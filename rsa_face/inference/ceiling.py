@@ -72,6 +72,13 @@ def noise_ceiling(
     ------
     ValueError
         If there is one participant only, no participant judged pairs that others did, or the RDMs cannot be compared.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> ceiling = noise_ceiling(rf.example("demo").human, comparison="corr", resample=None)
+    >>> bool(0 < ceiling[0] < ceiling[1] < 1)
+    True
     """
     must_be_known(comparison, COMPARISONS, "comparison")
     check_rdms(human, along=PARTICIPANT, name="Human RDMs")

@@ -87,6 +87,13 @@ def control_rdms(
         read, or a file lacks a stimulus or holds a missing value.
     FileNotFoundError
         If an RDM file or image is missing.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> controls = control_rdms(rf.example("demo").stimuli, ["level", "identity"])
+    >>> controls["rdm"].values.tolist()
+    ['level', 'identity']
     """
     if not names:
         message = "No control is named. Name pixels, a factor of the table, or a file."

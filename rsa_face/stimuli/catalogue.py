@@ -116,6 +116,13 @@ def read_stimuli(table: str | Path) -> StimulusSet:
         If the table is missing, or images are; all missing images are named at once.
     ValueError
         If a column is missing, the table is empty, or an id is empty or occurs twice.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> stimuli = read_stimuli(rf.load_study("demo").stimuli.table)
+    >>> len(stimuli), stimuli.ids[0]
+    (54, 'face01_sad100')
     """
     path = Path(table)
     if not path.is_file():

@@ -448,6 +448,12 @@ def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
         If the file is not YAML, has an unknown key, lacks one, names a missing file or has an impossible value:
         each with its line. Where the sections are right, also if one asks of the networks a layer or a name that
         they do not have.
+
+    Examples
+    --------
+    >>> study = load_study("demo")
+    >>> [network.name for network in study.networks]
+    ['alexnet', 'vgg11', 'vgg13', 'vgg16', 'fe_alexnet']
     """
     path, base = _find(study)
     tree, values = read_yaml(path, "A study file")
