@@ -19,10 +19,7 @@ from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import describe_store
 from rsa_face.activations.stream import stream_rdms
 from rsa_face.cli import training as command
-from rsa_face.inference import bootstrap
-from rsa_face.inference.accelerated import evaluate_on
-from rsa_face.inference.bootstrap import evaluate_draws
-from rsa_face.inference.distributed import evaluate_draws_on
+from rsa_face.inference.draws import evaluate_draws, evaluate_draws_on, evaluate_on
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
@@ -91,8 +88,8 @@ def counting(function: Callable[..., Any], done: list[int]) -> Callable[..., Any
 @pytest.fixture
 def bars(monkeypatch):
     bars = Bars()
-    for module in ("activations.extract", "activations.stream", "inference.bootstrap", "inference.distributed",
-                   "inference.accelerated", "study.networks"):  # fmt: skip
+    for module in ("activations.extract", "activations.stream", "inference.draws", "inference.draws",
+                   "inference.draws", "study.networks"):  # fmt: skip
         monkeypatch.setattr(f"rsa_face.{module}.tqdm", bars.bar)
     monkeypatch.setattr("tqdm.tqdm", bars.bar)
     return bars
@@ -168,7 +165,7 @@ def test_draws_are_counted_when_they_are_done(bars, workers, monkeypatch):
     draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=30, rng=np.random.default_rng(0))
     usable = int(draws.usable.sum())
     done: list[int] = []
-    monkeypatch.setattr(bootstrap, "evaluate", counting(bootstrap.evaluate, done))
+    monkeypatch.setattr(bootstrap, "evaluate", counting(draws.evaluate, done))
     bars.check = lambda number: must_be(number <= len(done))
     evaluate_draws(x, y, draws, comparison="corr", workers=workers, progress=True)
     assert bars.last() == (0, usable, usable)

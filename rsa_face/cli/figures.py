@@ -251,7 +251,7 @@ def _planned(study: "StudyFolder", answers: Sequence[Any]) -> list[tuple[str, st
     import numpy as np
 
     from rsa_face.figures.networks import answers_of, picked_layers
-    from rsa_face.inference.significance import correct
+    from rsa_face.inference.statistics import correct
 
     if study.result is None:
         return []

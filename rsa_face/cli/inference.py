@@ -33,7 +33,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare every layer with every participant, with intervals, corrected p values and the noise ceiling."""
-    from rsa_face.inference.rsa import compare_layers
+    from rsa_face.inference.compare import compare_layers
     from rsa_face.provenance import save
     from rsa_face.schema import must_be_known
 
@@ -54,14 +54,14 @@ def compare(
     )
     result = _corrected(result, layers, people, correction)
     if controls is not None:
-        from rsa_face.inference.rsa import add_partial
+        from rsa_face.inference.compare import add_partial
 
         result = add_partial(result, rdms=layers, human=people, controls=_one_array(controls))
     _report(result, save(result, out), as_json=as_json)
 
 
 def _corrected(result: Any, layers: Any, people: Any, correction: str) -> Any:
-    from rsa_face.inference.rsa import correct_layers
+    from rsa_face.inference.compare import correct_layers
 
     if correction == "none":
         return result
@@ -133,8 +133,8 @@ def localize_layers(
     """Say at which layer a network is most like people, reaches the noise ceiling, and leaves its baseline."""
     import xarray as xr
 
+    from rsa_face.inference.compare import held_out_similarity
     from rsa_face.inference.localization import localize
-    from rsa_face.inference.rsa import held_out_similarity
     from rsa_face.provenance import load, save
 
     compared = load(result)

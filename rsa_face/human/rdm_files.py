@@ -41,7 +41,7 @@ from rsa_face.human.tables import (
     read_table,
     read_trials,
 )
-from rsa_face.inference.vectors import stimuli_of
+from rsa_face.inference.kernels import stimuli_of
 from rsa_face.provenance import load, must_be_plain_hdf5
 from rsa_face.safety import MOST_BYTES, MOST_TIMES, must_not_swell, reading
 from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J, asymmetric_pairs, repeated, symmetric

@@ -7,11 +7,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rsa_face.inference.bootstrap import evaluate_draws
 from rsa_face.inference.comparisons import FEWEST_PAIRS, check_people
-from rsa_face.inference.draws import evaluate, prepare
+from rsa_face.inference.draws import evaluate, evaluate_draws, prepare
+from rsa_face.inference.kernels import Floats, stimuli_of, to_vectors
 from rsa_face.inference.resampling import AUTO, choose_groups, draw_resamples
-from rsa_face.inference.vectors import Floats, stimuli_of, to_vectors
 from rsa_face.memory import bytes_of
 from rsa_face.provenance import rng_from
 from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, PARTICIPANT, check_rdms, must_be_known

@@ -8,10 +8,21 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from rsa_face.inference.kendall import tau
-from rsa_face.inference.products import cosines, metric_of, products, take
-from rsa_face.inference.ranking import double_ranks, kept_in_order, sort_once
-from rsa_face.inference.vectors import Floats, Truths, pair_weights, stimuli_of, to_vectors
+from rsa_face.inference.kernels import (
+    Floats,
+    Truths,
+    cosines,
+    double_ranks,
+    kept_in_order,
+    metric_of,
+    pair_weights,
+    products,
+    sort_once,
+    stimuli_of,
+    take,
+    tau,
+    to_vectors,
+)
 from rsa_face.rdms.align import align_stimuli
 from rsa_face.schema import COMPARISONS, PARTICIPANT, RDM, STIMULUS_I, check_rdms, must_be_known
 

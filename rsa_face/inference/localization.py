@@ -1,28 +1,369 @@
-"""At which layer a network is most like people, reaches the noise ceiling, leaves its baseline, is half-way there."""
+"""At which layer: a network less its baseline, and where it peaks, reaches the ceiling, leaves its baseline."""
 
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from scipy import stats
 
 from rsa_face.inference.ceiling import percentile_interval
 from rsa_face.inference.comparisons import compare_vectors
-from rsa_face.inference.contrasts import band
-from rsa_face.inference.picking import (
-    CEILING,
-    PEAK,
-    Question,
-    bar_of,
-    pick,
-    places_in_set,
-    questions,
-)
 from rsa_face.inference.resampling import Draws
-from rsa_face.inference.results import LOWER_CEILING, layers_of, resampled_of
-from rsa_face.inference.simultaneous import Resampled, Spread, single_bar
-from rsa_face.schema import BOUND, BOUNDS, DEPTH, LAYER, ORDER, OTHER_MEASURES
+from rsa_face.inference.results import LOWER_CEILING, Matched, layers_of, matched_layers, resampled_of
+from rsa_face.inference.statistics import (
+    Resampled,
+    Spread,
+    cluster_p,
+    correct,
+    critical_value,
+    family_p,
+    rejects,
+    sign_flips,
+    single_bar,
+    single_p,
+)
+from rsa_face.provenance import rng_from
+from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, DEPTH, LAYER, ORDER, OTHER_MEASURES, must_be_known
+
+PEAK, CEILING, ABOVE, DIFFERS = "peak", "reaches_ceiling", "above_baseline", "differs_from_baseline"
+TARGETS = (PEAK, CEILING, ABOVE, DIFFERS)
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked of each layer of a network.
+
+    Parameters
+    ----------
+    target : str
+        One of `TARGETS`.
+    weights : array, shape (quantity, layer)
+        The weighted sum of a result's quantities that is looked at: a similarity, its excess over a share of the
+        ceiling, a difference.
+    layers : array, shape (layer,)
+        The places of these layers in the network, in order of depth.
+    margin : float
+        By how much the sum must be above 0 (for `DIFFERS`, away from 0) to count.
+    tested : bool
+        Whether no layer may be the answer; a peak that cannot be tested against 0 is the largest similarity.
+    """
+
+    target: str
+    weights: Float[np.ndarray, "quantity layer"]
+    layers: Int[np.ndarray, " layer"]
+    margin: float = 0.0
+    tested: bool = True
+
+    def spread(self, resampled: Resampled) -> Spread:
+        """Return the sum of each layer with its spread; layers that two networks share have none."""
+        spread = resampled.spread(self.weights)
+        return without_shared(spread) if self.target in (ABOVE, DIFFERS) else spread
+
+
+def questions(
+    result: xr.Dataset, *, network: str, baseline: str | None, match: str, margin: float, ceiling_margin: float
+) -> tuple[Mapping[str, Question], tuple[str, ...]]:
+    """Return what is asked of a network's layers, by target, and the layers without a counterpart in the baseline."""
+    layers = layers_of(result, network)
+    resampled = resampled_of(result)
+    identity = np.eye(resampled.estimate.size)
+    everywhere = np.arange(layers.size)
+    comparison = COMPARISONS.get(str(result.attrs.get("comparison")))
+    tested = comparison is None or comparison.zero_is_none
+    asked = {PEAK: Question(PEAK, identity[:, layers], everywhere, tested=tested)}
+    if "noise_ceiling_draws" in result and resampled.estimate[LOWER_CEILING] > 0:
+        excess = identity[:, layers] - (1 - ceiling_margin) * identity[:, [LOWER_CEILING]]
+        asked[CEILING] = Question(CEILING, excess, everywhere)
+    if baseline is None:
+        return asked, ()
+    matched = matched_layers(result, network=network, baseline=baseline, match=match)
+    place = {int(layer): index for index, layer in enumerate(layers)}
+    at = np.array([place[int(layer)] for layer in matched.network])
+    weights = difference_weights(resampled.estimate.size, matched)
+    asked |= {target: Question(target, weights, at, margin) for target in (ABOVE, DIFFERS)}
+    return asked, matched.alone
+
+
+def beyond(
+    values: Float[np.ndarray, "draw layer"], spread: Spread, question: Question, *, bar: float
+) -> Bool[np.ndarray, "draw layer"]:
+    """Return which values lie beyond the margin by more than the band reaches."""
+    size = np.abs(values) if question.target == DIFFERS else values
+    return np.asarray(spread.scores(size - question.margin) > bar)
+
+
+def pick(
+    values: Float[np.ndarray, "draw layer"], spread: Spread, question: Question, *, bar: float
+) -> Int[np.ndarray, " draw"]:
+    """Return the layer that answers a question in each draw, decided as it is in the whole of the data.
+
+    Parameters
+    ----------
+    values : array, shape (draw, layer)
+        What is asked of each layer.
+    spread : Spread
+        The same in the whole of the data, with its standard errors.
+    question : Question
+        The peak is the largest value, where any is above 0 beyond chance; otherwise the first that lies beyond the
+        margin by more than chance.
+    bar : float
+        How many standard errors the band reaches: `bar_of`.
+
+    Returns
+    -------
+    array, shape (draw,)
+        Places among the question's layers; their number where no layer is the answer.
+    """
+    significant = beyond(values, spread, question, bar=bar)
+    if question.target == PEAK:
+        any_is = significant.any(axis=1) if question.tested else np.ones(len(values), dtype=bool)
+        return np.asarray(np.where(any_is, values.argmax(axis=1), values.shape[1]))
+    return np.asarray(np.where(significant.any(axis=1), significant.argmax(axis=1), values.shape[1]))
+
+
+def bar_of(spread: Spread, *, confidence: float) -> float:
+    """Return how many standard errors the band over all layers of a question reaches, on either side."""
+    return critical_value(spread, confidence=confidence)
+
+
+def places_in_set(
+    question: Question, resampled: Resampled, spread: Spread, *, bar: float, confidence: float
+) -> Bool[np.ndarray, " place"]:
+    """Return which layers, and last whether "none", the data do not rule out.
+
+    For a first layer everything is read from the band: a layer is ruled out where a shallower one is beyond the
+    margin already, or where it cannot be beyond it itself. So the set and the layer picked never disagree.
+    """
+    significant = beyond(spread.estimate[None], spread, question, bar=bar)[0]
+    none = question.tested and not significant.any()
+    if question.target == PEAK:
+        return np.append(_may_be_largest(question, resampled, confidence=confidence), none)
+    earlier = np.concatenate([[False], np.logical_or.accumulate(significant)[:-1]])
+    size = np.abs(spread.estimate) if question.target == DIFFERS else spread.estimate
+    short = spread.scores(question.margin - size) > bar
+    never = (spread.error == 0) & (size <= question.margin)
+    return np.append(~earlier & ~short & ~never, none)
+
+
+def _may_be_largest(question: Question, resampled: Resampled, *, confidence: float) -> Bool[np.ndarray, " layer"]:
+    """Return which layers no other one is above, beyond chance (multiple comparisons with the best)."""
+    count = question.layers.size
+    inside = np.ones(count, dtype=bool)
+    for place in range(count if count > 1 else 0):
+        others = np.delete(question.weights, place, axis=1) - question.weights[:, [place]]
+        inside[place] = not rejects(resampled.spread(others), confidence=confidence)
+    return inside
+
+
+CLUSTER_TESTS = ("none", "draws", "participants")
+
+SHARED = 1e-6
+"""Differences that stay within this in every draw are rounding: the two networks share the layer."""
+
+
+def contrast_layers(
+    result: xr.Dataset,
+    *,
+    network: str,
+    baseline: str,
+    match: str = "auto",
+    cluster_test: str = "none",
+    seed: int = 0,
+    cluster: str | None = None,
+) -> xr.Dataset:
+    """Subtract a baseline network's similarity from another's at every matched layer.
+
+    The two are compared within each draw, so what a draw does to both drops out. The band holds for all layers at
+    once: wherever it leaves 0, the networks differ there, however many layers were looked at. `localize` reads its
+    answers about the baseline from this band. Standard errors are those of the result: jackknifed, or of the draws.
+    Layers that the two networks share do not differ, and are no part of the family.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison with draws that holds both networks, as `compare_layers` returns it. Not changed.
+    network, baseline : str
+        The network, and what is subtracted from it.
+    match : str
+        ``"auto"``, ``"name"`` or ``"depth"``: see `matched_layers`.
+    cluster_test : str
+        Also test runs of neighbouring layers: ``"draws"``, against runs in the draws about no difference
+        (generalises to whatever was resampled); ``"participants"``, against participants' differences turned
+        around at random; or ``"none"``. Participants who look at the same stimuli share what those stimuli do by
+        chance, so turning them around answers for these stimuli alone: taken as a claim about other stimuli it is
+        wrong in most studies (README, calibration). Use ``"draws"``.
+    seed : int
+        The seed of the turned differences.
+    cluster : str, optional
+        What `cluster_test` was called before; leaves in the next version.
+
+    Returns
+    -------
+    Dataset, dims (layer, bound)
+        ``difference``; ``difference_error``; ``difference_interval``, of each layer by itself;
+        ``difference_band``, of all layers at once; ``p_difference``, two-sided, and beside it
+        ``p_difference_corrected`` (largest t of the family), ``p_difference_holm`` and ``p_difference_fdr``, all 1
+        at shared layers; ``p_cluster`` and ``cluster``, its number. Coordinates name the baseline's layer;
+        ``attrs["shared"]`` names the layers that the networks share and ``attrs["unmatched"]`` those left out.
+
+    Raises
+    ------
+    ValueError
+        If a network or option is unknown, no layer has a counterpart, or the result holds no draws.
+    """
+    if cluster is not None:
+        message = "contrast_layers(cluster=) is called cluster_test now: `cluster` names dask workers alone."
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        cluster_test = cluster
+    must_be_known(cluster_test, CLUSTER_TESTS, "cluster test")
+    matched = matched_layers(result, network=network, baseline=baseline, match=match)
+    spread = differences(resampled_of(result), matched)
+    confidence = float(result.attrs.get("confidence", 0.95))
+    shared = spread.error == 0
+    tested = np.where(shared, np.nan, single_p(spread, two_sided=True))
+    columns: dict[str, object] = {
+        "difference": (LAYER, spread.estimate),
+        "difference_error": (LAYER, spread.error),
+        "difference_interval": ((LAYER, BOUND), interval(spread, confidence=confidence)),
+        "difference_band": ((LAYER, BOUND), band(spread, confidence=confidence)),
+        "p_difference": (LAYER, np.nan_to_num(tested, nan=1.0)),
+        "p_difference_corrected": (LAYER, family_p(spread, two_sided=True)),
+        "p_difference_holm": (LAYER, np.nan_to_num(correct(tested, method="holm"), nan=1.0)),
+        "p_difference_fdr": (LAYER, np.nan_to_num(correct(tested, method="fdr"), nan=1.0)),
+    }
+    if cluster_test != "none":
+        if cluster_test == "draws":
+            p_cluster, number = _clusters_of_draws(spread)
+        else:
+            p_cluster, number = _clusters_of_participants(result, matched, seed)
+        columns |= {"p_cluster": (LAYER, p_cluster), "cluster": (LAYER, number)}
+    attrs = {
+        **{
+            name: result.attrs[name]
+            for name in (
+                "comparison",
+                "groups",
+                "resample",
+                "draws",
+                "variance",
+                "simulated",
+                "untrained",
+                OTHER_MEASURES,
+            )
+            if name in result.attrs
+        },
+        "network": network,
+        "baseline": baseline,
+        "matched_by": matched.by,
+        "unmatched": list(matched.alone),
+        "shared": np.asarray(result[LAYER].values, dtype=str)[matched.network[shared]].tolist(),
+        "confidence": confidence,
+        "interval_kind": "t by the standard error; band: largest t over layers",
+        "cluster_test": cluster_test,
+        "seed": seed,
+    }
+    return xr.Dataset(columns, coords=_contrast_coords(result, matched), attrs=attrs)
+
+
+def differences(resampled: Resampled, matched: Matched) -> Spread:
+    """Return the differences between matched layers with their spread, paired within draws."""
+    return without_shared(resampled.spread(difference_weights(resampled.estimate.size, matched)))
+
+
+def difference_weights(quantities: int, matched: Matched) -> Float[np.ndarray, "quantity layer"]:
+    """Return the weights that subtract each matched layer of the baseline, a column for each."""
+    weights = np.zeros((quantities, matched.network.size))
+    columns = np.arange(matched.network.size)
+    weights[matched.network, columns] += 1
+    weights[matched.baseline, columns] -= 1
+    return weights
+
+
+def without_shared(spread: Spread) -> Spread:
+    """Return differences that are exactly 0, without any spread, where two networks share a layer up to rounding."""
+    strays = np.abs(spread.estimate) + np.abs(spread.deviations).max(axis=0)
+    differ = np.where(strays > SHARED, 1.0, 0.0)
+    return replace(
+        spread,
+        estimate=spread.estimate * differ,
+        deviations=spread.deviations * differ,
+        error=spread.error * differ,
+    )
+
+
+def interval(spread: Spread, *, confidence: float) -> Float[np.ndarray, "quantity 2"]:
+    """Return the interval of each estimate by itself: t times the standard error on either side."""
+    reach = spread.reach(single_bar(confidence=confidence))
+    return np.stack([spread.estimate - reach, spread.estimate + reach], axis=1)
+
+
+def band(spread: Spread, *, confidence: float) -> Float[np.ndarray, "quantity 2"]:
+    """Return intervals that hold for all estimates at once, and so for whichever one picks after looking.
+
+    Berk, Brown, Buja, Zhang & Zhao 2013, 10.1214/12-AOS1077.
+    """
+    reach = spread.reach(critical_value(spread, confidence=confidence))
+    return np.stack([spread.estimate - reach, spread.estimate + reach], axis=1)
+
+
+def participant_t(
+    paired: Float[np.ndarray, "layer participant"], signs: Float[np.ndarray, "shuffle participant"]
+) -> Float[np.ndarray, "shuffle layer"]:
+    """Return the t value of participants' differences at each layer, after turning some of them around.
+
+    Parameters
+    ----------
+    paired : array, shape (layer, participant)
+        Differences.
+    signs : array, shape (shuffle, participant)
+        +1 or -1 for each participant; the same at all layers, which keeps what the layers share.
+
+    Returns
+    -------
+    array, shape (shuffle, layer)
+        Mean over standard error; 0 where no participant differs.
+    """
+    people = paired.shape[1]
+    mean = signs @ paired.T / people
+    squares = (paired**2).mean(axis=1)
+    variance = (squares - mean**2) * people / (people - 1)
+    error = np.sqrt(np.maximum(variance, 0.0) / people)
+    return np.asarray(np.divide(mean, error, out=np.zeros_like(mean), where=error > 1e-12), dtype=float)
+
+
+def _clusters_of_draws(spread: Spread) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
+    return cluster_p(spread.z, spread.chance_z, threshold=float(stats.norm.isf(0.025)))
+
+
+def _clusters_of_participants(
+    result: xr.Dataset, matched: Matched, seed: int
+) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
+    each = np.asarray(result["participant_similarity"].transpose("rdm", "participant").values, dtype=float)
+    paired = each[matched.network] - each[matched.baseline]
+    paired = paired[:, ~np.isnan(paired).any(axis=0)]
+    shuffles = int(result.attrs.get("draws", 1000))
+    signs = sign_flips(paired.shape[1], shuffles=shuffles, rng=rng_from(seed, "turned differences"))
+    observed = participant_t(paired, np.ones((1, paired.shape[1])))[0]
+    threshold = float(stats.t.isf(0.025, paired.shape[1] - 1))
+    return cluster_p(observed, participant_t(paired, signs), threshold=threshold)
+
+
+def _contrast_coords(result: xr.Dataset, matched: Matched) -> dict[str, object]:
+    names = np.asarray(result[LAYER].values, dtype=str)
+    coords: dict[str, object] = {
+        LAYER: names[matched.network],
+        f"baseline_{LAYER}": (LAYER, names[matched.baseline]),
+        BOUND: list(BOUNDS),
+    }
+    for name in (DEPTH, ORDER):
+        if name in result.coords:
+            coords[name] = (LAYER, result[name].values[matched.network])
+            coords[f"baseline_{name}"] = (LAYER, result[name].values[matched.baseline])
+    return coords
+
 
 TARGET = "target"
 FEWEST_LEFT_OUT = 3

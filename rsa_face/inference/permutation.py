@@ -12,13 +12,11 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
-from rsa_face.inference.bootstrap import processors
 from rsa_face.inference.comparisons import comparable, compare_vectors
-from rsa_face.inference.draws import evaluate, prepare
-from rsa_face.inference.ranking import sort_once
+from rsa_face.inference.draws import evaluate, prepare, processors
+from rsa_face.inference.kernels import sort_once, to_vectors
 from rsa_face.inference.resampling import AUTO, choose_groups, group_members
-from rsa_face.inference.significance import maximum_p, permutation_p
-from rsa_face.inference.vectors import to_vectors
+from rsa_face.inference.statistics import maximum_p, permutation_p
 from rsa_face.provenance import rng_from
 from rsa_face.schema import COMPARISONS, RDM, STIMULUS_I, Comparison, must_be_known
 

@@ -1,15 +1,175 @@
-"""What a comparison's result holds for one network: its layers in order of depth, their similarities and draws."""
+"""What a comparison's table holds: similarities, draws, errors, and the layers of one network in order of depth."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Int
 
-from rsa_face.inference.jackknife import ROW
-from rsa_face.inference.simultaneous import Resampled
-from rsa_face.inference.uncertainty import draws_of
-from rsa_face.schema import DEPTH, LAYER, NETWORK, ORDER, must_be_known
+from rsa_face.inference.ceiling import percentile_interval
+from rsa_face.inference.draws import Evaluated, mean_over
+from rsa_face.inference.kernels import Floats
+from rsa_face.inference.resampling import (
+    FEWEST_UNITS,
+    ROW,
+    Deletions,
+    Draws,
+    jackknife_rows,
+    sampling_error,
+)
+from rsa_face.inference.statistics import (
+    Resampled,
+    bootstrap_variance,
+    degrees_of_freedom,
+    draws_of,
+    p_from_draws,
+    p_one_sided,
+    p_two_sided,
+    t_interval,
+    variance_over_people,
+)
+from rsa_face.schema import (
+    BOUND,
+    BOUNDS,
+    COMPARISONS,
+    DEPTH,
+    DRAW,
+    LAYER,
+    NETWORK,
+    ORDER,
+    PARTICIPANT,
+    RDM,
+    must_be_known,
+)
+
+NO_TEST = "none: unrelated RDMs have cosines above 0, so that only shuffled labels test them"
+"""What the attr `p_above_zero_kind` says where the comparison's 0 does not mean that there is no similarity."""
+
+_RESULT = (RDM, BOUND)
+
+
+def without_tests(result: xr.Dataset) -> xr.Dataset:
+    """Leave out the tests against 0 of a comparison whose 0 does not mean that there is no similarity."""
+    if COMPARISONS[str(result.attrs["comparison"])].zero_is_none:
+        return result
+    tests = [name for name in ("p_above_zero", "p_above_zero_percentile") if name in result]
+    return result.drop_vars(tests).assign_attrs(p_above_zero_kind=NO_TEST)
+
+
+def why_not_jackknifed(units: tuple[int, int], groups: str | None) -> str:
+    """Return why standard errors cannot be jackknifed; empty if they can."""
+    names = ("stimuli" if groups is None else f"groups of {groups!r}", "participants")
+    few = [
+        f"{count} {name} (at least {fewest} are needed)"
+        for count, name, fewest in zip(units, names, FEWEST_UNITS, strict=True)
+        if count < fewest
+    ]
+    if not few:
+        return ""
+    return (
+        f"Too few to leave out for jackknifed standard errors: {' and '.join(few)}. They come from the bootstrap "
+        "draws instead, whose variance is too large: tests reject less often, and intervals are wider, than they say."
+    )
+
+
+def without_draws(rdms: xr.DataArray, human: xr.DataArray, each: Floats, ceiling: Floats) -> xr.Dataset:
+    """Return the similarities and the ceiling as they are observed."""
+    coords = {name: value for name, value in rdms.coords.items() if value.dims == (RDM,)}
+    coords |= {name: value for name, value in human.coords.items() if value.dims == (PARTICIPANT,)}
+    return xr.Dataset(
+        {
+            "similarity": (RDM, mean_over(each, np.ones(each.shape[1]))),
+            "participant_similarity": ((RDM, PARTICIPANT), each),
+            "noise_ceiling": (BOUND, ceiling),
+        },
+        {**coords, BOUND: list(BOUNDS)},
+    )
+
+
+def with_errors_over_people(result: xr.Dataset, stimuli: int, confidence: float) -> xr.Dataset:
+    """Add the intervals and tests that the spread over participants gives."""
+    each = result["participant_similarity"].values
+    values, variances = result["similarity"].values, variance_over_people(each)
+    units = (stimuli, each.shape[1])
+    freedom = np.full(len(values), float(degrees_of_freedom(units, None)))
+    result["similarity_variance"] = (RDM, variances)
+    result["similarity_interval"] = (_RESULT, t_interval(values, variances, freedom, confidence))
+    result["p_above_zero"] = (RDM, p_one_sided(values, variances, freedom))
+    below = values - float(result["noise_ceiling"][0])
+    result["p_below_ceiling"] = (RDM, p_two_sided(below, variances, freedom))
+    result["degrees_of_freedom"] = (RDM, freedom)
+    result.attrs |= _attrs_of("t", units)
+    return result
+
+
+def with_draws(result: xr.Dataset, drawn: Draws, found: Evaluated) -> xr.Dataset:
+    """Add the draws, and the tests that count them."""
+    similarity, ceiling = found.similarity, found.ceiling
+    result["p_above_zero_percentile"] = (RDM, p_from_draws(similarity[0]))
+    result["p_below_ceiling_percentile"] = (RDM, p_from_draws(ceiling[0, :, :1] - similarity[0]))
+    result.attrs["skipped"] = int(np.isnan(similarity).any(axis=(0, 2)).sum())
+    for place, kind in enumerate(drawn.kinds):
+        suffix = "" if place == 0 else f"_{kind}"
+        result[f"similarity_draws{suffix}"] = ((DRAW, RDM), similarity[place])
+        result[f"noise_ceiling_draws{suffix}"] = ((DRAW, BOUND), ceiling[place])
+    return result.assign_coords(limit=list(BOUNDS))
+
+
+def with_draw_errors(result: xr.Dataset, drawn: Draws, found: Evaluated) -> xr.Dataset:
+    """Add the intervals and tests whose standard errors are those of the draws."""
+    similarity, ceiling, confidence = found.similarity, found.ceiling, float(result.attrs["confidence"])
+    freedom = degrees_of_freedom(drawn.units, drawn.resample)
+    variances, gap_variances, ceiling_variances = (
+        bootstrap_variance(draws, drawn.units, drawn.resample)
+        for draws in (similarity, similarity - ceiling[:, :, :1], ceiling)
+    )
+    means, bounds = np.nanmean(similarity, axis=(0, 1)), np.nanmean(ceiling, axis=(0, 1))
+    below = np.nanmean(similarity - ceiling[:, :, :1], axis=(0, 1))
+    errors = [(each, np.full(len(each), float(freedom))) for each in (variances, gap_variances, ceiling_variances)]
+    result = _with_tests(result, (means, below, bounds), errors)
+    dual = drawn.resample == "dual"
+    if not dual:
+        result["similarity_interval"] = (_RESULT, percentile_interval(similarity[0], confidence))
+        result["noise_ceiling_interval"] = ((BOUND, "limit"), percentile_interval(ceiling[0], confidence))
+    result.attrs |= {"variance": "bootstrap", **_attrs_of("t" if dual else "percentile", drawn.units)}
+    return result
+
+
+def with_deletion_errors(result: xr.Dataset, deletions: Deletions, left: Evaluated) -> xr.Dataset:
+    """Add the intervals and tests whose standard errors are jackknifed."""
+    units, layers = deletions.draws.units, result.sizes[RDM]
+    values, bounds = result["similarity"].values, result["noise_ceiling"].values
+    rows, components = jackknife_rows(np.concatenate([left.similarity[0], left.ceiling[0]], axis=1), deletions)
+    similarity, ceiling = rows[:, :layers], rows[:, layers:]
+    errors = [sampling_error(some, components, units) for some in (similarity, similarity - ceiling[:, :1], ceiling)]
+    result = _with_tests(result, (values, values - bounds[0], bounds), errors)
+    result["similarity_jackknife"] = ((ROW, RDM), similarity)
+    result["noise_ceiling_jackknife"] = ((ROW, BOUND), ceiling)
+    result.attrs |= {"variance": "jackknife", **_attrs_of("t", units)}
+    return result.assign_coords(component=(ROW, components))
+
+
+def _with_tests(
+    result: xr.Dataset, values: tuple[Floats, Floats, Floats], errors: Sequence[tuple[Floats, Floats]]
+) -> xr.Dataset:
+    """Add the t tests and intervals of similarities, of their gaps to the lower ceiling, and of the ceiling.
+
+    Errors are variances with their degrees of freedom.
+    """
+    confidence = float(result.attrs["confidence"])
+    result["similarity_variance"], result["degrees_of_freedom"] = ((RDM, each) for each in errors[0])
+    result["similarity_interval"] = (_RESULT, t_interval(values[0], *errors[0], confidence))
+    result["noise_ceiling_interval"] = ((BOUND, "limit"), t_interval(values[2], *errors[2], confidence))
+    result["p_above_zero"] = (RDM, p_one_sided(values[0], *errors[0]))
+    result["p_below_ceiling"] = (RDM, p_two_sided(values[1], *errors[1]))
+    return result
+
+
+def _attrs_of(interval_kind: str, units: tuple[int, int]) -> dict[str, Any]:
+    return {"interval_kind": interval_kind, "p_kind": "t", "stimuli": units[0], "participants": units[1]}
+
 
 MATCHES = ("auto", "name", "depth")
 LOWER_CEILING = -2

@@ -11,7 +11,7 @@ import xarray as xr
 from rsa_face.figures.layout import names_in
 from rsa_face.figures.saliency import how_mapped
 from rsa_face.figures.style import architecture_of, in_order, network_label
-from rsa_face.inference.pretraining import ALL_LAYERS
+from rsa_face.inference.seeds import ALL_LAYERS
 from rsa_face.schema import (
     BOUND,
     LAYER,

@@ -11,10 +11,9 @@ import xarray as xr
 
 from rsa_face.human.read import read_human
 from rsa_face.inference.ceiling import refuse_one_participant
+from rsa_face.inference.compare import add_partial, compare_layers, correct_layers, held_out_similarity
 from rsa_face.inference.comparisons import check_people
-from rsa_face.inference.contrasts import contrast_layers
-from rsa_face.inference.localization import localize
-from rsa_face.inference.pretraining import AGAINST, ALL_LAYERS, BIAS, contrast_pretrainings, shared_quantities
+from rsa_face.inference.localization import contrast_layers, localize
 from rsa_face.inference.resampling import (
     AUTO,
     GROUP_FACTOR,
@@ -24,9 +23,18 @@ from rsa_face.inference.resampling import (
     draw_resamples,
     group_members,
 )
-from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers, held_out_similarity, to_frame
-from rsa_face.inference.seeds import Measured, jackknifed, similarities_of
-from rsa_face.inference.unique import faults_of_folds, partition_variance
+from rsa_face.inference.rsa import to_frame
+from rsa_face.inference.seeds import (
+    AGAINST,
+    ALL_LAYERS,
+    BIAS,
+    Measured,
+    contrast_pretrainings,
+    jackknifed,
+    shared_quantities,
+    similarities_of,
+)
+from rsa_face.inference.variance import faults_of_folds, partition_variance
 from rsa_face.provenance import rng_from, save
 from rsa_face.psychophysics.agreement import agreement_table, correlation_table, relate_measures
 from rsa_face.psychophysics.choices import read_choices

@@ -10,7 +10,7 @@ import xarray as xr
 
 from rsa_face.activations.extract import extract
 from rsa_face.activations.stream import stream_rdms
-from rsa_face.inference.unique import pick_in_folds, reweight_layer
+from rsa_face.inference.variance import pick_in_folds, reweight_layer
 from rsa_face.provenance import save
 from rsa_face.rdms.measures import compute_rdms, mark_measures
 from rsa_face.safety import one_part, path_in, write_table

@@ -10,8 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.human.observers import PSE_MEAN, PSE_SD
-from rsa_face.inference.pretraining import smaller_size
-from rsa_face.inference.seeds import Measured, Sampling, peaks_of, sum_over_seeds
+from rsa_face.inference.seeds import Measured, Sampling, peaks_of, smaller_size, sum_over_seeds
 from rsa_face.provenance import load
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.settings import Curve

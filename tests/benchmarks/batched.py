@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from rsa_face.inference.bootstrap import Evaluated
+from rsa_face.inference.draws import Evaluated
 from rsa_face.inference.resampling import Draws
 
 _CHUNK = 100

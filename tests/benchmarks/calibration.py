@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 import rsa_face.inference
-from rsa_face.inference.bootstrap import processors
+from rsa_face.inference.draws import processors
 from tests.benchmarks.grouped import GROUPED_SCENARIOS
 from tests.benchmarks.scenarios import DRAWS, SCENARIOS, SHUFFLES, wanted
 

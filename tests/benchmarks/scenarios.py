@@ -8,19 +8,19 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.inference.ceiling import ceiling_of
-from rsa_face.inference.contrasts import contrast_layers, interval
-from rsa_face.inference.localization import half_way_depth, localize
+from rsa_face.inference.compare import compare_layers
+from rsa_face.inference.localization import contrast_layers, half_way_depth, interval, localize
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.results import matched_layers, resampled_of
-from rsa_face.inference.rsa import compare_layers
-from rsa_face.inference.significance import correct
-from rsa_face.inference.simultaneous import family_p, single_p
-from rsa_face.inference.uncertainty import (
+from rsa_face.inference.statistics import (
     bootstrap_variance,
+    correct,
     degrees_of_freedom,
     draws_of,
+    family_p,
     p_one_sided,
     p_two_sided,
+    single_p,
     t_differences,
     t_interval,
     variance_over_people,

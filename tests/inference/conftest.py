@@ -16,17 +16,17 @@ from rsatoolbox.rdm import RDMs
 # the shapes written in the claims' kernels are checked while the tests run
 jaxtyping.install_import_hook(
     [
-        "rsa_face.inference.contrasts",
         "rsa_face.inference.localization",
-        "rsa_face.inference.partial",
+        "rsa_face.inference.localization",
+        "rsa_face.inference.variance",
         "rsa_face.inference.permutation",
-        "rsa_face.inference.pretraining",
-        "rsa_face.inference.picking",
-        "rsa_face.inference.significance",
-        "rsa_face.inference.simultaneous",
+        "rsa_face.inference.seeds",
+        "rsa_face.inference.localization",
+        "rsa_face.inference.statistics",
+        "rsa_face.inference.statistics",
         "rsa_face.inference.results",
         "rsa_face.inference.seeds",
-        "rsa_face.inference.unique",
+        "rsa_face.inference.variance",
     ],
     "beartype.beartype",
 )

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from rsa_face.inference.accelerated import evaluate_on
-from rsa_face.inference.bootstrap import evaluate_draws
+from rsa_face.inference.compare import compare_layers
+from rsa_face.inference.draws import evaluate_draws, evaluate_on
 from rsa_face.inference.resampling import draw_resamples
-from rsa_face.inference.rsa import compare_layers
 from rsa_face.schema import COMPARISONS
 from tests.inference.conftest import make_vectors, to_array
 

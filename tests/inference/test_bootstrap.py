@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.inference.bootstrap import evaluate_draws
+from rsa_face.inference.draws import evaluate_draws
 from rsa_face.inference.resampling import draw_resamples
 from tests.inference.conftest import make_vectors, to_array
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.inference.bootstrap import evaluate_draws
-from rsa_face.inference.distributed import evaluate_draws_on
+from rsa_face.inference.draws import evaluate_draws, evaluate_draws_on
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.provenance import rng_from
 

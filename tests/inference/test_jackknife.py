@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.comparisons import compare_vectors
-from rsa_face.inference.jackknife import (
+from rsa_face.inference.resampling import (
     COMPONENTS,
     FEWEST_UNITS,
     SOME_PAIRS,
@@ -19,8 +20,7 @@ from rsa_face.inference.jackknife import (
     sampling_error,
 )
 from rsa_face.inference.results import resampled_of
-from rsa_face.inference.rsa import compare_layers
-from rsa_face.inference.uncertainty import bootstrap_variance, draws_of
+from rsa_face.inference.statistics import bootstrap_variance, draws_of
 from tests.inference.simulated import simulate
 
 STIMULI, PEOPLE = 12, 5
@@ -113,9 +113,9 @@ def test_a_selection_of_pairs_has_the_variance_of_all_of_them_on_average(
     component: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = deletions_of(20)
-    monkeypatch.setattr("rsa_face.inference.jackknife.ALL_PAIRS", 60)
-    monkeypatch.setattr("rsa_face.inference.jackknife.SOME_PAIRS", 60)
-    monkeypatch.setattr("rsa_face.inference.jackknife.CROSSED", 40)
+    monkeypatch.setattr("rsa_face.inference.resampling.ALL_PAIRS", 60)
+    monkeypatch.setattr("rsa_face.inference.resampling.SOME_PAIRS", 60)
+    monkeypatch.setattr("rsa_face.inference.resampling.CROSSED", 40)
     some = deletions_of(20)
     assert len(some.pairs) == 60
     assert len(some.draws) < len(every.draws) / 2

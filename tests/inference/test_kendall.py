@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from rsa_face.inference.kendall import tau
-from rsa_face.inference.ranking import double_ranks, kept_in_order, sort_once
+from rsa_face.inference.kernels import double_ranks, kept_in_order, sort_once, tau
 
 
 @pytest.mark.parametrize("tied", ["neither", "layers", "people", "both"])

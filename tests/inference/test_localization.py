@@ -4,12 +4,20 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.inference.contrasts import contrast_layers, participant_t
-from rsa_face.inference.localization import half_way_depth, localize
-from rsa_face.inference.picking import ABOVE, DIFFERS, PEAK, Question, pick
+from rsa_face.inference.compare import compare_layers, held_out_similarity
+from rsa_face.inference.localization import (
+    ABOVE,
+    DIFFERS,
+    PEAK,
+    Question,
+    contrast_layers,
+    half_way_depth,
+    localize,
+    participant_t,
+    pick,
+)
 from rsa_face.inference.results import matched_layers
-from rsa_face.inference.rsa import compare_layers, held_out_similarity
-from rsa_face.inference.simultaneous import Spread
+from rsa_face.inference.statistics import Spread
 from tests.inference.simulated import simulate
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "fc6", "fc8"]

@@ -5,10 +5,9 @@ import pytest
 import xarray as xr
 
 from rsa_face.inference.ceiling import noise_ceiling
-from rsa_face.inference.contrasts import contrast_layers
-from rsa_face.inference.jackknife import SOME_PAIRS, deletions_of
-from rsa_face.inference.localization import localize
-from rsa_face.inference.rsa import add_partial, compare_layers
+from rsa_face.inference.compare import add_partial, compare_layers
+from rsa_face.inference.localization import contrast_layers, localize
+from rsa_face.inference.resampling import SOME_PAIRS, deletions_of
 from tests.inference.simulated import simulate
 
 SHARES = {f"{network}/{layer}": 0.4 + 0.1 * layer for network in ("alexnet", "fe_alexnet") for layer in range(3)}

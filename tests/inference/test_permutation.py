@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rsa_face.inference.comparisons import compare_vectors
+from rsa_face.inference.kernels import to_vectors
 from rsa_face.inference.permutation import shuffle_layers, shuffled_pairs, shuffled_similarities, stimulus_shuffles
-from rsa_face.inference.vectors import to_vectors
 from tests.inference.simulated import simulate
 
 SHARES = {"alexnet/a": 0.0, "alexnet/b": 0.9, "alexnet/c": 0.1}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rsa_face.inference.significance import (
+from rsa_face.inference.statistics import (
     cluster_masses,
     cluster_p,
     correct,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rsa_face.inference.simultaneous import (
+from rsa_face.inference.statistics import (
     Resampled,
     Spread,
     critical_value,

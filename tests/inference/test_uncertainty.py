@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rsa_face.inference.rsa import compare_layers
-from rsa_face.inference.uncertainty import bootstrap_variance, p_from_draws, p_one_sided, t_differences
+from rsa_face.inference.compare import compare_layers
+from rsa_face.inference.statistics import bootstrap_variance, p_from_draws, p_one_sided, t_differences
 
 
 def test_variance_is_corrected_for_drawing_with_replacement():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.inference.unique import explained_variance, partition_variance, reweight_layer
+from rsa_face.inference.variance import explained_variance, partition_variance, reweight_layer
 from tests.inference.simulated import simulate
 
 STIMULI, PEOPLE = 30, 8

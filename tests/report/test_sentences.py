@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from rsa_face.inference.layerwise import NO_TEST
+from rsa_face.inference.results import NO_TEST
 from rsa_face.report.narrate import answer_of, methods_of
 from tests.made_up import made_up_localization
 

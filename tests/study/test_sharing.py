@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from rsa_face.inference.unique import pick_in_folds
+from rsa_face.inference.variance import pick_in_folds
 from rsa_face.networks.zoo import build_network
 from rsa_face.provenance import load, save
 from rsa_face.stimuli.faces import draw_faces

@@ -1,0 +1,820 @@
+"""RDMs as vectors, and the kernels that compare them: products, ranks and Kendall's tau, weighted by a draw."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Ranks = NDArray[np.int32]
+Truths = NDArray[np.bool_]
+
+
+def to_vectors(rdms: NDArray[Any]) -> Floats:
+    """Return the dissimilarities above the diagonal, row by row, as rsatoolbox orders them.
+
+    Parameters
+    ----------
+    rdms : array, shape (rdm, stimulus, stimulus)
+        Symmetric RDMs.
+
+    Returns
+    -------
+    array of float64, shape (rdm, pair)
+        A copy.
+
+    Examples
+    --------
+    >>> to_vectors(np.array([[[0, 1, 2], [1, 0, 3], [2, 3, 0]]]))
+    array([[1., 2., 3.]])
+    """
+    rows, columns = pairs_of(rdms.shape[-1])
+    return np.ascontiguousarray(rdms[:, rows, columns], dtype=np.float64)
+
+
+@cache
+def pairs_of(stimuli: int) -> tuple[Whole, Whole]:
+    """Return the two stimuli of each pair, as positions.
+
+    Parameters
+    ----------
+    stimuli : int
+        How many stimuli there are.
+
+    Returns
+    -------
+    tuple of array, shape (pair,)
+        The first and the second stimulus of each pair; the first is the lower.
+    """
+    rows, columns = np.triu_indices(stimuli, 1)
+    rows.flags.writeable = columns.flags.writeable = False  # kept for the next call
+    return rows, columns
+
+
+def stimuli_of(pairs: int) -> int:
+    """Return how many stimuli make a number of pairs.
+
+    Parameters
+    ----------
+    pairs : int
+        The length of an RDM's vector.
+
+    Returns
+    -------
+    int
+        The number of stimuli.
+
+    Raises
+    ------
+    ValueError
+        If no number of stimuli makes that many pairs.
+
+    Examples
+    --------
+    >>> stimuli_of(3)
+    3
+    """
+    stimuli = round((1 + float(np.sqrt(1 + 8 * pairs))) / 2)
+    if stimuli * (stimuli - 1) // 2 != pairs:
+        message = (
+            f"An RDM's vector must hold every pair of its stimuli, but {pairs} is not n (n - 1) / 2 for any n. "
+            "Give the upper triangle of a square RDM."
+        )
+        raise ValueError(message)
+    return stimuli
+
+
+def pair_weights(stimuli: NDArray[Any]) -> Floats:
+    """Return how often each pair of stimuli occurs in a draw.
+
+    A stimulus drawn twice makes two copies, and the pair of the two copies has a dissimilarity of 0 that any RDM
+    predicts; rsatoolbox leaves it out, and so it has no weight here.
+
+    Parameters
+    ----------
+    stimuli : array of int, shape (stimulus,)
+        How often each stimulus was drawn.
+
+    Returns
+    -------
+    array of float64, shape (pair,)
+        The product of the two numbers.
+
+    Examples
+    --------
+    >>> pair_weights(np.array([2, 0, 3]))
+    array([0., 6., 0.])
+    """
+    rows, columns = pairs_of(len(stimuli))
+    drawn = np.asarray(stimuli, dtype=np.float64)
+    return np.asarray(drawn[rows] * drawn[columns])
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a loop over plain arrays with numba when it is first called, and keep the machine code if possible.
+
+    The code is kept where numba can write; in a read-only installation it is compiled anew in each session. The
+    loops hold no lock, so that draws run on several threads.
+
+    Parameters
+    ----------
+    function : callable
+        A function of arrays and numbers.
+
+    Returns
+    -------
+    callable
+        The same function, compiled.
+    """
+    try:
+        loop: Callable[..., Any] = numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:
+        loop = numba.njit(nogil=True)(function)
+    return loop
+
+
+_DIGIT = 11  # bits of one pass of the radix sort
+_HALF = 32  # bits of a packed pair that hold its weight; the others hold its place
+
+
+@dataclass(frozen=True, eq=False)
+class Sorted:
+    """RDM vectors sorted once, so that no draw has to sort them again.
+
+    Parameters
+    ----------
+    order : array of uint32, shape (rdm, pair)
+        The pairs of each RDM from the least to the most dissimilar.
+    tied : array of bool, shape (rdm, pair)
+        Whether a pair, in that order, is as dissimilar as the one before it.
+    """
+
+    order: NDArray[np.uint32]
+    tied: Truths
+
+
+def sort_once(vectors: Floats) -> Sorted:
+    """Sort RDM vectors and mark their ties.
+
+    Parameters
+    ----------
+    vectors : array, shape (rdm, pair)
+        Dissimilarities. Missing ones are sorted last; give them no weight.
+
+    Returns
+    -------
+    Sorted
+        Their order.
+    """
+    order = np.argsort(vectors, axis=1, kind="stable")
+    values = np.take_along_axis(vectors, order, axis=1)
+    tied = np.zeros(vectors.shape, dtype=bool)
+    tied[:, 1:] = values[:, 1:] == values[:, :-1]
+    return Sorted(order.astype(np.uint32), tied)
+
+
+def double_ranks(once: Sorted, weights: Floats) -> tuple[Ranks, Ranks]:
+    """Return twice the ranks of the pairs in a draw, as whole numbers.
+
+    A pair of weight 3 stands for three equal pairs. Equal pairs share the mean of their ranks, as in
+    `scipy.stats.rankdata`; twice that mean is a whole number, so ranks add up without rounding and ties stay ties.
+
+    Parameters
+    ----------
+    once : Sorted
+        RDMs, sorted.
+    weights : array, shape (pair,)
+        How often each pair occurs in the draw: whole numbers, 0 where it does not.
+
+    Returns
+    -------
+    ranks : array of int32, shape (rdm, kept)
+        Twice the ranks of the pairs that occur.
+    weights : array of int32, shape (kept,)
+        Their weights.
+    """
+    kept, packed = _packed(weights)
+    ranks = _double_ranks(once.order, once.tied, packed, np.uint64(len(kept)))
+    return ranks[:-1].reshape(len(once.order), len(kept)), weights[kept].astype(np.int32)
+
+
+def kept_in_order(once: Sorted, weights: Floats) -> Ranks:
+    """Return the pairs that occur in a draw, from the least to the most dissimilar.
+
+    Parameters
+    ----------
+    once : Sorted
+        RDMs, sorted.
+    weights : array, shape (pair,)
+        How often each pair occurs in the draw.
+
+    Returns
+    -------
+    array of int32, shape (rdm, kept)
+        Places among the pairs that occur.
+    """
+    kept, packed = _packed(weights)
+    return np.asarray(_kept_in_order(once.order, packed, len(kept)))
+
+
+def _packed(weights: Floats) -> tuple[Whole, NDArray[np.uint64]]:
+    """Return the pairs that occur, and for every pair its place among them and its weight in one number."""
+    kept = np.flatnonzero(weights)
+    place = np.full(len(weights), len(kept), dtype=np.uint64)
+    place[kept] = np.arange(len(kept), dtype=np.uint64)
+    return kept, (place << np.uint64(_HALF)) | weights.astype(np.uint64)
+
+
+@compiled
+def _double_ranks(order: Any, tied: Any, packed: Any, kept: Any) -> Any:
+    # Pairs that do not occur are written just past the row's end, where the next row overwrites them: no branch.
+    rdms, pairs = order.shape
+    low = np.uint64((1 << _HALF) - 1)
+    ranks = np.empty(rdms * kept + 1, dtype=np.int32)
+    for rdm in range(rdms):
+        row = ranks[rdm * kept : (rdm + 1) * kept + 1]
+        before = np.uint64(1)
+        if not tied[rdm].any():
+            for index in range(pairs):
+                pair = packed[order[rdm, index]]
+                weight = pair & low
+                row[pair >> np.uint64(_HALF)] = before + weight
+                before += weight + weight
+        else:
+            _double_ranks_with_ties(order[rdm], tied[rdm], packed, row)
+    return ranks
+
+
+@compiled
+def _double_ranks_with_ties(order: Any, tied: Any, packed: Any, row: Any) -> Any:
+    pairs = len(order)
+    low = np.uint64((1 << _HALF) - 1)
+    before = np.uint64(1)
+    start = 0
+    while start < pairs:
+        weight = packed[order[start]] & low
+        stop = start + 1
+        while stop < pairs and tied[stop]:
+            weight += packed[order[stop]] & low
+            stop += 1
+        for index in range(start, stop):
+            row[packed[order[index]] >> np.uint64(_HALF)] = before + weight
+        before += weight + weight
+        start = stop
+
+
+@compiled
+def _kept_in_order(order: Any, packed: Any, kept: Any) -> Any:
+    rdms, pairs = order.shape
+    ordered = np.empty((rdms, kept), dtype=np.int32)
+    for rdm in range(rdms):
+        filled = 0
+        for index in range(pairs):
+            place = packed[order[rdm, index]] >> np.uint64(_HALF)
+            if place < kept:
+                ordered[rdm, filled] = place
+                filled += 1
+    return ordered
+
+
+def rank_whole(keys: Whole, weights: Ranks) -> tuple[Ranks, Ranks]:
+    """Return twice the ranks of whole numbers, and their order, by a radix sort.
+
+    The pooled ranks of the noise ceiling are other numbers in each draw, and so must be sorted in each.
+
+    Parameters
+    ----------
+    keys : array of int64, shape (kept,)
+        What to rank, 0 or more.
+    weights : array of int32, shape (kept,)
+        How often each occurs.
+
+    Returns
+    -------
+    ranks : array of int32, shape (kept,)
+        Twice the ranks.
+    ordered : array of int32, shape (kept,)
+        Their places, from the lowest key to the highest.
+
+    Examples
+    --------
+    >>> ranks, ordered = rank_whole(np.array([30, 10, 10]), np.array([1, 1, 2], dtype=np.int32))
+    >>> (ranks / 2).tolist(), ordered.tolist()
+    ([4.0, 2.0, 2.0], [1, 2, 0])
+    """
+    ranks, ordered, spare = (np.empty(len(keys), dtype=np.int32) for _ in range(3))
+    _rank_whole(keys, weights, ranks, ordered, spare)
+    return ranks, ordered
+
+
+@compiled
+def _rank_whole(keys: Any, weights: Any, ranks: Any, ordered: Any, spare: Any) -> Any:
+    size = len(keys)
+    source, target = ordered, spare
+    for index in range(size):
+        source[index] = index
+    highest = keys.max() if size else 0
+    counts = np.empty(1 << _DIGIT, dtype=np.int64)
+    shift = 0
+    while highest >> shift > 0:
+        counts[:] = 0
+        for index in range(size):
+            counts[(keys[index] >> shift) & ((1 << _DIGIT) - 1)] += 1
+        total = 0
+        for digit in range(1 << _DIGIT):
+            count = counts[digit]
+            counts[digit] = total
+            total += count
+        for index in range(size):
+            place = source[index]
+            digit = (keys[place] >> shift) & ((1 << _DIGIT) - 1)
+            target[counts[digit]] = place
+            counts[digit] += 1
+        source, target = target, source
+        shift += _DIGIT
+    if (shift // _DIGIT) % 2 == 1:
+        ordered[:] = source
+    _rank_in_order(keys, weights, ranks, ordered)
+
+
+@compiled
+def _rank_in_order(keys: Any, weights: Any, ranks: Any, ordered: Any) -> Any:
+    size = len(keys)
+    before = 0
+    start = 0
+    while start < size:
+        key = keys[ordered[start]]
+        weight = 0
+        stop = start
+        while stop < size and keys[ordered[stop]] == key:
+            weight += weights[ordered[stop]]
+            stop += 1
+        for index in range(start, stop):
+            ranks[ordered[index]] = 2 * before + weight + 1
+        before += weight
+        start = stop
+
+
+@compiled
+def pooled_ranks(ranks: Any, weights: Any, people: Any, left_out: Any, pooled: Any, ordered: Any) -> None:
+    """Rank the sum of the participants' ranks, once for each participant left out.
+
+    Parameters
+    ----------
+    ranks : array of int32, shape (participant, kept)
+        Twice the ranks of each participant.
+    weights : array of int32, shape (kept,)
+        How often each pair occurs.
+    people : array of int64, shape (participant,)
+        How often each participant was drawn.
+    left_out : array of int64, shape (pool,)
+        The participant to leave out of each pool, with every copy; -1 for none.
+    pooled : array of int32, shape (pool, kept)
+        Takes twice the ranks of the pools.
+    ordered : array of int32, shape (pool, kept)
+        Takes the places of the pairs in each pool's order.
+    """
+    total = np.zeros(ranks.shape[1], dtype=np.int64)
+    for person in range(len(people)):
+        if people[person] > 0:
+            total += people[person] * ranks[person]
+    spare = np.empty(len(total), dtype=np.int32)
+    for pool in range(len(left_out)):
+        person = left_out[pool]
+        keys = total if person < 0 else total - people[person] * ranks[person]
+        _rank_whole(keys, weights, pooled[pool], ordered[pool], spare)
+
+
+_ROWS = 512  # of RDMs side by side, which stay in the processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """The inner product of RDM vectors in a draw.
+
+    Parameters
+    ----------
+    weights : array of float64, shape (kept,)
+        How often each pair occurs.
+    kept : array of int64, shape (kept,)
+        Which pairs occur.
+    stimuli : array of float64, shape (stimulus,)
+        How often each stimulus was drawn.
+    centred : bool
+        Whether the mean dissimilarity is taken off first: correlation rather than cosine.
+    whitened : bool
+        Whether the covariance of dissimilarities that share a stimulus is taken out.
+    """
+
+    weights: Floats
+    kept: Whole
+    stimuli: Floats
+    centred: bool
+    whitened: bool
+
+
+def metric_of(weights: Floats, stimuli: NDArray[np.generic], *, centred: bool, whitened: bool) -> Metric:
+    """Return the inner product that belongs to a draw.
+
+    Parameters
+    ----------
+    weights : array, shape (pair,)
+        How often each pair occurs.
+    stimuli : array, shape (stimulus,)
+        How often each stimulus was drawn.
+    centred : bool
+        Whether to take the mean off.
+    whitened : bool
+        Whether to whiten.
+
+    Returns
+    -------
+    Metric
+        The inner product.
+    """
+    kept = np.flatnonzero(weights)
+    return Metric(weights[kept], kept, stimuli.astype(np.float64), centred, whitened)
+
+
+def take(vectors: Floats, metric: Metric) -> Floats:
+    """Return the pairs of a draw, with the mean off where the metric is centred.
+
+    Parameters
+    ----------
+    vectors : array, shape (rdm, pair)
+        Dissimilarities.
+    metric : Metric
+        The draw.
+
+    Returns
+    -------
+    array, shape (rdm, kept)
+        New vectors. An RDM with one value only becomes exactly 0 where centred.
+    """
+    chosen = vectors[:, metric.kept]
+    if metric.centred and chosen.shape[1]:
+        flat = chosen.max(axis=1) == chosen.min(axis=1)
+        chosen -= (chosen @ metric.weights / metric.weights.sum())[:, None]
+        chosen[flat] = 0
+    return chosen
+
+
+def products(x: Floats, y: Floats, metric: Metric) -> tuple[Floats, Floats, Floats]:
+    """Return the inner products of two sets of vectors, and each one's with itself.
+
+    Whitened, an RDM is turned into the matrix of second moments that has rows of mean 0, and those are multiplied
+    (Diedrichsen, Berlot, Mur, Schuett, Shahbazi & Kriegeskorte 2021, 10.51628/001c.27664). Taking the rows' means off
+    is a projection: it needs one number a stimulus, found by one small linear system for all vectors of a draw.
+
+    Parameters
+    ----------
+    x : array, shape (rdm, kept)
+        What `take` returned.
+    y : array, shape (participant, kept)
+        What `take` returned.
+    metric : Metric
+        The draw.
+
+    Returns
+    -------
+    between : array, shape (rdm, participant)
+        The products.
+    of_x : array, shape (rdm,)
+        The squared norms.
+    of_y : array, shape (participant,)
+        The squared norms.
+    """
+    heavy_x, heavy_y = x * metric.weights, y * metric.weights
+    between = heavy_x @ y.T
+    of_x, of_y = np.einsum("ij,ij->i", heavy_x, x), np.einsum("ij,ij->i", heavy_y, y)
+    if not metric.whitened:
+        return between, of_x, of_y
+    sums, system = _row_sums(metric)
+    sums_x, sums_y = (sums @ x.T).T, (sums @ y.T).T
+    means_x, means_y = np.linalg.solve(system, sums_x.T).T, np.linalg.solve(system, sums_y.T).T
+    between = 2 * between - (sums_x * metric.stimuli) @ means_y.T
+    of_x = 2 * of_x - np.einsum("ij,ij->i", sums_x * metric.stimuli, means_x)
+    of_y = 2 * of_y - np.einsum("ij,ij->i", sums_y * metric.stimuli, means_y)
+    return between, of_x, of_y
+
+
+def cosines(between: Floats, of_x: Floats, of_y: Floats) -> Floats:
+    """Return cosines from products; 0 where a vector has no length, as in rsatoolbox.
+
+    Parameters
+    ----------
+    between : array, shape (rdm, participant)
+        The products.
+    of_x : array, shape (rdm,)
+        The squared norms.
+    of_y : array, shape (participant,)
+        The squared norms.
+
+    Returns
+    -------
+    array, shape (rdm, participant)
+        The cosines.
+    """
+    norms = np.sqrt(np.maximum(of_x, 0))[:, None] * np.sqrt(np.maximum(of_y, 0))[None, :]
+    return np.asarray(np.divide(between, norms, out=np.zeros_like(between), where=norms > 0))
+
+
+@compiled
+def weighted_products(columns: Any, kept: Any, weights: Any, layers: Any) -> Any:
+    """Return the weighted products, sums and squares of the rows that occur, a cacheful of rows at a time.
+
+    Parameters
+    ----------
+    columns : array of float64, shape (pair, rdm)
+        RDMs side by side: layers first, then participants.
+    kept : array of int64, shape (kept,)
+        The pairs that occur.
+    weights : array of float64, shape (kept,)
+        How often each occurs.
+    layers : int
+        How many of the columns are layers.
+
+    Returns
+    -------
+    tuple of array
+        The products of all with the participants, shape (rdm, participant), and the sums and the sums of squares of
+        all, shape (rdm,).
+    """
+    rdms = columns.shape[1]
+    gram = np.zeros((rdms, rdms - layers))
+    sums, squares = np.zeros(rdms), np.zeros(rdms)
+    block, heavy = np.empty((_ROWS, rdms)), np.empty((_ROWS, rdms - layers))
+    for start in range(0, len(kept), _ROWS):
+        size = min(_ROWS, len(kept) - start)
+        for row in range(size):
+            weight = weights[start + row]
+            values = columns[kept[start + row]]
+            for rdm in range(rdms):
+                value = values[rdm]
+                block[row, rdm] = value
+                sums[rdm] += weight * value
+                squares[rdm] += weight * value * value
+            for person in range(rdms - layers):
+                heavy[row, person] = weight * values[layers + person]
+        gram += np.dot(block[:size].T, heavy[:size])
+    return gram, sums, squares
+
+
+def _row_sums(metric: Metric) -> tuple[sparse.csr_array, Floats]:
+    """Return the matrix that sums a vector over each stimulus, and the system whose solution centres those sums."""
+    drawn = metric.stimuli
+    count = len(drawn)
+    rows, columns = (side[metric.kept] for side in pairs_of(count))
+    places = np.arange(len(metric.kept))
+    sums = sparse.csr_array(
+        (
+            np.concatenate([drawn[columns], drawn[rows]]),
+            (np.concatenate([rows, columns]), np.concatenate([places, places])),
+        ),
+        shape=(count, len(places)),
+    )
+    system = np.zeros((count, count))
+    system[rows, columns] = drawn[columns] / 2
+    system[columns, rows] = drawn[rows] / 2
+    system[np.diag_indices(count)] = 1 + system.sum(axis=1)
+    return sums, system
+
+
+def tau(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, *, tie_corrected: bool, matched: bool = False) -> Floats:
+    """Return Kendall's tau between RDMs in a draw: tau-a, or tau-b where corrected for ties.
+
+    Defined as in scipy, with each pair as often as it was drawn (Kendall 1938, 10.1093/biomet/30.1-2.81). Copies of
+    a pair are ties in both. The counts are whole numbers, so nothing is rounded before the last division.
+
+    Parameters
+    ----------
+    x : tuple of array of int32, shape (rdm, kept)
+        Ranks, or any whole numbers from 0 in the same order, and the places of the pairs in that order.
+    y : array of int32, shape (participant, kept)
+        Ranks.
+    weights : array of int32, shape (kept,)
+        How often each pair occurs, 1 or more.
+    tie_corrected : bool
+        Whether to return tau-b, which is NaN where an RDM has one value only.
+    matched : bool
+        Whether the first of `x` belongs to the first of `y` alone, and so on.
+
+    Returns
+    -------
+    array, shape (rdm, participant), or (rdm,) where matched
+        The tau.
+    """
+    ranks, ordered = x
+    ordered_y = np.argsort(y, axis=1, kind="stable").astype(np.int32)
+    width = max(1, round(0.55 * len(weights) ** 0.5))
+    ties_x, ties_y = _ties(ranks, ordered, weights), _ties(y, ordered_y, weights)
+    counts = _concordance((ranks, ordered, ties_x), (y, ordered_y, ties_y), weights, width, matched)
+    total = float(weights.sum(dtype=np.int64))
+    pairs = total * (total - 1) / 2
+    table = counts[:, 0] if matched else counts
+    if not tie_corrected:
+        return np.asarray(np.clip(table / pairs, -1, 1))
+    untied_x, untied_y = np.sqrt(pairs - ties_x), np.sqrt(pairs - ties_y)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.clip(table / (untied_x if matched else untied_x[:, None]) / untied_y, -1, 1))
+
+
+@compiled
+def _ties(ranks: Any, ordered: Any, weights: Any) -> Any:
+    """Return how many pairs of pairs are tied in each RDM."""
+    rdms, pairs = ranks.shape
+    ties = np.zeros(rdms, dtype=np.int64)
+    for rdm in range(rdms):
+        group = 0
+        for index in range(pairs):
+            place = ordered[rdm, index]
+            if index > 0 and ranks[rdm, place] != ranks[rdm, ordered[rdm, index - 1]]:
+                ties[rdm] += group * (group - 1) // 2
+                group = 0
+            group += weights[place]
+        ties[rdm] += group * (group - 1) // 2
+    return ties
+
+
+@compiled
+def _concordance(x: Any, y: Any, weights: Any, width: Any, matched: Any) -> Any:
+    """Return concordant minus discordant pairs of pairs.
+
+    Both RDMs are cut into blocks of neighbouring ranks. Pairs that lie in other blocks of both are counted from how
+    many lie in each combination of blocks; those in the same block of either one by one. RDMs without ties are cut
+    into blocks of one width, which stand side by side so that a processor can count several blocks at a time.
+    """
+    ranks_x, ordered_x, ties_x = x
+    ranks_y, ordered_y, ties_y = y
+    rdms, pairs = ranks_x.shape
+    people = len(ranks_y)
+    blocks = (pairs + width - 1) // width
+    total, copies = 0, 0
+    for index in range(pairs):
+        total += weights[index]
+        copies += weights[index] * (weights[index] - 1) // 2
+    table = np.empty((rdms, 1 if matched else people), dtype=np.int64)
+    block_x, block_y = np.empty(pairs, dtype=np.int32), np.empty((people, pairs), dtype=np.int32)
+    turned_x, turned_y = np.empty((width, blocks), np.int32), np.empty((people, width, blocks), np.int32)
+    heavy_x, heavy_y = np.empty((width, blocks), np.int32), np.empty((people, width, blocks), np.int32)
+    room = (np.empty(pairs, np.int32), np.empty(pairs, np.int32), np.empty(pairs, np.int32))
+    found, others = np.empty(blocks, np.int32), np.empty((width, blocks), np.int32)
+    for person in range(people):
+        own = (ranks_y[person], ordered_y[person], ties_y[person] == copies)
+        _cut(own, weights, total, block_y[person], turned_y[person], heavy_y[person])
+    for rdm in range(rdms):
+        _cut((ranks_x[rdm], ordered_x[rdm], ties_x[rdm] == copies), weights, total, block_x, turned_x, heavy_x)
+        for column in range(table.shape[1]):
+            person = rdm if matched else column
+            against = _between_blocks(block_x, block_y[person], weights, blocks)
+            joint = copies  # copies of one pair are tied in both
+            if ties_x[rdm] == copies:
+                against += _within_even_blocks(turned_x, ranks_y[person], heavy_x, found, others)
+            else:
+                values, ranks, heavy = room
+                _gather(ordered_x[rdm], ranks_x[rdm], ranks_y[person], weights, values, ranks, heavy)
+                joint = _joint_ties(values, ranks, heavy, ties_x[rdm])
+                against += _within_blocks(ordered_x[rdm], block_x, values, ranks, heavy)
+            if ties_y[person] == copies:
+                against += _within_even_blocks(turned_y[person], block_x, heavy_y[person], found, others)
+            else:
+                values, ranks, heavy = room
+                _gather(ordered_y[person], ranks_y[person], block_x, weights, values, ranks, heavy)
+                against += _within_blocks(ordered_y[person], block_y[person], values, ranks, heavy)
+            alike = ties_x[rdm] + ties_y[person] - joint
+            table[rdm, column] = total * (total - 1) // 2 - alike - 2 * against
+    return table
+
+
+@compiled
+def _cut(rdm: Any, weights: Any, total: Any, block: Any, turned: Any, heavy: Any) -> Any:
+    """Put each pair into a block: of one width, or where there are ties, the block of its rank, which ties share."""
+    ranks, ordered, untied = rdm
+    if untied:
+        _cut_evenly(ordered, weights, block, turned, heavy)
+        return
+    blocks = turned.shape[1]
+    for index in range(len(ranks)):
+        block[index] = (np.int64(ranks[index]) * blocks) // (2 * total + 1)
+
+
+@compiled
+def _cut_evenly(ordered: Any, weights: Any, block: Any, turned: Any, heavy: Any) -> Any:
+    """Put pairs into blocks of one width in order, a column for each block; what is left of the last weighs 0."""
+    width, blocks = turned.shape
+    pairs = len(ordered)
+    for number in range(blocks):
+        for row in range(width):
+            index = number * width + row
+            if index < pairs:
+                place = ordered[index]
+                block[place] = number
+                turned[row, number], heavy[row, number] = place, weights[place]
+            else:
+                turned[row, number], heavy[row, number] = 0, 0
+
+
+@compiled
+def _within_even_blocks(turned: Any, ranks: Any, heavy: Any, found: Any, others: Any) -> Any:
+    """Return the discordant pairs within blocks, for all blocks side by side."""
+    width, blocks = turned.shape
+    for row in range(width):
+        for block in range(blocks):
+            others[row, block] = ranks[turned[row, block]]
+    against = 0
+    for later in range(1, width):
+        found[:] = 0
+        for earlier in range(later):
+            for block in range(blocks):
+                found[block] += heavy[earlier, block] * np.int32(others[earlier, block] > others[later, block])
+        for block in range(blocks):
+            against += np.int64(heavy[later, block]) * found[block]
+    return against
+
+
+@compiled
+def _gather(ordered: Any, own: Any, other: Any, weights: Any, values: Any, others: Any, heavy: Any) -> Any:
+    for index in range(len(ordered)):
+        place = ordered[index]
+        values[index], others[index], heavy[index] = own[place], other[place], weights[place]
+
+
+@compiled
+def _between_blocks(block_x: Any, block_y: Any, weights: Any, blocks: Any) -> Any:
+    """Return the discordant pairs that lie in different blocks of both RDMs."""
+    held = np.zeros((blocks, blocks), dtype=np.int32)
+    for index in range(len(weights)):
+        held[block_x[index], block_y[index]] += weights[index]
+    against: Any = 0
+    below = np.zeros(blocks, dtype=np.int64)  # in lower blocks of x, by block of y
+    for row in range(blocks):
+        beyond = 0
+        for column in range(blocks - 1, -1, -1):
+            against += held[row, column] * beyond
+            beyond += below[column]
+        for column in range(blocks):
+            below[column] += held[row, column]
+    return against
+
+
+@compiled
+def _within_blocks(ordered: Any, block: Any, values: Any, others: Any, heavy: Any) -> Any:
+    """Return the discordant pairs within each block of the RDM that gives the order."""
+    pairs = len(ordered)
+    against: Any = 0
+    start = 0
+    while start < pairs:
+        stop = start + 1
+        while stop < pairs and block[ordered[stop]] == block[ordered[start]]:
+            stop += 1
+        if values[start] != values[stop - 1]:
+            against += _discordant(values[start:stop], others[start:stop], heavy[start:stop])
+        start = stop
+    return against
+
+
+@compiled
+def _discordant(values: Any, others: Any, heavy: Any) -> Any:
+    against: Any = 0
+    for later in range(1, len(values)):
+        value, other = values[later], others[later]
+        found: Any = np.int32(0)
+        for earlier in range(later):
+            turned = np.int32((others[earlier] > other) & (values[earlier] < value))
+            found = np.int32(found + np.int32(heavy[earlier] * turned))
+        against = against + np.int64(heavy[later]) * found
+    return against
+
+
+@compiled
+def _joint_ties(values: Any, others: Any, heavy: Any, ties: Any) -> Any:
+    """Return the pairs of pairs that are tied in both RDMs; copies of one pair always are."""
+    pairs = len(values)
+    joint: Any = 0
+    for index in range(pairs):
+        joint += heavy[index] * (heavy[index] - 1) // 2
+    if joint == ties:  # nothing but copies is tied
+        return joint
+    start = 0
+    while start < pairs:
+        stop = start + 1
+        while stop < pairs and values[stop] == values[start]:
+            stop += 1
+        if stop - start > 1:
+            order = np.argsort(others[start:stop])
+            group = np.int64(heavy[start + order[0]])
+            for index in range(1, stop - start):
+                weight = heavy[start + order[index]]
+                if others[start + order[index]] == others[start + order[index - 1]]:
+                    joint += group * weight
+                    group += weight
+                else:
+                    group = np.int64(weight)
+        start = stop
+    return joint
