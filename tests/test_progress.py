@@ -165,7 +165,7 @@ def test_draws_are_counted_when_they_are_done(bars, workers, monkeypatch):
     draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=30, rng=np.random.default_rng(0))
     usable = int(draws.usable.sum())
     done: list[int] = []
-    monkeypatch.setattr(bootstrap, "evaluate", counting(draws.evaluate, done))
+    monkeypatch.setattr(engine, "evaluate", counting(engine.evaluate, done))
     bars.check = lambda number: must_be(number <= len(done))
     evaluate_draws(x, y, draws, comparison="corr", workers=workers, progress=True)
     assert bars.last() == (0, usable, usable)

@@ -17,15 +17,10 @@ from rsatoolbox.rdm import RDMs
 jaxtyping.install_import_hook(
     [
         "rsa_face.inference.localization",
-        "rsa_face.inference.localization",
-        "rsa_face.inference.variance",
         "rsa_face.inference.permutation",
-        "rsa_face.inference.seeds",
-        "rsa_face.inference.localization",
-        "rsa_face.inference.statistics",
-        "rsa_face.inference.statistics",
         "rsa_face.inference.results",
         "rsa_face.inference.seeds",
+        "rsa_face.inference.statistics",
         "rsa_face.inference.variance",
     ],
     "beartype.beartype",
