@@ -19,6 +19,7 @@ from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import describe_store
 from rsa_face.activations.stream import stream_rdms
 from rsa_face.cli import training as command
+from rsa_face.inference import draws as engine
 from rsa_face.inference.draws import evaluate_draws, evaluate_draws_on, evaluate_on
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.networks.layers import name_modules
