@@ -27,16 +27,6 @@ def hash_content(*parts: Any) -> str:
 
     As safe as sha256, and much faster where the processor has no instructions for that: weights are hashed often.
 
-    Parameters
-    ----------
-    *parts : object
-        What to hash. Dicts are hashed by sorted key, arrays by dtype, shape and bytes.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
     Examples
     --------
     >>> hash_content({"a": 1, "b": 2}) == hash_content({"b": 2, "a": 1})
@@ -49,63 +39,20 @@ def hash_content(*parts: Any) -> str:
 
 
 def hash_file(path: str | Path, kind: str = "sha256") -> str:
-    """Return the hash of a file's bytes, read piece by piece.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    kind : {"sha256", "blake3"}
-        sha256 is what others publish and can compare; BLAKE3 is quicker where many files are told apart.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return the hash of a file's bytes, read piece by piece."""
     digest: Any = blake3 if kind == "blake3" else kind
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, digest).hexdigest()
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as plain values, with a checksum of all that it says.
-
-    Parameters
-    ----------
-    content : mapping
-        Fit for JSON; what is not becomes text. Not changed.
-
-    Returns
-    -------
-    dict
-        With the key `blake3`.
-    """
+    """Return a record as plain values, with a checksum of all that it says."""
     plain = json.loads(json.dumps(content, default=str))
     return {**plain, _CHECKSUM: hash_content(plain)}
 
 
 def unsealed(record: Mapping[str, Any], path: Path, *, then: str) -> dict[str, Any]:
     """Return what a record says, and refuse one that does not say what was written.
-
-    Parameters
-    ----------
-    record : mapping
-        From `sealed`; one without a checksum passes, as older ones have none. Not changed.
-    path : Path
-        Where it was read, for the error.
-    then : str
-        What to do next.
-
-    Returns
-    -------
-    dict
-        Without the checksum.
-
-    Raises
-    ------
-    ValueError
-        If it was changed since.
 
     Examples
     --------
@@ -124,18 +71,6 @@ def rng_from(seed: int, *names: str | int) -> np.random.Generator:
 
     One seed serves a whole study; each purpose (a network, a layer, a chunk of draws) has its own stream, which
     does not depend on what else was drawn before it.
-
-    Parameters
-    ----------
-    seed : int
-        The study's seed, 0 or more.
-    *names : str or int
-        The purpose.
-
-    Returns
-    -------
-    numpy.random.Generator
-        Always the same for the same arguments.
 
     Examples
     --------
@@ -258,13 +193,7 @@ def must_be_plain_hdf5(path: Path) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what computes a result: Python, this package and the libraries under it.
-
-    Returns
-    -------
-    dict of str to str
-        By distribution name.
-    """
+    """Return the versions of what computes a result: Python, this package and the libraries under it."""
     names = (
         "rsa-face",
         "numpy",

@@ -268,26 +268,6 @@ def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.Data
 
     An RDM that is asymmetric, has a diagonal other than 0, or names a stimulus twice gives wrong similarities
     without any sign of it; so every way into the package passes through here. All faults are raised at once.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (along, stimulus_i, stimulus_j)
-        Dissimilarities; NaN off the diagonal means never judged. Not changed.
-    along : str
-        The dimension that counts the RDMs: ``rdm`` for layers, ``participant`` for people.
-    name : str
-        What to call the array in an error.
-
-    Returns
-    -------
-    DataArray, dims (along, stimulus_i, stimulus_j)
-        The same array.
-
-    Raises
-    ------
-    ValueError
-        Where a dimension is missing, ids repeat or differ between the two sides, an RDM is asymmetric, its
-        diagonal is not 0, or a dissimilarity is infinite.
     """
     if tuple(rdms.dims) != (along, STIMULUS_I, STIMULUS_J):
         message = (
@@ -328,17 +308,6 @@ def warn_implausible(
     is no number. Rounding (a millionth of the quartile) is no negative value. Cross-validated distances (crossnobis)
     scatter around 0: of these a negative value is reported where it lies further below 0 than twice the largest
     value lies above it.
-
-    Parameters
-    ----------
-    dissimilarities : array, shape (rdm, pair)
-        Upper triangles, row by row; NaN where a pair was never judged.
-    labels, stimuli : sequence of str
-        What the RDMs and their rows are called.
-    name : str
-        Where they stand, such as a file.
-    signed : bool
-        Whether the measure gives negative values, as `has_sign` tells.
     """
     examples: list[str] = []
     count = 0
@@ -410,37 +379,12 @@ def _same_but_for_rounding(some: NDArray[Any], others: NDArray[Any]) -> NDArray[
 
 
 def stimulus_ids(rdms: xr.DataArray) -> list[str]:
-    """Return the stimulus ids of an array of RDMs, in its order.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (..., stimulus_i, stimulus_j)
-        RDMs with ids along `stimulus_i`.
-
-    Returns
-    -------
-    list of str
-        The ids.
-    """
+    """Return the stimulus ids of an array of RDMs, in its order."""
     return [str(value) for value in rdms[STIMULUS_I].values]
 
 
 def must_be_known(value: str, choices: Iterable[str], what: str) -> None:
     """Refuse a name that is not among the choices.
-
-    Parameters
-    ----------
-    value : str
-        The name in question.
-    choices : iterable of str
-        The names there are, in the order the error lists them.
-    what : str
-        What is being chosen, for the error: ``"measure"``.
-
-    Raises
-    ------
-    ValueError
-        If the name is not among the choices.
 
     Examples
     --------
@@ -455,23 +399,6 @@ def must_be_known(value: str, choices: Iterable[str], what: str) -> None:
 
 def layer_names(network: str, attention: Sequence[str] = ()) -> list[str]:
     """Return the names of a network's layers without building it, so that a misspelt one is found before it runs.
-
-    Parameters
-    ----------
-    network : str
-        One of the five.
-    attention : sequence of str
-        Where its feature-excitation blocks stand, if it has any.
-
-    Returns
-    -------
-    list of str
-        In the order they run; as `rsa_face.networks.layers.name_layers` names them in the network itself.
-
-    Raises
-    ------
-    ValueError
-        If the network is unknown.
 
     Examples
     --------
@@ -490,18 +417,6 @@ def layer_names(network: str, attention: Sequence[str] = ()) -> list[str]:
 def split_seed(network: str) -> tuple[str, int]:
     """Split a network's label into its family and its seed: the part after the last slash, if it is a number.
 
-    Parameters
-    ----------
-    network : str
-        ``alexnet/imagenet/0``, or ``alexnet``.
-
-    Returns
-    -------
-    family : str
-        What its seeds share.
-    seed : int
-        0 if the label has none.
-
     Examples
     --------
     >>> split_seed("alexnet/imagenet/3"), split_seed("alexnet")
@@ -513,16 +428,6 @@ def split_seed(network: str) -> tuple[str, int]:
 
 def repeated(ids: Sequence[str]) -> list[str]:
     """Return the ids that occur more than once, sorted.
-
-    Parameters
-    ----------
-    ids : sequence of str
-        Any ids.
-
-    Returns
-    -------
-    list of str
-        Each repeated id, once.
 
     Examples
     --------

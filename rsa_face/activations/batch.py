@@ -186,23 +186,7 @@ def describe_batch(folder: str | Path) -> dict[str, bool]:
 
 
 def load_batch(folder: str | Path) -> dict[str, xr.DataArray]:
-    """Read all RDMs of a folder that a batch wrote.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder.
-
-    Returns
-    -------
-    dict of str to DataArray, dims (rdm, stimulus_i, stimulus_j)
-        By unit name, ``alexnet-seed0-none-correlation``, sorted.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there are no RDMs.
-    """
+    """Read all RDMs of a folder that a batch wrote."""
     files = sorted(Path(folder).glob("*.nc"))
     if not files:
         message = f"{str(folder)!r} holds no RDMs (*.nc). Run rsa-face rdms first."

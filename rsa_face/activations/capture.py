@@ -138,22 +138,6 @@ def audit(network: Network, *, inputs: Tensor | None = None, seed: int = 0) -> p
     A pass that ends at a layer cannot have been overwritten by what comes behind it, so it is the truth that both
     our capture and a hook that merely keeps a reference are held to. Many tools keep references, and return wrong
     values for every convolution before an in-place ReLU.
-
-    Parameters
-    ----------
-    network : Network
-        Any, in any mode, and left as it was; see `rsa_face.networks.layers.name_modules` for a module of your own.
-    inputs : Tensor, shape (stimulus, 3, row, column), optional
-        What to look at; two images of noise of the size the network expects unless given.
-    seed : int
-        For the noise.
-
-    Returns
-    -------
-    DataFrame, one row a layer
-        Columns `layer`, `module`, `kind`; `captured` and `uncopied`: ``right``, ``wrong``, or why the layer cannot
-        be recorded (``does not run``, ``runs 2 times``, ``returns tuple``); `uncopied_error`: the largest
-        difference between an uncopied hook's value and the truth.
     """
     side = network.preprocessing.crop
     if inputs is None:

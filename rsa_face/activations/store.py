@@ -85,25 +85,6 @@ def open_activations(store: str | Path) -> xr.DataTree:
 def describe_store(store: str | Path) -> dict[str, Any]:
     """Say what a store holds and how far it is, without reading activations.
 
-    Parameters
-    ----------
-    store : str or Path
-        A ``.zarr`` folder written by `extract`, finished or not.
-
-    Returns
-    -------
-    dict
-        ``path``, ``stimuli`` (their number), ``dtype``, ``loss``, ``bytes`` on disk, ``busy`` (whether a process
-        is writing to it now), and ``networks``: a list of dicts with ``network``, ``layers``, ``stimuli``,
-        ``done`` (stimuli that are there in every layer), ``finished``, ``weights`` and ``untrained``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such store.
-    ValueError
-        If the folder is no activation store, was written by another version, or has changed since.
-
     Examples
     --------
     >>> describe_store("activations.zarr")["networks"][0]["done"]  # doctest: +SKIP
@@ -143,23 +124,6 @@ def describe_store(store: str | Path) -> dict[str, Any]:
 def verify_store(store: str | Path) -> list[str]:
     """Read every shard of a store, and check it against its checksums.
 
-    Parameters
-    ----------
-    store : str or Path
-        A ``.zarr`` folder written by `extract`.
-
-    Returns
-    -------
-    list of str
-        What is wrong, by layer and stimuli; empty if all is well.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such store.
-    ValueError
-        If the folder is no activation store, was written by another version, or what it says of itself has changed.
-
     Examples
     --------
     >>> verify_store("activations.zarr")  # doctest: +SKIP
@@ -186,23 +150,7 @@ def verify_store(store: str | Path) -> list[str]:
 
 
 def remove_store(store: str | Path) -> list[Path]:
-    """Remove what an activation store lists as its own: its arrays, ids and factors; nothing else in its folder.
-
-    Parameters
-    ----------
-    store : str or Path
-        A ``.zarr`` folder.
-
-    Returns
-    -------
-    list of Path
-        Files in the folder that the store does not list, and which are still there. Empty if the folder is gone.
-
-    Raises
-    ------
-    ValueError
-        If the folder is not an activation store, or a process is writing to it.
-    """
+    """Remove what an activation store lists as its own: its arrays, ids and factors; nothing else in its folder."""
     path = Path(store)
     root = open_group(path, any_format=True)
     with hold_store(path):

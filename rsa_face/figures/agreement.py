@@ -187,20 +187,7 @@ _VALUES = {"halves": "Halves", "people": "Reliability of their mean", "coverage"
 
 
 def plot_reliability(reliability: xr.Dataset) -> dict[str, Axes]:
-    """Draw a reliability in four panels of one figure.
-
-    Parameters
-    ----------
-    reliability : Dataset
-        As `assess_reliability` returns it. Not changed.
-
-    Returns
-    -------
-    dict of str to Axes
-        ``halves``: the similarity of random halves. ``people``: reliability over group size, measured and
-        predicted. ``agreement``: each participant with the mean of the others, in the noise ceiling; flagged ones
-        are red diamonds. ``coverage``: how many participants judged each pair.
-    """
+    """Draw a reliability in four panels of one figure."""
     with drawing() as style:
         tall = min(max(0.62 * style.double_mm, 42 * points_mm(style.text_pt)), style.tallest_mm)
         size = (style.double_mm / MM_PER_INCH, tall / MM_PER_INCH)

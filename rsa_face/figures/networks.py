@@ -51,30 +51,6 @@ def plot_networks(
     Unless layers are named, each network is shown at the layer that `localize` picks: where it is most like people.
     The best of many layers looks better than it is, so what it is worth on stimuli and participants that did not pick
     it stands beside the bar, where `where` holds it.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        A comparison, as `compare_layers` returns it. Not changed.
-    ax : Axes, optional
-        Where to draw; a new figure if None.
-    layers : mapping of str to str, optional
-        Network to layer, chosen beforehand; networks that are left out are not shown.
-    where : Dataset or sequence of Dataset, optional
-        What `localize` returned for some of the networks, with the similarity on what did not pick the layer where
-        `held_out_similarity` added it. Networks without it are shown at their most similar layer.
-    compared : sequence of (str, str, float)
-        Planned comparisons: two networks and the p value, corrected for their number, written over a bracket.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
-
-    Raises
-    ------
-    ValueError
-        If a layer is not in the result, or a comparison names a network that is not shown.
     """
     answers = answers_of(where)
     rows = _rows(result, layers if layers is not None else picked_layers(result, answers))
@@ -229,21 +205,6 @@ def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float 
 
     Where the band leaves 0 the networks differ, however many layers were looked at. The strong bars are the
     intervals of each layer by itself.
-
-    Parameters
-    ----------
-    contrast : Dataset, dims (layer, bound)
-        As `contrast_layers` returns it: ``difference``, and where there are any ``difference_band``,
-        ``difference_interval`` and p values. Not changed.
-    ax : Axes, optional
-        Where to draw; a new figure if None.
-    alpha : float
-        The level below which a corrected p value is marked.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
     """
     network, baseline = (str(contrast.attrs.get(name, name)) for name in ("network", "baseline"))
     color, marker = network_colors([network])[network], network_markers([network])[network]

@@ -129,22 +129,12 @@ class _Sheet:
 def wilson_interval(happy: np.ndarray, trials: np.ndarray, confidence: float = 0.95) -> np.ndarray:
     """Return the binomial interval of a proportion that stays within 0 and 1.
 
-    Parameters
-    ----------
-    happy, trials : ndarray
-        Counts.
-    confidence : float
-        In (0, 1).
-
-    Returns
-    -------
-    ndarray, shape (2, ...)
-        Lower and upper ends; NaN without trials (Wilson 1927, 10.1080/01621459.1927.10502953).
-
     Examples
     --------
     >>> wilson_interval(np.array([0.0]), np.array([10.0])).round(3).ravel().tolist()
     [0.0, 0.278]
+
+    Lower and upper ends; NaN without trials (Wilson 1927, 10.1080/01621459.1927.10502953).
     """
     z = float(ndtri((1 + confidence) / 2))
     count = np.where(trials > 0, trials, np.nan)

@@ -583,20 +583,7 @@ def _draw_bars(
 
 
 def plot_rdm_similarity(similarity: xr.DataArray, *, ax: Axes | None = None) -> Axes:
-    """Draw the similarity of every layer with every other, networks apart.
-
-    Parameters
-    ----------
-    similarity : DataArray, dims (rdm, rdm_j)
-        As `relate_rdms` returns it. Not changed.
-    ax : Axes, optional
-        Where to draw; a new figure if None.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
-    """
+    """Draw the similarity of every layer with every other, networks apart."""
     networks = in_order(map(str, similarity[NETWORK].values))
     place = {name: index for index, name in enumerate(networks)}
     along = [place[str(name)] for name in similarity[NETWORK].values]

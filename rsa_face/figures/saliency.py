@@ -121,31 +121,6 @@ def plot_saliency(
     Maps of different networks have no unit in common; each is divided by its own mean, so that one scale serves
     all: 1 is an even map. A map that is 0 everywhere is said to be so. The method is named above the maps, the layer
     beside each row.
-
-    Parameters
-    ----------
-    maps : DataArray, dims (stimulus, row, column) or (network, stimulus, row, column)
-        From `saliency`; the layer of each network may be a coordinate. Not changed.
-    stimuli : StimulusSet, optional
-        The faces. Unless given, the maps must name their images in the coordinate `file`, as `write_saliency`
-        leaves them.
-    regions : Dataset, optional
-        From `saliency_regions` or `join_networks`: bars, a group for each occlusion, with standard errors over
-        faces.
-    faces : sequence of str, optional
-        Ids of the faces shown, at most eight; spread over the table unless given.
-    ax : Axes, optional
-        Where to draw; a new figure if None.
-
-    Returns
-    -------
-    Axes
-        The sheet, with the panels as its insets.
-
-    Raises
-    ------
-    ValueError
-        If a face asked for has no map or is not in the table.
     """
     many = maps if NETWORK in maps.dims else maps.expand_dims({NETWORK: [str(maps.attrs.get("network", "network"))]})
     files = _files(many, stimuli)

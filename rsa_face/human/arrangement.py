@@ -137,22 +137,6 @@ def combine_arrangements(partial: Floats, *, floor: float = 0.2, tolerance: floa
     whatever the distance. This is repeated until nothing changes (Kriegeskorte & Mur 2012,
     10.3389/fpsyg.2012.00245).
 
-    Parameters
-    ----------
-    partial : array, shape (trial, pair)
-        Distances on the screen, in sizes of the arena; NaN where a pair was not shown.
-    floor : float
-        The least distance that evidence is weighed by.
-    tolerance : float
-        Stop when the squared change is smaller.
-
-    Returns
-    -------
-    array, shape (pair,)
-        Dissimilarities, whose squares sum to 1; NaN for pairs never shown.
-
-    Notes
-    -----
     With d the distances of trial t over its pairs and e the estimate, d' = d * |e| / |d| over these pairs, and e
     becomes sum(w d') / sum(w), w = max(d, floor)^2, divided by its own norm. Agrees with the RDM that Meadows
     computes from 109 trials of 118 stimuli to 3e-6.

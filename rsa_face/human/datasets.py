@@ -44,31 +44,6 @@ def fetch_dataset(name: str, out_dir: str | Path | None = None, *, source: str |
     In this order: files that lie in the output folder already, from an earlier try, are used if their checksum is
     right; the others are copied from `source`, or downloaded; all are checked; only then is anything unpacked.
     Nothing is downloaded at import, and nothing without this call.
-
-    Parameters
-    ----------
-    name : str
-        A key of `DATASETS`.
-    out_dir : str or Path, optional
-        Where to unpack; ``human_data/<name>`` under the current folder if not given.
-    source : str or Path, optional
-        A folder that holds the files: nothing is downloaded then.
-
-    Returns
-    -------
-    Path
-        The folder, with ``stimuli.csv``, ``images/``, ``rdms.nc`` (which `read_human` reads with ``kind="rdm"``)
-        and ``README.md`` (citation, licence, where it came from).
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, the folder cannot be written to, or a checksum differs: both are shown and the file
-        is kept aside.
-    FileNotFoundError
-        If `source` lacks a file.
-    ConnectionError
-        If a file cannot be downloaded: the error says from where, how large it is and where to put it by hand.
     """
     must_be_known(name, DATASETS, "data set")
     dataset = DATASETS[name]

@@ -52,34 +52,6 @@ def simulate_choices(
     Each observer has a cumulative Gaussian over the morph, (level + 1) / 2, with a PSE, a width and lapses that go
     either way. Masking a region flattens and shifts the curve by amounts that are assumed, `FLATTER` and `SHIFT`,
     and vary by a tenth between observers.
-
-    Parameters
-    ----------
-    stimuli : StimulusSet
-        With the factor `level`, -1 to +1, and `occlusion` where faces are masked.
-    participants : int
-        How many observers.
-    repeats : int
-        How often each one judges each stimulus.
-    seed : int
-        For everything drawn; an observer does not depend on how many there are.
-    occlusions : sequence of str
-        If the stimuli are all whole: show each with these masks, under the ids that `occlude` gives them
-        (``none`` for the whole face). As the table says, if empty.
-
-    Returns
-    -------
-    trials : DataFrame, a row for each trial, in the order they were shown
-        Columns `participant`, `stimulus`, `response` (happy, sad), `level`, `occlusion`, `simulated` (true).
-    truth : DataFrame, a row for each participant and occlusion
-        Columns `participant`, `occlusion`, `pse` and `sd` (in units of level), `lapse` (share of trials answered
-        by chance), `pse_morph` and `sd_morph` (0 to 1), `simulated`.
-
-    Raises
-    ------
-    ValueError
-        If the stimuli lack the factor level, masks are asked for faces that are masked already, or a number is
-        below 1.
     """
     _check(stimuli, ["level"], participants=participants, repeats=repeats)
     shown = _shown(stimuli, occlusions)
@@ -115,31 +87,6 @@ def simulate_ratings(
     A pair's distance is the weighted difference in level, plus the weight of identity where the two are different
     people, plus an observer's own noise on each rating; each observer's weights vary around those of the space.
     All of this is assumed: the truth is returned beside the ratings so that analyses can be checked against it.
-
-    Parameters
-    ----------
-    stimuli : StimulusSet
-        With the factors `level` and `identity`.
-    participants : int
-        How many observers.
-    seed : int
-        For weights, noise and the pairs each one sees; an observer does not depend on how many there are.
-    share : float
-        Of all pairs, those that each observer rates, drawn anew for each: above 0, at most 1.
-    space : Space, optional
-        Weights and noise.
-
-    Returns
-    -------
-    ratings : DataFrame, a row for each participant and pair
-        Columns `participant`, `stimulus_a`, `stimulus_b`, `rating` (whole numbers), `simulated` (true).
-    truth : DataFrame, a row for each participant
-        Columns `participant`, `valence`, `identity`, `noise`, `simulated`.
-
-    Raises
-    ------
-    ValueError
-        If the stimuli lack a factor, there are no participants, or the share is out of range.
     """
     _check(stimuli, ["level", "identity"], participants=participants)
     if not 0 < share <= 1:

@@ -258,18 +258,7 @@ def far_from_median(values: Floats, *, below: bool = False) -> np.ndarray:
 
 
 def reliability_table(reliability: xr.Dataset) -> pd.DataFrame:
-    """Return a reliability as one table, a row for each quantity.
-
-    Parameters
-    ----------
-    reliability : Dataset
-        As `assess_reliability` returns it. Not changed.
-
-    Returns
-    -------
-    DataFrame
-        Columns `quantity`, `value`, `lower`, `upper`, `note`.
-    """
+    """Return a reliability as one table, a row for each quantity."""
     result, confidence = reliability, float(reliability.attrs["confidence"])
     low, high = (float(value) for value in result["noise_ceiling"])
     bottom, top = (float(value) for value in result["split_half_interval"])

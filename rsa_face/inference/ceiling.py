@@ -102,25 +102,7 @@ def noise_ceiling(
 
 
 def ceiling_of(vectors: Floats, comparison: str) -> Floats:
-    """Return the lower and the upper bound of the noise ceiling.
-
-    Parameters
-    ----------
-    vectors : array, shape (participant, pair)
-        Human RDMs of two participants or more; NaN means never judged.
-    comparison : str
-        A name in `COMPARISONS`.
-
-    Returns
-    -------
-    array, shape (2,)
-        Lower and upper bound.
-
-    Raises
-    ------
-    ValueError
-        If no participant judged enough pairs that others judged too.
-    """
+    """Return the lower and the upper bound of the noise ceiling."""
     judged = ~np.isnan(vectors)
     shared = judged & (judged.sum(axis=0) > 1)
     if shared.sum(axis=1).max() < FEWEST_PAIRS:
@@ -154,18 +136,7 @@ def extrapolated_ceiling(lower: float, vectors: Floats, comparison: str) -> floa
 
 
 def refuse_one_participant(human: xr.DataArray) -> None:
-    """Refuse human RDMs of a single participant: how people differ cannot be seen in one.
-
-    Parameters
-    ----------
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two participants.
-    """
+    """Refuse human RDMs of a single participant: how people differ cannot be seen in one."""
     people = [str(value) for value in human[PARTICIPANT].values]
     if len(people) < 2:
         message = (
@@ -180,18 +151,6 @@ def percentile_interval(draws: Floats, confidence: float) -> Floats:
 
     The draws are framed by minus and plus infinity, so that an interval that too few draws can bound has no bound
     (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13).
-
-    Parameters
-    ----------
-    draws : array, shape (draw, column)
-        Values; NaN draws are left out.
-    confidence : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    array, shape (column, 2)
-        Lower and upper limit.
     """
     columns = []
     for column in draws.T:

@@ -139,36 +139,6 @@ def correct_layers(
     groups stays: it asks about other people's faces, and labels shuffled in blocks about these alone, and about less
     (`shuffle_layers`). There shuffles stand in only where no stimuli were drawn, or the comparison has no t test.
     Leave layers that nobody asked about out of the comparison: each makes the bar higher for the others.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        What `compare_layers` returned. Not changed.
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j), optional
-        The layer RDMs it was made from; with them, stimulus labels are shuffled. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j), optional
-        The human RDMs it was made from. Not changed.
-    method : str
-        ``"max"``: the largest over layers within each shuffle or draw, which uses what neighbouring layers share and,
-        for the ceiling, needs draws; ``"holm"``: holds the same family-wise error without draws; ``"fdr"``: Benjamini
-        and Hochberg's, which holds the expected share of false claims instead.
-    shuffles : int, optional
-        How many; if not given 1000, or for the other methods 200 a layer, since the smallest p value that shuffles
-        allow must be far below .05 over the number of layers.
-
-    Returns
-    -------
-    Dataset
-        The result with ``p_above_zero_corrected (rdm)`` and, with a noise ceiling, ``p_below_ceiling_corrected
-        (rdm)``; ``attrs["correction"]`` names the method. ``p_above_zero`` stays that of the t test; where labels are
-        shuffled, ``p_above_zero_shuffled`` stands beside it. ``attrs["p_above_zero_kind"]`` says which of the two is
-        corrected: ``"t"``, ``"shuffle"`` or ``"shuffle of groups"``.
-
-    Raises
-    ------
-    ValueError
-        If the method is unknown, or needs draws that the result does not hold; if one kind of RDMs is given without
-        the other, or they are not those of the result.
     """
     must_be_known(method, (MAXIMUM, *(name for name in CORRECTIONS if name != "none")), "correction")
     if rdms is not None and human is not None:
@@ -194,34 +164,6 @@ def add_partial(
     A morph between two expressions changes everything along one line: pixels, level and every layer order the
     stimuli alike, and a raw similarity cannot tell them apart.
 
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        What `compare_layers` returned. Not changed.
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Its layer RDMs. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Its human RDMs, in the same order; NaN means never judged. Not changed.
-    controls : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Control RDMs, as `control_rdms` returns them. Not changed.
-    method : str, optional
-        ``"corr"``, ``"spearman"`` or ``"rho-a"``; what is nearest to the result's comparison if not given.
-
-    Returns
-    -------
-    Dataset
-        The result with ``partial_participant_similarity (rdm, participant)``, NaN where fewer pairs were judged than
-        controls need, ``partial_similarity (rdm)``, its mean, and, by the result's own draws,
-        ``partial_similarity_draws (draw, rdm)`` and ``partial_similarity_interval (rdm, bound)``;
-        ``attrs["controls"]`` names the controls.
-
-    Raises
-    ------
-    ValueError
-        If stimuli differ, the RDMs are not those of the result, a control misses a pair, or the method is unknown.
-
-    Notes
-    -----
     Over the pairs a participant judged, layer, participant and controls are ranked (not for ``corr``), the controls
     are regressed out of both, and the residuals correlated. For ``rho-a`` the controls are taken out wholly, while
     ties of layer and participant lower the result as they lower rho-a: residual products are divided by the geometric
@@ -239,29 +181,6 @@ def held_out_similarity(
     The best of many layers looks better than it is on the draw that chose it. About a third of stimuli and of
     participants are left out of any draw; they tell what the picked layer is worth to others. Where stimuli were
     drawn in groups, whole groups are left out.
-
-    Parameters
-    ----------
-    where : Dataset, dims (target, layer)
-        What `localize` returned for this result. Not changed.
-    result : Dataset, dims (rdm, ...)
-        The comparison it was made from, drawn by seed. Not changed.
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        The layer RDMs of that comparison. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        The human RDMs of that comparison, in the same order. Not changed.
-
-    Returns
-    -------
-    Dataset
-        `where`, with ``held_out_similarity (target)``, the mean over draws, ``held_out_draws (draw, target)``, NaN
-        where a draw picked no layer or left out fewer than 3 stimuli or no participant, and ``held_out_used
-        (target)``, how many draws count.
-
-    Raises
-    ------
-    ValueError
-        If the RDMs are not those of the result.
     """
     return Result.of(result, rdms, human).held_out(where)
 

@@ -36,25 +36,6 @@ def compare_rdms(rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "
 
     Stimuli are matched by id. A pair that a participant never judged is left out of that participant's similarity
     alone, and the layers are ranked anew over the pairs that remain; filling such pairs in would make up data.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Layer RDMs. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs; NaN means never judged. Not changed.
-    comparison : str
-        One of cosine, corr, spearman, rho-a, tau-a, kendall (tau-b), corr_cov and cosine_cov, as in rsatoolbox.
-
-    Returns
-    -------
-    DataArray, dims (rdm, participant)
-        Similarities, -1 to 1; NaN where fewer than three pairs are shared.
-
-    Raises
-    ------
-    ValueError
-        If the comparison is unknown, the stimuli differ, there are fewer than three, or an RDM cannot be compared.
     """
     must_be_known(comparison, COMPARISONS, "comparison")
     rdms, human = comparable(rdms, human)
@@ -65,27 +46,7 @@ def compare_rdms(rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "
 
 
 def comparable(rdms: xr.DataArray, human: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Check that layers and people can be compared, and line their stimuli up.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Layer RDMs. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs. Not changed.
-
-    Returns
-    -------
-    tuple of DataArray
-        The layer RDMs in the order of the human RDMs' stimuli, and the human RDMs with the factors of the stimuli
-        that they lacked.
-
-    Raises
-    ------
-    ValueError
-        If the stimuli differ or there are fewer than three, a layer misses a pair or has one value only, or a
-        participant judged too few pairs or always the same; all at once, by name.
-    """
+    """Check that layers and people can be compared, and line their stimuli up."""
     check_rdms(human, along=PARTICIPANT, name="Human RDMs")
     check_rdms(rdms, along=RDM, name="Layer RDMs")
     rdms = align_stimuli(rdms, human, names=("layer RDMs", "human RDMs"))
@@ -95,18 +56,7 @@ def comparable(rdms: xr.DataArray, human: xr.DataArray) -> tuple[xr.DataArray, x
 
 
 def faults_of_layers(rdms: xr.DataArray) -> list[str]:
-    """Return what keeps layer RDMs from being compared.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Layer RDMs.
-
-    Returns
-    -------
-    list of str
-        A fault for each layer that misses a pair, or is equally dissimilar everywhere.
-    """
+    """Return what keeps layer RDMs from being compared."""
     faults = []
     for label, vector in zip(rdms[RDM].values, to_vectors(rdms.values), strict=True):
         missing = int(np.isnan(vector).sum())
@@ -118,20 +68,7 @@ def faults_of_layers(rdms: xr.DataArray) -> list[str]:
 
 
 def check_people(human: xr.DataArray, *, faults: list[str] | None = None) -> None:
-    """Refuse human RDMs that no similarity can be computed from.
-
-    Parameters
-    ----------
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs.
-    faults : list of str, optional
-        Faults found before, to be raised with these.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three stimuli, or a participant judged too few pairs or always the same.
-    """
+    """Refuse human RDMs that no similarity can be computed from."""
     faults = list(faults or [])
     count = human.sizes["stimulus_i"]
     if count < 3:
@@ -169,22 +106,6 @@ def rank_correlation(x: NDArray[Any], y: NDArray[Any], weights: Floats, *, tie_c
 
     Not corrected it is rho-a, the mean over random ways of breaking ties (Schuett, Kipnis, Diedrichsen & Kriegeskorte
     2023, 10.7554/eLife.82566), so that an RDM gains nothing from having ties.
-
-    Parameters
-    ----------
-    x : array, shape (rdm, kept)
-        Twice the ranks.
-    y : array, shape (participant, kept)
-        Twice the ranks.
-    weights : array, shape (kept,)
-        How often each pair occurs.
-    tie_corrected : bool
-        Whether to divide by the ranks' own variance: Spearman's rho. It is 0 where an RDM has one value only.
-
-    Returns
-    -------
-    array, shape (rdm, participant)
-        The correlations.
     """
     total = weights.sum()
     own, other = x.astype(np.float64), y.astype(np.float64)
@@ -206,24 +127,7 @@ def _by_kendall(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_correct
 
 
 def compare_vectors(comparison: str, x: Floats, y: Floats, stimuli: NDArray[Any] | None = None) -> Floats:
-    """Compare vectors of dissimilarities; pairs that are NaN on either side are left out of that comparison.
-
-    Parameters
-    ----------
-    comparison : str
-        A name in `schema.COMPARISONS`.
-    x : array, shape (rdm, pair)
-        One side.
-    y : array, shape (participant, pair)
-        The other.
-    stimuli : array of int, shape (stimulus,), optional
-        How often each stimulus was drawn; once if not given.
-
-    Returns
-    -------
-    array, shape (rdm, participant)
-        The similarities; NaN where fewer than three pairs are shared.
-    """
+    """Compare vectors of dissimilarities; pairs that are NaN on either side are left out of that comparison."""
     kernel = kernel_of(comparison)
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     drawn = np.ones(stimuli_of(x.shape[1])) if stimuli is None else np.asarray(stimuli, dtype=np.float64)
@@ -249,18 +153,7 @@ def kernel_of(comparison: str) -> Kernel:
 
 
 def alike(there: Truths) -> Iterator[tuple[NDArray[np.int64], Truths]]:
-    """Yield the groups of RDMs that have the same pairs.
-
-    Parameters
-    ----------
-    there : array of bool, shape (rdm, pair)
-        Which pairs each RDM has.
-
-    Yields
-    ------
-    tuple of array
-        The places of a group's RDMs, and the pairs that they have.
-    """
+    """Yield the groups of RDMs that have the same pairs."""
     if there.all():
         yield np.arange(len(there)), np.ones(there.shape[1], dtype=bool)
         return

@@ -73,22 +73,7 @@ class Prepared:
 
 
 def prepare(layers: Floats, people: Floats, comparison: str) -> Prepared:
-    """Sort RDMs once for all draws, where the comparison needs ranks.
-
-    Parameters
-    ----------
-    layers : array, shape (rdm, pair)
-        Layer RDMs; there may be none.
-    people : array, shape (participant, pair)
-        Human RDMs; NaN means never judged.
-    comparison : str
-        A name in `COMPARISONS`.
-
-    Returns
-    -------
-    Prepared
-        What `similarity_in` and `ceiling_in` work from.
-    """
+    """Sort RDMs once for all draws, where the comparison needs ranks."""
     row = COMPARISONS[comparison]
     if row.scores in ("ranks", "kendall"):
         return Prepared(comparison, layers, people, sort_once(layers), sort_once(people))
@@ -100,22 +85,7 @@ def prepare(layers: Floats, people: Floats, comparison: str) -> Prepared:
 
 
 def evaluate(prepared: Prepared, stimuli: NDArray[Any]) -> tuple[Floats, Ceiling]:
-    """Compare all layers with all participants in a draw of stimuli.
-
-    Parameters
-    ----------
-    prepared : Prepared
-        The RDMs.
-    stimuli : array of int, shape (stimulus,)
-        How often each stimulus was drawn.
-
-    Returns
-    -------
-    similarity : array, shape (rdm, participant)
-        The similarities; NaN where a participant has fewer than three pairs in the draw.
-    ceiling : callable
-        A function of how often each participant was drawn, which returns the lower and the upper bound.
-    """
+    """Compare all layers with all participants in a draw of stimuli."""
     weights = pair_weights(stimuli)
     there = ~np.isnan(prepared.people)
     if there.all():
@@ -129,20 +99,7 @@ def evaluate(prepared: Prepared, stimuli: NDArray[Any]) -> tuple[Floats, Ceiling
 
 
 def mean_over(similarity: Floats, people: NDArray[Any]) -> Floats:
-    """Return the mean over the participants drawn, each as often as it was.
-
-    Parameters
-    ----------
-    similarity : array, shape (rdm, participant)
-        Similarities; those that are NaN are left out.
-    people : array of int, shape (participant,)
-        How often each participant was drawn.
-
-    Returns
-    -------
-    array, shape (rdm,)
-        The means; NaN where nothing is left.
-    """
+    """Return the mean over the participants drawn, each as often as it was."""
     there = ~np.isnan(similarity)
     if there.all():
         return np.asarray(similarity @ people / people.sum())
@@ -298,27 +255,7 @@ _Bounds = Callable[[Any], Any]
 
 
 def choose_device(device: str, comparison: str, people: Floats) -> str:
-    """Return where to compute.
-
-    Parameters
-    ----------
-    device : str
-        ``"cpu"``, ``"cuda"`` or ``"auto"``: a graphics processor where there is one and the comparison runs there.
-    comparison : str
-        The comparison.
-    people : array, shape (participant, pair)
-        Human RDMs.
-
-    Returns
-    -------
-    str
-        ``"cpu"`` or ``"cuda"``.
-
-    Raises
-    ------
-    ValueError
-        If ``"cuda"`` is asked for and there is none, or the request does not run there.
-    """
+    """Return where to compute."""
     if device == "cpu" or (device == "auto" and shutil.which("nvidia-smi") is None):
         return "cpu"  # without loading torch, which takes seconds
     import torch
@@ -348,30 +285,6 @@ def evaluate_on(
     """Compute similarities and noise ceilings of all draws with torch, in float64.
 
     The arithmetic is that of the loop over draws; only sums are added in another order.
-
-    Parameters
-    ----------
-    device : str
-        A torch device.
-    layers : array, shape (rdm, pair)
-        Layer RDMs, whole.
-    people : array, shape (participant, pair)
-        Human RDMs, whole.
-    draws : Draws
-        The draws.
-    comparison : str
-        A plain one: of products or ranks, not whitened.
-    memory : float
-        How much of the device's memory to use at most, in bytes.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    similarity : array, shape (kind, draw, rdm)
-        As `evaluate_draws` returns them.
-    ceiling : array, shape (kind, draw, bound)
-        Likewise.
     """
     import torch
 
@@ -538,37 +451,6 @@ def evaluate_draws(
 
     Each draw (with those of the same stimuli) is computed by itself, so the result depends neither on how many are
     computed at a time nor on how many threads compute them.
-
-    Parameters
-    ----------
-    layers : array, shape (rdm, pair)
-        Layer RDMs, whole; there may be none.
-    people : array, shape (participant, pair)
-        Human RDMs; NaN means never judged.
-    draws : Draws
-        The draws.
-    comparison : str
-        A name in `COMPARISONS`.
-    ceilings : bool
-        Whether to compute the noise ceiling; NaN if not.
-    memory : float
-        How much memory to use at most, in bytes.
-    workers : int, optional
-        How many threads; as many as there are processors if not given, fewer where memory is short.
-    device : str
-        ``"cpu"``, ``"cuda"``, or ``"auto"``: a graphics processor where there is one and the comparison runs there.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    Evaluated
-        The values, in the order of ``draws.kinds``.
-
-    Raises
-    ------
-    ValueError
-        If one draw does not fit into the memory allowed, or the device cannot be used.
     """
     where = choose_device(device, comparison, people)
     if where != "cpu":
@@ -620,13 +502,7 @@ def _workers_within(memory: float, workers: int | None, layers: int, people: tup
 
 
 def processors() -> int:
-    """Return how many processors this program may use.
-
-    Returns
-    -------
-    int
-        At least 1.
-    """
+    """Return how many processors this program may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -649,33 +525,6 @@ def evaluate_draws_on(
 
     Each draw is computed by itself, so the values are those of `evaluate_draws` to the bit, however many workers
     there are. Draws that a worker had begun when it died are computed again by another.
-
-    Parameters
-    ----------
-    cluster : str
-        ``local:N`` or ``tcp://HOST:PORT``, see `rsa_face.cluster.connect`.
-    layers : array, shape (rdm, pair)
-        Layer RDMs, whole.
-    people : array, shape (participant, pair)
-        Human RDMs; NaN means never judged.
-    draws : Draws
-        The draws.
-    comparison : str
-        A name in `COMPARISONS`.
-    memory : float
-        How much memory each worker may use, in bytes.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    Evaluated
-        The values, in the order of ``draws.kinds``.
-
-    Raises
-    ------
-    ValueError
-        If one draw does not fit into a worker's memory, or no scheduler answers.
     """
     starts = range(0, len(draws), _TOGETHER)
     shared: _Shared = (layers, people, draws, comparison, memory)

@@ -19,16 +19,6 @@ Truths = NDArray[np.bool_]
 def to_vectors(rdms: NDArray[Any]) -> Floats:
     """Return the dissimilarities above the diagonal, row by row, as rsatoolbox orders them.
 
-    Parameters
-    ----------
-    rdms : array, shape (rdm, stimulus, stimulus)
-        Symmetric RDMs.
-
-    Returns
-    -------
-    array of float64, shape (rdm, pair)
-        A copy.
-
     Examples
     --------
     >>> to_vectors(np.array([[[0, 1, 2], [1, 0, 3], [2, 3, 0]]]))
@@ -40,18 +30,7 @@ def to_vectors(rdms: NDArray[Any]) -> Floats:
 
 @cache
 def pairs_of(stimuli: int) -> tuple[Whole, Whole]:
-    """Return the two stimuli of each pair, as positions.
-
-    Parameters
-    ----------
-    stimuli : int
-        How many stimuli there are.
-
-    Returns
-    -------
-    tuple of array, shape (pair,)
-        The first and the second stimulus of each pair; the first is the lower.
-    """
+    """Return the two stimuli of each pair, as positions."""
     rows, columns = np.triu_indices(stimuli, 1)
     rows.flags.writeable = columns.flags.writeable = False  # kept for the next call
     return rows, columns
@@ -59,21 +38,6 @@ def pairs_of(stimuli: int) -> tuple[Whole, Whole]:
 
 def stimuli_of(pairs: int) -> int:
     """Return how many stimuli make a number of pairs.
-
-    Parameters
-    ----------
-    pairs : int
-        The length of an RDM's vector.
-
-    Returns
-    -------
-    int
-        The number of stimuli.
-
-    Raises
-    ------
-    ValueError
-        If no number of stimuli makes that many pairs.
 
     Examples
     --------
@@ -96,16 +60,6 @@ def pair_weights(stimuli: NDArray[Any]) -> Floats:
     A stimulus drawn twice makes two copies, and the pair of the two copies has a dissimilarity of 0 that any RDM
     predicts; rsatoolbox leaves it out, and so it has no weight here.
 
-    Parameters
-    ----------
-    stimuli : array of int, shape (stimulus,)
-        How often each stimulus was drawn.
-
-    Returns
-    -------
-    array of float64, shape (pair,)
-        The product of the two numbers.
-
     Examples
     --------
     >>> pair_weights(np.array([2, 0, 3]))
@@ -121,16 +75,6 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     The code is kept where numba can write; in a read-only installation it is compiled anew in each session. The
     loops hold no lock, so that draws run on several threads.
-
-    Parameters
-    ----------
-    function : callable
-        A function of arrays and numbers.
-
-    Returns
-    -------
-    callable
-        The same function, compiled.
     """
     try:
         loop: Callable[..., Any] = numba.njit(nogil=True, cache=True)(function)
@@ -160,18 +104,7 @@ class Sorted:
 
 
 def sort_once(vectors: Floats) -> Sorted:
-    """Sort RDM vectors and mark their ties.
-
-    Parameters
-    ----------
-    vectors : array, shape (rdm, pair)
-        Dissimilarities. Missing ones are sorted last; give them no weight.
-
-    Returns
-    -------
-    Sorted
-        Their order.
-    """
+    """Sort RDM vectors and mark their ties."""
     order = np.argsort(vectors, axis=1, kind="stable")
     values = np.take_along_axis(vectors, order, axis=1)
     tied = np.zeros(vectors.shape, dtype=bool)
@@ -184,20 +117,6 @@ def double_ranks(once: Sorted, weights: Floats) -> tuple[Ranks, Ranks]:
 
     A pair of weight 3 stands for three equal pairs. Equal pairs share the mean of their ranks, as in
     `scipy.stats.rankdata`; twice that mean is a whole number, so ranks add up without rounding and ties stay ties.
-
-    Parameters
-    ----------
-    once : Sorted
-        RDMs, sorted.
-    weights : array, shape (pair,)
-        How often each pair occurs in the draw: whole numbers, 0 where it does not.
-
-    Returns
-    -------
-    ranks : array of int32, shape (rdm, kept)
-        Twice the ranks of the pairs that occur.
-    weights : array of int32, shape (kept,)
-        Their weights.
     """
     kept, packed = _packed(weights)
     ranks = _double_ranks(once.order, once.tied, packed, np.uint64(len(kept)))
@@ -205,20 +124,7 @@ def double_ranks(once: Sorted, weights: Floats) -> tuple[Ranks, Ranks]:
 
 
 def kept_in_order(once: Sorted, weights: Floats) -> Ranks:
-    """Return the pairs that occur in a draw, from the least to the most dissimilar.
-
-    Parameters
-    ----------
-    once : Sorted
-        RDMs, sorted.
-    weights : array, shape (pair,)
-        How often each pair occurs in the draw.
-
-    Returns
-    -------
-    array of int32, shape (rdm, kept)
-        Places among the pairs that occur.
-    """
+    """Return the pairs that occur in a draw, from the least to the most dissimilar."""
     kept, packed = _packed(weights)
     return np.asarray(_kept_in_order(once.order, packed, len(kept)))
 
@@ -288,20 +194,6 @@ def rank_whole(keys: Whole, weights: Ranks) -> tuple[Ranks, Ranks]:
 
     The pooled ranks of the noise ceiling are other numbers in each draw, and so must be sorted in each.
 
-    Parameters
-    ----------
-    keys : array of int64, shape (kept,)
-        What to rank, 0 or more.
-    weights : array of int32, shape (kept,)
-        How often each occurs.
-
-    Returns
-    -------
-    ranks : array of int32, shape (kept,)
-        Twice the ranks.
-    ordered : array of int32, shape (kept,)
-        Their places, from the lowest key to the highest.
-
     Examples
     --------
     >>> ranks, ordered = rank_whole(np.array([30, 10, 10]), np.array([1, 1, 2], dtype=np.int32))
@@ -363,23 +255,7 @@ def _rank_in_order(keys: Any, weights: Any, ranks: Any, ordered: Any) -> Any:
 
 @compiled
 def pooled_ranks(ranks: Any, weights: Any, people: Any, left_out: Any, pooled: Any, ordered: Any) -> None:
-    """Rank the sum of the participants' ranks, once for each participant left out.
-
-    Parameters
-    ----------
-    ranks : array of int32, shape (participant, kept)
-        Twice the ranks of each participant.
-    weights : array of int32, shape (kept,)
-        How often each pair occurs.
-    people : array of int64, shape (participant,)
-        How often each participant was drawn.
-    left_out : array of int64, shape (pool,)
-        The participant to leave out of each pool, with every copy; -1 for none.
-    pooled : array of int32, shape (pool, kept)
-        Takes twice the ranks of the pools.
-    ordered : array of int32, shape (pool, kept)
-        Takes the places of the pairs in each pool's order.
-    """
+    """Rank the sum of the participants' ranks, once for each participant left out."""
     total = np.zeros(ranks.shape[1], dtype=np.int64)
     for person in range(len(people)):
         if people[person] > 0:
@@ -420,43 +296,13 @@ class Metric:
 
 
 def metric_of(weights: Floats, stimuli: NDArray[np.generic], *, centred: bool, whitened: bool) -> Metric:
-    """Return the inner product that belongs to a draw.
-
-    Parameters
-    ----------
-    weights : array, shape (pair,)
-        How often each pair occurs.
-    stimuli : array, shape (stimulus,)
-        How often each stimulus was drawn.
-    centred : bool
-        Whether to take the mean off.
-    whitened : bool
-        Whether to whiten.
-
-    Returns
-    -------
-    Metric
-        The inner product.
-    """
+    """Return the inner product that belongs to a draw."""
     kept = np.flatnonzero(weights)
     return Metric(weights[kept], kept, stimuli.astype(np.float64), centred, whitened)
 
 
 def take(vectors: Floats, metric: Metric) -> Floats:
-    """Return the pairs of a draw, with the mean off where the metric is centred.
-
-    Parameters
-    ----------
-    vectors : array, shape (rdm, pair)
-        Dissimilarities.
-    metric : Metric
-        The draw.
-
-    Returns
-    -------
-    array, shape (rdm, kept)
-        New vectors. An RDM with one value only becomes exactly 0 where centred.
-    """
+    """Return the pairs of a draw, with the mean off where the metric is centred."""
     chosen = vectors[:, metric.kept]
     if metric.centred and chosen.shape[1]:
         flat = chosen.max(axis=1) == chosen.min(axis=1)
@@ -471,24 +317,6 @@ def products(x: Floats, y: Floats, metric: Metric) -> tuple[Floats, Floats, Floa
     Whitened, an RDM is turned into the matrix of second moments that has rows of mean 0, and those are multiplied
     (Diedrichsen, Berlot, Mur, Schuett, Shahbazi & Kriegeskorte 2021, 10.51628/001c.27664). Taking the rows' means off
     is a projection: it needs one number a stimulus, found by one small linear system for all vectors of a draw.
-
-    Parameters
-    ----------
-    x : array, shape (rdm, kept)
-        What `take` returned.
-    y : array, shape (participant, kept)
-        What `take` returned.
-    metric : Metric
-        The draw.
-
-    Returns
-    -------
-    between : array, shape (rdm, participant)
-        The products.
-    of_x : array, shape (rdm,)
-        The squared norms.
-    of_y : array, shape (participant,)
-        The squared norms.
     """
     heavy_x, heavy_y = x * metric.weights, y * metric.weights
     between = heavy_x @ y.T
@@ -505,47 +333,14 @@ def products(x: Floats, y: Floats, metric: Metric) -> tuple[Floats, Floats, Floa
 
 
 def cosines(between: Floats, of_x: Floats, of_y: Floats) -> Floats:
-    """Return cosines from products; 0 where a vector has no length, as in rsatoolbox.
-
-    Parameters
-    ----------
-    between : array, shape (rdm, participant)
-        The products.
-    of_x : array, shape (rdm,)
-        The squared norms.
-    of_y : array, shape (participant,)
-        The squared norms.
-
-    Returns
-    -------
-    array, shape (rdm, participant)
-        The cosines.
-    """
+    """Return cosines from products; 0 where a vector has no length, as in rsatoolbox."""
     norms = np.sqrt(np.maximum(of_x, 0))[:, None] * np.sqrt(np.maximum(of_y, 0))[None, :]
     return np.asarray(np.divide(between, norms, out=np.zeros_like(between), where=norms > 0))
 
 
 @compiled
 def weighted_products(columns: Any, kept: Any, weights: Any, layers: Any) -> Any:
-    """Return the weighted products, sums and squares of the rows that occur, a cacheful of rows at a time.
-
-    Parameters
-    ----------
-    columns : array of float64, shape (pair, rdm)
-        RDMs side by side: layers first, then participants.
-    kept : array of int64, shape (kept,)
-        The pairs that occur.
-    weights : array of float64, shape (kept,)
-        How often each occurs.
-    layers : int
-        How many of the columns are layers.
-
-    Returns
-    -------
-    tuple of array
-        The products of all with the participants, shape (rdm, participant), and the sums and the sums of squares of
-        all, shape (rdm,).
-    """
+    """Return the weighted products, sums and squares of the rows that occur, a cacheful of rows at a time."""
     rdms = columns.shape[1]
     gram = np.zeros((rdms, rdms - layers))
     sums, squares = np.zeros(rdms), np.zeros(rdms)
@@ -591,24 +386,6 @@ def tau(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, *, tie_corrected: bool
 
     Defined as in scipy, with each pair as often as it was drawn (Kendall 1938, 10.1093/biomet/30.1-2.81). Copies of
     a pair are ties in both. The counts are whole numbers, so nothing is rounded before the last division.
-
-    Parameters
-    ----------
-    x : tuple of array of int32, shape (rdm, kept)
-        Ranks, or any whole numbers from 0 in the same order, and the places of the pairs in that order.
-    y : array of int32, shape (participant, kept)
-        Ranks.
-    weights : array of int32, shape (kept,)
-        How often each pair occurs, 1 or more.
-    tie_corrected : bool
-        Whether to return tau-b, which is NaN where an RDM has one value only.
-    matched : bool
-        Whether the first of `x` belongs to the first of `y` alone, and so on.
-
-    Returns
-    -------
-    array, shape (rdm, participant), or (rdm,) where matched
-        The tau.
     """
     ranks, ordered = x
     ordered_y = np.argsort(y, axis=1, kind="stable").astype(np.int32)

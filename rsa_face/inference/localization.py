@@ -98,25 +98,7 @@ def beyond(
 def pick(
     values: Float[np.ndarray, "draw layer"], spread: Spread, question: Question, *, bar: float
 ) -> Int[np.ndarray, " draw"]:
-    """Return the layer that answers a question in each draw, decided as it is in the whole of the data.
-
-    Parameters
-    ----------
-    values : array, shape (draw, layer)
-        What is asked of each layer.
-    spread : Spread
-        The same in the whole of the data, with its standard errors.
-    question : Question
-        The peak is the largest value, where any is above 0 beyond chance; otherwise the first that lies beyond the
-        margin by more than chance.
-    bar : float
-        How many standard errors the band reaches: `bar_of`.
-
-    Returns
-    -------
-    array, shape (draw,)
-        Places among the question's layers; their number where no layer is the answer.
-    """
+    """Return the layer that answers a question in each draw, decided as it is in the whole of the data."""
     significant = beyond(values, spread, question, bar=bar)
     if question.target == PEAK:
         any_is = significant.any(axis=1) if question.tested else np.ones(len(values), dtype=bool)
@@ -312,20 +294,7 @@ def band(spread: Spread, *, confidence: float) -> Float[np.ndarray, "quantity 2"
 def participant_t(
     paired: Float[np.ndarray, "layer participant"], signs: Float[np.ndarray, "shuffle participant"]
 ) -> Float[np.ndarray, "shuffle layer"]:
-    """Return the t value of participants' differences at each layer, after turning some of them around.
-
-    Parameters
-    ----------
-    paired : array, shape (layer, participant)
-        Differences.
-    signs : array, shape (shuffle, participant)
-        +1 or -1 for each participant; the same at all layers, which keeps what the layers share.
-
-    Returns
-    -------
-    array, shape (shuffle, layer)
-        Mean over standard error; 0 where no participant differs.
-    """
+    """Return the t value of participants' differences at each layer, after turning some of them around."""
     people = paired.shape[1]
     mean = signs @ paired.T / people
     squares = (paired**2).mean(axis=1)
@@ -658,20 +627,7 @@ def _must_be_possible(confidence: float, margin: float, ceiling_margin: float) -
 
 
 def picks_within_draws(where: xr.Dataset, result: xr.Dataset) -> Int[np.ndarray, "draw target"]:
-    """Return the layer that each draw picks from its own values alone.
-
-    Parameters
-    ----------
-    where : Dataset, dims (target, layer)
-        What `localize` returned. Not changed.
-    result : Dataset, dims (rdm, ...)
-        The comparison. Not changed.
-
-    Returns
-    -------
-    array, shape (draw, target)
-        Places in the network, in order of depth; -1 where no layer is picked or the draw was skipped.
-    """
+    """Return the layer that each draw picks from its own values alone."""
     named = {name: where.attrs[name] for name in ("network", "baseline", "match", "margin", "ceiling_margin")}
     resampled = resampled_of(result)
     asked, _ = questions(result, **named)
@@ -698,24 +654,6 @@ def left_out(
     """Return the mean similarity of picked layers over what each draw left out.
 
     What was not resampled is not left out: a bootstrap over participants evaluates on all stimuli.
-
-    Parameters
-    ----------
-    layers : array, shape (layer, pair)
-        Layer RDMs.
-    people : array, shape (participant, pair)
-        Human RDMs; NaN means never judged.
-    picks : array, shape (draw, target)
-        Places among the layers; -1 for none.
-    drawn : Draws
-        The draws.
-    comparison : str
-        How two RDMs are compared.
-
-    Returns
-    -------
-    array, shape (draw, target)
-        NaN where there is no pick, or too little was left out.
     """
     values = np.full(picks.shape, np.nan)
     for draw, row in enumerate(picks):

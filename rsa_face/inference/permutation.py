@@ -48,41 +48,6 @@ def shuffle_layers(
     counterpart in the others, blocks change places, and stimuli within each. Every shuffle keeps which stimuli belong
     together, so a layer that knows that a face is the same person's, and not who resembles whom, is not significant.
 
-    Parameters
-    ----------
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Layer RDMs, all of the planned family. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs; NaN means never judged, and stays with the pair that was never judged. Not changed.
-    comparison : str
-        How two RDMs are compared.
-    shuffles : int
-        How many at most; where there are fewer different ones, each is made once, and p is exact.
-    seed : int
-        The seed of the shuffles.
-    groups : str, optional
-        The factor along `stimulus_i` whose values stay together, as in `compare_layers`.
-    labels : str
-        What is shuffled of a crossed design. ``"both"``: is the layer related to people by anything more than the
-        design? ``"groups"``, levels in place: does it share with people which identities are alike, whatever it
-        shares about levels? Six identities allow no p below 1/720. ``"levels"``, identities in place: does it share
-        which levels are alike? Levels of a morph are alike where they are near, in any RDM that follows the morph.
-
-    Returns
-    -------
-    Dataset
-        ``similarity (rdm)``, mean over participants; ``p_permutation (rdm)``, one-sided, of each layer by itself;
-        ``p_permutation_corrected (rdm)``, family-wise over all the layers given; ``similarity_shuffles (shuffle,
-        rdm)``. Attrs `groups` and `labels` say what was shuffled, `exhaustive` whether every shuffle was made.
-
-    Raises
-    ------
-    ValueError
-        If the RDMs cannot be compared, there are fewer than 4 stimuli, fewer than 20 different shuffles or none
-        asked for, or groups are of unequal sizes.
-
-    Notes
-    -----
     The shuffles are those under which a sample of identities crossed with levels looks alike if neither has anything
     to do with people: each changes the order of identities, and of levels (exchangeable rows and columns: Aldous
     1981, 10.1016/0047-259X(81)90099-3). Exhaustive or random, p is (k + 1) / (shuffles + 1).
@@ -231,22 +196,6 @@ def shuffled_similarities(
     Where everybody judged the same pairs and shuffling keeps these (all pairs; all between groups that move as
     blocks), it changes neither ranks nor norms: participants' vectors are brought to unit length once and averaged,
     and each shuffle is one product. Otherwise everything is compared again for each shuffle.
-
-    Parameters
-    ----------
-    layers : array, shape (rdm, pair)
-        Vectors of the layer RDMs.
-    people : array, shape (participant, pair)
-        Vectors of the human RDMs; NaN means never judged.
-    orders : array, shape (shuffle, stimulus)
-        Orders of the stimuli.
-    comparison : str
-        How two RDMs are compared.
-
-    Returns
-    -------
-    tuple of array, shapes (rdm,) and (shuffle, rdm)
-        The similarities.
     """
     row = COMPARISONS[comparison]
     observed = np.nanmean(compare_vectors(comparison, layers, people), axis=1)
@@ -302,25 +251,6 @@ def stimulus_shuffles(
 
     Single entries must never be shuffled: the entries of one stimulus hang together, and shuffling them apart
     finds nearly everything significant.
-
-    Parameters
-    ----------
-    stimuli : int
-        How many there are; at least 4 (three have six orders and one answer).
-    shuffles : int
-        How many orders to draw.
-    rng : numpy.random.Generator
-        The source of chance.
-
-    Returns
-    -------
-    array, shape (shuffle, stimulus)
-        Each row an order of 0 ... stimuli - 1.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 4 stimuli or no shuffles.
     """
     if stimuli < 4:
         message = f"At least 4 stimuli are needed to shuffle their labels, but there are {stimuli}. Use more stimuli."
@@ -334,16 +264,6 @@ def stimulus_shuffles(
 
 def shuffled_pairs(order: Int[np.ndarray, " stimulus"]) -> Int[np.ndarray, " pair"]:
     """Return where each pair of an RDM's upper triangle comes from when its rows and columns are reordered.
-
-    Parameters
-    ----------
-    order : array, shape (stimulus,)
-        An order of 0 ... stimuli - 1.
-
-    Returns
-    -------
-    array, shape (pair,)
-        Places in the vector of pairs (0, 1), (0, 2) ... of the RDM before it was reordered.
 
     Examples
     --------

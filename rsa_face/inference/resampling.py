@@ -93,23 +93,6 @@ def choose_groups(human: xr.DataArray, groups: str | None = AUTO) -> str | None:
     values too small. Other factors (level, category) are conditions that a study repeats on purpose, and are never
     chosen. With a single identity nothing is grouped, and results are about that person's face; two identities cannot
     be drawn, which is warned of, as is ``None`` where ``"auto"`` would have grouped.
-
-    Parameters
-    ----------
-    human : DataArray, dims (..., stimulus_i, stimulus_j)
-        RDMs with the factors of their stimuli. Not changed.
-    groups : str, optional
-        ``"auto"``, the name of a factor along `stimulus_i`, or None to draw stimuli one by one.
-
-    Returns
-    -------
-    str or None
-        The factor, or None where stimuli are drawn one by one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such factor.
     """
     known = [str(n) for n, value in human.coords.items() if value.dims == (STIMULUS_I,) and n != STIMULUS_I]
     if groups is not None and groups != AUTO:
@@ -163,34 +146,6 @@ def draw_resamples(
     stream of their own, so that a draw depends neither on how many follow nor on how they are computed; nor does it
     depend on the order of stimuli and participants. Draws with fewer than three different stimuli (or groups) are
     drawn again and counted.
-
-    Parameters
-    ----------
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs: their stimuli, groups and participants are drawn. Not changed.
-    resample : str
-        ``"stimulus"``, ``"participant"``, ``"both"`` or ``"dual"`` (both, with each alone beside it).
-    draws : int
-        How many.
-    rng : numpy.random.Generator, optional
-        The source of the draws; needed unless `resamples` are given.
-    groups : str, optional
-        A coordinate along `stimulus_i`, such as ``identity``: its values are drawn, with all their stimuli.
-    resamples : mapping of str to array of int, optional
-        The draws to take: ``stimulus`` of shape (draw, any), positions among the stimuli (or among the groups,
-        sorted), and ``participant`` of shape (draw, any), positions among the participants. Those with fewer than
-        three stimuli or groups are skipped, as rsatoolbox skips them.
-
-    Returns
-    -------
-    Draws
-        The draws.
-
-    Raises
-    ------
-    ValueError
-        If the way to resample or the groups are unknown, there are fewer than three groups, or the draws given do
-        not fit.
     """
     must_be_known(resample, RESAMPLES, "resample")
     members = group_members(human, groups)
@@ -236,25 +191,7 @@ def hashed_order(names: Sequence[str]) -> Whole:
 
 
 def group_members(human: xr.DataArray, groups: str | None) -> Whole:
-    """Return which stimuli make up each group that is drawn as a whole.
-
-    Parameters
-    ----------
-    human : DataArray, dims (..., stimulus_i, stimulus_j)
-        RDMs.
-    groups : str, optional
-        A coordinate along `stimulus_i`; each stimulus is a group of its own if not given.
-
-    Returns
-    -------
-    array of int64, shape (group, stimulus)
-        1 for the members, groups sorted by name.
-
-    Raises
-    ------
-    ValueError
-        If there is no such coordinate, a stimulus belongs to no group, or there are fewer than three groups.
-    """
+    """Return which stimuli make up each group that is drawn as a whole."""
     count = human.sizes[STIMULUS_I]
     if groups is None:
         names, place = np.arange(count), np.arange(count)
@@ -382,15 +319,6 @@ def leave_out(members: Whole, people: int, *, orders: tuple[Whole, Whole] | None
     Each stimulus, each participant, every pair of stimuli up to `ALL_PAIRS`, and combinations of these with a
     participant, all of them where they are few. A selection is balanced: each stimulus is in as many pairs as any
     other, each participant in as many combinations.
-
-    Parameters
-    ----------
-    members : array of int, shape (group, stimulus)
-        Which stimuli make up each group that is left out as a whole, see `resampling.group_members`.
-    people : int
-        How many participants there are.
-    orders : tuple of array, shapes (group,) and (participant,), optional
-        Orders by which a selection is made, so that it does not depend on how the data are ordered.
     """
     groups = len(members)
     of_groups, of_people = (np.arange(groups), np.arange(people)) if orders is None else orders
@@ -443,20 +371,6 @@ def jackknife_rows(
     """Turn values with something left out into rows whose squares add up to the components of the variance.
 
     Rows are linear in the values, so those of a difference are the difference of the rows.
-
-    Parameters
-    ----------
-    left : array, shape (draw, quantity)
-        The values with something left out, in the order of ``deletions.draws``.
-    deletions : Deletions
-        What was left out.
-
-    Returns
-    -------
-    rows : array, shape (component x quantity, quantity)
-        For each component the root of its matrix of squares and products, which no order of the deletions changes.
-    components : list of str
-        The component of each row.
     """
     n, m = deletions.draws.units
     sets, (i, j) = left[deletions.sets], deletions.pairs.T
@@ -517,24 +431,6 @@ def sampling_error(
     replacement, counts what belongs to pairs twice, and so claims too large a variance where stimuli are few;
     leaving out two at a time shows how much that is.
 
-    Parameters
-    ----------
-    rows : array, shape (row, quantity)
-        What `jackknife_rows` returned, or weighted sums of its columns.
-    components : sequence of str
-        The component of each row.
-    units : tuple of int
-        How many stimuli (or groups) and participants there are.
-
-    Returns
-    -------
-    variance : array, shape (quantity,)
-        At least that over participants, and that over stimuli with its pairs taken out.
-    freedom : array, shape (quantity,)
-        Degrees of freedom of the variance.
-
-    Notes
-    -----
     With the sums of squares S (stimulus), P (participant), SP, Q (pair) and QP of the components, the variance is
     ``a + c``: a = S - Q of the stimuli (pairs are counted twice in S), at least S / 2; c = P - SP + QP, what
     participants add to it, at least 0 and at least P - a. Efron & Stein 1981, 10.1214/aos/1176345462 (jackknife

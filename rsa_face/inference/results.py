@@ -199,25 +199,7 @@ class Matched:
 
 
 def layers_of(result: xr.Dataset, network: str) -> Int[np.ndarray, " layer"]:
-    """Return where a network's layers lie along a result's `rdm`, in order of depth.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        A comparison. Not changed.
-    network : str
-        The network.
-
-    Returns
-    -------
-    array, shape (layer,)
-        Places along `rdm`.
-
-    Raises
-    ------
-    ValueError
-        If the result holds no such network.
-    """
+    """Return where a network's layers lie along a result's `rdm`, in order of depth."""
     names = np.asarray(result[NETWORK].values, dtype=str)
     must_be_known(network, sorted(set(names.tolist())), "network of this result")
     places = np.flatnonzero(names == network)
@@ -226,29 +208,7 @@ def layers_of(result: xr.Dataset, network: str) -> Int[np.ndarray, " layer"]:
 
 
 def matched_layers(result: xr.Dataset, *, network: str, baseline: str, match: str = "auto") -> Matched:
-    """Set each layer of a network beside the layer of another that stands at the same place.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        A comparison that holds both networks. Not changed.
-    network, baseline : str
-        The two networks.
-    match : str
-        ``"name"``: the layer of the same name; layers without one are left out and named. ``"depth"``: the layer at
-        the nearest relative depth, the shallower of two. ``"auto"``: by name where the network has every layer of
-        the baseline (FE-AlexNet and AlexNet), by depth otherwise (FE-AlexNet and VGG16).
-
-    Returns
-    -------
-    Matched
-        The pairs, in order of the network's depth.
-
-    Raises
-    ------
-    ValueError
-        If a network is unknown, both are the same, the match is unknown, or no layer has a counterpart.
-    """
+    """Set each layer of a network beside the layer of another that stands at the same place."""
     must_be_known(match, MATCHES, "match")
     if network == baseline:
         message = f"Network and baseline are both {network!r}: name another baseline."
@@ -274,23 +234,7 @@ def matched_layers(result: xr.Dataset, *, network: str, baseline: str, match: st
 
 
 def resampled_of(result: xr.Dataset) -> Resampled:
-    """Return a result's similarities and, last, its lower and upper noise ceiling, with the draws of all of them.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        A comparison with draws. Not changed.
-
-    Returns
-    -------
-    Resampled
-        One quantity for each RDM, then the two ceilings where the result has them.
-
-    Raises
-    ------
-    ValueError
-        If the result holds no draws.
-    """
+    """Return a result's similarities and, last, its lower and upper noise ceiling, with the draws of all of them."""
     draws = draws_of(result, "similarity_draws")
     estimate = np.asarray(result["similarity"].values, dtype=float)
     if "noise_ceiling_draws" in result:

@@ -84,34 +84,12 @@ class OverSeeds:
         return np.asarray(np.sqrt(self.variances.sum(axis=0))) if self.over else np.full(self.each.shape[1], np.nan)
 
     def interval(self, confidence: float) -> Float[np.ndarray, "sum 2"]:
-        """Return the interval of each sum by itself.
-
-        Parameters
-        ----------
-        confidence : float
-            Between 0 and 1.
-
-        Returns
-        -------
-        array, shape (sum, 2)
-            Lower and upper bound; NaN where nothing is known to vary.
-        """
+        """Return the interval of each sum by itself."""
         reach = self._reach(np.full(self.each.shape[1], (1 - confidence) / 2))
         return np.stack([self.estimate - reach, self.estimate + reach], axis=1)
 
     def p(self, *, two_sided: bool = True) -> Float[np.ndarray, " sum"]:
-        """Return the p value of each sum by itself: one less the confidence at which its interval reaches 0.
-
-        Parameters
-        ----------
-        two_sided : bool
-            Whether the other direction counts as well; otherwise the hypothesis is 0 or below.
-
-        Returns
-        -------
-        array, shape (sum,)
-            NaN where nothing is known to vary.
-        """
+        """Return the p value of each sum by itself: one less the confidence at which its interval reaches 0."""
         size = np.abs(self.estimate)
         low, high = np.full(size.shape, np.log(1e-100)), np.full(size.shape, np.log(0.5))
         for _ in range(60):
@@ -138,25 +116,6 @@ def sum_over_seeds(measured: Measured, terms: Sequence[Term]) -> OverSeeds:
     holds what stimuli and participants do to some seeds alone; added to the spread over stimuli and participants it
     counts that part twice, which errs on the cautious side.
 
-    Parameters
-    ----------
-    measured : Measured
-        What was measured.
-    terms : sequence of mapping of (str, str) to float
-        For each sum, what each start's quantity weighs: ``{("alexnet/imagenet", "relu5"): 1.0, ...}``.
-
-    Returns
-    -------
-    OverSeeds
-        One value for each sum.
-
-    Raises
-    ------
-    ValueError
-        If starts do not have the same seeds, or a start lacks a quantity.
-
-    Notes
-    -----
     An interval reaches as far as the root of the sum of t squared times the variance, each source with its own
     degrees of freedom: at least as sure as it says, whatever the sources' shares (Banerjee 1960, Sankhya 22, 357).
     Pooled degrees of freedom (Satterthwaite 1946, 10.2307/3002019) would cover 92 % in place of 95 % where three
@@ -185,18 +144,7 @@ def sum_over_seeds(measured: Measured, terms: Sequence[Term]) -> OverSeeds:
 
 
 def similarities_of(result: xr.Dataset) -> Measured:
-    """Return the similarity of every layer of a comparison, as something measured of networks.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        From `compare_layers`. Not changed.
-
-    Returns
-    -------
-    Measured
-        Quantities are the layers' names; over stimuli and participants where the result holds draws.
-    """
+    """Return the similarity of every layer of a comparison, as something measured of networks."""
     names = [str(name) for name in result[NETWORK].values]
     layers = [str(name) for name in result[LAYER].values]
     networks, quantities = tuple(dict.fromkeys(names)), tuple(dict.fromkeys(layers))
@@ -226,16 +174,6 @@ def peaks_of(result: xr.Dataset) -> tuple[Measured, dict[str, str]]:
 
     The best of many layers is picked on the data that it is judged by, which flatters every network, those with more
     layers more.
-
-    Parameters
-    ----------
-    result : Dataset, dims (rdm, ...)
-        From `compare_layers`. Not changed.
-
-    Returns
-    -------
-    Measured, dict of str to str
-        The one quantity is ``peak``; and the best layer of each network.
     """
     every = similarities_of(result)
     best = np.nanargmax(every.values, axis=1)
@@ -258,16 +196,8 @@ def peaks_of(result: xr.Dataset) -> tuple[Measured, dict[str, str]]:
 def jackknifed(replicates: Float[np.ndarray, "unit network quantity"]) -> Sampling:
     """Return how sums stray over units, from what is measured with each unit left out.
 
-    Parameters
-    ----------
-    replicates : array, shape (unit, network, quantity)
-        The measurements without each unit (identity, stimulus) in turn; a missing one counts as no deviation.
-
-    Returns
-    -------
-    callable
-        For `Measured`: the variance of Quenouille 1956, 10.1093/biomet/43.3-4.353, and Tukey 1958,
-        10.1214/aoms/1177706647.
+    For `Measured`: the variance of Quenouille 1956, 10.1093/biomet/43.3-4.353, and Tukey 1958,
+    10.1214/aoms/1177706647.
     """
     count = len(replicates)
 
@@ -324,35 +254,6 @@ def contrast_pretrainings(
     A bias may point either way, and it is weaker if it is nearer to 0: beside the difference of the biases stands
     the difference of their sizes, with an interval that allows for not knowing their signs.
 
-    Parameters
-    ----------
-    measured : Measured
-        Of networks named ``architecture/pretraining/seed``.
-    pretrainings : tuple of str
-        The one that counts as plus (``imagenet``), and the one that is subtracted (``vggface2``).
-    network : str
-        The architecture whose bias should be smaller than the others'.
-    summary : str, optional
-        Also take the mean over all quantities of an architecture, and call it so.
-    confidence : float
-        Of the intervals, between 0 and 1.
-
-    Returns
-    -------
-    Dataset, dims (bias, bound) and (against, bound)
-        For each architecture and quantity ``first`` and ``second`` (the two pre-trainings' means over seeds),
-        ``difference`` with ``*_error``, ``*_interval`` and two-sided ``p_difference``. For each other
-        architecture and shared quantity ``excess``, the network's difference minus the other's, with the same;
-        ``size_excess``, the size of the network's minus that of the other's, with its interval; and ``p_smaller``,
-        small where the network's is the smaller. Attrs name the pre-trainings, and what the intervals are ``over``.
-
-    Raises
-    ------
-    ValueError
-        If no architecture has both pre-trainings, or seeds differ.
-
-    Notes
-    -----
     The size excess is the larger, over the signs of one bias, of the smaller, over those of the other, of four
     signed differences; its bounds are those of the signed differences, which hold together (Bonferroni). One bias is
     smaller than the other if their difference and their sum have the same sign: each sign is tested by both at once
@@ -381,22 +282,7 @@ def contrast_pretrainings(
 
 
 def smaller_size(difference: OverSeeds, total: OverSeeds, *, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return how sure it is that one quantity is nearer to 0 than another, whatever their signs.
-
-    Parameters
-    ----------
-    difference, total : OverSeeds
-        The first minus the second, and their sum.
-    confidence : float
-        Of the interval.
-
-    Returns
-    -------
-    interval : array, shape (sum, 2)
-        Of the size of the first minus that of the second.
-    p : array, shape (sum,)
-        One-sided, of the first being the smaller.
-    """
+    """Return how sure it is that one quantity is nearer to 0 than another, whatever their signs."""
     both = (1 + confidence) / 2
     (d_low, d_high), (t_low, t_high) = (each.interval(both).T for each in (difference, total))
     lower = np.maximum(np.minimum(d_low, t_low), np.minimum(-t_high, -d_high))
@@ -409,20 +295,7 @@ def smaller_size(difference: OverSeeds, total: OverSeeds, *, confidence: float) 
 
 
 def shared_quantities(measured: Measured, pretrainings: tuple[str, str]) -> dict[str, list[str]]:
-    """Return what was measured of every seed from both pre-trainings, by architecture.
-
-    Parameters
-    ----------
-    measured : Measured
-        Of networks named ``architecture/pretraining/seed``.
-    pretrainings : tuple of str
-        The two.
-
-    Returns
-    -------
-    dict of str to list of str
-        Architectures of which nothing was measured from both are absent.
-    """
+    """Return what was measured of every seed from both pre-trainings, by architecture."""
     starts = measured.starts
     architectures = dict.fromkeys(start.rpartition("/")[0] for start in starts)
     found = {}

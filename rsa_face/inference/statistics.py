@@ -24,22 +24,6 @@ def bootstrap_variance(draws: Floats, units: tuple[int, int], resample: str) -> 
     bootstrap takes that out by comparing it with the bootstraps over each alone (Schuett, Kipnis, Diedrichsen &
     Kriegeskorte 2023, 10.7554/eLife.82566).
 
-    Parameters
-    ----------
-    draws : array, shape (kind, draw, value)
-        The values in each draw, in the order of `RESAMPLES`; draws with NaN are left out.
-    units : tuple of int
-        How many stimuli (or groups) and participants there are.
-    resample : str
-        What was drawn.
-
-    Returns
-    -------
-    array, shape (value,)
-        The variances.
-
-    Notes
-    -----
     With variances b (both), p (participants) and s (stimuli), and n stimuli and m participants, the dual estimate is
     ``p m/(m-1) + s n/(n-1) - (b - p - s) n m / ((n-1)(m-1))``, held between the larger of its first two terms and b.
     """
@@ -62,126 +46,37 @@ def bootstrap_variance(draws: Floats, units: tuple[int, int], resample: str) -> 
 
 
 def degrees_of_freedom(units: tuple[int, int], resample: str | None) -> int:
-    """Return the degrees of freedom of a t test with bootstrap variance, as in rsatoolbox.
-
-    Parameters
-    ----------
-    units : tuple of int
-        How many stimuli (or groups) and participants there are.
-    resample : str or None
-        What was drawn; None for the spread over participants.
-
-    Returns
-    -------
-    int
-        One less than the number of units drawn, or than the smaller of the two.
-    """
+    """Return the degrees of freedom of a t test with bootstrap variance, as in rsatoolbox."""
     stimuli, people = units
     return {"stimulus": stimuli, "participant": people, None: people}.get(resample, min(units)) - 1
 
 
 def p_one_sided(values: Floats, variances: Floats, freedom: Floats | float) -> Floats:
-    """Return the probability of values as high if the truth were 0 or less (t test).
-
-    Parameters
-    ----------
-    values : array, shape (value,)
-        Estimates.
-    variances : array, shape (value,)
-        Their variances.
-    freedom : float or array, shape (value,)
-        Degrees of freedom.
-
-    Returns
-    -------
-    array, shape (value,)
-        p values, above 0.
-    """
+    """Return the probability of values as high if the truth were 0 or less (t test)."""
     t = values / np.sqrt(np.maximum(variances, _LEAST_VARIANCE))
     return np.asarray(np.maximum(stats.t.sf(t, freedom), _LEAST_P))
 
 
 def p_two_sided(values: Floats, variances: Floats, freedom: Floats | float) -> Floats:
-    """Return the probability of values as far from 0 if the truth were 0 (t test).
-
-    Parameters
-    ----------
-    values : array, shape (value,)
-        Estimates.
-    variances : array, shape (value,)
-        Their variances.
-    freedom : float or array, shape (value,)
-        Degrees of freedom.
-
-    Returns
-    -------
-    array, shape (value,)
-        p values, above 0.
-    """
+    """Return the probability of values as far from 0 if the truth were 0 (t test)."""
     t = np.abs(values) / np.sqrt(np.maximum(variances, _LEAST_VARIANCE))
     return np.asarray(np.maximum(2 * stats.t.sf(t, freedom), _LEAST_P))
 
 
 def p_from_draws(draws: Floats) -> Floats:
-    """Return the share of draws at or below 0, with one added so that it is never 0 (percentile test).
-
-    Parameters
-    ----------
-    draws : array, shape (draw, value)
-        Values; NaN draws are left out.
-
-    Returns
-    -------
-    array, shape (value,)
-        One-sided p values: (1 + draws at or below 0) / (1 + draws).
-    """
+    """Return the share of draws at or below 0, with one added so that it is never 0 (percentile test)."""
     known = ~np.isnan(draws)
     return np.asarray((1 + (known & (draws <= 0)).sum(axis=0)) / (1 + known.sum(axis=0)))
 
 
 def t_interval(values: Floats, variances: Floats, freedom: Floats | float, confidence: float) -> Floats:
-    """Return the interval of a t distribution around each value.
-
-    Parameters
-    ----------
-    values : array, shape (value,)
-        Estimates.
-    variances : array, shape (value,)
-        Their variances.
-    freedom : float or array, shape (value,)
-        Degrees of freedom.
-    confidence : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    array, shape (value, 2)
-        Lower and upper limit.
-    """
+    """Return the interval of a t distribution around each value."""
     half = stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(np.maximum(variances, 0))
     return np.stack([values - half, values + half], axis=1)
 
 
 def draws_of(result: xr.Dataset, name: str) -> Floats:
-    """Return the draws that a result holds, of every bootstrap it was made of.
-
-    Parameters
-    ----------
-    result : Dataset
-        What `compare_layers` returned.
-    name : str
-        ``"similarity_draws"`` or ``"noise_ceiling_draws"``.
-
-    Returns
-    -------
-    array, shape (kind, draw, rdm or bound)
-        In the order of `RESAMPLES`: for the dual bootstrap both, participants, stimuli.
-
-    Raises
-    ------
-    ValueError
-        If the result holds no draws.
-    """
+    """Return the draws that a result holds, of every bootstrap it was made of."""
     resample = result.attrs.get("resample")
     if resample is None or name not in result:
         message = (
@@ -196,25 +91,6 @@ def t_differences(result: xr.Dataset, pairs: Sequence[tuple[str, str]] | None = 
     """Test differences between layers by t tests with the variance of the paired draws.
 
     Name the pairs that were planned: all pairs of many layers are a large family, and few of them answer a question.
-
-    Parameters
-    ----------
-    result : Dataset
-        What `compare_layers` returned. Not changed.
-    pairs : sequence of (str, str), optional
-        The layers to compare, as ``"network/layer"``; all pairs if not given.
-
-    Returns
-    -------
-    Dataset, dims (pair,)
-        Coordinates `first` and `second`, and `difference` (first minus second), `difference_variance`,
-        `p_difference` (two-sided, not corrected for the number of pairs) and, where there are draws,
-        `p_difference_percentile`: twice the share of draws on the rarer side.
-
-    Raises
-    ------
-    ValueError
-        If a layer is not in the result.
     """
     labels = [str(value) for value in result[RDM].values]
     if pairs is None:
@@ -248,18 +124,7 @@ def t_differences(result: xr.Dataset, pairs: Sequence[tuple[str, str]] | None = 
 
 
 def variance_over_people(values: Floats) -> Floats:
-    """Return the variance of the mean over participants.
-
-    Parameters
-    ----------
-    values : array, shape (value, participant)
-        One value a participant; NaN is left out.
-
-    Returns
-    -------
-    array, shape (value,)
-        Squared standard errors.
-    """
+    """Return the variance of the mean over participants."""
     counts = (~np.isnan(values)).sum(axis=1)
     return np.asarray(np.nanvar(values, axis=1, ddof=1) / counts)
 
@@ -269,22 +134,12 @@ def permutation_p(
 ) -> Float[np.ndarray, " rdm"]:
     """Return how often a shuffle is at least as similar as what was observed, the observed one counted in.
 
-    Parameters
-    ----------
-    observed : array, shape (rdm,)
-        Similarities.
-    null : array, shape (shuffle, rdm)
-        The same after shuffling.
-
-    Returns
-    -------
-    array, shape (rdm,)
-        (k + 1) / (shuffles + 1): never 0, and exact. Phipson & Smyth 2010, 10.2202/1544-6115.1585.
-
     Examples
     --------
     >>> permutation_p(np.array([0.5]), np.array([[0.1], [0.6], [-0.2]]))
     array([0.5])
+
+    (k + 1) / (shuffles + 1): never 0, and exact. Phipson & Smyth 2010, 10.2202/1544-6115.1585.
     """
     as_large = (null >= observed - _rounding(observed, null)).sum(axis=0)
     return np.asarray((1 + as_large) / (null.shape[0] + 1), dtype=float)
@@ -298,18 +153,8 @@ def maximum_p(
     Each RDM is first put on the scale of its own shuffles (the observed one counted in, which keeps the test
     exact); otherwise the RDM that strays most by chance would set the bar for all the others.
 
-    Parameters
-    ----------
-    observed : array, shape (rdm,)
-        Similarities of the planned family.
-    null : array, shape (shuffle, rdm)
-        The same after shuffling, all RDMs by the same shuffle.
-
-    Returns
-    -------
-    array, shape (rdm,)
-        The family-wise error is held whatever the RDMs share. Never 0, never below `permutation_p` by more than
-        the scaling moves it. Nichols & Holmes 2002, 10.1002/hbm.1058.
+    The family-wise error is held whatever the RDMs share. Never 0, never below `permutation_p` by more than the
+    scaling moves it. Nichols & Holmes 2002, 10.1002/hbm.1058.
     """
     everything = np.vstack([observed, null])
     centre, scale = everything.mean(axis=0), everything.std(axis=0)
@@ -322,21 +167,12 @@ def maximum_p(
 def holm(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
     """Return p values corrected so that the chance of any false claim in the family is held (Holm).
 
-    Parameters
-    ----------
-    p : array, shape (test,)
-        The p values of the planned family; NaN where there was no test, which does not count.
-
-    Returns
-    -------
-    array, shape (test,)
-        At most 1, NaN where `p` is. Holm 1979, Scandinavian Journal of Statistics 6, 65-70,
-        10.2307/4615733.
-
     Examples
     --------
     >>> holm(np.array([0.01, 0.04, 0.03]))
     array([0.03, 0.06, 0.06])
+
+    At most 1, NaN where `p` is. Holm 1979, Scandinavian Journal of Statistics 6, 65-70, 10.2307/4615733.
     """
     corrected = np.full(p.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p))
@@ -348,20 +184,12 @@ def holm(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
 def false_discovery(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
     """Return p values corrected so that the expected share of false claims is held (Benjamini-Hochberg).
 
-    Parameters
-    ----------
-    p : array, shape (test,)
-        The p values of the planned family; NaN where there was no test, which does not count.
-
-    Returns
-    -------
-    array, shape (test,)
-        At most 1, NaN where `p` is. Benjamini & Hochberg 1995, 10.1111/j.2517-6161.1995.tb02031.x.
-
     Examples
     --------
     >>> false_discovery(np.array([0.01, 0.04, 0.03]))
     array([0.03, 0.04, 0.04])
+
+    At most 1, NaN where `p` is. Benjamini & Hochberg 1995, 10.1111/j.2517-6161.1995.tb02031.x.
     """
     corrected = np.full(p.shape, np.nan)
     tested = ~np.isnan(p)
@@ -376,23 +204,6 @@ def correct(p: Float[np.ndarray, " test"], *, method: str) -> Float[np.ndarray, 
     The family is what was asked before looking: every layer above zero, or one network minus another at every
     matched layer. Correcting over all pairs of layers instead would lose most of the power for questions that
     nobody asked.
-
-    Parameters
-    ----------
-    p : array, shape (test,)
-        The p values, all of them; NaN where there was no test.
-    method : str
-        ``"holm"``, ``"fdr"`` or ``"none"``.
-
-    Returns
-    -------
-    array, shape (test,)
-        The corrected p values.
-
-    Raises
-    ------
-    ValueError
-        If the method is unknown, or a p value is not above 0 and at most 1.
     """
     must_be_known(method, CORRECTIONS, "correction")
     wrong = p[~np.isnan(p) & ~((p > 0) & (p <= 1))]
@@ -408,25 +219,6 @@ def sign_flips(
     """Return the signs with which participants' differences are turned around to see what chance does.
 
     All of them, once each, where there are few participants; random ones otherwise.
-
-    Parameters
-    ----------
-    participants : int
-        How many there are; at least 5 (four allow no p value below .0625).
-    shuffles : int
-        How many to draw at most.
-    rng : numpy.random.Generator
-        The source of chance.
-
-    Returns
-    -------
-    array, shape (shuffle, participant)
-        Of +1 and -1; the unturned one is not among all of them.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 5 participants.
     """
     if participants < 5:
         message = (
@@ -443,21 +235,7 @@ def sign_flips(
 def cluster_masses(
     t: Float[np.ndarray, "draw layer"], *, threshold: float
 ) -> tuple[Float[np.ndarray, "draw layer"], Int[np.ndarray, "draw layer"]]:
-    """Return runs of neighbouring layers above a threshold, each with the sum of its t values.
-
-    Parameters
-    ----------
-    t : array, shape (draw, layer)
-        t values in order of depth.
-    threshold : float
-        What each layer of a run lies above; its negative for runs of negative values.
-
-    Returns
-    -------
-    tuple of array, each of shape (draw, layer)
-        The absolute mass of the run that a layer belongs to (0 if none), and the run's number from 1 (0 if none).
-        A run ends where the sign changes.
-    """
+    """Return runs of neighbouring layers above a threshold, each with the sum of its t values."""
     side = np.sign(t) * (np.abs(t) > threshold)
     before = np.concatenate([np.zeros((t.shape[0], 1)), side[:, :-1]], axis=1)
     number = np.where(side != 0, np.cumsum((side != 0) & (side != before), axis=1), 0)
@@ -472,21 +250,9 @@ def cluster_p(
 ) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
     """Return the p value of the run of layers that each layer belongs to.
 
-    Parameters
-    ----------
-    t : array, shape (layer,)
-        Observed t values in order of depth.
-    null : array, shape (shuffle, layer)
-        The same by chance.
-    threshold : float
-        What each layer of a run lies above, two-sided.
-
-    Returns
-    -------
-    tuple of array, each of shape (layer,)
-        How often the heaviest run by chance is as heavy (1 for layers in no run), and the run's number (0 for
-        none). It says that there is a difference somewhere along the run, not at which of its layers it begins.
-        Maris & Oostenveld 2007, 10.1016/j.jneumeth.2007.03.024; Sassenhagen & Draschkow 2019, 10.1111/psyp.13335.
+    How often the heaviest run by chance is as heavy (1 for layers in no run), and the run's number (0 for none).
+    It says that there is a difference somewhere along the run, not at which of its layers it begins. Maris &
+    Oostenveld 2007, 10.1016/j.jneumeth.2007.03.024; Sassenhagen & Draschkow 2019, 10.1111/psyp.13335.
     """
     mass, number = cluster_masses(t[None], threshold=threshold)
     heaviest = np.sort(cluster_masses(null, threshold=threshold)[0].max(axis=1))
@@ -549,18 +315,7 @@ class Resampled:
         return replace(self, estimate=self.estimate[places], draws=self.draws[..., places], rows=rows)
 
     def spread(self, weights: Float[np.ndarray, "quantity other"] | None = None) -> "Spread":
-        """Return the spread of weighted sums of the estimates, such as differences, paired within each draw.
-
-        Parameters
-        ----------
-        weights : array, shape (quantity, other), optional
-            One column for each sum; the estimates themselves if not given.
-
-        Returns
-        -------
-        Spread
-            Of the sums, with the variance of `jackknife.sampling_error` or `uncertainty.bootstrap_variance`.
-        """
+        """Return the spread of weighted sums of the estimates, such as differences, paired within each draw."""
         weights = np.eye(self.estimate.size) if weights is None else weights
         sums = self.draws @ weights
         if self.rows is None:
@@ -636,31 +391,7 @@ def spread_of(
     freedom: Float[np.ndarray, " quantity"] | float = np.inf,
     seed: int = 0,
 ) -> Spread:
-    """Return estimates with their spread, from bootstrap draws.
-
-    Parameters
-    ----------
-    estimate : array, shape (quantity,)
-        The estimates.
-    draws : array, shape (draw, quantity)
-        The same in every draw; a draw with a missing value is left out.
-    error : array, shape (quantity,), optional
-        Standard errors; the standard deviation of the draws if not given.
-    freedom : float or array, shape (quantity,)
-        Degrees of freedom of the standard errors.
-    seed : int
-        Of the chance in the standard errors themselves.
-
-    Returns
-    -------
-    Spread
-        Estimates, deviations, standard errors.
-
-    Raises
-    ------
-    ValueError
-        If fewer than 20 draws are complete.
-    """
+    """Return estimates with their spread, from bootstrap draws."""
     whole = draws[~np.isnan(draws).any(axis=1)]
     if whole.shape[0] < 20:
         message = (
@@ -678,22 +409,7 @@ def spread_of(
 
 
 def critical_value(spread: Spread, *, confidence: float, two_sided: bool = True) -> float:
-    """Return the score that the largest of a family stays below by chance, with the given confidence.
-
-    Parameters
-    ----------
-    spread : Spread
-        The family.
-    confidence : float
-        Between 0 and 1.
-    two_sided : bool
-        Whether the largest is taken of the absolute values.
-
-    Returns
-    -------
-    float
-        At least the critical value of a single score. `Spread.reach` turns it into standard errors.
-    """
+    """Return the score that the largest of a family stays below by chance, with the given confidence."""
     # an estimate is above this value exactly where its `family_p` is below 1 - confidence
     maxima = np.sort(largest(spread.chance_z, two_sided=two_sided))
     as_large = int(np.ceil(round((1 - confidence) * (maxima.size + 1) - 1, 9))) - 1
@@ -707,58 +423,19 @@ def single_bar(*, confidence: float) -> float:
 
 
 def largest(z: Float[np.ndarray, "draw quantity"], *, two_sided: bool) -> Float[np.ndarray, " draw"]:
-    """Return the largest score of each draw.
-
-    Parameters
-    ----------
-    z : array, shape (draw, quantity)
-        The scores.
-    two_sided : bool
-        Whether of the absolute values.
-
-    Returns
-    -------
-    array, shape (draw,)
-        The maxima.
-    """
+    """Return the largest score of each draw."""
     return np.asarray((np.abs(z) if two_sided else z).max(axis=1), dtype=float)
 
 
 def single_p(spread: Spread, *, two_sided: bool) -> Float[np.ndarray, " quantity"]:
-    """Return the p value of each t by itself, never 0.
-
-    Parameters
-    ----------
-    spread : Spread
-        The estimates.
-    two_sided : bool
-        Whether the other direction counts as well; otherwise estimates above 0 are unlikely ones.
-
-    Returns
-    -------
-    array, shape (quantity,)
-        From the t distribution; 1 (0.5 if one-sided) for an estimate of 0 that cannot stray.
-    """
+    """Return the p value of each t by itself, never 0."""
     z = spread.z
     p = stats.norm.sf(np.abs(z) if two_sided else z) * (2 if two_sided else 1)
     return np.asarray(np.clip(p, np.finfo(float).tiny, 1.0), dtype=float)
 
 
 def family_p(spread: Spread, *, two_sided: bool) -> Float[np.ndarray, " quantity"]:
-    """Return the p value of each estimate among its family: how often the largest score by chance is as large.
-
-    Parameters
-    ----------
-    spread : Spread
-        The family.
-    two_sided : bool
-        Whether the other direction counts as well.
-
-    Returns
-    -------
-    array, shape (quantity,)
-        At least 1 / (draws + 1), and never below the p value of the single t test.
-    """
+    """Return the p value of each estimate among its family: how often the largest score by chance is as large."""
     maxima = np.sort(largest(spread.chance_z, two_sided=two_sided))
     z = np.abs(spread.z) if two_sided else spread.z
     as_large = maxima.size - np.searchsorted(maxima, z - TOLERANCE, side="left")
@@ -773,20 +450,6 @@ def rejects(spread: Spread, *, confidence: float) -> bool:
     a first step bounds each from above with nine tenths of a tenth of the error allowed, and the second step
     lets the largest stray about these bounds.
 
-    Parameters
-    ----------
-    spread : Spread
-        Quantities that are 0 or below if the hypothesis holds.
-    confidence : float
-        One minus the greatest probability of rejecting a true hypothesis.
-
-    Returns
-    -------
-    bool
-        True if the hypothesis is rejected.
-
-    Notes
-    -----
     Romano, Shaikh & Wolf 2014, 10.3982/ECTA9011 (two-step tests of moment inequalities).
     """
     fixed = spread.error == 0
@@ -803,20 +466,7 @@ def rejects(spread: Spread, *, confidence: float) -> bool:
 def studentised(
     values: Float[np.ndarray, "*any"], error: Float[np.ndarray, " quantity"]
 ) -> Float[np.ndarray, "*any"]:
-    """Return values over their standard errors, where a standard error may be 0.
-
-    Parameters
-    ----------
-    values : array, shape (..., quantity)
-        Estimates or deviations.
-    error : array, shape (quantity,)
-        Standard errors.
-
-    Returns
-    -------
-    array, shape (..., quantity)
-        For a standard error of 0: 0 if the value is, otherwise infinity with its sign.
-    """
+    """Return values over their standard errors, where a standard error may be 0."""
     ratio = np.divide(values, error, out=np.zeros_like(values, dtype=float), where=error > 0)
     fixed: Bool[np.ndarray, ...] = (error == 0) & (np.abs(values) > TOLERANCE)
     return np.asarray(np.where(fixed, np.copysign(np.inf, values), ratio), dtype=float)

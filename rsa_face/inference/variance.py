@@ -50,26 +50,7 @@ def partial_similarity(
     method: str,
     stimuli: Int[np.ndarray, " stimulus"] | None = None,
 ) -> Float[np.ndarray, "rdm participant"]:
-    """Return the partial correlation of each layer with each participant.
-
-    Parameters
-    ----------
-    layers : array, shape (rdm, pair)
-        Layer RDMs.
-    people : array, shape (participant, pair)
-        Human RDMs; NaN means never judged.
-    controls : array, shape (control, pair)
-        Control RDMs.
-    method : str
-        One of `METHODS`.
-    stimuli : array of int, shape (stimulus,), optional
-        How often each stimulus was drawn; once if not given.
-
-    Returns
-    -------
-    array, shape (rdm, participant)
-        NaN where fewer than three pairs more than controls were judged; 0 where the controls leave nothing over.
-    """
+    """Return the partial correlation of each layer with each participant."""
     drawn = np.ones(stimuli_of(layers.shape[1]), dtype=int) if stimuli is None else stimuli
     return _compare_ready(_ready(layers, people, controls, method), drawn)
 
@@ -119,26 +100,7 @@ def partial_draws(
     *,
     method: str,
 ) -> Float[np.ndarray, "kind draw rdm"]:
-    """Return the mean partial correlation of each layer in every draw.
-
-    Parameters
-    ----------
-    layers : array, shape (rdm, pair)
-        Layer RDMs.
-    people : array, shape (participant, pair)
-        Human RDMs; NaN means never judged.
-    controls : array, shape (control, pair)
-        Control RDMs.
-    drawn : Draws
-        The draws.
-    method : str
-        One of `METHODS`.
-
-    Returns
-    -------
-    array, shape (kind, draw, rdm)
-        In the order of ``drawn.kinds``; NaN in draws that were skipped.
-    """
+    """Return the mean partial correlation of each layer in every draw."""
     values = np.full((len(drawn.kinds), len(drawn), layers.shape[0]), np.nan)
     ready = _ready(layers, people, controls, method)
     everything = _compare_ready(ready, np.ones(drawn.stimuli.shape[1], dtype=int))
@@ -241,37 +203,6 @@ def partition_variance(
     Layers of a set are summed with weights that are 0 or more, learnt on some stimuli and participants and tested on
     others; otherwise the set with the most layers would seem to explain the most.
 
-    Parameters
-    ----------
-    sets : mapping of str to sequence of str
-        Names of layers, as ``"network/layer"``, by the name of their set; two sets or more.
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Layer RDMs. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs; NaN means never judged. Not changed.
-    folds : tuple of int
-        Into how many parts stimuli and participants are divided.
-    seed : int
-        The seed of the division.
-    groups : str, optional
-        The factor along `stimulus_i` whose values are left out with all their stimuli, as in `compare_layers`:
-        weights learnt from some images of a person fit that person's other images too.
-
-    Returns
-    -------
-    Dataset, dims (set, participant)
-        ``explained (set, participant)``, by each set alone; ``unique (set, participant)``, what is lost without it;
-        ``total (participant)``, by all sets together; ``shared (participant)``, total less what is unique. Shares of
-        the variance of left-out judgements; a share below 0 is worse than a constant, and is kept as it is.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two sets, a set is empty or names an unknown layer, or there are too few stimuli or
-        participants to leave some out.
-
-    Notes
-    -----
     Non-negative least squares as in Khaligh-Razavi & Kriegeskorte 2014, 10.1371/journal.pcbi.1003915, and Jozwik,
     Kriegeskorte & Mur 2016, 10.1016/j.neuropsychologia.2015.10.023; each participant's judgements are brought to mean
     0 and variance 1.
@@ -313,23 +244,7 @@ def explained_variance(
     people: Float[np.ndarray, "participant stimulus stimulus"],
     parts: Sequence[tuple[Fold, Fold]],
 ) -> Float[np.ndarray, " participant"]:
-    """Return the share of each participant's variance that a sum of layers explains where it was not fitted.
-
-    Parameters
-    ----------
-    layers : array, shape (layer, stimulus, stimulus)
-        Layer RDMs.
-    people : array, shape (participant, stimulus, stimulus)
-        Human RDMs of mean 0 and variance 1; NaN means never judged.
-    parts : sequence of pairs of folds
-        Stimuli to fit on and to leave out, participants to fit on and to leave out.
-
-    Returns
-    -------
-    array, shape (participant,)
-        1 less the squared errors over the squared deviations from the mean, both summed over folds of stimuli; NaN
-        for a participant without judgements to test.
-    """
+    """Return the share of each participant's variance that a sum of layers explains where it was not fitted."""
     errors, deviations = np.zeros(people.shape[0]), np.zeros(people.shape[0])
     for (fit, out), (some, others) in parts:
         target = _mean_of(_pairs(people[some], fit))
@@ -361,41 +276,6 @@ def reweight_layer(
 
     A layer may hold what people use and much besides; equal weights for all features hide it.
 
-    Parameters
-    ----------
-    activations : DataArray, dims (stimulus, ...), or mapping of str to DataArray
-        What one layer computes for each stimulus; with `picked`, by the name of each layer. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs; NaN means never judged. Not changed.
-    comparison : str
-        How the resulting RDM is compared with people.
-    components : int
-        How many weights are learnt at most. A layer with more features is first brought to as many principal
-        components, fitted without the stimuli left out.
-    folds : tuple of int
-        Into how many parts stimuli and participants are divided.
-    seed : int
-        The seed of the division.
-    groups : str, optional
-        The factor of the stimuli, of either array, whose values are left out with all their stimuli, as in
-        `compare_layers`.
-    picked : sequence of str, optional
-        The layer of each division, as `pick_in_folds` picks it without what is left out: the best of many layers,
-        picked on everything, would be tested on what picked it.
-
-    Returns
-    -------
-    Dataset, dims (participant,)
-        ``reweighted`` and ``raw``, the similarity of weighed and of equal features, both over the left-out stimuli
-        only and averaged over folds; NaN where too few pairs were judged. Attrs `groups` and `picked` as used.
-
-    Raises
-    ------
-    ValueError
-        If the stimuli differ, the comparison is unknown, or there are too few stimuli or participants.
-
-    Notes
-    -----
     Squared differences along each component, weighed by non-negative least squares. Kaniuth & Hebart 2022,
     10.1016/j.neuroimage.2022.119294; Khaligh-Razavi & Kriegeskorte 2014, 10.1371/journal.pcbi.1003915.
     """
@@ -439,28 +319,7 @@ def pick_in_folds(
     seed: int = 0,
     groups: str | None = AUTO,
 ) -> list[str]:
-    """Return, for each division of `reweight_layer`, the layer most like people on what is not left out.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        RDMs of the layers to pick from. Not changed.
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs; NaN means never judged. Not changed.
-    comparison : str
-        How two RDMs are compared.
-    folds : tuple of int
-        Into how many parts stimuli and participants are divided.
-    seed : int
-        The seed of the division.
-    groups : str, optional
-        The factor of the stimuli that is left out with all its stimuli.
-
-    Returns
-    -------
-    list of str
-        Names along `rdm`, in the order of the divisions.
-    """
+    """Return, for each division of `reweight_layer`, the layer most like people on what is not left out."""
     must_be_known(comparison, COMPARISONS, "comparison")
     rdms, human = comparable(rdms, human)
     layers, people = np.asarray(rdms.values, dtype=float), np.asarray(human.values, dtype=float)
@@ -480,24 +339,7 @@ def reweighted(
     *,
     components: int,
 ) -> tuple[Float[np.ndarray, " other_pair"], Float[np.ndarray, " other_pair"]]:
-    """Return the dissimilarities of left-out stimuli, by learnt and by equal weights.
-
-    Parameters
-    ----------
-    features : array, shape (stimulus, feature)
-        What a layer computes.
-    target : array, shape (pair,)
-        Judgements of the stimuli fitted on; NaN where nobody judged.
-    fit, out : array of int
-        Stimuli to fit on, and to leave out.
-    components : int
-        How many weights at most.
-
-    Returns
-    -------
-    tuple of array, each of shape (other_pair,)
-        Dissimilarities of the pairs left out.
-    """
+    """Return the dissimilarities of left-out stimuli, by learnt and by equal weights."""
     raw = _squared_differences(features[out]).sum(axis=1)
     if features.shape[1] > components:
         basis = PCA(n_components=min(components, fit.size - 1), svd_solver="full").fit(features[fit])

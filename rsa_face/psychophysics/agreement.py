@@ -41,36 +41,6 @@ def relate_measures(
     Two measures that call the same networks human-like say more than one; with few networks a rank correlation is
     an anecdote, and its p value and number of networks are given beside it.
 
-    Parameters
-    ----------
-    result : Dataset
-        From `compare_layers`. Its networks are the rows; a network with several seeds is a row for each.
-    likeness : Dataset, optional
-        From `human_likeness`.
-    regions : Dataset, optional
-        From `saliency_regions`, with a dimension or coordinate `network`.
-    at : tuple of str
-        The layer to read beside the peak: the first of these that a network has.
-    occlusion : str
-        Whose psychometric distances and saliency are taken; ``none`` is the whole face.
-    seed : int
-        Of the permutations, where there are too many to take all.
-
-    Returns
-    -------
-    Dataset, dims (network, quantity) and (quantity, quantity_other), bound
-        `value`; `rank`, 1 the most human-like (for saliency: the most of it; ties share their mean rank); NaN where
-        a network has none. `rank_correlation` (Spearman's), its `rank_correlation_p` by permutation of networks,
-        two-sided, and `rank_correlation_interval` over draws where both have them and they are as many;
-        `n_networks` of each pair. `peak_layer` and `at_layer` name the layers.
-
-    Raises
-    ------
-    ValueError
-        If the networks of the parts differ altogether.
-
-    Notes
-    -----
     Draws are joined one by one: pass the participants' draws of the comparison to `human_likeness` for them to be
     the same people.
     """

@@ -110,24 +110,6 @@ def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: floa
     the middle have no right answer and are left out. An observer who saw a face several times counts with the
     share of right answers; a probability counts as the answer it favours.
 
-    Parameters
-    ----------
-    first, second : DataFrame
-        Tables of choices with `stimulus` (see `read_choices`). Not changed.
-    middle : float, optional
-        The level without a right answer; 0 for signed levels and .5 for morph positions unless given.
-
-    Returns
-    -------
-    DataArray, dims (observer of the first, observer of the second, occlusion)
-        Cohen's kappa, at most 1; 0 is what independent errors give. NaN where two observers share no face, or
-        both are always right or always wrong. ``attrs["left_out"]`` counts the faces at the middle.
-
-    Raises
-    ------
-    ValueError
-        If a table has no stimuli, the scales of the levels differ, or the scale has no known middle.
-
     References
     ----------
     Geirhos, Meding & Wichmann 2020, 10.48550/arXiv.2006.16736.
@@ -223,42 +205,6 @@ def human_likeness(
     pre-training) its seeds as well: a network answers as one observer, never as the forty people it is compared
     with. With one seed the interval is over participants alone; `n_seeds` says so.
 
-    Parameters
-    ----------
-    people, networks : Dataset
-        From `fit_psychometric`, on the same scale of levels and with levels in common. Not changed.
-    consistency : DataArray, dims (network, participant, occlusion), optional
-        From `error_consistency`.
-    draws : int
-        Bootstrap draws.
-    confidence : float
-        In (0, 1).
-    seed : int
-        Of the draws.
-    resamples : mapping of str to ndarray of int, optional
-        The draws of participants to take, as ``participant`` of shape (draw, any): positions among `people`. The
-        same as those of a comparison of RDMs join the two on their draws.
-
-    Returns
-    -------
-    Dataset, dims (network, occlusion), (family, occlusion), (participant, occlusion), and bound, draw
-        `delta_pse` (network less people's mean, in levels), `slope_ratio` (to people's geometric mean), `rmse` and
-        `r2` of P(happy) by level against people's mean, `pse_z` and `slope_z` (log slope) in people's standard
-        deviations, `pse_shift` and `slope_change` (against the whole face), `pse_shift_difference` and
-        `slope_change_ratio` (against people's), `error_consistency`. Each with `*_interval` over participants;
-        with ``family_`` before it over participants and seeds, and `family_*_draws`; with ``human_`` before it,
-        each participant against the others. `delta_pse_draws`, `rmse_draws` of each network. `n_seeds`, and
-        `n_undetermined` of them without a PSE: where there are any, what needs a PSE is NaN for the family, since the
-        other seeds are not the network. `n_participants` who have a PSE: the others are left out.
-
-    Raises
-    ------
-    ValueError
-        If the scales differ, fewer than three levels are shared, there are fewer than three participants, or the
-        draws given do not fit.
-
-    Notes
-    -----
     The curve is what was chosen, not what was fitted: ``rmse`` and ``r2`` stay right where a fit does not.
     """
     _must_compare(people, networks)

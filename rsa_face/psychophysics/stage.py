@@ -20,20 +20,7 @@ _COLUMNS = ("pse", "midpoint", "slope", "width", "guess", "lapse")
 
 
 def ask_networks(networks: Iterable[Network], stimuli: StimulusSet) -> pd.DataFrame:
-    """Let networks judge the faces, one network after another.
-
-    Parameters
-    ----------
-    networks : iterable of Network
-        Each is asked before the next is taken, so that a generator keeps one in memory at a time.
-    stimuli : StimulusSet
-        With the factor `level`.
-
-    Returns
-    -------
-    DataFrame
-        As `network_choices` returns it for all of them.
-    """
+    """Let networks judge the faces, one network after another."""
     tables = [network_choices(network, stimuli) for network in networks]
     together = pd.concat(tables, ignore_index=True)
     together.attrs = {"untrained": sorted({name for table in tables for name in table.attrs["untrained"]})}
@@ -50,36 +37,7 @@ def write_psychophysics(
     seed: int = 0,
     resamples: Mapping[str, np.ndarray] | None = None,
 ) -> list[Path]:
-    """Fit everybody's curves, compare networks with people, and write it all.
-
-    Parameters
-    ----------
-    people : DataFrame
-        Choices of people, see `read_choices`.
-    networks : DataFrame, optional
-        Choices of networks on the same faces, from `ask_networks`.
-    out : str or Path
-        The folder to write into.
-    curve : Curve or mapping, optional
-        What is fitted to people. Networks are fitted with the same sigmoid and bounds, each by itself.
-    draws : int
-        Bootstrap draws of the comparison.
-    seed : int
-        Of these.
-    resamples : mapping, optional
-        Draws of participants to take, see `human_likeness`.
-
-    Returns
-    -------
-    list of Path
-        ``psychometric.nc`` and ``psychometric.csv`` (a row for each observer and occlusion); with networks
-        ``psychometric_networks.nc`` and, with three participants or more, ``psychometric_likeness.nc``.
-
-    Raises
-    ------
-    ValueError
-        If the choices are at fault, or not one curve can be fitted.
-    """
+    """Fit everybody's curves, compare networks with people, and write it all."""
     out = Path(out)
     chosen = check_choices(people)
     curve = Curve.of(curve)
@@ -100,19 +58,7 @@ def write_psychophysics(
 
 
 def tabulate_curves(fit: xr.Dataset) -> pd.DataFrame:
-    """Return fitted curves as a table, a row for each observer and occlusion.
-
-    Parameters
-    ----------
-    fit : Dataset
-        From `fit_psychometric`. Not changed.
-
-    Returns
-    -------
-    DataFrame
-        Columns `observer`, `kind` (participant or network), `occlusion`, the numbers with `*_lower` and `*_upper`,
-        `status`, and `bound`: the parameters that stand at a bound of the fit.
-    """
+    """Return fitted curves as a table, a row for each observer and occlusion."""
     kind = "participant" if "participant" in fit.dims else "network"
     rows = []
     for observer in fit[kind].values:
@@ -131,18 +77,7 @@ def tabulate_curves(fit: xr.Dataset) -> pd.DataFrame:
 
 
 def any_curve(choices: pd.DataFrame) -> bool:
-    """Say whether a curve can be fitted to anybody's choices: answers that differ, on enough levels.
-
-    Parameters
-    ----------
-    choices : DataFrame
-        See `read_choices`.
-
-    Returns
-    -------
-    bool
-        False if everybody gave one answer to everything.
-    """
+    """Say whether a curve can be fitted to anybody's choices: answers that differ, on enough levels."""
     return bool((~np.isin(first_status(count_choices(check_choices(choices))), UNFITTED)).any())
 
 

@@ -13,25 +13,6 @@ def align_stimuli(
 
     Two RDMs whose rows stand in a different order compare without an error and mean nothing; rsatoolbox's own
     functions compare by position. So everything that compares RDMs aligns them here first.
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (..., stimulus_i, stimulus_j)
-        RDMs to reorder. Not changed.
-    to : DataArray, dims (..., stimulus_i, stimulus_j)
-        RDMs whose order is kept.
-    names : tuple of str
-        What to call the two in an error.
-
-    Returns
-    -------
-    DataArray, dims (..., stimulus_i, stimulus_j)
-        The same RDMs, in the other's order.
-
-    Raises
-    ------
-    ValueError
-        If the two do not hold the same stimuli; the ids that differ are named.
     """
     have, want = stimulus_ids(rdms), stimulus_ids(to)
     if have == want:

@@ -137,23 +137,6 @@ def relate_rdms(rdms: xr.DataArray, *, comparison: str = "spearman") -> xr.DataA
 
     Layers that arrange the stimuli alike are alike, whatever their units: this shows blocks within a network and
     correspondences between networks (Kriegeskorte, Mur & Bandettini 2008, 10.3389/neuro.06.004.2008).
-
-    Parameters
-    ----------
-    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
-        RDMs of the same stimuli, every pair judged. Not changed.
-    comparison : {"spearman", "corr", "cosine"}
-        Rank correlation with ties at their mean, Pearson correlation, or cosine of the dissimilarities.
-
-    Returns
-    -------
-    DataArray, dims (rdm, rdm_j)
-        Similarities, 1 on the diagonal; coordinates of `rdm` on both sides, those of the second with ``_j``.
-
-    Raises
-    ------
-    ValueError
-        If the comparison is unknown, a pair was never judged, or all dissimilarities of an RDM are equal.
     """
     must_be_known(comparison, _WAYS, "comparison of layers")
     check_rdms(rdms, along=RDM)

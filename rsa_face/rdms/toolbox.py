@@ -203,21 +203,6 @@ def to_rsatoolbox_result(result: xr.Dataset) -> Result:
 
     Each layer becomes a model that has its name alone. The draws are handed over as they are, so that rsatoolbox's
     own variances, tests and plots come from the same numbers.
-
-    Parameters
-    ----------
-    result : Dataset
-        What `compare_layers` returned. Not changed.
-
-    Returns
-    -------
-    rsatoolbox.inference.Result
-        With evaluations, noise ceiling, covariances and degrees of freedom laid out as rsatoolbox's ``eval_*`` do.
-
-    Raises
-    ------
-    ValueError
-        If the dataset is not a comparison of layers.
     """
     resample = result.attrs.get("resample")
     if "similarity" not in result or "participants" not in result.attrs or resample not in _CALLED:

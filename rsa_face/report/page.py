@@ -80,23 +80,6 @@ def write_report(results: str | Path, *, out: str | Path | None = None) -> Path:
 
     What the folder does not hold is named at the top, and the rest is shown. Text from files is escaped wherever it
     appears, and the page forbids itself every request.
-
-    Parameters
-    ----------
-    results : str or Path
-        A study's output folder.
-    out : str or Path, optional
-        The file to write; ``report.html`` in the folder if None.
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder, or nothing in it to report.
     """
     study = read_results(results)
     path = Path(out) if out is not None else study.path / "report.html"

@@ -72,27 +72,6 @@ def saliency_regions(maps: xr.DataArray, stimuli: StimulusSet, *, regions: tuple
 
     A large region gathers more of any map: `enrichment` divides by the region's share of the input, so that 1 is
     what a map without any preference has. A map that is 0 everywhere has no shares; it is NaN and named.
-
-    Parameters
-    ----------
-    maps : DataArray, dims (stimulus, row, column)
-        From `saliency`. Not changed.
-    stimuli : StimulusSet
-        With the maps' stimuli, whose table has the regions, in pixels of the image files.
-    regions : tuple of str
-        Among ``eyes``, ``nose`` and ``mouth``.
-
-    Returns
-    -------
-    Dataset, dims (network, stimulus, region) and (network, stimulus, row)
-        `proportion`, 0-1; `enrichment`, proportion over area; `area` of each region (stimulus, region), as a share
-        of the input; `elsewhere`, the share in no region; `profile`, the share in each row, top to bottom;
-        `total`, the sum of the map. `network` has one value, so that networks are joined along it.
-
-    Raises
-    ------
-    ValueError
-        If a region has no area or lies outside what the network sees, or a map's stimulus is not in the table.
     """
     ids = [str(value) for value in maps[STIMULUS].values]
     lacking = [stimulus for stimulus in ids if stimulus not in set(stimuli.ids)]

@@ -40,36 +40,6 @@ def write_saliency(
     """Make the maps of every network, and keep their shares by region and the maps of a few faces.
 
     Maps of all faces are large and quickly made again; their shares are what is analysed.
-
-    Parameters
-    ----------
-    networks : iterable of Network
-        Each is done with before the next is taken.
-    stimuli : StimulusSet
-        With regions.
-    out : str or Path
-        The folder to write into.
-    layer : str or sequence of str
-        See `saliency`.
-    method, answer : str
-        See `saliency`.
-    faces : list of str, optional
-        Whose maps are kept, at most eight; spread over levels and occlusions unless given.
-    by_layer : bool
-        Whether to measure the shares at every main layer with rows and columns as well.
-
-    Returns
-    -------
-    list of Path
-        ``saliency.nc`` (shares of every face), ``saliency.csv`` (means by network, occlusion, level and region),
-        ``saliency_maps.nc`` (which names the images, to be drawn on; not where the networks' inputs differ in size),
-        ``saliency_gate_<network>.nc`` and ``.csv`` for each network with a gate, and, by layer,
-        ``saliency_layers.nc`` (means over faces, by layer and occlusion).
-
-    Raises
-    ------
-    ValueError
-        If a region is at fault, the layer has no space, or a network cannot tell happy from sad.
     """
     out = Path(out)
     kept = faces or example_faces(stimuli)
@@ -94,18 +64,7 @@ def write_saliency(
 
 
 def join_maps(maps: list[xr.DataArray]) -> xr.DataArray:
-    """Put the maps of several networks, of the same faces and size, into one array.
-
-    Parameters
-    ----------
-    maps : list of DataArray, dims (stimulus, row, column)
-        From `saliency`.
-
-    Returns
-    -------
-    DataArray, dims (network, stimulus, row, column)
-        With the layer of each network as a coordinate, and attrs `untrained` and `all_zero` of all of them.
-    """
+    """Put the maps of several networks, of the same faces and size, into one array."""
     names = np.array([str(one.attrs.get("network", "network")) for one in maps], dtype=object)
     joined = xr.concat(maps, NETWORK, join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts")
     layers = np.array([str(one.attrs.get("layer", "")) for one in maps], dtype=object)
@@ -118,18 +77,7 @@ def join_maps(maps: list[xr.DataArray]) -> xr.DataArray:
 
 
 def example_faces(stimuli: StimulusSet) -> list[str]:
-    """Pick faces to show: of one identity, the two ends of the morph under each occlusion.
-
-    Parameters
-    ----------
-    stimuli : StimulusSet
-        Any.
-
-    Returns
-    -------
-    list of str
-        At most eight ids, in the table's order.
-    """
+    """Pick faces to show: of one identity, the two ends of the morph under each occlusion."""
     table = stimuli.table
     if "identity" in table:
         table = table[table["identity"] == table["identity"].iloc[0]]

@@ -129,36 +129,6 @@ def render_faces(
     Albedo and lighting are the same for all identities, mean luminance and root mean square contrast for all
     images; faces are aligned by their eyes within an oval that hides hair-line and ears. Written are
     ``stimuli.csv``, the images (PNG, in ``images/``) and ``stimuli.json``, which says how they were made.
-
-    Parameters
-    ----------
-    out_dir : str or Path
-        The folder to write into, or the table in it if it is not to be called ``stimuli.csv``; made if need be.
-    identities : int or sequence of int
-        How many, from number 1, or which numbers: number 7 of a seed is always the same face.
-    levels : int or sequence of float
-        How many, evenly from -1 (sad) to +1 (happy), or which ones.
-    size : int
-        Pixels along each side, 32 to 1024.
-    seed : int
-        Draws the identities, and view and light where they vary.
-    look : Look, optional
-        View, light and colour; frontal and gray if not given.
-
-    Returns
-    -------
-    StimulusSet
-        Factors `identity`, `level`, `valence` (sad, neutral, happy), `sex`, `yaw`, `pitch`, `azimuth`,
-        `elevation`, and the regions `eyes` (with the brows), `nose`, `mouth` as ``left top right bottom`` in
-        pixels: boxes around the mesh's own points, over all levels, so that a mask does not give the level away.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If the extra ``[faces]`` is not installed.
-    ValueError
-        If there are no identities or levels, a level lies beyond -1 to 1, the size is out of range, the head or
-        the light is turned too far, or the folder cannot be written to.
     """
     look = look or Look()
     numbers = list(range(1, identities + 1)) if isinstance(identities, int) else list(identities)

@@ -496,13 +496,7 @@ def recorded_study(record: Any) -> Study | None:
 
 
 def embedded_studies() -> list[str]:
-    """Return the names of the studies that come with the package.
-
-    Returns
-    -------
-    list of str
-        Sorted.
-    """
+    """Return the names of the studies that come with the package."""
     return sorted(file.stem for file in STUDIES.glob("*.yaml"))
 
 

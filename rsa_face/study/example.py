@@ -48,23 +48,7 @@ class Example:
         return tuple(section.called for section in self.study.networks)
 
     def network(self, name: str = "fe_alexnet") -> "Network":
-        """Build one of its networks, untrained, with the preprocessing of the study.
-
-        Parameters
-        ----------
-        name : str
-            One of `networks`.
-
-        Returns
-        -------
-        Network
-            On the CPU. Its weights are random, and results that rest on them are labelled so; `run_study` trains it.
-
-        Raises
-        ------
-        ValueError
-            If the study has no network of that name.
-        """
+        """Build one of its networks, untrained, with the preprocessing of the study."""
         from rsa_face.networks.zoo import build_network
 
         must_be_known(name, self.networks, "network")

@@ -33,32 +33,6 @@ def compare_architectures(
 ) -> pd.DataFrame:
     """Set architectures trained over several seeds side by side, from what a study wrote.
 
-    Parameters
-    ----------
-    folder : str or Path
-        The study's output folder, with held-out scores, the networks' answers and the comparison with people.
-    network : str
-        The architecture that should be the best.
-    confidence : float
-        Of the intervals, between 0 and 1.
-
-    Returns
-    -------
-    DataFrame, one row for each start and measure
-        `start`, `seeds`, `measure` (accuracy on held-out faces, the PSE on the morph, similarity of the best layer),
-        `value` with `lower` and `upper`, and what these are `over`; `place` among the starts; and for others than
-        the network in question ``ahead``: by how much that one is ahead, with its interval and one-sided `p_ahead`.
-        PSEs are ranked by their distance to people's mean, .514, and come with `z`, in people's standard deviation.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file is missing.
-    ValueError
-        If no network is named by architecture, pre-training and seed, or the architecture in question is not there.
-
-    Notes
-    -----
     People's PSEs are those of 40 participants of Ying, Li & Chen 2023, arXiv 2310.13674, on a morph of their own
     faces: mean .514, SD .092. An architecture ahead of all others is so beyond chance if it is ahead of each.
     """
@@ -85,18 +59,7 @@ def compare_architectures(
 
 
 def layers_picked(folder: str | Path) -> dict[str, list[str]]:
-    """Return the best layer of each seed, by start.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The study's output folder.
-
-    Returns
-    -------
-    dict of str to list of str
-        In the order of the seeds.
-    """
+    """Return the best layer of each seed, by start."""
     peaks, best = peaks_of(cast("xr.Dataset", load(Path(folder) / "layers.nc")))
     return {
         start: [best[peaks.networks[place]] for _, place in sorted(places.items())]
@@ -105,20 +68,7 @@ def layers_picked(folder: str | Path) -> dict[str, list[str]]:
 
 
 def write_markdown(table: pd.DataFrame, picked: Mapping[str, list[str]]) -> str:
-    """Return the comparison of architectures as a Markdown table, a row for each start.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `compare_architectures`.
-    picked : mapping of str to list of str
-        From `layers_picked`.
-
-    Returns
-    -------
-    str
-        Lines of Markdown.
-    """
+    """Return the comparison of architectures as a Markdown table, a row for each start."""
     heads = [
         "accuracy, whole faces",
         "accuracy, all conditions",
@@ -139,22 +89,7 @@ def write_markdown(table: pd.DataFrame, picked: Mapping[str, list[str]]) -> str:
 
 
 def tell_places(table: pd.DataFrame, *, network: str = "fe_alexnet", simulated: bool) -> list[str]:
-    """Say for each measure whether the architecture in question came first, and how sure that is.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `compare_architectures`.
-    network : str
-        The architecture in question.
-    simulated : bool
-        Whether the observers are.
-
-    Returns
-    -------
-    list of str
-        One sentence a measure, and one on what they rest on.
-    """
+    """Say for each measure whether the architecture in question came first, and how sure that is."""
     said = []
     for measure, best in _MEASURES.items():
         rows = table[table["measure"] == measure]

@@ -90,29 +90,6 @@ def read_training(
 
     Paths in the table are relative to its folder. What the label column holds decides how it is read: names are
     classes; numbers above 0 are happy, below 0 sad, and 0 is neither and left out.
-
-    Parameters
-    ----------
-    path : str or Path
-        A CSV or TSV file with the columns `file` and the label, and if known `identity` and other factors.
-    label : str
-        The column that holds the class.
-    classes : sequence of str
-        The network's outputs, in order. With more than these in the table, give a `rule`.
-    rule : mapping of str to str, optional
-        Which class each value of the label column belongs to; values it does not name are left out and counted.
-
-    Returns
-    -------
-    TrainingTable
-        In the table's order.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the table is missing, or images are.
-    ValueError
-        If a column is missing, the table is empty, a label is no class, or a class has no image.
     """
     path = Path(path)
     if not path.is_file():

@@ -93,28 +93,6 @@ def fit_readout(network: Network, stimuli: StimulusSet, *, strength: float | Non
     A network without a happy and a sad output cannot choose between them. This gives it one without touching the
     features, so that it can be asked for psychometric curves and saliency; it is no transfer learning. Judge other
     faces than those it was fitted on: on the same ones hundreds of features tell any two classes apart.
-
-    Parameters
-    ----------
-    network : Network
-        Any whose last layer is linear. Not changed.
-    stimuli : StimulusSet
-        With the factor `level`: above 0 happy, below 0 sad, 0 left out. Masked faces are left out.
-    strength : float, optional
-        Inverse of the penalty on squared weights, on standardised features. Chosen by the log loss on left-out
-        identities (or faces, without identities) unless given.
-    batch : int
-        Faces at a time.
-
-    Returns
-    -------
-    Network
-        With outputs ``sad`` and ``happy``; it shares all other weights. `untrained` keeps what was random before.
-
-    Raises
-    ------
-    ValueError
-        If the stimuli have no level, or not both sad and happy faces, or the last layer is not linear.
     """
     last = [path for path, child in network.module.named_modules() if not any(child.children())][-1]
     if not isinstance(network.module.get_submodule(last), nn.Linear):
