@@ -9,6 +9,8 @@ import xarray as xr
 
 from rsa_face.inference.ceiling import ceiling_of
 from rsa_face.inference.compare import compare_layers
+from rsa_face.inference.comparisons import compare_vectors
+from rsa_face.inference.draws import evaluate_draws
 from rsa_face.inference.localization import contrast_layers, half_way_depth, interval, localize
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.results import matched_layers, resampled_of
@@ -49,22 +51,29 @@ def shares(own: list[float]) -> dict[str, float]:
 
 
 def one_result(
-    own: list[float], size: Size, seed: int, *, related: bool = True, draws: int = DRAWS
+    own: list[float],
+    size: Size,
+    seed: int,
+    *,
+    comparison: str = "corr",
+    related: bool = True,
+    draws: int = DRAWS,
 ) -> tuple[xr.Dataset, xr.DataArray, xr.DataArray]:
     """Return a simulated comparison with a dual bootstrap, and its RDMs."""
     rng = np.random.default_rng([seed, *size])
     rdms, human = simulate(shares(own), participants=size[0], stimuli=size[1], rng=rng, related=related)
-    with patch("rsa_face.inference.rsa.evaluate_draws", correlate_draws):
-        result = compare_layers(rdms, human, comparison="corr", resample="dual", draws=draws, seed=seed)
+    evaluated = correlate_draws if comparison == "corr" else evaluate_draws
+    with patch("rsa_face.inference.rsa.evaluate_draws", evaluated):
+        result = compare_layers(rdms, human, comparison=comparison, resample="dual", draws=draws, seed=seed)
     return result, rdms, human
 
 
-def unrelated(size: Size, seed: int) -> Found:
+def unrelated(size: Size, seed: int, *, comparison: str = "corr") -> Found:
     """Yield whether each test rejects where no layer is similar."""
-    result, rdms, human = one_result(BASELINE, size, seed, related=False)
+    result, rdms, human = one_result(BASELINE, size, seed, comparison=comparison, related=False)
     spread = resampled_of(result).spread(np.eye(22)[:, :20])
     p, drawn = single_p(spread, two_sided=False), result["similarity_draws"].values
-    shuffled = shuffle_layers(rdms, human, comparison="corr", shuffles=SHUFFLES, seed=seed)
+    shuffled = shuffle_layers(rdms, human, comparison=comparison, shuffles=SHUFFLES, seed=seed)
     raw = shuffled["p_permutation"].values
     yield "one layer above 0: shuffled labels", _share(raw <= ALPHA)
     yield "one layer above 0: t, jackknife", _share(result["p_above_zero"] < ALPHA)
@@ -79,10 +88,10 @@ def unrelated(size: Size, seed: int) -> Found:
     yield "20 layers above 0, any: not corrected", _any(p < ALPHA)
 
 
-def equal(size: Size, seed: int) -> Found:
+def equal(size: Size, seed: int, *, comparison: str = "corr") -> Found:
     """Yield whether each test finds a difference between networks that are equally similar, and intervals cover."""
-    truth = _population()
-    result, _, _ = one_result(BASELINE, size, seed)
+    truth = _population(comparison)
+    result, _, _ = one_result(BASELINE, size, seed, comparison=comparison)
     contrast = contrast_layers(result, network="fe_alexnet", baseline="alexnet", cluster_test="draws")
     yield "one difference: t, jackknife", _share(contrast["p_difference"] < ALPHA)
     drawn = drawn_differences(result)
@@ -101,7 +110,7 @@ def equal(size: Size, seed: int) -> Found:
     yield "coverage: difference, 95 % t interval, jackknife", _covers(contrast["difference_interval"].values, 0.0)
     lower, upper = contrast["difference_band"].values.T
     yield "coverage: 10 differences, 95 % band", _every((lower <= 0) & (upper >= 0))
-    yield from _around_ceiling(result, size)
+    yield from _around_ceiling(result, size, comparison)
     inside = localize(result)["in_set"].sel(target="peak", layer=LAYERS)
     yield "layer set: one of 10 equal peaks", _share(inside)
 
@@ -183,11 +192,27 @@ def _picks(where: xr.Dataset) -> float:
     return float(where["picked"].sel(target="reaches_ceiling").item() != "none")
 
 
+_OTHERS = ("bootstrap", "percentile", "over participants", "participants turned", "not corrected")
+
+
+def _by_ranks(scenario: Callable[..., Found]) -> Callable[[Size, int], Found]:
+    """Return a scenario compared by rho-a, without the tests that it holds beside the package's own."""
+
+    def run(size: Size, seed: int) -> Found:
+        for name, value in scenario(size, seed, comparison="rho-a"):
+            if not any(other in name for other in _OTHERS):
+                yield name, value
+
+    return run
+
+
 SCENARIOS: dict[str, Callable[[Size, int], Found]] = {
     "no similarity": unrelated,
     "equal layers": equal,
     "planted onset": planted,
     "to the ceiling": to_ceiling,
+    "no similarity, rho-a": _by_ranks(unrelated),
+    "equal layers, rho-a": _by_ranks(equal),
 }
 
 
@@ -205,20 +230,20 @@ def wanted(name: str) -> tuple[float, float] | None:
 
 
 @cache
-def _population() -> float:
-    return float(_population_of((BASELINE[0],) * 20).mean())
+def _population(comparison: str) -> float:
+    return float(_population_of((BASELINE[0],) * 20, comparison).mean())
 
 
 @cache
-def _population_of(own: tuple[float, ...]) -> np.ndarray:
+def _population_of(own: tuple[float, ...], comparison: str = "corr") -> np.ndarray:
     """Return the similarity of layers to people over many stimuli, by their share of common features."""
     values = []
     layers = {f"network/{place}": share for place, share in enumerate(own)}
     for seed in range(6):
         rdms, human = simulate(layers, participants=10, stimuli=300, rng=np.random.default_rng([99, seed]))
         rows, columns = np.triu_indices(300, 1)
-        everything = np.corrcoef(np.vstack([rdms.values[:, rows, columns], human.values[:, rows, columns]]))
-        values.append(everything[: len(own), len(own) :].mean(axis=1))
+        each = compare_vectors(comparison, rdms.values[:, rows, columns], human.values[:, rows, columns])
+        values.append(each.mean(axis=1))
     return np.mean(values, axis=0)
 
 
@@ -251,8 +276,8 @@ def _dual_interval(result: xr.Dataset) -> np.ndarray:
     return t_interval(draws.mean(axis=(0, 1)), variance, min(people, stimuli) - 1, 0.95)
 
 
-def _around_ceiling(result: xr.Dataset, size: Size) -> Found:
-    truth = _true_ceiling(size)
+def _around_ceiling(result: xr.Dataset, size: Size, comparison: str) -> Found:
+    truth = _true_ceiling(size, comparison)
     limits = result["noise_ceiling_interval"].values
     for place, bound in enumerate(("lower", "upper")):
         covered = limits[place, 0] <= truth[place] <= limits[place, 1]
@@ -265,7 +290,7 @@ def _around_ceiling(result: xr.Dataset, size: Size) -> Found:
 
 
 @cache
-def _true_ceiling(size: Size) -> tuple[float, float, float]:
+def _true_ceiling(size: Size, comparison: str = "corr") -> tuple[float, float, float]:
     """Return the mean over many samples of the lower and upper ceiling, and of the layers' gap to the lower."""
     found = []
     rows, columns = np.triu_indices(size[1], 1)
@@ -273,8 +298,8 @@ def _true_ceiling(size: Size) -> tuple[float, float, float]:
         rng = np.random.default_rng([98, seed, *size])
         rdms, human = simulate(shares(BASELINE), participants=size[0], stimuli=size[1], rng=rng)
         x, y = rdms.values[:, rows, columns], human.values[:, rows, columns]
-        lower, upper = ceiling_of(y, "corr")
-        similarity = np.corrcoef(np.vstack([x, y]))[:20, 20:].mean()
+        lower, upper = ceiling_of(y, comparison)
+        similarity = compare_vectors(comparison, x, y).mean()
         found.append((lower, upper, similarity - lower))
     lower, upper, gap = np.mean(found, axis=0)
     return float(lower), float(upper), float(gap)

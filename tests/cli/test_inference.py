@@ -91,6 +91,7 @@ def test_three_stimuli_are_compared_without_shuffling(files, tmp_path, capsys):
         whole = rf.load(file)
         rf.save(whole[:, :3, :3], tmp_path / f"few-{file.rsplit('/', 1)[1]}")
     few = [str(tmp_path / name) for name in ("few-r.nc", "few-h.nc")]
-    assert run("compare", *few, "--draws", "50", "--correction", "holm", "--out", out) == 0
+    with pytest.warns(UserWarning, match=r"3 stimuli \(at least 5"):
+        assert run("compare", *few, "--draws", "50", "--correction", "holm", "--out", out) == 0
     assert "p_above_zero_corrected" in rf.load(out)
     assert "drawn again" in capsys.readouterr().out
