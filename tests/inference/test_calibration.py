@@ -37,7 +37,8 @@ def test_the_table_has_a_star_for_a_rate_outside_its_bounds_and_none_for_a_warni
     scenario, size = "identities x levels, equal layers, corr", (20, 6, 9)
     lines = list(table({(scenario, size, 0): block}, [scenario], [size]))
     assert lines[0] == "| | should be | 20 participants, 6 identities x 9 levels |"
-    assert lines[3:] == [f"| {names[0]} | 0.03 to 0.065 | 0.200 * |", f"| {names[1]} |  | 0.200 |"]
+    assert lines[3] == "| standard error of a rate of .05 | | 0.049 |"
+    assert lines[4:] == [f"| {names[0]} | 0.03 to 0.065 | 0.200 * |", f"| {names[1]} |  | 0.200 |"]
 
 
 @pytest.mark.slow
