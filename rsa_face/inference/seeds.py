@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
-from scipy import stats
 
 from rsa_face.inference.results import resampled_of
 from rsa_face.schema import BOUND, BOUNDS, LAYER, NETWORK, RDM, split_seed
+from rsa_face.sources import reach
 
 Term = Mapping[tuple[str, str], float]
 # From weights, shape (network, quantity, sum), to the variance of each weighted sum and its degrees of freedom.
@@ -104,8 +104,7 @@ class OverSeeds:
     def _reach(self, tail: Float[np.ndarray, " sum"]) -> Float[np.ndarray, " sum"]:
         if not self.over:
             return np.full(tail.shape, np.nan)
-        t = stats.t.isf(tail, self.freedoms)
-        return np.asarray(np.sqrt((t**2 * self.variances).sum(axis=0)))
+        return reach(tail, self.variances, self.freedoms)
 
 
 def sum_over_seeds(measured: Measured, terms: Sequence[Term]) -> OverSeeds:
@@ -116,10 +115,7 @@ def sum_over_seeds(measured: Measured, terms: Sequence[Term]) -> OverSeeds:
     holds what stimuli and participants do to some seeds alone; added to the spread over stimuli and participants it
     counts that part twice, which errs on the cautious side.
 
-    An interval reaches as far as the root of the sum of t squared times the variance, each source with its own
-    degrees of freedom: at least as sure as it says, whatever the sources' shares (Banerjee 1960, Sankhya 22, 357).
-    Pooled degrees of freedom (Satterthwaite 1946, 10.2307/3002019) would cover 92 % in place of 95 % where three
-    seeds differ more than stimuli do. With one seed intervals are over stimuli and participants alone.
+    Intervals are those of `sources.reach`. With one seed they are over stimuli and participants alone.
     """
     seeds = _shared_seeds(measured, terms)
     weights = np.zeros((len(seeds), *measured.values.shape, len(terms)))

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from rsa_face.provenance import rng_from
 from rsa_face.psychophysics.choices import MIDDLES, check_choices, scale_of
 from rsa_face.schema import BOUND, BOUNDS, NETWORK, PARTICIPANT
+from rsa_face.sources import reach
 
 Array = np.ndarray
 OCCLUSION, FAMILY = "occlusion", "family"
@@ -29,6 +30,7 @@ MEASURES = {
     "error_consistency": 1.0,
 }
 _LOGARITHMIC = ("slope_ratio", "slope_change", "slope_change_ratio")
+_RANGES = {"rmse": (0.0, np.inf), "r2": (-np.inf, 1.0), "error_consistency": (-1.0, 1.0)}
 _OF_CHOICES = ("rmse", "r2", "error_consistency")  # the others need a PSE
 
 
@@ -201,9 +203,10 @@ def human_likeness(
 ) -> xr.Dataset:
     """Compare the curves of networks with those of people, under each occlusion.
 
-    Participants are drawn again for every interval, and for a family of networks (an architecture with its
-    pre-training) its seeds as well: a network answers as one observer, never as the forty people it is compared
-    with. With one seed the interval is over participants alone; `n_seeds` says so.
+    Intervals are t by the standard error over participants, whom draws give, and for a family of networks (an
+    architecture with its pre-training) over its seeds as well, each with its own degrees of freedom: a network
+    answers as one observer, never as the forty people it is compared with. With one seed the interval is over
+    participants alone; `n_seeds` says so. Draws are over participants alone.
 
     The curve is what was chosen, not what was fitted: ``rmse`` and ``r2`` stay right where a fit does not.
     """
@@ -220,13 +223,15 @@ def human_likeness(
     drawn = compare_observers(human, machine, weights, matched)
     dims = (NETWORK, OCCLUSION)
     table = xr.Dataset(coords=_coords(people, networks))
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    count = _people(human)
+    alone = [np.array([place]) for place in range(len(machine.pse))]
     for name, values in own.items():
         table[name] = (dims, values[0])
-        table[f"{name}_interval"] = ((*dims, BOUND), _quantiles(drawn[name], tails))
+        limits = _interval(name, values[0], drawn[name], alone, count[name], confidence)
+        table[f"{name}_interval"] = ((*dims, BOUND), limits)
     for name in ("delta_pse", "rmse"):
         table[f"{name}_draws"] = (("draw", *dims), drawn[name])
-    table = table.merge(_families(own, drawn, table["network_family"].values, tails, seed))
+    table = table.merge(_families(own, drawn, table["network_family"].values, count, confidence))
     table = table.merge(_people_among_themselves(human))
     table["n_participants"] = (OCCLUSION, np.isfinite(human.pse).sum(axis=0))
     simulated = bool(people.attrs.get("simulated") or networks.attrs.get("simulated"))
@@ -234,7 +239,7 @@ def human_likeness(
         "draws": len(weights),
         "seed": seed,
         "confidence": confidence,
-        "interval_kind": "bootstrap over participants; for families, over participants and seeds",
+        "interval_kind": "t over participants; for families, over participants and seeds",
         "level_scale": people.attrs.get("level_scale"),
         "levels_shared": len(levels),
         "simulated": simulated,
@@ -243,31 +248,72 @@ def human_likeness(
     return table
 
 
+def _people(human: Observers) -> dict[str, Array]:
+    """Return how many participants each measure rests on, under each occlusion."""
+    fitted, choosing = np.isfinite(human.pse).sum(axis=0), np.isfinite(human.chosen).any(axis=-1).sum(axis=0)
+    return {name: choosing if name in _OF_CHOICES else fitted for name in MEASURES}
+
+
+def _interval(
+    name: str,
+    values: Float[Array, "network occlusion"],
+    draws: Float[Array, "draw network occlusion"],
+    members: list[Array],
+    people: Array,
+    confidence: float,
+) -> Float[Array, "family occlusion 2"]:
+    """Return the interval of the mean over each family's seeds: over participants and, of two seeds or more, these.
+
+    Quantiles of three seeds drawn with replacement would cover 80 % in place of 95 %.
+    """
+    log = name in _LOGARITHMIC
+    values, draws = (np.log(part) if log else part for part in (values, draws))
+    limits = []
+    for rows in members:
+        middle, some = _mean_of_seeds(name, values[rows]), _mean_of_seeds(name, draws[:, rows], axis=1)
+        seeds = np.isfinite(values[rows]).sum(axis=0)
+        # drawn with replacement, n people vary like n / (n - 1) fewer
+        over_people = _variance(some) * people / np.maximum(people - 1, 1)
+        over_seeds = np.where(seeds > 1, np.nan_to_num(_variance(values[rows])) / np.maximum(seeds, 1), 0.0)
+        freedoms = np.stack([np.maximum(people - 1, 1), np.maximum(seeds - 1, 1)]).astype(float)
+        half = reach((1 - confidence) / 2, np.stack([over_people, over_seeds]), freedoms)
+        limits.append(np.stack([middle - half, middle + half], axis=-1))
+    ends = np.exp(limits) if log else np.asarray(limits)
+    return np.asarray(np.clip(ends, *_RANGES.get(name, (-np.inf, np.inf))))
+
+
+def _mean_of_seeds(name: str, values: Array, axis: int = 0) -> Array:
+    """Return the mean over seeds; a mean over those that happen to have a PSE would be that of another network."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis=axis)
+    mean = np.where(finite, values, 0).sum(axis=axis) / np.where(count > 0, count, np.nan)
+    return mean if name in _OF_CHOICES else np.where(finite.all(axis=axis), mean, np.nan)
+
+
+def _variance(values: Array) -> Array:
+    """Return the variance over the first axis of what is finite; NaN where fewer than two are."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis=0)
+    mean = np.where(finite, values, 0).sum(axis=0) / np.where(count > 0, count, np.nan)
+    squares = np.where(finite, (values - mean) ** 2, 0).sum(axis=0)
+    return np.asarray(squares / np.where(count > 1, count - 1, np.nan))
+
+
 def _families(
-    own: dict[str, Array], drawn: dict[str, Array], family: Array, tails: list[float], seed: int
+    own: dict[str, Array], drawn: dict[str, Array], family: Array, count: dict[str, Array], confidence: float
 ) -> xr.Dataset:
     names = list(dict.fromkeys(str(name) for name in family))
-    count = len(next(iter(drawn.values())))
     table = xr.Dataset(coords={FAMILY: names})
     members = [np.flatnonzero(family == name) for name in names]
-    picks = [
-        _seed_weights(len(rows), count, rng_from(seed, "seeds", name))
-        for name, rows in zip(names, members, strict=True)
-    ]
     for name in own:
         log = name in _LOGARITHMIC
         values, draws = (np.log(part[name]) if log else part[name] for part in (own, drawn))
-        middle = np.stack([_weighted(values[:, rows], np.ones((1, len(rows))))[0] for rows in members])
-        spread = np.stack(
-            [_weighted(draws[:, rows], pick) for rows, pick in zip(members, picks, strict=True)], axis=1
-        )
-        if name not in _OF_CHOICES:
-            # a mean over the seeds that happen to have a PSE would be that of another network
-            missing = np.stack([np.isnan(values[0, rows]).any(axis=0) for rows in members])
-            middle, spread = np.where(missing, np.nan, middle), np.where(missing, np.nan, spread)
+        middle = np.stack([_mean_of_seeds(name, values[0, rows]) for rows in members])
+        spread = np.stack([_mean_of_seeds(name, draws[:, rows], axis=1) for rows in members], axis=1)
         middle, spread = (np.exp(part) if log else part for part in (middle, spread))
         table[f"family_{name}"] = ((FAMILY, OCCLUSION), middle)
-        table[f"family_{name}_interval"] = ((FAMILY, OCCLUSION, BOUND), _quantiles(spread, tails))
+        limits = _interval(name, own[name][0], drawn[name], members, count[name], confidence)
+        table[f"family_{name}_interval"] = ((FAMILY, OCCLUSION, BOUND), limits)
         table[f"family_{name}_draws"] = (("draw", FAMILY, OCCLUSION), spread)
     table["n_seeds"] = (FAMILY, [len(rows) for rows in members])
     without = np.isnan(own["delta_pse"][0])
@@ -309,27 +355,6 @@ def _weights(people: int, draws: int, seed: int, resamples: Mapping[str, Array] 
         message = f"Draws that run from {taken.min()} to {taken.max()} are not positions among {people} participants."
         raise ValueError(message)
     return np.stack([np.bincount(row, minlength=people) for row in taken]).astype(float)
-
-
-def _seed_weights(seeds: int, draws: int, rng: np.random.Generator) -> Array:
-    return rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws).astype(float)
-
-
-def _weighted(values: Array, weights: Array) -> Array:
-    finite = np.isfinite(values)
-    total = np.einsum("dn,dno->do", weights, finite.astype(float))
-    return np.asarray(
-        np.einsum("dn,dno->do", weights, np.where(finite, values, 0)) / np.where(total > 0, total, np.nan)
-    )
-
-
-def _quantiles(values: Array, tails: list[float]) -> Array:
-    """Return quantiles over draws, along the last axis; NaN where a quantity exists in no draw."""
-    flat = values.reshape(len(values), -1)
-    finite = np.isfinite(flat).any(axis=0)
-    quantiles = np.full((len(tails), flat.shape[1]), np.nan)
-    quantiles[:, finite] = np.nanquantile(flat[:, finite], tails, axis=0)
-    return np.moveaxis(quantiles.reshape(-1, *values.shape[1:]), 0, -1)
 
 
 def _matched(consistency: xr.DataArray, people: xr.Dataset, networks: xr.Dataset) -> Array:

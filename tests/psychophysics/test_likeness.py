@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 from scipy.special import ndtr
 from sklearn.metrics import cohen_kappa_score
 
@@ -93,12 +94,52 @@ def test_families_average_their_seeds_and_one_seed_is_never_forty_people(table):
     assert table["family_delta_pse_draws"].dims == ("draw", "family", "occlusion")
 
 
-def test_the_interval_over_participants_is_the_bootstrap_of_their_mean(people, networks):
+def test_the_interval_over_participants_is_that_of_their_mean(people, networks):
     many = table_of("participant", {f"p{n}": (pse, 0.1) for n, pse in enumerate(np.linspace(0.3, 0.7, 40))})
     fits = fit_psychometric(many, EXACT), fit_psychometric(networks, EXACT)
     found = human_likeness(*fits, draws=4000)["delta_pse_interval"].sel(network="fe_alexnet", occlusion="none")
-    error = np.linspace(0.3, 0.7, 40).std() / np.sqrt(40)
-    np.testing.assert_allclose(found, [-1.96 * error, 1.96 * error], atol=0.1 * error)
+    half = stats.t.isf(0.025, 39) * np.linspace(0.3, 0.7, 40).std(ddof=1) / np.sqrt(40)
+    np.testing.assert_allclose(found, [-half, half], atol=0.04 * half)
+
+
+def fitted(dim, pse, slope):
+    """Return what a fit would say of observers whose curves are known."""
+    chosen = ndtr((LEVELS - pse[:, None]) * slope[:, None])
+    fit = xr.Dataset(
+        {
+            "pse": ((dim, "occlusion"), pse[:, None]),
+            "slope": ((dim, "occlusion"), slope[:, None]),
+            "proportion": ((dim, "occlusion", "level"), chosen[:, None]),
+        },
+        {dim: [f"{dim} {place}" for place in range(len(pse))], "occlusion": ["none"], "level": LEVELS},
+        {"level_scale": "morph"},
+    )
+    seeds = {"family": (dim, ["net"] * len(pse)), "seed": (dim, np.arange(len(pse)))}
+    return fit.assign_coords(seeds if dim == "network" else {})
+
+
+@pytest.mark.parametrize(("people", "seeds"), [(20, 3), (6, 2)])
+def test_intervals_over_few_seeds_and_people_cover_the_difference_of_all_there_could_be(people, seeds):
+    inside = {"delta_pse": [], "slope_ratio": []}
+    truth = {"delta_pse": 0.12, "slope_ratio": 1.75}
+    for simulation in range(200):
+        rng = np.random.default_rng([simulation, people, seeds])
+        humans = fitted("participant", rng.normal(0.5, 0.08, people), 8 * np.exp(0.3 * rng.normal(size=people)))
+        machines = fitted("network", rng.normal(0.62, 0.06, seeds), 14 * np.exp(0.25 * rng.normal(size=seeds)))
+        found = human_likeness(humans, machines, draws=100, seed=simulation)
+        for name, hits in inside.items():
+            lower, upper = found[f"family_{name}_interval"].values[0, 0]
+            hits.append(lower <= truth[name] <= upper)
+    for hits in inside.values():  # seeds drawn with replacement covered .71 to .85
+        assert np.mean(hits) > 0.93
+
+
+def test_limits_stay_where_a_measure_can_be():
+    humans = fitted("participant", np.array([0.5, 0.51, 0.49]), np.array([8.0, 8.1, 7.9]))
+    machines = fitted("network", np.array([0.5, 0.56]), np.array([8.0, 9.0]))
+    found = human_likeness(humans, machines, draws=50)
+    assert found["family_rmse_interval"].min() == 0
+    assert found["family_r2_interval"].max() == 1
 
 
 def test_draws_handed_in_are_the_ones_taken(people, networks):
