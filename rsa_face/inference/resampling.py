@@ -438,15 +438,18 @@ def sampling_error(
     10.1016/S0022-5371(73)80014-3.
 
     Degrees of freedom are Satterthwaite's (1946, 10.2307/3002019), of the two parts. Those of a lie between
-    (n - 1) (a/S)², where Q is known exactly, and n - 1, where Q is large whenever S is; the geometric mean is taken.
-    What P adds to the uncertainty grows from nothing at c = 0 to that of P itself, on m - 1 degrees of freedom.
+    (n - 1) (a/S)², where Q is known exactly, and n - 1, where Q is large whenever S is; simulations of 6 to 90
+    stimuli or groups bear out (n - 1) (a/S) ** ((n - 3) / n). What P adds to the uncertainty grows from nothing at
+    c = 0 to that of P itself, on m - 1 degrees of freedom.
     """
     named = np.asarray(components)
     s, p, sp, q, qp = (np.square(rows[named == name]).sum(axis=0) for name in COMPONENTS)
     stimuli, people = units[0] - 1, units[1] - 1
     a = np.maximum(s - q, s / 2)
     c = np.maximum(np.maximum(p - sp + qp, p - a), 0.0)
-    uncertainty = s * a / stimuli + p * np.minimum(p, 2 * c) / people
+    share = np.divide(a, s, out=np.ones_like(a), where=s > 0)
+    of_stimuli = stimuli * share ** ((units[0] - 3) / units[0])
+    uncertainty = a**2 / of_stimuli + p * np.minimum(p, 2 * c) / people
     variance = a + c
     freedom = np.divide(variance**2, uncertainty, out=np.full_like(a, stimuli), where=uncertainty > 0)
     return np.asarray(variance), np.asarray(freedom)

@@ -11,6 +11,7 @@ from rsa_face.inference.ceiling import ceiling_of
 from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.draws import evaluate_draws
+from rsa_face.inference.kernels import to_vectors
 from rsa_face.inference.localization import contrast_layers, half_way_depth, interval, localize
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.results import matched_layers, resampled_of
@@ -37,6 +38,7 @@ TO_CEILING = (0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 1.0, 1.0)
 ONSET, PEAK = "layer5", "layer7"
 NULL = LAYERS[:5]
 DRAWS, SHUFFLES, ALPHA = 200, 199, 0.05
+UNLIKE = 0.7  # the SD of the log of how much people see of what they share: one of two sees twice as much, mostly
 
 LEVEL, FAMILY, COVERAGE, SET = (0.03, 0.065), (0.0, 0.06), (0.92, 0.98), (0.92, 0.99)
 _DRAWN = {"both": "stimuli and participants", "stimulus": "stimuli alone", "participant": "participants alone"}
@@ -192,6 +194,31 @@ def _picks(where: xr.Dataset) -> float:
     return float(where["picked"].sel(target="reaches_ceiling").item() != "none")
 
 
+def unlike_people(size: Size, seed: int) -> Found:
+    """Yield what intervals and tests make of people who see very different amounts of what people share."""
+    rng = np.random.default_rng([seed, *size, 7])
+    rdms, human = simulate(shares(BASELINE), participants=size[0], stimuli=size[1], rng=rng, unlike=UNLIKE)
+    with patch("rsa_face.inference.rsa.evaluate_draws", correlate_draws):
+        result = compare_layers(rdms, human, comparison="corr", resample="dual", draws=DRAWS, seed=seed)
+    contrast = contrast_layers(result, network="fe_alexnet", baseline="alexnet")
+    yield "one difference: t, jackknife", _share(contrast["p_difference"] < ALPHA)
+    yield "10 differences, any: largest t", _any(contrast["p_difference_corrected"] < ALPHA)
+    yield (
+        "coverage: similarity, 95 % t interval, jackknife",
+        _covers(result["similarity_interval"].values, _population_of_unlike()),
+    )
+
+
+@cache
+def _population_of_unlike() -> float:
+    values = []
+    for seed in range(6):
+        rng = np.random.default_rng([96, seed])
+        rdms, human = simulate({"network/layer": BASELINE[0]}, participants=300, stimuli=150, rng=rng, unlike=UNLIKE)
+        values.append(compare_vectors("corr", to_vectors(rdms.values), to_vectors(human.values)).mean())
+    return float(np.mean(values))
+
+
 _OTHERS = ("bootstrap", "percentile", "over participants", "participants turned", "not corrected")
 
 
@@ -211,6 +238,7 @@ SCENARIOS: dict[str, Callable[[Size, int], Found]] = {
     "equal layers": equal,
     "planted onset": planted,
     "to the ceiling": to_ceiling,
+    "equal layers, people unlike": unlike_people,
     "no similarity, rho-a": _by_ranks(unrelated),
     "equal layers, rho-a": _by_ranks(equal),
 }

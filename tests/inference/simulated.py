@@ -18,12 +18,13 @@ def simulate(
     rng: np.random.Generator,
     noise: float = 1.0,
     related: bool = True,
+    unlike: float = 0.0,
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Return layer RDMs and human RDMs.
 
     Each layer's features are what people share (by its share of the variance) and features of its own. Each
     participant sees what people share, features of their own, and judges with noise. Unrelated: people share
-    features that no layer has.
+    features that no layer has. Unlike: the SD of the log of how much participants see of what people share.
     """
     common = rng.normal(size=(stimuli, FEATURES))
     layers = [
@@ -31,7 +32,8 @@ def simulate(
         for share in shares.values()
     ]
     seen = common if related else rng.normal(size=(stimuli, FEATURES))
-    own = [seen + _OWN * rng.normal(size=(stimuli, FEATURES)) for _ in range(participants)]
+    much = np.exp(unlike * rng.normal(size=participants)) if unlike else np.ones(participants)
+    own = [share * seen + _OWN * rng.normal(size=(stimuli, FEATURES)) for share in much]
     judged = [_noisy(_distances(features), noise, rng) for features in own]
     ids = [f"s{number}" for number in range(stimuli)]
     names = [name.rsplit("/", 1) for name in shares]
