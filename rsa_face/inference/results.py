@@ -93,7 +93,7 @@ def with_errors_over_people(result: xr.Dataset, stimuli: int, confidence: float)
     each = result["participant_similarity"].values
     values, variances = result["similarity"].values, variance_over_people(each)
     units = (stimuli, each.shape[1])
-    freedom = np.full(len(values), float(degrees_of_freedom(units, None)))
+    freedom = np.full(len(values), degrees_of_freedom(units, None))
     result["similarity_variance"] = (RDM, variances)
     result["similarity_interval"] = (_RESULT, t_interval(values, variances, freedom, confidence))
     result["p_above_zero"] = (RDM, p_one_sided(values, variances, freedom))
@@ -127,7 +127,7 @@ def with_draw_errors(result: xr.Dataset, drawn: Draws, found: Evaluated) -> xr.D
     )
     means, bounds = np.nanmean(similarity, axis=(0, 1)), np.nanmean(ceiling, axis=(0, 1))
     below = np.nanmean(similarity - ceiling[:, :, :1], axis=(0, 1))
-    errors = [(each, np.full(len(each), float(freedom))) for each in (variances, gap_variances, ceiling_variances)]
+    errors = [(each, np.full(len(each), freedom)) for each in (variances, gap_variances, ceiling_variances)]
     result = _with_tests(result, (means, below, bounds), errors)
     dual = drawn.resample == "dual"
     if not dual:

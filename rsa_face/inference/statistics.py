@@ -45,10 +45,10 @@ def bootstrap_variance(draws: Floats, units: tuple[int, int], resample: str) -> 
     return np.asarray(variances[0] * count / (count - 1))
 
 
-def degrees_of_freedom(units: tuple[int, int], resample: str | None) -> int:
+def degrees_of_freedom(units: tuple[int, int], resample: str | None) -> float:
     """Return the degrees of freedom of a t test with bootstrap variance, as in rsatoolbox."""
     stimuli, people = units
-    return {"stimulus": stimuli, "participant": people, None: people}.get(resample, min(units)) - 1
+    return {"stimulus": stimuli, "participant": people, None: people}.get(resample, min(units)) - 1.0
 
 
 def p_one_sided(values: Floats, variances: Floats, freedom: Floats | float) -> Floats:
@@ -320,7 +320,7 @@ class Resampled:
         sums = self.draws @ weights
         if self.rows is None:
             variance = bootstrap_variance(sums, self.units, self.resample)
-            freedom = np.full(variance.shape, float(degrees_of_freedom(self.units, self.resample)))
+            freedom = np.full(variance.shape, degrees_of_freedom(self.units, self.resample))
         else:
             variance, freedom = sampling_error(self.rows @ weights, self.components, self.units)
         error = np.asarray(np.sqrt(np.maximum(variance, 0.0)), dtype=float)

@@ -287,8 +287,10 @@ def _other_tests(result: xr.Dataset) -> dict[str, np.ndarray]:
         freedom = degrees_of_freedom((stimuli, people), kind)
         tests[f"t, bootstrap of {_DRAWN[kind]}"] = p_one_sided(estimate, variance, freedom)
     dual = bootstrap_variance(draws_of(result, "similarity_draws"), (stimuli, people), "dual")
-    tests["t, dual bootstrap (rsatoolbox)"] = p_one_sided(estimate, dual, min(people, stimuli) - 1)
-    tests["t over participants, nothing resampled"] = p_one_sided(estimate, variance_over_people(each), people - 1)
+    tests["t, dual bootstrap (rsatoolbox)"] = p_one_sided(
+        estimate, dual, degrees_of_freedom((stimuli, people), "dual")
+    )
+    tests["t over participants, nothing resampled"] = p_one_sided(estimate, variance_over_people(each), people - 1.0)
     return tests
 
 
@@ -301,7 +303,7 @@ def _dual_interval(result: xr.Dataset) -> np.ndarray:
     people, stimuli = int(result.attrs["participants"]), int(result.attrs["stimuli"])
     draws = draws_of(result, "similarity_draws")
     variance = bootstrap_variance(draws, (stimuli, people), "dual")
-    return t_interval(draws.mean(axis=(0, 1)), variance, min(people, stimuli) - 1, 0.95)
+    return t_interval(draws.mean(axis=(0, 1)), variance, degrees_of_freedom((stimuli, people), "dual"), 0.95)
 
 
 def _around_ceiling(result: xr.Dataset, size: Size, comparison: str) -> Found:

@@ -21,7 +21,7 @@ def test_dual_variance_by_hand():
 
 
 def test_p_values_are_never_zero():
-    assert p_one_sided(np.array([1e6]), np.array([0.0]), 1000)[0] > 0
+    assert p_one_sided(np.array([1e6]), np.array([0.0]), 1000.0)[0] > 0
     assert p_from_draws(np.ones((9, 1)))[0] == pytest.approx(0.1)
 
 
