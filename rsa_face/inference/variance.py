@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
+from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
@@ -40,6 +41,9 @@ from rsa_face.schema import (
 
 METHODS = ("corr", "spearman", "rho-a")
 _ROUNDING = 1e-10
+
+_FEW_FEATURES = 50  # a stimulus: fewer than that fit in memory as they are
+_TOGETHER = 2**16  # features that are decomposed at a time
 
 
 def partial_similarity(
@@ -282,7 +286,7 @@ def reweight_layer(
     must_be_known(comparison, COMPARISONS, "comparison")
     check_people(check_rdms(human, along=PARTICIPANT, name="Human RDMs"))
     layers = activations if isinstance(activations, Mapping) else {"": activations}
-    features = {name: _features_of(layer, human) for name, layer in layers.items()}
+    features = {name: _features_of(layer, human, components) for name, layer in layers.items()}
     human = _with_factors(human, next(iter(layers.values())))
     groups = choose_groups(human, groups)
     parts = folds_of(human, folds=folds, seed=seed, groups=groups)
@@ -340,7 +344,7 @@ def reweighted(
     components: int,
 ) -> tuple[Float[np.ndarray, " other_pair"], Float[np.ndarray, " other_pair"]]:
     """Return the dissimilarities of left-out stimuli, by learnt and by equal weights."""
-    raw = _squared_differences(features[out]).sum(axis=1)
+    raw = np.asarray(pdist(features[out], "sqeuclidean"))  # pairs in the order of the RDM's vector
     if features.shape[1] > components:
         basis = PCA(n_components=min(components, fit.size - 1), svd_solver="full").fit(features[fit])
         features = basis.transform(features)
@@ -436,7 +440,9 @@ def _union(columns: Mapping[str, Int[np.ndarray, " _"]], names: list[str]) -> In
     return np.unique(np.concatenate([columns[name] for name in names]))
 
 
-def _features_of(activations: xr.DataArray, human: xr.DataArray) -> Float[np.ndarray, "stimulus feature"]:
+def _features_of(
+    activations: xr.DataArray, human: xr.DataArray, components: int
+) -> Float[np.ndarray, "stimulus feature"]:
     have = [str(value) for value in activations[STIMULUS].values]
     want = stimulus_ids(human)
     if sorted(have) != sorted(want):
@@ -447,4 +453,22 @@ def _features_of(activations: xr.DataArray, human: xr.DataArray) -> Float[np.nda
         )
         raise ValueError(message)
     ordered = activations.transpose(STIMULUS, ...).isel({STIMULUS: [have.index(stimulus) for stimulus in want]})
-    return np.asarray(ordered.values, dtype=float).reshape(len(want), -1)
+    values = np.asarray(ordered.values).reshape(len(want), -1)
+    # without principal components the features themselves are weighed, not coordinates of them
+    return _same_distances(values) if len(want) > components else np.asarray(values, dtype=float)
+
+
+def _same_distances(features: Float[np.ndarray, "stimulus feature"]) -> Float[np.ndarray, "stimulus coordinate"]:
+    """Return as many coordinates as stimuli, with the same distances: the triangle of a QR decomposition.
+
+    Principal components and distances stay what they are, and millions of features of an early layer never stand
+    side by side with their squares. Few features are returned as they are.
+    """
+    stimuli, count = features.shape
+    if count <= _FEW_FEATURES * stimuli:
+        return np.asarray(features, dtype=float)
+    triangle = np.zeros((0, stimuli))
+    for start in range(0, count, _TOGETHER):
+        block = np.asarray(features[:, start : start + _TOGETHER].T, dtype=float)
+        triangle = np.linalg.qr(np.concatenate([triangle, block]), mode="r")
+    return np.asarray(triangle.T)

@@ -110,3 +110,16 @@ def test_what_cannot_be_split_is_refused(planted: tuple[xr.DataArray, xr.DataArr
     activations = xr.DataArray(np.zeros((2, 3)), dims=("stimulus", "feature"), coords={"stimulus": ["s0", "x"]})
     with pytest.raises(ValueError, match=r"\['x'\]"):
         reweight_layer(activations, human)
+
+
+def test_millions_of_features_are_weighed_by_coordinates_with_the_same_distances(
+    planted: tuple[xr.DataArray, xr.DataArray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    human = planted[1]
+    features = np.random.default_rng(1).normal(size=(STIMULI, 4000))
+    activations = xr.DataArray(features, {"stimulus": human["stimulus_i"].values}, ("stimulus", "feature"))
+    quick = reweight_layer(activations, human, folds=(3, 2))
+    monkeypatch.setattr("rsa_face.inference.variance._FEW_FEATURES", 10_000)
+    plain = reweight_layer(activations, human, folds=(3, 2))
+    np.testing.assert_allclose(quick["raw"], plain["raw"], atol=1e-12)
+    np.testing.assert_allclose(quick["reweighted"], plain["reweighted"], atol=1e-10)
