@@ -100,12 +100,12 @@ def test_every_function_that_takes_memory_warns_of_bytes():
     rng = np.random.default_rng(0)
     rdms, human = (
         xr.DataArray(
-            squareform(rng.random(10)) * np.ones((2, 1, 1)),
-            {along: ["a", "b"], "stimulus_i": list("vwxyz"), "stimulus_j": list("vwxyz")},
+            squareform(rng.random(10)) * np.ones((len(names), 1, 1)),
+            {along: list(names), "stimulus_i": list("vwxyz"), "stimulus_j": list("vwxyz")},
             (along, "stimulus_i", "stimulus_j"),
             name="dissimilarity",
         )
-        for along in ("rdm", "participant")
+        for along, names in (("rdm", "ab"), ("participant", "abc"))
     )
     rdms = rdms.assign_coords(network=("rdm", ["n", "n"]), layer=("rdm", ["a", "b"]), order=("rdm", [0, 1]))
     with pytest.warns(DeprecationWarning, match="taken for bytes"):

@@ -16,11 +16,11 @@ from tests.inference.simulated import simulate
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shares = {f"{network}/l{place}": 0.1 + 0.3 * place for network in ("alexnet", "fe_alexnet") for place in range(3)}
-    rdms, human = simulate(shares, stimuli=24, participants=8, rng=np.random.default_rng(0))
-    human = human + (1 - np.eye(24)) * abs(float(human.min()))  # no dissimilarity of people is negative
+    rdms, human = simulate(shares, stimuli=40, participants=12, rng=np.random.default_rng(0))
+    human = human + (1 - np.eye(40)) * abs(float(human.min()))  # no dissimilarity of people is negative
     save(rdms, tmp_path / "rdms.nc")
     save(human, tmp_path / "human.nc")
-    save(compare_layers(rdms, human, comparison="corr", resample="both", draws=40, seed=0), tmp_path / "result.nc")
+    save(compare_layers(rdms, human, comparison="corr", resample="dual", draws=40, seed=0), tmp_path / "result.nc")
     return tmp_path
 
 

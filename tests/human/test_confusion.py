@@ -52,7 +52,7 @@ def test_a_log_of_what_was_taken_for_what_equals_its_counts(tmp_path):
         (COUNTS.replace("1,1", "1,-1"), {"form": "counts"}, "line 3, column sad: -1 is no count"),
         (COUNTS.replace("1,1", "1,.5"), {"form": "counts"}, "line 3, column sad: 0.5 is no count"),
         (COUNTS + "p,a,1,0\n", {"form": "counts"}, "line 5, column stimulus: 'a' is counted again"),
-        (COUNTS, {"form": "counts", "distance": "confusability"}, "has the responses 'happy', 'sad'"),
+        (COUNTS, {"form": "counts", "distance": "confusability"}, "responses 'happy', 'sad'"),
         ("participant,stimulus\np,a\n", {"form": "counts"}, "confused.csv has no column of counts"),
     ],
 )

@@ -198,7 +198,7 @@ def test_an_untrained_readout_is_named(stimuli):
 
 
 def test_outputs_without_happy_and_sad_are_refused(stimuli):
-    with pytest.raises(ValueError, match="bright has 3 outputs without names"):
+    with pytest.raises(ValueError, match=r"bright has no outputs .*3 outputs without names"):
         answer_places(network_of(1.0, 2.0, 3.0))
     with pytest.raises(ValueError, match=r"\['cat', 'dog'\]"):
         answer_places(network_of(1.0, 2.0, outputs=("cat", "dog")))

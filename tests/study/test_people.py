@@ -10,7 +10,7 @@ import xarray as xr
 import yaml
 
 from rsa_face.human.observers import simulate_ratings
-from rsa_face.inference.resampling import UngroupedWarning, choose_groups, describe_groups
+from rsa_face.inference.resampling import choose_groups, describe_groups
 from rsa_face.provenance import save
 from rsa_face.stimuli.catalogue import read_stimuli
 from rsa_face.stimuli.faces import draw_faces
@@ -73,7 +73,7 @@ def test_the_identity_is_chosen_from_the_table_and_a_study_without_groups_is_war
         run = judged(inference, people=5, said=said)
         run.made.add("rdms.nc")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UngroupedWarning)
+            warnings.simplefilter("ignore", UserWarning)  # of few groups, and of none
             compare(run)
         result = run.dataset("layers.nc")
         assert result.attrs["groups"] == ("identity" if first else None)
