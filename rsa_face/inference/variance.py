@@ -470,5 +470,5 @@ def _same_distances(features: Float[np.ndarray, "stimulus feature"]) -> Float[np
     triangle = np.zeros((0, stimuli))
     for start in range(0, count, _TOGETHER):
         block = np.asarray(features[:, start : start + _TOGETHER].T, dtype=float)
-        triangle = np.linalg.qr(np.concatenate([triangle, block]), mode="r")
+        triangle = np.asarray(np.linalg.qr(np.concatenate([triangle, block]), mode="r"), dtype=float)
     return np.asarray(triangle.T)
