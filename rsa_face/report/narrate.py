@@ -21,6 +21,7 @@ from rsa_face.schema import (
     OTHER_MEASURES,
     PARTICIPANT,
     RDM,
+    STIMULUS,
     STIMULUS_I,
     comparison_label,
 )
@@ -211,10 +212,22 @@ def most_similar_sentence(result: xr.Dataset) -> str:
         lower, upper = (number(float(limit)) for limit in best["similarity_interval"].values)
         interval = f", {percent(float(best.attrs.get('confidence', 0.95)))} interval {lower} to {upper}"
     people = f"{result.sizes[PARTICIPANT]} participants" if PARTICIPANT in result.sizes else "the participants"
-    sample = f"{people} and {result.attrs['stimuli']} stimuli" if "stimuli" in result.attrs else people
+    sample = f"{people} and {_stimuli_of(result)}" if "stimuli" in result.attrs else people
     return (
         f"Of {result.sizes[RDM]} layers, {name} is most similar to people ({measured} "
         f"{number(float(best['similarity']))}{interval}; {sample})."
+    )
+
+
+def _stimuli_of(result: xr.Dataset) -> str:
+    """Say how many stimuli a comparison has, and how many groups where they are drawn in groups."""
+    units, groups = result.attrs["stimuli"], result.attrs.get("groups")
+    if not groups:
+        return f"{units} stimuli"
+    return (
+        f"{result.sizes[STIMULUS]} stimuli in {units} groups by {groups}"
+        if STIMULUS in result.sizes
+        else f"{units} groups"
     )
 
 

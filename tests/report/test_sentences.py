@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.inference.results import NO_TEST
-from rsa_face.report.narrate import answer_of, methods_of
+from rsa_face.report.narrate import _stimuli_of, answer_of, methods_of
 from tests.made_up import made_up_localization
 
 
@@ -196,3 +196,10 @@ def test_methods_name_how_and_where_saliency_was_mapped_and_cite_that_method(stu
     assert said in " ".join(methods.paragraphs)
     assert any("doi:10.1109/TIP.2021.3089943" in reference for reference in methods.references)
     assert not any("Grad-CAM" in reference for reference in methods.references)
+
+
+def test_stimuli_that_are_drawn_in_groups_are_counted_with_their_groups(study):
+    table = study.result.assign_attrs(stimuli=6)
+    assert _stimuli_of(table.assign_attrs(groups=None)) == "6 stimuli"
+    drawn = table.assign_coords(stimulus=[f"face{number}" for number in range(54)])
+    assert _stimuli_of(drawn.assign_attrs(groups="identity")) == "54 stimuli in 6 groups by identity"
