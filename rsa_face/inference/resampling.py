@@ -438,9 +438,9 @@ def sampling_error(
     10.1016/S0022-5371(73)80014-3.
 
     Degrees of freedom are Satterthwaite's (1946, 10.2307/3002019), of the two parts. Those of a lie between
-    (n - 1) (a/S)², where Q is known exactly, and n - 1, where Q is large whenever S is; simulations of 6 to 90
-    stimuli or groups bear out (n - 1) (a/S) ** ((n - 3) / n). What P adds to the uncertainty grows from nothing at
-    c = 0 to that of P itself, on m - 1 degrees of freedom.
+    (n - 1) (a/S)², where Q is known exactly, as it is from many stimuli, and n - 1, where Q is large whenever S is;
+    simulations of 6 to 90 stimuli or groups bear out an exponent of 2 (n - 3) / (n + 9). What P adds to the
+    uncertainty grows from nothing at c = 0 to that of P itself, on m - 1 degrees of freedom.
     """
     named = np.asarray(components)
     s, p, sp, q, qp = (np.square(rows[named == name]).sum(axis=0) for name in COMPONENTS)
@@ -448,7 +448,7 @@ def sampling_error(
     a = np.maximum(s - q, s / 2)
     c = np.maximum(np.maximum(p - sp + qp, p - a), 0.0)
     share = np.divide(a, s, out=np.ones_like(a), where=s > 0)
-    of_stimuli = stimuli * share ** ((units[0] - 3) / units[0])
+    of_stimuli = stimuli * share ** (2 * (units[0] - 3) / (units[0] + 9))
     uncertainty = a**2 / of_stimuli + p * np.minimum(p, 2 * c) / people
     variance = a + c
     freedom = np.divide(variance**2, uncertainty, out=np.full_like(a, stimuli), where=uncertainty > 0)

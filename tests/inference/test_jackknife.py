@@ -163,13 +163,13 @@ def test_variance_and_degrees_of_freedom_by_hand() -> None:
     # S - Q = 3.5; P - SP + QP = 1.25
     variance, freedom = error_of([4.0, 2.0, 1.0, 0.5, 0.25], (21, 6))
     assert variance == pytest.approx(4.75)
-    of_stimuli = 20 * (3.5 / 4) ** (18 / 21)
+    of_stimuli = 20 * (3.5 / 4) ** 1.2
     assert freedom == pytest.approx(4.75**2 / (3.5**2 / of_stimuli + 2.0 * 2.0 / 5))
     # nothing but participants; nothing but stimuli
     assert error_of([0.0, 2.0, 0.0, 0.0, 0.0], (21, 6)) == pytest.approx((2.0, 5.0))
     assert error_of([2.0, 0.0, 0.0, 0.0, 0.0], (21, 6)) == pytest.approx((2.0, 20.0))
     # at least half of the stimuli's, and at least the participants'
-    assert error_of([1.0, 0.0, 0.0, 0.9, 0.0], (21, 6)) == pytest.approx((0.5, 20 * 0.5 ** (18 / 21)))
+    assert error_of([1.0, 0.0, 0.0, 0.9, 0.0], (21, 6)) == pytest.approx((0.5, 20 * 0.5**1.2))
     assert error_of([1.0, 2.0, 5.0, 1.5, 0.0], (21, 6))[0] == pytest.approx(2.0)
 
 
