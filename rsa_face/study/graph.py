@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE = "manifest.json"
-ALWAYS = ("provenance", "schema", "settings")  # what every result depends on
+ALWAYS = ("provenance", "schema", "settings", "sources")  # small, and what results depend on
 ASIDE = "set_aside"
 _MOST_NAMED = 8
 
