@@ -47,3 +47,26 @@ def made_up_localization(
         },
         {"network": "fe_alexnet", "baseline": "alexnet", "confidence": 0.95, "ceiling_margin": 0.1, **attrs},
     )
+
+
+def answered(picked: list[str]) -> xr.Dataset:
+    """Return a localization of four layers with these answers."""
+    targets = ["peak", "reaches_ceiling", "above_baseline", "differs_from_baseline"]
+    shares = [
+        {"relu1": 0.1, "relu5": 0.1, "fe": 0.2, "fc8": 0.6},
+        {"fe": 0.1, "fc8": 0.2, "none": 0.7},
+        {"fe": 0.8, "fc8": 0.1, "none": 0.1},
+        {"relu1": 0.6, "fe": 0.4},
+    ]
+    probability, picked_of = dict(zip(targets, shares, strict=True)), dict(zip(targets, picked, strict=True))
+    return made_up_localization(["relu1", "relu5", "fe", "fc8"], probability, picked_of)
+
+
+def made_up_contrast(lower: list[float]) -> xr.Dataset:
+    """Return a contrast of three layers whose bands begin here."""
+    band = np.stack([lower, np.array(lower) + 0.1], axis=1)
+    return xr.Dataset(
+        {"difference": ("layer", band.mean(axis=1)), "difference_band": (("layer", "bound"), band)},
+        {"layer": ["relu1", "relu5", "fc8"], "bound": ["lower", "upper"]},
+        {"network": "fe_alexnet", "baseline": "alexnet"},
+    )

@@ -160,5 +160,8 @@ def test_modes_and_buffers_come_back_when_a_pass_fails():
 def test_a_store_begun_in_evaluation_mode_goes_on_in_training_mode(stimuli, tmp_path):
     network = normalizing()
     network.module.eval()
-    rf.extract([network], stimuli, tmp_path / "st.zarr", layers="all")
-    rf.extract([partly_training(network)], stimuli, tmp_path / "st.zarr", layers="all")
+    tree = rf.extract([network], stimuli, tmp_path / "st.zarr", layers="all")
+    expected = rf.compute_rdms(tree, measure="euclidean")
+    again = rf.extract([partly_training(network)], stimuli, tmp_path / "st.zarr", layers="all")
+    assert network.module.training  # its mode is its owner's
+    np.testing.assert_array_equal(rf.compute_rdms(again, measure="euclidean"), expected)

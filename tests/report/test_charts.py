@@ -13,28 +13,8 @@ from rsa_face.report.charts import (
     palettes,
     region_chart,
 )
-from tests.made_up import made_up_localization
-
-
-def localization(picked: list[str]) -> xr.Dataset:
-    targets = ["peak", "reaches_ceiling", "above_baseline", "differs_from_baseline"]
-    shares = [
-        {"relu1": 0.1, "relu5": 0.1, "fe": 0.2, "fc8": 0.6},
-        {"fe": 0.1, "fc8": 0.2, "none": 0.7},
-        {"fe": 0.8, "fc8": 0.1, "none": 0.1},
-        {"relu1": 0.6, "fe": 0.4},
-    ]
-    probability, picked_of = dict(zip(targets, shares, strict=True)), dict(zip(targets, picked, strict=True))
-    return made_up_localization(["relu1", "relu5", "fe", "fc8"], probability, picked_of)
-
-
-def contrast(lower: list[float]) -> xr.Dataset:
-    band = np.stack([lower, np.array(lower) + 0.1], axis=1)
-    return xr.Dataset(
-        {"difference": ("layer", band.mean(axis=1)), "difference_band": (("layer", "bound"), band)},
-        {"layer": ["relu1", "relu5", "fc8"], "bound": ["lower", "upper"]},
-        {"network": "fe_alexnet", "baseline": "alexnet"},
-    )
+from tests.made_up import answered as localization
+from tests.made_up import made_up_contrast as contrast
 
 
 def test_the_layer_chart_carries_value_interval_and_number_of_people(study):
