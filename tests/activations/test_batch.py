@@ -91,7 +91,8 @@ def test_stored_and_streamed_units_are_the_same(masked, tmp_path):
     stored = compute_batch(make(masked, tmp_path / "b", **settings), stream=False)
     assert [file.name for file in streamed] == [file.name for file in stored]
     first, second = (load_batch(tmp_path / name)["alexnet-seed0-all-correlation"] for name in "ab")
-    np.testing.assert_allclose(first.values, second.values, atol=1e-6)
+    # fc8 holds differences of logits near 16, each of which is rounded to 1e-6 in float32
+    np.testing.assert_allclose(first.values, second.values, atol=5e-5)
     assert (tmp_path / "b/stores/alexnet-seed0-all.zarr/zarr.json").is_file()
 
 

@@ -191,7 +191,8 @@ def test_a_study_and_its_batch_by_workers_equal_those_of_one_process(tmp_path):
         batch = batch_of(study)
         compute_batch(batch, stream=False, cluster=address)
     alone, spread = (load(tmp_path / name / "rdms.nc") for name in ("alone", "spread"))
-    np.testing.assert_allclose(spread.values, alone.values, atol=1e-6)  # streamed alone, stored by workers
+    # streamed alone, stored by workers; logits near 16 are rounded to 1e-6 in float32
+    np.testing.assert_allclose(spread.values, alone.values, atol=5e-5)
     one, other = (load(tmp_path / name / "layers.nc") for name in ("alone", "spread"))
     np.testing.assert_allclose(other["similarity_draws"], one["similarity_draws"], atol=1e-3)
     (unit,) = load_batch(batch.folder).values()

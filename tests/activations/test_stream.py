@@ -26,7 +26,7 @@ def test_streamed_rdms_equal_those_from_a_store_for_every_layer(tmp_path, stimul
     tree = extract([fe_alexnet], stimuli, tmp_path / "x.zarr", layers="all", batch=4)
     stored = compute_rdms(tree, measure=measure)
     streamed = stream_rdms([fe_alexnet], stimuli, layers="all", measure=measure, batch=4)
-    scale = np.maximum(stored.max(("stimulus_i", "stimulus_j")), 1) if measure == "euclidean" else 1
+    scale = np.maximum(stored.max(("stimulus_i", "stimulus_j")), 1)  # distances of logits have the units of logits
     xr.testing.assert_allclose(streamed / scale, stored / scale, atol=1e-6)
     assert streamed.attrs == stored.attrs
     assert hooks_left(fe_alexnet.module) == 0
@@ -37,7 +37,8 @@ def test_streamed_rdms_equal_those_from_a_store_for_the_main_layers(tmp_path, st
     network = build_network(name, preprocessing=Preprocessing(resize=64, crop=64))
     few = StimulusSet(stimuli.table.iloc[:4].reset_index(drop=True))
     stored = compute_rdms(extract([network], few, tmp_path / "x.zarr", batch=2))
-    xr.testing.assert_allclose(stream_rdms([network], few, batch=2), stored, atol=1e-6)
+    scale = np.maximum(stored.max(("stimulus_i", "stimulus_j")), 1)
+    xr.testing.assert_allclose(stream_rdms([network], few, batch=2) / scale, stored / scale, atol=1e-6)
 
 
 def test_a_layer_alone_equals_the_layer_among_others(stimuli, alexnet):
@@ -57,7 +58,8 @@ def test_shuffled_stimuli_change_nothing_but_the_order(stimuli, alexnet):
     order = np.random.default_rng(0).permutation(10)
     shuffled = StimulusSet(stimuli.table.iloc[order].reset_index(drop=True))
     rdms, other = (stream_rdms([alexnet], each, layers=["relu1", "fc8"]) for each in (stimuli, shuffled))
-    xr.testing.assert_allclose(other, rdms.isel(stimulus_i=order, stimulus_j=order), atol=1e-6)
+    # logits near 16 are rounded to 1e-6 in float32, and other batches add up in another order
+    xr.testing.assert_allclose(other, rdms.isel(stimulus_i=order, stimulus_j=order), atol=5e-5)
 
 
 def test_images_that_are_the_same_are_at_distance_0(tmp_path, alexnet):

@@ -126,7 +126,7 @@ def test_a_change_of_the_schema_makes_everything(folder, changed):
     [
         ("draws: 20", "draws: 30", [*INFERENCE, "figures"]),
         ("resample: both", "resample: both, baseline: fe_alexnet", ["localization", "figures"]),
-        ("layers: [relu1, fc8]", "layers: [relu1, fc8], batch: 7", RDMS),
+        ("layers: [relu1, fc8]", "layers: [relu1, fc8], batch: 12", RDMS),  # all twelve stimuli at once, as before
     ],
 )
 def test_a_setting_makes_the_stages_that_depend_on_it(folder, old, new, stages):
