@@ -124,7 +124,7 @@ _FORMER_HOME = {
     "plot_reliability": "figures",
     "plot_saliency": "figures",
     "read_training": "training.data",
-    "relate_measures": "psychophysics.agreement",
+    "relate_measures": "psychophysics.likeness",
     "relate_rdms": "rdms.embedding",
     "reliability_table": "human.reliability",
     "render_faces": "stimuli.faces",

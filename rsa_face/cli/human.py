@@ -46,8 +46,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read judgements, and say what is in them, how good they are and what to look at. Writes nothing unasked."""
-    from rsa_face.human.read import advise, read_human, summarise
-    from rsa_face.human.reliability import assess_reliability, reliability_table
+    from rsa_face.human.read import read_human
+    from rsa_face.human.reliability import advise, assess_reliability, reliability_table, summarise
 
     chosen, arranged = _settings(option), _settings(layout)
     human = read_human(file, kind=kind, options=chosen, layout=arranged, stimuli=stimuli, ids=_ids(ids))

@@ -40,8 +40,8 @@ def psychometric(
     """Fit everybody's psychometric curve: PSE (happy is chosen half the time), slope, lapses, and a figure."""
     from rsa_face.provenance import load
     from rsa_face.psychophysics.choices import read_choices
-    from rsa_face.psychophysics.settings import Curve
-    from rsa_face.psychophysics.stage import tabulate_curves, write_psychophysics
+    from rsa_face.psychophysics.psychometric import Curve
+    from rsa_face.study.behaviour import tabulate_curves, write_psychophysics
 
     curve = Curve.model_validate(
         {
@@ -129,7 +129,7 @@ def networks_of(asked: list[str]) -> "Iterator[Network]":
 
 
 def _ask(network: list[str] | None, stimuli: Path | None) -> Any:
-    from rsa_face.psychophysics.stage import ask_networks
+    from rsa_face.psychophysics.choices import network_choices
     from rsa_face.stimuli.catalogue import read_stimuli
 
     if not network:
@@ -139,7 +139,7 @@ def _ask(network: list[str] | None, stimuli: Path | None) -> Any:
             f"--stimuli is missing: {', '.join(network)} cannot judge faces without them. Give a stimulus table."
         )
         raise ValueError(message)
-    return ask_networks(networks_of(network), read_stimuli(stimuli))
+    return network_choices(networks_of(network), read_stimuli(stimuli))
 
 
 def _bounds(name: str, text: str) -> float | tuple[float, float]:

@@ -36,7 +36,7 @@ from rsa_face.figures.style import (
     network_colors,
     network_label,
 )
-from rsa_face.psychophysics.agreement import agreement_table
+from rsa_face.psychophysics.likeness import agreement_table
 from rsa_face.schema import BOUND, NETWORK, PARTICIPANT, comparison_label
 
 _QUANTITY, _OTHER = "quantity", "quantity_other"

@@ -10,9 +10,8 @@ from pydantic import Field
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
 
-from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index
+from rsa_face.human.judgements import Floats, Judgements, Repeats, must_fit, pair_index
 from rsa_face.human.rdm_files import read_matlab
-from rsa_face.human.sessions import Repeats
 from rsa_face.human.tables import GROUP, Column, Fault, Source, Trials, listed, naturally, raise_faults, renaming
 from rsa_face.rdms.toolbox import load_meadows
 from rsa_face.safety import read_json, reading

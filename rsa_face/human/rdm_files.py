@@ -22,8 +22,16 @@ import scipy.io
 import xarray as xr
 from numpy.typing import NDArray
 
-from rsa_face.human.judgements import Floats, Judgements, must_fit, rows_of_pairs, squares
-from rsa_face.human.sessions import SESSION_NAMES, Repeats, split_session
+from rsa_face.human.judgements import (
+    SESSION_NAMES,
+    Floats,
+    Judgements,
+    Repeats,
+    must_fit,
+    rows_of_pairs,
+    split_session,
+    squares,
+)
 from rsa_face.human.tables import (
     FIX_LINES,
     Column,

@@ -1,4 +1,4 @@
-"""How reliable human RDMs are: halves, sessions, each person against the others, and how many people are needed."""
+"""What human RDMs hold and how reliable they are: halves, sessions, each person against the others, more people."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from rsa_face.human.judgements import Floats, triangles
+from rsa_face.human.tables import listed
 from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.comparisons import FEWEST_PAIRS
 from rsa_face.provenance import rng_from
@@ -348,3 +349,96 @@ def _with_bias(result: xr.Dataset, human: xr.DataArray) -> xr.Dataset:
     bias = np.asarray(human["response_bias"].values, dtype=float)
     result = result.assign(response_bias=(PARTICIPANT, bias), bias_outlying=(PARTICIPANT, far_from_median(bias)))
     return result.assign_attrs(response_bias=str(human.attrs.get("response_bias", "")))
+
+
+_KNOWN = (
+    "kind",
+    "left_out",
+    "source",
+    "options",
+    "stimuli_judged",
+    "simulated",
+    "response_bias",
+    "group",
+)
+
+
+def summarise(human: xr.DataArray) -> dict[str, str]:
+    """Return what human RDMs hold, in words."""
+    people, ids = ([str(value) for value in human[dim].values] for dim in (PARTICIPANT, STIMULUS_I))
+    values, trials = triangles(human.values), human["n_trials"].values
+    judged = (~np.isnan(values)).mean(axis=1)
+    left_out = human.attrs.get("left_out") or {}
+    summary = {
+        "participants": f"{len(people)}: {listed(people, 4)}",
+        "stimuli": f"{len(ids)}, {human.attrs.get('stimuli_judged', len(ids))} of them judged: {listed(ids, 4)}",
+        "trials": f"{int(trials.sum()):,}; {_between(trials, ',.0f')} for each participant",
+        "left out": "; ".join(f"{count:,}: {why}" for why, count in left_out.items()) or "nothing",
+        "pairs": f"{values.shape[1]:,}; a participant judged {_between(judged, '.0%')}",
+        "nobody judged": f"{int(np.isnan(values).all(axis=0).sum()):,} pairs",
+        "judgements a pair": _between(triangles(human["coverage"].values)[~np.isnan(values)], ".0f"),
+        "dissimilarity": _between(values[~np.isnan(values)], ".4g"),
+    }
+    if "response_bias" in human.coords:
+        about = human.attrs.get("response_bias", "")
+        summary["response bias"] = f"{_between(human['response_bias'].values, '.3g')} ({about})"
+    for name in human.coords:
+        if human[name].dims == (PARTICIPANT,) and name not in (PARTICIPANT, "n_trials", "response_bias"):
+            levels, counts = np.unique(human[name].values.astype(str), return_counts=True)
+            summary[str(name)] = ", ".join(f"{value}: {count}" for value, count in zip(levels, counts, strict=True))
+    if human.attrs.get("trials_known") is False:
+        summary["trials"] = "not in the file"
+        summary["judgements a pair"] = "not in the file"
+    hidden = (*_KNOWN, "trials_known", "averaged_over")
+    attrs = {str(k): v for k, v in human.attrs.items() if k not in hidden and v not in ([], {}, None, "")}
+    return summary | {name.replace("_", " "): str(value) for name, value in attrs.items()}
+
+
+def advise(human: xr.DataArray, reliability: xr.Dataset | None, *, matched: bool) -> list[str]:
+    """Return what a person should look at or do before comparing."""
+    advice = []
+    if human.attrs.get("simulated"):
+        advice.append("These are simulated observers, and are labelled so from here on.")
+    if not matched:
+        advice.append("No stimuli were given: give the stimulus table (--stimuli) to have every id held against it.")
+    if human.attrs.get("averaged"):
+        by = human.attrs.get("averaged_over")
+        one_by_one = f" (each by itself: layout by={by})" if by else ""
+        advice.append(f"A participant's RDMs were averaged: {human.attrs['averaged']}{one_by_one}.")
+    if "group" in human.attrs:
+        advice.append("This is one curve of a group: similarities can be computed, but no noise ceiling.")
+    elif human.sizes[PARTICIPANT] == 1:
+        advice.append("There is one participant: similarities can be computed, but no noise ceiling.")
+    never = int(np.isnan(triangles(human.values)).all(axis=0).sum())
+    if never:
+        advice.append(f"Nobody judged {never:,} pairs: they are left out of every comparison, never filled in.")
+    if human.attrs.get("unlinked"):
+        who = listed(human.attrs["unlinked"])
+        advice.append(f"Arrangements of {who} fall into parts that share no pair: their scales cannot be related.")
+    return advice + ([] if reliability is None else _advise_on(reliability))
+
+
+def _advise_on(reliability: xr.Dataset) -> list[str]:
+    advice = []
+    for flag, what in (
+        ("outlying", "far less agreement with the others than most have"),
+        ("bias_outlying", "responses far from most people's"),
+    ):
+        if flag in reliability and reliability[flag].any():
+            names = [str(name) for name in reliability[PARTICIPANT].values[reliability[flag].values]]
+            advice.append(f"Look at {listed(names)}: {what}. Nobody is dropped.")
+    value = float(reliability["split_half_corrected"])
+    if value < 0.7:
+        needed = float(reliability["participants_needed"].sel(target=0.8))
+        more = f"about {needed:.0f} participants would reach .8" if np.isfinite(needed) else "people do not agree"
+        advice.append(f"The mean RDM's reliability is {value:.2f}: {more}.")
+    return advice
+
+
+def _between(values: np.ndarray, form: str) -> str:
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return "unknown"
+    low, middle, high = (format(float(value), form) for value in (known.min(), np.median(known), known.max()))
+    return low if low == high else f"{low} to {high}, median {middle}"

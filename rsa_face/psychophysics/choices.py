@@ -1,6 +1,6 @@
 """Choices: who was shown what, and whether the answer was happy or sad; of people from a table, of networks asked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -258,7 +258,7 @@ def scale_of(levels: np.ndarray) -> str:
 
 
 def network_choices(
-    networks: "Network | Sequence[Network]",
+    networks: "Network | Iterable[Network]",
     stimuli: StimulusSet,
     *,
     trials: int | None = None,
@@ -273,9 +273,9 @@ def network_choices(
 
     Parameters
     ----------
-    networks : Network or sequence of Network
-        Their `outputs` say which output stands for what; two nameless outputs are taken for sad and happy, in
-        this order. Not changed.
+    networks : Network or iterable of Network
+        Asked one after another, so that an iterator may build each when its turn comes. Their `outputs` say which
+        output stands for what; two nameless outputs are taken for sad and happy, in this order. Not changed.
     stimuli : StimulusSet
         With the factor `level`, and `occlusion` where there is any.
     trials : int, optional
@@ -298,12 +298,11 @@ def network_choices(
     """
     from rsa_face.networks.zoo import Network
 
-    several = [networks] if isinstance(networks, Network) else list(networks)
     if "level" not in stimuli.table:
         message = f"Stimuli without the factor level cannot be judged along it: they have {stimuli.factors}. Add it."
         raise ValueError(message)
-    tables = []
-    for network in several:
+    tables, untrained = [], set()
+    for network in [networks] if isinstance(networks, Network) else networks:
         chance = _probabilities(network, stimuli, batch)
         if trials is not None:
             rng = rng_from(seed, "choices", network.name)
@@ -311,8 +310,11 @@ def network_choices(
         table = stimuli.table[["stimulus", "level"]].assign(network=network.name, p_happy=chance)
         table["occlusion"] = stimuli.table.get("occlusion", "none")
         tables.append(table if trials is None else table.assign(trials=trials))
+        *_, readout = (name for name, _ in network.module.named_parameters())
+        if readout in network.untrained:
+            untrained.add(network.name)
     together = pd.concat(tables, ignore_index=True)
-    together.attrs = {"untrained": [network.name for network in several if _random_readout(network)]}
+    together.attrs = {"untrained": sorted(untrained)}
     return together
 
 
@@ -335,8 +337,3 @@ def _probabilities(network: "Network", stimuli: StimulusSet, batch: int) -> np.n
 
 def _two_way(logits: "Tensor", sad: int, happy: int) -> "Tensor":
     return (logits[:, happy] - logits[:, sad]).double().sigmoid().cpu()
-
-
-def _random_readout(network: "Network") -> bool:
-    names = [name for name, _ in network.module.named_parameters()]
-    return names[-1] in network.untrained

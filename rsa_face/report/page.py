@@ -19,7 +19,7 @@ from rsa_face.figures.agreement import in_words
 from rsa_face.figures.layers import layers_table
 from rsa_face.figures.networks import question_names
 from rsa_face.figures.style import RDM_COLORS, in_order, network_label
-from rsa_face.psychophysics.agreement import agreement_table, correlation_table
+from rsa_face.psychophysics.likeness import agreement_table, correlation_table
 from rsa_face.report.charts import (
     Chart,
     contrast_chart,

@@ -36,16 +36,15 @@ from rsa_face.inference.seeds import (
 )
 from rsa_face.inference.variance import faults_of_folds, partition_variance
 from rsa_face.provenance import rng_from, save
-from rsa_face.psychophysics.agreement import agreement_table, correlation_table, relate_measures
 from rsa_face.psychophysics.choices import read_choices
-from rsa_face.psychophysics.psychometric import fit_psychometric
-from rsa_face.psychophysics.settings import Curve
-from rsa_face.psychophysics.stage import any_curve, write_psychophysics
+from rsa_face.psychophysics.likeness import agreement_table, correlation_table, relate_measures
+from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
 from rsa_face.safety import one_part, path_in, write_table
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, STIMULUS_I, must_be_known, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
+from rsa_face.study.behaviour import any_curve, write_psychophysics
 from rsa_face.study.config import NetworkSection, Study
 from rsa_face.study.graph import Run
 from rsa_face.study.stages import pretrainings_of

@@ -24,7 +24,7 @@ from pydantic import (
 from rsa_face.human.kinds import KINDS
 from rsa_face.human.tables import Layout
 from rsa_face.networks.settings import Attention
-from rsa_face.psychophysics.settings import Curve
+from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.safety import check_name, in_short, must_be_plain_names, one_part, read_yaml, same_file
 from rsa_face.schema import (
     AUTO_GROUPS,

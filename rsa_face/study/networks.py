@@ -14,8 +14,7 @@ from rsa_face.cluster import find_distributed
 from rsa_face.networks.weights import HUB, find_hub
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import save
-from rsa_face.psychophysics.choices import read_choices
-from rsa_face.psychophysics.stage import ask_networks as ask
+from rsa_face.psychophysics.choices import network_choices, read_choices
 from rsa_face.rdms.controls import check_controls
 from rsa_face.safety import write_beside
 from rsa_face.schema import PARTICIPANT, split_seed
@@ -190,6 +189,6 @@ def why_no_answers(run: Run) -> str:
 
 def ask_networks(run: Run) -> None:
     """Let the networks say happy or sad to every stimulus; once, for all that needs it."""
-    answers = ask(built(run), run.stimuli)
+    answers = network_choices(built(run), run.stimuli)
     with write_beside(run.folder / "answers.csv") as beside:
         answers.to_csv(beside, index=False)

@@ -13,7 +13,7 @@ from rsa_face.human.observers import PSE_MEAN, PSE_SD
 from rsa_face.inference.seeds import Measured, Sampling, peaks_of, smaller_size, sum_over_seeds
 from rsa_face.provenance import load
 from rsa_face.psychophysics.choices import read_choices
-from rsa_face.psychophysics.settings import Curve
+from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.stimuli.catalogue import read_stimuli
 from rsa_face.study.comparing import pses_of
 from rsa_face.study.config import recorded_study

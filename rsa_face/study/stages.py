@@ -11,7 +11,7 @@ from rsa_face.study.config import NetworkSection, Study, networks_of
 _FACE = "face"
 # A package with those that it is made of.
 _INFERENCE = ("inference", "rdms", "stimuli")
-_CHOICES = ("networks", "psychophysics", "stimuli")
+_CHOICES = ("networks", "psychophysics", "stimuli", "study.behaviour")
 _RECORDING = ("activations", "networks", "rdms", "stimuli")
 _DRAWN = ("inference.resample", "inference.groups", "inference.draws", "inference.seed")
 

@@ -8,7 +8,7 @@ import xarray as xr
 from rsa_face.figures.agreement import plot_agreement
 from rsa_face.figures.layout import sources_of
 from rsa_face.figures.style import STYLES, figure_style
-from rsa_face.psychophysics.agreement import agreement_table, correlation_table
+from rsa_face.psychophysics.likeness import agreement_table, correlation_table
 from rsa_face.study.forms import is_shown
 
 NETWORKS = ["vgg11", "alexnet", "fe_alexnet"]

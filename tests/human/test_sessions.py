@@ -12,8 +12,8 @@ from rsatoolbox.rdm import RDMs
 
 import rsa_face as rf
 from rsa_face.cli import main
+from rsa_face.human.judgements import split_session
 from rsa_face.human.read import read_human
-from rsa_face.human.sessions import split_session
 from rsa_face.schema import ImplausibleWarning
 
 PEOPLE, SESSIONS, IDS = ["BE", "KO", "SN", "TI"], ["1", "2"], [f"s{k}" for k in range(6)]

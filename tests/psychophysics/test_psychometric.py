@@ -7,8 +7,7 @@ from scipy.special import ndtri
 from scipy.stats import chi2
 
 import rsa_face as rf
-from rsa_face.psychophysics.psychometric import fit_psychometric
-from rsa_face.psychophysics.settings import Curve
+from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
 
 LEVELS = np.array([0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0])
 

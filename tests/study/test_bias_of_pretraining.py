@@ -9,7 +9,7 @@ import xarray as xr
 import rsa_face as rf
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.provenance import hash_file
-from rsa_face.psychophysics.settings import Curve
+from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.report.narrate import tell_study
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.comparing import pses_of, shares_of

@@ -1,30 +1,19 @@
 """The psychophysics of one study: curves of people and networks, and how far they lie apart, as files."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save
-from rsa_face.psychophysics.choices import check_choices, count_choices, network_choices, scale_of, to_morph
+from rsa_face.psychophysics.choices import check_choices, count_choices, scale_of, to_morph
 from rsa_face.psychophysics.likeness import error_consistency, human_likeness
-from rsa_face.psychophysics.psychometric import UNFITTED, first_status, fit_psychometric
-from rsa_face.psychophysics.settings import Curve
+from rsa_face.psychophysics.psychometric import UNFITTED, Curve, first_status, fit_psychometric
 from rsa_face.safety import write_table
-from rsa_face.stimuli.catalogue import StimulusSet
 
 _COLUMNS = ("pse", "midpoint", "slope", "width", "guess", "lapse")
-
-
-def ask_networks(networks: Iterable[Network], stimuli: StimulusSet) -> pd.DataFrame:
-    """Let networks judge the faces, one network after another."""
-    tables = [network_choices(network, stimuli) for network in networks]
-    together = pd.concat(tables, ignore_index=True)
-    together.attrs = {"untrained": sorted({name for table in tables for name in table.attrs["untrained"]})}
-    return together
 
 
 def write_psychophysics(

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy.stats import spearmanr
 
-from rsa_face.psychophysics.agreement import relate_measures
+from rsa_face.psychophysics.likeness import relate_measures
 
 NETWORKS = ["alexnet", "fe_alexnet", "vgg11", "vgg13"]
 
