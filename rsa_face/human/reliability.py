@@ -12,6 +12,7 @@ from rsa_face.human.judgements import Floats, triangles
 from rsa_face.human.tables import listed
 from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.comparisons import FEWEST_PAIRS
+from rsa_face.inference.resampling import by_name
 from rsa_face.provenance import rng_from
 from rsa_face.schema import BOUND, BOUNDS, DRAW, PARTICIPANT, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known
 
@@ -184,7 +185,8 @@ def assess_reliability(
     ceiling = noise_ceiling(human, comparison=comparison, resample=None)
     vectors = triangles(human.values).astype(float)
     people = len(vectors)
-    draws = split_halves(vectors, comparison, halves=halves, rng=rng_from(seed, "halves"))
+    named = vectors[by_name(human[PARTICIPANT].values)]  # halves are drawn by name, wherever people stand
+    draws = split_halves(named, comparison, halves=halves, rng=rng_from(seed, "halves"))
     split = float(np.nanmean(draws))
     single, times = single_reliability(split, people // 2), people / (people // 2)
     agreement = agreement_with_others(vectors, comparison)
@@ -220,7 +222,7 @@ def assess_reliability(
             "kind": str(human.attrs.get("kind", "")),
         },
     )
-    result = result.merge(_curve(vectors, comparison, single, rng_from(seed, "sizes")))
+    result = result.merge(_curve(named, comparison, single, rng_from(seed, "sizes")))
     result = _with_bias(result, human)
     return result if retest is None else result.assign(test_retest=repeat_similarity(retest, comparison=comparison))
 

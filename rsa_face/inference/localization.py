@@ -11,7 +11,7 @@ from scipy import stats
 
 from rsa_face.inference.ceiling import percentile_interval
 from rsa_face.inference.comparisons import compare_vectors
-from rsa_face.inference.resampling import Draws
+from rsa_face.inference.resampling import Draws, by_name
 from rsa_face.inference.results import LOWER_CEILING, Matched, layers_of, matched_layers, resampled_of
 from rsa_face.inference.statistics import (
     Resampled,
@@ -26,7 +26,18 @@ from rsa_face.inference.statistics import (
     single_p,
 )
 from rsa_face.provenance import rng_from
-from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, DEPTH, LAYER, ORDER, OTHER_MEASURES, must_be_known
+from rsa_face.schema import (
+    BOUND,
+    BOUNDS,
+    COMPARISONS,
+    DEPTH,
+    LAYER,
+    ORDER,
+    OTHER_MEASURES,
+    PARTICIPANT,
+    RDM,
+    must_be_known,
+)
 
 PEAK, CEILING, ABOVE, DIFFERS = "peak", "reaches_ceiling", "above_baseline", "differs_from_baseline"
 TARGETS = (PEAK, CEILING, ABOVE, DIFFERS)
@@ -310,7 +321,8 @@ def _clusters_of_draws(spread: Spread) -> tuple[Float[np.ndarray, " layer"], Int
 def _clusters_of_participants(
     result: xr.Dataset, matched: Matched, seed: int
 ) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
-    each = np.asarray(result["participant_similarity"].transpose("rdm", "participant").values, dtype=float)
+    people = by_name(result[PARTICIPANT].values)  # signs go by name
+    each = np.asarray(result["participant_similarity"].transpose(RDM, PARTICIPANT).values, dtype=float)[:, people]
     paired = each[matched.network] - each[matched.baseline]
     paired = paired[:, ~np.isnan(paired).any(axis=0)]
     shuffles = int(result.attrs.get("draws", 1000))

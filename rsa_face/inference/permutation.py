@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 from rsa_face.inference.comparisons import comparable, compare_vectors
 from rsa_face.inference.draws import evaluate, prepare, processors
 from rsa_face.inference.kernels import sort_once, to_vectors
-from rsa_face.inference.resampling import AUTO, choose_groups, group_members
+from rsa_face.inference.resampling import AUTO, by_name, choose_groups, group_members
 from rsa_face.inference.statistics import maximum_p, permutation_p
 from rsa_face.provenance import rng_from
-from rsa_face.schema import COMPARISONS, RDM, STIMULUS_I, Comparison, must_be_known
+from rsa_face.schema import COMPARISONS, RDM, STIMULUS_I, Comparison, must_be_known, stimulus_ids
 
 SHUFFLE = "shuffle"
 LABELS = ("both", "groups", "levels")
@@ -72,7 +72,7 @@ def shuffles_of(
     layers, people = to_vectors(rdms.values), to_vectors(human.values)
     rng = rng_from(seed, "shuffles")
     if groups is None:
-        orders, every, labels = stimulus_shuffles(human.sizes["stimulus_i"], shuffles=shuffles, rng=rng), False, "all"
+        orders, every, labels = stimulus_shuffles(stimulus_ids(human), shuffles=shuffles, rng=rng), False, "all"
     else:
         blocks, crossed = blocks_of(human, groups)
         orders, every = block_shuffles(blocks, crossed=crossed, labels=labels, shuffles=shuffles, rng=rng)
@@ -102,7 +102,7 @@ def blocks_of(human: xr.DataArray, groups: str) -> tuple[Int[np.ndarray, "group 
     """Return the stimuli of each group in corresponding places, and whether places correspond (a crossed design).
 
     Places correspond where a factor, or two or three together (level and occlusion), tell the stimuli of each group
-    apart and take the same values in all groups.
+    apart and take the same values in all groups. Otherwise the stimuli of a group stand in the order of their ids.
     """
     members = group_members(human, groups)
     sizes = members.sum(axis=1)
@@ -112,7 +112,9 @@ def blocks_of(human: xr.DataArray, groups: str) -> tuple[Int[np.ndarray, "group 
             "of equal size, or the t test over groups of `compare_layers`."
         )
         raise ValueError(message)
-    blocks = np.stack([np.flatnonzero(row) for row in members])
+    # by id within each group, as groups are by name: a random shuffle then falls on the same faces in any order
+    at = by_name(stimulus_ids(human))
+    blocks = np.stack([at[row[at] > 0] for row in members])
     values = {
         str(name): np.unique(np.asarray(value.values, dtype=str), return_inverse=True)[1][blocks]
         for name, value in human.coords.items()
@@ -245,21 +247,24 @@ def _compared_anew(
 
 
 def stimulus_shuffles(
-    stimuli: int, *, shuffles: int, rng: np.random.Generator
+    names: Sequence[str], *, shuffles: int, rng: np.random.Generator
 ) -> Int[np.ndarray, "shuffle stimulus"]:
     """Return random orders of the stimuli, with which whole rows and columns of an RDM are shuffled.
 
     Single entries must never be shuffled: the entries of one stimulus hang together, and shuffling them apart
     finds nearly everything significant.
     """
-    if stimuli < 4:
-        message = f"At least 4 stimuli are needed to shuffle their labels, but there are {stimuli}. Use more stimuli."
+    if len(names) < 4:
+        message = f"At least 4 stimuli are needed to shuffle their labels, but there are {len(names)}. Use more."
         raise ValueError(message)
     if shuffles < 1:
         message = f"At least 1 shuffle is needed, but shuffles is {shuffles}. Ask for 1000 or more."
         raise ValueError(message)
-    orders = np.tile(np.arange(stimuli), (shuffles, 1))
-    return np.asarray(rng.permuted(orders, axis=1))
+    # the names are shuffled in their sorted order, so that a name gets the same other one wherever both stand
+    at = by_name(names)
+    orders = np.empty((shuffles, len(names)), dtype=int)
+    orders[:, at] = at[rng.permuted(np.tile(np.arange(len(names)), (shuffles, 1)), axis=1)]
+    return orders
 
 
 def shuffled_pairs(order: Int[np.ndarray, " stimulus"]) -> Int[np.ndarray, " pair"]:

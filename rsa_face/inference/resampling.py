@@ -184,6 +184,11 @@ def unit_names(human: xr.DataArray, groups: str | None) -> tuple[list[str], list
     return np.unique(np.asarray(human[groups].values, dtype=str)).tolist(), people
 
 
+def by_name(names: Sequence[str] | NDArray[Any]) -> Whole:
+    """Return the places of names in alphabetical order, in which random numbers are dealt out to them."""
+    return np.asarray(np.argsort(np.asarray(names, dtype=str), kind="stable"))
+
+
 def hashed_order(names: Sequence[str]) -> Whole:
     """Return places in an order that depends on the names alone, and neither on where they stand nor on alphabet."""
     digests = [hashlib.blake2b(name.encode(), digest_size=16).digest() for name in names]

@@ -21,10 +21,12 @@ from rsa_face.inference.resampling import (
     AUTO,
     Deletions,
     Draws,
+    by_name,
     choose_groups,
     group_members,
     jackknife_rows,
     sampling_error,
+    unit_names,
 )
 from rsa_face.inference.statistics import bootstrap_variance, degrees_of_freedom, t_interval
 from rsa_face.provenance import rng_from
@@ -346,7 +348,9 @@ def reweighted(
     """Return the dissimilarities of left-out stimuli, by learnt and by equal weights."""
     raw = np.asarray(pdist(features[out], "sqeuclidean"))  # pairs in the order of the RDM's vector
     if features.shape[1] > components:
-        basis = PCA(n_components=min(components, fit.size - 1), svd_solver="full").fit(features[fit])
+        # n stimuli in n - 1 dimensions can be weighed so that all are equally far apart: with an intercept beside
+        # them the weights would have no bounds, and rounding alone would decide
+        basis = PCA(n_components=min(components, fit.size - 2), svd_solver="full").fit(features[fit])
         features = basis.transform(features)
     known = ~np.isnan(target)
     model = LinearRegression(positive=True)
@@ -387,13 +391,16 @@ def folds_of(
         raise ValueError(message)
     of_stimuli, of_people = folds
     seeds = rng_from(seed, "folds").integers(0, 2**31, 2)
-    members, participants = group_members(human, groups), np.arange(human.sizes[PARTICIPANT])
-    people = list(KFold(of_people, shuffle=True, random_state=int(seeds[1])).split(participants))
+    # units are divided in the order of their names, so that the same ones meet in a fold wherever they stand
+    of_units, of_persons = (by_name(names) for names in unit_names(human, groups))
+    members = group_members(human, groups)[of_units]
+    divided = KFold(of_people, shuffle=True, random_state=int(seeds[1])).split(of_persons)
+    people = [(np.sort(of_persons[some]), np.sort(of_persons[others])) for some, others in divided]
     split = KFold(of_stimuli, shuffle=True, random_state=int(seeds[0])).split(members)
     return [
-        ((np.flatnonzero(members[fit].any(axis=0)), np.flatnonzero(members[out].any(axis=0))), some)
+        ((np.flatnonzero(members[fit].any(axis=0)), np.flatnonzero(members[out].any(axis=0))), persons)
         for fit, out in split
-        for some in people
+        for persons in people
     ]
 
 

@@ -221,7 +221,7 @@ def human_likeness(
     levels = np.intersect1d(people["level"].values, networks["level"].values)
     human, machine = _observers(people, levels), _observers(networks, levels)
     matched = None if consistency is None else _matched(consistency, people, networks)
-    weights = _weights(human.pse.shape[0], draws, seed, resamples)
+    weights = _weights(people[PARTICIPANT].values.astype(str), draws, seed, resamples)
     own = compare_observers(human, machine, np.ones((1, human.pse.shape[0])), matched)
     drawn = compare_observers(human, machine, weights, matched)
     dims = (NETWORK, OCCLUSION)
@@ -349,9 +349,10 @@ def _observers(fit: xr.Dataset, levels: Array) -> Observers:
     return Observers(fit["pse"].values, log_slope, chosen, occlusions.index("none") if "none" in occlusions else -1)
 
 
-def _weights(people: int, draws: int, seed: int, resamples: Mapping[str, Array] | None) -> Array:
-    if resamples is None:
-        taken = rng_from(seed, "participants").integers(0, people, (draws, people))
+def _weights(names: Array, draws: int, seed: int, resamples: Mapping[str, Array] | None) -> Array:
+    people = len(names)
+    if resamples is None:  # drawn in the order of their names, wherever these stand
+        taken = np.argsort(names, kind="stable")[rng_from(seed, "participants").integers(0, people, (draws, people))]
     else:
         taken = np.atleast_2d(np.asarray(resamples[PARTICIPANT]))
     if taken.min() < 0 or taken.max() >= people:

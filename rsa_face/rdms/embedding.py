@@ -52,8 +52,9 @@ def embed_rdm(
     distances: Kruskal 1964, 10.1007/BF02289565; by majorisation, as scikit-learn does it: de Leeuw & Mair 2009,
     10.18637/jss.v031.i03.
     """
-    values = _checked(rdm, dims)
-    rng = rng_from(seed, "embedding")
+    # in the order of the stimuli's names, so that the random starts are the same wherever these stand
+    by_name = np.argsort(rdm[STIMULUS_I].values.astype(str), kind="stable")
+    values, rng = _checked(rdm, dims)[np.ix_(by_name, by_name)], rng_from(seed, "embedding")
     best, lowest = _classical(values, dims), np.inf
     for attempt in range(starts + 1):
         start = _classical(values, dims) if attempt == 0 else rng.normal(size=(len(values), dims)) * values.mean()
@@ -78,7 +79,9 @@ def embed_rdm(
         "starts": starts,
         "seed": seed,
     }
-    return xr.DataArray(_turned(best), coords | factors, (STIMULUS, AXIS), name="point", attrs=attrs)
+    points = np.empty_like(best)
+    points[by_name] = _turned(best)
+    return xr.DataArray(points, coords | factors, (STIMULUS, AXIS), name="point", attrs=attrs)
 
 
 def _checked(rdm: xr.DataArray, dims: int) -> np.ndarray:

@@ -29,7 +29,7 @@ def test_a_shuffle_equals_comparing_the_shuffled_rdm(comparison: str, missing: b
     layers, people = np.round(rng.normal(size=(3, 28)), 1), np.round(rng.normal(size=(4, 28)), 1)
     if missing:
         people[1, :5] = np.nan
-    orders = stimulus_shuffles(8, shuffles=5, rng=rng)
+    orders = stimulus_shuffles([*"abcdefgh"], shuffles=5, rng=rng)
     observed, null = shuffled_similarities(layers, people, orders, comparison=comparison)
     compare = partial(compare_vectors, comparison)
     expected = [compare(layers[:, shuffled_pairs(order)], people).mean(axis=1) for order in orders]
@@ -59,4 +59,4 @@ def test_three_stimuli_cannot_be_shuffled() -> None:
     with pytest.raises(ValueError, match="there are 3"):
         shuffle_layers(rdms, human)
     with pytest.raises(ValueError, match="shuffles is 0"):
-        stimulus_shuffles(5, shuffles=0, rng=np.random.default_rng(0))
+        stimulus_shuffles([*"abcde"], shuffles=0, rng=np.random.default_rng(0))

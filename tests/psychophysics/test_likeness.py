@@ -142,6 +142,14 @@ def test_limits_stay_where_a_measure_can_be():
     assert found["family_r2_interval"].max() == 1
 
 
+def test_people_are_drawn_by_name_in_whatever_order_they_stand():
+    humans, machines = (fitted(dim, np.linspace(-0.3, 0.5, 6), np.ones(6)) for dim in ("participant", "network"))
+    one, other = (
+        human_likeness(each, machines, draws=30) for each in (humans, humans.isel(participant=slice(None, None, -1)))
+    )
+    xr.testing.assert_allclose(one["rmse_draws"], other["rmse_draws"], rtol=0, atol=1e-10)
+
+
 def test_draws_handed_in_are_the_ones_taken(people, networks):
     fits = fit_psychometric(people, EXACT), fit_psychometric(networks, EXACT)
     only_first = human_likeness(*fits, resamples={"participant": np.zeros((5, 3), dtype=int)})
