@@ -50,7 +50,8 @@ def plot_networks(
 
     Unless layers are named, each network is shown at the layer that `localize` picks: where it is most like people.
     The best of many layers looks better than it is, so what it is worth on stimuli and participants that did not pick
-    it stands beside the bar, where `where` holds it.
+    it stands beside the bar, where `where` holds it, and what it is worth on the same ones if they help to pick it:
+    the bar itself is over all pairs, which differ from pairs of left-out groups.
     """
     answers = answers_of(where)
     rows = _rows(result, layers if layers is not None else picked_layers(result, answers))
@@ -65,10 +66,14 @@ def plot_networks(
         _draw_ceiling(ax, result, style)
         for place, (network, row) in enumerate(rows.items()):
             _draw_network(ax, result.isel({RDM: row}), place, colors[network], style)
-        held_out = {} if layers is not None else {name: _held_out(answers.get(name)) for name in rows}
-        marks = [ax.plot(place + 0.39, held_out[name], marker="D", color=colors[name], markerfacecolor="white",
+        beside = {} if layers is not None else {key: {name: _on_left_out(answers.get(name), key) for name in rows}
+                                                for key in _ON_LEFT_OUT}  # fmt: skip
+        marks = {
+            key: ax.plot(place + 0.39, values[name], marker="D", color=colors[name],
+                         markerfacecolor="white" if key == "held_out_similarity" else colors[name],
                          markersize=0.5 * style.small_pt, linestyle="none", zorder=3)[0]
-                 for place, name in enumerate(rows) if not np.isnan(held_out.get(name, np.nan))]  # fmt: skip
+            for key, values in beside.items() for place, name in enumerate(rows) if not np.isnan(values[name])
+        }  # fmt: skip
         ax.axhline(0, color="#222222", linewidth=0.6 * style.line_pt)
         spare = max(4 - len(rows), 0) / 2
         ax.set_xlim(-0.6 - spare, len(rows) - 0.4 + spare)
@@ -85,9 +90,9 @@ def plot_networks(
         comparison = str(result.attrs.get("comparison", ""))
         name_values(ax, f"Similarity to people\n({comparison_label(comparison)})", style)
         _draw_brackets(ax, [(list(rows).index(a), list(rows).index(b), p) for a, b, p in compared], style)
-        above = legend_above(ax, marks[:1], ["held out"], style) if marks else 0
+        above = legend_above(ax, list(marks.values()), [_ON_LEFT_OUT[key] for key in marks], style) if marks else 0
         add_note(ax, _notes(result, rows, layers), style, pad=0.6 + 1.6 * above)
-        keep_source(ax, _networks_table(result, rows, held_out), name="networks")
+        keep_source(ax, _networks_table(result, rows, beside), name="networks")
     return ax
 
 
@@ -118,9 +123,13 @@ def _peak(answer: xr.Dataset | None) -> xr.Dataset | None:
     return answer.isel(target=list(targets).index("peak")) if "target" in answer.dims and "peak" in targets else None
 
 
-def _held_out(answer: xr.Dataset | None) -> float:
+_ON_LEFT_OUT = {"same_pairs_similarity": "same pairs, not held out", "held_out_similarity": "held out"}
+"""Values of picked layers on what draws left out, with their names; the open mark is drawn over the filled one."""
+
+
+def _on_left_out(answer: xr.Dataset | None, key: str) -> float:
     peak = _peak(answer)
-    return float(peak["held_out_similarity"]) if peak is not None and "held_out_similarity" in peak else float("nan")
+    return float(peak[key]) if peak is not None and key in peak else float("nan")
 
 
 def _rows(result: xr.Dataset, layers: Mapping[str, str]) -> dict[str, int]:
@@ -182,12 +191,14 @@ def _draw_brackets(ax: Axes, pairs: Sequence[tuple[int, int, float]], style: Fig
     ax.set_yticks(ticks)
 
 
-def _networks_table(result: xr.Dataset, rows: Mapping[str, int], held_out: Mapping[str, float]) -> pd.DataFrame:
+def _networks_table(
+    result: xr.Dataset, rows: Mapping[str, int], beside: Mapping[str, Mapping[str, float]]
+) -> pd.DataFrame:
     lines = []
     for network, row in rows.items():
         layer = result.isel({RDM: row})
         line = {"network": network, "layer": str(layer[LAYER].item()), "similarity": float(layer["similarity"])}
-        line |= {"held_out": held_out[network]} if not np.isnan(held_out.get(network, np.nan)) else {}
+        line |= {key: values[network] for key, values in beside.items() if not np.isnan(values[network])}
         if "similarity_interval" in layer:
             line["lower"], line["upper"] = layer["similarity_interval"].values
         if "participant_similarity" in layer:

@@ -11,6 +11,7 @@ from scipy import stats
 
 from rsa_face.inference.ceiling import percentile_interval
 from rsa_face.inference.comparisons import compare_vectors
+from rsa_face.inference.draws import mean_over
 from rsa_face.inference.resampling import Draws, by_name
 from rsa_face.inference.results import LOWER_CEILING, Matched, layers_of, matched_layers, resampled_of
 from rsa_face.inference.statistics import (
@@ -36,6 +37,7 @@ from rsa_face.schema import (
     OTHER_MEASURES,
     PARTICIPANT,
     RDM,
+    STIMULUS,
     must_be_known,
 )
 
@@ -638,49 +640,50 @@ def _must_be_possible(confidence: float, margin: float, ceiling_margin: float) -
         raise ValueError(message)
 
 
-def picks_within_draws(where: xr.Dataset, result: xr.Dataset) -> Int[np.ndarray, "draw target"]:
-    """Return the layer that each draw picks from its own values alone."""
+def picks_within_draws(
+    where: xr.Dataset, result: xr.Dataset
+) -> tuple[Int[np.ndarray, "draw target"], Int[np.ndarray, " target"]]:
+    """Return the layer that each draw picks from its own values alone, and the one that all data pick; -1: none."""
     named = {name: where.attrs[name] for name in ("network", "baseline", "match", "margin", "ceiling_margin")}
     resampled = resampled_of(result)
-    asked, _ = questions(result, **named)
+    every, _ = questions(result, **named)
     columns = []
     for target in where[TARGET].values:
-        question = replace(asked[str(target)], tested=False)  # the best layer, whether or not it is above 0
+        question = replace(every[str(target)], tested=False)  # the best layer, whether or not it is above 0
         spread = question.spread(resampled)
-        values = resampled.draws[0] @ question.weights
+        # all data come first, then the draws
+        values = np.vstack([spread.estimate, resampled.draws[0] @ question.weights])
         skipped = np.isnan(values).any(axis=1)
         bar = bar_of(spread, confidence=float(where.attrs["confidence"]))
         picked = np.append(question.layers, -1)[pick(np.nan_to_num(values), spread, question, bar=bar)]
         columns.append(np.where(skipped, -1, picked))
-    return np.stack(columns, axis=1)
+    picks = np.stack(columns, axis=1)
+    return picks[1:], picks[0]
 
 
 def left_out(
     layers: Float[np.ndarray, "layer pair"],
     people: Float[np.ndarray, "participant pair"],
-    picks: Int[np.ndarray, "draw target"],
+    picks: Int[np.ndarray, "draw pick"],
     drawn: Draws,
     *,
     comparison: str,
-) -> Float[np.ndarray, "draw target"]:
+) -> Float[np.ndarray, "draw pick"]:
     """Return the mean similarity of picked layers over what each draw left out.
 
     What was not resampled is not left out: a bootstrap over participants evaluates on all stimuli.
     """
     values = np.full(picks.shape, np.nan)
+    # by what was resampled, not by the counts: a draw that took everybody once has left nobody out
+    everything, everybody = drawn.resample == PARTICIPANT, drawn.resample == STIMULUS
     for draw, row in enumerate(picks):
-        stimuli, persons = _rest(drawn.stimuli[draw]), np.flatnonzero(_rest(drawn.participants[draw]))
+        stimuli = np.asarray((drawn.stimuli[draw] == 0) | everything, dtype=int)
+        persons = np.flatnonzero((drawn.participants[draw] == 0) | everybody)
         chosen = np.unique(row[row >= 0])
         if np.count_nonzero(stimuli) < FEWEST_LEFT_OUT or persons.size == 0 or chosen.size == 0:
             continue
-        each = compare_vectors(comparison, layers[chosen], people[persons], stimuli)
-        there = ~np.isnan(each)
-        sums, counts = np.where(there, each, 0.0).sum(axis=1), there.sum(axis=1)
-        means = np.divide(sums, counts, out=np.full(chosen.size, np.nan), where=counts > 0)
+        means = mean_over(
+            compare_vectors(comparison, layers[chosen], people[persons], stimuli), np.ones(persons.size)
+        )
         values[draw, row >= 0] = means[np.searchsorted(chosen, row[row >= 0])]
     return values
-
-
-def _rest(counts: Int[np.ndarray, " unit"]) -> Int[np.ndarray, " unit"]:
-    everything = bool(np.all(counts == 1))
-    return np.asarray(np.ones_like(counts) if everything else counts == 0, dtype=int)

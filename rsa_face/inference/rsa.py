@@ -470,17 +470,23 @@ class Result:
         Returns
         -------
         Dataset, dims (target, layer)
-            `where` with the values on what was left out.
+            `where` with `held_out_similarity`, of the layers picked without them, on what the draws left out;
+            `same_pairs_similarity`, of the layer that all data pick, on the same stimuli and participants: compare
+            the first with this one, since among stimuli left out in groups more pairs are of one group than among
+            all; `held_out_draws` (draw, target), and `held_out_used` (target), how many draws could be evaluated.
         """
         drawn = self._draws("held-out similarity")
-        picks = picks_within_draws(where, self.table)
+        of_draws, of_all = picks_within_draws(where, self.table)
         places = layers_of(self.table, str(where.attrs["network"]))
         rsa = self.rsa
-        values = left_out(rsa.layers[places], rsa.people, picks, drawn, comparison=rsa.comparison)
+        both = np.hstack([of_draws, np.tile(of_all, (len(of_draws), 1))])
+        evaluated = left_out(rsa.layers[places], rsa.people, both, drawn, comparison=rsa.comparison)
+        values, same = np.hsplit(evaluated, 2)
         used = (~np.isnan(values)).sum(axis=0)
-        means = np.divide(np.nansum(values, axis=0), used, out=np.full(used.size, np.nan), where=used > 0)
         return where.assign(
-            held_out_similarity=(TARGET, means),
+            held_out_similarity=(TARGET, mean_over(values.T, np.ones(len(values)))),
+            # over the same draws, so that who picked the layer is all that differs
+            same_pairs_similarity=(TARGET, mean_over(np.where(np.isnan(values), np.nan, same).T, np.ones(len(same)))),
             held_out_draws=((DRAW, TARGET), values),
             held_out_used=(TARGET, used),
         )

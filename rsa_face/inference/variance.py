@@ -280,7 +280,9 @@ def reweight_layer(
 ) -> xr.Dataset:
     """Weigh one layer's features so that it is most like people, and test that on other stimuli and participants.
 
-    A layer may hold what people use and much besides; equal weights for all features hide it.
+    A layer may hold what people use and much besides; equal weights for all features hide it. Both are evaluated on
+    the same pairs, those of the left-out stimuli: compare `reweighted` with `raw`, not with the layer's similarity
+    over all pairs, among which fewer are of one group.
 
     Squared differences along each component, weighed by non-negative least squares. Kaniuth & Hebart 2022,
     10.1016/j.neuroimage.2022.119294; Khaligh-Razavi & Kriegeskorte 2014, 10.1371/journal.pcbi.1003915.

@@ -290,6 +290,9 @@ def _peak(where: xr.Dataset) -> str:
     if "held_out_similarity" in answer:
         value = number(float(answer["held_out_similarity"]))
         held_out = f", and {value} on stimuli and participants that did not pick it"
+        if "same_pairs_similarity" in answer:
+            same = number(float(answer["same_pairs_similarity"]))
+            held_out += f" (the layer that they help to pick has {same} there)"
     similarity = _with_band(float(layer["similarity"]), layer["similarity_band"].values)
     peak = f"{network} is most like people at {picked}, with a similarity of {similarity}{held_out}"
     return f"{peak}. {_stability(answer)}."

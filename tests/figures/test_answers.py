@@ -85,6 +85,9 @@ def test_network_bars_stand_at_the_layer_that_localize_picked(result, localizati
     assert heights[0] == values[best["alexnet"]]
     assert [line.get_ydata().tolist() for line in ax.lines if line.get_marker() == "D"] == [[0.123]]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["held out"]
+    ax = plot_networks(result, where=picked.assign(same_pairs_similarity=("target", [0.2, 0.0, 0.0])))
+    assert [line.get_ydata().tolist() for line in ax.lines if line.get_marker() == "D"] == [[0.2], [0.123]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["same pairs, not held out", "held out"]
 
 
 def test_a_network_with_no_layer_that_is_surely_like_people_is_shown_at_its_most_similar(result, localization):

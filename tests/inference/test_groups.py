@@ -1,7 +1,7 @@
 """Stimuli of one identity are drawn, shuffled and left out together, wherever stimuli are the unit of chance."""
 
 import math
-from itertools import permutations
+from itertools import combinations, permutations
 from unittest.mock import patch
 
 import numpy as np
@@ -209,12 +209,60 @@ def test_a_picked_layer_is_tested_on_people_of_whom_its_draw_saw_no_image() -> N
     assert (by_identity == by_identity[:, :, :1]).all()
     where = held_out_similarity(localize(result, baseline=None), result, rdms=rdms, human=human)
     draw = int(np.flatnonzero(~np.isnan(where["held_out_draws"].sel(target="peak").values))[0])
-    picked = int(picks_within_draws(where, result)[draw, 0])
+    picked = int(picks_within_draws(where, result)[0][draw, 0])
     stimuli, people = np.flatnonzero(drawn_stimuli[draw] == 0), np.flatnonzero(drawn_people[draw] == 0)
     layer = int(layers_of(result, "fe_alexnet")[picked])
     left = [array.values[np.ix_(rows, stimuli, stimuli)] for array, rows in ((rdms, [layer]), (human, people))]
     expected = compare_vectors("corr", *(to_vectors(values) for values in left)).mean()
     assert where["held_out_draws"].sel(target="peak")[draw] == pytest.approx(expected)
+
+
+def test_a_held_out_value_stands_beside_one_of_the_same_pairs() -> None:
+    """Worked by hand: draws leave out 3 of 6 persons with 2 images each, so 3 of 15 pairs are of one person, not 6 of
+    66, and a layer that knows the person alone is more similar there than over all.
+    """
+    person = np.repeat(np.arange(6), 2)
+    ids = [f"face{number:02d}" for number in range(12)]
+    across = (person[:, None] != person).astype(float)
+    image = np.arange(12.0)
+    uneven = across * (1 + np.abs(image[:, None] - image) % 3)
+    coords = {"stimulus_i": ids, "stimulus_j": ids, "identity": ("stimulus_i", person.astype(str))}
+    dims = ("rdm", "stimulus_i", "stimulus_j")
+    layers = {"rdm": ["net/person"], "network": ("rdm", ["net"]), "layer": ("rdm", ["person"]), "depth": ("rdm", [1])}
+    rdms = xr.DataArray(across[None], coords | layers, dims)
+    people = [f"p{number}" for number in range(6)]
+    human = xr.DataArray(np.stack([uneven] * 6), coords | {"participant": people}, ("participant", *dims[1:]))
+    kept = np.array(list(combinations(range(6), 3)))  # 20 draws
+    draws = {"stimulus": np.tile(kept, 2), "participant": np.tile([0, 1, 2], (len(kept), 2))}
+    result = compare_layers(rdms, human, comparison="corr", resamples=draws)
+    where = held_out_similarity(localize(result, network="net", baseline=None), result, rdms=rdms, human=human)
+    peak = where.sel(target="peak")
+
+    def by_hand(stimuli: np.ndarray) -> float:
+        pairs = np.triu_indices(len(stimuli), 1)
+        return float(np.corrcoef(*(square[np.ix_(stimuli, stimuli)][pairs] for square in (across, uneven)))[0, 1])
+
+    expected = np.mean([by_hand(np.flatnonzero(~np.isin(person, draw))) for draw in kept])
+    assert peak["held_out_similarity"] == pytest.approx(expected)
+    assert peak["held_out_similarity"] > result["similarity"].item() + 0.05
+    assert peak["same_pairs_similarity"] == peak["held_out_similarity"]  # one layer: nothing to pick
+
+
+def test_the_same_pairs_are_those_of_the_draws_that_could_be_evaluated() -> None:
+    rdms, human = made(people=6)
+    result = compare_layers(rdms, human, comparison="corr", draws=30)
+    where = held_out_similarity(localize(result, baseline=None), result, rdms=rdms, human=human).sel(target="peak")
+    best = result["similarity"].sel(rdm=result["network"] == "fe_alexnet").idxmax("rdm").item()
+    used = np.flatnonzero(~np.isnan(where["held_out_draws"].values))
+    values = []
+    for draw in used:
+        stimuli = np.flatnonzero(result["drawn_stimuli"].values[draw] == 0)
+        people = np.flatnonzero(result["drawn_participants"].values[draw] == 0)
+        left = [array[np.ix_(rows, stimuli, stimuli)] for array, rows in
+                ((rdms.sel(rdm=[best]).values, [0]), (human.values, people))]  # fmt: skip
+        values.append(compare_vectors("corr", *map(to_vectors, left)).mean())
+    assert len(used) == where["held_out_used"] > 20
+    assert where["same_pairs_similarity"] == pytest.approx(np.mean(values))
 
 
 def test_folds_keep_groups_together() -> None:
