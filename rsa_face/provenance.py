@@ -19,6 +19,7 @@ from blake3 import blake3
 from rsa_face.safety import must_not_swell, reading, write_beside
 
 _AS_JSON = "json:"
+_ARRAY, _ARRAY_NAME = "rsa_face_array", "rsa_face_name"  # which variable of a file is the array, and its name
 _CHECKSUM = "blake3"
 
 
@@ -108,9 +109,14 @@ def save(array: xr.DataArray | xr.Dataset, path: str | Path) -> Path:
     if path.suffix != ".nc":
         message = f"{str(path)!r} does not end in .nc. Arrays are saved as netCDF: change the ending."
         raise ValueError(message)
-    dataset = array.to_dataset(name="__array__") if isinstance(array, xr.DataArray) else array.copy()
     if isinstance(array, xr.DataArray):
-        dataset.attrs = {"__array__": 1, "__name__": array.name or ""}
+        # the variable has the array's own name, so that R and MATLAB find it
+        usable = str(array.name).isidentifier() and array.name not in (None, *array.coords, *array.dims)
+        variable_name = str(array.name) if usable else "values"
+        dataset = array.to_dataset(name=variable_name)
+        dataset.attrs = {_ARRAY: variable_name, _ARRAY_NAME: array.name or ""}
+    else:
+        dataset = array.copy()
     for variable in (dataset, *(dataset[name] for name in dataset.variables)):
         variable.attrs = dict(map(_attr_in, variable.attrs.items()))
     with _apart_from_clusters():
@@ -161,9 +167,11 @@ def load(path: str | Path) -> xr.DataArray | xr.Dataset:
         _must_have_each_dim_once(dataset)
         for variable in (dataset, *(dataset[name] for name in dataset.variables)):
             variable.attrs = dict(map(_attr_out, variable.attrs.items()))
-        if "__array__" not in dataset.attrs:
-            return dataset
-        return dataset["__array__"].rename(dataset.attrs["__name__"] or None)
+        if _ARRAY in dataset.attrs:
+            return dataset[str(dataset.attrs[_ARRAY])].rename(dataset.attrs[_ARRAY_NAME] or None)
+        if "__array__" in dataset.attrs:  # as version 0.1 wrote arrays
+            return dataset["__array__"].rename(dataset.attrs["__name__"] or None)
+        return dataset
 
 
 def must_be_plain_hdf5(path: Path) -> None:

@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from rsa_face.cli.activations import register as register_activations
+from rsa_face.cli.docs import docs
 from rsa_face.cli.figures import figures, report
 from rsa_face.cli.human import datasets_app, human_app
 from rsa_face.cli.inference import inference_app
@@ -33,6 +34,7 @@ app.add_typer(human_app)
 app.add_typer(datasets_app)
 app.command("figures")(figures)
 app.command("report")(report)
+app.command("docs")(docs)
 app.add_typer(training_app)
 app.add_typer(weights_app)
 app.add_typer(inference_app)

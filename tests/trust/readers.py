@@ -251,6 +251,7 @@ def _netcdf(folder: Path) -> Files:
         return fill
 
     contents += [_hdf5_of(attr("json:x", "{")), _hdf5_of(attr("json:x", 3)), _hdf5_of(attr("__array__", 1))]
+    contents += [_hdf5_of(attr("rsa_face_array", "none")), _hdf5_of(attr("rsa_face_array", 1))]
     return {"rdms.nc": contents}
 
 
