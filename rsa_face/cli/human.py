@@ -162,8 +162,7 @@ def list_datasets() -> None:
     from rsa_face.human.datasets import DATASETS
 
     for dataset in DATASETS.values():
-        size = sum(file.size for file in dataset.files) / 1e6
-        print(f"{dataset.name} ({size:.1f} MB): {dataset.summary}")
+        print(f"{dataset.name} ({dataset.size / 1e6:.1f} MB): {dataset.summary}")
         print(f"  Cite: {dataset.citation}\n  Licence: {dataset.licence}\n  From: {dataset.url}")
 
 
@@ -172,16 +171,17 @@ def fetch(
     name: Annotated[str, typer.Argument(help="Its name, as `rsa-face datasets list` has it.")],
     source: Annotated[Path | None, typer.Option("--from", help="Take its files from this folder.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder; human_data/NAME if not given.")] = None,
+    size: Annotated[int | None, typer.Option(help="Bring images to so many pixels a side.")] = None,
 ) -> None:
-    """Download a data set (or take its files from a folder), check it, and unpack it."""
+    """Download a data set (or take its files from a folder), check it, and unpack it; run again, it goes on."""
     from rsa_face.human.datasets import DATASETS, fetch_dataset
 
     if name in DATASETS and source is None:
-        size = sum(file.size for file in DATASETS[name].files) / 1e6
-        print(f"Fetching {name} ({size:.1f} MB) from {DATASETS[name].url}")
-    folder = fetch_dataset(name, out, source=source)
+        print(f"Fetching {name} ({DATASETS[name].size / 1e6:.1f} MB) from {DATASETS[name].url}")
+    folder = fetch_dataset(name, out, source=source, size=size, progress=True)
     print(f"Cite: {DATASETS[name].citation}\nLicence: {DATASETS[name].licence}")
-    print(folder / "stimuli.csv", folder / "rdms.nc", sep="\n")
+    for path in sorted([*folder.glob("*.csv"), *folder.glob("*.nc")]):
+        print(path)
 
 
 def _settings(words: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from torch.nn import functional
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.attention import FeatureExcitation
 from rsa_face.networks.settings import Attention
+from rsa_face.networks.weights import content_of
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.provenance import rng_from
+from rsa_face.provenance import hash_content, rng_from
 from rsa_face.training.data import (
+    MOST_BYTES,
     Pictures,
     TrainingTable,
     draw_variations,
@@ -36,6 +39,8 @@ from rsa_face.training.data import (
 from rsa_face.training.evaluation import SCORES, judge_valence, probability_happy, score_judgements
 from rsa_face.training.runs import Run, finish_run, open_run, put_away, save_epoch
 from rsa_face.training.settings import HAPPY, SAD, Augmentation, TrainingSettings
+
+_FIXED: dict[str, Pictures] = {}  # what fixed layers made of training images last
 
 
 @dataclass(frozen=True)
@@ -267,10 +272,20 @@ def _train(
 
 
 def _open(table: TrainingTable, learner: Learner, network: Network, settings: TrainingSettings) -> Pictures:
-    pictures = open_pictures(table, network.preprocessing, skip_unreadable=settings.skip_unreadable)
-    if learner.halves.fixed and settings.augmentation is None and len(table):
-        return compute_fixed(learner.halves, pictures, batch=settings.batch, device=learner.device)
-    return pictures
+    """Return the training pictures; where the first layers never change, what these make of them."""
+    look = partial(open_pictures, table, network.preprocessing, skip_unreadable=settings.skip_unreadable)
+    fixed = learner.halves.fixed
+    if not fixed or settings.augmentation is not None or not len(table):
+        return look()
+    record = network.preprocessing.record(), settings.skip_unreadable, str(learner.device), settings.batch
+    key = hash_content(str(fixed), content_of(fixed.state_dict()), table.content_hash(), *record)
+    if key not in _FIXED:  # seeds differ behind the fixed layers alone: the next network often has the same
+        _FIXED.clear()
+        made = compute_fixed(learner.halves, look(), batch=settings.batch, device=learner.device)
+        if made.inputs is None or made.inputs.nbytes > MOST_BYTES:
+            return made
+        _FIXED[key] = made
+    return _FIXED[key]
 
 
 def _is_best(rows: list[dict[str, Any]], settings: TrainingSettings) -> bool:
