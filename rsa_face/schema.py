@@ -25,6 +25,12 @@ BOUNDS = ("lower", "upper")
 MEASURE = "measure"
 OTHER_MEASURES = "other_measures"
 
+NOBODY = "none"
+"""For participants: nobody recorded whose each judgement is."""
+
+UNSIGNED = "unsigned"
+"""The attr of human RDMs, and of what layers were compared with, that holds mean ratings of nobody knows whom."""
+
 AUTO_GROUPS = "auto"
 """`groups` that are chosen from the stimuli, see `inference.resampling.choose_groups`."""
 

@@ -21,13 +21,16 @@ def run(
     output: Output = None,
     quiet: Quiet = False,
     cluster: Cluster = None,
+    weights_dir: Annotated[
+        Path | None, typer.Option(help="Take ImageNet weights from this folder, without downloading any.")
+    ] = None,
 ) -> None:
     """Run a study's stages in order; what is up to date is not run again."""
     from rsa_face.report.narrate import tell_study
     from rsa_face.study.config import load_study
     from rsa_face.study.graph import run_study
 
-    loaded = load_study(study, output=output)
+    loaded = load_study(study, output=output, weights=weights_dir)
     if cluster is not None:
         loaded = loaded.model_copy(update={"cluster": cluster})
     say = (lambda _line: None) if quiet else (lambda line: print(line, file=sys.stderr))

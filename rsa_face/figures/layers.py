@@ -43,6 +43,7 @@ from rsa_face.schema import (
     NETWORK,
     ORDER,
     RDM,
+    UNSIGNED,
     comparison_label,
     must_be_known,
     split_seed,
@@ -343,7 +344,7 @@ def layers_table(
         table["similarity_partial"] = matched(partial, part[RDM].values, "similarity")
     if "noise_ceiling" in part:
         table["noise_ceiling_lower"], table["noise_ceiling_upper"] = part["noise_ceiling"].values
-    if "participant_similarity" in part:
+    if "participant_similarity" in part and not part.attrs.get(UNSIGNED):
         table["participants"] = part["participant_similarity"].notnull().sum("participant").values
     return table
 

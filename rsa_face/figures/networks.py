@@ -35,7 +35,7 @@ from rsa_face.figures.style import (
     network_markers,
     paler,
 )
-from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, OTHER_MEASURES, RDM, comparison_label
+from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, OTHER_MEASURES, RDM, UNSIGNED, comparison_label
 
 
 def plot_networks(
@@ -163,7 +163,7 @@ def _draw_ceiling(ax: Axes, result: xr.Dataset, style: FigureStyle) -> None:
 def _draw_network(ax: Axes, layer: xr.Dataset, place: int, color: str, style: FigureStyle) -> None:
     value = float(layer["similarity"])
     ax.bar(place, value, width=0.62, color=color, alpha=0.55, linewidth=0, zorder=1)
-    if "participant_similarity" in layer:
+    if "participant_similarity" in layer and not layer.attrs.get(UNSIGNED):
         each = layer["participant_similarity"].values
         spread = np.linspace(-0.22, 0.22, len(each)) if len(each) > 1 else np.zeros(1)
         ax.scatter(place + spread, each, s=(0.36 * style.small_pt) ** 2, color=color, edgecolor="white",
@@ -201,7 +201,7 @@ def _networks_table(
         line |= {key: values[network] for key, values in beside.items() if not np.isnan(values[network])}
         if "similarity_interval" in layer:
             line["lower"], line["upper"] = layer["similarity_interval"].values
-        if "participant_similarity" in layer:
+        if "participant_similarity" in layer and not layer.attrs.get(UNSIGNED):
             people, each = layer["participant"].values, layer["participant_similarity"].values
             line |= {f"participant {name}": value for name, value in zip(people, each, strict=True)}
         lines.append(line)

@@ -18,7 +18,9 @@ from rsa_face.human.arrangement import ArrangementOptions, arrangement_columns, 
 from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index, share, sum_by_pair
 from rsa_face.human.rdm_files import RdmOptions, read_rdms
 from rsa_face.human.tables import GROUP, Column, Source, Trials, listed, naturally, other_columns, renaming
-from rsa_face.schema import must_be_known
+from rsa_face.inference.comparisons import compare_vectors
+from rsa_face.provenance import rng_from
+from rsa_face.schema import COMPARISONS, NOBODY, UNSIGNED, must_be_known
 from rsa_face.settings import Settings
 
 
@@ -45,6 +47,8 @@ class HumanKind:
         each RDM. The ending ``""`` stands for all files.
     retest : bool
         Whether the same trial may occur again, for a test and its retest.
+    unsigned : bool
+        Whether judgements can be read of which nobody recorded whose they are.
     """
 
     about: str
@@ -55,6 +59,7 @@ class HumanKind:
     judge: Callable[[Trials, Any], Judgements] | None = None
     files: Mapping[str, Callable[[Source, Any], Judgements]] = field(default_factory=dict)
     retest: bool = True
+    unsigned: bool = False
 
 
 class RatingOptions(Settings):
@@ -621,6 +626,10 @@ def fit_logistic(level: Floats, k: Floats, n: NDArray[np.int64]) -> Floats:
     return np.asarray(expit(design @ beta))
 
 
+MEAN_RATING = "mean rating"  # what stands where participants do: it is none
+_HALVES = 100
+
+
 class FeatureOptions(Settings):
     """How profiles of ratings become dissimilarities.
 
@@ -643,7 +652,8 @@ class FeatureOptions(Settings):
 def feature_columns(options: FeatureOptions, source: Source) -> tuple[Column, ...]:
     """Return what a file of feature ratings must hold."""
     scales = (Column(name, number=True, empty=True) for name in options.scales or other_columns(source))
-    return (Column("participant"), Column("stimulus", stimulus=True), *scales)
+    stimulus = Column("stimulus", stimulus=True)
+    return (stimulus, *scales) if source.layout.participants == NOBODY else (Column("participant"), stimulus, *scales)
 
 
 def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
@@ -651,8 +661,6 @@ def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
 
     A profile with a missing rating is comparable with no other: its pairs are NaN, and missing ratings counted.
     """
-    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus")
-    who, what = trials.codes("participant", people), trials.codes("stimulus", ids)
     scales = [name for name in trials.columns if name not in ("participant", "stimulus")]
     if not scales:
         message = f"{trials.source.name} has no ratings, only ids. Add a column for each scale."
@@ -660,6 +668,10 @@ def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
     if options.scale:
         for name in scales:
             _no_rating_off(trials, name, *options.scale)
+    if trials.source.layout.participants == NOBODY:
+        return _judge_mean_ratings(trials, options, scales)
+    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus")
+    who, what = trials.codes("participant", people), trials.codes("stimulus", ids)
     again = trials.frame.duplicated(["participant", "stimulus"]).to_numpy()
     named = trials.frame["stimulus"]
     trials.fault(again, "stimulus", lambda row: f"{named.iloc[row]!r} is rated again by the same participant")
@@ -686,6 +698,68 @@ def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
         attrs,
         simulated=trials.simulated,
     )
+
+
+def _judge_mean_ratings(trials: Trials, options: FeatureOptions, scales: list[str]) -> Judgements:
+    """Return how far apart the means of stimuli's ratings are, where nobody knows whose each rating is.
+
+    How people differ cannot be known then; how far the means are to be trusted can, from random halves of each
+    stimulus' ratings: `ceiling_of_ratings` makes the noise ceiling of it.
+    """
+    trials.settle()
+    gaps = trials.frame[scales].isna().any(axis=1).to_numpy()
+    trials = trials.leave_out(gaps, "a rating is missing")
+    ids = trials.stimuli("stimulus")
+    what, rated = trials.codes("stimulus", ids), trials.frame[scales].to_numpy(float)
+    # sorted, so that halves are the same in whatever order the rows stand
+    order = np.lexsort([*rated.T, what])
+    what, rated = what[order], rated[order]
+    counts = np.bincount(what, minlength=len(ids))
+    few = [name for name, count in zip(ids, counts, strict=True) if count < 2]
+    if few:
+        message = f"Fewer than 2 ratings of {listed(few)}: how far a mean is to be trusted shows in halves alone."
+        raise ValueError(message)
+    must_fit(1, len(ids), trials.source.name, features=len(scales))
+    i, j = np.triu_indices(len(ids), 1)
+    attrs = {
+        UNSIGNED: True,
+        "ratings": [int(counts.min()), int(counts.max())],
+        "split_half": _split_halves(what, rated, counts, options.distance),
+        "halves": _HALVES,
+        "distance": options.distance,
+        "scales": list(scales),
+        "response_bias": "mean over all ratings",
+    }
+    return Judgements(
+        [MEAN_RATING],
+        ids,
+        _distances(_means(what, rated, counts), options.distance)[None],
+        np.minimum(counts[i], counts[j])[None].astype(np.int32),
+        np.array([len(what)]),
+        np.array([rated.mean()]),
+        attrs,
+        simulated=trials.simulated,
+    )
+
+
+def _means(what: NDArray[np.int64], rated: Floats, counts: NDArray[np.int64]) -> Floats:
+    sums = np.stack([np.bincount(what, weights=column, minlength=len(counts)) for column in rated.T], axis=1)
+    return np.asarray(sums / counts[:, None])
+
+
+def _split_halves(what: NDArray[np.int64], rated: Floats, counts: NDArray[np.int64], how: str) -> dict[str, float]:
+    """Return, for each comparison that has a reliability, how alike the RDMs of two halves of ratings are."""
+    rng, half = rng_from(0, "halves"), counts // 2
+    place = np.arange(len(what)) - (np.cumsum(counts) - counts)[what]  # within the ratings of its stimulus
+    parts = place < half[what], (place >= half[what]) & (place < 2 * half[what])
+    comparisons = [name for name, row in COMPARISONS.items() if row.is_plain and row.zero_is_none]
+    total = dict.fromkeys(comparisons, 0.0)
+    for _ in range(_HALVES):
+        mixed = rated[np.lexsort([rng.random(len(what)), what])]
+        one, other = (_distances(_means(what[part], mixed[part], half), how)[None] for part in parts)
+        for name in comparisons:
+            total[name] += float(compare_vectors(name, one, other)[0, 0]) / _HALVES
+    return total
 
 
 def _no_rating_off(trials: Trials, name: str, low: float, high: float) -> None:
@@ -831,7 +905,8 @@ KINDS: dict[str, HumanKind] = {
         judge=judge_choices,
     ),
     "features": HumanKind(
-        about="Each stimulus rated on several scales; stimuli are apart as their profiles of ratings are.",
+        about="Each stimulus rated on several scales; stimuli are apart as their profiles of ratings are. "
+        "Ratings that nobody signed: layout participants=none.",
         example={
             "participant": _WHO,
             "stimulus": "id of the stimulus rated, once for each participant",
@@ -844,6 +919,7 @@ KINDS: dict[str, HumanKind] = {
         columns=feature_columns,
         judge=judge_features,
         retest=False,
+        unsigned=True,
     ),
 }  # fmt: skip
 

@@ -38,6 +38,7 @@ from rsa_face.provenance import save
 from rsa_face.rdms.toolbox import to_rsatoolbox
 from rsa_face.safety import must_be_plain_names, write_beside
 from rsa_face.schema import (
+    NOBODY,
     PARTICIPANT,
     STIMULUS,
     STIMULUS_I,
@@ -95,6 +96,8 @@ def read_human(
         Dissimilarities, 0 on the diagonal, NaN where a pair was never judged. Coords: `coverage` (how often each
         pair was judged), `n_trials` of each participant, and `response_bias` where there is one. With
         ``layout={"by": factor}`` the factor's levels are a further dimension, before these.
+        With ``layout={"participants": "none"}``, one RDM of mean ratings, which are nobody's: its only
+        `participant` is called ``mean rating``, and attrs say so (`unsigned`, `ratings`, `split_half`).
         Where files hold several RDMs of a person, sessions are averaged (``attrs["averaged"]`` says which, the coord
         `n_rdms` how many), or read one by one with ``layout={"by": "session"}``.
 
@@ -125,6 +128,10 @@ def read_human(
     row = KINDS[kind]
     chosen = row.options.of(options)
     source = _source(path, kind, Layout.of(layout), stimuli, ids)
+    if source.layout.participants == NOBODY and not row.unsigned:
+        kinds = ", ".join(name for name, each in KINDS.items() if each.unsigned)
+        message = f"Judgements of kind {kind!r} need participants. Without them (participants=none) there is {kinds}."
+        raise ValueError(message)
     levels = _judged(source, row, chosen)
     arrays = [_finished(judged, source, chosen) for judged in levels.values()]
     return _by_level(arrays, list(levels), source.layout.by) if source.layout.by else arrays[0]
@@ -245,8 +252,9 @@ def _refuse_never_judged(judged: Judgements, source: Source) -> None:
 
 def _with_participants(array: xr.DataArray, layout: Layout) -> xr.DataArray:
     """Return the array with what the table of participants knows of each, such as the group."""
-    if layout.participants is None:
+    if layout.participants in (None, NOBODY):
         return array
+    assert isinstance(layout.participants, Path)
     table = read_table(layout.participants, Layout())
     name = layout.participants.name
     if PARTICIPANT not in table.codes:

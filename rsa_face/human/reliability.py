@@ -14,7 +14,17 @@ from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.comparisons import FEWEST_PAIRS
 from rsa_face.inference.resampling import by_name
 from rsa_face.provenance import rng_from
-from rsa_face.schema import BOUND, BOUNDS, DRAW, PARTICIPANT, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known
+from rsa_face.schema import (
+    BOUND,
+    BOUNDS,
+    DRAW,
+    PARTICIPANT,
+    STIMULUS_I,
+    STIMULUS_J,
+    UNSIGNED,
+    check_rdms,
+    must_be_known,
+)
 
 _DRAWS_AT_ONCE = 50
 
@@ -362,6 +372,10 @@ _KNOWN = (
     "simulated",
     "response_bias",
     "group",
+    UNSIGNED,
+    "ratings",
+    "split_half",
+    "halves",
 )
 
 
@@ -371,8 +385,9 @@ def summarise(human: xr.DataArray) -> dict[str, str]:
     values, trials = triangles(human.values), human["n_trials"].values
     judged = (~np.isnan(values)).mean(axis=1)
     left_out = human.attrs.get("left_out") or {}
+    unsigned = bool(human.attrs.get(UNSIGNED))
     summary = {
-        "participants": f"{len(people)}: {listed(people, 4)}",
+        "participants": "nobody recorded whose each rating is" if unsigned else f"{len(people)}: {listed(people, 4)}",
         "stimuli": f"{len(ids)}, {human.attrs.get('stimuli_judged', len(ids))} of them judged: {listed(ids, 4)}",
         "trials": f"{int(trials.sum()):,}; {_between(trials, ',.0f')} for each participant",
         "left out": "; ".join(f"{count:,}: {why}" for why, count in left_out.items()) or "nothing",
@@ -391,6 +406,12 @@ def summarise(human: xr.DataArray) -> dict[str, str]:
     if human.attrs.get("trials_known") is False:
         summary["trials"] = "not in the file"
         summary["judgements a pair"] = "not in the file"
+    if unsigned:
+        few, most = human.attrs["ratings"]
+        summary["trials"] = f"{int(trials.sum()):,} ratings, {few} to {most} of each stimulus, averaged"
+        summary["pairs"] = f"{values.shape[1]:,}"
+        halves = ", ".join(f"{name} {value:.3f}" for name, value in human.attrs["split_half"].items())
+        summary["similarity of halves"] = f"{halves} (mean of {human.attrs['halves']} random halves of the ratings)"
     hidden = (*_KNOWN, "trials_known", "averaged_over")
     attrs = {str(k): v for k, v in human.attrs.items() if k not in hidden and v not in ([], {}, None, "")}
     return summary | {name.replace("_", " "): str(value) for name, value in attrs.items()}
@@ -407,7 +428,12 @@ def advise(human: xr.DataArray, reliability: xr.Dataset | None, *, matched: bool
         by = human.attrs.get("averaged_over")
         one_by_one = f" (each by itself: layout by={by})" if by else ""
         advice.append(f"A participant's RDMs were averaged: {human.attrs['averaged']}{one_by_one}.")
-    if "group" in human.attrs:
+    if human.attrs.get(UNSIGNED):
+        advice.append(
+            "Nothing is known about how people differ. Compare with resample='stimulus', which draws each stimulus "
+            "with its ratings. The noise ceiling is from halves of ratings."
+        )
+    elif "group" in human.attrs:
         advice.append("This is one curve of a group: similarities can be computed, but no noise ceiling.")
     elif human.sizes[PARTICIPANT] == 1:
         advice.append("There is one participant: similarities can be computed, but no noise ceiling.")

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, Literal, Self, TextIO
 
 import numpy as np
 import pandas as pd
@@ -83,8 +83,9 @@ class Layout(Settings):
         the file has no such column, splits the repeats of the same trial: the first, third ... and the others.
     group : bool
         The file has no participants: it is read as one pseudo-participant, ``group``.
-    participants : Path, optional
-        A table with the column `participant` and what is known of each (`group`, ...), all of them.
+    participants : Path or "none", optional
+        A table with the column `participant` and what is known of each (`group`, ...), all of them. ``none``: nobody
+        recorded whose each judgement is. Ratings of a stimulus are then averaged (kind ``features``).
     rename : Path, optional
         A table of two columns: the file's stimulus id, and the id it has elsewhere.
     separator : str, optional
@@ -99,7 +100,7 @@ class Layout(Settings):
     drop: dict[str, tuple[str, ...]] = Field(default={})
     by: str | None = None
     group: bool = False
-    participants: Path | None = None
+    participants: Literal["none"] | Path | None = None
     rename: Path | None = None
     separator: str | None = None
     encoding: str | None = None
@@ -540,7 +541,8 @@ def _missing_columns(table: Table, columns: Sequence[Column], layout: Layout) ->
         absent = [one for one in _names_in_file(name, layout) if one not in table.codes]
         if not absent or (name == "participant" and layout.group):
             continue
-        hint = " (a file without participants is read as one with layout group=True)" if name == "participant" else ""
+        hint = " (layout participants=none for ratings that nobody signed, group=true for a curve of a group)"
+        hint = hint if name == "participant" else ""
         lacks += [f"there is no column {one!r}{hint}" for one in absent]
     others = [*layout.keep, *layout.drop, *([layout.by] if layout.by not in (None, REPEAT) else [])]
     lacks += [f"there is no column {name!r} to select by" for name in others if name not in table.codes]

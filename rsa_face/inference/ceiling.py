@@ -13,7 +13,7 @@ from rsa_face.inference.kernels import Floats, stimuli_of, to_vectors
 from rsa_face.inference.resampling import AUTO, choose_groups, draw_resamples
 from rsa_face.memory import bytes_of
 from rsa_face.provenance import rng_from
-from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, PARTICIPANT, check_rdms, must_be_known
+from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, PARTICIPANT, UNSIGNED, check_rdms, must_be_known
 
 
 def noise_ceiling(
@@ -35,6 +35,7 @@ def noise_ceiling(
     would reach it. Upper bound: with the pool of all, the participant included; no layer can do better (Nili,
     Wingfield, Walther, Su, Marslen-Wilson & Kriegeskorte 2014, 10.1371/journal.pcbi.1003553). The pool is the mean
     of RDMs scaled as the comparison scales them; for Kendall's tau it is, as in rsatoolbox, the mean of ranks.
+    Mean ratings that nobody signed have a ceiling of another kind, without an interval: `ceiling_of_ratings`.
 
     Parameters
     ----------
@@ -84,6 +85,10 @@ def noise_ceiling(
     refuse_one_participant(human)
     check_people(human)
     vectors = to_vectors(human.values)
+    if human.attrs.get(UNSIGNED):
+        bounds = xr.DataArray(ceiling_of_ratings(human, comparison), {BOUND: list(BOUNDS)}, (BOUND,), "noise_ceiling")
+        bounds.attrs = {"comparison": comparison, "resample": None, "simulated": bool(human.attrs.get("simulated"))}
+        return bounds
     bounds = xr.DataArray(ceiling_of(vectors, comparison), {BOUND: list(BOUNDS)}, (BOUND,), "noise_ceiling")
     bounds.attrs = {"comparison": comparison, "resample": resample, "confidence": confidence, "seed": seed}
     bounds.attrs["extrapolated"] = extrapolated_ceiling(float(bounds[0]), vectors, comparison)
@@ -116,6 +121,25 @@ def ceiling_of(vectors: Floats, comparison: str) -> Floats:
     return ceiling(np.ones(len(vectors)))
 
 
+def ceiling_of_ratings(human: xr.DataArray, comparison: str) -> Floats:
+    """Return the noise ceiling of mean ratings that nobody signed, from random halves of each stimulus' ratings.
+
+    Halves that are similar by r make a mean of all ratings with the reliability R = 2 r / (1 + r) (Spearman 1910;
+    Brown 1910). Another mean of as many ratings would be similar to this one by R, the lower bound, and the mean of
+    ever more ratings by the square root of R, the upper bound. Distances are no sums of errors: where R is below
+    about .6, both bounds are somewhat low.
+    """
+    halves = human.attrs.get("split_half") or {}
+    if comparison not in halves:
+        known = ", ".join(halves) or "none, since the ratings were split by a factor"
+        message = (
+            f"No noise ceiling of ratings by {comparison}: Spearman-Brown is for correlations. There is {known}."
+        )
+        raise ValueError(message)
+    reliability = 2 * max(halves[comparison], 0.0) / (1 + max(halves[comparison], 0.0))
+    return np.array([reliability, np.sqrt(reliability)])
+
+
 def extrapolated_ceiling(lower: float, vectors: Floats, comparison: str) -> float:
     """Return the noise ceiling of ever more participants, from the lower bound of those there are.
 
@@ -138,7 +162,7 @@ def extrapolated_ceiling(lower: float, vectors: Floats, comparison: str) -> floa
 def refuse_one_participant(human: xr.DataArray) -> None:
     """Refuse human RDMs of a single participant: how people differ cannot be seen in one."""
     people = [str(value) for value in human[PARTICIPANT].values]
-    if len(people) < 2:
+    if len(people) < 2 and not human.attrs.get(UNSIGNED):
         message = (
             f"No noise ceiling: it needs 2 participants or more, and there is only {people}. Use `compare_rdms` for "
             "the similarities with one participant."

@@ -38,6 +38,7 @@ from rsa_face.schema import (
     PARTICIPANT,
     RDM,
     STIMULUS,
+    UNSIGNED,
     must_be_known,
 )
 
@@ -476,6 +477,7 @@ def localize(
             name: result.attrs.get(name)
             for name in ("comparison", "groups", "resample", "draws", "seed", "simulated")
         },
+        **({UNSIGNED: True} if result.attrs.get(UNSIGNED) else {}),
         "untrained": list(result.attrs.get("untrained", [])),
         OTHER_MEASURES: list(result.attrs.get(OTHER_MEASURES, [])),
         "network": network,

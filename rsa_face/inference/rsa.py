@@ -7,6 +7,7 @@ neither the RDMs again nor draws made again. `compare_layers` and its companions
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +19,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from rsa_face import provenance
-from rsa_face.inference.ceiling import ceiling_of, extrapolated_ceiling, refuse_one_participant
+from rsa_face.inference.ceiling import (
+    ceiling_of,
+    ceiling_of_ratings,
+    extrapolated_ceiling,
+    refuse_one_participant,
+)
 from rsa_face.inference.comparisons import comparable, compare_vectors
 from rsa_face.inference.draws import Evaluated, evaluate_draws, evaluate_draws_on, mean_over
 from rsa_face.inference.kernels import to_vectors
@@ -60,6 +66,7 @@ from rsa_face.schema import (
     PARTICIPANT,
     RDM,
     STIMULUS,
+    UNSIGNED,
     check_rdms,
     must_be_known,
     stimulus_ids,
@@ -86,7 +93,8 @@ class RSA:
     rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
         Layer RDMs, of the same stimuli as the human RDMs in any order. Not changed.
     human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs of two participants or more; NaN means never judged. Not changed.
+        Human RDMs of two participants or more, or one of mean ratings without participants; NaN means never judged.
+        Not changed.
     comparison : str
         How two RDMs are compared: cosine, corr, spearman, rho-a, tau-a, kendall (tau-b), corr_cov or cosine_cov.
     groups : str, optional
@@ -155,7 +163,8 @@ class RSA:
 
     def __repr__(self) -> str:
         grouped = f", drawn by {self.groups}" if self.groups else ""
-        sizes = f"{len(self.layers)} layers, {len(self.people)} participants"
+        who = "mean ratings" if self.unsigned else f"{len(self.people)} participants"
+        sizes = f"{len(self.layers)} layers, {who}"
         return f"<RSA: {sizes}, {self.human.sizes['stimulus_i']} stimuli, {self.comparison}{grouped}>"
 
     @cached_property
@@ -169,7 +178,14 @@ class RSA:
     @cached_property
     def noise_ceiling(self) -> Float[np.ndarray, " bound"]:
         """Lower and upper bound of the noise ceiling."""
+        if self.unsigned:
+            return ceiling_of_ratings(self.human, self.comparison)
         return ceiling_of(self.people, self.comparison)
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether the human RDM is of mean ratings, and nobody knows whose they are."""
+        return bool(self.human.attrs.get(UNSIGNED))
 
     def bootstrap(
         self,
@@ -226,6 +242,12 @@ class RSA:
         if not 0 < confidence < 1:
             message = f"confidence={confidence} is not between 0 and 1. Give 0.95 for 95 %."
             raise ValueError(message)
+        if self.unsigned and resample != "stimulus":
+            message = (
+                f"resample={resample!r} needs participants, and these are mean ratings of nobody knows whom. Use "
+                "resample='stimulus': a stimulus is drawn with its ratings, whose noise is thus in the interval."
+            )
+            raise ValueError(message)
         table = self._observed(resample, seed, confidence)
         if resample is None:
             stimuli = self.human.sizes["stimulus_i"]
@@ -250,6 +272,8 @@ class RSA:
             return evaluate_draws_on(cluster, self.layers, self.people, some, **settings)
 
         values = evaluated(drawn, progress=progress)
+        if self.unsigned:  # from halves of ratings, and taken as known
+            values = replace(values, ceiling=np.broadcast_to(self.noise_ceiling, values.ceiling.shape))
         table.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped}
         table = _with_counts(with_draws(table, drawn, values), drawn, self.human)
         reason = (
@@ -296,11 +320,13 @@ class RSA:
 
     def _observed(self, resample: str | None, seed: int, confidence: float) -> xr.Dataset:
         table = without_draws(self.rdms, self.human, self.similarity.values, self.noise_ceiling)
-        extrapolated = extrapolated_ceiling(float(self.noise_ceiling[0]), self.people, self.comparison)
-        table["noise_ceiling_extrapolated"] = extrapolated
+        bounds, comparison = self.noise_ceiling, self.comparison
+        many = bounds[1] if self.unsigned else extrapolated_ceiling(float(bounds[0]), self.people, comparison)
+        table["noise_ceiling_extrapolated"] = many
         table.attrs = {
-            "comparison": self.comparison,
+            "comparison": comparison,
             "groups": self.groups,
+            **({UNSIGNED: True, "ratings": self.human.attrs["ratings"]} if self.unsigned else {}),
             "measure": self.rdms.attrs.get("measure"),
             OTHER_MEASURES: list(self.rdms.attrs.get(OTHER_MEASURES, [])),
             "resample": resample,

@@ -165,6 +165,47 @@ def similarities_of(result: xr.Dataset) -> Measured:
     return Measured(networks, quantities, values, sampling, drawn)
 
 
+SEEDED = "seeded"
+"""The dimension of `compare_seeds`: a start's layer."""
+
+
+def compare_seeds(result: xr.Dataset, *, baseline: str | None = None, confidence: float = 0.95) -> xr.Dataset:
+    """Average each layer's similarity over a network's seeds, and subtract a baseline's at layers of the same name.
+
+    A difference is taken within each seed, in which networks share what they start from and the order of faces; its
+    interval is over seeds and over what was drawn (`sum_over_seeds`). Nothing is corrected for the number of layers.
+    Starts whose seeds are not the baseline's, or layers that it lacks, have no difference (NaN).
+    """
+    measured = similarities_of(result)
+    places = [
+        (start, quantity)
+        for start, seeds in measured.starts.items()
+        for column, quantity in enumerate(measured.quantities)
+        if not np.isnan(measured.values[list(seeds.values()), column]).any()
+    ]
+    columns: dict[str, object] = {}
+    means: dict[tuple[str, str], OverSeeds] = {place: sum_over_seeds(measured, [{place: 1.0}]) for place in places}
+    columns["similarity"] = (SEEDED, [float(means[place].estimate[0]) for place in places])
+    columns["similarity_interval"] = ((SEEDED, BOUND), [means[place].interval(confidence)[0] for place in places])
+    seeds = {start: sorted(each) for start, each in measured.starts.items()}
+    apart = {
+        (start, quantity): sum_over_seeds(measured, [{(start, quantity): 1.0, (str(baseline), quantity): -1.0}])
+        for start, quantity in places
+        if start != baseline and seeds[start] == seeds.get(str(baseline)) and (str(baseline), quantity) in means
+    }
+    nothing = np.full(2, np.nan)
+    columns["difference"] = (SEEDED, [float(apart[p].estimate[0]) if p in apart else np.nan for p in places])
+    columns["difference_interval"] = (
+        (SEEDED, BOUND), [apart[p].interval(confidence)[0] if p in apart else nothing for p in places],
+    )  # fmt: skip
+    columns["p_difference"] = (SEEDED, [float(apart[p].p()[0]) if p in apart else np.nan for p in places])
+    labels = {"start": (SEEDED, [start for start, _ in places]), LAYER: (SEEDED, [layer for _, layer in places])}
+    labels["seeds"] = (SEEDED, [len(seeds[start]) for start, _ in places])
+    over = next(iter(means.values())).over
+    attrs = {"baseline": baseline or "", "confidence": confidence, "over": list(over)}
+    return xr.Dataset(columns, {**labels, BOUND: list(BOUNDS)}, attrs)
+
+
 def peaks_of(result: xr.Dataset) -> tuple[Measured, dict[str, str]]:
     """Return the similarity of each network's best layer, and which layer that is.
 

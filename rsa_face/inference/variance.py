@@ -36,6 +36,7 @@ from rsa_face.schema import (
     RDM,
     STIMULUS,
     STIMULUS_I,
+    UNSIGNED,
     check_rdms,
     must_be_known,
     stimulus_ids,
@@ -415,7 +416,9 @@ def faults_of_folds(human: xr.DataArray, *, folds: tuple[int, int], groups: str 
     faults = []
     if of_stimuli < 2 or count < of_stimuli or smallest < FEWEST_IN_FOLD:
         faults.append(f"{count} {what} do not make {of_stimuli} folds of {FEWEST_IN_FOLD} stimuli or more")
-    if of_people < 2 or participants < of_people:
+    if human.attrs.get(UNSIGNED):
+        faults.append("mean ratings have no participants to leave out")
+    elif of_people < 2 or participants < of_people:
         faults.append(f"{participants} participants do not make {of_people} folds")
     return faults
 

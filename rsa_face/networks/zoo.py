@@ -196,8 +196,9 @@ def build_network(
         What to call the network in arrays, figures and files; `name` unless given. See `Network`.
     layout : str
         Whose file it is, where its keys do not say: see `rsa_face.networks.weights.recognise`.
-    head : {"file", "new"}
-        Whether the last layer is the file's, or starts from the seed: to transfer weights to other classes.
+    head : {"file", "new", "classifier"}
+        Whether the last layer is the file's, or starts from the seed, to transfer weights to other classes;
+        ``classifier``: all fully connected layers start from the seed.
 
     Returns
     -------
@@ -220,7 +221,7 @@ def build_network(
     ['relu1', 'relu2', 'relu3', 'relu4', 'relu5', 'fe', 'relu6', 'relu7', 'fc8']
     """
     must_be_known(name, NETWORKS, "network")
-    must_be_known(head, ("file", "new"), "head")
+    must_be_known(head, ("file", "new", "classifier"), "head")
     check_name(
         name if label is None else label, "The network name", nested=True
     )  # before anything is read or downloaded
@@ -291,6 +292,8 @@ def _fill(module: nn.Module, source: _Source, classes: int, head: str) -> tuple[
     else:
         state, fresh = source.state, last if head == "new" else []
     own = module.state_dict()
+    if head == "classifier":
+        state = {key: value for key, value in state.items() if not key.startswith("classifier.")}
     kept: dict[str, Tensor] = {key: value for key, value in state.items() if key not in fresh}
     has_head = any(key.startswith("classifier.") for key in kept)
     left = load_state(module, {**{key: own[key] for key in fresh if has_head}, **kept}, source=source.name)

@@ -23,6 +23,7 @@ from rsa_face.schema import (
     RDM,
     STIMULUS,
     STIMULUS_I,
+    UNSIGNED,
     comparison_label,
 )
 from rsa_face.study.folder import StudyFolder, read_results
@@ -30,6 +31,8 @@ from rsa_face.study.folder import StudyFolder, read_results
 NONE = "none"
 _GENERAL = {
     "stimulus": "to other faces like these, but not to other people",
+    UNSIGNED: "to other faces like these and other ratings of them, but not to other people: nobody recorded whose "
+    "each rating is, so that how people differ is not known",
     "participant": "to other people like these, but not to other faces",
     "both": "to other faces and other people like these",
     "dual": "to other faces and other people like these",
@@ -49,13 +52,14 @@ _ORIGINS = {
 }
 _RESAMPLED = {
     "stimulus": "resampling stimuli",
+    UNSIGNED: "resampling stimuli, each with its ratings",
     "participant": "resampling participants",
     "both": "resampling stimuli and participants together",
     "dual": "the dual bootstrap over stimuli and participants",
 }
 _ABOVE_ZERO = {
     "t": "by a t test, which generalises to other stimuli and participants",
-    "shuffle": "by shuffling stimulus labels (Nichols & Holmes 2002), about these stimuli and participants",
+    "shuffle": "by shuffling stimulus labels (Nichols & Holmes 2002), about these stimuli and judgements",
     "shuffle of groups": "by shuffling stimulus labels in groups (Nichols & Holmes 2002), about what goes beyond the "
     "design of these stimuli",
 }
@@ -142,11 +146,13 @@ def findings_of(study: StudyFolder) -> list[str]:
     if study.result is None:
         return []
     where, contrast = study.extras.get("localization"), _contrast_in_question(study)
-    bias, agreement, scores = (study.extras.get(name) for name in ("bias", "agreement", "training"))
+    names = ("bias", "agreement", "training", "seeds")
+    bias, agreement, scores, seeds = (study.extras.get(name) for name in names)
     return [
         most_similar_sentence(study.result),
         *(localization_sentences(where) if where is not None else [_not_below_ceiling(study.result)]),
         *([contrast_sentence(contrast)] if contrast is not None else []),
+        *(_over_seeds(seeds) if seeds is not None else []),
         *(_accuracy(scores) if scores is not None else []),
         *(_bias(bias) if bias is not None else []),
         *(_ranks(agreement) if agreement is not None else []),
@@ -212,6 +218,7 @@ def most_similar_sentence(result: xr.Dataset) -> str:
         lower, upper = (number(float(limit)) for limit in best["similarity_interval"].values)
         interval = f", {percent(float(best.attrs.get('confidence', 0.95)))} interval {lower} to {upper}"
     people = f"{result.sizes[PARTICIPANT]} participants" if PARTICIPANT in result.sizes else "the participants"
+    people = f"means of {_ratings_of(result.attrs)}" if result.attrs.get(UNSIGNED) else people
     sample = f"{people} and {_stimuli_of(result)}" if "stimuli" in result.attrs else people
     return (
         f"Of {result.sizes[RDM]} layers, {name} is most similar to people ({measured} "
@@ -258,6 +265,31 @@ def contrast_sentence(contrast: xr.Dataset) -> str:
     )
 
 
+def _over_seeds(seeded: xr.Dataset) -> Iterator[str]:
+    """Say whether the network in question is more like people than its baseline over seeds, where, and by how much."""
+    rows = seeded.isel(seeded=(seeded["start"] == str(seeded.attrs.get("network"))).values)
+    rows = rows.isel(seeded=rows["difference"].notnull().values)
+    if not rows.sizes["seeded"]:
+        return
+    network, baseline = (network_label(str(seeded.attrs[name])) for name in ("network", "baseline"))
+    names, value = _names(rows), rows["difference"].values
+    lower, upper = rows["difference_interval"].transpose(BOUND, "seeded").values
+    more = [name for name, low in zip(names, lower, strict=True) if low > 0]
+    less = [name for name, high in zip(names, upper, strict=True) if high < 0]
+    differs = [f"more like people than {baseline} at {listed(more)}"] if more else []
+    differs += [f"less like people than {baseline} at {listed(less)}"] if less else []
+    found = " and ".join(differs) or f"not shown to differ from {baseline} in likeness to people at any layer"
+    both = seeded.isel(seeded=(seeded[LAYER] == names[-1]).values).set_index(seeded="start")["similarity"]
+    own, other = (number(float(both.sel(seeded=str(seeded.attrs[name])))) for name in ("network", "baseline"))
+    level = percent(float(seeded.attrs["confidence"]))
+    yield (
+        f"Over {int(rows['seeds'].values[0])} seeds, {network} is {found}, of {len(names)} layers that both have; at "
+        f"{names[-1]} their similarities are {own} and {other}, a difference of {number(value[-1], signed=True)} "
+        f"({level} interval {number(lower[-1], signed=True)} to {number(upper[-1], signed=True)}, over "
+        f"{listed(list(seeded.attrs['over']))}; intervals hold for one layer each)."
+    )
+
+
 def _not_below_ceiling(result: xr.Dataset) -> str:
     """Say how many layers are not significantly below the ceiling, where no network was saliency at by itself."""
     if "noise_ceiling" not in result:
@@ -289,13 +321,17 @@ def _peak(where: xr.Dataset) -> str:
     layer, held_out = where.sel({LAYER: picked}), ""
     if "held_out_similarity" in answer:
         value = number(float(answer["held_out_similarity"]))
-        held_out = f", and {value} on stimuli and participants that did not pick it"
+        held_out = f", and {value} on {_rest_of(where)} that did not pick it"
         if "same_pairs_similarity" in answer:
             same = number(float(answer["same_pairs_similarity"]))
             held_out += f" (the layer that they help to pick has {same} there)"
     similarity = _with_band(float(layer["similarity"]), layer["similarity_band"].values)
     peak = f"{network} is most like people at {picked}, with a similarity of {similarity}{held_out}"
     return f"{peak}. {_stability(answer)}."
+
+
+def _rest_of(where: xr.Dataset) -> str:
+    return "stimuli" if where.attrs.get(UNSIGNED) else "stimuli and participants"
 
 
 def _half_way(where: xr.Dataset) -> str:
@@ -314,7 +350,8 @@ def _ceiling(where: xr.Dataset) -> str:
     picked, many = str(answer["picked"].item()), float(where["noise_ceiling_extrapolated"])
     lower = number(float(where["noise_ceiling"][0]))
     bar = f"the noise ceiling, that is to be above {least} of its lower bound of {lower}"
-    bar += f" (about {number(many)} with many participants)" if np.isfinite(many) else ""
+    more = "ratings" if where.attrs.get(UNSIGNED) else "participants"
+    bar += f" (about {number(many)} with many {more})" if np.isfinite(many) else ""
     if picked == NONE:
         near = [name for name, below in zip(_names(where), where["below_ceiling"].values, strict=True) if not below]
         return f"No layer is shown to reach {bar}, {_in_draws(answer)}. {_not_to_be_told(near[:-1])}"
@@ -364,7 +401,18 @@ def _limits(study: StudyFolder) -> Iterator[str]:
     if study.result is not None:
         yield "The layer that comes out best of many looks a little better than it is."
         beyond = "to nothing beyond these faces; the spread is that over these participants"
-        yield f"The intervals generalise {_GENERAL.get(str(study.result.attrs.get('resample')), beyond)}."
+        yield f"The intervals generalise {_GENERAL.get(_drawn(study.result), beyond)}."
+
+
+def _drawn(result: xr.Dataset) -> str:
+    """Return what was drawn: stimuli, of mean ratings, bring their ratings with them."""
+    return UNSIGNED if result.attrs.get(UNSIGNED) else str(result.attrs.get("resample"))
+
+
+def _ratings_of(attrs: Mapping[str, Any]) -> str:
+    """Return how many ratings of nobody knows whom each stimulus has: ``30 to 32 ratings``."""
+    few, most = attrs["ratings"]
+    return f"{few} ratings" if few == most else f"{few} to {most} ratings"
 
 
 def _network_in_question(study: StudyFolder) -> str | None:
@@ -632,6 +680,12 @@ def _people(study: StudyFolder) -> str:
     unjudged = int(study.human.isnull().sum()) // 2
     left = f" Pairs never judged ({unjudged} over all of them) were left out pairwise." if unjudged else ""
     people, stimuli = study.human.sizes[PARTICIPANT], study.human.sizes[STIMULUS_I]
+    if attrs.get(UNSIGNED):
+        return (
+            f"One human RDM of {stimuli} stimuli holds the distances between the means of {_ratings_of(attrs)} a "
+            "stimulus. Nobody recorded whose each rating is: no rating of one stimulus is known to be by the same "
+            "person as a rating of another, so that nothing is said about how people differ."
+        )
     return f"Human RDMs of {people} {who} and {stimuli} stimuli were made{kind}, one for each of them.{left}"
 
 
@@ -640,17 +694,14 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
         return ""
     attrs, result = study.result.attrs, study.result
     comparison = str(attrs.get("comparison", ""))
-    text = f"Each layer RDM was compared with each participant's RDM by {comparison_label(comparison)}"
-    text += " and the similarities averaged."
+    unsigned = bool(attrs.get(UNSIGNED))
+    whose = "the RDM of mean ratings" if unsigned else "each participant's RDM"
+    text = f"Each layer RDM was compared with {whose} by {comparison_label(comparison)}"
+    text += f"{'' if unsigned else ' and the similarities averaged'}.{_ceiling_made(result, cited)}"
     cited.append("inference")
-    if "noise_ceiling" in result:
-        cited.append("ceiling")
-        lower, upper = (float(value) for value in result["noise_ceiling"].values)
-        text += f" The noise ceiling, {lower:.3f} to {upper:.3f}, was estimated as in Nili et al. (2014): its lower "
-        text += "bound leaves each participant out of the mean it is compared with."
     if "similarity_interval" in result:
         resample = attrs.get("resample")
-        how = _RESAMPLED.get(str(resample), "the spread over participants")
+        how = _RESAMPLED.get(_drawn(result), "the spread over participants")
         draws = f" ({attrs['draws']} draws, seed {attrs.get('seed', 0)})" if resample and attrs.get("draws") else ""
         kind = attrs.get("interval_kind", "kind not recorded")
         text += f" {float(attrs.get('confidence', 0.95)):.0%} intervals ({kind})"
@@ -676,6 +727,25 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
         named = listed([str(name) for name in controls])
         text += f" Similarities were computed again with control RDMs ({named}) partialled out."
     return text
+
+
+def _ceiling_made(result: xr.Dataset, cited: list[str]) -> str:
+    """Say how the noise ceiling was estimated."""
+    if "noise_ceiling" not in result:
+        return ""
+    lower, upper = (f"{float(value):.3f}" for value in result["noise_ceiling"].values)
+    if result.attrs.get(UNSIGNED):
+        cited.append("brown")
+        return (
+            " The noise ceiling is from random halves of each stimulus' ratings (Spearman-Brown; Brown 1910): means "
+            f"of as many other ratings would be similar to these by {lower}, those of ever more ratings by {upper}. "
+            "It is taken as known: no interval holds a doubt about it."
+        )
+    cited.append("ceiling")
+    return (
+        f" The noise ceiling, {lower} to {upper}, was estimated as in Nili et al. (2014): its lower bound leaves "
+        "each participant out of the mean it is compared with."
+    )
 
 
 def _tested(result: Any, cited: list[str]) -> str:
@@ -731,7 +801,8 @@ def _localized(study: StudyFolder, cited: list[str]) -> Iterator[str]:
         )
         if "noise_ceiling" in where and np.isfinite(float(where["noise_ceiling_extrapolated"])):
             cited.append("brown")
-            yield "The ceiling was extrapolated to many participants by the Spearman-Brown formula (Brown 1910)."
+            more = "ratings" if where.attrs.get(UNSIGNED) else "participants"
+            yield f"The ceiling was extrapolated to many {more} by the Spearman-Brown formula (Brown 1910)."
 
 
 def _behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:

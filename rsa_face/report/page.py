@@ -58,6 +58,7 @@ _TITLES = {
     "saliency": "Saliency",
     "saliency_layers": "Saliency of each layer",
     "training": "Accuracy of the networks",
+    "seeds": "Networks over their seeds",
 }
 _MAIN = {
     "network": "network",

@@ -17,7 +17,7 @@ _COLUMNS = ("pse", "midpoint", "slope", "width", "guess", "lapse")
 
 
 def write_psychophysics(
-    people: pd.DataFrame,
+    people: pd.DataFrame | None,
     networks: pd.DataFrame | None,
     out: str | Path,
     *,
@@ -28,16 +28,18 @@ def write_psychophysics(
 ) -> list[Path]:
     """Fit everybody's curves, compare networks with people, and write it all."""
     out = Path(out)
-    chosen = check_choices(people)
     curve = Curve.of(curve)
-    fits = [fit_psychometric(chosen, curve, seed=seed)]
-    written = [save(fits[0], out / "psychometric.nc")]
+    fits, written = [], []
+    chosen = None if people is None else check_choices(people)
+    if chosen is not None:
+        fits.append(fit_psychometric(chosen, curve, seed=seed))
+        written.append(save(fits[0], out / "psychometric.nc"))
     if networks is not None:
-        answered = _on_scale_of(check_choices(networks), chosen)
-        alone = curve.changed(pooling="none")
-        fits.append(fit_psychometric(answered, alone, seed=seed))
-        written.append(save(fits[1], out / "psychometric_networks.nc"))
-        if fits[0].sizes.get("participant", 0) >= 3:
+        answered = check_choices(networks)
+        answered = answered if chosen is None else _on_scale_of(answered, chosen)
+        fits.append(fit_psychometric(answered, curve.changed(pooling="none"), seed=seed))
+        written.append(save(fits[-1], out / "psychometric_networks.nc"))
+        if chosen is not None and fits[0].sizes.get("participant", 0) >= 3:
             matched = "stimulus" in chosen and "stimulus" in answered
             consistency = error_consistency(answered, chosen) if matched else None
             likeness = human_likeness(*fits, consistency=consistency, draws=draws, seed=seed, resamples=resamples)

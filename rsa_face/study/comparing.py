@@ -29,6 +29,7 @@ from rsa_face.inference.seeds import (
     ALL_LAYERS,
     BIAS,
     Measured,
+    compare_seeds,
     contrast_pretrainings,
     jackknifed,
     shared_quantities,
@@ -42,7 +43,18 @@ from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
 from rsa_face.safety import one_part, path_in, write_table
-from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, STIMULUS_I, must_be_known, stimulus_ids
+from rsa_face.schema import (
+    LAYER,
+    NETWORK,
+    PARTICIPANT,
+    RDM,
+    STIMULUS,
+    STIMULUS_I,
+    UNSIGNED,
+    must_be_known,
+    split_seed,
+    stimulus_ids,
+)
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.study.behaviour import any_curve, write_psychophysics
 from rsa_face.study.config import NetworkSection, Study
@@ -188,6 +200,31 @@ def _contrast(run: Run, section: NetworkSection, stem: str) -> None:
     write_table(tabulate_contrast(contrast), path_in(run.folder, stem, "The contrast", suffix=".csv"))
 
 
+def compare_over_seeds(run: Run) -> None:
+    """Average similarities over each network's seeds, and subtract the baseline's within seeds."""
+    inference = run.study.inference
+    result = run.dataset("layers.nc")
+    baseline = split_seed(inference.baseline)[0] if inference.baseline in result[NETWORK].values else None
+    seeded = compare_seeds(result, baseline=baseline)
+    seeded.attrs |= {"network": split_seed(inference.network)[0]}
+    seeded.attrs |= {
+        name: result.attrs[name] for name in (UNSIGNED, "comparison", "simulated") if name in result.attrs
+    }
+    save(seeded, run.folder / "seeds.nc")
+    write_table(tabulate_seeds(seeded), run.folder / "seeds.csv")
+
+
+def tabulate_seeds(seeded: xr.Dataset) -> pd.DataFrame:
+    """Return the comparison over seeds as a table, a row for each layer of each start."""
+    columns: dict[str, Any] = {name: seeded[name].values for name in ("start", LAYER, "seeds")}
+    for name, values in seeded.data_vars.items():
+        if "bound" in values.dims:
+            columns |= {f"{name}_{bound}": values.sel(bound=bound).values for bound in ("lower", "upper")}
+        else:
+            columns[str(name)] = values.values
+    return pd.DataFrame(columns)
+
+
 def find_layer(run: Run) -> None:
     """Say at which layer the network in question becomes human-like, and how sure one can be.
 
@@ -279,7 +316,7 @@ def fit_curves(run: Run) -> list[Path]:
     """
     study, section = run.study, run.study.psychophysics
     assert section is not None
-    people = read_choices(section.table)
+    people = None if section.table is None else read_choices(section.table)
     answers = read_choices(run.folder / "answers.csv") if run.has("answers.csv") else None
     if answers is not None and not any_curve(answers):
         run.say("left out: the networks' curves, since each gives one answer to every face")
@@ -292,8 +329,17 @@ def fit_curves(run: Run) -> list[Path]:
         curve=section.curve,
         draws=study.inference.draws,
         seed=study.inference.seed,
-        resamples=same_draws(study, human, people),
+        resamples=None if people is None else same_draws(study, human, people),
     )
+
+
+def why_no_curves(run: Run) -> str:
+    """Say why there is nobody whose curve could be fitted."""
+    section = run.study.psychophysics
+    assert section is not None
+    answers = read_choices(run.folder / "answers.csv") if run.has("answers.csv") else None
+    somebody = section.table is not None or (answers is not None and any_curve(answers))
+    return "" if somebody else "psychometric curves, since there are no people's choices, nor networks that answer"
 
 
 def same_draws(study: Study, human: xr.DataArray | None, choices: pd.DataFrame) -> dict[str, np.ndarray] | None:

@@ -258,13 +258,15 @@ class TrainingSection(Recipe):
     """How all networks are trained to tell happy from sad; see `rsa_face.training.settings.TrainingSettings`.
 
     `held_out` are faces of other identities to judge in the end: a table, or ``stimuli``, the study's own. `made_by`
-    is the command that makes the table, named where the table is missing.
+    is the command that makes the table, named where the table is missing. `restart` says what starts from the seed,
+    whatever the weights hold: the ``last`` layer, or the whole ``classifier``, that is, all fully connected layers.
     """
 
     made_by: str | None = None
     table: ExistingPath
     kind: Literal["table", "folder", "affectnet-csv", "affectnet-npy"] = "table"
     rule: dict[str, str] = Field({})
+    restart: Literal["last", "classifier"] = "last"
     held_out: HeldOut = "stimuli"
     held_out_label: str = "level"
 
@@ -330,9 +332,12 @@ class HumanSection(Settings):
 
 
 class PsychophysicsSection(Settings):
-    """Two-choice trials, happy or sad, along the morph: people's psychometric curves, and the trained networks'."""
+    """Two-choice trials, happy or sad, along the morph: people's psychometric curves, and the trained networks'.
 
-    table: ExistingPath
+    Without a table of people's choices the curves are the networks' alone.
+    """
+
+    table: ExistingPath | None = None
     curve: Curve = Curve()
 
 
@@ -422,7 +427,7 @@ class Study(Settings):
         return networks
 
 
-def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
+def load_study(study: str | Path, *, output: str | Path | None = None, weights: str | Path | None = None) -> Study:
     """Read a study file, and report everything that is wrong with it at once.
 
     Paths in it are relative to its folder; ``package:`` names a file that comes with rsa_face. An embedded study
@@ -434,6 +439,10 @@ def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
         A YAML file, or the name of an embedded study.
     output : str or Path, optional
         A folder to write to instead of the study's own.
+    weights : str or Path, optional
+        A folder of ImageNet weights, for a machine without a network: each network whose weights are ``imagenet``
+        takes the file in it whose name begins with its architecture, such as ``vgg16-397923af.pth``. Convolutions
+        alone are enough where the classifier is to start anew.
 
     Returns
     -------
@@ -466,10 +475,28 @@ def load_study(study: str | Path, *, output: str | Path | None = None) -> Study:
         read = Study.model_validate(values, context={"base": base})
     except ValidationError as error:
         raise _wrong(list(_faults(error, tree, path.name)), path) from error
+    if weights is not None:
+        read = read.model_copy(update={"networks": tuple(_from_folder(one, Path(weights)) for one in read.networks)})
     faults = [_said(loc, message, tree, path.name) for loc, message in _misfits(read)]
     if faults:
         raise _wrong(faults, path)
     return read
+
+
+def _from_folder(section: NetworkSection, folder: Path) -> NetworkSection:
+    """Return a network that takes ImageNet weights from a folder; it is called as if they were downloaded."""
+    if section.weights != "imagenet":
+        return section
+    builder = NETWORKS[section.name].builder
+    files = sorted(file for file in folder.glob(f"{builder}*") if re.match(rf"{builder}[-_.]", file.name))
+    if len(files) != 1:
+        several = f"several files for {builder}: {', '.join(file.name for file in files)}"
+        message = (
+            f"{str(folder)!r} holds {several if files else f'no weights of {builder}'}. Give one file whose name begins "
+            f"with {builder}- or {builder}_, such as {builder}_imagenet.safetensors."
+        )
+        raise FileNotFoundError(message)
+    return section.model_copy(update={"weights": str(files[0].absolute()), "pretraining": section.start})
 
 
 def networks_of(study: Study) -> tuple[NetworkSection, ...]:

@@ -44,7 +44,7 @@ def _rdms(run: Run) -> Axes:
 
 
 def _psychometric(run: Run) -> Axes:
-    return plot_psychometric(run.dataset("psychometric.nc"), run.result("psychometric_networks.nc"))
+    return plot_psychometric(run.result("psychometric.nc"), run.result("psychometric_networks.nc"))
 
 
 def _saliency(run: Run) -> Axes:
@@ -62,7 +62,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[Run], Axes]], ...] = (
     ("layers.nc", "layers", lambda run: plot_layers(run.dataset("layers.nc"))),
     ("contrast.nc", "contrast", lambda run: plot_contrast(run.dataset("contrast.nc"))),
     ("localization.nc", "localization", lambda run: plot_localization(run.dataset("localization.nc"))),
-    ("psychometric.nc", "psychometric", _psychometric),
+    ("psychometric.csv", "psychometric", _psychometric),
     ("saliency_maps.nc", "saliency", _saliency),
     ("agreement.nc", "agreement", lambda run: plot_agreement(run.dataset("agreement.nc"))),
     ("weights/{network}.csv", "training", _training),

@@ -20,6 +20,7 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "agreement": ("rank", (NETWORK, "quantity")),
     "partial": ("similarity", (RDM,)),
     "training": ("accuracy", (NETWORK,)),
+    "seeds": ("difference", ("seeded",)),
 }
 
 

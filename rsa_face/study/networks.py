@@ -37,9 +37,10 @@ def check_study(run: Run) -> None:
     for weights in {network.weights for network in study.networks if network.weights.startswith(HUB)}:
         find_hub(weights)
     check_controls(run.stimuli, study.inference.controls)
-    if study.psychophysics is not None and PARTICIPANT not in read_choices(study.psychophysics.table):
+    choices = study.psychophysics.table if study.psychophysics is not None else None
+    if choices is not None and PARTICIPANT not in read_choices(choices):
         message = (
-            f"{study.psychophysics.table.name} has no column participant. A study takes people's choices and "
+            f"{choices.name} has no column participant. A study takes people's choices and "
             "asks its networks itself. Name people's choices, or remove `psychophysics`."
         )
         raise ValueError(message)
@@ -88,8 +89,9 @@ def build(run: Run, section: NetworkSection) -> Network:
     )
 
 
-def build_start(section: NetworkSection, *, classes: int | None = None) -> Network:
+def build_start(section: NetworkSection, *, classes: int | None = None, restart: str = "last") -> Network:
     """Build a network as its section says, or the start of a training for so many classes."""
+    starts = {"last": "new", "classifier": "classifier"}
     return build_network(
         section.name,
         weights=section.weights,
@@ -97,7 +99,7 @@ def build_start(section: NetworkSection, *, classes: int | None = None) -> Netwo
         classes=classes or section.classes,
         preprocessing=section.preprocessing,
         label=section.called,
-        head="file" if classes is None else "new",
+        head="file" if classes is None else starts[restart],
         attention=section.attention,
     )
 
@@ -118,7 +120,7 @@ def train_network(run: Run, section: NetworkSection) -> None:
     """Train a network; a training that was stopped goes on from its last kept epoch."""
     training = run.study.training
     assert training is not None
-    network = build_start(section, classes=len(training.classes))
+    network = build_start(section, classes=len(training.classes), restart=training.restart)
     note_weights(network, run)
     folder = (run.folder / section.trained_file).parents[len(section.called.split("/")) - 1]
     with _bar(shown=run.progress) as step:

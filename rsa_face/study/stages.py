@@ -227,7 +227,7 @@ def _no_question(study: Study) -> str:
 
 
 def _names_pretrainings(study: Study) -> bool:
-    return bool(study.inference.pretrainings) or any(section.pretraining for section in study.networks)
+    return bool(study.inference.pretrainings) or len({one.pretraining for one in study.networks} - {None}) > 1
 
 
 def _no_pair(study: Study) -> str:
@@ -361,6 +361,16 @@ STAGES: tuple[Stage, ...] = (
         meaning="the contrast with another network",
     ),
     Stage(
+        "networks over seeds",
+        "comparing:compare_over_seeds",
+        code=_INFERENCE,
+        when=lambda study: _compares(study) and any(len(section.seeds) > 1 for section in study.networks),
+        reads=("layers.nc",),
+        writes=("seeds.nc", "seeds.csv"),
+        settings=("inference.network", "inference.baseline"),
+        meaning="what networks are over their seeds",
+    ),
+    Stage(
         "localization",
         "comparing:find_layer",
         code=_INFERENCE,
@@ -400,9 +410,10 @@ STAGES: tuple[Stage, ...] = (
         "comparing:fit_curves",
         code=(*_INFERENCE, *_CHOICES),
         when=lambda study: study.psychophysics is not None,
+        unless="comparing:why_no_curves",
         uses=("answers.csv", "human_rdms.nc"),
-        writes=("psychometric.nc", "psychometric.csv"),
-        may_write=("psychometric_networks.nc", "psychometric_likeness.nc"),
+        writes=("psychometric.csv",),
+        may_write=("psychometric.nc", "psychometric_networks.nc", "psychometric_likeness.nc"),
         settings=("psychophysics.curve", *_DRAWN),
         data=("psychophysics.table",),
         meaning="the psychometric curves",
@@ -452,8 +463,8 @@ STAGES: tuple[Stage, ...] = (
         "drawing:draw_figures",
         code=("figures", "rdms", *_CHOICES),
         reads=("rdms.nc",),
-        uses=("human_rdms.nc", "layers.nc", "contrast.nc", "localization.nc", "psychometric.nc",
-              "psychometric_networks.nc", "saliency.nc", "saliency_maps.nc", "agreement.nc",
+        uses=("human_rdms.nc", "layers.nc", "contrast.nc", "localization.nc", "psychometric.csv",
+              "psychometric.nc", "psychometric_networks.nc", "saliency.nc", "saliency_maps.nc", "agreement.nc",
               "weights/{network}.csv"),
         may_write=("figures/*",),
         content=("stimuli",),

@@ -159,7 +159,7 @@ def test_methods_tell_training_contrast_location_and_tests(study):
         "more than 90% of the lower ceiling (non-inferiority, by a 95% band over layers)",
         "Its first layer above AlexNet, and the first to differ, are read from the band of the contrast.",
         "extrapolated to many participants by the Spearman-Brown formula (Brown 1910)",
-        "by shuffling stimulus labels (Nichols & Holmes 2002), about these stimuli and participants; p values were "
+        "by shuffling stimulus labels (Nichols & Holmes 2002), about these stimuli and judgements; p values were "
         "corrected over the family of layers",
     ):
         assert words in text
