@@ -7,6 +7,8 @@ import scipy.io
 from PIL import Image
 
 import rsa_face as rf
+from rsa_face.human.datasets import fetch_dataset
+from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.preprocessing import Preprocessing
 
 
@@ -51,10 +53,46 @@ def test_all_known_layers_of_vgg16_against_16_people(real_files, photographs, ju
 def similarities(real_files, photographs, judged, known):
     weights = real_files / "weights" / "vgg16_conv_imagenet_hed.safetensors"
     network = rf.build_network("vgg16", weights=weights, preprocessing=Preprocessing(resize=(224, 224)))
-    rdms = rf.stream_rdms([network], photographs, layers=list(known))
+    return of_layers(network, photographs, judged, known, comparison="rho-a")
+
+
+def of_layers(network, stimuli, human, known, *, comparison):
+    """Return the similarity of each known layer; how the human data are resampled makes none of it."""
+    rdms = rf.stream_rdms([network], stimuli, layers=list(known))
     assert rdms.attrs["untrained"] == []
-    result = rf.compare_layers(rdms, judged, comparison="rho-a", resample=None)
-    return dict(zip(result["layer"].values.tolist(), result["similarity"].values.tolist(), strict=True))
+    similarity = rf.RSA(rdms, human, comparison=comparison).similarity.mean("participant")
+    return dict(zip(rdms["layer"].values.tolist(), similarity.values.tolist(), strict=True))
+
+
+def alexnet(real_files, **options):
+    return rf.build_network(
+        "alexnet", weights=real_files / "weights" / "alexnet_conv_imagenet.safetensors", **options
+    )
+
+
+def test_convolutions_of_alexnet_against_16_people(real_files, photographs, judged):
+    known = {"relu1": 0.1777, "relu2": 0.1788, "relu3": 0.1819, "relu4": 0.2123, "relu5": 0.2297, "pool5": 0.2676}
+    network = alexnet(real_files, preprocessing=Preprocessing(resize=(224, 224)))
+    assert of_layers(network, photographs, judged, known, comparison="rho-a") == pytest.approx(known, abs=0.005)
+
+
+@pytest.fixture(scope="module")
+def omi(real_files, tmp_path_factory):
+    """Return the folder into which the rated faces were fetched."""
+    return fetch_dataset("omi", tmp_path_factory.mktemp("here") / "human_data" / "omi", source=real_files / "omi")
+
+
+def test_convolutions_of_alexnet_against_rated_happiness(real_files, omi):
+    known = {"relu1": 0.0630, "relu2": 0.1132, "relu3": 0.0964, "relu4": 0.0646, "relu5": 0.0325, "pool5": 0.0404}
+    table = rf.read_stimuli(omi / "stimuli.csv").table[::5].reset_index(drop=True)
+    stimuli = StimulusSet(table)
+    ratings = pd.read_csv(omi / "ratings.csv")
+    ratings[ratings["stimulus"].isin(stimuli.ids)][["stimulus", "rating"]].to_csv(omi / "fifth.csv", index=False)
+    human = rf.read_human(omi / "fifth.csv", kind="features", layout={"participants": "none"}, stimuli=stimuli)
+    assert len(stimuli) == 201
+    assert of_layers(alexnet(real_files), stimuli, human, known, comparison="spearman") == pytest.approx(
+        known, abs=0.005
+    )
 
 
 STUDY = """

@@ -1,12 +1,14 @@
 """Feature excitation: the channel-attention block that turns AlexNet into FE-AlexNet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rsa_face.networks.settings import Attention
+from rsa_face.networks.settings import Attention, GateHeld
+from rsa_face.provenance import rng_from
 from rsa_face.schema import POSITION_CHANNELS, Position, repeated
 
 # The torchvision module after which the block stands: after the nonlinearity of a convolution or a fully connected
@@ -94,12 +96,54 @@ def block_place(position: str) -> tuple[str, int, int]:
     return part, int(after), POSITION_CHANNELS[position]
 
 
+def hold_gate(module: nn.Module, how: GateHeld, inputs: Iterable[Tensor] = (), *, seed: int = 0) -> None:
+    """Interfere with every feature-excitation gate of a trained network, and leave all else as it is.
+
+    ``one``: all gates are 1, so that the network computes what the AlexNet around them computes. ``mean``: each
+    channel's gate is its mean over the inputs, the same for every face. ``shuffled``: gates change places among the
+    channels, the same way for every face: their values stay, and weigh the wrong channels.
+    """
+    blocks = [child for child in module.modules() if isinstance(child, FeatureExcitation)]
+    if how == "one":
+        for block in blocks:
+            block.gate = nn.Sequential(_Constant(torch.ones(())))
+    elif how == "shuffled":
+        for place, block in enumerate(blocks):
+            channels = cast("nn.Linear", block.gate[2]).out_features
+            block.gate.add_module("order", _Shuffled(rng_from(seed, "gate", place).permutation(channels)))
+    else:
+        gates: list[list[Tensor]] = [[] for _ in blocks]
+        hooks = [
+            block.gate.register_forward_hook(lambda _module, _inputs, gate, kept=kept: kept.append(gate))
+            for block, kept in zip(blocks, gates, strict=True)
+        ]
+        with torch.inference_mode():
+            for batch in inputs:
+                module(batch)
+        for block, kept, hook in zip(blocks, gates, hooks, strict=True):
+            hook.remove()
+            block.gate = nn.Sequential(_Constant(torch.cat(kept).mean(dim=0).clone()))
+
+
 def open_gate(module: nn.Module) -> None:
     """Force every feature-excitation gate of a network to 1, so that it computes what AlexNet computes."""
-    for block in [child for child in module.modules() if isinstance(child, FeatureExcitation)]:
-        block.gate = nn.Sequential(_Ones())
+    hold_gate(module, "one")
 
 
-class _Ones(nn.Module):
+class _Constant(nn.Module):
+    def __init__(self, gate: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("gate", gate)
+
     def forward(self, means: Tensor) -> Tensor:
-        return torch.ones_like(means)
+        gate: Tensor = self.gate  # type: ignore[assignment]  # a buffer
+        return gate.expand_as(means)
+
+
+class _Shuffled(nn.Module):
+    def __init__(self, order: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.from_numpy(order))
+
+    def forward(self, gate: Tensor) -> Tensor:
+        return gate[:, cast("Tensor", self.order)]

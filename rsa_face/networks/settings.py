@@ -1,11 +1,14 @@
 """Where the feature-excitation block of FE-AlexNet stands: the settings of a network, without torch."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from rsa_face.schema import POSITION_CHANNELS, Position
 from rsa_face.settings import Settings
+
+GateHeld = Literal["one", "mean", "shuffled"]
+"""How the gates of a trained network are interfered with, see `rsa_face.networks.attention.hold_gate`."""
 
 
 class Attention(Settings):

@@ -266,7 +266,7 @@ def contrast_sentence(contrast: xr.Dataset) -> str:
 
 
 def _over_seeds(seeded: xr.Dataset) -> Iterator[str]:
-    """Say whether the network in question is more like people than its baseline over seeds, where, and by how much."""
+    """Say where, and by how much, the network in question is more like people than its baseline over seeds."""
     rows = seeded.isel(seeded=(seeded["start"] == str(seeded.attrs.get("network"))).values)
     rows = rows.isel(seeded=rows["difference"].notnull().values)
     if not rows.sizes["seeded"]:
@@ -630,6 +630,8 @@ def _training(study: StudyFolder, cited: list[str]) -> str:
         f"All networks were then trained alike to tell {classes} faces apart: Adam (Kingma & Ba 2015), step size "
         f"{settings.get('lr')}, batches of {settings.get('batch')}, {settings.get('epochs')} epochs, {learnt}."
     )
+    if settings.get("restart") == "classifier":
+        text += " Their fully connected layers started from random weights."
     scores = study.extras.get("training")
     if scores is None or "accuracy" not in scores or "condition" not in scores.dims:
         return f"{text} {recorded}"

@@ -206,10 +206,12 @@ def compare_over_seeds(run: Run) -> None:
     result = run.dataset("layers.nc")
     baseline = split_seed(inference.baseline)[0] if inference.baseline in result[NETWORK].values else None
     seeded = compare_seeds(result, baseline=baseline)
-    seeded.attrs |= {"network": split_seed(inference.network)[0]}
-    seeded.attrs |= {
-        name: result.attrs[name] for name in (UNSIGNED, "comparison", "simulated") if name in result.attrs
-    }
+    network = split_seed(inference.network)[0]
+    from_network = compare_seeds(result, baseline=network)  # what a change to the network in question does
+    for name in ("difference", "difference_interval", "p_difference"):
+        seeded[name.replace("difference", "difference_from_network")] = from_network[name]
+    known = {name: result.attrs[name] for name in (UNSIGNED, "comparison", "simulated") if name in result.attrs}
+    seeded.attrs |= {"network": network, **known}
     save(seeded, run.folder / "seeds.nc")
     write_table(tabulate_seeds(seeded), run.folder / "seeds.csv")
 

@@ -23,7 +23,7 @@ from pydantic import (
 
 from rsa_face.human.kinds import KINDS
 from rsa_face.human.tables import Layout
-from rsa_face.networks.settings import Attention
+from rsa_face.networks.settings import Attention, GateHeld
 from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.safety import check_name, in_short, must_be_plain_names, one_part, read_yaml, same_file
 from rsa_face.schema import (
@@ -161,7 +161,11 @@ class StimuliSection(Settings):
 
 
 class NetworkSection(Settings):
-    """One network: its architecture, weights and seed."""
+    """One network: its architecture, weights and seed.
+
+    With `gate` it is a network that the study trains, `gate_of`, with its feature-excitation gates held in
+    some way: it learns nothing of its own, so that what differs is the gate's doing.
+    """
 
     name: NetworkName
     weights: Weights = "random"
@@ -172,6 +176,8 @@ class NetworkSection(Settings):
     label: Name | None = None
     seeds: tuple[Seed, ...] = ()
     pretraining: Name | None = None
+    gate: GateHeld | None = None
+    gate_of: Name | None = None
 
     @property
     def called(self) -> str:
@@ -193,12 +199,17 @@ class NetworkSection(Settings):
     @property
     def trained_file(self) -> str:
         """Where its trained weights are kept, in the study's output folder."""
-        return f"weights/{self.called}.safetensors"
+        return f"weights/{self.trained_as}.safetensors"
+
+    @property
+    def trained_as(self) -> str:
+        """Which network of the study learns its weights: itself, or the one whose gate is held."""
+        return self.gate_of or self.called
 
     @property
     def log_file(self) -> str:
         """Where the log of its training is kept, in the study's output folder."""
-        return f"weights/{self.called}.csv"
+        return f"weights/{self.trained_as}.csv"
 
     @property
     def names(self) -> list[str]:
@@ -441,8 +452,8 @@ def load_study(study: str | Path, *, output: str | Path | None = None, weights: 
         A folder to write to instead of the study's own.
     weights : str or Path, optional
         A folder of ImageNet weights, for a machine without a network: each network whose weights are ``imagenet``
-        takes the file in it whose name begins with its architecture, such as ``vgg16-397923af.pth``. Convolutions
-        alone are enough where the classifier is to start anew.
+        takes ``vgg16_conv_imagenet.safetensors``, ``vgg16_imagenet.safetensors`` or torchvision's own
+        ``vgg16-397923af.pth``, the first there is. Convolutions are enough where the classifier is to start anew.
 
     Returns
     -------
@@ -488,13 +499,10 @@ def _from_folder(section: NetworkSection, folder: Path) -> NetworkSection:
     if section.weights != "imagenet":
         return section
     builder = NETWORKS[section.name].builder
-    files = sorted(file for file in folder.glob(f"{builder}*") if re.match(rf"{builder}[-_.]", file.name))
-    if len(files) != 1:
-        several = f"several files for {builder}: {', '.join(file.name for file in files)}"
-        message = (
-            f"{str(folder)!r} holds {several if files else f'no weights of {builder}'}. Give one file whose name begins "
-            f"with {builder}- or {builder}_, such as {builder}_imagenet.safetensors."
-        )
+    names = (f"{builder}_conv_imagenet.safetensors", f"{builder}_imagenet.safetensors", f"{builder}-*.pth")
+    files = [file for name in names for file in sorted(folder.glob(name))]
+    if not files:
+        message = f"{str(folder)!r} holds no ImageNet weights of {builder}: none of {', '.join(names)}. Name another."
         raise FileNotFoundError(message)
     return section.model_copy(update={"weights": str(files[0].absolute()), "pretraining": section.start})
 
@@ -510,7 +518,8 @@ def networks_of(study: Study) -> tuple[NetworkSection, ...]:
             each.append(section)
         for seed in section.seeds:
             label = f"{section.called}/{seed}"
-            each.append(section.model_copy(update={"seed": seed, "seeds": (), "label": label}))
+            gate_of = section.gate_of and f"{section.gate_of}/{section.start}/{seed}"
+            each.append(section.model_copy(update={"seed": seed, "seeds": (), "label": label, "gate_of": gate_of}))
     return tuple(each)
 
 
@@ -549,6 +558,7 @@ def _misfits(study: Study) -> Iterator[tuple[Loc, str]]:
     if study.saliency is not None and study.saliency.layer != "last":
         yield from _unmapped(study, study.saliency.layer)
     yield from _unmeasured(study)
+    yield from _ungated(study)
     yield from _strangers(study)
 
 
@@ -592,6 +602,25 @@ def _unmapped(study: Study, layers: str | tuple[str, ...]) -> Iterator[tuple[Loc
         elif layer in network.flat_layers:
             message = f"{layer!r} of {network.called} has no rows and columns"
             yield ("saliency", "layer"), f"{message}. {_layers_of(network)}"
+
+
+def _ungated(study: Study) -> Iterator[tuple[Loc, str]]:
+    """Yield the networks whose gates are held in a network that the study does not train."""
+    trained = {one.called: one for one in networks_of(study) if one.gate is None}
+    for place, section in enumerate(study.networks):
+        if (section.gate is None) != (section.gate_of is None):
+            yield ("networks", place), "has one of gate and gate_of; give both, or neither"
+        if section.gate is None or section.gate_of is None:
+            continue
+        loc = ("networks", place, "gate_of")
+        if study.training is None:
+            yield loc, "names a network that is trained, and the study has no training"
+        for one in networks_of(study.model_copy(update={"networks": (section,)})):
+            whose = trained.get(str(one.gate_of))
+            if whose is None or not whose.blocks:
+                yield loc, f"there is no {one.gate_of!r} with a gate; there are {', '.join(trained)}"
+            elif whose.blocks != one.blocks:
+                yield ("networks", place, "attention"), f"differs from that of {one.gate_of!r}, whose gate it holds"
 
 
 def _strangers(study: Study) -> Iterator[tuple[Loc, str]]:

@@ -52,7 +52,8 @@ def _saliency(run: Run) -> Axes:
 
 
 def _training(run: Run) -> Axes:
-    logs = {section.called: run.folder / section.log_file for section in networks_of(run.study)}
+    trained = [section for section in networks_of(run.study) if section.gate is None]
+    logs = {section.called: run.folder / section.log_file for section in trained}
     return plot_training({name: pd.read_csv(file) for name, file in logs.items()})
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.cluster import find_distributed
+from rsa_face.networks.attention import hold_gate
 from rsa_face.networks.weights import HUB, find_hub
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import save
@@ -18,6 +19,7 @@ from rsa_face.psychophysics.choices import network_choices, read_choices
 from rsa_face.rdms.controls import check_controls
 from rsa_face.safety import write_beside
 from rsa_face.schema import PARTICIPANT, split_seed
+from rsa_face.stimuli.images import read_batches
 from rsa_face.stimuli.occlusion import REGIONS, occlude, region_boxes
 from rsa_face.study.config import NetworkSection, networks_of
 from rsa_face.study.graph import Run
@@ -80,13 +82,17 @@ def build(run: Run, section: NetworkSection) -> Network:
     training = run.study.training
     if training is None:
         return build_start(section)
-    return build_network(
+    network = build_network(
         section.name,
         weights=run.folder / section.trained_file,
         classes=len(training.classes),
         label=section.called,
         attention=section.attention,
     )
+    if section.gate is not None:
+        faces = read_batches(run.whole_stimuli, network.preprocessing)
+        hold_gate(network.module, section.gate, faces, seed=section.seed)
+    return network
 
 
 def build_start(section: NetworkSection, *, classes: int | None = None, restart: str = "last") -> Network:

@@ -6,6 +6,7 @@ from fnmatch import fnmatch
 
 from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
 from rsa_face.safety import one_part
+from rsa_face.schema import split_seed
 from rsa_face.study.config import NetworkSection, Study, networks_of
 
 _FACE = "face"
@@ -28,7 +29,8 @@ def _no_hindrance(_: Study) -> str:
 class Stage:
     """One row of the table.
 
-    Names may hold ``{network}`` (``{plain}``: without slashes) and ``{question}``, the network in question. In a
+    Names may hold ``{network}`` (``{plain}``: without slashes; ``{trained}``: the one whose weights it has) and
+    ``{question}``, the network in question. In a
     stage that is not `each` of some networks, a file of a network stands for those of all networks.
 
     Parameters
@@ -113,14 +115,17 @@ class Step:
         """Return the names of the files that it ``reads``, ``uses`` or ``writes``."""
         files: list[str] = []
         for template in getattr(self.stage, kind):
-            of_network = self.network is None and ("{network}" in template or "{plain}" in template)
+            of_network = self.network is None and any(
+                f"{{{one}}}" in template for one in ("trained", "network", "plain")
+            )
             names = [one.called for one in networks_of(self.study)] if of_network else [self.network or ""]
             files += [self._fill(template, name) for name in names]
-        return tuple(files)
+        return tuple(dict.fromkeys(files))
 
     def _fill(self, template: str, network: str) -> str:
         question = self.study.inference.network
-        return template.format(network=network, plain=one_part(network), question=question)
+        trained = next((one.trained_as for one in networks_of(self.study) if one.called == network), network)
+        return template.format(network=network, plain=one_part(network), trained=trained, question=question)
 
 
 def steps_of(study: Study) -> Iterator[Step]:
@@ -139,7 +144,10 @@ def planned_stages(study: Study) -> list[str]:
 def writer_of(file: str) -> Stage | None:
     """Return the stage that writes a file."""
     for stage in STAGES:
-        patterns = [name.format(network="*", plain="*", question="*") for name in (*stage.writes, *stage.may_write)]
+        patterns = [
+            name.format(network="*", plain="*", trained="*", question="*")
+            for name in (*stage.writes, *stage.may_write)
+        ]
         if any(fnmatch(file, pattern) for pattern in patterns):
             return stage
     return None
@@ -174,6 +182,10 @@ def _names(study: Study) -> list[str]:
     return [section.called for section in networks_of(study)]
 
 
+def _trained(study: Study) -> list[str]:
+    return [section.called for section in networks_of(study) if section.gate is None]
+
+
 def _masks(study: Study) -> bool:
     return any(region != "none" for region in study.stimuli.occlusion)
 
@@ -205,7 +217,9 @@ def _baseline(study: Study) -> list[str]:
 
 def _other_networks(study: Study) -> list[str]:
     question, baseline = study.inference.network, study.inference.baseline
-    return [] if _no_baseline(study) else [name for name in _names(study) if name not in (question, baseline)]
+    seed = split_seed(question)[1]  # other seeds of networks are compared over seeds, in a stage of its own
+    others = [name for name in _names(study) if split_seed(name)[1] == seed or split_seed(name)[0] == name]
+    return [] if _no_baseline(study) else [name for name in others if name not in (question, baseline)]
 
 
 def _no_baseline(study: Study) -> str:
@@ -271,7 +285,7 @@ STAGES: tuple[Stage, ...] = (
         "networks:train_network",
         code=("networks", "stimuli", "training"),
         when=lambda study: study.training is not None,
-        each=_names,
+        each=_trained,
         writes=("weights/{network}.safetensors", "weights/{network}.csv"),
         settings=("network", "training"),
         data=("network.weights",),
@@ -285,7 +299,7 @@ STAGES: tuple[Stage, ...] = (
         hindrance=_cannot_answer,
         unless="networks:why_no_answers",
         certain=False,
-        uses=("weights/{network}.safetensors",),
+        uses=("weights/{trained}.safetensors",),
         writes=("answers.csv",),
         settings=("networks",),
         data=("networks.weights",),
@@ -296,7 +310,7 @@ STAGES: tuple[Stage, ...] = (
         "networks:score_networks",
         code=("networks", "stimuli", "training"),
         when=_scores,
-        reads=("weights/{network}.safetensors",),
+        reads=("weights/{trained}.safetensors",),
         uses=("answers.csv",),
         writes=("training.nc", "training.csv"),
         may_write=("training_seeds.csv",),
@@ -309,7 +323,7 @@ STAGES: tuple[Stage, ...] = (
         "recording:measure_network",
         code=_RECORDING,
         each=_names,
-        uses=("weights/{network}.safetensors",),
+        uses=("weights/{trained}.safetensors",),
         writes=("rdms/{plain}.nc",),
         settings=("network", "measure", "activations.layers", "activations.dtype", "activations.batch"),
         data=("network.weights",),
@@ -401,7 +415,7 @@ STAGES: tuple[Stage, ...] = (
         unless="comparing:why_not_reweighted",
         certain=False,
         reads=("localization.nc", "human_rdms.nc", "rdms.nc"),
-        uses=("weights/{network}.safetensors",),
+        uses=("weights/{trained}.safetensors",),
         writes=("reweighted.nc", "reweighted.csv"),
         settings=("human.where", "inference.network", "inference.comparison", "inference.seed", "inference.groups"),
     ),
@@ -423,7 +437,7 @@ STAGES: tuple[Stage, ...] = (
         "recording:map_saliency",
         code=("networks", "saliency", "stimuli"),
         when=lambda study: study.saliency is not None,
-        uses=("weights/{network}.safetensors",),
+        uses=("weights/{trained}.safetensors",),
         writes=("saliency.nc", "saliency.csv"),
         may_write=("saliency_maps.nc", "saliency_layers.nc", "saliency_gate_*.nc", "saliency_gate_*.csv"),
         settings=("saliency", "networks"),
@@ -465,7 +479,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("rdms.nc",),
         uses=("human_rdms.nc", "layers.nc", "contrast.nc", "localization.nc", "psychometric.csv",
               "psychometric.nc", "psychometric_networks.nc", "saliency.nc", "saliency_maps.nc", "agreement.nc",
-              "weights/{network}.csv"),
+              "weights/{trained}.csv"),
         may_write=("figures/*",),
         content=("stimuli",),
     ),

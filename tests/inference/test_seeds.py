@@ -6,7 +6,7 @@ from scipy import stats
 
 from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.localization import contrast_layers
-from rsa_face.inference.seeds import Measured, jackknifed, similarities_of, sum_over_seeds
+from rsa_face.inference.seeds import Measured, compare_seeds, jackknifed, similarities_of, sum_over_seeds
 from tests.inference.simulated import simulate
 
 NETWORKS = tuple(f"{start}/{seed}" for start in ("alexnet/random", "fe_alexnet/random") for seed in (0, 1, 2))
@@ -108,3 +108,25 @@ def test_intervals_cover_what_was_planted_at_least_as_often_as_they_say():
         ).interval(0.95)[0]
         inside.append(lower < 0.1 < upper)
     assert 0.94 < np.mean(inside) < 0.99
+
+
+def test_layers_are_averaged_over_seeds_and_held_against_the_baseline_within_each():
+    shares = {
+        f"{name}/random/{seed}/{layer}": 0.3 + 0.3 * (name == "fe_alexnet") * (layer == "fc8") + 0.02 * seed
+        for name in ("alexnet", "fe_alexnet")
+        for seed in (0, 1, 2)
+        for layer in ("relu1", "fc8")
+    }
+    rdms, human = simulate(shares, stimuli=30, participants=8, rng=np.random.default_rng(4))
+    result = compare_layers(rdms, human, comparison="corr", draws=100, seed=1)
+    seeded = compare_seeds(result, baseline="alexnet/random").set_index(seeded=["start", "layer"])
+    own = result["similarity"].values[[name.startswith("fe_alexnet") and name.endswith("fc8") for name in shares]]
+    row = seeded.sel(start="fe_alexnet/random", layer="fc8")
+    assert row["similarity"].item() == pytest.approx(own.mean())
+    apart = sum_over_seeds(
+        similarities_of(result), [{("fe_alexnet/random", "fc8"): 1.0, ("alexnet/random", "fc8"): -1.0}]
+    )
+    assert row["difference"].item() == pytest.approx(apart.estimate[0])
+    assert row["difference_interval"].values.ravel() == pytest.approx(apart.interval(0.95)[0])
+    assert row["difference_interval"].values.min() > 0
+    assert np.isnan(seeded.sel(start="alexnet/random")["difference"]).all()

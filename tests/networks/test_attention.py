@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rsa_face.networks.attention import FeatureExcitation, open_gate
+from rsa_face.networks.attention import FeatureExcitation, hold_gate, open_gate
 from rsa_face.networks.settings import Attention
 from rsa_face.networks.zoo import build_network
 from rsa_face.schema import POSITIONS
@@ -62,3 +62,31 @@ def test_the_keys_around_the_block_are_torchvisions():
 def test_an_impossible_block_is_refused(settings, fault):
     with pytest.raises(ValueError, match=fault):
         Attention(**settings)
+
+
+def excited_and_held(how, inputs, seed=0):
+    plain, held = (build_network("fe_alexnet", seed=3) for _ in range(2))
+    hold_gate(held.module, how, [inputs], seed=seed)
+    gates = []
+    with torch.inference_mode():
+        for network in (plain, held):
+            network.module.features.fe.gate.register_forward_hook(lambda *given: gates.append(given[2]))
+            network.module(inputs)
+    return gates
+
+
+def test_a_gate_held_at_its_mean_is_the_same_for_every_face():
+    inputs = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    own, held = excited_and_held("mean", inputs)
+    torch.testing.assert_close(held, own.mean(dim=0).expand(4, -1))
+    assert own.std(dim=0).max() > 1e-4  # it does depend on the face before
+
+
+def test_a_shuffled_gate_has_the_same_values_in_other_channels_in_the_same_places_for_every_face():
+    inputs = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    own, held = excited_and_held("shuffled", inputs)
+    torch.testing.assert_close(held.sort(dim=1).values, own.sort(dim=1).values)
+    order = [int(torch.argmin((own - held[:, [channel]]).abs().sum(dim=0))) for channel in range(own.shape[1])]
+    assert sorted(order) == list(range(own.shape[1]))
+    assert np.mean(np.array(order) == np.arange(own.shape[1])) < 0.1
+    assert not torch.equal(held, excited_and_held("shuffled", inputs, seed=1)[1])

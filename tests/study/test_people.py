@@ -82,7 +82,7 @@ def test_the_identity_is_chosen_from_the_table_and_a_study_without_groups_is_war
         assert len(warned) == (0 if first else 1)
 
 
-@pytest.mark.parametrize("study", [name for name in embedded_studies() if name != "kriegeskorte92"])  # no identities
+@pytest.mark.parametrize("study", [name for name in embedded_studies() if "demo" in name or "replication" in name])
 def test_embedded_studies_of_several_identities_draw_by_them(study):
     path = STUDIES / f"{study}.yaml"
     table = yaml.safe_load(path.read_text("utf-8"))["stimuli"]["table"]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rsa_face.study.config import embedded_studies, load_study
+from rsa_face.study.config import embedded_studies, load_study, networks_of
+from rsa_face.study.stages import steps_of
 
 GOOD = """\
 name: small
@@ -60,9 +61,9 @@ def test_an_unknown_study_names_those_there_are():
 
 @pytest.mark.parametrize("name", embedded_studies())
 def test_embedded_studies_are_right(name, tmp_path, monkeypatch):
-    for file in ("stimuli.csv", "rdms.nc"):  # where `datasets fetch` puts them
-        (tmp_path / "human_data" / name).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "human_data" / name / file).touch()
+    for file in (f"{name}/stimuli.csv", f"{name}/rdms.nc", "omi/test.csv", "omi/training.csv", "omi/ratings.csv"):
+        (tmp_path / "human_data" / file).parent.mkdir(parents=True, exist_ok=True)  # where `datasets fetch` puts them
+        (tmp_path / "human_data" / file).touch()
     faces = tmp_path / "results" / f"{name}-faces" / "training.csv"  # where `stimuli render` puts them
     faces.parent.mkdir(parents=True, exist_ok=True)
     faces.touch()
@@ -193,3 +194,56 @@ def test_a_network_of_several_seeds_is_known_by_what_they_share(folder):
         assert load_study(written(folder, f"{text}inference: {{network: {name}}}\n")).inference.network == name
     with pytest.raises(ValueError, match="is 'vgg11', not one of"):
         load_study(written(folder, f"{text}inference: {{network: vgg11}}\n"))
+
+
+HELD = """\
+  - {name: fe_alexnet, seeds: [0, 1]}
+  - {name: fe_alexnet, label: held, gate: mean, gate_of: fe_alexnet, seeds: [0, 1]}
+"""
+
+
+def test_a_network_whose_gate_is_held_has_the_weights_of_the_one_that_learns(folder):
+    (folder / "training.csv").touch()
+    training = "training: {table: training.csv, held_out: null}\n"
+    study = load_study(written(folder, GOOD.replace("output", f"{HELD}{training}output")))
+    held = networks_of(study)[-1]
+    assert (held.called, held.trained_file) == ("held/random/1", "weights/fe_alexnet/random/1.safetensors")
+    steps = {step.name: step for step in steps_of(study)}
+    assert not [name for name in steps if name.startswith("training of held")]
+    assert steps["RDMs of held/random/1"].files("uses") == ("weights/fe_alexnet/random/1.safetensors",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("gate_of: fe_alexnet", "gate_of: alexnet", "there is no 'alexnet/random/0' with a gate"),
+        (", gate_of: fe_alexnet", "", "has one of gate and gate_of"),
+        ("seeds: [0, 1]}\n", "seeds: [0, 2]}\n", "there is no 'fe_alexnet/random/1' with a gate"),
+        (
+            "gate: mean",
+            "gate: mean, attention: {position: fc6}",
+            "attention: differs from that of 'fe_alexnet/random/0'",
+        ),
+        ("gate: mean", "gate: median", "gate: is 'median'"),
+    ],
+)
+def test_a_gate_that_cannot_be_held_is_refused(folder, old, new, said):
+    (folder / "training.csv").touch()
+    training = "training: {table: training.csv, held_out: null}\n"
+    text = GOOD.replace("output", f"{HELD.replace(old, new, 1)}{training}output")
+    with pytest.raises(ValueError, match=said):
+        load_study(written(folder, text))
+
+
+def test_imagenet_weights_are_taken_from_a_folder_and_missing_ones_named(folder, tmp_path):
+    (tmp_path / "alexnet_conv_imagenet.safetensors").touch()
+    path = written(folder, GOOD.replace("weights: random", "weights: imagenet, seeds: [0, 1]"))
+    section = load_study(path, weights=tmp_path).networks[0]
+    assert section.weights == str(tmp_path / "alexnet_conv_imagenet.safetensors")
+    assert section.called == "alexnet/imagenet"
+    with pytest.raises(
+        FileNotFoundError, match=r"no ImageNet weights of vgg16: none of vgg16_conv_imagenet\.safetensors"
+    ):
+        load_study(
+            written(folder, GOOD.replace("alexnet, weights: random", "vgg16, weights: imagenet")), weights=tmp_path
+        )
