@@ -177,3 +177,14 @@ def test_a_failed_download_says_how_large_from_where_and_where_to_put_it(monkeyp
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
     with pytest.raises(RuntimeError, match=r"\d+ MB.*https://.*alexnet.*no route to host.*checkpoints"):
         imagenet_state("alexnet")
+
+
+def test_a_classifier_can_start_from_the_seed_whatever_the_file_holds(tmp_path):
+    whole = build_network("alexnet", seed=7)
+    save_file(whole.module.state_dict(), tmp_path / "whole.safetensors")
+    network = build_network("alexnet", weights=tmp_path / "whole.safetensors", seed=3, head="classifier")
+    fresh = build_network("alexnet", seed=3)
+    for key, value in network.module.state_dict().items():
+        source = fresh if key.startswith("classifier.") else whole
+        assert torch.equal(value, source.module.state_dict()[key]), key
+    assert set(network.untrained) == {key for key in whole.module.state_dict() if key.startswith("classifier.")}

@@ -35,3 +35,8 @@ def test_fewer_than_three_people_are_not_compared_with_networks(tmp_path):
         path.name for path in write_psychophysics(counted([0.4, 0.5]), counted([0.5], column="network"), tmp_path)
     ]
     assert names == ["psychometric.nc", "psychometric_networks.nc", "psychometric.csv"]
+
+
+def test_networks_have_curves_where_nobody_was_asked_to_choose(tmp_path):
+    names = [path.name for path in write_psychophysics(None, counted([0.5], column="network"), tmp_path)]
+    assert names == ["psychometric_networks.nc", "psychometric.csv"]

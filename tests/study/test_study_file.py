@@ -61,7 +61,15 @@ def test_an_unknown_study_names_those_there_are():
 
 @pytest.mark.parametrize("name", embedded_studies())
 def test_embedded_studies_are_right(name, tmp_path, monkeypatch):
-    for file in (f"{name}/stimuli.csv", f"{name}/rdms.nc", "omi/test.csv", "omi/training.csv", "omi/ratings.csv"):
+    for file in (
+        f"{name}/stimuli.csv",
+        f"{name}/rdms.nc",
+        "kriegeskorte92/stimuli.csv",
+        "kriegeskorte92/rdms.nc",
+        "omi/test.csv",
+        "omi/training.csv",
+        "omi/ratings.csv",
+    ):
         (tmp_path / "human_data" / file).parent.mkdir(parents=True, exist_ok=True)  # where `datasets fetch` puts them
         (tmp_path / "human_data" / file).touch()
     faces = tmp_path / "results" / f"{name}-faces" / "training.csv"  # where `stimuli render` puts them
