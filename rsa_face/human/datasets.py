@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -379,18 +380,19 @@ def _unpack_london(originals: Path, folder: Path, size: int | None) -> None:
             name = f"{identity}_{expression}"
             file, side = _shown(_either(originals, files[expression]), folder, name, size)
             regions = {region: _around(points[places], wider, side) for region, places in _LONDON_POINTS.items()}
-            about = {"identity": identity, "expression": expression, **people[identity]}
+            about: dict[str, Any] = {"identity": identity, "expression": expression, **people[identity]}
             rows.append({"stimulus": name, "file": file, **about, **regions})
     write_table(pd.DataFrame(rows), folder / "stimuli.csv")
 
 
-def _london_people(originals: Path) -> dict[str, dict[str, object]]:
+def _london_people(originals: Path) -> dict[str, dict[str, Any]]:
     path = _either(originals, _LONDON_INFO)
     names = {"face_id": "identity", "face_age": "age", "face_gender": "gender", "face_eth": "ethnicity"}
     with reading(path, "The table of people must be a CSV file in UTF-8", then="Fetch it again."):
         text = {"face_id": str, "identity": str}
         frame = pd.read_csv(path, dtype=text).rename(columns=names).drop_duplicates("identity").set_index("identity")
-        return {who: frame.loc[who, ["gender", "age", "ethnicity"]].to_dict() for who in _LONDON.split()}
+        known = frame[["gender", "age", "ethnicity"]]
+        return {who: dict(zip(known, known.loc[who], strict=True)) for who in _LONDON.split()}
 
 
 def _landmarks(path: Path, identity: str) -> np.ndarray:
