@@ -387,12 +387,14 @@ def _unpack_london(originals: Path, folder: Path, size: int | None) -> None:
 
 def _london_people(originals: Path) -> dict[str, dict[str, Any]]:
     path = _either(originals, _LONDON_INFO)
-    names = {"face_id": "identity", "face_age": "age", "face_gender": "gender", "face_eth": "ethnicity"}
+    renamed = {"face_id": "identity", "face_age": "age", "face_gender": "gender", "face_eth": "ethnicity"}
+    names = ("gender", "age", "ethnicity")
     with reading(path, "The table of people must be a CSV file in UTF-8", then="Fetch it again."):
         text = {"face_id": str, "identity": str}
-        frame = pd.read_csv(path, dtype=text).rename(columns=names).drop_duplicates("identity").set_index("identity")
-        known = frame[["gender", "age", "ethnicity"]]
-        return {who: dict(zip(known, known.loc[who], strict=True)) for who in _LONDON.split()}
+        frame = (
+            pd.read_csv(path, dtype=text).rename(columns=renamed).drop_duplicates("identity").set_index("identity")
+        )
+        return {who: {name: frame.loc[who, name] for name in names} for who in _LONDON.split()}
 
 
 def _landmarks(path: Path, identity: str) -> np.ndarray:

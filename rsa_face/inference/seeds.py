@@ -199,8 +199,11 @@ def compare_seeds(result: xr.Dataset, *, baseline: str | None = None, confidence
         (SEEDED, BOUND), [apart[p].interval(confidence)[0] if p in apart else nothing for p in places],
     )  # fmt: skip
     columns["p_difference"] = (SEEDED, [float(apart[p].p()[0]) if p in apart else np.nan for p in places])
-    labels = {"start": (SEEDED, [start for start, _ in places]), LAYER: (SEEDED, [layer for _, layer in places])}
-    labels["seeds"] = (SEEDED, [len(seeds[start]) for start, _ in places])
+    labels: dict[str, tuple[str, list[object]]] = {
+        "start": (SEEDED, [start for start, _ in places]),
+        LAYER: (SEEDED, [layer for _, layer in places]),
+        "seeds": (SEEDED, [len(seeds[start]) for start, _ in places]),
+    }
     over = next(iter(means.values())).over
     attrs = {"baseline": baseline or "", "confidence": confidence, "over": list(over)}
     return xr.Dataset(columns, {**labels, BOUND: list(BOUNDS)}, attrs)
