@@ -20,7 +20,7 @@ from rsa_face.activations.store import describe_store
 from rsa_face.activations.stream import stream_rdms
 from rsa_face.cli import training as command
 from rsa_face.inference import draws as engine
-from rsa_face.inference.draws import evaluate_draws, evaluate_draws_on, evaluate_on
+from rsa_face.inference.draws import evaluate_draws, evaluate_draws_on, in_torch, run_draws
 from rsa_face.inference.resampling import draw_resamples
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, build_network
@@ -172,13 +172,14 @@ def test_draws_are_counted_when_they_are_done(bars, workers, monkeypatch):
     assert bars.last() == (0, usable, usable)
 
 
-def test_chunks_of_draws_on_a_device_are_counted(bars):
+def test_draws_on_a_device_are_counted(bars):
     x, y = make_vectors(9, 3, 4, seed=3)
     draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=30, rng=np.random.default_rng(0))
     each = x.shape[1] * 8 * (3 * (len(x) + len(y)) + 12 * (len(y) + 1))  # bytes of one draw
-    evaluate_on("cpu", x, y, draws, comparison="corr", memory=10 * each, progress=True)
-    chunks = -(-int(draws.usable.sum()) // 10)
-    assert bars.last() == (0, chunks, chunks)
+    device = in_torch("cpu", x, y, draws, comparison="corr", memory=10 * each)
+    run_draws(device, draws, len(x), progress=True)
+    usable = int(draws.usable.sum())
+    assert (len(device.batches), bars.last()) == (-(-usable // 10), (0, usable, usable))
 
 
 def test_draws_of_a_cluster_are_counted_when_they_come_back(bars):

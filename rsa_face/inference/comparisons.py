@@ -9,11 +9,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rsa_face.inference.kernels import (
+    Array,
     Floats,
     Truths,
     cosines,
     double_ranks,
     kept_in_order,
+    library_of,
     metric_of,
     pair_weights,
     products,
@@ -92,31 +94,29 @@ def check_people(human: xr.DataArray, *, faults: list[str] | None = None) -> Non
 
 def _by_products(x: Floats, y: Floats, weights: Floats, stimuli: Floats, *, centred: bool, whitened: bool) -> Floats:
     metric = metric_of(weights, stimuli, centred=centred, whitened=whitened)
-    return cosines(*products(take(x, metric), take(y, metric), metric))
+    return np.asarray(cosines(*products(take(x, metric), take(y, metric), metric)))
 
 
 def _by_ranks(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:
     ranks_x, whole = double_ranks(sort_once(x), weights)
     ranks_y = double_ranks(sort_once(y), weights)[0]
-    return rank_correlation(ranks_x, ranks_y, whole.astype(np.float64), tie_corrected=tie_corrected)
+    return np.asarray(rank_correlation(ranks_x, ranks_y, whole.astype(np.float64), tie_corrected=tie_corrected))
 
 
-def rank_correlation(x: NDArray[Any], y: NDArray[Any], weights: Floats, *, tie_corrected: bool) -> Floats:
-    """Return Spearman's correlation of ranks in a draw, corrected for ties or not.
+def rank_correlation(x: Array, y: Array, weights: Array, *, tie_corrected: bool) -> Array:
+    """Return Spearman's correlation of doubled ranks (..., rdm, pair) in a draw, corrected for ties or not.
 
     Not corrected it is rho-a, the mean over random ways of breaking ties (Schuett, Kipnis, Diedrichsen & Kriegeskorte
     2023, 10.7554/eLife.82566), so that an RDM gains nothing from having ties.
     """
-    total = weights.sum()
-    own, other = x.astype(np.float64), y.astype(np.float64)
-    own -= total + 1  # whole numbers still, so that up to some 400 stimuli the sums below are exact
-    other -= total + 1
-    heavy = other * weights
-    between = own @ heavy.T
+    total = weights.sum(-1)[..., None, None]
+    x, y = x - (total + 1), y - (total + 1)  # whole numbers still: up to some 400 stimuli the sums below are exact
+    heavy = y * weights[..., None, :]
+    between = x @ heavy.mT
     if not tie_corrected:
-        return np.asarray(3 * between / (total**3 - total))
-    of_x = np.square(own) @ weights
-    return cosines(between, of_x, np.einsum("ij,ij->i", heavy, other))
+        return 3 * between / (total**3 - total)
+    of_x = ((x * x) @ weights[..., None])[..., 0]
+    return cosines(between, of_x, library_of(y).linalg.vecdot(heavy, y))
 
 
 def _by_kendall(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:

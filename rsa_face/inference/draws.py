@@ -1,4 +1,10 @@
-"""Every draw of a bootstrap: on threads, a graphics processor or a cluster."""
+"""Every draw of a bootstrap: on threads, a graphics processor or a cluster.
+
+The arithmetic stands here once, in names that numpy and torch share, for one draw or for many along leading axes
+(written ``...``). Three steps alone are made twice: the products of a draw's pairs, the ranks of its pairs, and the
+ranks of pools. On a processor numpy takes 1.5 to 2 times as long for the first and about 7 times for the others as a
+compiled loop over one draw (`kernels`); a graphics processor needs many draws at a time, and a sort of its own.
+"""
 
 import os
 import shutil
@@ -15,6 +21,7 @@ from tqdm.auto import tqdm
 from rsa_face.cluster import connect, map_in_order
 from rsa_face.inference.comparisons import FEWEST_PAIRS, alike, kernel_of, rank_correlation
 from rsa_face.inference.kernels import (
+    Array,
     Floats,
     Metric,
     Ranks,
@@ -24,23 +31,28 @@ from rsa_face.inference.kernels import (
     cosines,
     double_ranks,
     kept_in_order,
+    library_of,
     metric_of,
     pair_weights,
     pairs_of,
     pooled_ranks,
     products,
+    quotient,
     sort_once,
     take,
     tau,
     weighted_products,
 )
 from rsa_face.inference.resampling import Draws
-from rsa_face.schema import COMPARISONS, Comparison
+from rsa_face.schema import COMPARISONS, PARTICIPANT, STIMULUS, Comparison
 
-Ceiling = Callable[[NDArray[Any]], Floats]
+# From how often each participant was drawn (draw, participant) to the lower and upper noise ceiling (draw, 2).
+Bounds = Callable[[Array], Array]
 
 _FLAT = 1e-13  # an RDM whose variance in a draw is a smaller part of its mean square has one value only
 _GRID = 2.0**40  # pooled ranks that differ by less than this part of their range are ties
+_NUMBER = 8  # bytes of a float64
+_TOGETHER = 64  # draws that a worker of a cluster takes at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +84,200 @@ class Prepared:
     columns: Floats | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What the draws gave.
+
+    Parameters
+    ----------
+    similarity : array, shape (kind, draw, rdm)
+        Mean similarity over the participants of each draw; NaN in draws that were skipped.
+    ceiling : array, shape (kind, draw, bound)
+        Lower and upper bound of the noise ceiling in each draw.
+    """
+
+    similarity: Floats
+    ceiling: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """Where and how draws are computed.
+
+    Parameters
+    ----------
+    batches : list of array of int
+        Draws whose similarities are computed together: of the same stimuli, or as many as fit into memory.
+    width : int
+        How many of them have their participants averaged together.
+    workers : int
+        How many batches at a time.
+    evaluate : callable
+        From how often each stimulus was drawn (draw, stimulus) to similarities (..., rdm, participant) and `Bounds`.
+    array, back : callable
+        From numpy to where it is computed, as float64, and back.
+    """
+
+    batches: list[Whole]
+    width: int
+    workers: int
+    evaluate: Callable[[NDArray[Any]], tuple[Array, Bounds]]
+    array: Callable[[NDArray[Any]], Array]
+    back: Callable[[Array], Floats]
+
+
+def evaluate_draws(
+    layers: Floats,
+    people: Floats,
+    draws: Draws,
+    *,
+    comparison: str,
+    memory: float = 2e9,
+    workers: int | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Evaluated:
+    """Compute similarities and noise ceilings in every draw.
+
+    Each draw (with those of the same stimuli) is computed by itself, so the result depends neither on how many are
+    computed at a time nor on how many threads compute them.
+    """
+    settings: dict[str, Any] = {"comparison": comparison, "memory": memory}
+    if choose_device(device, comparison, people) == "cpu":
+        engine = on_threads(layers, people, draws, workers=workers, **settings)
+    else:
+        engine = in_torch("cuda", layers, people, draws, **settings)
+    return run_draws(engine, draws, len(layers), progress=progress)
+
+
+def run_draws(engine: Engine, draws: Draws, layers: int, *, progress: bool = False) -> Evaluated:
+    """Let an engine compute every draw."""
+    similarity = np.full((len(draws.kinds), len(draws), layers), np.nan)
+    ceiling = np.full((len(draws.kinds), len(draws), 2), np.nan)
+    # a bootstrap over participants alone has all stimuli in every draw
+    everything = engine.evaluate(np.ones_like(draws.stimuli[:1])) if PARTICIPANT in draws.kinds else None
+
+    def run(batch: Whole) -> int:
+        drawn = everything if draws.kinds == (PARTICIPANT,) else engine.evaluate(draws.stimuli[batch])
+        for start in range(0, len(batch), engine.width):
+            some = batch[start : start + engine.width]
+            times = engine.array(draws.participants[some])
+            for place, kind in enumerate(draws.kinds):
+                evaluated = everything if kind == PARTICIPANT else drawn
+                assert evaluated is not None
+                table, bounds = evaluated
+                taken = library_of(times).ones_like(times) if kind == STIMULUS else times
+                similarity[place, some] = engine.back(mean_over(table, taken[:, None]))
+                ceiling[place, some] = engine.back(bounds(taken))
+        return len(batch)
+
+    bar = tqdm(total=int(draws.usable.sum()), disable=None if progress else True, desc="draws", unit="draw")
+    # one thread of linear algebra in each of ours: more would wait for one another
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(engine.workers) as pool, bar:
+        for count in pool.map(run, engine.batches):
+            bar.update(count)
+    return Evaluated(similarity, ceiling)
+
+
+def mean_over(values: Array, times: Array) -> Array:
+    """Return means along the last axis, each value as often as `times` says, over those that are there."""
+    xp = library_of(values)
+    missing = xp.isnan(values)
+    if not missing.any():
+        return (values * times).sum(-1) / times.sum(-1)
+    counts = (~missing * times).sum(-1)
+    sums = (xp.where(missing, 0.0, values) * times).sum(-1)
+    return xp.where(counts > 0, sums / xp.where(counts > 0, counts, 1.0), xp.nan)
+
+
+def _compare_products(
+    gram: Array, sums: Array, squares: Array, total: Array, *, centred: bool
+) -> tuple[Array, Bounds]:
+    """Return plain cosines or correlations in a draw from weighted products (..., rdm, participant).
+
+    The RDMs are layers, then participants; `sums` and `squares` (..., rdm) are theirs, `total` (...) of the weights.
+    """
+    xp = library_of(gram)
+    first = gram.shape[-2] - gram.shape[-1]
+    if centred:
+        # the RDMs were centred over all pairs before, so that what a draw's own mean takes off is small
+        raw = squares
+        gram = gram - sums[..., :, None] * (sums[..., first:] / total[..., None])[..., None, :]
+        squares = raw - sums**2 / total[..., None]
+        squares = xp.where(squares <= _FLAT * raw, 0.0, squares)
+    inverse = quotient(xp.ones_like(squares), xp.sqrt(squares))
+    gram = gram * (inverse[..., :, None] * inverse[..., None, first:])
+    return gram[..., :first, :], lambda times: _bounds_of_products(gram[..., first:, :], times)
+
+
+def _bounds_of_products(gram: Array, times: Array) -> Array:
+    """Return the ceiling from the participants' products alone: a pool is a sum of them."""
+    xp = library_of(gram)
+    pools = _pools(times)
+    between = pools @ gram  # of each pool with each participant
+    squares = xp.linalg.vecdot(between, pools)  # of each pool with itself
+    own = xp.linalg.diagonal(gram)
+    return _bounds(xp.linalg.diagonal(between), between[..., -1, :], squares, own, times)
+
+
+def _bounds(lower: Array, upper: Array, squares: Array, own: Array, times: Array) -> Array:
+    """Return mean cosines of participants with the pools without them, and with the pool of all."""
+    xp = library_of(lower)
+    of_pools = xp.stack([squares[..., :-1], xp.broadcast_to(squares[..., -1:], squares[..., :-1].shape)], -2)
+    norms = xp.sqrt(xp.clip(of_pools * own[..., None, :], 0.0, None))
+    return _mean_over_drawn(quotient(xp.stack([lower, upper], -2), norms), times)
+
+
+def _bounds_of_ranks(pooled: Array, ranks: Array, weights: Array, times: Array, *, tie_corrected: bool) -> Array:
+    """Return the ceiling from the doubled ranks of participants and of pools: without each, and last that of all."""
+    xp = library_of(ranks)
+    total = weights.sum(-1)[..., None, None]
+    pooled, ranks = pooled - (total + 1), ranks - (total + 1)
+    heavy = ranks * weights[..., None, :]
+    lower = xp.linalg.vecdot(pooled[..., :-1, :], heavy)
+    upper = (pooled[..., -1:, :] @ heavy.mT)[..., 0, :]
+    if not tie_corrected:  # rho-a divides by what the ranks would vary without ties
+        return _mean_over_drawn(3 * xp.stack([lower, upper], -2) / (total**3 - total), times)
+    squares = ((pooled * pooled) @ weights[..., None])[..., 0]
+    return _bounds(lower, upper, squares, xp.linalg.vecdot(ranks, heavy), times)
+
+
+def _pools(times: Array) -> Array:
+    """Return the pools without each participant, and last that of all: how often each holds which participant.
+
+    Where nobody else was drawn, the pool without a participant is that of all: the lower ceiling is the upper one.
+    """
+    xp = library_of(times)
+    everybody = times[..., None, :]
+    without = everybody * (1 - xp.eye(times.shape[-1], dtype=times.dtype, device=times.device))
+    alone = (without.sum(-1) == 0) & (times > 0)
+    return xp.concatenate([xp.where(alone[..., None], everybody, without), everybody], axis=-2)
+
+
+def _mean_over_drawn(each: Array, times: Array) -> Array:
+    """Return the means over the participants who were drawn, each counted once as in rsatoolbox."""
+    drawn = (times > 0)[..., None, :]
+    return library_of(each).where(drawn, each, 0.0).sum(-1) / drawn.sum(-1)
+
+
+def on_threads(
+    layers: Floats, people: Floats, draws: Draws, *, comparison: str, memory: float, workers: int | None = None
+) -> Engine:
+    """Return the engine that computes draws one by one with compiled loops, on several threads."""
+    workers = _workers_within(memory, workers, len(layers), people.shape)
+    prepared = prepare(layers, people, comparison)
+    # draws of the same stimuli, such as deletions that differ in the participant alone, share one evaluation; their
+    # ceilings are computed one by one, since the pools of many participants are large
+    return Engine(
+        draws.alike,
+        1,
+        workers,
+        lambda stimuli: evaluate(prepared, stimuli[0]),
+        lambda counts: counts.astype(np.float64),
+        np.asarray,
+    )
+
+
 def prepare(layers: Floats, people: Floats, comparison: str) -> Prepared:
     """Sort RDMs once for all draws, where the comparison needs ranks."""
     row = COMPARISONS[comparison]
@@ -84,39 +290,38 @@ def prepare(layers: Floats, people: Floats, comparison: str) -> Prepared:
     return Prepared(comparison, layers, people, None, None, np.ascontiguousarray(both.T))
 
 
-def evaluate(prepared: Prepared, stimuli: NDArray[Any]) -> tuple[Floats, Ceiling]:
+def evaluate(prepared: Prepared, stimuli: NDArray[Any]) -> tuple[Floats, Bounds]:
     """Compare all layers with all participants in a draw of stimuli."""
     weights = pair_weights(stimuli)
-    there = ~np.isnan(prepared.people)
-    if there.all():
-        return _evaluate_whole(prepared, weights, stimuli, np.arange(len(there)))
-    similarity = np.full((len(prepared.layers), len(there)), np.nan)
-    for members, pairs in alike(there):
-        judged = weights * pairs
-        if np.count_nonzero(judged) >= FEWEST_PAIRS:
-            similarity[:, members], _ = _evaluate_whole(prepared, judged, stimuli, members)
-    return similarity, lambda people: _ceiling_of_parts(prepared, weights, stimuli, people)
+    judged = ~np.isnan(prepared.people)
+    if judged.all():
+        return _evaluate_judged(prepared, weights, stimuli, np.arange(len(judged)))
+    similarity = np.full((len(prepared.layers), len(judged)), np.nan)
+    # participants who judged the same pairs have the same weights, and so the same ranks of the layers
+    for members, pairs in alike(judged):
+        shared = weights * pairs
+        if np.count_nonzero(shared) >= FEWEST_PAIRS:
+            similarity[:, members], _ = _evaluate_judged(prepared, shared, stimuli, members)
+    return similarity, _of_each(lambda times: _ceiling_with_gaps(prepared, weights, stimuli, times))
 
 
-def mean_over(similarity: Floats, people: NDArray[Any]) -> Floats:
-    """Return the mean over the participants drawn, each as often as it was."""
-    there = ~np.isnan(similarity)
-    if there.all():
-        return np.asarray(similarity @ people / people.sum())
-    counts = there @ people
-    sums = np.where(there, similarity, 0) @ people
-    return np.asarray(np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0))
+def _of_each(bounds: Callable[[NDArray[Any]], Floats]) -> Bounds:
+    """Return the function that computes the ceiling for each row of counts."""
+    return lambda times: np.stack([bounds(row) for row in times])
 
 
-def _evaluate_whole(
+def _evaluate_judged(
     prepared: Prepared, weights: Floats, stimuli: NDArray[Any], members: Whole
-) -> tuple[Floats, Ceiling]:
+) -> tuple[Floats, Bounds]:
+    """Compare all layers with participants who judged every pair of a weight."""
     row = COMPARISONS[prepared.comparison]
     if prepared.columns is not None:
-        return _by_columns(prepared.columns, len(prepared.layers), weights, centred=row.centred)
+        kept = np.flatnonzero(weights)
+        gram, sums, squares = weighted_products(prepared.columns, kept, weights[kept], len(prepared.layers))
+        return _compare_products(gram, sums, squares, weights.sum(), centred=row.centred)
     if row.kernel is not None:
         similarity = row.kernel(prepared.layers, prepared.people[members], weights, stimuli)
-        return similarity, lambda drawn: _ceiling_of_parts(prepared, weights, stimuli, drawn)
+        return similarity, _of_each(lambda times: _ceiling_with_gaps(prepared, weights, stimuli, times))
     if row.scores == "products":
         metric = metric_of(weights, stimuli, centred=row.centred, whitened=row.whitened)
         return _by_products(prepared.layers, prepared.people[members], metric)
@@ -124,110 +329,65 @@ def _evaluate_whole(
         message = f"RDMs must be sorted for {prepared.comparison}, but are not. Use `prepare`."
         raise ValueError(message)
     ranks, whole = double_ranks(prepared.sorted_layers, weights)
-    # Kendall's tau also needs the order itself
-    ordered = kept_in_order(prepared.sorted_layers, weights) if row.scores == "kendall" else ranks
     chosen = Sorted(prepared.sorted_people.order[members], prepared.sorted_people.tied[members])
     people, _ = double_ranks(chosen, weights)
-    similarity = _score((ranks, ordered), people, whole, row, matched=False)
-    return similarity, lambda drawn: _ceiling_of_ranks(people, whole, drawn, row)
+    if row.scores == "kendall":  # which also needs the order itself
+        ordered = kept_in_order(prepared.sorted_layers, weights)
+        similarity = tau((ranks, ordered), people, whole, tie_corrected=row.tie_corrected)
+    else:
+        similarity = rank_correlation(ranks, people, whole.astype(np.float64), tie_corrected=row.tie_corrected)
+    return similarity, _of_each(lambda times: _ceiling_of_ranks(people, whole, times, row))
 
 
-def _score(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, row: Comparison, *, matched: bool) -> Floats:
-    if row.scores == "kendall":
-        return tau(x, y, weights, tie_corrected=row.tie_corrected, matched=matched)
-    heavy = weights.astype(np.float64)
-    if not matched:
-        return rank_correlation(x[0], y, heavy, tie_corrected=row.tie_corrected)
-    total = heavy.sum()
-    one, other = x[0] - (total + 1), y - (total + 1)
-    weighted = one * heavy
-    between = np.einsum("ij,ij->i", weighted, other)
-    if not row.tie_corrected:
-        return np.asarray(3 * between / (total**3 - total))
-    norms = np.sqrt(np.einsum("ij,ij->i", weighted, one) * (np.square(other) @ heavy))
-    return np.asarray(np.divide(between, norms, out=np.zeros_like(between), where=norms > 0))
-
-
-def _ceiling_of_ranks(ranks: Ranks, weights: Ranks, people: NDArray[Any], row: Comparison) -> Floats:
-    drawn = np.flatnonzero(people)
-    left_out = np.concatenate([[-1], drawn if len(drawn) > 1 else []]).astype(np.int64)
-    pooled = np.empty((len(left_out), ranks.shape[1]), dtype=np.int32)
-    ordered = np.empty_like(pooled)
-    pooled_ranks(ranks, weights, np.asarray(people, dtype=np.int64), left_out, pooled, ordered)
-    own = np.ascontiguousarray(ranks[drawn])
-    upper = _score((pooled[:1], ordered[:1]), own, weights, row, matched=False)[0]
-    if len(drawn) == 1:
-        return np.array([upper.mean(), upper.mean()])
-    lower = _score((pooled[1:], ordered[1:]), own, weights, row, matched=True)
-    return np.array([lower.mean(), upper.mean()])
-
-
-def _by_products(layers: Floats, people: Floats, metric: Metric) -> tuple[Floats, Ceiling]:
+def _by_products(layers: Floats, people: Floats, metric: Metric) -> tuple[Floats, Bounds]:
+    """Return cosines or correlations in a draw where pairs are missing, or the metric is whitened."""
     chosen = take(people, metric)
     lengths = np.sqrt(np.einsum("ij,ij,j->i", chosen, chosen, metric.weights))
     chosen /= np.where(lengths > 0, lengths, 1)[:, None]
     similarity = cosines(*products(take(layers, metric), chosen, metric))
-    gram, own, _ = products(chosen, chosen, metric)
-    return similarity, lambda drawn: _ceiling_of_products(gram, own, drawn)
+    gram = products(chosen, chosen, metric)[0]
+    return similarity, lambda times: _bounds_of_products(gram, times)
 
 
-def _by_columns(columns: Floats, layers: int, weights: Floats, *, centred: bool) -> tuple[Floats, Ceiling]:
-    """Return plain cosines or correlations in a draw from two products of matrices."""
-    kept = np.flatnonzero(weights)
-    gram, sums, squares = weighted_products(columns, kept, weights[kept], layers)
-    if centred:
-        raw, total = squares, weights.sum()
-        gram -= np.outer(sums, sums[layers:] / total)
-        squares = raw - sums**2 / total
-        squares[squares <= _FLAT * raw] = 0
-    lengths = np.sqrt(squares)
-    inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    gram *= np.outer(inverse, inverse[layers:])
-    own = np.diagonal(gram[layers:])
-    return gram[:layers], lambda drawn: _ceiling_of_products(gram[layers:], own, drawn)
-
-
-def _ceiling_of_products(gram: Floats, own: Floats, people: NDArray[Any]) -> Floats:
-    """Return the ceiling from the participants' products alone: a pool is a sum of them."""
+def _ceiling_of_ranks(ranks: Ranks, weights: Ranks, people: NDArray[Any], row: Comparison) -> Floats:
+    """Return the ceiling in a draw whose participants' pairs all have a rank."""
     drawn = np.flatnonzero(people)
-    pools = np.tile(np.asarray(people, dtype=np.float64), (len(drawn), 1))
-    upper = cosines(pools[:1] @ gram[:, drawn], _squares(pools[:1], gram), own[drawn])[0]
-    if len(drawn) == 1:
-        return np.array([upper.mean(), upper.mean()])
-    pools[np.arange(len(drawn)), drawn] = 0
-    lower = np.diagonal(cosines(pools @ gram[:, drawn], _squares(pools, gram), own[drawn]))
-    return np.array([lower.mean(), upper.mean()])
+    # -1 leaves nobody out: the pool of all comes last, and is the only one where one participant alone was drawn
+    left_out = np.append(drawn if len(drawn) > 1 else -1, -1).astype(np.int64)
+    pooled, ordered = (np.empty((len(left_out), ranks.shape[1]), dtype=np.int32) for _ in range(2))
+    pooled_ranks(ranks, weights, np.asarray(people, dtype=np.int64), left_out, pooled, ordered)
+    own = np.ascontiguousarray(ranks[drawn])
+    if row.scores == "kendall":
+        corrected = row.tie_corrected
+        lower = tau((pooled[:-1], ordered[:-1]), own, weights, tie_corrected=corrected, matched=True)
+        upper = tau((pooled[-1:], ordered[-1:]), own, weights, tie_corrected=corrected)
+        return np.array([lower.mean(), upper.mean()])
+    heavy, once = weights.astype(np.float64), np.ones(len(drawn))
+    return np.asarray(_bounds_of_ranks(pooled, own, heavy, once, tie_corrected=row.tie_corrected))
 
 
-def _squares(pools: Floats, gram: Floats) -> Floats:
-    return np.asarray(np.einsum("ij,ij->i", pools @ gram, pools))
-
-
-def _ceiling_of_parts(prepared: Prepared, weights: Floats, stimuli: NDArray[Any], people: NDArray[Any]) -> Floats:
-    """Return the ceiling over what is there: a pool is, for each pair, the mean over those who judged it."""
+def _ceiling_with_gaps(prepared: Prepared, weights: Floats, stimuli: NDArray[Any], people: NDArray[Any]) -> Floats:
+    """Return the ceiling over what was judged: a pool is, for each pair, the mean over those who judged it."""
     drawn = np.flatnonzero(people)
     scaled = _on_one_scale(prepared, weights)
-    there = ~np.isnan(scaled)
+    judged = ~np.isnan(scaled)
     times = np.asarray(people, dtype=np.float64)
-    filled = np.where(there, scaled, 0)
-    sums, counts = times @ filled, times @ there
+    filled = np.where(judged, scaled, 0)
+    sums, counts = times @ filled, times @ judged
     bounds = np.full((2, len(drawn)), np.nan)
     for column, person in enumerate(drawn):
-        rest = (0, 0) if len(drawn) == 1 else (times[person] * filled[person], times[person] * there[person])
+        # what is taken off the sum of all: the participant's own for the lower bound, nothing for the upper one
+        rest = (0, 0) if len(drawn) == 1 else (times[person] * filled[person], times[person] * judged[person])
         for bound, (out, out_count) in enumerate((rest, (0, 0))):
-            shared = weights * there[person] * (counts - out_count > 0)
+            shared = weights * judged[person] * (counts - out_count > 0)
             if np.count_nonzero(shared) < FEWEST_PAIRS:
                 continue
             pool = np.divide(sums - out, counts - out_count, out=np.zeros_like(sums), where=shared > 0)
+            # means of ranks are rounded, so that pools which are equal but for rounding stay tied
             pool = np.rint(pool * _GRID) if prepared.sorted_people is not None else pool
             own = prepared.people[person]
             bounds[bound, column] = kernel_of(prepared.comparison)(pool[None], own[None], shared, stimuli)[0, 0]
-    return np.asarray([_mean_of(bound) for bound in bounds])
-
-
-def _mean_of(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    return np.asarray(mean_over(bounds, np.ones(len(drawn))))
 
 
 def _on_one_scale(prepared: Prepared, weights: Floats) -> Floats:
@@ -251,240 +411,6 @@ def _on_one_scale(prepared: Prepared, weights: Floats) -> Floats:
     return scaled
 
 
-_Bounds = Callable[[Any], Any]
-
-
-def choose_device(device: str, comparison: str, people: Floats) -> str:
-    """Return where to compute."""
-    if device == "cpu" or (device == "auto" and shutil.which("nvidia-smi") is None):
-        return "cpu"  # without loading torch, which takes seconds
-    import torch
-
-    faults = [] if torch.cuda.is_available() else ["torch finds no CUDA device"]
-    if not COMPARISONS[comparison].is_plain:
-        plain = [name for name, row in COMPARISONS.items() if row.is_plain]
-        faults.append(f"the comparison is {comparison!r}, not one of {', '.join(plain)}")
-    if np.isnan(people).any():
-        faults.append("the human RDMs miss pairs")
-    if faults and device == "cuda":
-        message = f"To compute on 'cuda' everything must run there, but {'; '.join(faults)}. Use device='auto'."
-        raise ValueError(message)
-    return "cpu" if faults else "cuda"
-
-
-def evaluate_on(
-    device: str,
-    layers: Floats,
-    people: Floats,
-    draws: Draws,
-    *,
-    comparison: str,
-    memory: float,
-    progress: bool = False,
-) -> tuple[Floats, Floats]:
-    """Compute similarities and noise ceilings of all draws with torch, in float64.
-
-    The arithmetic is that of the loop over draws; only sums are added in another order.
-    """
-    import torch
-
-    pairs, count = layers.shape[1], len(people)
-    each = pairs * _NUMBER * (3 * (len(layers) + count) + 12 * (count + 1))
-    chunk = int(memory // each)
-    if chunk < 1:
-        need = f"One draw takes {each / 1e9:.3g} GB on {device!r}"
-        message = f"{need}, but `memory` allows {memory / 1e9:.3g} GB. Allow more."
-        raise ValueError(message)
-    similarity = np.full((len(draws.kinds), len(draws), len(layers)), np.nan)
-    ceiling = np.full((len(draws.kinds), len(draws), 2), np.nan)
-    start = _start_ranks if COMPARISONS[comparison].scores == "ranks" else _start_products
-    weigh = start(torch, device, layers, people, comparison)
-    rows, columns = (torch.as_tensor(np.array(side), device=device) for side in pairs_of(draws.stimuli.shape[1]))
-    everything = weigh(torch.ones((1, pairs), dtype=torch.float64, device=device))
-    usable = np.flatnonzero(draws.usable)
-    for first in tqdm(range(0, len(usable), chunk), disable=None if progress else True, desc="draws", unit="chunk"):
-        chosen = usable[first : first + chunk]
-        stimuli = torch.as_tensor(draws.stimuli[chosen], dtype=torch.float64, device=device)
-        times = torch.as_tensor(draws.participants[chosen], dtype=torch.float64, device=device)
-        drawn = weigh(stimuli[:, rows] * stimuli[:, columns]) if draws.kinds != ("participant",) else everything
-        for place, kind in enumerate(draws.kinds):
-            table, bounds = everything if kind == "participant" else drawn
-            taken = torch.ones_like(times) if kind == "stimulus" else times
-            means = (table * taken[:, None]).sum(-1) / taken.sum(-1, keepdim=True)
-            similarity[place, chosen] = means.cpu().numpy()
-            ceiling[place, chosen] = bounds(taken).cpu().numpy()
-    return similarity, ceiling
-
-
-def _start_products(torch: Any, device: str, layers: Floats, people: Floats, comparison: str) -> Callable[[Any], Any]:
-    both = torch.as_tensor(np.concatenate([layers, people]), device=device)
-    centred = COMPARISONS[comparison].centred
-    both = both - both.mean(1, keepdim=True) if centred else both
-    first = len(layers)
-
-    def weigh(weights: Any) -> tuple[Any, _Bounds]:
-        heavy = both[first:] * weights[:, None]
-        gram = torch.matmul(both, heavy.mT)
-        raw = torch.matmul(weights, both.mT**2)
-        squares = raw
-        if centred:
-            sums, total = torch.matmul(weights, both.mT), weights.sum(1, keepdim=True)
-            gram = gram - sums[:, :, None] * (sums[:, first:] / total)[:, None]
-            squares = raw - sums**2 / total
-            squares = torch.where(squares <= 1e-13 * raw, 0, squares)
-        inverse = torch.where(squares > 0, squares.clamp(min=1e-300).rsqrt(), 0)
-        gram = gram * inverse[:, :, None] * inverse[:, None, first:]
-        return gram[:, :first], lambda times: _bounds_of_products(torch, gram[:, first:], times)
-
-    return weigh
-
-
-def _bounds_of_products(torch: Any, gram: Any, times: Any) -> Any:
-    count = times.shape[1]
-    own = torch.diagonal(gram, dim1=1, dim2=2)
-    whole = times[:, None].expand(-1, count, -1)
-    pools = torch.stack([_without_own(torch, times), whole], 1)
-    products = torch.matmul(pools, gram[:, None])
-    norms = ((products * pools).sum(-1).clamp(min=0) * own[:, None]).sqrt()
-    between = torch.diagonal(products, dim1=2, dim2=3)
-    return _mean_over_drawn(torch, torch.where(norms > 0, between / norms.clamp(min=1e-300), 0), times)
-
-
-def _start_ranks(torch: Any, device: str, layers: Floats, people: Floats, comparison: str) -> Callable[[Any], Any]:
-    once = sort_once(np.concatenate([layers, people]))
-    orders = torch.as_tensor(once.order.astype(np.int64), device=device)
-    places = np.arange(layers.shape[1])
-    firsts = np.maximum.accumulate(np.where(once.tied, 0, places), axis=1)
-    ends = np.where(np.roll(once.tied, -1, axis=1) & (places < places[-1]), places[-1], places)
-    lasts = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1].copy()
-    first_of, last_of = (torch.as_tensor(each, device=device) for each in (firsts, lasts))
-    split, corrected = len(layers), COMPARISONS[comparison].tie_corrected
-
-    def weigh(weights: Any) -> tuple[Any, _Bounds]:
-        ranks = weights.new_empty((len(weights), len(orders), weights.shape[1]))
-        for rdm, order in enumerate(orders):
-            own = weights[:, order]
-            sums = own.cumsum(1)
-            before = (sums - own)[:, first_of[rdm]]
-            ranks[:, rdm, order] = before + sums[:, last_of[rdm]] + 1
-        total = weights.sum(1)[:, None, None]
-        ranks -= total + 1
-        heavy = ranks[:, split:] * weights[:, None]
-        between = torch.matmul(ranks[:, :split], heavy.mT)
-        if corrected:
-            squares = (ranks**2 * weights[:, None]).sum(-1)
-            norms = (squares[:, :split, None] * squares[:, None, split:]).sqrt()
-            table = torch.where(norms > 0, between / norms.clamp(min=1e-300), 0)
-        else:
-            table = 3 * between / (total**3 - total)
-        return table, lambda times: _bounds_of_ranks(torch, ranks[:, split:], weights, times, corrected)
-
-    return weigh
-
-
-def _bounds_of_ranks(torch: Any, ranks: Any, weights: Any, times: Any, corrected: bool) -> Any:
-    pools = torch.matmul(torch.cat([_without_own(torch, times), times[:, None]], 1), ranks)
-    values, order = pools.sort(-1)
-    own = torch.gather(weights[:, None].expand_as(pools), -1, order)
-    sums = own.cumsum(-1)
-    first = torch.searchsorted(values, values)
-    last = torch.searchsorted(values, values, right=True) - 1
-    total = weights.sum(1)[:, None, None]
-    pooled = torch.empty_like(pools).scatter_(
-        -1, order, torch.gather(sums - own, -1, first) + torch.gather(sums, -1, last) - total
-    )
-    heavy = ranks * weights[:, None]
-    lower, upper = (pooled[:, :-1] * heavy).sum(-1), (pooled[:, -1:] * heavy).sum(-1)
-    between = torch.stack([lower, upper], 1)
-    if not corrected:
-        return _mean_over_drawn(torch, 3 * between / (total**3 - total), times)
-    squares = (pooled**2 * weights[:, None]).sum(-1)
-    each = torch.stack([squares[:, :-1], squares[:, -1:].expand_as(squares[:, :-1])], 1)
-    norms = (each * (ranks * heavy).sum(-1)[:, None]).sqrt()
-    return _mean_over_drawn(torch, torch.where(norms > 0, between / norms.clamp(min=1e-300), 0), times)
-
-
-def _without_own(torch: Any, times: Any) -> Any:
-    """Return the pools without each participant; where nobody else was drawn, the pool of all."""
-    pools = times[:, None] * (1 - torch.eye(times.shape[1], dtype=times.dtype, device=times.device))
-    alone = (pools.sum(-1, keepdim=True) == 0) & (times[:, :, None] > 0)
-    return torch.where(alone, times[:, None], pools)
-
-
-def _mean_over_drawn(torch: Any, each: Any, times: Any) -> Any:
-    drawn = (times > 0).to(each.dtype)[:, None]
-    return (torch.where(drawn > 0, each, 0)).sum(-1) / drawn.sum(-1)
-
-
-_NUMBER = 8  # bytes of a float64
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """What the draws gave.
-
-    Parameters
-    ----------
-    similarity : array, shape (kind, draw, rdm)
-        Mean similarity over the participants of each draw; NaN in draws that were skipped.
-    ceiling : array, shape (kind, draw, bound)
-        Lower and upper bound of the noise ceiling in each draw.
-    """
-
-    similarity: Floats
-    ceiling: Floats
-
-
-def evaluate_draws(
-    layers: Floats,
-    people: Floats,
-    draws: Draws,
-    *,
-    comparison: str,
-    ceilings: bool = True,
-    memory: float = 2e9,
-    workers: int | None = None,
-    device: str = "cpu",
-    progress: bool = False,
-) -> Evaluated:
-    """Compute similarities and noise ceilings in every draw.
-
-    Each draw (with those of the same stimuli) is computed by itself, so the result depends neither on how many are
-    computed at a time nor on how many threads compute them.
-    """
-    where = choose_device(device, comparison, people)
-    if where != "cpu":
-        found = evaluate_on(where, layers, people, draws, comparison=comparison, memory=memory, progress=progress)
-        return Evaluated(*found)
-    workers = _workers_within(memory, workers, len(layers), people.shape)
-    prepared = prepare(layers, people, comparison)
-    shape = (len(draws.kinds), len(draws))
-    similarity = np.full((*shape, len(layers)), np.nan)
-    ceiling = np.full((*shape, 2), np.nan)
-    everything = evaluate(prepared, np.ones_like(draws.stimuli[0])) if "participant" in draws.kinds else None
-
-    def run(alike: Whole) -> int:
-        # draws of the same stimuli, such as deletions that differ in the participant alone, share one evaluation
-        drawn = everything if draws.kinds == ("participant",) else evaluate(prepared, draws.stimuli[alike[0]])
-        for draw in alike:
-            people = draws.participants[draw]
-            for place, kind in enumerate(draws.kinds):
-                found = everything if kind == "participant" else drawn
-                if found is None:
-                    continue
-                times = np.ones_like(people) if kind == "stimulus" else people
-                similarity[place, draw] = mean_over(found[0], times)
-                if ceilings:
-                    ceiling[place, draw] = found[1](times)
-        return len(alike)
-
-    bar = tqdm(total=int(draws.usable.sum()), disable=None if progress else True, desc="draws", unit="draw")
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool, bar:
-        for count in pool.map(run, draws.alike):
-            bar.update(count)
-    return Evaluated(similarity, ceiling)
-
-
 def _workers_within(memory: float, workers: int | None, layers: int, people: tuple[int, ...]) -> int:
     """Return how many draws may be computed at a time, and refuse where not even one may."""
     rdms = layers + people[0]
@@ -506,7 +432,106 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_TOGETHER = 64  # draws that a worker takes at a time
+def choose_device(device: str, comparison: str, people: Floats) -> str:
+    """Return where to compute."""
+    if device == "cpu" or (device == "auto" and shutil.which("nvidia-smi") is None):
+        return "cpu"  # without loading torch, which takes seconds
+    import torch
+
+    faults = [] if torch.cuda.is_available() else ["torch finds no CUDA device"]
+    if not COMPARISONS[comparison].is_plain:
+        plain = [name for name, row in COMPARISONS.items() if row.is_plain]
+        faults.append(f"the comparison is {comparison!r}, not one of {', '.join(plain)}")
+    if np.isnan(people).any():
+        faults.append("the human RDMs miss pairs")
+    if faults and device == "cuda":
+        message = f"To compute on 'cuda' everything must run there, but {'; '.join(faults)}. Use device='auto'."
+        raise ValueError(message)
+    return "cpu" if faults else "cuda"
+
+
+def in_torch(device: str, layers: Floats, people: Floats, draws: Draws, *, comparison: str, memory: float) -> Engine:
+    """Return the engine that computes as many draws at a time as fit into memory, with torch, in float64."""
+    import torch
+
+    each = layers.shape[1] * _NUMBER * (3 * (len(layers) + len(people)) + 12 * (len(people) + 1))
+    chunk = int(memory // each)
+    if chunk < 1:
+        need = f"One draw takes {each / 1e9:.3g} GB on {device!r}"
+        message = f"{need}, but `memory` allows {memory / 1e9:.3g} GB. Allow more."
+        raise ValueError(message)
+    prepared = prepare(layers, people, comparison)
+    row = COMPARISONS[comparison]
+    weigh = _ranks_in_torch(prepared, row, device) if row.scores == "ranks" else _products_in_torch(prepared, device)
+    rows, columns = (torch.as_tensor(np.array(side), device=device) for side in pairs_of(draws.stimuli.shape[1]))
+
+    def array(values: NDArray[Any]) -> Array:
+        return torch.as_tensor(values, dtype=torch.float64, device=device)
+
+    def evaluate_chunk(stimuli: NDArray[Any]) -> tuple[Array, Bounds]:
+        drawn = array(stimuli)
+        return weigh(drawn[:, rows] * drawn[:, columns])
+
+    usable = np.flatnonzero(draws.usable)
+    batches = [usable[first : first + chunk] for first in range(0, len(usable), chunk)]
+    return Engine(batches, chunk, 1, evaluate_chunk, array, lambda values: values.cpu().numpy())
+
+
+def _products_in_torch(prepared: Prepared, device: str) -> Callable[[Array], tuple[Array, Bounds]]:
+    """Return the function that compares products in the draws of these weights (draw, pair)."""
+    import torch
+
+    columns, first = torch.as_tensor(prepared.columns, device=device), len(prepared.layers)
+    centred = COMPARISONS[prepared.comparison].centred
+
+    def weigh(weights: Array) -> tuple[Array, Bounds]:
+        gram = columns.mT @ (columns[:, first:] * weights[..., None])
+        return _compare_products(gram, weights @ columns, weights @ columns**2, weights.sum(-1), centred=centred)
+
+    return weigh
+
+
+def _ranks_in_torch(prepared: Prepared, row: Comparison, device: str) -> Callable[[Array], tuple[Array, Bounds]]:
+    """Return the function that compares ranks in the draws of these weights (draw, pair)."""
+    import torch
+
+    once = sort_once(np.concatenate([prepared.layers, prepared.people]))
+    places = np.arange(once.order.shape[1])
+    # where each run of ties begins and ends, in the order of each RDM: the same in every draw
+    firsts = np.maximum.accumulate(np.where(once.tied, 0, places), axis=1)
+    ends = np.where(np.roll(once.tied, -1, axis=1) & (places < places[-1]), places[-1], places)
+    lasts = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    orders, first_of, last_of = (
+        torch.as_tensor(each.astype(np.int64), device=device) for each in (once.order, firsts, lasts)
+    )
+    split = len(prepared.layers)
+
+    def weigh(weights: Array) -> tuple[Array, Bounds]:
+        ranks = weights.new_empty((len(weights), len(orders), weights.shape[1]))
+        for rdm, order in enumerate(orders):
+            ranks[:, rdm, order] = _ranks_of_runs(weights[:, order], first_of[rdm], last_of[rdm])
+        table = rank_correlation(ranks[:, :split], ranks[:, split:], weights, tie_corrected=row.tie_corrected)
+        people = ranks[:, split:]
+
+        def bounds(times: Array) -> Array:
+            pools = _pools(times) @ people  # whole numbers, so that ties are exact
+            values, order = pools.sort(-1)
+            runs = torch.searchsorted(values, values), torch.searchsorted(values, values, right=True) - 1
+            heavy = torch.gather(weights[:, None].expand_as(pools), -1, order)
+            pooled = torch.empty_like(pools).scatter_(-1, order, _ranks_of_runs(heavy, *runs))
+            return _bounds_of_ranks(pooled, people, weights, times, tie_corrected=row.tie_corrected)
+
+        return table, bounds
+
+    return weigh
+
+
+def _ranks_of_runs(weights: Array, first: Array, last: Array) -> Array:
+    """Return twice the mean rank of each pair, in order, from the weights and the ends of its run of ties."""
+    sums = weights.cumsum(-1)
+    before, first, last = sums - weights, first.expand_as(sums), last.expand_as(sums)
+    return before.gather(-1, first) + sums.gather(-1, last) + 1
+
 
 _Shared = tuple[Floats, Floats, Draws, str, float]
 
@@ -544,5 +569,5 @@ def _evaluate_some(start: int, shared: _Shared) -> tuple[Floats, Floats]:
     some = replace(
         draws, stimuli=draws.stimuli[rows], participants=draws.participants[rows], usable=draws.usable[rows]
     )
-    found = evaluate_draws(layers, people, some, comparison=comparison, memory=memory, workers=1)
-    return found.similarity, found.ceiling
+    values = evaluate_draws(layers, people, some, comparison=comparison, memory=memory, workers=1)
+    return values.similarity, values.ceiling

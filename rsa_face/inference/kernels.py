@@ -1,5 +1,6 @@
 """RDMs as vectors, and the kernels that compare them: products, ranks and Kendall's tau, weighted by a draw."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,13 @@ Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Ranks = NDArray[np.int32]
 Truths = NDArray[np.bool_]
+Array = Any
+"""Of numpy or torch: what computes with it uses names that both have, and ``...`` for any leading axes."""
+
+
+def library_of(array: Array) -> Any:
+    """Return the library that an array belongs to: numpy or torch."""
+    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
 def to_vectors(rdms: NDArray[Any]) -> Floats:
@@ -332,10 +340,17 @@ def products(x: Floats, y: Floats, metric: Metric) -> tuple[Floats, Floats, Floa
     return between, of_x, of_y
 
 
-def cosines(between: Floats, of_x: Floats, of_y: Floats) -> Floats:
+def cosines(between: Array, of_x: Array, of_y: Array) -> Array:
     """Return cosines from products; 0 where a vector has no length, as in rsatoolbox."""
-    norms = np.sqrt(np.maximum(of_x, 0))[:, None] * np.sqrt(np.maximum(of_y, 0))[None, :]
-    return np.asarray(np.divide(between, norms, out=np.zeros_like(between), where=norms > 0))
+    xp = library_of(between)
+    of_x, of_y = (xp.sqrt(xp.clip(squares, 0.0, None)) for squares in (of_x, of_y))
+    return quotient(between, of_x[..., :, None] * of_y[..., None, :])
+
+
+def quotient(values: Array, by: Array) -> Array:
+    """Return values over what is 0 or more; 0 where that is 0."""
+    xp = library_of(values)
+    return xp.where(by > 0, values / xp.where(by > 0, by, 1.0), 0.0)
 
 
 @compiled
