@@ -63,6 +63,10 @@ class Question:
         By how much the sum must be above 0 (for `DIFFERS`, away from 0) to count.
     tested : bool
         Whether no layer may be the answer; a peak that cannot be tested against 0 is the largest similarity.
+    bound : float
+        For `CEILING`, the similarity that a layer is to exceed.
+    perfect : float
+        For `CEILING`, the similarity to people of the RDM that they have in common.
     """
 
     target: str
@@ -70,10 +74,14 @@ class Question:
     layers: Int[np.ndarray, " layer"]
     margin: float = 0.0
     tested: bool = True
+    bound: float = 0.0
+    perfect: float = np.nan
 
     def spread(self, resampled: Resampled) -> Spread:
         """Return the sum of each layer with its spread; layers that two networks share have none."""
         spread = resampled.spread(self.weights)
+        if self.target == CEILING:
+            return spread_at(spread, np.full(spread.estimate.shape, self.bound), self.perfect)
         return without_shared(spread) if self.target in (ABOVE, DIFFERS) else spread
 
 
@@ -90,7 +98,8 @@ def questions(
     asked = {PEAK: Question(PEAK, identity[:, layers], everywhere, tested=tested)}
     if "noise_ceiling_draws" in result and resampled.estimate[LOWER_CEILING] > 0:
         excess = identity[:, layers] - (1 - ceiling_margin) * identity[:, [LOWER_CEILING]]
-        asked[CEILING] = Question(CEILING, excess, everywhere)
+        bound = (1 - ceiling_margin) * float(resampled.estimate[LOWER_CEILING])
+        asked[CEILING] = Question(CEILING, excess, everywhere, bound=bound, perfect=perfect_similarity(result))
     if baseline is None:
         return asked, ()
     matched = matched_layers(result, network=network, baseline=baseline, match=match)
@@ -99,6 +108,30 @@ def questions(
     weights = difference_weights(resampled.estimate.size, matched)
     asked |= {target: Question(target, weights, at, margin) for target in (ABOVE, DIFFERS)}
     return asked, matched.alone
+
+
+def perfect_similarity(result: xr.Dataset) -> float:
+    """Return the similarity to people of the RDM that they have in common: the ceiling of ever more participants."""
+    extrapolated = float(result.get("noise_ceiling_extrapolated", np.nan))
+    return extrapolated if extrapolated > 0 else float(result["noise_ceiling"].values[-1])
+
+
+_FURTHEST = 1 / 3  # of the way to a perfect correlation: standard errors there still scatter, and do not vanish
+
+
+def spread_at(spread: Spread, bound: Float[np.ndarray, " layer"], perfect: float) -> Spread:
+    """Return a similarity's excess over a bound with the standard error that it would have at the bound.
+
+    Similarity over `perfect` is a correlation r, whose standard error falls with 1 - r^2 (Fisher 1915,
+    10.2307/2331838). A layer that is above the bound by chance thus has too small an error, and one below it too
+    large a one, so that a t test at the estimate's own error finds the ceiling reached too often.
+    """
+    reached = np.clip((spread.estimate + bound) / perfect, -0.99, 0.99)
+    wanted = np.clip(bound / perfect, -0.99, 0.99)
+    lower = np.minimum(reached, wanted)
+    limit = lower + _FURTHEST * (1 - lower)
+    ratio = (1 - np.minimum(wanted, limit) ** 2) / (1 - np.minimum(reached, limit) ** 2)
+    return replace(spread, error=spread.error * ratio, deviations=spread.deviations * ratio)
 
 
 def beyond(
@@ -423,7 +456,9 @@ def localize(
     Notes
     -----
     *Reaching* the ceiling is a non-inferiority test (Lakens 2017, 10.1177/1948550617697177; Nili et al. 2014,
-    10.1371/journal.pcbi.1003553, for the ceiling). Its share has Fieller's interval: the shares that similarity minus
+    10.1371/journal.pcbi.1003553, for the ceiling), with the standard error that a layer at the bound would have:
+    errors shrink as a correlation nears its maximum (Fisher 1915, 10.2307/2331838), so that the error of a layer
+    above the bound by chance is too small. Its share has Fieller's interval: the shares that similarity minus
     share x ceiling does not reject (Fieller 1954, 10.1111/j.2517-6161.1954.tb00159.x). The half-way depth is where
     similarity, interpolated between layers, first crosses half of its rise from the first layer to the peak; its
     interval is that of the draws, scaled to the standard errors.
@@ -569,7 +604,8 @@ def _shares(
     few = some if some.rows is None else replace(some, draws=some.draws[:, _complete(some)[:_FEW_DRAWS]])
 
     def excess(share: Float[np.ndarray, " layer"]) -> Spread:
-        return few.spread(identity - ceiling * share)
+        bound = share * float(some.estimate[-1])
+        return spread_at(few.spread(identity - ceiling * share), bound, reaching.perfect)
 
     share = some.estimate[:-1] / some.estimate[-1]
     below = some.spread(identity - ceiling)

@@ -29,7 +29,7 @@ from rsa_face.inference.statistics import (
     variance_over_people,
 )
 from tests.benchmarks.batched import correlate_draws
-from tests.inference.simulated import simulate
+from tests.inference.simulated import OWN_FEATURES, simulate
 
 LAYERS = [f"layer{number}" for number in range(10)]
 BASELINE = [0.3] * 10
@@ -166,8 +166,8 @@ def to_ceiling(size: Size, seed: int) -> Found:
 
     The last has all its layers where they are at the margin of the ceiling, so that any claim is one too many.
     """
-    margin, (lower, _, _) = 0.1, _true_ceiling(size)
-    at_margin = (1 - margin) * lower / _population_of((1.0,))[0]
+    margin = 0.1
+    at_margin = (1 - margin) * share_at_ceiling(size[0])
     layers = {f"network/{place}": share for place, share in enumerate((*TO_CEILING, *[at_margin] * 8))}
     rdms, human = simulate(layers, participants=size[0], stimuli=size[1], rng=np.random.default_rng([seed, *size, 6]))
     with patch("rsa_face.inference.rsa.evaluate_draws", correlate_draws):
@@ -182,12 +182,23 @@ def to_ceiling(size: Size, seed: int) -> Found:
     yield "layer set: reaches_ceiling", float(first["in_set"].sel(target="reaches_ceiling", layer="6"))
     yield "picked though none is: reaches_ceiling", _picks(nowhere)
     yield "picked though none is: reaches_ceiling, 8 layers at the margin", _picks(just_not)
-    shares = _population_of(TO_CEILING)
     limits = first["share_of_ceiling_interval"].values[:8]
-    yield "coverage: share of the ceiling, 95 % Fieller interval", _covers(limits, shares / lower)
-    depth = half_way_depth(shares[None], np.arange(1, 9) / 16)[0]
+    truth = np.array(TO_CEILING) / share_at_ceiling(size[0])
+    yield "coverage: share of the ceiling, 95 % interval", _covers(limits, truth)
+    depth = half_way_depth(np.array(TO_CEILING)[None], np.arange(1, 9) / 16)[0]
     yield "coverage: half-way depth, 95 % interval", _covers(first["half_way_interval"].values[None], depth)
     yield "width of the interval: half-way depth, 8 layers", 2 * float(np.ptp(first["half_way_interval"].values))
+
+
+def share_at_ceiling(participants: int) -> float:
+    """Return the share of common features of a layer that is as similar to people as they are to each other.
+
+    By the covariances of squared distances of `simulate`'s normal features over all stimuli there could be, of which
+    a layer with the share s has s times that of what people share. `own` is the variance of a person's distances over
+    that of what people share, with the features and the judgement noise of each person's own.
+    """
+    own = 2 * (1 + OWN_FEATURES**2) ** 2  # judgement noise has the spread of the distances themselves
+    return float(1 / np.sqrt((own + participants - 2) / (participants - 1)))
 
 
 def _picks(where: xr.Dataset) -> float:

@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 FEATURES = 12
-_OWN = 0.7
-_SPREAD = 2 * (1 + _OWN**2) * np.sqrt(2 * FEATURES)  # of a person's distances, over all stimuli there could be
+OWN_FEATURES = 0.7
+_SPREAD = 2 * (1 + OWN_FEATURES**2) * np.sqrt(2 * FEATURES)  # of a person's distances, over all stimuli there could be
 
 
 def simulate(
@@ -33,7 +33,7 @@ def simulate(
     ]
     seen = common if related else rng.normal(size=(stimuli, FEATURES))
     much = np.exp(unlike * rng.normal(size=participants)) if unlike else np.ones(participants)
-    own = [share * seen + _OWN * rng.normal(size=(stimuli, FEATURES)) for share in much]
+    own = [share * seen + OWN_FEATURES * rng.normal(size=(stimuli, FEATURES)) for share in much]
     judged = [_noisy(_distances(features), noise, rng) for features in own]
     ids = [f"s{number}" for number in range(stimuli)]
     names = [name.rsplit("/", 1) for name in shares]
