@@ -116,7 +116,7 @@ def perfect_similarity(result: xr.Dataset) -> float:
     return extrapolated if extrapolated > 0 else float(result["noise_ceiling"].values[-1])
 
 
-_FURTHEST = 1 / 3  # of the way to a perfect correlation: standard errors there still scatter, and do not vanish
+_FURTHEST = 1 / 4  # of the way to a perfect correlation: errors nearer to it scatter too much to be told
 
 
 def spread_at(spread: Spread, bound: Float[np.ndarray, " layer"], perfect: float) -> Spread:

@@ -7,7 +7,9 @@ import xarray as xr
 
 FEATURES = 12
 OWN_FEATURES = 0.7
-_SPREAD = 2 * (1 + OWN_FEATURES**2) * np.sqrt(2 * FEATURES)  # of a person's distances, over all stimuli there could be
+_SPREAD = (
+    2 * (1 + OWN_FEATURES**2) * np.sqrt(2 * FEATURES)
+)  # of a person's distances, over all stimuli there could be
 
 
 def simulate(

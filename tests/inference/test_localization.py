@@ -15,6 +15,7 @@ from rsa_face.inference.localization import (
     localize,
     participant_t,
     pick,
+    spread_at,
 )
 from rsa_face.inference.results import matched_layers
 from rsa_face.inference.statistics import Spread
@@ -102,6 +103,18 @@ def test_reaching_the_ceiling_is_shown_by_the_share_of_it(result: xr.Dataset) ->
     assert (alone[1] < upper).all()
     assert not where["below_ceiling"].sel(layer=["fc6", "none"]).any()
     assert where["below_ceiling"].sel(layer=["conv1", "conv2", "conv3"]).all()
+
+
+def test_the_ceiling_is_tested_with_the_error_of_a_layer_at_the_margin() -> None:
+    """By hand: errors go as 1 - r^2, r the share of a perfect similarity of .5; the margin is at .8 of it."""
+    bound = np.full(4, 0.4)
+    similarity = np.array([0.4, 0.42, 0.3, 0.499])
+    spread = spread_at(spread_of_layers(list(similarity - bound), [0.01] * 4), bound, 0.5)
+    furthest = 0.8 + (1 - 0.8) / 4  # errors of layers nearer to perfection are taken for those of one here
+    expected = 0.01 * (1 - 0.8**2) / (1 - np.array([0.8, 0.84, 0.6, furthest]) ** 2)
+    expected[2] = 0.01 * (1 - 0.7**2) / (1 - 0.6**2)  # from .6, no further than a quarter of the way to 1
+    np.testing.assert_allclose(spread.error, expected)
+    np.testing.assert_allclose(spread.deviations.std(axis=0) / spread.error, [1.0] * 4, atol=0.1)
 
 
 def test_no_layer_short_of_the_ceiling_is_said_to_reach_it_however_few_the_data() -> None:
