@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from blake3 import blake3
 
-from rsa_face.safety import must_not_swell, reading, write_beside
+from rsa_face.safety import must_be_a, must_not_swell, reading, write_beside
 
 _AS_JSON = "json:"
 _ARRAY, _ARRAY_NAME = "rsa_face_array", "rsa_face_name"  # which variable of a file is the array, and its name
@@ -105,6 +105,7 @@ def save(array: xr.DataArray | xr.Dataset, path: str | Path) -> Path:
     ValueError
         If the path does not end in ``.nc``.
     """
+    must_be_a(array, (xr.DataArray, xr.Dataset), "An array or a result is needed first: save(array, path)")
     path = Path(path)
     if path.suffix != ".nc":
         message = f"{str(path)!r} does not end in .nc. Arrays are saved as netCDF: change the ending."

@@ -48,6 +48,13 @@ _YAML_HELP = {
 # -- names and the paths made of them --------------------------------------------------------------------------------
 
 
+def must_be_a(given: object, kinds: type | tuple[type, ...], wanted: str) -> None:
+    """Refuse an argument of another kind, such as one given in another's place."""
+    if not isinstance(given, kinds):
+        message = f"{wanted}, and a {type(given).__name__} was given."
+        raise TypeError(message)
+
+
 def path_in(folder: str | Path, name: str, what: str, *, suffix: str = "", nested: bool = False) -> Path:
     """Return the path of what is called by a name that somebody gave, inside its folder.
 

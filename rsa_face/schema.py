@@ -403,6 +403,23 @@ def must_be_known(value: str, choices: Iterable[str], what: str) -> None:
         raise ValueError(message)
 
 
+def must_hold(given: Any, names: Iterable[str], wanted: str) -> None:
+    """Refuse an argument without the variables or coordinates that a function reads, such as one in another's place.
+
+    Examples
+    --------
+    >>> must_hold(xr.Dataset({"similarity": 0.5}), ["similarity"], "A result of `compare_layers`")
+    """
+    kinds = ("variables", "coords", "columns")
+    held: Any = next((getattr(given, kind) for kind in kinds if hasattr(given, kind)), ())
+    missing = [name for name in names if name not in held]
+    if missing:
+        dims = getattr(given, "dims", None)
+        form = f" with the dims {tuple(map(str, dims))}" if dims else ""
+        message = f"{wanted} is needed here, and a {type(given).__name__}{form} was given: it lacks {missing}."
+        raise ValueError(message)
+
+
 def layer_names(network: str, attention: Sequence[str] = ()) -> list[str]:
     """Return the names of a network's layers without building it, so that a misspelt one is found before it runs.
 

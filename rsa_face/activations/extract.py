@@ -49,7 +49,7 @@ from rsa_face.memory import keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import rng_from
-from rsa_face.safety import must_be_file_names, naming_what_is_written, one_part
+from rsa_face.safety import must_be_a, must_be_file_names, naming_what_is_written, one_part
 from rsa_face.schema import NETWORKS, must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
@@ -218,6 +218,9 @@ def describe_network(network: Network, layers: Sequence[Layer]) -> dict[str, Any
 
 def must_have_names_of_their_own(networks: Sequence[Network]) -> None:
     """Refuse no network, and networks of which two share a name or would share files."""
+    must_be_a(networks, (list, tuple), "A list of networks is needed first: [network]")
+    for network in networks:
+        must_be_a(network, Network, "A list of networks is needed first")
     twice = repeated([network.name for network in networks])
     if twice or not networks:
         what = f"Two networks are called {twice}" if twice else "No network is given"

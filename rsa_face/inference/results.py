@@ -42,6 +42,7 @@ from rsa_face.schema import (
     PARTICIPANT,
     RDM,
     must_be_known,
+    must_hold,
 )
 
 NO_TEST = "none: unrelated RDMs have cosines above 0, so that only shuffled labels test them"
@@ -200,6 +201,7 @@ class Matched:
 
 def layers_of(result: xr.Dataset, network: str) -> Int[np.ndarray, " layer"]:
     """Return where a network's layers lie along a result's `rdm`, in order of depth."""
+    must_hold(result, (NETWORK, "similarity"), "A result of `compare_layers`")
     names = np.asarray(result[NETWORK].values, dtype=str)
     must_be_known(network, sorted(set(names.tolist())), "network of this result")
     places = np.flatnonzero(names == network)

@@ -155,6 +155,7 @@ class RSA:
 
     def _hold(self, rdms: xr.DataArray, human: xr.DataArray, comparison: str) -> None:
         must_be_known(comparison, COMPARISONS, "comparison")
+        check_rdms(human, along=PARTICIPANT, name="Human RDMs")
         refuse_one_participant(human)
         self.rdms, self.human = comparable(rdms, human)
         self.comparison = comparison

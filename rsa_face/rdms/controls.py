@@ -13,7 +13,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from rsa_face.provenance import load
 from rsa_face.rdms.align import select_stimuli
-from rsa_face.safety import reading
+from rsa_face.safety import must_be_a, reading
 from rsa_face.schema import (
     RDM,
     STIMULUS_I,
@@ -95,6 +95,7 @@ def control_rdms(
     >>> controls["rdm"].values.tolist()
     ['level', 'identity']
     """
+    must_be_a(getattr(stimuli, "table", stimuli), pd.DataFrame, "Stimuli (`read_stimuli`) are needed first")
     if not names:
         message = "No control is named. Name pixels, a factor of the table, or a file."
         raise ValueError(message)

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from rsa_face.cluster import connect, map_in_order
 from rsa_face.memory import bytes_of
-from rsa_face.safety import reading
+from rsa_face.safety import must_be_a, reading
 from rsa_face.schema import (
     DEPTH,
     LAYER,
@@ -338,6 +338,7 @@ def compute_rdms(
     """
     memory = bytes_of(memory) / 2**30
     must_be_known(engine, ("gram", "rsatoolbox"), "engine")
+    must_be_a(tree, xr.DataTree, "Activations (`extract`, `open_activations`) are needed here")
     nodes = sorted(tree.leaves, key=lambda node: (node.attrs["place"], node.attrs[ORDER]))
     labels = [{str(key): value for key, value in node.attrs.items()} for node in nodes]
     check_measures(measure, [(label[NETWORK], label[LAYER]) for label in labels])
