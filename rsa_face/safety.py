@@ -39,6 +39,7 @@ SAVE_AS_CSV = "In a spreadsheet, save it as CSV UTF-8."
 MOST_SAID = 200
 MOST_YAML_BYTES = 2**20
 MOST_YAML_VALUES = 100_000
+_YAML = "tag:yaml.org,2002:"
 _YAML_HELP = {
     "\\t": "Indent with spaces, not tabs.",
     "escape": "Write paths with /, or between single quotes.",
@@ -384,7 +385,7 @@ def read_yaml(path: Path, what: str) -> tuple[yaml.Node | None, Any]:
         if count > MOST_YAML_VALUES:
             message = f"its aliases make {count:,} values, more than {MOST_YAML_VALUES:,}"
             raise ValueError(message)
-        values = yaml.safe_load(text)
+        values = plain_value(text)
     except Exception as error:
         message = f"{path.name} cannot be read as YAML in UTF-8: {_yaml_fault(error)}"
         raise ValueError(message) from error
@@ -392,6 +393,33 @@ def read_yaml(path: Path, what: str) -> tuple[yaml.Node | None, Any]:
         message = f"{path.name} gives the key {twice} more than once. Remove one."
         raise ValueError(message)
     return tree, values
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads yes, no, on and off as words and 1e2 as a number, as YAML 1.2 does and people expect."""
+
+
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (f"{_YAML}bool", f"{_YAML}float")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_PlainLoader.add_implicit_resolver(f"{_YAML}bool", re.compile(r"^(?:true|false)$", re.IGNORECASE), list("tTfF"))
+_PlainLoader.add_implicit_resolver(
+    f"{_YAML}float",
+    re.compile(r"^(?:[-+]?(?:\.\d+|\d+(?:\.\d*)?)(?:e[-+]?\d+)?|[-+]?\.inf|\.nan)$", re.IGNORECASE),
+    list("-+0123456789."),
+)
+
+
+def plain_value(text: str) -> Any:
+    """Return what a text in YAML stands for, of plain values alone.
+
+    Examples
+    --------
+    >>> plain_value("[yes, true, 1e2, 07]")
+    ['yes', True, 100.0, 7]
+    """
+    return yaml.load(text, Loader=_PlainLoader)  # a SafeLoader
 
 
 def _yaml_fault(error: BaseException) -> str:

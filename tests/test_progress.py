@@ -18,7 +18,7 @@ from rsa_face.activations import stream as streaming
 from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import describe_store
 from rsa_face.activations.stream import stream_rdms
-from rsa_face.cli import training as command
+from rsa_face.cli import networks as command
 from rsa_face.inference import draws as engine
 from rsa_face.inference.draws import evaluate_draws, evaluate_draws_on, in_torch, run_draws
 from rsa_face.inference.resampling import draw_resamples
@@ -190,7 +190,7 @@ def test_draws_of_a_cluster_are_counted_when_they_come_back(bars):
     assert bars.last() == (0, 150, 150)
 
 
-@pytest.mark.parametrize("bar", [lambda: learning._bar(shown=True), command._bar])
+@pytest.mark.parametrize("bar", [lambda: learning._bar(shown=True), command.bar])
 @pytest.mark.parametrize("first", [1, 3])
 def test_training_counts_batches_and_an_earlier_run_as_its_own(bars, bar, first):
     step = Step("small", 1, 4, 1, 5, 0.7)

@@ -1,54 +1,61 @@
-"""The ``rsa-face`` command: one thin command for each stage, errors in a line or two."""
+"""The ``rsa-face`` command: one thin command for each task, errors in a line or two, and an end at Ctrl-C."""
 
 import os
+import signal
+import socket
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from rsa_face.cli.activations import register as register_activations
 from rsa_face.cli.docs import docs
-from rsa_face.cli.figures import figures, report
 from rsa_face.cli.human import datasets_app, human_app
 from rsa_face.cli.inference import inference_app
-from rsa_face.cli.interrupting import INTERRUPTED, Interrupts, heeding_interrupts
-from rsa_face.cli.psychophysics import psychophysics_app, saliency_app
+from rsa_face.cli.networks import activations_app, networks_app, weights_app
+from rsa_face.cli.psychophysics import psychophysics_app
+from rsa_face.cli.shared import plain, say
 from rsa_face.cli.stimuli import stimuli_app
-from rsa_face.cli.study import register as register_study
-from rsa_face.cli.training import training_app, weights_app
+from rsa_face.cli.study import study_app
 
 app = typer.Typer(
     name="rsa-face",
-    help="Where in a network does face perception become human-like?",
+    help="Find where in a network face perception becomes human-like.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+for group in (
+    study_app,
+    stimuli_app,
+    networks_app,
+    weights_app,
+    activations_app,
+    human_app,
+    datasets_app,
+    inference_app,
+    psychophysics_app,
+):
+    app.add_typer(group)
 
-register_study(app)
-register_activations(app)
-app.add_typer(stimuli_app)
-app.add_typer(human_app)
-app.add_typer(datasets_app)
-app.command("figures")(figures)
-app.command("report")(report)
-app.command("docs")(docs)
-app.add_typer(training_app)
-app.add_typer(weights_app)
-app.add_typer(inference_app)
-app.add_typer(psychophysics_app)
-app.add_typer(saliency_app)
+app.command()(docs)
 
-DONE, FAILED, WRONG_REQUEST = 0, 1, 2
+DONE, FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+SENTENCE = "Interrupted. What was finished is kept; run the same command to go on."
+_MOMENT = 1.2  # seconds from the interrupt to the end
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
         import rsa_face
 
-        print(f"rsa-face {rsa_face.__version__}")
+        say(f"rsa-face {rsa_face.__version__}")
         raise typer.Exit
 
 
@@ -58,7 +65,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     _debug: Annotated[
-        bool, typer.Option("--debug", help="Show where in the code an error arose; may stand after any command.")
+        bool, typer.Option("--debug", help="Show where in the code an error arose; may follow any command.")
     ] = False,
 ) -> None:
     pass
@@ -75,18 +82,21 @@ def main(arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"  # without the line that warns
+    warnings.formatwarning = lambda message, *_, **__: f"Warning: {plain(message)}\n"  # without the line that warns
     with heeding_interrupts() as interrupts:
         sys.exit(_run(words, debug=debug, interrupts=interrupts))
 
 
-def _run(words: list[str], *, debug: bool, interrupts: Interrupts) -> int:
+def _run(words: list[str], *, debug: bool, interrupts: "Interrupts") -> int:
     try:
         code = app(args=words, standalone_mode=False)
     except TyperException as error:
-        if not error.format_message():  # no command was given, so its help was printed
+        message = error.format_message().replace("Value error, ", "")  # a word of pydantic's
+        if not message:  # no command was given, so its help was printed
             return DONE
-        return _say(f"{error.format_message()} (`{_command_of(error)} --help` lists the options)", WRONG_REQUEST)
+        context = getattr(error, "ctx", None)
+        command = str(context.command_path) if context is not None else "rsa-face"
+        return _fail(f"{message} (`{command} --help` lists the options)", WRONG_REQUEST)
     except (KeyboardInterrupt, typer.Abort):
         return interrupts.say()
     except Exception as error:
@@ -95,27 +105,85 @@ def _run(words: list[str], *, debug: bool, interrupts: Interrupts) -> int:
         if interrupts.heard.is_set():  # what an interrupt made a library, or a worker that ended, raise
             return interrupts.say()
         if isinstance(error, ValueError | FileNotFoundError | ModuleNotFoundError):
-            return _say(str(error), WRONG_REQUEST)
-        return _say(_in_words(error), FAILED)
+            return _fail(str(error), WRONG_REQUEST)
+        return _fail(_in_words(error), FAILED)
     return interrupts.say() if code == INTERRUPTED else int(code or DONE)  # Typer makes a code of the interrupt
 
 
+def _fail(message: str, code: int) -> int:
+    say(f"Error: {message}", err=True)
+    return code
+
+
 def _in_words(error: Exception) -> str:
-    if (
-        isinstance(error, OSError)
-        and error.errno
-        and error.filename is None
-        and error.strerror != os.strerror(error.errno)
-    ):
-        return str(error.strerror)  # a sentence of ours
+    number = error.errno if isinstance(error, OSError) and error.filename is None else None
+    if number and error.strerror != os.strerror(number):  # type: ignore[attr-defined] # a sentence of ours
+        return str(error.strerror)  # type: ignore[attr-defined]
     return f"{type(error).__name__}: {error} (--debug shows where it arose)"
 
 
-def _command_of(error: TyperException) -> str:
-    context = getattr(error, "ctx", None)
-    return str(context.command_path) if context is not None else "rsa-face"
+@dataclass(frozen=True)
+class Interrupts:
+    """Whether Ctrl-C was pressed, and whether that was reported; both are set once."""
+
+    heard: threading.Event = field(default_factory=threading.Event)
+    reported: threading.Event = field(default_factory=threading.Event)
+
+    def say(self) -> int:
+        """Print once, on standard error, how to go on, and return the exit code."""
+        if not self.reported.is_set():
+            print(SENTENCE, file=sys.stderr, flush=True)
+            with suppress(OSError):
+                sys.stdout.flush()
+            self.reported.set()  # from here on the process may end
+        return INTERRUPTED
 
 
-def _say(message: str, code: int) -> int:
-    print(f"Error: {message}", file=sys.stderr)
-    return code
+@contextmanager
+def heeding_interrupts() -> Iterator[Interrupts]:
+    """End this process within a moment of Ctrl-C, whatever it is doing.
+
+    Python gives an interrupt to the main thread alone, between two steps of it, and may wait there for minutes: for
+    threads that compute draws, for a library's long call, for workers that take their leave. In a callback of a
+    library, it is lost altogether, or makes what comes after fail. Whatever this package writes outlives a kill, so
+    nothing is lost by not waiting. Where Ctrl-C is not Python's own to handle, in a thread or in the background,
+    nothing is watched for.
+    """
+    interrupts = Interrupts()
+    pythons = (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )  # not ignored (in the background), nor ours
+    if not pythons or threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        interrupts.heard.set()
+        raise KeyboardInterrupt
+
+    # Python writes the number of each signal to this socket at once, whatever the main thread is doing
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    threading.Thread(target=_listen, args=(ear, interrupts), name="interrupts", daemon=True).start()
+    before, unraisable = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False), sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if interrupts.heard.is_set() else unraisable(lost)
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupts
+    finally:
+        if interrupts.heard.is_set():
+            os._exit(interrupts.say())  # what libraries do at an exit takes as long as they like
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.unraisablehook = unraisable
+        signal.set_wakeup_fd(before)
+        mouth.close()  # the listener ends
+
+
+def _listen(ear: socket.socket, interrupts: Interrupts) -> None:
+    with ear:
+        while heard := ear.recv(1):
+            if heard[0] == signal.SIGINT:
+                interrupts.heard.set()
+                if not interrupts.reported.wait(_MOMENT):
+                    print(file=sys.stderr)  # behind a bar
+                os._exit(interrupts.say())

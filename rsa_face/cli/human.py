@@ -1,32 +1,45 @@
 """``rsa-face human`` and ``datasets``: check, convert, simulate and fetch human data."""
 
 import json
+import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-human_app = typer.Typer(name="human", help="Check, convert and simulate human judgements.", no_args_is_help=True)
-datasets_app = typer.Typer(
-    name="datasets", help="Fetch public data sets by name, checked by sha256.", no_args_is_help=True
-)
+from rsa_face.cli.shared import Json, Seed, StimulusTable, completing, draw, say, split
 
-_File = Annotated[list[Path], typer.Argument(help="A file of judgements, or several that belong together.")]
-_Kind = Annotated[str, typer.Option(help="What was judged, such as rating or rdm: rsa-face human kinds lists all.")]
-_Stimuli = Annotated[
-    Path | None, typer.Option(help="The stimulus table: every id of the file has to be in it, and all be judged.")
+human_app = typer.Typer(name="human", help="Check, convert or simulate human data.", no_args_is_help=True)
+datasets_app = typer.Typer(name="datasets", help="List or fetch public data sets.", no_args_is_help=True)
+
+_KINDS = completing(registry="human.kinds.KINDS")
+_File = Annotated[list[Path], typer.Argument(help="A file of human data, or several that belong together.")]
+_Kind = Annotated[
+    str,
+    typer.Option(
+        help="The kind of data, such as rating or rdm; rsa-face human kinds lists them.", autocompletion=_KINDS
+    ),
 ]
-_Ids = Annotated[Path | None, typer.Option(help="Ids for the rows of a file that names none, in its order.")]
+_Stimuli = Annotated[
+    Path | None, typer.Option(help="The stimulus table: each of its ids must be in the file, and no other.")
+]
+_Ids = Annotated[
+    Path | None,
+    typer.Option(help="A file of ids for rows without a name, or the word stimuli: in the order of --stimuli."),
+]
 _Options = Annotated[
-    list[str], typer.Option("--option", "-o", help="How judgements are read: direction=similarity, scale=1,7, ...")
+    list[str],
+    typer.Option(
+        "--option", "-o", help="An option of the kind: direction=similarity, scale=1,7, ...; may be repeated."
+    ),
 ]
 _Layout = Annotated[
     list[str],
     typer.Option(
         "--layout",
         "-l",
-        help="How the file is laid out: columns.participant=subj, keep.practice=0, drop.late=1, by=occlusion, "
-        "group=true, rename=ids.csv, participants=people.csv, names=p, separator=;, encoding=cp1252.",
+        help="How the file is laid out; may be repeated: columns.participant=subj, keep.practice=0, drop.late=1, "
+        "by=occlusion, group=true, rename=ids.csv, participants=people.csv, names=p, separator=;, encoding=cp1252.",
     ),
 ]
 
@@ -39,37 +52,40 @@ def check(
     ids: _Ids = None,
     option: _Options = [],  # noqa: B006 - typer copies it
     layout: _Layout = [],  # noqa: B006
-    comparison: Annotated[str, typer.Option(help="Of people with people: spearman, corr or rho-a.")] = "spearman",
-    halves: Annotated[int, typer.Option(help="Random halves for the reliability.")] = 500,
-    figure: Annotated[Path | None, typer.Option(help="Draw the reliability: a path without ending.")] = None,
+    comparison: Annotated[
+        Literal["spearman", "corr", "rho-a"], typer.Option(help="How people are compared with people.")
+    ] = "spearman",
+    halves: Annotated[int, typer.Option(help="Number of random halves, for the reliability.")] = 500,
+    figure: Annotated[Path | None, typer.Option(help="Draw the reliability: a path without an ending.")] = None,
     table: Annotated[Path | None, typer.Option(help="Write the reliability as a table (.csv).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Read judgements, and say what is in them, how good they are and what to look at. Writes nothing unasked."""
+    """Check human data: what the files hold, how reliable it is, and what to look at before it is used."""
     from rsa_face.human.read import read_human
     from rsa_face.human.reliability import advise, assess_reliability, reliability_table, summarise
 
-    chosen, arranged = _settings(option), _settings(layout)
-    human = read_human(file, kind=kind, options=chosen, layout=arranged, stimuli=stimuli, ids=_ids(ids))
-    pages = []
+    given: dict[str, Any] = {"kind": kind, "options": _settings(option), "stimuli": stimuli, "ids": _ids(ids)}
+    arranged = _settings(layout)
+    human = read_human(file, layout=arranged, **given)
+    pages: list[dict[str, Any]] = []
     for level, part in _parts(human):
         several = part.sizes["participant"] > 1 and "group" not in part.attrs
-        retest = _retest(file, kind, chosen, arranged, stimuli, _ids(ids), part) if several and not level else None
-        reliability, why = None, ""
+        reliability, rows, why = None, None, []
         try:
-            reliability = (
-                assess_reliability(part, comparison=comparison, halves=halves, retest=retest) if several else None
-            )
+            if several:
+                retest = None if level else _retest(file, arranged, given, part)
+                reliability = assess_reliability(part, comparison=comparison, halves=halves, retest=retest)
+                rows = reliability_table(reliability)
+                _write_reliability(reliability, rows, level, figure=figure, table=table, quiet=as_json)
         except ValueError as error:
-            why = f"No reliability can be computed: {error}"
-        rows = None if reliability is None else reliability_table(reliability)
-        advice = [why] * bool(why) + advise(part, reliability, matched=stimuli is not None)
+            why = [f"No reliability can be computed: {error}"]
+        advice = why + advise(part, reliability, matched=stimuli is not None)
         pages.append({"level": level, "summary": summarise(part), "reliability": rows, "advice": advice})
-        if reliability is not None:
-            _write_reliability(reliability, rows, level, figure=figure, table=table, quiet=as_json)
     if as_json:
-        plain = [page | {"reliability": _records(page["reliability"])} for page in pages]
-        print(json.dumps({"kind": kind, "files": [str(path) for path in file], "parts": plain}))
+        for page in pages:
+            rows = page["reliability"]
+            page["reliability"] = None if rows is None else json.loads(rows.to_json(orient="records"))
+        say(json.dumps({"kind": kind, "files": [str(path) for path in file], "parts": pages}))
         return
     for page in pages:
         _print_page(page, f"{', '.join(path.name for path in file)}, read as {kind}")
@@ -79,114 +95,123 @@ def check(
 def convert(
     file: _File,
     kind: _Kind,
-    out: Annotated[list[Path], typer.Option("--out", help="Ends in .nc, .h5 (rsatoolbox) or .csv; may be repeated.")],
+    out: Annotated[
+        list[Path], typer.Option("--out", help="File to write (.nc, .h5 of rsatoolbox, or .csv); may be repeated.")
+    ],
     stimuli: _Stimuli = None,
     ids: _Ids = None,
     option: _Options = [],  # noqa: B006 - typer copies it
     layout: _Layout = [],  # noqa: B006
 ) -> None:
-    """Write judgements as one RDM for each participant: netCDF, rsatoolbox HDF5 or CSV."""
+    """Write human data as RDMs, one for each participant."""
     from rsa_face.human.read import read_human, write_human
 
     human = read_human(
         file, kind=kind, options=_settings(option), layout=_settings(layout), stimuli=stimuli, ids=_ids(ids)
     )
-    for level, part in _parts(human):
-        for path in out:
-            print(write_human(part, _at_level(path, level)))
+    say(*(write_human(part, _at_level(path, level)) for level, part in _parts(human) for path in out))
 
 
 @human_app.command()
 def kinds() -> None:
-    """List the kinds of human data, and what becomes of each."""
+    """List the kinds of human data, and how each becomes RDMs."""
     from rsa_face.human.kinds import KINDS
 
-    for name, kind in KINDS.items():
-        print(f"{name:<12} {kind.about}")
+    say(*(f"{name:<12} {kind.about}" for name, kind in KINDS.items()))
 
 
 @human_app.command()
 def template(
-    kind: Annotated[str, typer.Argument(help="The kind of judgement.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The file to write; printed if not given.")] = None,
+    kind: Annotated[str, typer.Argument(help="The kind of human data.", autocompletion=_KINDS)],
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write.", show_default="printed")] = None,
 ) -> None:
-    """Write an example file of a kind, with a comment for each column."""
+    """Write an example file of a kind of human data, with a comment for each column."""
     from rsa_face.human.kinds import template_of
     from rsa_face.safety import write_beside
 
     text = template_of(kind)
     if out is None:
-        print(text, end="")
+        say(text.rstrip("\n"))
         return
     if out.exists():
         message = f"{str(out)!r} already exists. Choose another name for the template."
         raise ValueError(message)
     with write_beside(out) as beside:
         beside.write_text(text, "utf-8")
-    print(out)
+    say(out)
 
 
 @human_app.command()
 def simulate(
-    table: Annotated[Path, typer.Argument(help="The stimulus table (CSV) with the factors level and identity.")],
+    table: StimulusTable,
     out: Annotated[Path, typer.Option("--out", help="Folder to write into.")],
-    participants: Annotated[int, typer.Option(help="Observers.")] = 20,
-    repeats: Annotated[int, typer.Option(help="Choices of each observer for each stimulus.")] = 2,
-    share: Annotated[float, typer.Option(help="Of all pairs, those each observer rates.")] = 0.5,
-    occlusions: Annotated[str, typer.Option(help="Masks the choices are made under.")] = "none,eyes,nose,mouth",
-    seed: Annotated[int, typer.Option(help="For everything drawn.")] = 0,
+    participants: Annotated[int, typer.Option(help="Number of observers.")] = 20,
+    repeats: Annotated[int, typer.Option(help="Number of choices of each observer for each stimulus.")] = 2,
+    share: Annotated[float, typer.Option(help="Share of all pairs that each observer rates, 0 to 1.")] = 0.5,
+    occlusions: Annotated[
+        str,
+        typer.Option(
+            help="Masks under which choices are made.", autocompletion=completing(registry="schema.OCCLUSIONS")
+        ),
+    ] = "none,eyes,nose,mouth",
+    seed: Seed = 0,
 ) -> None:
-    """Simulate observers of a stimulus table: choices, ratings of whole faces, and the truth beside both."""
+    """Simulate observers of stimuli with levels and identities: their choices and ratings, and the truth of both."""
     from rsa_face.human.observers import simulate_choices, simulate_ratings, write_observers
     from rsa_face.stimuli.catalogue import read_stimuli
 
     stimuli = read_stimuli(table)
     masked = "occlusion" in stimuli.factors and set(stimuli.table["occlusion"]) != {"none"}
-    choices, of_choices = simulate_choices(
+    choices, choices_truth = simulate_choices(
         stimuli,
         participants=participants,
         repeats=repeats,
         seed=seed,
-        occlusions=[] if masked else [name.strip() for name in occlusions.split(",")],
+        occlusions=[] if masked else split(occlusions),
     )
-    whole = stimuli.select(occlusion="none") if masked else stimuli
-    ratings, of_ratings = simulate_ratings(whole, participants=participants, seed=seed, share=share)
-    tables = {"choices": choices, "choices_truth": of_choices, "ratings": ratings, "ratings_truth": of_ratings}
-    for path in write_observers(out, **tables):
-        print(path)
+    faces = stimuli.select(occlusion="none") if masked else stimuli
+    ratings, ratings_truth = simulate_ratings(faces, participants=participants, seed=seed, share=share)
+    tables = {"choices": choices, "choices_truth": choices_truth, "ratings": ratings, "ratings_truth": ratings_truth}
+    say(*write_observers(out, **tables))
 
 
 @datasets_app.command("list")
 def list_datasets() -> None:
-    """List the data sets that can be fetched: what they are, how large, whom to cite, their licence."""
+    """List the data sets: what they hold, their size, whom to cite, and their licence."""
     from rsa_face.human.datasets import DATASETS
 
     for dataset in DATASETS.values():
-        print(f"{dataset.name} ({dataset.size / 1e6:.1f} MB): {dataset.summary}")
-        print(f"  Cite: {dataset.citation}\n  Licence: {dataset.licence}\n  From: {dataset.url}")
+        say(f"{dataset.name} ({dataset.size / 1e6:.1f} MB): {dataset.summary}")
+        say(f"  Cite: {dataset.citation}\n  Licence: {dataset.licence}\n  From: {dataset.url}")
 
 
-@datasets_app.command("fetch")
+@datasets_app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Its name, as `rsa-face datasets list` has it.")],
-    source: Annotated[Path | None, typer.Option("--from", help="Take its files from this folder.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder; human_data/NAME if not given.")] = None,
-    size: Annotated[int | None, typer.Option(help="Bring images to so many pixels a side.")] = None,
+    name: Annotated[
+        str,
+        typer.Argument(help="The name of a data set.", autocompletion=completing(registry="human.datasets.DATASETS")),
+    ],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Take the files from this folder, not the web.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder.", show_default="human_data/NAME")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Width and height to bring images to, in pixels.", show_default="as they are")
+    ] = None,
 ) -> None:
-    """Download a data set (or take its files from a folder), check it, and unpack it; run again, it goes on."""
+    """Download a data set, check its sha256, and write its stimuli and RDMs; an interrupted download is continued."""
     from rsa_face.human.datasets import DATASETS, fetch_dataset
 
     if name in DATASETS and source is None:
-        print(f"Fetching {name} ({DATASETS[name].size / 1e6:.1f} MB) from {DATASETS[name].url}")
+        say(f"Fetching {name} ({DATASETS[name].size / 1e6:.1f} MB) from {DATASETS[name].url}")
     folder = fetch_dataset(name, out, source=source, size=size, progress=True)
-    print(f"Cite: {DATASETS[name].citation}\nLicence: {DATASETS[name].licence}")
-    for path in sorted([*folder.glob("*.csv"), *folder.glob("*.nc")]):
-        print(path)
+    say(f"Cite: {DATASETS[name].citation}\nLicence: {DATASETS[name].licence}")
+    say(*sorted([*folder.glob("*.csv"), *folder.glob("*.nc")]))
 
 
 def _settings(words: list[str]) -> dict[str, Any]:
     """Return settings from words such as scale=1,7 and columns.participant=subj."""
-    import yaml
+    from rsa_face.safety import plain_value
 
     settings: dict[str, Any] = {}
     for word in words:
@@ -196,7 +221,8 @@ def _settings(words: list[str]) -> dict[str, Any]:
             raise ValueError(message)
         outer, dot, inner = name.partition(".")
         parts = value.split(",") if "," in value and value != "," else [value]
-        read = parts if dot or outer == "names" else [yaml.safe_load(part) for part in parts]
+        # names in the file and words of people stay text; the settings' own values are read as YAML has them
+        read = parts if dot or outer == "names" else [plain_value(part) for part in parts]
         one: Any = read[0] if len(read) == 1 and outer not in ("names", "scales", "responses") else read
         one = value if outer in ("separator", "encoding", "answer", "same", "different") else one
         if dot:
@@ -211,13 +237,15 @@ def _ids(ids: Path | None) -> str | Path | None:
 
 
 def _parts(human: Any) -> list[tuple[str, Any]]:
+    """Return the RDMs of each level of the factor they are split by; one part without a name if by none."""
     if human.ndim == 3:
         return [("", human)]
     from rsa_face.safety import must_be_file_names
 
     factor = str(human.dims[0])
-    must_be_file_names([str(level) for level in human[factor].values], f"value of {factor}", "the file")
-    return [(str(level), human.sel({factor: level}, drop=True)) for level in human[factor].values]
+    levels = [str(level) for level in human[factor].values]
+    must_be_file_names(levels, f"value of {factor}", "the file")
+    return [(level, human.sel({factor: level}, drop=True)) for level in levels]
 
 
 def _at_level(path: Path, level: str) -> Path:
@@ -227,26 +255,16 @@ def _at_level(path: Path, level: str) -> Path:
     return path_in(path.parent, f"{path.stem}-{level}", "The level", suffix=path.suffix) if level else path
 
 
-def _retest(
-    file: list[Path],
-    kind: str,
-    options: dict[str, Any],
-    layout: dict[str, Any],
-    stimuli: Path | None,
-    ids: str | Path | None,
-    part: Any,
-) -> Any:
+def _retest(file: list[Path], layout: dict[str, Any], given: dict[str, Any], part: Any) -> Any:
     """Return the RDMs from both parts of the repeats; None where nothing repeats."""
     from rsa_face.human.kinds import KINDS
     from rsa_face.human.read import read_human
 
     by = part.attrs.get("averaged_over", "")
-    if not by and not (KINDS[kind].retest and part["coverage"].max() > 1):
+    if not by and not (KINDS[given["kind"]].retest and part["coverage"].max() > 1):
         return None
     try:
-        parts = read_human(
-            file, kind=kind, options=options, layout=layout | {"by": by or "repeat"}, stimuli=stimuli, ids=ids
-        )
+        parts = read_human(file, layout=layout | {"by": by or "repeat"}, **given)
     except ValueError:  # nothing repeats, or a part lacks a stimulus
         return None
     return parts if parts.sizes[parts.dims[0]] == 2 else None
@@ -259,40 +277,27 @@ def _write_reliability(
 
     written = []
     if figure is not None:
-        import matplotlib as mpl
-
-        mpl.use("Agg")
         from rsa_face.figures.agreement import plot_reliability
-        from rsa_face.figures.layout import root_of, save_figure
 
-        drawn = plot_reliability(reliability)["people"]
-        written += save_figure(root_of(drawn), _at_level(figure, level))
+        written += draw(lambda: plot_reliability(reliability)["people"], _at_level(figure, level))
     if table is not None:
         path = _at_level(table, level)
         with write_beside(path) as beside:
             rows.to_csv(beside, index=False, lineterminator="\n")
         written.append(path)
     if not quiet:
-        for path in written:
-            print(path)
-
-
-def _records(rows: Any) -> Any:
-    return None if rows is None else json.loads(rows.to_json(orient="records"))
+        say(*written)
 
 
 def _print_page(page: dict[str, Any], title: str) -> None:
-    print(f"{title}{', ' + page['level'] if page['level'] else ''}")
+    say(f"{title}{', ' + page['level'] if page['level'] else ''}")
     width = max(len(name) for name in page["summary"])
-    for name, value in page["summary"].items():
-        print(f"  {name:<{width}}  {value}")
+    say(*(f"  {name:<{width}}  {value}" for name, value in page["summary"].items()))
     if page["reliability"] is not None:
-        print("Reliability")
+        say("Reliability")
         for row in page["reliability"].itertuples():
-            value = "" if row.value != row.value else f"{row.value:.3g}"
-            span = "" if row.lower != row.lower else f"{row.lower:.3f} to {row.upper:.3f}"
-            print(f"  {row.quantity:<34} {value:>6}  {span:<16}  {row.note}")
+            value = "" if math.isnan(row.value) else f"{row.value:.3g}"
+            span = "" if math.isnan(row.lower) else f"{row.lower:.3f} to {row.upper:.3f}"
+            say(f"  {row.quantity:<34} {value:>6}  {span:<16}  {row.note}")
     if page["advice"]:
-        print("Before you compare")
-        for sentence in page["advice"]:
-            print(f"  - {sentence}")
+        say("Before you compare", *(f"  - {sentence}" for sentence in page["advice"]))

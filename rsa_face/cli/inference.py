@@ -1,14 +1,17 @@
-"""``rsa-face compare`` and ``localize``: how similar layers are to people, and at which one, from arrays on disk."""
+"""``rsa-face compare`` and ``localize``: how similar layers are to people, and at which layer most."""
 
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from rsa_face.cli.shared import NETWORK_NAMES, Json, Seed, print_table, say
+
 inference_app = typer.Typer()
 
+Comparison = Literal["cosine", "corr", "spearman", "rho-a", "tau-a", "kendall", "corr_cov", "cosine_cov"]
 _KINDS = {
     "t": "t test over other stimuli and participants",
     "shuffle": "by shuffled stimulus labels",
@@ -16,28 +19,40 @@ _KINDS = {
 }
 
 
-@inference_app.command("compare")
+@inference_app.command()
 def compare(
-    rdms: Annotated[Path, typer.Argument(help="Layer RDMs, as `rsa-face rdms` writes them (.nc).")],
-    human: Annotated[Path, typer.Argument(help="Human RDMs of the same stimuli (.nc).")],
-    out: Annotated[Path, typer.Option(help="Where to write the result (.nc).")] = Path("comparison.nc"),
-    comparison: Annotated[str, typer.Option(help="How two RDMs are compared.")] = "rho-a",
-    resample: Annotated[str, typer.Option(help="dual, both, stimulus, participant or none.")] = "dual",
-    draws: Annotated[int, typer.Option(help="How many bootstrap draws.")] = 1000,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same draws.")] = 0,
+    rdms: Annotated[Path, typer.Argument(help="Layer RDMs (.nc), as rsa-face rdms writes them.")],
+    human: Annotated[
+        Path, typer.Argument(help="Human RDMs of the same stimuli (.nc), as rsa-face human convert does.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write (.nc).")] = Path("comparison.nc"),
+    comparison: Annotated[Comparison, typer.Option(help="How two RDMs are compared.")] = "rho-a",
+    resample: Annotated[
+        Literal["dual", "both", "stimulus", "participant", "none"],
+        typer.Option(help="What bootstrap draws vary; dual and both: stimuli and participants."),
+    ] = "dual",
+    draws: Annotated[int, typer.Option(help="Number of bootstrap draws.")] = 1000,
+    seed: Seed = 0,
     groups: Annotated[
-        str, typer.Option(help="Factor whose stimuli are drawn together; auto: identity, if several have one; none.")
+        str,
+        typer.Option(
+            help="Factor whose stimuli are drawn together, such as identity; none; or auto: identity, where several "
+            "stimuli share one."
+        ),
     ] = "auto",
-    correction: Annotated[str, typer.Option(help="Over all layers: max, holm, fdr or none.")] = "max",
-    controls: Annotated[Path | None, typer.Option(help="Control RDMs to take out as well (.nc).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    correction: Annotated[
+        Literal["max", "holm", "fdr", "none"],
+        typer.Option(help="How p values are corrected for the number of layers."),
+    ] = "max",
+    controls: Annotated[
+        Path | None, typer.Option(help="Control RDMs (.nc), for partial similarities in addition.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Compare every layer with every participant, with intervals, corrected p values and the noise ceiling."""
-    from rsa_face.inference.compare import compare_layers
+    """Compare each layer with people: similarity, interval, corrected p values, and the noise ceiling."""
+    from rsa_face.inference.compare import add_partial, compare_layers
     from rsa_face.provenance import save
-    from rsa_face.schema import must_be_known
 
-    must_be_known(correction, ("max", "holm", "fdr", "none"), "correction")
     if out.suffix != ".nc":
         message = f"--out is {str(out)!r}: the result is written as netCDF, so give a name that ends in .nc."
         raise ValueError(message)
@@ -54,8 +69,6 @@ def compare(
     )
     result = _corrected(result, layers, people, correction)
     if controls is not None:
-        from rsa_face.inference.compare import add_partial
-
         result = add_partial(result, rdms=layers, human=people, controls=_one_array(controls))
     _report(result, save(result, out), as_json=as_json)
 
@@ -73,9 +86,11 @@ def _corrected(result: Any, layers: Any, people: Any, correction: str) -> Any:
 
 
 def _report(result: Any, written: Path, *, as_json: bool) -> None:
+    from rsa_face.report.narrate import most_similar_sentence
+
     named = [name for name in ("p_above_zero", "p_below_ceiling", "partial_similarity") if name in result]
     named += [f"{name}_corrected" for name in named if f"{name}_corrected" in result]
-    rows: list[dict[str, float | str]] = [
+    rows: list[dict[str, Any]] = [
         {
             "layer": str(label),
             "similarity": float(result["similarity"][place]),
@@ -87,55 +102,84 @@ def _report(result: Any, written: Path, *, as_json: bool) -> None:
     ]
     ceiling = [float(value) for value in result["noise_ceiling"]]
     many = float(result["noise_ceiling_extrapolated"])
+    attrs = {str(name): value for name, value in result.attrs.items()}
     if as_json:
-        attrs = {str(name): value for name, value in result.attrs.items()}
         ceilings = {"noise_ceiling": ceiling, "noise_ceiling_extrapolated": many if math.isfinite(many) else None}
-        print(json.dumps({"path": str(written), "layers": rows, **ceilings, "attrs": attrs}))
+        say(json.dumps({"path": str(written), "layers": rows, **ceilings, "attrs": attrs}))
         return
-    how = f"{result.attrs['comparison']}, {result.attrs['resample'] or 'nothing resampled'}"
-    from rsa_face.report.narrate import most_similar_sentence
-
-    title = f"{how}, {result.sizes['participant']} participants"
-    _print_table(rows, [*ceiling, many], title, result.attrs.get("correction"))
-    groups = result.attrs.get("groups")
-    if groups and result.attrs["resample"] not in (None, "participant"):
-        print(
-            f"Stimuli are drawn by {groups} ({result.attrs['stimuli']} groups); --groups none draws them one by one."
-        )
-    kind = result.attrs.get("p_above_zero_kind")
+    draws, people = attrs["resample"] or "nothing resampled", result.sizes["participant"]
+    _print_layers(rows, [*ceiling, many], f"{attrs['comparison']}, {draws}, {people} participants", attrs)
+    if attrs.get("groups") and attrs["resample"] not in (None, "participant"):
+        drawn = f"Stimuli are drawn by {attrs['groups']} ({attrs['stimuli']} groups)"
+        say(f"{drawn}; --groups none draws them one by one.")
+    kind = attrs.get("p_above_zero_kind")
     if kind:
-        print(f"p above 0: {_KINDS.get(kind, kind)}.")
-    if result.attrs.get("redrawn"):
-        print(f"{result.attrs['redrawn']} draws held fewer than three stimuli or groups and were drawn again.")
-    if result.attrs["simulated"]:
-        print("Simulated: these are not measurements of people.")
-    print(most_similar_sentence(result), written, sep="\n")
+        say(f"p above 0: {_KINDS.get(kind, kind)}.")
+    if attrs.get("redrawn"):
+        say(f"{attrs['redrawn']} draws held fewer than three stimuli or groups and were drawn again.")
+    if attrs["simulated"]:
+        say("Simulated: these are not measurements of people.")
+    say(most_similar_sentence(result), written)
+
+
+def _print_layers(rows: list[dict[str, Any]], ceiling: list[float], title: str, attrs: dict[str, Any]) -> None:
+    from rsa_face.report.narrate import number, p_value
+
+    lower, upper, many = map(number, ceiling)
+    with_many = f", about {many} with many participants" if math.isfinite(ceiling[2]) else ""
+    correction = attrs.get("correction")
+    corrected = f"p corrected over {len(rows)} layers ({correction})" if correction else "p values not corrected"
+    end = "_corrected" if correction else ""
+    columns = {"similarity": "similarity", "interval": "interval", "partial": "partial_similarity"}
+    columns |= {"p above 0": f"p_above_zero{end}", "p ceiling": f"p_below_ceiling{end}"}
+    shown = {head: name for head, name in columns.items() if head == "interval" or name in rows[0]}
+
+    def cell(row: dict[str, Any], head: str, name: str) -> str:
+        if head == "interval":
+            return f"{number(row['lower'])} to {number(row['upper'])}"
+        return p_value(row[name]) if head.startswith("p ") else number(row[name])
+
+    print_table(
+        ["layer", *shown],
+        [[row["layer"], *(cell(row, head, name) for head, name in shown.items())] for row in rows],
+        title=title,
+        caption=f"noise ceiling {lower} to {upper}{with_many}; {corrected}",
+        words=["layer"],
+    )
 
 
 @inference_app.command("localize")
 def localize_layers(
-    result: Annotated[Path, typer.Argument(help="A comparison with draws, as compare writes it (.nc).")],
-    network: Annotated[str, typer.Option(help="The network in question.")] = "fe_alexnet",
-    baseline: Annotated[str, typer.Option(help="What it is held against; 'none' for nothing.")] = "alexnet",
+    result: Annotated[Path, typer.Argument(help="A comparison with draws (.nc), as rsa-face compare writes it.")],
+    network: Annotated[
+        str, typer.Option(help="The network in question.", autocompletion=NETWORK_NAMES)
+    ] = "fe_alexnet",
+    baseline: Annotated[
+        str, typer.Option(help="The network it is compared with, or none.", autocompletion=NETWORK_NAMES)
+    ] = "alexnet",
     margin: Annotated[
-        float, typer.Option(help="How far above the baseline, or away from it, counts, in units of similarity.")
+        float, typer.Option(help="Difference to the baseline that counts, in units of similarity.")
     ] = 0.0,
     ceiling_margin: Annotated[
-        float, typer.Option(help="The share of the lower noise ceiling that a layer may lack and still reach it.")
+        float, typer.Option(help="A layer reaches the noise ceiling when it lacks no more than this share of it.")
     ] = 0.1,
     confidence: Annotated[
-        float | None, typer.Option(help="Of sets, bands and intervals; the comparison's if not given.")
+        float | None,
+        typer.Option(help="Confidence of sets, bands and intervals.", show_default="that of the comparison"),
     ] = None,
-    rdms: Annotated[Path | None, typer.Option(help="The layer RDMs, to evaluate picked layers on others.")] = None,
-    human: Annotated[Path | None, typer.Option(help="The human RDMs, to evaluate picked layers on others.")] = None,
+    rdms: Annotated[
+        Path | None, typer.Option(help="The layer RDMs, to test the layers picked on other stimuli and people.")
+    ] = None,
+    human: Annotated[Path | None, typer.Option(help="The human RDMs, for the same.")] = None,
     out: Annotated[Path, typer.Option(help="The file to write (.nc).")] = Path("localization.nc"),
 ) -> None:
-    """Say at which layer a network is most like people, reaches the noise ceiling, and leaves its baseline."""
+    """Find the layers at which a network is most like people, reaches the noise ceiling, and leaves its baseline."""
     import xarray as xr
 
     from rsa_face.inference.compare import held_out_similarity
     from rsa_face.inference.localization import localize
     from rsa_face.provenance import load, save
+    from rsa_face.report.narrate import localization_sentences
 
     compared = load(result)
     if not isinstance(compared, xr.Dataset):
@@ -144,52 +188,22 @@ def localize_layers(
     if (rdms is None) != (human is None):
         message = f"--rdms is {rdms} and --human is {human}: give both, or neither."
         raise ValueError(message)
-    named = None if baseline == "none" else baseline
     where = localize(
         compared,
         network=network,
-        baseline=named,
+        baseline=None if baseline == "none" else baseline,
         margin=margin,
         ceiling_margin=ceiling_margin,
         confidence=confidence,
     )
     if rdms is not None and human is not None:
         where = held_out_similarity(where, compared, rdms=_one_array(rdms), human=_one_array(human))
-    for line in _lines(where):
-        print(line)
-    print(save(where, out))
-
-
-def _print_table(
-    rows: list[dict[str, float | str]], ceiling: list[float], title: str, correction: str | None
-) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from rsa_face.report.narrate import number, p_value
-
-    said = f"p corrected over {len(rows)} layers ({correction})" if correction else "p values not corrected"
-    lower, upper, many = (number(value) for value in ceiling)
-    with_many = f", about {many} with many participants" if math.isfinite(ceiling[2]) else ""
-    table = Table(title=title, caption=f"noise ceiling {lower} to {upper}{with_many}; {said}")
-    end = "_corrected" if correction else ""
-    columns = {"similarity": "similarity", "interval": "interval", "partial": "partial_similarity"}
-    columns |= {"p above 0": f"p_above_zero{end}", "p ceiling": f"p_below_ceiling{end}"}
-    shown = {head: name for head, name in columns.items() if head == "interval" or name in rows[0]}
-    table.add_column("layer")
-    for head in shown:
-        table.add_column(head, justify="right")
-    for row in rows:
-        cells = [
-            f"{number(float(row['lower']))} to {number(float(row['upper']))}"
-            if head == "interval"
-            else p_value(float(row[name]))
-            if head.startswith("p ")
-            else number(float(row[name]))
-            for head, name in shown.items()
-        ]
-        table.add_row(str(row["layer"]), *cells)
-    Console().print(table)
+    if where.attrs.get("simulated"):
+        say("These are simulated data.")
+    say(*localization_sentences(where))
+    if where.attrs.get("unmatched"):
+        say(f"Without a counterpart in the baseline: {', '.join(where.attrs['unmatched'])}.")
+    say(save(where, out))
 
 
 def _one_array(path: Path) -> Any:
@@ -207,13 +221,3 @@ def _one_array(path: Path) -> Any:
     if {STIMULUS_I, STIMULUS_J} <= set(array.dims) and array.ndim in (2, 3):
         warn_implausible_rdms(array, path.name)
     return array
-
-
-def _lines(where: Any) -> list[str]:
-    from rsa_face.report.narrate import localization_sentences
-
-    lines = ["These are simulated data."] if where.attrs.get("simulated") else []
-    lines += localization_sentences(where)
-    if where.attrs.get("unmatched"):
-        lines.append(f"Without a counterpart in the baseline: {', '.join(where.attrs['unmatched'])}.")
-    return lines

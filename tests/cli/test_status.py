@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rsa_face.cli.status import status
+from rsa_face.cli.study import status
 from rsa_face.provenance import code_hash, hash_file
 from rsa_face.study.graph import Manifest, states_of
 

@@ -255,3 +255,13 @@ def test_imagenet_weights_are_taken_from_a_folder_and_missing_ones_named(folder,
         load_study(
             written(folder, GOOD.replace("alexnet, weights: random", "vgg16, weights: imagenet")), weights=tmp_path
         )
+
+
+def test_words_of_people_stay_words_and_powers_of_ten_are_numbers(tmp_path):
+    from rsa_face.safety import read_yaml
+
+    (tmp_path / "s.yaml").write_text("answer: yes\nother: [no, on, Off]\nflag: true\nlr: 1e-3\nn: 12\nid: '1e2'\n")
+    values = read_yaml(tmp_path / "s.yaml", "A study")[1]
+    expected = {"answer": "yes", "other": ["no", "on", "Off"], "flag": True, "lr": 0.001, "n": 12, "id": "1e2"}
+    assert values == expected
+    assert isinstance(values["n"], int)

@@ -29,8 +29,8 @@ import torch
 from torch import nn
 from torchvision import models
 
+from rsa_face.cli import INTERRUPTED, SENTENCE
 from rsa_face.cli import main as run_command
-from rsa_face.cli.interrupting import INTERRUPTED, SENTENCE
 from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.networks import zoo
 from rsa_face.provenance import hash_file, load

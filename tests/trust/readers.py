@@ -23,7 +23,7 @@ from torch import nn
 from rsa_face.activations.batch import describe_batch
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import describe_store, open_activations, verify_store
-from rsa_face.cli.training import _settings
+from rsa_face.cli.networks import training_settings
 from rsa_face.human.kinds import KINDS, template_of
 from rsa_face.human.read import read_human
 from rsa_face.networks.layers import name_modules
@@ -622,7 +622,7 @@ READERS: Mapping[str, Reader] = {
     "control RDM csv": Reader(_control_table, _read_control("control.csv")),
     "control RDM netCDF": Reader(_control_rdms, _read_control("control.nc"), text=False),
     "settings of a training": Reader(
-        _training_settings, lambda folder: _settings(folder / "settings.yaml", label="valence", epochs=None)
+        _training_settings, lambda folder: training_settings(folder / "settings.yaml", label="valence", epochs=None)
     ),
     "report of a results folder": Reader(_shown, write_report),
     "manifest": Reader(_manifest, _read_manifest),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from rsa_face.activations.store import describe_store
-from rsa_face.cli.interrupting import INTERRUPTED, SENTENCE, heeding_interrupts
+from rsa_face.cli import INTERRUPTED, SENTENCE, heeding_interrupts
 from rsa_face.networks.weights import read_record
 from tests.trust.faults import STUDY, Harness, begin
 from tests.trust.processes import start_calling

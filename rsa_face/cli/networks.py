@@ -1,0 +1,511 @@
+"""``rsa-face networks``, ``train``, ``extract``, ``rdms`` ...: networks, their weights, activations and RDMs."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rsa_face.cli.shared import (
+    NETWORK_NAMES,
+    Batch,
+    Cluster,
+    Device,
+    Json,
+    Layers,
+    Networks,
+    Seed,
+    StimulusTable,
+    Weights,
+    completing,
+    say,
+    split,
+)
+
+if TYPE_CHECKING:
+    from rsa_face.training.loop import Trained
+
+networks_app = typer.Typer()
+activations_app = typer.Typer(
+    name="activations", help="Look at, check or remove a store of activations.", no_args_is_help=True
+)
+weights_app = typer.Typer(name="weights", help="Look into files of weights.", no_args_is_help=True)
+
+Store = Annotated[Path, typer.Argument(help="A store of activations (.zarr folder).")]
+
+
+@networks_app.command()
+def networks(as_json: Json = False) -> None:
+    """List the networks with their layers and numbers of parameters."""
+    from rsa_face.networks.layers import name_layers, select_layers
+    from rsa_face.networks.zoo import attention_of, count_parameters, make_skeleton
+    from rsa_face.schema import NETWORKS
+
+    rows: list[dict[str, Any]] = []
+    for name in NETWORKS:
+        layers = name_layers(make_skeleton(name, 2, attention_of(name, None), device="meta"))
+        main = [layer.name for layer in select_layers(layers, "main", network=name)]
+        counts = count_parameters(name)
+        rows.append({"network": name, "parameters": counts["all"], **counts, "layers": len(layers), "main": main})
+    if as_json:
+        say(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        parts = ", ".join(f"{row[part]:,} {part}" for part in ("features", "attention", "classifier") if row[part])
+        say(
+            f"{row['network']:<11} {row['parameters']:>12,} parameters (2 classes: {parts}), {row['layers']} layers",
+            f"{'':<11} main: {' '.join(row['main'])}",
+        )
+
+
+@networks_app.command()
+def layers(
+    network: Annotated[str, typer.Argument(help="A network, such as alexnet.", autocompletion=NETWORK_NAMES)],
+    as_json: Json = False,
+) -> None:
+    """List the layers of a network: name, module, shape, features, depth, before or after the nonlinearity."""
+    import torch
+
+    from rsa_face.activations.capture import capture
+    from rsa_face.networks.zoo import build_network
+
+    built = build_network(network)
+    side = built.preprocessing.crop
+    captured = capture(built, built.layers, torch.zeros(1, 3, side, side))
+    shapes = {name: list(output.shape[1:]) for name, output in captured.items()}
+    if as_json:
+        rows = [
+            {"layer": layer.name, "module": layer.path, "shape": shapes[layer.name],
+             "features": math.prod(shapes[layer.name]), "depth": layer.depth, "nonlinearity": layer.nonlinearity}
+            for layer in built.layers
+        ]  # fmt: skip
+        say(json.dumps(rows, indent=1))
+        return
+    say(f"{'layer':<9} {'module':<18} {'shape':<16} {'features':>10}  {'depth':<6} nonlinearity")
+    for layer in built.layers:
+        shape = " x ".join(map(str, shapes[layer.name]))
+        size = math.prod(shapes[layer.name])
+        say(f"{layer.name:<9} {layer.path:<18} {shape:<16} {size:>10,}  {layer.depth:<6.3f} {layer.nonlinearity}")
+
+
+@networks_app.command()
+def doctor(
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A network to check; may be repeated.", show_default="all five", autocompletion=NETWORK_NAMES
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Check this machine, and that the activations of every layer are recorded as they were computed."""
+    import torch
+
+    from rsa_face.activations.capture import audit
+    from rsa_face.networks.zoo import build_network
+    from rsa_face.provenance import versions
+    from rsa_face.schema import NETWORKS
+    from rsa_face.stimuli.preprocessing import Preprocessing
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    machine = {"gpu": gpu, "threads": torch.get_num_threads(), "versions": versions()}
+    small = Preprocessing(resize=64, crop=64)
+    audits = {name: audit(build_network(name, preprocessing=small)) for name in network or NETWORKS}
+    wrong = [name for name, table in audits.items() if (table["captured"] != "right").any()]
+    if as_json:
+        tables = {name: table.to_dict("records") for name, table in audits.items()}
+        say(json.dumps({**machine, "right": not wrong, "networks": tables}))
+        return 1 if wrong else 0
+    say(f"GPU {gpu}; {machine['threads']} threads")
+    say(", ".join(f"{name} {version}" for name, version in versions().items()))
+    for name, table in audits.items():
+        uncopied = table.loc[table["uncopied"] == "wrong", "layer"].tolist()
+        right = int((table["captured"] == "right").sum())
+        say(
+            f"{name}: {right} of {len(table)} layers captured as computed.",
+            f"  A hook that does not copy would get {len(uncopied)} wrong: {' '.join(uncopied)}",
+        )
+    say(f"Wrong: {', '.join(wrong)}" if wrong else "All is well.")
+    return 1 if wrong else 0
+
+
+@networks_app.command("extract")
+def extract_command(
+    table: StimulusTable,
+    network: Networks,
+    store: Annotated[Path, typer.Option(help="The store to write: a .zarr folder, which is made or continued.")],
+    weights: Weights = "random",
+    seed: Seed = 0,
+    layers: Layers = "main",
+    device: Device = "auto",
+    batch: Batch = 32,
+    dtype: Annotated[
+        Literal["float32", "float16", "bfloat16"], typer.Option(help="Precision in the store.")
+    ] = "float32",
+    pool: Annotated[
+        Literal["none", "mean"], typer.Option(help="Keep all of a channel, or its mean over space.")
+    ] = "none",
+    projection: Annotated[
+        int | None, typer.Option(help="Keep this many random projections of each larger layer.")
+    ] = None,
+    chunk: Annotated[int, typer.Option(help="Number of stimuli that a worker of a cluster takes at once.")] = 256,
+    autocast: Annotated[bool, typer.Option(help="Compute in bfloat16 where torch considers it safe.")] = False,
+    channels_last: Annotated[bool, typer.Option(help="Hold maps in memory with the channels last.")] = False,
+    cluster: Cluster = None,
+) -> None:
+    """Record the activations of layers for all stimuli in a store; an interrupted run is continued."""
+    from rsa_face.activations.extract import Options, extract
+    from rsa_face.activations.store import describe_store
+    from rsa_face.networks.zoo import build_network
+    from rsa_face.stimuli.catalogue import read_stimuli
+
+    stimuli = read_stimuli(table)
+    built = [build_network(name, weights=weights, seed=seed) for name in network]
+    for stored in describe_store(store)["networks"] if (store / "zarr.json").is_file() else ():
+        say(f"{stored['network']}: {stored['done']} of {stored['stimuli']} stimuli are there", err=True)
+    extract(
+        built,
+        stimuli,
+        store,
+        layers=_layers(layers),
+        device=device,
+        batch=batch,
+        dtype=dtype,
+        options=Options(chunk, pool, projection, seed, autocast, channels_last),
+        cluster=cluster,
+        progress=True,
+    )
+    say(store)
+
+
+@networks_app.command("rdms")
+def rdms_command(
+    table: Annotated[Path, typer.Argument(help="A stimulus table (CSV or TSV), or a study file (YAML).")],
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="A network (with a stimulus table); may be repeated.", autocompletion=NETWORK_NAMES),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the RDMs; a study has one of its own.")] = None,
+    weights: Weights = "random",
+    seed: Annotated[list[int] | None, typer.Option(help="A seed; may be repeated.", show_default="0")] = None,
+    occlusion: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Use the stimuli with this occlusion; may be repeated.",
+            show_default="all stimuli",
+            autocompletion=completing(registry="schema.OCCLUSIONS"),
+        ),
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A measure of dissimilarity, or LAYER=MEASURE for that of one layer; may be repeated.",
+            show_default="correlation",
+            autocompletion=completing(registry="schema.MEASURES"),
+        ),
+    ] = None,
+    layers: Layers = "main",
+    stream: Annotated[bool, typer.Option(help="Compute RDMs without storing activations.")] = True,
+    device: Device = "auto",
+    batch: Batch = 32,
+    memory: Annotated[float, typer.Option(help="Memory for activations, in GiB.")] = 3.0,
+    cluster: Cluster = None,
+    show: Annotated[bool, typer.Option("--list", help="Only list the RDM files, and which are done.")] = False,
+) -> None:
+    """Compute a file of RDMs for each network, seed, occlusion and measure; files that are done are kept."""
+    from rsa_face.activations.batch import Batch as Wanted
+    from rsa_face.activations.batch import compute_batch, is_done, sources_of
+    from rsa_face.stimuli.catalogue import read_stimuli
+
+    pairs = [word.partition("=") for word in measure or []]
+    measures = [name for name, equals, _ in pairs if not equals]
+    by_layer = {layer: name for layer, equals, name in pairs if equals}
+    of_study = table.suffix in (".yaml", ".yml")
+    given = {"--network": network, "--seed": seed, "--occlusion": occlusion}
+    _must_suit(given, out, of_study=of_study)
+    if of_study:
+        if show:
+            _show_units_of_study(table, out)
+            return
+        wanted = _batch_of_study(table, out, measures, by_layer)
+    else:
+        wanted = Wanted(
+            stimuli=read_stimuli(table),
+            folder=out or Path(),
+            networks=sources_of(network or [], seed or [0], weights=weights),
+            occlusions=tuple(occlusion or ["all"]),
+            measures=tuple(measures or ["correlation"]),
+            by_layer=by_layer,
+            layers=_layers(layers),
+        )
+    if show:
+        _print_units({unit.name: is_done(wanted, unit) for unit in wanted.units})
+        return
+    begun = last = time.monotonic()
+    computed: list[bool] = []
+
+    def tell(_unit: Any, path: Path, new: bool) -> None:
+        nonlocal last
+        now = time.monotonic()
+        say(f"{path}  {f'{now - last:.1f} s' if new else 'was there'}")
+        computed.append(new)
+        last = now
+
+    compute_batch(
+        wanted,
+        stream=stream and cluster is None,
+        device=device,
+        size=batch,
+        memory=memory,
+        cluster=cluster,
+        progress=True,
+        tell=tell,
+    )
+    seconds = time.monotonic() - begun
+    say(f"{len(computed)} units, {sum(computed)} computed now, {seconds:.1f} s in all, in {wanted.folder}")
+
+
+def _layers(words: str) -> Any:
+    return words if words in ("main", "all") else tuple(split(words))
+
+
+def _must_suit(given: dict[str, Any], out: Path | None, *, of_study: bool) -> None:
+    """Refuse options that a study sets itself, and the lack of those that a stimulus table needs."""
+    options = [name for name, value in given.items() if value]
+    missing = [name for name, value in (("--network", given["--network"]), ("--out", out)) if not value]
+    if of_study and options:
+        message = f"{', '.join(options)} cannot be given with a study, which sets what it compares. Leave it out."
+        raise ValueError(message)
+    if missing and not of_study:
+        are = "is" if len(missing) == 1 else "are"
+        message = f"{' and '.join(missing)} {are} missing. With a stimulus table, give both --network and --out."
+        raise ValueError(message)
+
+
+def _batch_of_study(file: Path, out: Path | None, measures: list[str], by_layer: dict[str, str]) -> Any:
+    from rsa_face.study.batch import batch_of
+    from rsa_face.study.config import load_study
+
+    study = load_study(file)
+    report: dict[str, Any] = {"progress": True, "say": lambda line: say(line, err=True)}
+    return batch_of(study, folder=out, measures=measures, by_layer=by_layer, **report)
+
+
+def _show_units_of_study(file: Path, out: Path | None) -> None:
+    from rsa_face.study.batch import BATCH
+    from rsa_face.study.config import load_study
+
+    show_units(out or load_study(file).output / BATCH)
+
+
+def show_units(folder: Path) -> None:
+    """Print which RDM files of a folder are done."""
+    from rsa_face.activations.batch import describe_batch
+
+    _print_units(describe_batch(folder))
+
+
+def _print_units(states: dict[str, bool]) -> None:
+    say(*(f"{'done' if done else 'to do':6s} {name}" for name, done in states.items()))
+    say(f"{sum(states.values())} of {len(states)} done")
+
+
+@activations_app.command("show")
+def show_store(store: Store, as_json: Json = False) -> None:
+    """Show what a store holds, and how much of it is recorded."""
+    from rsa_face.activations.store import describe_store
+
+    contents = describe_store(store)
+    if as_json:
+        say(json.dumps(contents))
+        return
+    size, busy = f"{contents['bytes'] / 2**20:.1f} MiB", ", being written" if contents["busy"] else ""
+    say(f"{contents['path']}: {contents['stimuli']} stimuli, {contents['dtype']}, {size}{busy}")
+    for network in contents["networks"]:
+        state = "finished" if network["finished"] else f"{network['done']} of {network['stimuli']} stimuli"
+        random = ", random weights" if network["untrained"] else ""
+        say(f"  {network['network']}: {state}, {len(network['layers'])} layers{random}")
+
+
+@activations_app.command("verify")
+def verify_command(store: Store) -> int:
+    """Check every block of a store against its checksum; the exit code is 1 if one is damaged or missing."""
+    from rsa_face.activations.store import verify_store
+
+    faults = verify_store(store)
+    counted = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    say(*faults, f"{store}: {counted if faults else 'all blocks are sound'}")
+    return 1 if faults else 0
+
+
+@activations_app.command("remove")
+def remove_command(store: Store, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Remove a store. Nothing else is removed: files that the store does not list stay."""
+    from rsa_face.activations.store import remove_store
+
+    if not yes:
+        typer.confirm(f"Remove {store}?", abort=True)
+    rest = remove_store(store)
+    say(f"removed {store}", *(f"kept {file}, which the store does not list" for file in rest))
+
+
+@networks_app.command()
+def train(
+    faces: Annotated[Path, typer.Argument(help="The faces to train on: a table, or a folder.")],
+    network: Networks,
+    out: Annotated[Path, typer.Option(help="Folder for weights, logs and scores.")],
+    weights: Weights = "random",
+    pretraining: Annotated[str | None, typer.Option(help="What names of networks call these weights.")] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Faces of other identities, to test the trained networks on.")
+    ] = None,
+    kind: Annotated[
+        Literal["table", "folder", "affectnet-csv", "affectnet-npy"], typer.Option(help="How the faces are stored.")
+    ] = "table",
+    label: Annotated[str, typer.Option(help="Column of the class: words, or numbers by their sign.")] = "valence",
+    held_out_label: Annotated[
+        str | None, typer.Option(help="The same of the held-out faces.", show_default="that of --label")
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="A seed, one network each; may be repeated.", show_default="0")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="YAML file of further settings (lr, batch, freeze ...).")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of passes through the faces.")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's log.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train networks to tell happy from sad faces. After an interruption, the same command goes on."""
+    from rsa_face.provenance import save
+    from rsa_face.training.data import read_faces
+    from rsa_face.training.loop import Start, combine_seeds, train_seeds
+
+    chosen = training_settings(settings, label=label, epochs=epochs)
+    named: dict[str, Any] = {"kind": kind, "classes": chosen.classes}
+    table = read_faces(faces, label=label, **named)
+    aside = None if held_out is None else read_faces(held_out, label=held_out_label or label, **named)
+    say(*(f"left out: {left}" for part in (table, aside) for left in (part.left_out if part else ())), err=True)
+    done = []
+    for architecture in network:
+        start = Start(architecture, weights, pretraining)
+        with bar() as progress:
+            trained = train_seeds(
+                start, table, seeds=seed or [0], settings=chosen, held_out=aside, folder=out, progress=progress
+            )
+            done += [_summary(each, tensorboard) for each in trained]
+    scores = [each.pop("scores") for each in done]
+    if aside is not None:
+        combined = combine_seeds(scores)
+        done.append({"file": str(save(combined, out / "scores.nc")), "held_out": _accuracies(combined)})
+    if as_json:
+        say(json.dumps(done))
+        return
+    for each in done:
+        say("  ".join(f"{name} {_rounded(value)}" for name, value in each.items()))
+
+
+def training_settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
+    """Return the settings of a training, from a file where there is one."""
+    from rsa_face.safety import read_yaml
+    from rsa_face.training.settings import TrainingSettings
+
+    given: dict[str, Any] = {}
+    if path is not None:
+        if not path.is_file():
+            message = f"No such settings file: {str(path)!r}. Check the path."
+            raise FileNotFoundError(message)
+        given = read_yaml(path, "A settings file")[1] or {}
+        if not isinstance(given, dict):
+            kind = type(given).__name__
+            message = f"{path.name} holds a {kind}, not keys and values. Write a line for each setting: `epochs: 3`."
+            raise ValueError(message)
+    options = {"label": label, **given, **({} if epochs is None else {"epochs": epochs})}
+    try:
+        return TrainingSettings(**{str(name): value for name, value in options.items()})
+    except ValueError as error:
+        message = f"{error} Change {path or 'the options'}."
+        raise ValueError(message) from error
+
+
+@contextmanager
+def bar() -> Iterator[Any]:
+    """Show a bar of the epoch at hand, and give what moves it."""
+    from tqdm import tqdm
+
+    seen: set[str] = set()
+    form = "{desc} {bar:20} {n_fmt}/{total_fmt} {rate_fmt}"
+    with tqdm(total=0, unit="batch", disable=None, bar_format=form) as line:
+
+        def show(step: Any) -> None:
+            done = step.batches * (step.epoch - 1) + step.batch
+            if step.network not in seen:  # what an earlier run did does not count for the rate of this one
+                seen.add(step.network)
+                line.reset(step.batches * step.epochs)
+                line.initial = done - 1
+            line.n = done
+            line.set_description_str(f"{step.network} epoch {step.epoch}/{step.epochs} loss {step.loss:.3f}")
+
+        yield show
+
+
+def _summary(each: "Trained", tensorboard: Path | None) -> dict[str, Any]:
+    from rsa_face.training.runs import write_tensorboard
+
+    if tensorboard is not None:
+        write_tensorboard(each.history, tensorboard / each.network.name)
+    last, scores = each.history.iloc[-1], each.scores
+    summary = {"network": each.network.name, "file": str(each.file), "epochs": int(last["epoch"])}
+    if last["skipped"]:
+        summary["images_skipped"] = int(last["skipped"])
+    summary["training_accuracy"] = float(last["accuracy"])
+    if scores is not None:
+        summary["held_out_accuracy"] = float(scores["accuracy"].sel(condition="all").item())
+    return {**summary, "scores": scores}
+
+
+def _accuracies(combined: Any) -> dict[str, Any]:
+    """Return the accuracy of each start over its seeds, with an interval where there are several."""
+    every = combined.sel(condition="all")
+    accuracies: dict[str, Any] = {}
+    for start in every["start"].values:
+        lower, upper = every["accuracy_interval"].sel(start=start).values.tolist()
+        value = float(every["accuracy"].sel(start=start))
+        accuracies[str(start)] = value if math.isnan(lower) else {"accuracy": value, "lower": lower, "upper": upper}
+    return accuracies
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+@weights_app.callback()
+def _weights() -> None:
+    pass
+
+
+@weights_app.command("inspect")
+def inspect(
+    file: Annotated[str, typer.Argument(help="A file of weights, or hf://OWNER/REPO/FILE.")],
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="Whose names of layers the file uses.",
+            autocompletion=completing("auto", registry="networks.weights.LAYOUTS"),
+        ),
+    ] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show which network a file of weights is for, whose names it uses, and which parts would load."""
+    from rsa_face.networks.weights import inspect_weights
+
+    contents = inspect_weights(file, layout=layout)
+    if as_json:
+        say(json.dumps(contents))
+        return
+    for name, value in contents.items():
+        say(f"{name}: {', '.join(map(str, value)) or 'none' if isinstance(value, list) else value}")
