@@ -31,6 +31,9 @@ NOBODY = "none"
 UNSIGNED = "unsigned"
 """The attr of human RDMs, and of what layers were compared with, that holds mean ratings of nobody knows whom."""
 
+MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None")
+"""What tables write where a value is missing, whatever the program."""
+
 AUTO_GROUPS = "auto"
 """`groups` that are chosen from the stimuli, see `inference.resampling.choose_groups`."""
 

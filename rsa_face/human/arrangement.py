@@ -10,14 +10,22 @@ from pydantic import Field
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist
 
-from rsa_face.human.judgements import Floats, Judgements, Repeats, must_fit, pair_index
+from rsa_face.human.judgements import Floats, Judgements, Repeats, must_fit, pair_index, pairs_of
 from rsa_face.human.rdm_files import read_matlab
-from rsa_face.human.tables import GROUP, Column, Fault, Source, Trials, listed, naturally, raise_faults, renaming
+from rsa_face.human.tables import Column, Fault, Source, Trials, listed, naturally, raise_faults, renaming
 from rsa_face.rdms.toolbox import load_meadows
 from rsa_face.safety import read_json, reading
 from rsa_face.schema import repeated
 from rsa_face.settings import Settings
 
+ARRANGEMENT_COLUMNS = (
+    Column("participant"),
+    Column("trial"),
+    Column("stimulus", stimulus=True),
+    Column("x", number=True),
+    Column("y", number=True),
+)
+_METHOD = "evidence-weighted inverse MDS (Kriegeskorte & Mur 2012, 10.3389/fpsyg.2012.00245)"
 LARGEST_UNIT = 3.0  # a pair further apart than this was measured in pixels, not in widths of the arena
 
 
@@ -33,7 +41,7 @@ class ArrangementOptions(Settings):
         The least distance, in sizes of the arena, that evidence is weighed by: 0.2, as Meadows and rsatoolbox do,
         so that two stimuli that lie in one place weigh more than nothing.
     estimate : str
-        For Meadows' JSON: ``file`` takes the RDM in it; ``trials`` computes it anew from the positions.
+        For Meadows' JSON: ``file`` takes the RDM in it; ``trials`` computes it from the positions.
     task : str, optional
         For Meadows' JSON with several arrangement tasks: the one to read.
     repeats : str, optional
@@ -48,83 +56,45 @@ class ArrangementOptions(Settings):
     repeats: Repeats | None = None
 
 
-def arrangement_columns(options: ArrangementOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all
-    """Return what a file of arrangements must hold."""
-    return (
-        Column("participant"),
-        Column("trial"),
-        Column("stimulus", stimulus=True),
-        Column("x", number=True),
-        Column("y", number=True),
-    )
-
-
 def judge_arrangements(trials: Trials, options: ArrangementOptions) -> Judgements:
     """Return the RDM that explains all of a participant's arrangements best, by evidence-weighted averaging."""
-    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus")
-    again = trials.frame.duplicated(["participant", "trial", "stimulus"]).to_numpy()
-    named = trials.frame["stimulus"]
-    trials.fault(again, "stimulus", lambda row: f"{named.iloc[row]!r} is placed again in the same trial")
+    (people, who), ids = trials.people(), trials.stimuli("stimulus")
+    trials.once(("participant", "trial", "stimulus"), "stimulus", "{} is placed again in the same trial")
     trials.settle()
-    who, what = trials.codes("participant", people), trials.codes("stimulus", ids)
-    number = trials.codes("trial", trials.values("trial"))
-    _, place = np.unique(np.stack([who, number]), axis=1, return_inverse=True)
-    rows = np.argsort(place.reshape(-1), kind="stable")
-    parts = np.split(rows, np.flatnonzero(np.diff(place.reshape(-1)[rows])) + 1)
+    what, number = trials.codes("stimulus", ids), trials.codes("trial", trials.values("trial"))
+    # the rows of each arrangement, sorted by stimulus
+    rows = np.lexsort((what, number, who))
+    changes = (np.diff(who[rows]) != 0) | (np.diff(number[rows]) != 0)
+    parts = np.split(rows, np.flatnonzero(changes) + 1)
     of_each = np.bincount(who[[part[0] for part in parts if len(part)]], minlength=1)
     must_fit(len(people), len(ids), trials.source.name, trials=int(of_each.max()))
     xy = trials.frame[["x", "y"]].to_numpy(float)
-    unit = options.arena or _unit_of(xy, parts)
-    each: list[list[tuple[NDArray[np.int64], Floats]]] = [[] for _ in people]
+    largest = max((float(pdist(xy[part]).max()) for part in parts if len(part) > 1), default=1.0)
+    unit = options.arena or (largest if largest > LARGEST_UNIT else 1.0)
+    arranged: list[list[tuple[NDArray[np.int64], Floats]]] = [[] for _ in people]
     for part in parts:
-        part = part[np.argsort(what[part])]
         distances = pdist(xy[part]) / unit
         if len(part) < 2 or not distances.any():
             trials.left_out["trials with one place only"] += 1
             continue
         i, j = np.triu_indices(len(part), 1)
-        each[int(who[part[0]])].append((pair_index(what[part][i], what[part][j], len(ids)), distances))
-    return _judged(people, ids, each, options, unit, simulated=trials.simulated)
-
-
-def _unit_of(xy: Floats, parts: list[NDArray[np.intp]]) -> float:
-    largest = max((float(pdist(xy[part]).max()) for part in parts if len(part) > 1), default=1.0)
-    return largest if largest > LARGEST_UNIT else 1.0
-
-
-def _judged(
-    people: list[str],
-    ids: list[str],
-    each: list[list[tuple[NDArray[np.int64], Floats]]],
-    options: ArrangementOptions,
-    unit: float,
-    *,
-    simulated: bool,
-) -> Judgements:
-    pairs = len(ids) * (len(ids) - 1) // 2
-    rdms = np.full((len(people), pairs), np.nan)
-    coverage = np.zeros((len(people), pairs), dtype=np.int32)
+        arranged[int(who[part[0]])].append((pair_index(what[part][i], what[part][j], len(ids)), distances))
+    rdms = np.full((len(people), pairs_of(ids)), np.nan)
+    coverage = np.zeros(rdms.shape, dtype=np.int32)
     unlinked = []
-    for person, shown in enumerate(each):
-        partial = np.full((len(shown), pairs), np.nan)
+    for person, shown in enumerate(arranged):
+        partial = np.full((len(shown), rdms.shape[1]), np.nan)
         for row, (pair, distances) in zip(partial, shown, strict=True):
             row[pair] = distances
         coverage[person] = (~np.isnan(partial)).sum(axis=0)
         rdms[person] = combine_arrangements(partial, floor=options.floor)
-        if _parts_of(partial) > 1:
+        # arrangements that share no pair, even through others, have scales that nothing relates
+        judged = (~np.isnan(partial)).astype(np.float32)
+        if len(partial) and connected_components(judged @ judged.T > 0)[0] > 1:
             unlinked.append(people[person])
-    attrs = {
-        "distance": "evidence-weighted inverse MDS (Kriegeskorte & Mur 2012, 10.3389/fpsyg.2012.00245)",
-        "unit": unit,
-        "unlinked": unlinked,
-    }
-    n_trials = np.array([len(shown) for shown in each], dtype=np.int64)
-    return Judgements(people, ids, rdms, coverage, n_trials, attrs=attrs, simulated=simulated)
-
-
-def _parts_of(partial: Floats) -> int:
-    judged = (~np.isnan(partial)).astype(np.float32)
-    return int(connected_components(judged @ judged.T > 0)[0]) if len(partial) else 0
+    attrs = {"distance": _METHOD, "unit": unit, "unlinked": unlinked}
+    n_trials = np.array([len(shown) for shown in arranged], dtype=np.int64)
+    return Judgements(people, ids, rdms, coverage, n_trials, attrs=attrs, simulated=trials.simulated)
 
 
 def combine_arrangements(partial: Floats, *, floor: float = 0.2, tolerance: float = 1e-12) -> Floats:
@@ -145,10 +115,12 @@ def combine_arrangements(partial: Floats, *, floor: float = 0.2, tolerance: floa
     if not shown.any():
         return np.full(partial.shape[1], np.nan)
     judged, distances = judged[:, shown], np.where(judged, partial, 0.0)[:, shown]
+    # a placing error is about as large for near as for far pairs, so that far ones say more
     weights = np.where(judged, np.maximum(distances, floor) ** 2, 0.0)
-    if not weights.sum(axis=0).all():
+    if not weights.sum(axis=0).all():  # floor 0, and a pair that was always put in one place
         weights = np.maximum(weights, np.where(judged, np.finfo(float).tiny, 0.0))
     size = np.linalg.norm(distances, axis=1)
+    # start with the plain mean, and bring all arrangements to its scale, again and again
     now = distances.sum(axis=0) / judged.sum(axis=0)
     now /= np.linalg.norm(now)
     for _ in range(1000):
@@ -188,26 +160,26 @@ def read_meadows(source: Source, options: ArrangementOptions) -> Judgements:
     sessions: list[Session] = []
     for path in source.paths:
         if path.suffix.lower() not in (".mat", ".json"):
-            message = f"{path.name} is no file of Meadows: these end in .mat or .json. Read one sort at a time."
+            message = f"{path.name} is not a file of Meadows: these end in .mat or .json. Read one kind at a time."
             raise ValueError(message)
         sessions += _of_mat(path) if path.suffix.lower() == ".mat" else _of_json(path, options)
     return _together(sessions, source)
 
 
 def _together(sessions: list[Session], source: Source) -> Judgements:
+    """Return the RDMs of all files over all stimuli, renamed and in the order asked for."""
     renamed = renaming(source)
     named = [[renamed.get(one, one) if renamed else one for one in session.stimuli] for session in sessions]
     names = list(dict.fromkeys(one for ids in named for one in ids))
     ids = list(source.stimuli) if source.stimuli is not None else naturally(names)
-    unknown = naturally(set(names) - set(ids))
     raise_faults(
-        [Fault(source.name, 0, "", f"{one!r} is not among the stimuli") for one in unknown],
+        [Fault(source.name, 0, "", f"{one!r} is not among the stimuli") for one in naturally(set(names) - set(ids))],
         "Human RDMs are of known stimuli",
         then="Rename them with a table of two columns (layout rename), or read without stimuli.",
     )
     place = {one: index for index, one in enumerate(ids)}
     must_fit(len(sessions), len(ids), source.name)
-    values = np.full((len(sessions), len(ids) * (len(ids) - 1) // 2), np.nan)
+    values = np.full((len(sessions), pairs_of(ids)), np.nan)
     coverage = np.zeros(values.shape, dtype=np.int32)
     for row, (session, session_ids) in enumerate(zip(sessions, named, strict=True)):
         at = np.array([place[one] for one in session_ids])
@@ -216,50 +188,44 @@ def _together(sessions: list[Session], source: Source) -> Judgements:
         values[row, pair] = session.dissimilarity
         known = session.coverage
         coverage[row, pair] = ~np.isnan(session.dissimilarity) if known is None else known
-    n_trials = [
-        one.trials if one.trials is not None else int((~np.isnan(one.dissimilarity)).sum()) for one in sessions
-    ]
-    attrs = {
-        "distance": "evidence-weighted inverse MDS (Kriegeskorte & Mur 2012, 10.3389/fpsyg.2012.00245)",
-        "trials_known": all(one.trials is not None for one in sessions),
-    }
-    people = [session.participant for session in sessions]
-    coords = {"task": [session.task for session in sessions]}
-    return Judgements(people, ids, values, coverage, np.array(n_trials), attrs=attrs, coords=coords)
+    trials_known = all(session.trials is not None for session in sessions)
+    judged = (~np.isnan(values)).sum(axis=1).tolist()  # stand for trials where a file does not say how many
+    n_trials = [pairs if one.trials is None else one.trials for one, pairs in zip(sessions, judged, strict=True)]
+    return Judgements(
+        [session.participant for session in sessions],
+        ids,
+        values,
+        coverage,
+        np.array(n_trials),
+        attrs={"distance": _METHOD, "trials_known": trials_known},
+        coords={"task": [session.task for session in sessions]},
+    )
 
 
 def _of_mat(path: Path) -> list[Session]:
-    with reading(path, "It is no whole .mat file", then="Download it again."):
-        held = read_matlab(path)
-    names = [name for name in held if name == "rdmutv" or name.startswith("rdmutv_")]
+    with reading(path, "It is not a complete .mat file", then="Download it again."):
+        arrays = read_matlab(path)
+    names = [name for name in arrays if name == "rdmutv" or name.startswith("rdmutv_")]
     lacking = [f"stimuli{name.removeprefix('rdmutv')}" for name in names]
-    lacking = [name for name in lacking if name not in held]
+    lacking = [name for name in lacking if name not in arrays]
     if not names or lacking:
-        has = listed([name for name in held if not name.startswith("__")])
+        has = listed([name for name in arrays if not name.startswith("__")])
         message = (
-            f"{path.name} is no file of Meadows: it lacks {listed(lacking or ['rdmutv'])}; it has {has}. Read other "
-            "RDMs with kind rdm."
+            f"{path.name} is not a file of Meadows: it lacks {listed(lacking or ['rdmutv'])}; it has {has}. Read "
+            "other RDMs with kind rdm."
         )
         raise ValueError(message)
     with reading(path, "A .mat file of Meadows names its stimuli", then="Download it again."):
-        stimuli = [_names(held[f"stimuli{name.removeprefix('rdmutv')}"]) for name in names]
+        stimuli = [_names(arrays[f"stimuli{name.removeprefix('rdmutv')}"]) for name in names]
     if all(names == stimuli[0] for names in stimuli) and not any(one.count(".") > 1 for one in stimuli[0]):
-        read = _by_rsatoolbox(path)
-        if read is not None:
-            return read
+        loaded = load_meadows(path)
+        if loaded is not None:
+            people, tasks, ids, rows = loaded
+            return [_session(path, who, task, ids, row) for who, task, row in zip(people, tasks, rows, strict=True)]
     people = [name.removeprefix("rdmutv").lstrip("_").replace("_", "-") or path.stem for name in names]
     with reading(path, "A .mat file of Meadows holds numbers", then="Download it again."):
-        values = [np.asarray(held[name], dtype=float).ravel() for name in names]
-    each = zip(people, stimuli, values, strict=True)
-    return [_session(path, who, "", names, rdm) for who, names, rdm in each]
-
-
-def _by_rsatoolbox(path: Path) -> list[Session] | None:
-    loaded = load_meadows(path)
-    if loaded is None:
-        return None
-    people, tasks, ids, values = loaded
-    return [_session(path, who, task, ids, row) for who, task, row in zip(people, tasks, values, strict=True)]
+        values = [np.asarray(arrays[name], dtype=float).ravel() for name in names]
+    return [_session(path, who, "", ids, rdm) for who, ids, rdm in zip(people, stimuli, values, strict=True)]
 
 
 def _names(cells: NDArray[Any]) -> list[str]:
@@ -268,10 +234,9 @@ def _names(cells: NDArray[Any]) -> list[str]:
 
 def _session(path: Path, who: str, task: str, stimuli: list[str], values: Floats) -> Session:
     ids = [_id_of(name) for name in stimuli]
-    if repeated(ids) or len(values) != len(ids) * (len(ids) - 1) // 2:
-        problem = (
-            f"names {repeated(ids)} twice" if repeated(ids) else f"has {len(values)} entries for {len(ids)} stimuli"
-        )
+    if repeated(ids) or len(values) != pairs_of(ids):
+        lengths = f"has {len(values)} entries for {len(ids)} stimuli"
+        problem = f"names {repeated(ids)} twice" if repeated(ids) else lengths
         message = f"The RDM of {who!r} in {path.name} {problem}. Download it again."
         raise ValueError(message)
     return Session(who, task, ids, np.asarray(values, dtype=float))
@@ -282,25 +247,18 @@ def _id_of(name: str) -> str:
 
 
 def _of_json(path: Path, options: ArrangementOptions) -> list[Session]:
-    tree = read_json(path, "It is no whole .json file", then="Download it again.")
+    tree = read_json(path, "It is not a complete .json file", then="Download it again.")
     several = {str(k): v for k, v in tree.items() if isinstance(v, dict)} if isinstance(tree, dict) else {}
-    people = several if several and all("tasks" in v or "trials" in v for v in several.values()) else None
-    if people is None:
-        people = {_participant_of(path): tree}
+    if not several or not all("tasks" in v or "trials" in v for v in several.values()):
+        several = {_participant_of(path): tree}
     sessions = []
-    for who, held in people.items():
-        arrangements = [one for one in _tasks_of(held) if one["task"].get("task_type") == "multiarrange"]
+    for who, branch in several.items():
+        tasks = branch.get("tasks", [branch]) if isinstance(branch, dict) else []
+        tasks = tasks if isinstance(tasks, list) else []
+        named = [one for one in tasks if isinstance(one, dict) and isinstance(one.get("task"), dict)]
+        arrangements = [one for one in named if one["task"].get("task_type") == "multiarrange"]
         sessions.append(_session_of(path, who, _chosen(path, who, arrangements, options), options))
     return sessions
-
-
-def _tasks_of(held: Any) -> list[dict[str, Any]]:
-    tasks = held.get("tasks", [held]) if isinstance(held, dict) else []
-    return (
-        [one for one in tasks if isinstance(one, dict) and isinstance(one.get("task"), dict)]
-        if isinstance(tasks, list)
-        else []
-    )
 
 
 def _participant_of(path: Path) -> str:

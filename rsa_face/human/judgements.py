@@ -78,6 +78,11 @@ def pair_index(i: NDArray[np.integer[Any]], j: NDArray[np.integer[Any]], stimuli
     return np.asarray(low * stimuli - low * (low + 1) // 2 + high - low - 1)
 
 
+def pairs_of(stimuli: Sequence[str]) -> int:
+    """Return how many pairs some stimuli make."""
+    return len(stimuli) * (len(stimuli) - 1) // 2
+
+
 def sum_by_pair(
     who: NDArray[np.integer[Any]],
     pair: NDArray[np.integer[Any]],

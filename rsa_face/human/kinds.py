@@ -14,10 +14,10 @@ from pydantic import model_validator
 from scipy.special import expit, ndtri
 from scipy.stats import rankdata
 
-from rsa_face.human.arrangement import ArrangementOptions, arrangement_columns, judge_arrangements, read_meadows
-from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index, share, sum_by_pair
+from rsa_face.human.arrangement import ARRANGEMENT_COLUMNS, ArrangementOptions, judge_arrangements, read_meadows
+from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index, pairs_of, share, sum_by_pair
 from rsa_face.human.rdm_files import RdmOptions, read_rdms
-from rsa_face.human.tables import GROUP, Column, Source, Trials, listed, naturally, other_columns, renaming
+from rsa_face.human.tables import Column, Source, Trials, listed, naturally, other_columns, renaming
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.provenance import rng_from
 from rsa_face.schema import COMPARISONS, NOBODY, UNSIGNED, must_be_known
@@ -38,8 +38,8 @@ class HumanKind:
         The columns of its template -> what stands in each.
     rows : tuple of str
         The lines of its template, made up.
-    columns : callable, optional
-        (options, source) -> the columns that its file of trials must hold.
+    columns : tuple of Column or callable, optional
+        The columns of a file of trials, or (options, source) -> these columns.
     judge : callable, optional
         (trials, options) -> the judgements.
     files : dict of str to callable
@@ -55,7 +55,7 @@ class HumanKind:
     options: type[Settings]
     example: Mapping[str, str]
     rows: tuple[str, ...]
-    columns: Callable[[Any, Source], tuple[Column, ...]] | None = None
+    columns: tuple[Column, ...] | Callable[[Any, Source], tuple[Column, ...]] = ()
     judge: Callable[[Trials, Any], Judgements] | None = None
     files: Mapping[str, Callable[[Source, Any], Judgements]] = field(default_factory=dict)
     retest: bool = True
@@ -70,7 +70,7 @@ class RatingOptions(Settings):
     direction : str
         What a high rating means: ``dissimilarity`` or ``similarity``.
     scale : tuple of float, optional
-        The lowest and highest rating there can be; a rating beyond is a fault. As found if not given.
+        The lowest and highest rating there can be; any other is a fault. Those of the data if not given.
     values : str
         ``raw``; ``z`` (minus the participant's mean, by their SD) or ``rank`` (among the participant's pairs).
     """
@@ -80,38 +80,29 @@ class RatingOptions(Settings):
     values: Literal["raw", "z", "rank"] = "raw"
 
 
-def rating_columns(options: RatingOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
-    """Return what a file of ratings must hold."""
-    return (
-        Column("participant"),
-        Column("stimulus_a", stimulus=True),
-        Column("stimulus_b", stimulus=True),
-        Column("rating", number=True),
-        Column("trial", required=False),
-    )
+_PAIR = (Column("stimulus_a", stimulus=True), Column("stimulus_b", stimulus=True))
+_NUMBER = Column("trial", required=False)
 
 
 def judge_ratings(trials: Trials, options: RatingOptions) -> Judgements:
     """Return each participant's mean rating of each pair, as dissimilarity.
 
     Both orders of a pair and its repeats are averaged and counted in `coverage`. A stimulus rated against itself
-    is left out, and counted. A similarity s becomes high + low - s, on the same scale.
+    is left out, and counted.
     """
     rated = trials.frame["rating"].to_numpy(float)
     low, high = options.scale or (float(np.nanmin(rated)), float(np.nanmax(rated)))
-    trials.fault(
-        (rated < low) | (rated > high), "rating", lambda row: f"{rated[row]:g} is off the scale {low:g} to {high:g}"
-    )
+    trials.within("rating", low, high)
     trials.no_trial_twice()
     trials.settle()
-    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus_a", "stimulus_b")
-    a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
-    trials = trials.leave_out(a == b, "a stimulus rated against itself")
-    a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
+    people, ids = trials.people()[0], trials.stimuli("stimulus_a", "stimulus_b")
+    itself = trials.codes("stimulus_a", ids) == trials.codes("stimulus_b", ids)
+    trials = trials.leave_out(itself, "a stimulus rated against itself")
     who, rated = trials.codes("participant", people), trials.frame["rating"].to_numpy(float)
-    shape = (len(people), len(ids) * (len(ids) - 1) // 2)
-    pair = pair_index(a, b, len(ids))
+    pair = pair_index(trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids), len(ids))
+    shape = (len(people), pairs_of(ids))
     counts = sum_by_pair(who, pair, shape)
+    # a similarity is mirrored on its scale, so that the two readings of a file differ in direction alone
     total = sum_by_pair(who, pair, shape, rated if options.direction == "dissimilarity" else high + low - rated)
     n_trials = np.bincount(who, minlength=len(people))
     bias = share(np.bincount(who, weights=rated, minlength=len(people)), n_trials)
@@ -122,16 +113,8 @@ def judge_ratings(trials: Trials, options: RatingOptions) -> Judgements:
         "repeats": int((counts > 1).sum()),
         "response_bias": "mean rating",
     }
-    return Judgements(
-        people,
-        ids,
-        _scaled(share(total, counts), options.values),
-        counts,
-        n_trials,
-        bias,
-        attrs,
-        simulated=trials.simulated,
-    )
+    distances = _scaled(share(total, counts), options.values)
+    return Judgements(people, ids, distances, counts, n_trials, bias, attrs, simulated=trials.simulated)
 
 
 def _scaled(values: Floats, how: str) -> Floats:
@@ -140,6 +123,7 @@ def _scaled(values: Floats, how: str) -> Floats:
     if how == "rank":
         return np.asarray(rankdata(values, axis=1, nan_policy="omit"))
     spread = np.nanstd(values, axis=1, keepdims=True)
+    # a participant who rates all pairs alike has no spread, and is left at 0
     return np.asarray((values - np.nanmean(values, axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0))
 
 
@@ -166,7 +150,7 @@ class TripletOptions(Settings):
     odd_column: Literal["stimulus_1", "stimulus_2", "stimulus_3"] | None = None
 
     @model_validator(mode="after")
-    def _must_say_which(self) -> "TripletOptions":
+    def _says_which(self) -> "TripletOptions":
         if self.odd == "index" and self.base is None:
             message = "odd = index needs base, 0 or 1"
             raise ValueError(message)
@@ -176,21 +160,16 @@ class TripletOptions(Settings):
         return self
 
 
-def triplet_columns(options: TripletOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all kinds
+def triplet_columns(options: TripletOptions, _source: Source) -> tuple[Column, ...]:
     """Return what a file of triplets must hold."""
-    odd = Column("odd", stimulus=options.odd == "id", number=options.odd == "index")
-    return (
-        Column("participant"),
-        *(Column(name, stimulus=True) for name in _THREE),
-        *(() if options.odd == "column" else (odd,)),
-        Column("trial", required=False),
-    )
+    odd = Column("odd", stimulus=options.odd == "id", number=options.odd == "index", answer=True)
+    three = (Column(name, stimulus=True) for name in _THREE)
+    return (Column("participant"), *three, *(() if options.odd == "column" else (odd,)), _NUMBER)
 
 
 def judge_triplets(trials: Trials, options: TripletOptions) -> Judgements:
     """Return 1 - P(kept together | shown together) for each participant and pair."""
-    people, ids = trials.values("participant") or [GROUP], trials.stimuli(*_THREE)
-    who = trials.codes("participant", people)
+    (people, who), ids = trials.people(), trials.stimuli(*_THREE)
     three = np.stack([trials.codes(name, ids) for name in _THREE])
     same = (three[0] == three[1]) | (three[0] == three[2]) | (three[1] == three[2])
     blank = np.asarray((three < 0).any(axis=0))
@@ -198,22 +177,24 @@ def judge_triplets(trials: Trials, options: TripletOptions) -> Judgements:
     place = _place_of_odd(trials, options, three, ids, blank)
     trials.no_trial_twice()
     trials.settle()
+    # The pair at place k is the one without stimulus k: it was kept together where k is the odd one. All three pairs
+    # were shown together.
     pairs = np.stack([pair_index(three[i], three[j], len(ids)) for i, j in ((1, 2), (0, 2), (0, 1))])
-    shape = (len(people), len(ids) * (len(ids) - 1) // 2)
+    shape = (len(people), pairs_of(ids))
     shown = sum_by_pair(np.tile(who, 3), pairs.reshape(-1), shape)
     together = sum_by_pair(who, pairs[place, np.arange(len(who))], shape)
     n_trials = np.bincount(who, minlength=len(people))
     places = np.bincount(who * 3 + place, minlength=3 * len(people)).reshape(-1, 3)
-    attrs = {"response_bias": "share of the place most often odd (chance: 0.33)"}
     bias = share(places.max(axis=1), n_trials)
-    return Judgements(
-        people, ids, 1 - share(together, shown), shown, n_trials, bias, attrs, simulated=trials.simulated
-    )
+    attrs = {"response_bias": "share of the place most often odd (chance: 0.33)"}
+    distances = 1 - share(together, shown)
+    return Judgements(people, ids, distances, shown, n_trials, bias, attrs, simulated=trials.simulated)
 
 
 def _place_of_odd(
     trials: Trials, options: TripletOptions, three: NDArray[np.int64], ids: list[str], blank: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
+    """Return which of the three is the odd one, 0, 1 or 2, in each trial."""
     if options.odd == "column":
         return np.full(three.shape[1], _THREE.index(options.odd_column or ""), dtype=np.int64)
     if options.odd == "index":
@@ -223,12 +204,11 @@ def _place_of_odd(
         clause = f"is no place among three counted from {options.base}"
         trials.fault(wrong & ~np.isnan(number), "odd", lambda row: f"{number[row]:g} {clause}")
         return np.asarray(np.where(wrong, 0, place))
-    odd = trials.codes("odd", ids)
-    is_it = three == odd
+    is_odd = three == trials.codes("odd", ids)
     column = trials.frame["odd"]
-    outside = ~is_it.any(axis=0) & ~blank & (column != "").to_numpy()
+    outside = ~is_odd.any(axis=0) & ~blank & (column != "").to_numpy()
     trials.fault(outside, "odd", lambda row: f"{column.iloc[row]!r} is not among the three")
-    return np.asarray(np.argmax(is_it, axis=0), dtype=np.int64)
+    return np.asarray(np.argmax(is_odd, axis=0), dtype=np.int64)
 
 
 class SameDiffOptions(Settings):
@@ -253,23 +233,11 @@ class SameDiffOptions(Settings):
     same: str = "same"
 
 
-def samediff_columns(options: SameDiffOptions, source: Source) -> tuple[Column, ...]:  # noqa: ARG001 - one form for all
-    """Return what a file of same-different trials must hold."""
-    return (
-        Column("participant"),
-        Column("stimulus_a", stimulus=True),
-        Column("stimulus_b", stimulus=True),
-        Column("response"),
-        Column("rt", number=True, required=False, empty=True),
-        Column("trial", required=False),
-    )
-
-
 def judge_same_different(trials: Trials, options: SameDiffOptions) -> Judgements:
     """Return how well each participant tells each pair apart."""
-    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus_a", "stimulus_b")
+    (people, who), ids = trials.people(), trials.stimuli("stimulus_a", "stimulus_b")
     a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
-    who, response = trials.codes("participant", people), trials.frame["response"]
+    response = trials.frame["response"]
     apart = (response == options.different).to_numpy()
     neither = ~apart & (response != options.same).to_numpy() & (response != "").to_numpy()
     clause = f"is neither {options.different!r} nor {options.same!r}"
@@ -277,18 +245,19 @@ def judge_same_different(trials: Trials, options: SameDiffOptions) -> Judgements
     trials.no_trial_twice()
     trials.settle()
     same = a == b
-    shape = (len(people), len(ids) * (len(ids) - 1) // 2)
+    shape = (len(people), pairs_of(ids))
     pair = pair_index(a[~same], b[~same], len(ids))
     n = sum_by_pair(who[~same], pair, shape)
     k = sum_by_pair(who[~same], pair, shape, apart[~same].astype(float))
-    n_same = np.bincount(who[same], minlength=len(people))
-    k_same = np.bincount(who[same], weights=apart[same].astype(float), minlength=len(people))
     distance = share(k, n)
     if options.distance == "dprime":
+        n_same = np.bincount(who[same], minlength=len(people))
+        k_same = np.bincount(who[same], weights=apart[same].astype(float), minlength=len(people))
         without = [person for person, count in zip(people, n_same, strict=True) if count == 0]
         if without:
             message = f"{listed(without)} have no trials of a stimulus with itself, which d' needs. Use P(different)."
             raise ValueError(message)
+        # false alarms are of a person, not of a pair: each stimulus is shown with itself too rarely for its own rate
         alarms = ndtri((k_same + 0.5) / (n_same + 1))[:, None]
         distance = np.where(n > 0, ndtri((k + 0.5) / (n + 1)) - alarms, np.nan)
     n_trials = np.bincount(who, minlength=len(people))
@@ -314,7 +283,7 @@ class ConfusionOptions(Settings):
         is, the share of each response. ``confusability``: 1 - the mean of P(j | i) and P(i | j), where the responses
         are stimuli themselves [1]_.
     responses : tuple of str
-        The responses there can be; any other is a fault. As found if not given.
+        The responses there can be; any other is a fault. Those of the data if not given.
 
     References
     ----------
@@ -331,52 +300,53 @@ def confusion_columns(options: ConfusionOptions, source: Source) -> tuple[Column
     """Return what a file of confusions must hold."""
     first = (Column("participant"), Column("stimulus", stimulus=True))
     if options.form == "trials":
-        as_stimuli = options.distance == "confusability"
-        return (*first, Column("response", stimulus=as_stimuli), Column("trial", required=False))
+        return (*first, Column("response", stimulus=options.distance == "confusability", answer=True), _NUMBER)
     return (*first, *(Column(name, number=True) for name in options.responses or other_columns(source)))
 
 
 def judge_confusions(trials: Trials, options: ConfusionOptions) -> Judgements:
     """Return how differently each participant answers each two stimuli."""
-    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus")
-    if options.distance == "confusability" and options.form == "trials" and trials.source.stimuli is None:
-        ids = trials.values("stimulus", "response")
-    who, what = trials.codes("participant", people), trials.codes("stimulus", ids)
-    if options.form == "counts":
-        counts, names = _counted(trials, options, who, what, (len(people), len(ids)))
-    else:
-        counts, names = _tallied(trials, options, who, what, (len(people), len(ids)))
+    (people, who), ids = trials.people(), trials.stimuli("stimulus")
+    confusability = options.distance == "confusability"
+    if confusability and options.form == "trials" and trials.source.stimuli is None:
+        ids = trials.values("stimulus", "response")  # a stimulus that was only ever an answer is one, too
+    count = _counted if options.form == "counts" else _tallied
+    counts, names = count(trials, options, who, trials.codes("stimulus", ids), (len(people), len(ids)))
     given = counts.sum(axis=2)
     profiles = share(counts, given[:, :, None])
     i, j = np.triu_indices(len(ids), 1)
-    distances = (
-        _confusability(profiles, names, ids, trials)
-        if options.distance == "confusability"
-        else np.array([_between(profile[i], profile[j], options.distance) for profile in profiles])
-    )
-    each = given.sum(axis=1)
+    if confusability:
+        distances = _confusability(profiles, names, ids, trials)
+        coverage = np.where(np.isnan(distances), 0, given[:, i] + given[:, j])
+    else:
+        distances = np.array([_between(profile[i], profile[j], options.distance) for profile in profiles])
+        coverage = np.minimum(given[:, i], given[:, j])
+    n_trials = given.sum(axis=1)
     attrs = {
         "distance": options.distance,
         "responses": names,
         "response_bias": f"share of the response given most often (even: {1 / len(names):.2f})",
     }
-    bias = share(counts.sum(axis=1).max(axis=1), each)
-    coverage = np.minimum(given[:, i], given[:, j]).astype(np.int32)
-    if options.distance == "confusability":
-        coverage = np.where(np.isnan(distances), 0, given[:, i] + given[:, j]).astype(np.int32)
-    n_trials = each.astype(np.int64)
-    return Judgements(people, ids, distances, coverage, n_trials, bias, attrs, simulated=trials.simulated)
+    return Judgements(
+        people,
+        ids,
+        distances,
+        coverage.astype(np.int32),
+        n_trials.astype(np.int64),
+        share(counts.sum(axis=1).max(axis=1), n_trials),
+        attrs,
+        simulated=trials.simulated,
+    )
+
+
+_Codes = NDArray[np.int64]
 
 
 def _tallied(
-    trials: Trials,
-    options: ConfusionOptions,
-    who: NDArray[np.int64],
-    what: NDArray[np.int64],
-    shape: tuple[int, int],
+    trials: Trials, options: ConfusionOptions, who: _Codes, what: _Codes, shape: tuple[int, int]
 ) -> tuple[Floats, list[str]]:
-    responses = trials.values("response")
-    names = list(options.responses) or responses
+    """Return how often each participant gave each response to each stimulus, counted over trials."""
+    names = list(options.responses) or trials.values("response")
     codes = trials.codes("response", names)
     response = trials.frame["response"]
     wrong = (codes < 0) & (response != "").to_numpy()
@@ -391,26 +361,20 @@ def _tallied(
 
 
 def _counted(
-    trials: Trials,
-    options: ConfusionOptions,
-    who: NDArray[np.int64],
-    what: NDArray[np.int64],
-    shape: tuple[int, int],
+    trials: Trials, options: ConfusionOptions, who: _Codes, what: _Codes, shape: tuple[int, int]
 ) -> tuple[Floats, list[str]]:
+    """Return the same from a table that holds the counts."""
     names = [name for name in trials.columns if name not in ("participant", "stimulus")]
     if not names:
         message = (
-            f"{trials.source.name} has no column of counts. Name the responses (option responses), or read it as "
-            "trials."
+            f"{trials.source.name} has no column of counts. Name the responses (option responses), or read trials."
         )
         raise ValueError(message)
     for name in names:
         number = trials.frame[name].to_numpy(float)
         wrong = (number < 0) | (np.nan_to_num(number) % 1 != 0)
         trials.fault(wrong, name, lambda row, number=number: f"{number[row]:g} is no count")  # type: ignore[misc] # bound now
-    again = trials.frame.duplicated(["participant", "stimulus"]).to_numpy()
-    named = trials.frame["stimulus"]
-    trials.fault(again, "stimulus", lambda row: f"{named.iloc[row]!r} is counted again for the same participant")
+    trials.once(("participant", "stimulus"), "stimulus", "{} is counted again for the same participant")
     trials.settle()
     must_fit(*shape, trials.source.name, features=len(names))
     counts = np.zeros((*shape, len(names)))
@@ -420,13 +384,14 @@ def _counted(
 
 
 def _between(first: Floats, second: Floats, how: str) -> Floats:
+    """Return the distances of two profiles, row by row."""
     if how == "hellinger":
-        return np.asarray(np.sqrt(((np.sqrt(first) - np.sqrt(second)) ** 2).sum(axis=1) / 2))
+        first, second = np.sqrt(first / 2), np.sqrt(second / 2)
     if how == "correlation":
         first, second = (part - part.mean(axis=1, keepdims=True) for part in (first, second))
         norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
         return np.asarray(1 - share((first * second).sum(axis=1), norms))
-    return np.asarray(np.sqrt(((first - second) ** 2).sum(axis=1)))
+    return np.asarray(np.linalg.norm(first - second, axis=1))
 
 
 def _confusability(profiles: Floats, names: list[str], ids: list[str], trials: Trials) -> Floats:
@@ -438,13 +403,13 @@ def _confusability(profiles: Floats, names: list[str], ids: list[str], trials: T
             "Choose a distance between response profiles: euclidean."
         )
         raise ValueError(message)
+    # rows are stimuli, columns those they were taken for; a row of NaN is a stimulus that was not shown
     square = np.zeros((len(profiles), len(ids), len(ids)))
     square[np.isnan(profiles).any(axis=2)] = np.nan
     order = np.array([ids.index(name) for name in names])
     square[:, :, order] = np.where(np.isnan(profiles), np.nan, profiles)
     both = np.stack([square, np.swapaxes(square, 1, 2)])
-    directions = (~np.isnan(both)).sum(axis=0)
-    mean = share(np.nansum(both, axis=0), directions)
+    mean = share(np.nansum(both, axis=0), (~np.isnan(both)).sum(axis=0))
     i, j = np.triu_indices(len(ids), 1)
     return np.asarray(1 - mean[:, i, j])
 
@@ -485,54 +450,50 @@ class ChoiceOptions(Settings):
 def choice_columns(options: ChoiceOptions, source: Source) -> tuple[Column, ...]:
     """Return what a file of choices must hold: trials (`response`), or proportions (`p`, and `n` if known)."""
     proportions = "p" in (source.layout.names or ()) or "p" in source.layout.columns
-    curve = options.distance == "curve"
     return (
         Column("participant", required=not proportions),
         Column("stimulus", stimulus=True, required=not proportions),
-        Column("response", required=not proportions),
+        Column("response", required=not proportions, answer=True),
         Column("p", number=True, required=proportions),
         Column("n", number=True, required=False),
-        Column("level", number=True, required=curve),
-        Column("trial", required=False),
+        Column("level", number=True, required=options.distance == "curve"),
+        _NUMBER,
     )
 
 
 def judge_choices(trials: Trials, options: ChoiceOptions) -> Judgements:
     """Return how differently each participant answers each two stimuli."""
-    people = trials.values("participant") if trials.has("participant") else [GROUP]
     if not trials.has("stimulus"):
         message = f"{trials.source.name} does not name the stimulus of each row. Name the rows with ids."
         raise ValueError(message)
-    ids = trials.stimuli("stimulus")
-    who = trials.codes("participant", people) if trials.has("participant") else np.zeros(len(trials.frame), np.int64)
-    what = trials.codes("stimulus", ids)
-    shape = (len(people), len(ids))
+    (people, who), ids = trials.people(), trials.stimuli("stimulus")
+    what, shape = trials.codes("stimulus", ids), (len(people), len(ids))
     attrs: dict[str, object] = {"distance": options.distance}
+    # n trials of each participant and stimulus, k of them with the answer that is counted
     if trials.has("response"):
-        counted, answer = _answers(trials, options)
+        counted, attrs["answer"] = _answers(trials, options)
         trials.settle()
         n = sum_by_pair(who, what, shape)
         k = sum_by_pair(who, what, shape, counted.astype(float))
-        attrs["answer"] = answer
     else:
         n, k = _proportions(trials, who, what, shape)
-    bias = share(k.sum(axis=1), n.sum(axis=1))
-    p = share(k, n)
+    place = share(k, n)
     if options.distance == "probit":
-        attrs["clip"] = options.clip if trials.has("response") or trials.has("n") else list(options.bounds)
-        p = ndtri(_clipped(k, n, options, known=trials.has("response") or trials.has("n")))
+        known = trials.has("response") or trials.has("n")
+        attrs["clip"] = options.clip if known else list(options.bounds)
+        place = ndtri(_clipped(k, n, options, known=known))
     if options.distance == "curve":
-        p = _curves(trials, what, k, n)
+        place = _curves(trials, what, k, n)
     i, j = np.triu_indices(len(ids), 1)
     attrs["response_bias"] = f"share of {attrs.get('answer', 'the answer counted')!r}"
     return Judgements(
         people,
         ids,
-        np.abs(p[:, i] - p[:, j]),
+        np.abs(place[:, i] - place[:, j]),
         np.minimum(n[:, i], n[:, j]),
         n.sum(axis=1),
-        bias=bias,
-        attrs=attrs,
+        share(k.sum(axis=1), n.sum(axis=1)),
+        attrs,
         simulated=trials.simulated,
     )
 
@@ -541,40 +502,34 @@ def _answers(trials: Trials, options: ChoiceOptions) -> tuple[NDArray[np.bool_],
     """Return whether each response is the answer counted; a third response is a fault."""
     responses = trials.values("response")
     lowered = {value.lower() for value in responses}
-    wanted = {options.answer.lower()} if options.answer else set()
     pair = next((p for p in _PAIRS_OF_ANSWERS if set(p) & lowered and (set(p) <= lowered or lowered <= set(p))), ())
-    if not wanted <= set(pair):
+    if options.answer and options.answer.lower() not in pair:
         pair = ()
     answer = options.answer or (pair[0] if pair else None)
     if answer is None:
-        message = (
-            f"It is not known which response is counted: {trials.source.name} has {listed(responses)}. Name it: "
-            "option answer."
-        )
+        has = listed(responses)
+        message = f"Which response is counted is not known: {trials.source.name} has {has}. Name it: option answer."
         raise ValueError(message)
+    # the other answer is the pair's, or else the most frequent one: whatever occurs beside these is a fault
     count = trials.frame["response"].value_counts()
     others = sorted((v for v in responses if v.lower() != answer.lower()), key=lambda value: -int(count[value]))
     two = set(pair) or {answer.lower(), *(value.lower() for value in others[:1])}
-    strange = np.array([value.lower() not in two for value in responses], dtype=bool)
     codes = trials.codes("response", responses)
-    wrong = strange[codes] & (codes >= 0)
-    trials.fault(
-        wrong, "response", lambda row: f"{responses[codes[row]]!r} is neither of the two, {' and '.join(sorted(two))}"
-    )
-    lower = np.array([value.lower() == answer.lower() for value in responses], dtype=bool)
+    strange = np.array([value.lower() not in two for value in responses], dtype=bool)
+    clause = f"is neither of the two, {' and '.join(sorted(two))}"
+    trials.fault(strange[codes] & (codes >= 0), "response", lambda row: f"{responses[codes[row]]!r} {clause}")
     trials.no_trial_twice()
-    return lower[codes] & (codes >= 0), answer
+    is_answer = np.array([value.lower() == answer.lower() for value in responses], dtype=bool)
+    return is_answer[codes] & (codes >= 0), answer
 
 
 def _proportions(
-    trials: Trials, who: NDArray[np.int64], what: NDArray[np.int64], shape: tuple[int, int]
+    trials: Trials, who: _Codes, what: _Codes, shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], Floats]:
+    """Return n and k of a table of proportions; n is 1 where it is not known."""
     p = trials.frame["p"].to_numpy(float)
     trials.fault((p < 0) | (p > 1), "p", lambda row: f"{p[row]:g} is no proportion between 0 and 1")
-    again = trials.frame.duplicated([c for c in ("participant", "stimulus") if trials.has(c)]).to_numpy()
-    trials.fault(
-        again, "stimulus", lambda row: f"the proportion of {trials.frame['stimulus'].iloc[row]!r} occurs again"
-    )
+    trials.once(("participant", "stimulus"), "stimulus", "the proportion of {} occurs again")
     trials.settle()
     each = trials.frame["n"].to_numpy(float) if trials.has("n") else np.ones(len(p))
     n, k = np.zeros(shape, np.int64), np.zeros(shape)
@@ -592,12 +547,13 @@ def _clipped(k: Floats, n: NDArray[np.int64], options: ChoiceOptions, *, known: 
     return np.clip(share(k, n), least, 1 - least)
 
 
-def _curves(trials: Trials, what: NDArray[np.int64], k: Floats, n: NDArray[np.int64]) -> Floats:
+def _curves(trials: Trials, what: _Codes, k: Floats, n: NDArray[np.int64]) -> Floats:
     """Return each participant's fitted P at the level of each stimulus; NaN for stimuli never shown to them."""
+    shown_at = trials.frame["level"].to_numpy(float)
     level = np.full(n.shape[1], np.nan)
-    level[what] = trials.frame["level"].to_numpy(float)
-    differs = ~np.isclose(level[what], trials.frame["level"].to_numpy(float))
-    trials.fault(differs, "level", lambda row: f"{trials.frame['level'].iloc[row]:g} is not the level on other lines")
+    level[what] = shown_at
+    differs = ~np.isclose(level[what], shown_at)
+    trials.fault(differs, "level", lambda row: f"{shown_at[row]:g} is not the level on other lines")
     trials.settle()
     fitted = np.full(n.shape, np.nan)
     for person in range(len(n)):
@@ -613,10 +569,10 @@ def fit_logistic(level: Floats, k: Floats, n: NDArray[np.int64]) -> Floats:
     finite where the answers change at once.
     """
     weights, p = n + 1.0, (k + 0.5) / (n + 1.0)
-    spread = level.std() or 1.0
-    design = np.stack([np.ones_like(level), (level - level.mean()) / spread], axis=1)
+    design = np.stack([np.ones_like(level), (level - level.mean()) / (level.std() or 1.0)], axis=1)
     beta = np.zeros(2)
     for _ in range(100):
+        # a Newton step of the log likelihood, no longer than 4, so that a steep curve is not overshot
         now = expit(design @ beta)
         slope = design.T * (weights * now * (1 - now))
         step = np.linalg.solve(slope @ design + 1e-9 * np.eye(2), design.T @ (weights * (p - now)))
@@ -641,7 +597,7 @@ class FeatureOptions(Settings):
         ``euclidean``; ``mahalanobis``, by the participant's own covariance of the scales over stimuli (its
         pseudo-inverse, where scales never vary); or ``correlation``, 1 - r over scales.
     scale : tuple of float, optional
-        The lowest and highest rating there can be; a rating beyond is a fault.
+        The lowest and highest rating there can be; any other is a fault.
     """
 
     scales: tuple[str, ...] = ()
@@ -665,27 +621,22 @@ def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
     if not scales:
         message = f"{trials.source.name} has no ratings, only ids. Add a column for each scale."
         raise ValueError(message)
-    if options.scale:
-        for name in scales:
-            _no_rating_off(trials, name, *options.scale)
+    for name in scales if options.scale else ():
+        trials.within(name, *options.scale)  # type: ignore[misc] # there is one
     if trials.source.layout.participants == NOBODY:
         return _judge_mean_ratings(trials, options, scales)
-    people, ids = trials.values("participant") or [GROUP], trials.stimuli("stimulus")
-    who, what = trials.codes("participant", people), trials.codes("stimulus", ids)
-    again = trials.frame.duplicated(["participant", "stimulus"]).to_numpy()
-    named = trials.frame["stimulus"]
-    trials.fault(again, "stimulus", lambda row: f"{named.iloc[row]!r} is rated again by the same participant")
+    (people, who), ids = trials.people(), trials.stimuli("stimulus")
+    trials.once(("participant", "stimulus"), "stimulus", "{} is rated again by the same participant")
     trials.settle()
     must_fit(len(people), len(ids), trials.source.name, features=len(scales))
+    ratings = trials.frame[scales].to_numpy(float)
     rated = np.full((len(people), len(ids), len(scales)), np.nan)
-    rated[who, what] = trials.frame[list(scales)].to_numpy(float)
+    rated[who, trials.codes("stimulus", ids)] = ratings
     distances = np.array([_distances(profile, options.distance) for profile in rated])
-    given = ~np.isnan(rated)
-    missing = int(np.isnan(trials.frame[list(scales)].to_numpy(float)).sum())
     attrs = {
         "distance": options.distance,
-        "scales": list(scales),
-        "missing_ratings": missing,
+        "scales": scales,
+        "missing_ratings": int(np.isnan(ratings).sum()),
         "response_bias": "mean over all ratings",
     }
     return Judgements(
@@ -694,7 +645,7 @@ def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
         distances,
         (~np.isnan(distances)).astype(np.int32),
         np.bincount(who, minlength=len(people)),
-        share(np.nansum(rated, axis=(1, 2)), given.sum(axis=(1, 2))),
+        share(np.nansum(rated, axis=(1, 2)), (~np.isnan(rated)).sum(axis=(1, 2))),
         attrs,
         simulated=trials.simulated,
     )
@@ -762,26 +713,17 @@ def _split_halves(what: NDArray[np.int64], rated: Floats, counts: NDArray[np.int
     return total
 
 
-def _no_rating_off(trials: Trials, name: str, low: float, high: float) -> None:
-    rated = trials.frame[name].to_numpy(float)
-    off = (rated < low) | (rated > high)
-    trials.fault(off, name, lambda row: f"{rated[row]:g} is off the scale {low:g} to {high:g}")
-
-
 def _distances(profile: Floats, how: str) -> Floats:
     """Return the upper triangle of distances between the rows of one participant's ratings."""
     i, j = np.triu_indices(len(profile), 1)
-    if how == "correlation":
-        centred = profile - profile.mean(axis=1, keepdims=True)
-        norm = np.linalg.norm(centred, axis=1)
-        return np.asarray(1 - share((centred[i] * centred[j]).sum(axis=1), norm[i] * norm[j]))
+    if how != "mahalanobis":
+        return _between(profile[i], profile[j], how)
     differences = profile[i] - profile[j]
-    if how == "mahalanobis":
-        complete = profile[~np.isnan(profile).any(axis=1)]
-        precision = np.linalg.pinv(np.atleast_2d(np.cov(complete, rowvar=False)))
-        squared = np.einsum("pa,ab,pb->p", differences, precision, differences)
-        return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
-    return np.asarray(np.sqrt((differences**2).sum(axis=1)))
+    complete = profile[~np.isnan(profile).any(axis=1)]
+    # scales that never vary, or vary together, make the covariance singular: its pseudo-inverse leaves them out
+    precision = np.linalg.pinv(np.atleast_2d(np.cov(complete, rowvar=False)))
+    squared = np.einsum("pa,ab,pb->p", differences, precision, differences)
+    return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
 
 
 _WHO = "who judged; any text, the same on all of one person's lines"
@@ -818,7 +760,7 @@ KINDS: dict[str, HumanKind] = {
         rows=("p01,face_01,face_02,2,1", "p01,face_03,face_01,6,2", "p01,face_02,face_03,5,3",
          "p01,face_02,face_01,3,4", "p02,face_01,face_02,1,1", "p02,face_01,face_03,7,2", "p02,face_03,face_02,4,3"),
         options=RatingOptions,
-        columns=rating_columns,
+        columns=(Column("participant"), *_PAIR, Column("rating", number=True, answer=True), _NUMBER),
         judge=judge_ratings,
     ),
     "triplet": HumanKind(
@@ -850,7 +792,7 @@ KINDS: dict[str, HumanKind] = {
         rows=("p01,1,face_01,0.1,0.2", "p01,1,face_02,0.2,0.2", "p01,1,face_03,0.9,0.7", "p01,2,face_01,0.1,0.1",
          "p01,2,face_02,0.8,0.9", "p02,1,face_01,0.3,0.1", "p02,1,face_02,0.5,0.1", "p02,1,face_03,0.6,0.9"),
         options=ArrangementOptions,
-        columns=arrangement_columns,
+        columns=ARRANGEMENT_COLUMNS,
         judge=judge_arrangements,
         files={".mat": read_meadows, ".json": read_meadows},
     ),
@@ -884,7 +826,8 @@ KINDS: dict[str, HumanKind] = {
          "p01,face_02,face_03,same,0.90,3", "p01,face_01,face_01,same,0.52,4", "p02,face_01,face_02,same,0.71,1",
          "p02,face_01,face_03,different,0.48,2", "p02,face_02,face_03,different,,3"),
         options=SameDiffOptions,
-        columns=samediff_columns,
+        columns=(Column("participant"), *_PAIR, Column("response", answer=True),
+                 Column("rt", number=True, required=False, empty=True), _NUMBER),
         judge=judge_same_different,
     ),
     "choice": HumanKind(
@@ -894,7 +837,7 @@ KINDS: dict[str, HumanKind] = {
             "stimulus": "id of the stimulus shown",
             "response": "one of two answers; the first of happy/sad, yes/no, 1/0 is counted, or option answer",
             "level": "optional: place on the morph, -1 sad to +1 happy; needed for option distance=curve",
-            "occlusion": "optional: what was masked; --by occlusion gives one RDM for each value",
+            "occlusion": "optional: what was masked; layout by=occlusion gives one RDM for each value",
             "trial": _TRIAL,
         },
         rows=("p01,face_01,sad,-1,none,1", "p01,face_02,sad,0,none,2", "p01,face_02,happy,0,none,3",

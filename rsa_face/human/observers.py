@@ -52,6 +52,13 @@ def simulate_choices(
     Each observer has a cumulative Gaussian over the morph, (level + 1) / 2, with a PSE, a width and lapses that go
     either way. Masking a region flattens and shifts the curve by amounts that are assumed, `FLATTER` and `SHIFT`,
     and vary by a tenth between observers.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> choices, truth = simulate_choices(rf.read_stimuli(rf.load_study("demo").stimuli.table), participants=2)
+    >>> len(choices), truth["participant"].tolist()
+    (216, ['p01', 'p02'])
     """
     _check(stimuli, ["level"], participants=participants, repeats=repeats)
     shown = _shown(stimuli, occlusions)
@@ -61,14 +68,16 @@ def simulate_choices(
     for number in range(1, participants + 1):
         rng = rng_from(seed, "choices", number)
         pse, spread = rng.normal(PSE_MEAN, PSE_SD), CURVE_SD * np.exp(rng.normal(0, CURVE_SPREAD))
-        lapse, own = rng.uniform(0, LAPSE_MOST), np.exp(rng.normal(0, 0.1, 2))
-        curve = {name: (pse + SHIFT[name] * own[0], spread * (1 + (FLATTER[name] - 1) * own[1])) for name in masks}
+        lapse, factor = rng.uniform(0, LAPSE_MOST), np.exp(rng.normal(0, 0.1, 2))
+        curve = {
+            name: (pse + SHIFT[name] * factor[0], spread * (1 + (FLATTER[name] - 1) * factor[1])) for name in masks
+        }
         truth += [_person(number, name, 2 * at - 1, 2 * wide, lapse, at, wide) for name, (at, wide) in curve.items()]
         at, wide = np.array([curve[name] for name in shown["occlusion"]]).T
         happy = lapse / 2 + (1 - lapse) * norm.cdf((morph - at) / wide)
         order = rng.permutation(np.repeat(np.arange(len(shown)), repeats))
-        said = np.where(rng.uniform(size=len(order)) < happy[order], "happy", "sad")
-        seen = shown.iloc[order].assign(participant=f"p{number:02d}", response=said, simulated="true")
+        response = np.where(rng.uniform(size=len(order)) < happy[order], "happy", "sad")
+        seen = shown.iloc[order].assign(participant=f"p{number:02d}", response=response, simulated="true")
         trials.append(seen[["participant", "stimulus", "response", "level", "occlusion", "simulated"]])
     columns = ["participant", "occlusion", "pse", "sd", "lapse", "pse_morph", "sd_morph", "simulated"]
     return pd.concat(trials, ignore_index=True), pd.DataFrame(truth, columns=columns)
@@ -87,6 +96,14 @@ def simulate_ratings(
     A pair's distance is the weighted difference in level, plus the weight of identity where the two are different
     people, plus an observer's own noise on each rating; each observer's weights vary around those of the space.
     All of this is assumed: the truth is returned beside the ratings so that analyses can be checked against it.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> stimuli = rf.read_stimuli(rf.load_study("demo").stimuli.table)
+    >>> ratings, truth = simulate_ratings(stimuli, participants=1, share=0.5)
+    >>> len(ratings), sorted(truth.columns)
+    (716, ['identity', 'noise', 'participant', 'simulated', 'valence'])
     """
     _check(stimuli, ["level", "identity"], participants=participants)
     if not 0 < share <= 1:
@@ -105,8 +122,8 @@ def simulate_ratings(
         weights = np.array([space.valence, space.identity]) * rng.normal(1, space.spread, 2).clip(0.2)
         seen = weights[0] * apart + weights[1] * differ + rng.normal(0, space.noise, len(first))
         rating = np.rint(100 * np.clip(seen / most, 0, 1)).astype(int)
-        kept = np.sort(rng.permutation(len(first))[: max(1, round(share * len(first)))])
-        pairs = {"stimulus_a": ids[first[kept]], "stimulus_b": ids[second[kept]], "rating": rating[kept]}
+        rated = np.sort(rng.permutation(len(first))[: max(1, round(share * len(first)))])
+        pairs = {"stimulus_a": ids[first[rated]], "stimulus_b": ids[second[rated]], "rating": rating[rated]}
         ratings.append(pd.DataFrame({"participant": f"p{number:02d}", **pairs, "simulated": "true"}))
         truth.append((f"p{number:02d}", *(round(float(weight), 4) for weight in weights), space.noise, "true"))
     columns = ["participant", "valence", "identity", "noise", "simulated"]

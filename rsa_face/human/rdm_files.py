@@ -10,7 +10,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from rsa_face.human.judgements import (
     Judgements,
     Repeats,
     must_fit,
+    pairs_of,
     rows_of_pairs,
     split_session,
     squares,
@@ -39,9 +40,7 @@ from rsa_face.human.tables import (
     Layout,
     Source,
     Table,
-    Trials,
     as_numbers,
-    is_simulated,
     lines_of,
     listed,
     naturally,
@@ -71,12 +70,11 @@ PAIR_COLUMNS = (
         for name in ("dissimilarity", "similarity", "coverage", "n_trials", "response_bias")
     ),
 )
-_CORNER = "stimulus (first column)"
 _COMPRESSED = 15  # the kind of a packed part of a Matlab file
 _A_NAME = 128  # bytes of a participant's name, in a list and in an array
 _LISTED = 20  # pairs of one RDM that are named
-_ENOUGH = 1000  # faults after which no more are looked for
-_AT_ONCE = 2**18  # cells of small RDMs that are looked at together
+_ENOUGH = 1000  # faults after which no more RDMs are checked
+_AT_ONCE = 2**18  # cells of small RDMs that are checked together
 
 
 class RdmOptions(Settings):
@@ -134,75 +132,74 @@ def read_rdms(source: Source, options: RdmOptions) -> Judgements:
             message = f"RDMs cannot be read from {path.name}. Convert it to a file ending in {', '.join(_READERS)}."
             raise ValueError(message)
         stack = _READERS[path.suffix.lower()](path, source, options)
-        stacks.append(_whole(_named(stack, path, source, options, single=len(source.paths) > 1), path, options))
+        stack = _with_people(_with_stimuli(stack, source), options, single=len(source.paths) > 1)
+        stacks.append(_checked(stack, options))
     return _joined(stacks, source, options)
 
 
-def _named(stack: Stack, path: Path, source: Source, options: RdmOptions, *, single: bool) -> Stack:
-    """Give names to stimuli and participants that the file leaves without."""
-    n = stack.matrices.shape[-1]
-    ids = stack.stimuli
-    attrs = dict(stack.attrs)
-    if ids is not None and source.ids is not None and set(ids) != set(source.ids):
-        message = (
-            f"{path.name} names its {n} rows ({listed(ids, 3)}), and ids gives them other names. Leave out ids, or "
-            "rename them with a table (layout rename)."
-        )
-        raise ValueError(message)
-    if ids is None and source.ids is not None:
-        if len(source.ids) != n:
-            message = f"{len(source.ids)} ids are given for the {n} rows of {path.name}. Give one for each row."
+def _with_stimuli(stack: Stack, source: Source) -> Stack:
+    """Return the stack with ids of its stimuli: the file's, those given, or made-up ones."""
+    file, n, ids = stack.path.name, stack.matrices.shape[-1], stack.stimuli
+    if ids is not None:
+        if source.ids is not None and set(ids) != set(source.ids):
+            message = (
+                f"{file} names its {n} rows ({listed(ids, 3)}), and ids gives them other names. Leave out ids, or "
+                "rename them with a table (layout rename)."
+            )
             raise ValueError(message)
-        ids, attrs["ids"] = list(source.ids), "given, in the order of the rows"
-    if ids is None and source.stimuli is not None:
+        return stack
+    if source.ids is not None:
+        if len(source.ids) != n:
+            message = f"{len(source.ids)} ids are given for the {n} rows of {file}. Give one for each row."
+            raise ValueError(message)
+        return replace(
+            stack, stimuli=list(source.ids), attrs={**stack.attrs, "ids": "given, in the order of the rows"}
+        )
+    if source.stimuli is not None:
         message = (
-            f"{path.name} does not name its stimuli, so that they cannot be matched with others. Name its {n} rows "
+            f"{file} does not name its stimuli, so that they cannot be matched with others. Name its {n} rows "
             "with ids: a list, a file, or ids='stimuli' if they are in the order of the stimuli."
         )
         raise ValueError(message)
-    if ids is None:
-        ids, attrs["ids"] = (
-            [f"stimulus_{k:0{max(2, len(str(n)))}d}" for k in range(1, n + 1)],
-            "made up: none in file",
-        )
-    return replace(_with_people(stack, path, options, single=single), stimuli=ids, attrs=attrs)
+    return replace(stack, stimuli=_numbered("stimulus", n), attrs={**stack.attrs, "ids": "made up: none in file"})
 
 
-def _with_people(stack: Stack, path: Path, options: RdmOptions, *, single: bool) -> Stack:
+def _numbered(what: str, count: int) -> list[str]:
+    width = max(2, len(str(count)))
+    return [f"{what}_{number:0{width}d}" for number in range(1, count + 1)]
+
+
+def _with_people(stack: Stack, options: RdmOptions, *, single: bool) -> Stack:
     """Return the stack with participants, and with the session that the name of one of several files tells."""
-    people, count = stack.participants, len(stack.matrices)
-    if people is None:
-        sessions = next((name for name in SESSION_NAMES if name in stack.coords), None)
-        if sessions is not None and count > 1 and options.repeats != "people":
-            message = (
-                f"{path.name} holds {count} RDMs with a {sessions} each and names no participants. Name them in the "
-                "file (participant, or subject), or read each RDM as a person: option repeats=people."
-            )
-            raise ValueError(message)
-        width = max(2, len(str(count)))
-        if count > 1 or not single:
-            numbers = [f"participant_{k:0{width}d}" for k in range(1, count + 1)]
-            return replace(stack, participants=numbers, numbered=True)
-        people = [path.stem]
-    elif single and not any(name in stack.coords for name in SESSION_NAMES) and split_session(path.stem)[1]:
-        return replace(
-            stack, participants=people, coords={**stack.coords, "session": [split_session(path.stem)[1]] * count}
+    count, stem = len(stack.matrices), stack.path.stem
+    sessions = next((name for name in SESSION_NAMES if name in stack.coords), None)
+    if stack.participants is not None:
+        session = split_session(stem)[1]
+        if not (single and session) or sessions is not None:
+            return stack
+        return replace(stack, coords={**stack.coords, "session": [session] * count})
+    if sessions is not None and count > 1 and options.repeats != "people":
+        message = (
+            f"{stack.path.name} holds {count} RDMs with a {sessions} each and names no participants. Name them in "
+            "the file (participant, or subject), or read each RDM as a person: option repeats=people."
         )
-    return replace(stack, participants=people)
+        raise ValueError(message)
+    if count > 1 or not single:
+        return replace(stack, participants=_numbered(PARTICIPANT, count), numbered=True)
+    return replace(stack, participants=[stem])
 
 
-def _whole(stack: Stack, path: Path, options: RdmOptions) -> Stack:
+def _checked(stack: Stack, options: RdmOptions) -> Stack:
     """Return the stack as dissimilarities, after checking that every matrix is an RDM."""
-    stimuli = stack.stimuli or []
-    _must_fit(stack, path)
-    faults = [Fault(path.name, 0, "", f"stimulus {one!r} occurs more than once") for one in repeated(stimuli)]
-    matrices = np.require(stack.matrices, float, "W")  # the file's own: filled where they are, as they may be large
+    file = stack.path.name
+    _must_fit(stack)
+    faults = [Fault(file, 0, "", f"stimulus {one!r} occurs more than once") for one in repeated(stack.stimuli or [])]
+    matrices = np.require(stack.matrices, float, "W")  # changed in place: a copy may not fit in memory
     if options.values == "similarity":
         np.subtract(options.top, matrices, out=matrices)
-        high = np.nanmin(matrices, initial=0.0) < -1e-9
-        if high:
+        if np.nanmin(matrices, initial=0.0) < -1e-9:
             highest = options.top - float(np.nanmin(matrices))
-            faults.append(Fault(path.name, 0, "", f"a similarity is {highest:.6g}, above its top {options.top:.6g}"))
+            faults.append(Fault(file, 0, "", f"a similarity is {highest:.6g}, above its top {options.top:.6g}"))
     _mirror(matrices)
     more, last = _faults_of(stack, matrices)
     raise_faults(
@@ -213,7 +210,7 @@ def _whole(stack: Stack, path: Path, options: RdmOptions) -> Stack:
     return replace(stack, matrices=matrices)
 
 
-def _must_fit(stack: Stack, path: Path) -> None:
+def _must_fit(stack: Stack) -> None:
     people, stimuli = stack.matrices.shape[:2]
     wanted: dict[str, tuple[Any, int]] = {
         "stimuli": (stack.stimuli, stimuli),
@@ -229,7 +226,7 @@ def _must_fit(stack: Stack, path: Path) -> None:
     if stack.coverage is not None and stack.coverage.shape != stack.matrices.shape:
         faults.append(f"coverage of the shape {stack.coverage.shape} for {stack.matrices.shape}")
     if faults:
-        message = f"{path.name} has {'; '.join(faults)}. Save it again with one for each."
+        message = f"{stack.path.name} has {'; '.join(faults)}. Save it again with one for each."
         raise ValueError(message)
 
 
@@ -259,33 +256,35 @@ def _joined(stacks: list[Stack], source: Source, options: RdmOptions) -> Judgeme
         )
         raise ValueError(message)
     must_fit(len(people), len(ids), source.name)
-    judged = np.full((len(people), len(ids) * (len(ids) - 1) // 2), np.nan)
+    judged = np.full((len(people), pairs_of(ids)), np.nan)
     coverage = np.zeros(judged.shape, dtype=np.int32)
     at = 0
     for stack in stacks:
-        whose = slice(at, at + len(stack.matrices))
-        _put_in_order(judged[whose], stack.matrices, stack, ids)
+        rows = slice(at, at + len(stack.matrices))
+        _put_in_order(judged[rows], stack.matrices, stack, ids)
         if stack.coverage is None:
-            coverage[whose] = ~np.isnan(judged[whose])
+            coverage[rows] = ~np.isnan(judged[rows])
         else:
-            _put_in_order(coverage[whose], stack.coverage, stack, ids)
-        at += len(stack.matrices)
-    n_trials = [np.asarray(s.n_trials if s.n_trials is not None else np.zeros(len(s.matrices))) for s in stacks]
-    trials = np.concatenate(n_trials).astype(np.int64)
-    if all(stack.n_trials is None for stack in stacks):  # pairs stand for them
-        trials = (~np.isnan(judged)).sum(axis=1)
-    file_attrs = {k: v for stack in stacks for k, v in stack.attrs.items()}
-    attrs = file_attrs if "kind" in file_attrs else {"values": options.values, **file_attrs}
+            _put_in_order(coverage[rows], stack.coverage, stack, ids)
+        at = rows.stop
+    attrs = {name: value for stack in stacks for name, value in stack.attrs.items()}
+    if "kind" not in attrs:
+        attrs = {"values": options.values, **attrs}
     if options.values == "crossnobis":
         attrs["measure"] = "crossnobis"
     if all(stack.n_trials is None for stack in stacks):
         attrs["trials_known"] = False
+        n_trials = (~np.isnan(judged)).sum(axis=1)  # pairs stand for them
+    else:
+        each = [np.zeros(len(s.matrices)) if s.n_trials is None else np.asarray(s.n_trials) for s in stacks]
+        n_trials = np.concatenate(each).astype(np.int64)
+    selected_by = sorted({name for stack in stacks for name in stack.selected_by})
+    if selected_by:
+        attrs["selected_by"] = selected_by
     shared = [name for name in stacks[0].coords if all(name in stack.coords for stack in stacks)]
     coords = {name: [value for stack in stacks for value in stack.coords[name]] for name in shared}
     simulated = any(stack.simulated for stack in stacks)
-    if any(stack.selected_by for stack in stacks):
-        attrs["selected_by"] = sorted({name for stack in stacks for name in stack.selected_by})
-    return Judgements(people, ids, judged, coverage, trials, attrs=attrs, coords=coords, simulated=simulated)
+    return Judgements(people, ids, judged, coverage, n_trials, attrs=attrs, coords=coords, simulated=simulated)
 
 
 def _put_in_order(upper: NDArray[Any], matrices: NDArray[Any], stack: Stack, ids: list[str]) -> None:
@@ -298,21 +297,15 @@ def _put_in_order(upper: NDArray[Any], matrices: NDArray[Any], stack: Stack, ids
             upper[:, pairs.start + columns] = matrices[:, order[row], order[row + 1 :][columns]]
 
 
-def _blocks(matrices: Floats) -> Iterator[slice]:
-    """Give runs of matrices to look at together: one large one, or many small ones."""
-    step = max(1, _AT_ONCE // max(1, matrices.shape[-1] ** 2))
-    for start in range(0, len(matrices), step):
-        yield slice(start, start + step)
-
-
 def _mirror(matrices: Floats) -> None:
     """Fill each empty triangle from the other, and an empty diagonal with 0, in place."""
     n = matrices.shape[-1]
     diagonals = np.einsum("kii->ki", matrices)  # a view of them
     diagonals[np.isnan(diagonals)] = 0
     below = np.tri(n, k=-1, dtype=bool)
-    for block in _blocks(matrices):
-        some = matrices[block]
+    step = max(1, _AT_ONCE // max(1, n**2))
+    for start in range(0, len(matrices), step):
+        some = matrices[start : start + step]
         missing = np.isnan(some)
         if not missing.any():
             continue
@@ -324,7 +317,7 @@ def _mirror(matrices: Floats) -> None:
 
 
 def _faults_of(stack: Stack, matrices: Floats) -> tuple[list[Fault], str]:
-    """Return what is wrong with the RDMs of a file, and the participant after whom no more were looked at, if any."""
+    """Return what is wrong with the RDMs of a file, and the participant after whom no more were checked, if any."""
     diagonals = np.abs(np.diagonal(matrices, axis1=1, axis2=2)) <= 1e-12
     good = symmetric(matrices) & diagonals.all(axis=1)
     faults: list[Fault] = []
@@ -348,18 +341,15 @@ def _faults_of_one(matrix: Floats, stack: Stack, who: int) -> list[Fault]:
     above = infinite[infinite[:, 0] < infinite[:, 1]]
     faults += [fault(int(i), int(j), f"is infinite at ({ids[i]}, {ids[j]})") for i, j in above[:_LISTED]]
     pairs = asymmetric_pairs(matrix)
-    for i, j in pairs[:_LISTED].tolist():
-        more = (
-            f" and at {len(pairs) - _LISTED} more pairs"
-            if len(pairs) > _LISTED and [i, j] == pairs[_LISTED - 1].tolist()
-            else ""
-        )
+    rest = len(pairs) - _LISTED
+    for place, (i, j) in enumerate(pairs[:_LISTED].tolist(), start=1):
+        more = f" and at {rest} more pairs" if rest > 0 and place == _LISTED else ""
         values = f"{matrix[i, j]:.6g} against {matrix[j, i]:.6g}"
         faults.append(fault(i, j, f"is asymmetric at ({ids[i]}, {ids[j]}): {values}{more}"))
     return faults
 
 
-def _read_numpy(path: Path, source: Source, options: RdmOptions) -> Stack:  # noqa: ARG001 - the readers share one form
+def _read_numpy(path: Path, _source: Source, options: RdmOptions) -> Stack:
     """Read RDMs from a numpy file: an array, and names beside it where there are any."""
     with reading(path, "RDMs in numpy files are plain arrays", then="Save them with np.savez."):
         if zipfile.is_zipfile(path):
@@ -371,9 +361,9 @@ def _read_numpy(path: Path, source: Source, options: RdmOptions) -> Stack:  # no
     return _stack_of(path, arrays, options)
 
 
-def _read_mat(path: Path, source: Source, options: RdmOptions) -> Stack:  # noqa: ARG001
+def _read_mat(path: Path, _source: Source, options: RdmOptions) -> Stack:
     """Read RDMs from a Matlab file of any version: an array, or a struct array with the field RDM (and name)."""
-    with reading(path, "It is no whole .mat file", then="Save it again."):
+    with reading(path, "It is not a complete .mat file", then="Save it again."):
         if h5py.is_hdf5(path):
             must_be_plain_hdf5(path)
             arrays = _matlab73(path)
@@ -406,13 +396,16 @@ def read_matlab(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _unpacked_size(path: Path) -> int:
-    """Return how many bytes the packed variables of a Matlab file unpack to, without keeping them."""
+    """Return how many bytes the packed variables of a Matlab file unpack to, without keeping them.
+
+    scipy's own list of variables gives no size of structs, in which RDMs may lie.
+    """
     content = memoryview(path.read_bytes())
+    if 0 in content[:4]:  # version 4, which is not packed
+        return 0
     total, at, most = 0, 128, max(MOST_BYTES, MOST_TIMES * len(content))
     order = "<" if bytes(content[126:128]) == b"IM" else ">"
-    while (
-        at + 8 <= len(content) and total <= most and 0 not in content[:4]
-    ):  # version 4 begins with a 0; it is not packed
+    while at + 8 <= len(content) and total <= most:
         kind, size = struct.unpack(f"{order}II", content[at : at + 8])
         if kind == _COMPRESSED:
             unpacker, rest = zlib.decompressobj(), bytes(content[at + 8 : at + 8 + size])
@@ -439,13 +432,13 @@ def _matlab73(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _stack_of(path: Path, arrays: Mapping[str, NDArray[Any]], options: RdmOptions) -> Stack:
-    variable = options.variable
+    """Return the RDMs of the one array of numbers in a file, or of the one chosen, with the names beside it."""
     names = (*STIMULUS_NAMES, *PARTICIPANT_NAMES, *SESSION_NAMES)
     named = {name: value for name, value in arrays.items() if name.lower() in names}
     numeric = [k for k, v in arrays.items() if v.dtype.kind in "fiub" and v.ndim and v.size > 2 and k not in named]
+    variable = options.variable
     if variable is not None and variable not in arrays:
-        variables = listed(sorted(arrays))
-        message = f"No variable {variable!r} in {path.name}. It has {variables}."
+        message = f"No variable {variable!r} in {path.name}. It has {listed(sorted(arrays))}."
         raise ValueError(message)
     if variable is None and len(numeric) != 1:
         holds = f"{len(numeric)} ({listed(sorted(numeric))})" if numeric else f"(in {listed(sorted(arrays))}) no"
@@ -482,14 +475,19 @@ def _must_name_each(named: Mapping[str, NDArray[Any]], count: int, path: Path) -
 def _axes_of(values: Floats, named: Mapping[str, NDArray[Any]], path: Path, name: str) -> tuple[str, ...] | None:
     """Return what lies along the axes of an array with several dimensions of RDMs; None where it has one or none."""
     shape = values.shape
-    square = len(shape) > 3 or (len(shape) == 3 and (shape[1] == shape[2] or shape[0] == shape[1] or 1 in shape[1:]))
-    if len(shape) < 3 or (len(shape) == 3 and square):
+    if len(shape) < 3:
+        return None
+    square = len(shape) > 3 or shape[1] == shape[2] or shape[0] == shape[1] or 1 in shape[1:]
+    if len(shape) == 3 and square:
         return None
     inner = 2 if square else 1
     leading = shape[-1] == shape[-2] or not square  # Matlab's arrays have the stimuli first
     outer = shape[:-inner] if leading else shape[inner:]
-    lengths = {factor: _length_of(named, names) for factor, names in FACTOR_NAMES.items()}
-    fits = {factor: [axis for axis, n in enumerate(outer) if n == length] for factor, length in lengths.items()}
+    # which axis is as long as the list of names of people, and which as that of sessions
+    fits = {}
+    for factor, names in FACTOR_NAMES.items():
+        length = next((np.size(value) for key, value in named.items() if key.lower() in names), -1)
+        fits[factor] = [axis for axis, size in enumerate(outer) if size == length]
     if len(outer) == 2 and all(len(axes) == 1 for axes in fits.values()) and fits["participant"] != fits["session"]:
         factors = ["session", "session"]
         factors[fits["participant"][0]] = PARTICIPANT
@@ -500,10 +498,6 @@ def _axes_of(values: Floats, named: Mapping[str, NDArray[Any]], path: Path, name
         "option axes=participant,session,stimulus,stimulus, say (one pair in place of both for upper triangles)."
     )
     raise ValueError(message)
-
-
-def _length_of(named: Mapping[str, NDArray[Any]], names: Sequence[str]) -> int:
-    return next((int(np.size(value)) for key, value in named.items() if key.lower() in names), -1)
 
 
 def _unfolded(
@@ -531,8 +525,7 @@ def _labels_of(
     labels = {}
     for factor, count in zip(factors, counts, strict=True):
         names = (*FACTOR_NAMES.get(factor, ()), factor, f"{factor}s")
-        width = max(2, len(str(count)))
-        numbers = [f"participant_{k:0{width}d}" if factor == PARTICIPANT else str(k) for k in range(1, count + 1)]
+        numbers = _numbered(factor, count) if factor == PARTICIPANT else [str(k) for k in range(1, count + 1)]
         labels[factor] = _texts(named, names, count) or numbers
     places = np.indices(tuple(counts)).reshape(len(counts), -1) if counts else np.zeros((0, 1), dtype=int)
     of_each = {factor: [labels[factor][k] for k in row] for factor, row in zip(factors, places, strict=True)}
@@ -559,9 +552,8 @@ def _stack_of_structs(path: Path, structs: NDArray[Any], axes: Sequence[str] | N
             raise ValueError(message)
         people, coords = _labels_of(axes, structs.shape, {}, path)
         return Stack(path, matrices, None, people, coords=coords)
-    if not structs.dtype.names or "name" not in structs.dtype.names:
-        named = None
-    else:
+    named = None
+    if "name" in (structs.dtype.names or ()):
         named = _named_structs(["".join(np.asarray(one["name"]).astype(str).ravel()).strip() for one in structs.flat])
     if structs.ndim > 1 and (named is None or len({*zip(named[0], *named[1].values(), strict=True)}) < structs.size):
         message = (
@@ -626,9 +618,9 @@ def _texts(named: Mapping[str, NDArray[Any]], names: tuple[str, ...], count: int
     return None
 
 
-def _read_hdf5(path: Path, source: Source, options: RdmOptions) -> Stack:  # noqa: ARG001 - the readers share one form
+def _read_hdf5(path: Path, _source: Source, _options: RdmOptions) -> Stack:
     """Read RDMs that rsatoolbox saved as HDF5, with the names in its descriptors."""
-    rule, then = "It is no whole HDF5 file of RDMs", "Save it again."
+    rule, then = "It is not a complete HDF5 file of RDMs", "Save it again."
     with reading(path, rule, then=then):
         must_be_plain_hdf5(path)
         with h5py.File(path, "r") as file:
@@ -674,13 +666,10 @@ def _plain_group(group: h5py.Group) -> dict[str, Any]:
             inner = _plain_group(item)
             as_list = bool(inner) and all(key.isdecimal() for key in inner)
             held[name] = [inner[key] for key in sorted(inner, key=int)] if as_list else inner
-        elif item.shape is None:
-            held[name] = None
         else:
-            value = item[()]
-            value = (
-                np.char.decode(value, "utf-8") if isinstance(value, np.ndarray) and value.dtype.kind == "S" else value
-            )
+            value = None if item.shape is None else item[()]
+            if isinstance(value, np.ndarray) and value.dtype.kind == "S":
+                value = np.char.decode(value, "utf-8")
             held[name] = value.decode() if isinstance(value, bytes) else value
     return held
 
@@ -690,13 +679,13 @@ def _named_in(descriptors: Mapping[str, Any], names: tuple[str, ...]) -> list[st
     return None if values is None else [str(value) for value in np.asarray(values).ravel()]
 
 
-def _read_netcdf(path: Path, source: Source, options: RdmOptions) -> Stack:  # noqa: ARG001 - one form for all
+def _read_netcdf(path: Path, _source: Source, options: RdmOptions) -> Stack:
     """Read human RDMs that this package saved."""
     loaded = load(path)
     array = loaded if isinstance(loaded, xr.DataArray) else loaded.get(options.variable or "dissimilarity")
     if array is None or not {PARTICIPANT, STIMULUS_I, STIMULUS_J} <= set(array.dims):
-        has = f"has {', '.join(map(str, array.dims))}" if array is not None else "holds no such array"
-        message = f"Human RDMs have the dims participant, stimulus_i and stimulus_j: {path.name} {has}."
+        has = "no such array" if array is None else f"the dims {', '.join(map(str, array.dims))}"
+        message = f"{path.name} holds {has}. Human RDMs have the dims participant, stimulus_i and stimulus_j."
         raise ValueError(message)
     with reading(path, "Human RDMs are numbers with the names of participants and stimuli", then="Save them again."):
         must_not_swell_to(array.size // max(1, array.sizes[STIMULUS_I] ** 2), array.sizes[STIMULUS_I], path)
@@ -734,22 +723,24 @@ def _saved(path: Path, array: xr.DataArray) -> Stack:
     )
 
 
-def _read_csv(path: Path, source: Source, options: RdmOptions) -> Stack:  # noqa: ARG001 - the readers share one form
+def _read_csv(path: Path, source: Source, _options: RdmOptions) -> Stack:
     """Read RDMs from delimited text, in whichever of three forms it is."""
-    table = read_table(path, source.layout)
-    mapped = source.layout.columns
-    if {str(mapped.get(name, name)) for name in ("stimulus_a", "stimulus_b")} <= set(table.header):
+    layout = source.layout
+    table = read_table(path, layout)
+    if {layout.in_file(name)[0] for name in ("stimulus_a", "stimulus_b")} <= set(table.header):
         return _from_pairs(path, source)
-    if not source.layout.names and _has_no_ids(table):
-        names = tuple(str(k) for k in range(len(table.header)))
-        bare = read_table(path, source.layout.model_copy(update={"names": names}))
-        return _without_ids(bare)
-    return _from_squares(table, str(mapped.get("participant", "participant")), _factors_of(table, source.layout))
+    # even the first line may hold an RDM's numbers: there are then as many lines as cells
+    numbers = "" not in table.header and not as_numbers(table.header)[1]
+    if not layout.names and numbers and len(table.rows) + 1 == len(table.header):
+        names = tuple(map(str, range(len(table.header))))
+        bare = read_table(path, layout.changed(names=names))
+        return Stack(path, _numbers(bare, names)[None], simulated=bare.simulated)
+    return _from_squares(table, layout.in_file(PARTICIPANT)[0], _factors_of(table, layout))
 
 
 def _factors_of(table: Table, layout: Layout) -> list[str]:
     """Return the columns that say what each square is of: those asked for, and sessions before the ids."""
-    selectors = [name for name in (*layout.keep, *layout.drop, layout.by) if name is not None]
+    selectors = layout.selectors
     absent = [name for name in selectors if name not in table.header]
     if absent and layout.by != "session":
         message = f"No column {absent[0]!r} in {table.path.name}. It has {listed(list(table.header), 12)}."
@@ -760,96 +751,58 @@ def _factors_of(table: Table, layout: Layout) -> list[str]:
     )
 
 
-def _has_no_ids(table: Table) -> bool:
-    """Return whether even the first line holds an RDM's numbers: as many lines as cells, all of them numbers."""
-    numbers = not as_numbers(table.header)[1] and "" not in table.header
-    return numbers and len(table.rows) + 1 == len(table.header)
-
-
-def _without_ids(table: Table) -> Stack:
-    matrix, faults = _numbers(table, list(table.header))
-    raise_faults(faults, "A dissimilarity is a number, or empty where a pair was never judged")
-    return Stack(table.path, matrix[None], simulated=is_simulated(table))
-
-
 def _from_squares(table: Table, participant: str, factors: list[str]) -> Stack:
-    stacked = participant in table.header
+    stacked, file = participant in table.header, table.path.name
     about = (participant, *factors)
     corner = next((k for k, name in enumerate(table.header) if name not in about), 0)
     name_of_ids, ids = table.header[corner], [name for name in table.header[corner + 1 :] if name not in about]
-    if name_of_ids == "":
-        table = _with_corner(table)
-        name_of_ids = _CORNER
-    if not ids or any(one not in table.codes for one in ids):
-        message = (
-            f"{table.path.name} has no ids in its first row and column: the first row is {table.header}. Add the ids."
-        )
+    if not ids or "" in ids:
+        message = f"{file} has no ids in its first row and column: the first row is {table.header}. Add the ids."
         raise ValueError(message)
-    rows = [table.values[name_of_ids][code] for code in table.codes[name_of_ids]]
+    rows = table.column(name_of_ids)
     if not rows:
-        message = f"{table.path.name} has a header of ids and no rows. Add a row for each id."
+        message = f"{file} has a header of ids and no rows. Add a row for each id."
         raise ValueError(message)
-    people = [table.values[participant][code] for code in table.codes[participant]] if stacked else [""] * len(rows)
-    levels = [[table.values[name][code] for code in table.codes[name]] for name in factors]
-    values, faults = _numbers(table, ids)
-    raise_faults(faults, "A dissimilarity is a number, or empty where a pair was never judged")
-    lines = lines_of(table, range(len(rows)))
+    people = table.column(participant) if stacked else [""] * len(rows)
+    levels = [table.column(name) for name in factors]
+    values, lines = _numbers(table, ids), lines_of(table, range(len(rows)))
     who, names = pd.factorize(pd.Index(list(zip(people, *levels, strict=True)), tupleize_cols=False))
     matrices, places = [], []
+    faults: list[Fault] = []
     for place, name in enumerate(" ".join(filter(None, one)) for one in names):
-        places_of_rows = np.flatnonzero(who == place)
-        row_ids = [rows[k] for k in places_of_rows]
-        faults += _differing(table, name, row_ids, ids, lines[int(places_of_rows[0])])
+        at = np.flatnonzero(who == place)
+        row_ids = [rows[k] for k in at]
+        faults += _differing(file, name, row_ids, ids, lines[int(at[0])])
         if not faults:
-            order = [int(places_of_rows[row_ids.index(one)]) for one in ids]
+            order = [int(at[row_ids.index(one)]) for one in ids]
             matrices.append(values[order])
             places.append([lines[k] for k in order])
     raise_faults(faults, "An RDM is square, with the same ids on both sides")
     named = [str(name[0]) for name in names] if stacked else None
     coords = {factor: [str(name[k]) for name in names] for k, factor in enumerate(factors, start=1)}
-    return Stack(
-        table.path, np.array(matrices), ids, named, lines=places, coords=coords, simulated=is_simulated(table)
-    )
+    return Stack(table.path, np.array(matrices), ids, named, lines=places, coords=coords, simulated=table.simulated)
 
 
-def _with_corner(table: Table) -> Table:
-    header = (_CORNER, *table.header[1:]) if table.header[0] == "" else table.header
-    if _CORNER not in header:
-        header = tuple(_CORNER if name == "" else name for name in table.header)
-    layout = Layout(names=header, separator=table.separator, encoding=table.encoding)
-    full = read_table(table.path, layout)
-    codes = {name: column[1:] for name, column in full.codes.items()}
-    return Table(
-        table.path,
-        header,
-        codes,
-        full.values,
-        table.remarks,
-        full.first_line,
-        full.rows[1:],
-        table.encoding,
-        table.separator,
-    )
-
-
-def _differing(table: Table, name: str, row_ids: list[str], ids: list[str], line: int) -> list[Fault]:
+def _differing(file: str, name: str, row_ids: list[str], ids: list[str], line: int) -> list[Fault]:
     whose = f" of {name!r}" if name else ""
     problems = [f"row {one!r}{whose} is no column" for one in naturally(set(row_ids) - set(ids))]
     problems += [f"column {one!r} is no row{whose}" for one in naturally(set(ids) - set(row_ids))]
     problems += [f"row {one!r}{whose} occurs {row_ids.count(one)} times" for one in repeated(row_ids)]
-    return [Fault(table.path.name, line, "", one) for one in problems]
+    return [Fault(file, line, "", one) for one in problems]
 
 
-def _numbers(table: Table, names: list[str]) -> tuple[Floats, list[Fault]]:
+def _numbers(table: Table, names: Sequence[str]) -> Floats:
+    """Return columns as numbers, after checking every cell."""
     columns, faults = [], []
     for name in names:
         numbers, wrong = as_numbers(table.values[name])
         columns.append(numbers[table.codes[name]] if len(numbers) else np.empty(0))
-        rows = np.flatnonzero(np.isin(table.codes[name], wrong))
-        for row, line in zip(rows[:20], lines_of(table, rows[:20].tolist()), strict=True):
-            value = table.values[name][table.codes[name][row]]
-            faults.append(Fault(table.path.name, line, name, f"{value!r} is not a number"))
-    return np.stack(columns, axis=1), faults
+        rows = np.flatnonzero(np.isin(table.codes[name], list(wrong)))[:20].tolist()
+        for row, line in zip(rows, lines_of(table, rows), strict=True):
+            code = int(table.codes[name][row])
+            faults.append(Fault(table.path.name, line, name, f"{table.values[name][code]!r} {wrong[code]}"))
+    raise_faults(faults, "A dissimilarity is a number, or empty where a pair was never judged")
+    return np.stack(columns, axis=1)
 
 
 def _from_pairs(path: Path, source: Source) -> Stack:
@@ -862,48 +815,48 @@ def _from_pairs(path: Path, source: Source) -> Stack:
         message = f"{path.name} needs one of the columns dissimilarity and similarity, to be read as a list of pairs."
         raise ValueError(message)
     remark = _remarked(trials.tables[0])
-    people = trials.values("participant") if trials.has("participant") else [path.stem]
+    # what the remark names may have no pair of its own, as a participant who judged nothing
+    people = remark.pop("participants", None) or (trials.people()[0] if trials.has(PARTICIPANT) else [path.stem])
     ids = remark.pop("stimuli", None) or trials.values("stimulus_a", "stimulus_b")
-    people = remark.pop("participants", None) or people
     must_fit(len(people), len(ids), path.name)
     who = trials.codes("participant", people) if trials.has("participant") else np.zeros(len(trials.frame), int)
     a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
-    people, who, coords = _with_sessions(trials, people, who, sessions)
+    coords = dict(remark.get("coords", {}))
+    if sessions is not None and trials.has(sessions):  # each session of a person has an RDM of its own
+        levels = trials.values(sessions)
+        present, rows = np.unique(who * len(levels) + trials.codes(sessions, levels), return_inverse=True)
+        people = [people[k] for k in present // len(levels)]
+        coords[sessions] = [levels[k] for k in present % len(levels)]
+        who = rows.reshape(-1)
     key = (who * len(ids) + np.minimum(a, b)) * len(ids) + np.maximum(a, b)
-    _, first = np.unique(key, return_index=True)
-    again = np.ones(len(key), dtype=bool)
-    again[first] = False
+    again = pd.Series(key).duplicated().to_numpy()
     trials.fault(again, "", lambda row: f"the pair ({ids[a[row]]}, {ids[b[row]]}) occurs again")
     trials.settle()
     shape = (len(people), len(ids), len(ids))
-    value = trials.frame["dissimilarity" if trials.has("dissimilarity") else "similarity"].to_numpy(float)
+
+    def numbers(name: str) -> Floats:
+        return trials.frame[name].to_numpy(float)
+
+    def of_each(name: str, empty: float) -> Floats:
+        values = np.full(len(people), empty)
+        values[who] = numbers(name)
+        return values
+
+    if trials.has("response_bias"):
+        coords["response_bias"] = of_each("response_bias", np.nan).tolist()
+    coverage = _filled(shape, who, a, b, numbers("coverage"), 0) if trials.has("coverage") else None
     return Stack(
         path,
-        _filled(shape, who, a, b, value, np.nan),
+        _filled(shape, who, a, b, numbers("dissimilarity" if trials.has("dissimilarity") else "similarity"), np.nan),
         ids,
         people,
-        coverage=_filled(shape, who, a, b, trials.frame["coverage"].to_numpy(float), 0).astype(np.int32)
-        if trials.has("coverage")
-        else None,
-        n_trials=_of_each(trials, "n_trials", who, len(people)),
-        attrs={k: v for k, v in remark.items() if k not in ("simulated", "coords")},
-        coords=_coords(trials, remark, who, len(people)) | coords,
+        coverage=None if coverage is None else coverage.astype(np.int32),
+        n_trials=of_each("n_trials", 0).astype(np.int64) if trials.has("n_trials") else None,
+        attrs={name: value for name, value in remark.items() if name not in ("simulated", "coords")},
+        coords=coords,
         selected_by=(*source.layout.keep, *source.layout.drop),
         simulated=trials.simulated or bool(remark.get("simulated", False)),
     )
-
-
-def _with_sessions(
-    trials: Trials, people: list[str], who: NDArray[np.int64], sessions: str | None
-) -> tuple[list[str], NDArray[np.int64], dict[str, list[str]]]:
-    """Return people and rows once more for each of a person's sessions, where the file has sessions."""
-    if sessions is None or not trials.has(sessions):
-        return people, who, {}
-    levels = trials.values(sessions)
-    both = who * len(levels) + trials.codes(sessions, levels)
-    present, rows = np.unique(both, return_inverse=True)
-    of_person, of_level = np.divmod(present, len(levels))
-    return [people[k] for k in of_person], rows.reshape(-1), {sessions: [levels[k] for k in of_level]}
 
 
 def _filled(shape: tuple[int, int, int], who: Any, a: Any, b: Any, value: Floats, empty: float) -> Floats:
@@ -912,23 +865,6 @@ def _filled(shape: tuple[int, int, int], who: Any, a: Any, b: Any, value: Floats
     matrices[who, a, b] = value
     matrices[who, b, a] = value
     return matrices
-
-
-def _of_each(trials: Trials, column: str, who: NDArray[np.int64], count: int) -> NDArray[np.int64] | None:
-    if not trials.has(column):
-        return None
-    values = np.zeros(count)
-    values[who] = trials.frame[column].to_numpy(float)
-    return values.astype(np.int64)
-
-
-def _coords(trials: Trials, remark: dict[str, Any], who: NDArray[np.int64], count: int) -> dict[str, list[Any]]:
-    coords = dict(remark.get("coords", {}))
-    if trials.has("response_bias"):
-        values = np.full(count, np.nan)
-        values[who] = trials.frame["response_bias"].to_numpy(float)
-        coords["response_bias"] = values.tolist()
-    return coords
 
 
 def _remarked(table: Table) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from rsa_face.human.tables import (
     Fault,
     Layout,
     Source,
+    Table,
     Trials,
     listed,
     naturally,
@@ -33,6 +34,7 @@ from rsa_face.human.tables import (
     read_table,
     read_trials,
     repeats_of,
+    warn_alike,
 )
 from rsa_face.provenance import save
 from rsa_face.rdms.toolbox import to_rsatoolbox
@@ -160,12 +162,10 @@ def _ids_of(given: Any, what: str) -> list[str]:
             message = f"No such file of {what}: {str(path)!r}. Check the path."
             raise FileNotFoundError(message)
         table = read_table(path, Layout())
-        if STIMULUS not in table.codes and len(table.header) == 1:
+        if STIMULUS not in table.codes and len(table.header) == 1:  # a list of ids without a header
             table = read_table(path, Layout(names=(STIMULUS,)))
-        if STIMULUS not in table.codes:
-            message = f"{path.name} has no column stimulus. It has {listed(list(table.header))}."
-            raise ValueError(message)
-        ids = [table.values[STIMULUS][code] for code in table.codes[STIMULUS]]
+        _must_have(table, STIMULUS)
+        ids = table.column(STIMULUS)
     else:
         ids = [str(one) for one in getattr(given, "ids", given)]
     if repeated(ids):
@@ -174,37 +174,38 @@ def _ids_of(given: Any, what: str) -> list[str]:
     return ids
 
 
+def _must_have(table: Table, name: str) -> None:
+    if name not in table.codes:
+        message = f"{table.path.name} has no column {name}. It has {listed(list(table.header))}."
+        raise ValueError(message)
+
+
 def _judged(source: Source, row: HumanKind, options: Any) -> dict[str, Judgements]:
     """Return the judgements of each level of the factor asked for; one, without a name, if none is."""
     by = source.layout.by
     read = row.files.get(source.paths[0].suffix.lower(), row.files.get(""))
     if read is not None:
         judged = read(source, options)
-        _warn_implausible(judged, source)
+        sessions = next((judged.coords[name] for name in SESSION_NAMES if name in judged.coords), None)
+        people = judged.participants
+        if sessions is not None:
+            people = [f"{person}, session {session}" for person, session in zip(people, sessions, strict=True)]
+        signed = has_sign(judged.attrs)
+        warn_implausible(judged.dissimilarity, people, judged.stimuli, source.name, signed=signed)
         return rdms_of_people(judged, source, options.repeats)
-    assert row.columns is not None
     assert row.judge is not None
-    columns = row.columns(options, source)
+    columns = row.columns(options, source) if callable(row.columns) else row.columns
     trials = read_trials(source, columns)
-    people = trials.values(PARTICIPANT) if trials.has(PARTICIPANT) else []
-    ids = source.stimuli or trials.values(*(one.name for one in columns if one.stimulus and trials.has(one.name)))
-    must_fit(len(people) or 1, len(ids), source.name)
+    names = [one.name for one in columns if one.stimulus and trials.has(one.name)]
+    must_fit(len(trials.people()[0]), len(source.stimuli or trials.values(*names)), source.name)
     if not by:
         return {"": _with_counts(row.judge(trials, options), trials)}
     column = trials.frame[f"file:{by}"] if trials.has(f"file:{by}") else repeats_of(trials)
-    levels = naturally({str(value) for value in column.unique()})
+    levels = naturally(map(str, column.unique()))
     return {
         level: _with_counts(row.judge(trials.select((column == level).to_numpy()), options), trials)
         for level in levels
     }
-
-
-def _warn_implausible(judged: Judgements, source: Source) -> None:
-    sessions = next((judged.coords[name] for name in SESSION_NAMES if name in judged.coords), None)
-    people = judged.participants
-    if sessions is not None:
-        people = [f"{person}, session {session}" for person, session in zip(people, sessions, strict=True)]
-    warn_implausible(judged.dissimilarity, people, judged.stimuli, source.name, signed=has_sign(judged.attrs))
 
 
 def _with_counts(judged: Judgements, trials: Trials) -> Judgements:
@@ -215,8 +216,9 @@ def _with_counts(judged: Judgements, trials: Trials) -> Judgements:
 def _finished(judged: Judgements, source: Source, options: Settings) -> xr.DataArray:
     """Return judgements as the array promised, with everything known of it in attrs."""
     _refuse_never_judged(judged, source)
-    must_be_plain_names(judged.stimuli, STIMULUS, source.name)
-    must_be_plain_names(judged.participants, PARTICIPANT, source.name)
+    for names, what in ((judged.stimuli, STIMULUS), (judged.participants, PARTICIPANT)):
+        must_be_plain_names(names, what, source.name)
+        warn_alike(names, what, source.name)
     array = to_array(judged)
     attrs = {
         "kind": source.kind,
@@ -227,8 +229,9 @@ def _finished(judged: Judgements, source: Source, options: Settings) -> xr.DataA
     }
     array.attrs = {**attrs, **array.attrs}
     if judged.participants == [GROUP]:
-        array.attrs["group"] = "one curve of a group, not a participant: no noise ceiling can be told from it"
-    array = _with_participants(array, source.layout)
+        array.attrs["group"] = "one curve of a group, not a participant: it gives no noise ceiling"
+    if isinstance(source.layout.participants, Path):
+        array = _with_participants(array, source.layout.participants)
     return check_rdms(array, along=PARTICIPANT, name=f"Human RDMs of {source.name}")
 
 
@@ -239,7 +242,7 @@ def _refuse_never_judged(judged: Judgements, source: Source) -> None:
         seen[row] |= pairs[places].any()
         seen[row + 1 :] |= pairs[places]
     never = [one for one, is_judged in zip(judged.stimuli, seen, strict=True) if not is_judged]
-    if len(judged.stimuli) < 2 or len(never) == len(judged.stimuli):
+    if not seen.any():
         message = f"{source.name} judges no pair of stimuli. Check its columns and ids."
         raise ValueError(message)
     if never and source.stimuli is not None:
@@ -250,31 +253,20 @@ def _refuse_never_judged(judged: Judgements, source: Source) -> None:
         raise ValueError(message)
 
 
-def _with_participants(array: xr.DataArray, layout: Layout) -> xr.DataArray:
+def _with_participants(array: xr.DataArray, path: Path) -> xr.DataArray:
     """Return the array with what the table of participants knows of each, such as the group."""
-    if layout.participants in (None, NOBODY):
-        return array
-    assert isinstance(layout.participants, Path)
-    table = read_table(layout.participants, Layout())
-    name = layout.participants.name
-    if PARTICIPANT not in table.codes:
-        message = f"{name} has no column participant. It has {listed(list(table.header))}."
-        raise ValueError(message)
-    listed_in = [table.values[PARTICIPANT][code] for code in table.codes[PARTICIPANT]]
-    absent = [str(one) for one in array[PARTICIPANT].values if str(one) not in listed_in]
-    faults = [Fault(name, 0, PARTICIPANT, f"{one!r} is not listed") for one in absent]
-    faults += [Fault(name, 0, PARTICIPANT, f"{one!r} is listed more than once") for one in repeated(listed_in)]
+    table = read_table(path, Layout())
+    _must_have(table, PARTICIPANT)
+    known = table.column(PARTICIPANT)
+    people = [str(one) for one in array[PARTICIPANT].values]
+    faults = [Fault(path.name, 0, PARTICIPANT, f"{one!r} is not listed") for one in people if one not in known]
+    faults += [Fault(path.name, 0, PARTICIPANT, f"{one!r} is listed more than once") for one in repeated(known)]
     raise_faults(faults, "The table of participants lists each participant once")
-    order = [listed_in.index(str(one)) for one in array[PARTICIPANT].values]
-    known = {
-        column: (
-            PARTICIPANT,
-            np.array([table.values[column][code] for code in table.codes[column][order]], dtype=str),
-        )
-        for column in table.header
-        if column not in (PARTICIPANT, "")
-    }
-    return array.assign_coords(known)
+    order = [known.index(one) for one in people]
+    columns = [name for name in table.header if name not in (PARTICIPANT, "")]
+    return array.assign_coords(
+        {name: (PARTICIPANT, np.array(table.column(name), dtype=str)[order]) for name in columns}
+    )
 
 
 def _by_level(arrays: list[xr.DataArray], levels: list[str], by: str) -> xr.DataArray:
@@ -295,7 +287,7 @@ def _by_level(arrays: list[xr.DataArray], levels: list[str], by: str) -> xr.Data
 
 
 def write_human(human: xr.DataArray, path: str | Path) -> Path:
-    """Write human RDMs; ``read_human(path, kind="rdm")`` gives the same array back."""
+    """Write human RDMs to a file (.nc, .h5 or .csv), from which ``read_human(path, kind="rdm")`` reads them again."""
     path = Path(path)
     must_be_known(path.suffix.lower(), _WRITERS, "ending of a file of human RDMs")
     check_rdms(human, along=PARTICIPANT, name="Human RDMs")

@@ -186,11 +186,19 @@ def assess_reliability(
     A participant is flagged whose agreement (Fisher's z) lies more than 2.5 median absolute deviations below the
     median (Leys, Ley, Klein, Bernard & Licata 2013, 10.1016/j.jesp.2013.03.013), or whose response bias lies that
     far from the median on either side. With few participants the flag is rough: look before leaving anyone out.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> human = rf.example("demo").human
+    >>> reliability = assess_reliability(human, halves=50)
+    >>> reliability["agreement"].dims, bool(reliability["split_half_corrected"] > reliability["single"])
+    (('participant',), True)
     """
     must_be_known(comparison, COMPARISONS_OF_PEOPLE, "comparison of people")
     check_rdms(human, along=PARTICIPANT, name="Human RDMs")
     if "group" in human.attrs:
-        message = "These RDMs are one curve of a whole group. Reliability needs RDMs of several participants."
+        message = "These RDMs are one curve of a group. Reliability needs RDMs of several participants."
         raise ValueError(message)
     ceiling = noise_ceiling(human, comparison=comparison, resample=None)
     vectors = triangles(human.values).astype(float)
@@ -200,13 +208,13 @@ def assess_reliability(
     split = float(np.nanmean(draws))
     single, times = single_reliability(split, people // 2), people / (people // 2)
     agreement = agreement_with_others(vectors, comparison)
-    known, beyond = draws[~np.isnan(draws)], [(1 - confidence) / 2, (1 + confidence) / 2]
+    known, tails = draws[~np.isnan(draws)], [(1 - confidence) / 2, (1 + confidence) / 2]
     variables: dict[str, Any] = {
         "noise_ceiling": (BOUND, ceiling.values),
         "split_half_draws": (DRAW, draws),
         "split_half": split,
         "split_half_corrected": float(spearman_brown(split, times)),
-        "split_half_interval": (BOUND, spearman_brown(np.quantile(known, beyond), times)),
+        "split_half_interval": (BOUND, spearman_brown(np.quantile(known, tails), times)),
         "single": single,
         "agreement": (PARTICIPANT, agreement),
         "outlying": (PARTICIPANT, far_from_median(np.arctanh(np.clip(agreement, -0.9999, 0.9999)), below=True)),

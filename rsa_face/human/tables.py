@@ -6,8 +6,9 @@ the columns, filters rows (counted), renames ids and checks every cell; every fa
 
 import codecs
 import csv
-import itertools
 import re
+import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,10 +20,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from rsa_face.schema import MISSING, repeated
 from rsa_face.settings import Settings
 
 MOST = 20
 FIX_LINES = "Fix these lines and read again."
+GROUP = "group"
 
 
 @dataclass(frozen=True, order=True)
@@ -40,14 +43,25 @@ class Fault:
 
 
 def raise_faults(faults: Iterable[Fault], rule: str, *, then: str = FIX_LINES) -> None:
-    """Raise all faults, up to twenty of them, as one error in the order of the files, with the rule they break."""
-    each = sorted(set(faults))
-    if not each:
-        return
-    more = f"\n  and {len(each) - MOST} more" if len(each) > MOST else ""
-    lines = "".join(f"\n  {fault}" for fault in each[:MOST])
-    message = f"{len(each)} fault{'s' * (len(each) > 1)}:{lines}{more}\n{rule}. {then}"
-    raise ValueError(message)
+    """Raise all faults as one error in the order of the files, up to twenty of them, with the rule they break.
+
+    What is wrong in the same way in several files is said once for all of them.
+    """
+    files: dict[tuple[str, str], list[Fault]] = {}
+    for fault in sorted(set(faults)):
+        files.setdefault((fault.column, fault.problem), []).append(fault)
+    lines = []
+    for alike in files.values():
+        names = list(dict.fromkeys(fault.file for fault in alike))
+        if len(names) > 3:
+            lines.append(str(replace(alike[0], file=f"{len(names)} files, such as {names[0]}")))
+        else:
+            lines += map(str, alike)
+    if lines:
+        more = f"\n  and {len(lines) - MOST} more" if len(lines) > MOST else ""
+        shown = "".join(f"\n  {line}" for line in lines[:MOST])
+        message = f"{len(lines)} fault{'s' * (len(lines) > 1)}:{shown}{more}\n{rule}. {then}"
+        raise ValueError(message)
 
 
 def listed(values: Sequence[str], most: int = 8) -> str:
@@ -60,6 +74,41 @@ def listed(values: Sequence[str], most: int = 8) -> str:
     """
     more = f" and {len(values) - most:,} more" if len(values) > most else ""
     return ", ".join(repr(str(value)) for value in values[:most]) + more
+
+
+def naturally(values: Iterable[str]) -> list[str]:
+    """Return text sorted as people count: f2 comes before f10.
+
+    Examples
+    --------
+    >>> naturally(["f10", "f2", "e"])
+    ['e', 'f2', 'f10']
+    """
+
+    def key(value: str) -> tuple[list[tuple[int, int, str]], str]:
+        parts = re.split(r"(\d+)", value)
+        return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], value
+
+    return sorted(values, key=key)
+
+
+def seen_as(name: str) -> str:
+    """Return a name as an eye takes it: without case, kinds of spaces and Unicode forms."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def warn_alike(names: Sequence[str], what: str, source: str) -> None:
+    """Warn of names that are different and look the same: one person or stimulus may have become two."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(seen_as(name), []).append(name)
+    twins = [ascii(name) for group in alike.values() if len(set(group)) > 1 for name in dict.fromkeys(group)]
+    if twins:
+        message = (
+            f"{source} has a {what} for each of {', '.join(twins[:MOST])}, which differ in case, spaces or Unicode "
+            f"form alone. If they are one {what}, write the name in one way."
+        )
+        warnings.warn(message, stacklevel=3)
 
 
 class Layout(Settings):
@@ -89,7 +138,7 @@ class Layout(Settings):
     rename : Path, optional
         A table of two columns: the file's stimulus id, and the id it has elsewhere.
     separator : str, optional
-        Between columns; found out from the header if not given.
+        Between columns; taken from the header if not given.
     encoding : str, optional
         Of the text; UTF-8, or UTF-16 if the file begins with its mark, if not given.
     """
@@ -112,6 +161,20 @@ class Layout(Settings):
             return value
         return {str(k): tuple(map(_text, v if isinstance(v, list | tuple) else [v])) for k, v in value.items()}
 
+    def in_file(self, name: str) -> tuple[str, ...]:
+        """Return the columns of the file that hold a column of ours."""
+        names = self.columns.get(name, name)
+        return (names,) if isinstance(names, str) else tuple(names)
+
+    @property
+    def selectors(self) -> list[str]:
+        """The columns of the file by which rows are selected or split."""
+        return list(dict.fromkeys([*self.keep, *self.drop, *([self.by] if self.by else [])]))
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
 
 @dataclass(frozen=True)
 class Source:
@@ -126,7 +189,8 @@ class Source:
     @property
     def name(self) -> str:
         """The files' names, for an error."""
-        return ", ".join(path.name for path in self.paths)
+        names = [path.name for path in self.paths]
+        return ", ".join(names) if len(names) <= MOST else f"{', '.join(names[:3])} and {len(names) - 3} more"
 
     @classmethod
     def of(cls, path: str | Path | Sequence[str | Path], kind: str, layout: Layout) -> Self:
@@ -139,19 +203,22 @@ class Source:
         return cls(paths, kind, layout)
 
 
-def _text(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+# -- the text --------------------------------------------------------------------------------------------------------
 
-
-MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None")
 _ROWS_AT_ONCE = 250_000
 _BYTES_AT_ONCE = 1 << 24
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_SEPARATORS = "\t;,|"
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}(\1\d{3})*")
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # of Excel, above the header
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The columns of one file, as codes into the values that occur: ten million rows in tens of megabytes."""
+    """The columns of one file, as codes into the values that occur: ten million rows in tens of megabytes.
+
+    The first column without a name is called ``""``; further ones, which a trailing separator makes, are not read.
+    """
 
     path: Path
     header: tuple[str, ...]
@@ -163,12 +230,22 @@ class Table:
     encoding: str
     separator: str
 
+    def column(self, name: str) -> list[str]:
+        """Return a column as text, cell by cell."""
+        return [self.values[name][code] for code in self.codes[name]]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a remark above the header says that no person made these (``# simulated: true``)."""
+        return any(re.fullmatch(r"simulated\s*[:=]\s*(true|yes|1)", line, re.IGNORECASE) for line in self.remarks)
+
 
 def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) -> Table:
     """Read some columns of a delimited text file.
 
     Lines that begin with ``#`` above the header are remarks; blank lines are left out; quoted cells may hold
-    separators and line ends. Values stay text, exactly as written but for blanks around them.
+    separators and line ends. Values stay text, exactly as written but for blanks around them and marks of the
+    encoding, which files have inside when they were put together from several.
     """
     encoding = layout.encoding or _encoding_of(path)
     with path.open(encoding=encoding, newline="") as file:
@@ -176,52 +253,83 @@ def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) 
         if not first.strip():
             message = f"{path.name} is empty. A table has a header and rows."
             raise ValueError(message)
-        separator = layout.separator or _separator_of(first)
-        cells = [cell.strip() for cell in next(csv.reader([first], delimiter=separator))]
-        header = layout.names or tuple(cells)
-        names = [name for name in dict.fromkeys(header) if name and (wanted is None or name in wanted)]
-        twice = [name for name in names if header.count(name) > 1]
-        if twice:
-            message = f"{path.name} has the columns {listed(twice)} more than once. Rename them."
-            raise ValueError(message)
+        separator = layout.separator or _separator_of(first, remarks)
+        header = layout.names or tuple(_cells_of(first, separator))
         if layout.names:
             file.seek(0)
             _remarks_of(file, keep_first=True)
-        first_line = len(remarks) + (1 if layout.names else 2)
-        table = _encode(file, header, names, separator) if _fits(cells, header) else None
-    if table is None:
-        _raise_long_lines(path, encoding, separator, len(remarks), len(header))
-        message = f"{path.name} ends inside a quoted cell. Close the quotes."
+        names = [name for name in dict.fromkeys(header) if wanted is None or name in wanted]
+        twice = [name for name in names if name and header.count(name) > 1]
+        if twice:
+            message = f"{path.name} has the columns {listed(twice)} more than once. Rename them."
+            raise ValueError(message)
+        first_line, body = len(remarks) + (1 if layout.names else 2), file.tell()
+        encoded = _encode(file, header, names, separator)
+        if encoded is None:
+            surplus = _surplus(path, encoding, separator, first_line, len(header))
+            file.seek(body)
+            encoded = _encode(file, (*header, *[""] * surplus), names, separator)
+    if encoded is None:
+        message = f"{path.name} ends inside a quoted cell. Close the quotes; a quote within one is written twice."
         raise ValueError(message)
-    codes, values, rows = table
+    codes, values, rows = encoded
     broken = [name for name in names if any("\0" in text for text in (name, *values[name]))]
     if broken:
         message = f"{path.name} has a NUL (\\0) in {listed(broken)}. Save it again as text."
         raise ValueError(message)
-    return Table(path, header, codes, values, remarks, first_line, rows, encoding, separator)
+    table = Table(path, header, codes, values, remarks, first_line, rows, encoding, separator)
+    if not layout.names:
+        _refuse_repeated_header(table, names)
+    return table
 
 
-def as_numbers(values: Sequence[str]) -> tuple[NDArray[np.float64], list[int]]:
-    """Return text as numbers, and the places of the text that is none.
+def as_numbers(values: Sequence[str]) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Return text as numbers, and the places of the text that is none with what is wrong there.
 
-    A decimal comma is read as a point, unless the same column also has points: then one of the two is wrong.
+    A decimal comma is read as a point, unless the same column also has points: then one of the two is wrong. Where
+    all that have a comma have it as ``1,200`` does, it may separate thousands, and nothing says which it is.
 
     Examples
     --------
     >>> as_numbers(["1,5", "", "x"])
-    (array([1.5, nan, nan]), [2])
+    (array([1.5, nan, nan]), {2: 'is not a number'})
+    >>> as_numbers(["1,200", "950"])[1]
+    {0: 'is 1.2 or 1200: write it without a comma'}
     """
     text = pd.Series(list(values), dtype=object)
     absent = text.isin(MISSING).to_numpy()
     numbers = np.array(pd.to_numeric(text.where(~absent, "nan"), errors="coerce"), dtype=float)
     odd = np.flatnonzero(np.isnan(numbers) & ~absent)
-    commas = [place for place in odd if re.fullmatch(r"[+-]?\d*,\d+([eE][+-]?\d+)?", text[place])]
-    points = any("." in value for value in text)
-    if commas and not points:
-        numbers[commas] = [float(text[place].replace(",", ".")) for place in commas]
+    commas = [int(place) for place in odd if re.fullmatch(r"[+-]?\d*(,\d+)+([eE][+-]?\d+)?", text[place])]
+    unclear = bool(commas) and all(_THOUSANDS.fullmatch(text[place]) for place in commas)
+    if not unclear and not any("." in value for value in text):
+        single = [place for place in commas if text[place].count(",") == 1]
+        numbers[single] = [float(text[place].replace(",", ".")) for place in single]
     wrong = np.flatnonzero((np.isnan(numbers) & ~absent) | np.isinf(numbers))
     numbers[wrong] = np.nan
-    return numbers, [int(place) for place in wrong]
+    return numbers, {int(place): _why_no_number(text[place], unclear=unclear) for place in wrong}
+
+
+def _why_no_number(text: str, *, unclear: bool) -> str:
+    if unclear and _THOUSANDS.fullmatch(text):
+        point = float(text.replace(",", ".", 1)) if text.count(",") == 1 else float("nan")
+        either = f"{point:g} or " if point == point else ""
+        return f"is {either}{text.replace(',', '')}: write it without a comma"
+    if re.fullmatch(r"[+-]?[\d.,]+\s*%", text):
+        return "is a percentage, not a number: write it without the sign"
+    return "is not a number"
+
+
+def _warn_of_thousands(table: Table, name: str) -> None:
+    """Warn where every number with a point could have it between thousands: 1.200 beside 950."""
+    values = [value for value in table.values[name] if value not in MISSING]
+    points = [value for value in values if "." in value]
+    if points and len(points) < len(values) and all(_THOUSANDS.fullmatch(value) for value in points):
+        message = (
+            f"Column {name} of {table.path.name} has {listed(points, 3)}, read as {float(points[0]):g} and so on. If "
+            "the points separate thousands, remove them."
+        )
+        warnings.warn(message, stacklevel=3)
 
 
 def lines_of(table: Table, rows: Sequence[int]) -> list[int]:
@@ -229,17 +337,25 @@ def lines_of(table: Table, rows: Sequence[int]) -> list[int]:
     places = [int(table.rows[row]) for row in rows]
     if not places:
         return []
-    with table.path.open(encoding=table.encoding, newline="") as file:
-        for _ in range(table.first_line - 1):
-            file.readline()
-        reader = csv.reader(file, delimiter=table.separator)
-        starts, begin = {}, 0
-        looked_for = set(places)
-        for place, _ in zip(range(max(places) + 1), reader, strict=False):
-            if place in looked_for:
-                starts[place] = table.first_line + begin
-            begin = reader.line_num
+    starts, wanted = {}, set(places)
+    for place, (line, _) in enumerate(_records(table.path, table.encoding, table.separator, table.first_line)):
+        if place in wanted:
+            starts[place] = line
+        if place >= max(places):
+            break
     return [starts.get(place, table.first_line + place) for place in places]
+
+
+def _records(path: Path, encoding: str, separator: str, first_line: int) -> Iterator[tuple[int, list[str]]]:
+    """Give the line on which each record below the header begins, and its cells."""
+    with path.open(encoding=encoding, newline="") as file:
+        for _ in range(first_line - 1):
+            file.readline()
+        reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        line = first_line
+        for cells in reader:
+            yield line, cells
+            line = first_line + reader.line_num
 
 
 def _encoding_of(path: Path) -> str:
@@ -268,26 +384,26 @@ def _encoding_of(path: Path) -> str:
 
 def _raise_undecodable(path: Path) -> None:
     faults = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                before = line[: error.start].decode("utf-8", "replace")
-                cell = before.count(_separator_of(before)) + 1
-                problem = f"byte 0x{line[error.start]:02x} is not UTF-8, in cell {cell}, after {before[-12:]!r}"
-                faults.append(Fault(path.name, number, "", problem))
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            before = line[: error.start].decode("utf-8", "replace")
+            cell = before.count(_separator_of(before)) + 1
+            problem = f"byte 0x{line[error.start]:02x} is not UTF-8, in cell {cell}, after {before[-12:]!r}"
+            faults.append(Fault(path.name, number, "", problem))
     then = "Save the file as UTF-8, or name its one encoding: layout encoding=cp1252, say."
     raise_faults(faults, f"{path.name} is not in one encoding", then=then)
 
 
 def _remarks_of(file: TextIO, *, keep_first: bool = False) -> tuple[tuple[str, ...], str]:
-    remarks = []
+    """Return the lines above the header, without their mark, and the header; the file then stands behind it."""
+    remarks: list[str] = []
     while True:
         place = file.tell()
         line = file.readline()
         text = line.strip()
-        if line and (not text or text.startswith("#")):
+        if line and (not text or text.startswith("#") or (not remarks and _SEPARATOR_LINE.fullmatch(text))):
             remarks.append(text.removeprefix("#").strip())
             continue
         if keep_first:
@@ -295,17 +411,23 @@ def _remarks_of(file: TextIO, *, keep_first: bool = False) -> tuple[tuple[str, .
         return tuple(remarks), line
 
 
-def _separator_of(line: str) -> str:
+def _separator_of(line: str, remarks: Sequence[str] = ()) -> str:
+    named = _SEPARATOR_LINE.fullmatch(remarks[0]) if remarks else None
+    if named:
+        return named[1]
     bare = re.sub(r'"[^"]*"', "", line)
-    counts = {separator: bare.count(separator) for separator in "\t;,"}
-    best = max(counts, key=lambda separator: counts[separator])
-    if counts[best]:
+    best = max(_SEPARATORS, key=bare.count)
+    if best in bare:
         return best
     return " " if " " in bare.strip() else ","
 
 
-def _fits(cells: list[str], header: tuple[str, ...]) -> bool:
-    return len(cells) <= len(header)
+def _cells_of(line: str, separator: str) -> list[str]:
+    return [_clean(cell) for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+
+
+def _clean(cell: object) -> str:
+    return str(cell).replace("\ufeff", "").strip()
 
 
 def _encode(
@@ -319,10 +441,11 @@ def _encode(
     for chunk in _chunks(file, len(header), separator):
         if chunk is None:
             return None
+        # a row is blank if all its cells are: only those with a blank first cell are looked at in full
         row_codes, first = pd.factorize(chunk[0].to_numpy())
-        blank = np.array([not str(value).strip() for value in first], dtype=bool)[row_codes]
+        blank = np.array([not _clean(value) for value in first], dtype=bool)[row_codes]
         if blank.any():
-            blank[blank] = (chunk[blank].map(str.strip) == "").all(axis=1)
+            blank[blank] = (chunk[blank].map(_clean) == "").all(axis=1)
         rows.append((at + np.flatnonzero(~blank)).astype(np.int32))
         at += len(chunk)
         for name in names:
@@ -335,7 +458,7 @@ def _encode(
 
 def _coded(column: NDArray[np.object_], known: dict[str, int]) -> NDArray[np.int32]:
     codes, values = pd.factorize(column)
-    places = [known.setdefault(str(value).strip(), len(known)) for value in values]
+    places = [known.setdefault(_clean(value), len(known)) for value in values]
     return np.array(places, dtype=np.int32)[codes] if places else np.empty(0, np.int32)
 
 
@@ -350,6 +473,7 @@ def _chunks(file: TextIO, width: int, separator: str) -> Iterator[pd.DataFrame |
             keep_default_na=False,
             na_filter=False,
             skip_blank_lines=False,
+            skipinitialspace=True,
             chunksize=_ROWS_AT_ONCE,
         )
         for chunk in reader:
@@ -360,25 +484,44 @@ def _chunks(file: TextIO, width: int, separator: str) -> Iterator[pd.DataFrame |
         yield None
 
 
-def _raise_long_lines(path: Path, encoding: str, separator: str, skipped: int, width: int) -> None:
-    faults = []
-    with path.open(encoding=encoding, newline="") as file:
-        for _ in range(skipped):
-            file.readline()
-        reader = csv.reader(file, delimiter=separator)
-        begin = 0
-        for cells in itertools.islice(reader, None):
-            if len(cells) > width:
+def _surplus(path: Path, encoding: str, separator: str, first_line: int, width: int) -> int:
+    """Return how many empty cells some lines have more than the header; raise where these hold anything."""
+    faults, surplus, longer, count, escaped = [], 0, 0, 0, False
+    for line, cells in _records(path, encoding, separator, first_line):
+        count += 1
+        surplus = max(surplus, len(cells) - width)
+        if len(cells) > width:
+            longer += len(cells) == width + 1
+            escaped |= any("\\" in cell for cell in cells)
+            if any(map(_clean, cells[width:])):
                 problem = f"has {len(cells)} cells where the header has {width}"
-                faults.append(Fault(path.name, skipped + begin + 1, "", problem))
-            begin = reader.line_num
-            if len(faults) > MOST * 50:
-                break
+                faults.append(Fault(path.name, line, "", problem))
+        if len(faults) > MOST * 50:
+            break
     then = f"A {separator!r} within a number or a name makes one cell more: write a point, or quote the cell."
+    if escaped:
+        then = "A quote within a quoted cell is written twice, not with a backslash."
+    elif longer == count:
+        then = "Each line has one cell more: are these R's row names? Write the table with row.names=FALSE."
     raise_faults(faults, f"Each line of {path.name} has as many cells as the header", then=then)
+    return surplus
 
 
-GROUP = "group"
+def _refuse_repeated_header(table: Table, names: Sequence[str]) -> None:
+    """Refuse a header inside the table, as files have that were put together from several."""
+    if len(names) < 2 or not len(table.rows):
+        return
+    again = np.ones(len(table.rows), dtype=bool)
+    for name in names:
+        if name not in table.values[name]:
+            return
+        again &= table.codes[name] == table.values[name].index(name)
+    rows = np.flatnonzero(again)[: MOST + 1].tolist()
+    faults = [Fault(table.path.name, line, "", "is the header again") for line in lines_of(table, rows)]
+    raise_faults(faults, "A table has one header", then="Remove these lines and read again.")
+
+
+# -- trials ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -390,6 +533,7 @@ class Column:
     stimulus: bool = False
     required: bool = True
     empty: bool = False
+    answer: bool = False  # rows in which it is missing (NA, None, null ...) are left out, and counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -417,21 +561,30 @@ class Trials:
         for row in rows[:20_000]:
             text = problem if isinstance(problem, str) else problem(int(row))
             first.setdefault((int(self.file[row]), text), []).append(int(row))
-        beyond = len(rows) - 20_000
+        rest = len(rows) - 20_000
         for (file, text), places in list(first.items())[:200]:
             line = lines_of(self.tables[file], [int(self.row[places[0]])])[0]
             more = f", and on {len(places) - 1:,} more lines" if len(places) > 1 else ""
-            more += f", and {beyond:,} more lines are wrong" if beyond > 0 else ""
+            more += f", and {rest:,} more lines are wrong" if rest > 0 else ""
             name = self.columns.get(column, column)
             self.faults.append(Fault(self.tables[file].path.name, line, name, f"{text}{more}"))
 
     def no_trial_twice(self) -> None:
         """Note a fault where trials are numbered and a participant's number occurs again."""
-        if not self.has("trial"):
-            return
-        again = self.frame.duplicated([name for name in ("participant", "trial") if self.has(name)]).to_numpy()
-        number = self.frame["trial"]
-        self.fault(again, "trial", lambda row: f"trial {number.iloc[row]!r} of this participant occurs again")
+        if self.has("trial"):
+            self.once(("participant", "trial"), "trial", "trial {} of this participant occurs again")
+
+    def once(self, columns: Sequence[str], column: str, clause: str) -> None:
+        """Note a fault where the same values of some columns occur again; the clause takes the value of one."""
+        again = self.frame.duplicated([name for name in columns if self.has(name)]).to_numpy()
+        values = self.frame[column]
+        self.fault(again, column, lambda row: clause.format(repr(values.iloc[row])))
+
+    def within(self, column: str, low: float, high: float) -> None:
+        """Note a fault for numbers that are off a scale."""
+        numbers = self.frame[column].to_numpy(float)
+        wrong = (numbers < low) | (numbers > high)
+        self.fault(wrong, column, lambda row: f"{numbers[row]:g} is off the scale {low:g} to {high:g}")
 
     def settle(self) -> None:
         """Raise the faults noted so far, if there are any."""
@@ -466,25 +619,16 @@ class Trials:
             names.update(str(values.categories[code]) for code in used if code >= 0)
         return naturally(names - {""})
 
+    def people(self) -> tuple[list[str], NDArray[np.int64]]:
+        """Return the participants, and whose each trial is; one group where the file names nobody."""
+        if not self.has("participant"):
+            return [GROUP], np.zeros(len(self.frame), np.int64)
+        people = self.values("participant") or [GROUP]
+        return people, self.codes("participant", people)
+
     def stimuli(self, *columns: str) -> list[str]:
         """Return the stimulus ids: those known beforehand, in their order, or else those that occur."""
         return list(self.source.stimuli) if self.source.stimuli is not None else self.values(*columns)
-
-
-def naturally(values: Iterable[str]) -> list[str]:
-    """Return text sorted as people count: f2 comes before f10.
-
-    Examples
-    --------
-    >>> naturally(["f10", "f2", "e"])
-    ['e', 'f2', 'f10']
-    """
-
-    def key(value: str) -> tuple[list[tuple[int, int, str]], str]:
-        parts = re.split(r"(\d+)", value)
-        return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], value
-
-    return sorted(values, key=key)
 
 
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
@@ -500,9 +644,8 @@ def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
     and every cell is checked. What is wrong is noted in `faults`, for the kind's own checks to add to.
     """
     layout = source.layout
-    wanted = list(dict.fromkeys(name for column in columns for name in _names_in_file(column.name, layout)))
-    extra = [*layout.keep, *layout.drop, *([layout.by] if layout.by else []), "simulated"]
-    tables = tuple(read_table(path, layout, [*wanted, *extra]) for path in source.paths)
+    wanted = list(dict.fromkeys(name for column in columns for name in layout.in_file(column.name)))
+    tables = tuple(read_table(path, layout, [*wanted, *layout.selectors, "simulated"]) for path in source.paths)
     raise_faults(
         [fault for table in tables for fault in _missing_columns(table, columns, layout)],
         f"A file of kind {source.kind!r} has columns of its own",
@@ -511,82 +654,76 @@ def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
     )
     frames = [_raw_frame(table, columns, layout) for table in tables]
     frame = _stacked(frames)
-    file = np.concatenate([np.full(len(one), n, np.int32) for n, one in enumerate(frames)])
-    row = np.concatenate([np.arange(len(one), dtype=np.int32) for one in frames])
-    columns_in_file = {column.name: "+".join(_names_in_file(column.name, layout)) for column in columns}
-    trials = Trials(frame, source, tables, file, row, columns=columns_in_file)
-    if any(column.name == "stimulus" for column in columns):
-        trials = _with_ids(trials)
-    trials = _checked(_filtered(trials, layout), columns)
-    return replace(trials, simulated=_says_simulated(trials))
+    if any(column.name == "stimulus" for column in columns) and "stimulus" not in frame and source.ids is not None:
+        frame["stimulus"] = _ids_of_rows(source, len(frame))
+    trials = Trials(
+        frame,
+        source,
+        tables,
+        np.concatenate([np.full(len(one), n, np.int32) for n, one in enumerate(frames)]),
+        np.concatenate([np.arange(len(one), dtype=np.int32) for one in frames]),
+        columns={column.name: "+".join(layout.in_file(column.name)) for column in columns},
+    )
+    trials = _checked(_answered(_filtered(trials, layout), columns), columns)
+    return replace(trials, simulated=_is_simulated(trials))
 
 
 def other_columns(source: Source) -> list[str]:
     """Return the columns of a file that hold neither ids nor what rows are selected by: responses, or scales."""
     layout = source.layout
-    taken = {name for ours in ("participant", "stimulus") for name in _names_in_file(ours, layout)}
-    taken |= {*layout.keep, *layout.drop, str(layout.by), "simulated", "participant", "stimulus", "trial", ""}
+    taken = {*layout.in_file("participant"), *layout.in_file("stimulus"), *layout.selectors}
+    taken |= {"simulated", "participant", "stimulus", "trial", ""}
     return [name for name in read_table(source.paths[0], layout, []).header if name not in taken]
 
 
-def _names_in_file(name: str, layout: Layout) -> tuple[str, ...]:
-    names = layout.columns.get(name, name)
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
 def _missing_columns(table: Table, columns: Sequence[Column], layout: Layout) -> list[Fault]:
-    needed = [column.name for column in columns if column.required or column.name in layout.columns]
     lacks = []
-    for name in needed:
-        absent = [one for one in _names_in_file(name, layout) if one not in table.codes]
-        if not absent or (name == "participant" and layout.group):
+    for column in columns:
+        name = column.name
+        if not (column.required or name in layout.columns) or (name == "participant" and layout.group):
             continue
         hint = " (layout participants=none for ratings that nobody signed, group=true for a curve of a group)"
         hint = hint if name == "participant" else ""
+        absent = [one for one in layout.in_file(name) if one not in table.codes]
         lacks += [f"there is no column {one!r}{hint}" for one in absent]
-    others = [*layout.keep, *layout.drop, *([layout.by] if layout.by not in (None, REPEAT) else [])]
-    lacks += [f"there is no column {name!r} to select by" for name in others if name not in table.codes]
+    lacks += [
+        f"there is no column {name!r} to select by"
+        for name in layout.selectors
+        if name not in table.codes and (name != REPEAT or name in (*layout.keep, *layout.drop))
+    ]
     unknown = sorted(set(layout.columns) - {column.name for column in columns})
     lacks += [f"{name!r} is no column of this kind" for name in unknown]
-    if not lacks:
-        return []
     has = f"it has {listed([name for name in table.header if name], most=12)}"
-    if as_numbers(table.header)[1] == []:
+    if not as_numbers(table.header)[1]:
         has += ", which look like a first row: name the columns with layout names if there is no header"
     return [Fault(table.path.name, table.first_line - 1, "", f"{lack}; {has}") for lack in lacks]
 
 
 def _raw_frame(table: Table, columns: Sequence[Column], layout: Layout) -> pd.DataFrame:
-    made: dict[str, pd.Categorical] = {}
-    for column in columns:
-        names = _names_in_file(column.name, layout)
-        if all(name in table.codes for name in names):
-            made[column.name] = _joined(table, names)
-    for name in [*layout.keep, *layout.drop, *([layout.by] if layout.by else []), "simulated"]:
-        if name in table.codes:
-            made[f"file:{name}"] = _joined(table, (name,))
-    if "participant" not in made and layout.group:
-        codes = np.zeros(len(table.rows), np.int32)
-        made["participant"] = pd.Categorical.from_codes(codes, pd.Index([GROUP], dtype=object))
-    return pd.DataFrame(made, index=pd.RangeIndex(len(table.rows)))
+    made = {column.name: _joined(table, layout.in_file(column.name)) for column in columns}
+    made |= {f"file:{name}": _joined(table, (name,)) for name in [*layout.selectors, "simulated"]}
+    frame = pd.DataFrame(
+        {name: column for name, column in made.items() if column is not None}, index=pd.RangeIndex(len(table.rows))
+    )
+    if layout.group and "participant" not in frame:
+        frame["participant"] = pd.Categorical([GROUP] * len(frame))
+    return frame
 
 
-def _with_ids(trials: Trials) -> Trials:
-    """Name the rows of a file without stimulus ids, in their order, as was asked for."""
-    ids, rows = trials.source.ids, len(trials.frame)
-    if "stimulus" in trials.frame or ids is None:
-        return trials
+def _ids_of_rows(source: Source, rows: int) -> pd.Categorical:
+    ids = source.ids or ()
     if len(ids) != rows:
-        message = f"{len(ids)} ids are given for the {rows} rows of {trials.source.name}. Give one for each row."
+        message = f"{len(ids)} ids are given for the {rows} rows of {source.name}. Give one for each row."
         raise ValueError(message)
-    named = pd.Categorical(list(ids), categories=pd.Index(list(ids), dtype=object))
-    return replace(trials, frame=trials.frame.assign(stimulus=named))
+    return pd.Categorical(list(ids), categories=pd.Index(list(ids), dtype=object))
 
 
-def _joined(table: Table, names: tuple[str, ...]) -> pd.Categorical:
+def _joined(table: Table, names: tuple[str, ...]) -> pd.Categorical | None:
+    """Return a column, or several joined into one, with its values sorted as people count; None if there is none."""
+    if not all(name in table.codes for name in names):
+        return None
     if len(names) == 1:
-        codes, values = table.codes[names[0]], table.values[names[0]]
-        return _sorted_categories(codes, values)
+        return _sorted_categories(table.codes[names[0]], table.values[names[0]])
     places, rows = np.unique(np.stack([table.codes[name] for name in names]), axis=1, return_inverse=True)
     parts = [[table.values[name][code] for code in place] for name, place in zip(names, places, strict=True)]
     return _sorted_categories(rows.reshape(-1), ["_".join(words) for words in zip(*parts, strict=True)])
@@ -600,28 +737,32 @@ def _sorted_categories(codes: NDArray[np.integer], values: list[str]) -> pd.Cate
 
 
 def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all frames, with the columns that all of them have."""
     if len(frames) == 1:
         return frames[0]
-    names = [name for name in frames[0].columns if all(name in frame.columns for frame in frames)]
     made = {}
-    for name in names:
-        values = naturally({str(value) for frame in frames for value in frame[name].cat.categories})
-        parts = [frame[name].cat.set_categories(pd.Index(values, dtype=object)) for frame in frames]
-        made[name] = pd.Categorical.from_codes(
-            np.concatenate([part.cat.codes for part in parts]), parts[0].cat.categories
-        )
+    for name in frames[0].columns:
+        if all(name in frame for frame in frames):
+            values = naturally({str(value) for frame in frames for value in frame[name].cat.categories})
+            categories = pd.Index(values, dtype=object)
+            made[name] = pd.concat(
+                [frame[name].cat.set_categories(categories) for frame in frames], ignore_index=True
+            )
     return pd.DataFrame(made)
 
 
 def _filtered(trials: Trials, layout: Layout) -> Trials:
     for name, values in layout.keep.items():
         column = trials.frame[f"file:{name}"]
-        _must_occur(values, column, name)
+        levels = [str(value) for value in column.cat.categories]
+        absent = [value for value in values if value not in levels]
+        if absent:
+            message = f"Column {name!r} has no {listed(absent)} to keep. It has {listed(levels)}."
+            raise ValueError(message)
         trials = trials.leave_out(~column.isin(values).to_numpy(), f"{name} is not {' or '.join(values)}")
     for name, values in layout.drop.items():
-        trials = trials.leave_out(
-            trials.frame[f"file:{name}"].isin(values).to_numpy(), f"{name} is {' or '.join(values)}"
-        )
+        rows = trials.frame[f"file:{name}"].isin(values).to_numpy()
+        trials = trials.leave_out(rows, f"{name} is {' or '.join(value or 'empty' for value in values)}")
     if trials.frame.empty:
         counted = f" after leaving out {dict(trials.left_out)}" if trials.left_out else ""
         message = f"{trials.source.name} holds no trials{counted}. Check keep and drop."
@@ -629,12 +770,20 @@ def _filtered(trials: Trials, layout: Layout) -> Trials:
     return trials
 
 
-def _must_occur(values: Sequence[str], column: pd.Series, name: str) -> None:
-    levels = [str(value) for value in column.cat.categories]
-    absent = [value for value in values if value not in levels]
-    if absent:
-        message = f"Column {name!r} has no {listed(absent)} to keep. It has {listed(levels)}."
+def _answered(trials: Trials, columns: Sequence[Column]) -> Trials:
+    """Leave out the rows whose answer is missing by a word for it, as programs write it for a time-out."""
+    for column in columns:
+        if column.answer and trials.has(column.name):
+            values = trials.frame[column.name]
+            words = [str(word) for word in values.cat.categories if word and word in MISSING]
+            named = trials.columns.get(column.name, column.name)
+            for word in words:
+                rows = (trials.frame[column.name] == word).to_numpy()
+                trials = trials.leave_out(rows, f"{named} is missing ({word})")
+    if trials.frame.empty:
+        message = f"{trials.source.name} holds no answers: {dict(trials.left_out)}. Check the columns (layout)."
         raise ValueError(message)
+    return trials
 
 
 def _checked(trials: Trials, columns: Sequence[Column]) -> Trials:
@@ -647,10 +796,14 @@ def _checked(trials: Trials, columns: Sequence[Column]) -> Trials:
         codes, values = text.codes.to_numpy(), [str(value) for value in text.categories]
         if not column.empty:
             blank = np.array([value in MISSING if column.number else not value for value in values], dtype=bool)
-            trials.fault(blank[codes], column.name, "the cell is empty")
+            hint = f" (layout drop.{column.name}= leaves such rows out, and counts them)" if column.answer else ""
+            trials.fault(blank[codes], column.name, f"the cell is empty{hint}")
         if column.number:
             numbers, wrong = as_numbers(values)
-            _note(trials, column.name, codes, [values[place] for place in wrong], values, "is not a number")
+            clauses = {values[place]: clause for place, clause in wrong.items()}
+            _note(trials, column.name, codes, values, clauses)
+            for table in trials.tables:
+                _warn_of_thousands(table, trials.columns[column.name])
             made[column.name] = pd.Series(numbers[codes])
         if column.stimulus:
             made[column.name] = _checked_ids(trials, column.name, codes, values, renamed)
@@ -660,31 +813,41 @@ def _checked(trials: Trials, columns: Sequence[Column]) -> Trials:
 def _checked_ids(
     trials: Trials, name: str, codes: NDArray[np.integer], values: list[str], renamed: dict[str, str] | None
 ) -> pd.Series:
-    known = trials.source.stimuli
+    clauses = {}
     if renamed is not None:
         lost = [value for value in values if value and value not in renamed]
-        _note(trials, name, codes, lost, values, f"is not renamed by {trials.source.layout.rename}")
+        _note(trials, name, codes, values, dict.fromkeys(lost, f"is not renamed by {trials.source.layout.rename}"))
         values = [renamed.get(value, value) for value in values]
+    known = trials.source.stimuli
     if known is not None:
-        unknown = sorted(set(values) - set(known) - {""})
-        dates = [value for value in unknown if _DATE.fullmatch(value)]
-        _note(trials, name, codes, [v for v in unknown if v not in dates], values, "is not among the stimuli")
-        _note(trials, name, codes, dates, values, "is not among the stimuli: a date that Excel made of an id?")
+        clauses = {
+            value: f"is not among the stimuli{_hint_of_id(value, known)}" for value in set(values) - set(known) - {""}
+        }
     else:
-        dates = [value for value in values if _DATE.fullmatch(value)]
         clause = "looks like a date that Excel made of an id (if it is one, name the stimuli)"
-        _note(trials, name, codes, dates, values, clause)
+        clauses = {value: clause for value in values if _DATE.fullmatch(value)}
+    _note(trials, name, codes, values, clauses)
     return pd.Series(_sorted_categories(codes, values))
 
 
+def _hint_of_id(value: str, known: Sequence[str]) -> str:
+    """Return what may have become of an id that is unknown, as the end of a clause."""
+    if _DATE.fullmatch(value):
+        return ": a date that Excel made of an id?"
+    alike = next((one for one in known if seen_as(one) == seen_as(value)), None)
+    if alike is not None:
+        return f", but {alike!a} is: it differs in case, spaces or Unicode form alone"
+    whole = value.removesuffix(".0")
+    return f", but {whole!r} is: a program made a number of it" if whole in known and whole != value else ""
+
+
 def _note(
-    trials: Trials, column: str, codes: NDArray[np.integer], bad: Sequence[str], values: Sequence[str], clause: str
+    trials: Trials, column: str, codes: NDArray[np.integer], values: Sequence[str], clauses: Mapping[str, str]
 ) -> None:
-    """Note a fault for each bad value that occurs, at its first line."""
-    if not bad:
-        return
-    is_bad = np.isin(np.asarray(values, dtype=object), np.asarray(list(bad), dtype=object))
-    trials.fault(is_bad[codes], column, lambda row: f"{values[codes[row]]!r} {clause}")
+    """Note a fault for each value that a clause says is wrong, at its first line."""
+    if clauses:
+        wrong = np.array([value in clauses for value in values], dtype=bool)
+        trials.fault(wrong[codes], column, lambda row: f"{values[codes[row]]!r} {clauses[values[codes[row]]]}")
 
 
 def renaming(source: Source) -> dict[str, str] | None:
@@ -692,43 +855,32 @@ def renaming(source: Source) -> dict[str, str] | None:
     if source.layout.rename is None:
         return None
     table = read_table(source.layout.rename, Layout())
+    what = f"{table.path.name} renames stimuli and"
     if len(table.header) != 2 or "" in table.header:
-        message = (
-            f"{table.path.name} renames stimuli and has the columns {list(table.header)}, not two with names. Put a "
-            "line above them, such as old,new."
-        )
+        message = f"{what} has the columns {list(table.header)}, not two with names. Put a line above them: old,new."
         raise ValueError(message)
-    old, new = ([table.values[name][code] for code in table.codes[name]] for name in table.header)
+    old, new = map(table.column, table.header)
     incomplete = [one or other for one, other in zip(old, new, strict=True) if not (one and other)]
     if incomplete:
-        message = (
-            f"{table.path.name} renames stimuli and has nothing beside {listed(incomplete)}. Fill in the empty cell, "
-            "or remove the line."
-        )
+        message = f"{what} has nothing beside {listed(incomplete)}. Fill in the empty cell, or remove the line."
         raise ValueError(message)
-    twice = [name for names in (old, new) for name, count in sorted(Counter(names).items()) if count > 1]
+    twice = repeated(old) + repeated(new)
     if twice:
-        message = f"{table.path.name} renames stimuli and repeats {listed(twice)}. Name each once."
+        message = f"{what} repeats {listed(twice)}. Name each once."
         raise ValueError(message)
     return dict(zip(old, new, strict=True))
 
 
-def _says_simulated(trials: Trials) -> bool:
-    remarked = any(is_simulated(table) for table in trials.tables)
+def _is_simulated(trials: Trials) -> bool:
+    remarked = any(table.simulated for table in trials.tables)
     if "file:simulated" not in trials.frame:
         return remarked
-    column = trials.frame["file:simulated"].cat
-    used = {str(column.categories[code]).lower() for code in np.unique(column.codes.to_numpy())}
+    used = {value.lower() for value in trials.frame["file:simulated"].astype(str).unique()}
     strange = sorted(used - {*_TRUE, *_FALSE})
     if strange:
         message = f"The column simulated of {trials.source.name} has {listed(strange)}. Write true or false."
         raise ValueError(message)
     return remarked or bool(used & set(_TRUE))
-
-
-def is_simulated(table: Table) -> bool:
-    """Return whether a remark above the header says that no person made these (``# simulated: true``)."""
-    return any(re.fullmatch(r"simulated\s*[:=]\s*(true|yes|1)", line, re.IGNORECASE) for line in table.remarks)
 
 
 PARTS = ("first", "second")
@@ -742,8 +894,7 @@ def repeats_of(trials: Trials) -> pd.Series:
     first part, the others to the second. Whole arrangements alternate, in the order of their numbers.
     """
     trials.settle()
-    person = trials.codes("participant", trials.values("participant")) if trials.has("participant") else 0
-    frame = pd.DataFrame({"person": np.broadcast_to(np.asarray(person), len(trials.frame))})
+    frame = pd.DataFrame({"person": trials.people()[1]})
     if trials.has("x") and trials.has("trial"):
         number = trials.codes("trial", trials.values("trial"))
         time = pd.Series(number).groupby(frame["person"]).rank(method="dense").to_numpy() - 1

@@ -162,8 +162,9 @@ def find_images(files: Sequence[object], table: Path) -> list[str]:
 
 def _place_of(folder: Path, file: str) -> Path | None:
     try:
-        path = (folder / file).resolve()
-        return path if path.is_file() else None
+        # a table made on Windows has backslashes between folders
+        paths = [(folder / name).resolve() for name in (file, file.replace("\\", "/"))]
+        return next((path for path in paths if path.is_file()), None)
     except (OSError, ValueError, RuntimeError):  # a name too long, a null byte, a link that leads to itself
         return None
 

@@ -76,3 +76,10 @@ def test_selection_by_factor_keeps_the_order_and_names_what_is_unknown(table):
         stimuli.select(mood="happy")
     with pytest.raises(ValueError, match="No stimulus of 3"):
         stimuli.select(level=9)
+
+
+def test_paths_of_a_table_made_on_windows_are_found(tmp_path):
+    (tmp_path / "img").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "img" / "s0.png")
+    (tmp_path / "t.csv").write_text("stimulus,file\na,img\\s0.png\n")
+    assert read_stimuli(tmp_path / "t.csv").files == [tmp_path / "img" / "s0.png"]
