@@ -67,6 +67,8 @@ def psychometric(
         return
     for table in tables:
         _print_curves(table)
+    if both[0].attrs["left_out"]:
+        say(f"Left out: {both[0].attrs['left_out']:,} choices of people without an answer (NA, None, null ...).")
     if simulated:
         say("Simulated: these are not choices of people.")
     say(*written)

@@ -1,4 +1,4 @@
-"""Choices: who was shown what, and whether the answer was happy or sad; of people from a table, of networks asked."""
+"""Choices, of people from a table or of networks: who was shown what, and whether the answer was happy or sad."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,12 +11,10 @@ import pandas as pd
 
 from rsa_face.provenance import rng_from
 from rsa_face.safety import must_be_plain_names, reading
-from rsa_face.schema import NETWORK, OCCLUSIONS, PARTICIPANT
+from rsa_face.schema import MISSING, NETWORK, OCCLUSIONS, PARTICIPANT
 from rsa_face.stimuli.catalogue import StimulusSet
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from rsa_face.networks.zoo import Network
 
 ANSWERS = ("sad", "happy")
@@ -54,22 +52,22 @@ def read_choices(path: str | Path) -> pd.DataFrame:
         `simulated` (true or false). Instead of `response`, a row may give the chance `p_happy` in 0-1, with the
         number of `trials` it was counted from where there were any. Levels are -1 sad ... +1 happy, or 0 sad ... 1
         happy as in the published morphs, and are kept as they are. Lines that begin with ``#`` above the header are
-        remarks; ``# simulated: true`` is heeded.
+        remarks; ``# simulated: true`` marks all rows.
 
     Returns
     -------
     DataFrame
         Columns `participant` or `network`, `occlusion`, `level`, `happy` (0-1) and `trials` (NaN where a chance was
         not counted from any), and `stimulus` where there is one. ``attrs["simulated"]`` says whether any row is
-        simulated.
+        simulated, ``attrs["left_out"]`` how many rows have no answer (NA, None, null ..., as for a time-out).
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not a table, columns are missing, a level is missing or not a number, or an answer is neither happy
-        nor sad; up to twenty faults at once, with their lines.
+        If it is not a table, columns are missing, a level is missing or not a number, or an answer is empty or
+        neither happy nor sad; up to twenty faults at once, with their lines.
 
     Examples
     --------
@@ -82,12 +80,17 @@ def read_choices(path: str | Path) -> pd.DataFrame:
     if not path.is_file():
         message = f"No such file: {str(path)!r}. Check the path of the table of choices."
         raise FileNotFoundError(message)
-    separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
-    names = {"participant": str, "network": str, "stimulus": str, "response": str, "occlusion": str}
-    remarks = _remarks(path)
-    with reading(path, "A table of choices must be a CSV or TSV file in UTF-8", then="Save it as one."):
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        remarks = [line.lstrip("# ").strip().lower() for line in takewhile(lambda one: one.startswith("#"), file)]
+    with reading(path, "A table of choices is a CSV or TSV file in UTF-8", then="Save it as one."):
         table = pd.read_csv(
-            path, sep=separator, dtype=names, encoding="utf-8-sig", compression=None, skiprows=len(remarks)
+            path,
+            sep="\t" if path.suffix.lower() in (".tsv", ".tab") else ",",
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            compression=None,
+            skiprows=len(remarks),
         )
     table.attrs["simulated"] = "simulated: true" in remarks
     counted = " (lines counted from its header)" if remarks else ""
@@ -99,10 +102,10 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
     if table.attrs.get("checked"):
         return table
     observer = _observer_of(table, name)
-    faults = _faults_of_level(table) + _faults_of_answers(table)
-    named = [observer, *(["seed"] if observer == NETWORK else []), "stimulus"]
-    faults += [f"line {line} has no {column}" for column in named if column in table
-               for line in _lines(table[column].isna())]  # fmt: skip
+    missing = _is_missing(table["response"], words=True) if "response" in table else np.zeros(len(table), dtype=bool)
+    faults = [*_faults_of_level(table, missing), *_faults_of_answers(table, missing)]
+    for column in {observer, "stimulus", *(["seed"] if observer == NETWORK else [])} & set(table.columns):
+        faults += [f"line {line} has no {column}" for line in _lines(_is_missing(table[column]))]
     if faults:
         more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
         message = (
@@ -112,49 +115,39 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
         raise ValueError(message)
     for column in (observer, "occlusion", "stimulus"):
         must_be_plain_names(table.get(column, []), column, name)
-    clean = pd.DataFrame({observer: _labels(table, observer)})
-    clean["occlusion"] = table["occlusion"].fillna("none").astype(str).to_numpy() if "occlusion" in table else "none"
-    clean["level"] = table["level"].astype(float).to_numpy()
-    clean["happy"], clean["trials"] = _answers(table)
-    if "stimulus" in table:
-        clean["stimulus"] = table["stimulus"].astype(str).to_numpy()
-    simulated = (
-        table["simulated"].map(_is_true).any() if "simulated" in table else table.attrs.get("simulated", False)
-    )
-    clean.attrs = {"checked": True, "simulated": bool(simulated), "untrained": table.attrs.get("untrained", [])}
+    simulated = table.attrs.get("simulated", False)
+    if "simulated" in table:
+        simulated = table["simulated"].astype(str).str.strip().str.lower().isin(("true", "1", "yes")).any()
+    clean = _cleaned(table[~missing], observer)
+    if clean.empty:
+        message = f"No answers in {name}: the response is missing in all of {len(missing)} rows. Check its columns."
+        raise ValueError(message)
+    clean.attrs = {
+        "checked": True,
+        "simulated": bool(simulated),
+        "untrained": table.attrs.get("untrained", []),
+        "left_out": int(missing.sum()),
+    }
     return clean
 
 
-def count_choices(choices: pd.DataFrame, *, scale: str = "auto") -> Counts:
-    """Count happy answers by observer, occlusion and level."""
-    observer = PARTICIPANT if PARTICIPANT in choices else NETWORK
-    who, observers = pd.factorize(choices[observer])
-    where, occlusions = pd.factorize(choices["occlusion"])
-    levels, place = np.unique(choices["level"].to_numpy(dtype=float).round(9), return_inverse=True)
-    answered = bool(choices["trials"].notna().all())
-    trials = choices["trials"].fillna(1.0).to_numpy(dtype=float)
-    shape = (len(observers), len(occlusions), len(levels))
-    cell = np.ravel_multi_index((who, where, place.ravel()), shape)
-    size = int(np.prod(shape))
-    shown = np.bincount(cell, weights=trials, minlength=size).reshape(shape)
-    happy = np.bincount(cell, weights=trials * choices["happy"].to_numpy(dtype=float), minlength=size).reshape(shape)
-    happy = np.round(happy) if answered and np.allclose(happy, np.round(happy), atol=1e-6) else happy
-    return Counts(
-        observer,
-        tuple(map(str, observers)),
-        _in_order(tuple(map(str, occlusions))),
-        levels,
-        shown[:, _order(occlusions)],
-        happy[:, _order(occlusions)],
-        answered,
-        scale_of(levels) if scale == "auto" else scale,
-        bool(choices.attrs.get("simulated", False)),
-    )
-
-
-def _remarks(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return [line.lstrip("# ").strip().lower() for line in takewhile(lambda one: one.startswith("#"), file)]
+def _cleaned(table: pd.DataFrame, observer: str) -> pd.DataFrame:
+    """Return a checked table with one name for each observer and with numbers as such."""
+    observers = table[observer].astype(str)
+    if observer == NETWORK and "seed" in table:
+        observers = observers + "/" + table["seed"].astype(str)
+    clean = pd.DataFrame({observer: observers.to_numpy(), "occlusion": "none"})
+    if "occlusion" in table:
+        clean["occlusion"] = table["occlusion"].fillna("none").replace("", "none").astype(str).to_numpy()
+    clean["level"] = table["level"].astype(float).to_numpy()
+    if "response" in table:
+        clean["happy"], clean["trials"] = (_words(table["response"]) == "happy").astype(float), 1.0
+    else:
+        clean["happy"] = table["p_happy"].astype(float).to_numpy()
+        clean["trials"] = table["trials"].astype(float).to_numpy() if "trials" in table else np.nan
+    if "stimulus" in table:
+        clean["stimulus"] = table["stimulus"].astype(str).to_numpy()
+    return clean
 
 
 def _observer_of(table: pd.DataFrame, name: str) -> str:
@@ -171,65 +164,77 @@ def _observer_of(table: pd.DataFrame, name: str) -> str:
     return observers[0]
 
 
-def _faults_of_level(table: pd.DataFrame) -> list[str]:
-    numbers = pd.to_numeric(table["level"], errors="coerce")
-    bad = ~np.isfinite(numbers.to_numpy(dtype=float))
-    values = table["level"].to_numpy()
+def _is_missing(values: pd.Series, *, words: bool = False) -> np.ndarray:
+    """Return which values are missing: not there, or also (the cell being filled) a word for it such as NA."""
+    text = values.astype(str).str.strip()
+    return (values.isna() | (text.isin(MISSING) & (text != "") if words else text == "")).to_numpy(dtype=bool)
+
+
+def _words(responses: pd.Series) -> np.ndarray:
+    return responses.astype(str).str.strip().str.lower().to_numpy()
+
+
+def _faults_of_level(table: pd.DataFrame, missing: np.ndarray) -> list[str]:
+    numbers = pd.to_numeric(table["level"], errors="coerce").to_numpy(dtype=float)
     return [
-        f"line {line} has no level"
-        if pd.isna(values[line - 2])
-        else f"line {line} has the level {str(values[line - 2])!r}"
-        for line in _lines(bad)
+        f"line {line} has the level {_shown(table, 'level', line)}".replace("the level ''", "no level")
+        for line in _lines(~np.isfinite(numbers) & ~missing)
     ]
 
 
-def _faults_of_answers(table: pd.DataFrame) -> list[str]:
+def _faults_of_answers(table: pd.DataFrame, missing: np.ndarray) -> list[str]:
     if "response" in table:
-        words = table["response"].astype(str).str.strip().str.lower().to_numpy()
-        wrong = ~np.isin(words, ANSWERS)
-        return [f"line {line} answers {str(table['response'].iloc[line - 2])!r}" for line in _lines(wrong)]
+        wrong = ~np.isin(_words(table["response"]), ANSWERS) & ~missing
+        return [f"line {line} answers {_shown(table, 'response', line)}" for line in _lines(wrong)]
     chances = pd.to_numeric(table["p_happy"], errors="coerce").to_numpy(dtype=float)
-    wrong = ~((chances >= 0) & (chances <= 1))
-    faults = [f"line {line} has p_happy {str(table['p_happy'].iloc[line - 2])!r}" for line in _lines(wrong)]
+    faults = [
+        f"line {line} has p_happy {_shown(table, 'p_happy', line)}"
+        for line in _lines(~((chances >= 0) & (chances <= 1)))
+    ]
     if "trials" in table:
         trials = pd.to_numeric(table["trials"], errors="coerce").to_numpy(dtype=float)
-        faults += [
-            f"line {line} has trials {str(table['trials'].iloc[line - 2])!r}" for line in _lines(~(trials >= 1))
-        ]
+        faults += [f"line {line} has trials {_shown(table, 'trials', line)}" for line in _lines(~(trials >= 1))]
     return faults
 
 
-def _answers(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    if "response" in table:
-        happy = (table["response"].astype(str).str.strip().str.lower() == "happy").to_numpy(dtype=float)
-        return happy, np.ones(len(table))
-    trials = table["trials"].to_numpy(dtype=float) if "trials" in table else np.full(len(table), np.nan)
-    return table["p_happy"].to_numpy(dtype=float), trials
+def _shown(table: pd.DataFrame, column: str, line: int) -> str:
+    value = table[column].iloc[line - 2]
+    return repr("" if pd.isna(value) else str(value))
 
 
-def _labels(table: pd.DataFrame, observer: str) -> np.ndarray:
-    names = table[observer].astype(str)
-    if observer == NETWORK and "seed" in table:
-        names = names + "/" + table["seed"].astype(str)
-    return names.to_numpy()
+def _lines(wrong: np.ndarray) -> list[int]:
+    """Return the lines of rows, below a header on line 1."""
+    return (np.flatnonzero(wrong) + 2).tolist()
 
 
-def _in_order(occlusions: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(occlusions[index] for index in _order(occlusions))
-
-
-def _order(occlusions: object) -> list[int]:
-    names = [str(name) for name in occlusions]  # type: ignore[attr-defined]  # an index or a tuple of names
-    places = {name: place for place, name in enumerate(OCCLUSIONS)}
-    return sorted(range(len(names)), key=lambda index: (places.get(names[index], len(places)), index))
-
-
-def _lines(wrong: object) -> list[int]:
-    return [int(index) + 2 for index in np.flatnonzero(np.asarray(wrong))]
-
-
-def _is_true(value: object) -> bool:
-    return str(value).strip().lower() in ("true", "1", "yes")
+def count_choices(choices: pd.DataFrame, *, scale: str = "auto") -> Counts:
+    """Count happy answers by observer, occlusion and level."""
+    observer = PARTICIPANT if PARTICIPANT in choices else NETWORK
+    who, observers = pd.factorize(choices[observer])
+    where, occlusions = pd.factorize(choices["occlusion"])
+    levels, place = np.unique(choices["level"].to_numpy(dtype=float).round(9), return_inverse=True)
+    answered = bool(choices["trials"].notna().all())
+    trials = choices["trials"].fillna(1.0).to_numpy(dtype=float)
+    shape = (len(observers), len(occlusions), len(levels))
+    cell = np.ravel_multi_index((who, where, place.ravel()), shape)
+    size = int(np.prod(shape))
+    shown = np.bincount(cell, weights=trials, minlength=size).reshape(shape)
+    happy = np.bincount(cell, weights=trials * choices["happy"].to_numpy(dtype=float), minlength=size).reshape(shape)
+    happy = np.round(happy) if answered and np.allclose(happy, np.round(happy), atol=1e-6) else happy
+    # the unmasked face comes first, then the masks in the order of every figure, then whatever else there is
+    known = {name: rank for rank, name in enumerate(OCCLUSIONS)}
+    order = sorted(range(len(occlusions)), key=lambda index: (known.get(str(occlusions[index]), len(known)), index))
+    return Counts(
+        observer,
+        tuple(map(str, observers)),
+        tuple(str(occlusions[index]) for index in order),
+        levels,
+        shown[:, order],
+        happy[:, order],
+        answered,
+        scale_of(levels) if scale == "auto" else scale,
+        bool(choices.attrs.get("simulated", False)),
+    )
 
 
 def to_morph(choices: pd.DataFrame) -> pd.DataFrame:
@@ -240,8 +245,8 @@ def to_morph(choices: pd.DataFrame) -> pd.DataFrame:
     levels = choices["level"].astype(float)
     if scale_of(levels.to_numpy()) == "other":
         message = (
-            f"Levels from {levels.min():g} to {levels.max():g} cannot be put on the morph: they go beyond -1 to +1. "
-            "Scale them first."
+            f"Levels from {levels.min():g} to {levels.max():g} cannot be put on the morph, which stands for levels "
+            "from -1 to +1. Scale them first."
         )
         raise ValueError(message)
     signed = scale_of(levels.to_numpy()) == "signed"
@@ -295,6 +300,18 @@ def network_choices(
     ------
     ValueError
         If the stimuli have no level, or a network no outputs for happy and sad.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import rsa_face as rf
+    >>> from rsa_face.stimuli.faces import draw_faces
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     faces = draw_faces(folder, identities=1, levels=3, size=64)
+    ...     small = rf.Preprocessing(resize=64, crop=64)
+    ...     choices = network_choices(rf.build_network("alexnet", seed=0, preprocessing=small), faces)
+    >>> choices["level"].tolist(), choices.attrs["untrained"]
+    ([-1.0, 0.0, 1.0], ['alexnet'])
     """
     from rsa_face.networks.zoo import Network
 
@@ -327,13 +344,10 @@ def _probabilities(network: "Network", stimuli: StimulusSet, batch: int) -> np.n
 
     sad, happy = answer_places(network)
     device = next(network.module.parameters()).device
+    chances = []
     with torch.no_grad(), evaluating(network.module):
-        parts = [
-            _two_way(network.module(inputs.to(device)), sad, happy)
-            for inputs in read_batches(stimuli, network.preprocessing, batch=batch)
-        ]
-    return np.asarray(torch.cat(parts).numpy())
-
-
-def _two_way(logits: "Tensor", sad: int, happy: int) -> "Tensor":
-    return (logits[:, happy] - logits[:, sad]).double().sigmoid().cpu()
+        for inputs in read_batches(stimuli, network.preprocessing, batch=batch):
+            outputs = network.module(inputs.to(device))
+            # exp(happy) / (exp(happy) + exp(sad)), without what overflows
+            chances.append((outputs[:, happy] - outputs[:, sad]).double().sigmoid().cpu())
+    return np.asarray(torch.cat(chances).numpy())

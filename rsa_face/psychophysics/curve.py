@@ -50,18 +50,17 @@ def _logistic_density(z: Array) -> Array:
     return np.asarray(expit(z) * expit(-z))
 
 
-def _normal_slant(z: Array) -> Array:
-    return np.asarray(-z * _normal_density(z))
-
-
-def _logistic_slant(z: Array) -> Array:
-    return np.asarray(_logistic_density(z) * (expit(-z) - expit(z)))
-
-
-_NORMAL_SPAN, _LOGISTIC_SPAN = 2 * float(ndtri(1 - _ALPHA)), 2 * float(np.log((1 - _ALPHA) / _ALPHA))
 SIGMOIDS = {
-    "gaussian": Sigmoid(ndtr, ndtri, _normal_density, _normal_slant, _NORMAL_SPAN),
-    "logistic": Sigmoid(expit, logit, _logistic_density, _logistic_slant, _LOGISTIC_SPAN),
+    "gaussian": Sigmoid(
+        ndtr, ndtri, _normal_density, lambda z: -z * _normal_density(z), 2 * float(ndtri(1 - _ALPHA))
+    ),
+    "logistic": Sigmoid(
+        expit,
+        logit,
+        _logistic_density,
+        lambda z: -np.tanh(z / 2) * _logistic_density(z),
+        2 * float(logit(1 - _ALPHA)),
+    ),
 }
 
 
@@ -387,7 +386,8 @@ class _Grid:
         """Lay the grid for the levels, the sigmoid and the prior of a problem."""
         middles = [0.5 * (side[1:] + side[:-1]) for side in edges]
         theta = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1).reshape(-1, 4)
-        # a fixed parameter has one cell without a size
+        # The prior is in the sizes: uniform in the PSE, in the width as `_WIDTH_POWER` says, Beta(1, b) in guess and
+        # lapse. A fixed parameter has one cell without a size.
         sizes = [np.diff(side) if side[-1] > side[0] else np.ones(1) for side in edges]
         if len(sizes[WIDTH]) > 1:
             sizes[WIDTH] = np.diff(np.exp(_WIDTH_POWER * edges[WIDTH]))
@@ -408,6 +408,7 @@ class _Grid:
 
     def masses(self, problem: Problem, top: Array) -> Array:
         """Return the posterior of every cell, by curve and axis; `top` keeps the exponentials in range."""
+        # the mass of a cell is the density in its middle (likelihood by prior) times its size
         log = problem.happy @ self.log_happy.T + (problem.trials - problem.happy) @ self.log_sad.T
         log += self.log_size - top[:, None]
         if problem.centre is not None and problem.precision is not None:
@@ -422,14 +423,17 @@ class _Grid:
         """Return the interval of every number of one curve, its open sides, and whether it has no PSE."""
         tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
         ends, sides = {}, {}
+        # The four parameters by their marginals: all mass is summed over the other three.
         for place, name in enumerate(("pse", "width", "guess", "lapse")):
             ends[name], sides[name] = self._along(place, mass, confidence)
         ends["width"] = np.exp(ends["width"])
+        # Numbers that depend on several parameters by the order of their values over all cells. They are open where
+        # the parameter that drives them is: a steep slope is a narrow width.
         for name, like in (("midpoint", sides["pse"]), ("slope", sides["width"][::-1])):
             order, values = self.numbers[name]
             weights = mass.ravel()[order]
             ends[name], sides[name] = _quantiles(np.cumsum(weights) - 0.5 * weights, values, tails), like
-        # half of the bounds' range is the range of levels
+        # half the bounds' range is that of levels, as the bounds lie half of that on either side
         wide, open_ended = self._along(PSE, mass, 0.95)
         range_of_levels = 0.5 * (self.bounds[1][PSE] - self.bounds[0][PSE])
         return ends, sides, bool(open_ended.any() or np.ptp(wide) > range_of_levels)
@@ -440,6 +444,8 @@ class _Grid:
         if side[-1] <= side[0]:
             return np.repeat(side[0], 2), np.zeros(2, dtype=bool)
         density = marginal / np.diff(side)
+        # A side is open where the grid ends at the bound of the fit and the density there is not below the height at
+        # which a normal posterior would leave out the tails that the confidence asks for.
         near = np.isclose(side[[0, -1]], [bound[place] for bound in self.bounds], rtol=0, atol=1e-9)
         open_ended = near & (density[[0, -1]] > np.exp(-0.5 * chi2.ppf(confidence, 1)) * density.max())
         tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
@@ -451,17 +457,16 @@ def _shared_edges(levels: Array, lower: Array, upper: Array) -> tuple[Array, ...
     """Return the edges of cells that suit every curve: fine where the levels are, and where guesses are few."""
     low, high = levels.min(), levels.max()
     count, widths, *asymptotes = _SHARED_CELLS
-    beyond = count // 12
+    outside = count // 12  # cells on either side, where the PSE of few observers lies
     pse = np.concatenate([
-        np.linspace(lower[PSE], low, beyond, endpoint=False), np.linspace(low, high, count + 1),
-        np.linspace(high, upper[PSE], beyond + 1)[1:],
+        np.linspace(lower[PSE], low, outside, endpoint=False), np.linspace(low, high, count + 1),
+        np.linspace(high, upper[PSE], outside + 1)[1:],
     ])  # fmt: skip
     edges = [pse, _even(lower[WIDTH], upper[WIDTH], widths)]
     for place, cells in zip((GUESS, LAPSE), asymptotes, strict=True):
+        # the power makes cells narrow near 0, where the prior has most of its mass
         room = upper[place] - lower[place]
-        edges.append(
-            _even(0.0, 1.0, cells) ** 1.7 * room + lower[place] if room else _even(lower[place], upper[place], 1)
-        )
+        edges.append(lower[place] + room * np.linspace(0, 1, cells + 1 if room else 2) ** 1.7)
     return tuple(edges)
 
 
@@ -530,6 +535,7 @@ def deviance_chance(
     observed = deviance_of(theta, problem)
     as_far, count = np.zeros(len(theta)), np.zeros(len(theta))
     rows = np.arange(len(theta))
+    # in three batches, so that curves which plainly fit are drawn 40 times rather than a thousand
     for first, last in pairwise([0, *sorted({min(batch, draws) for batch in (40, 200, draws)})]):
         if not rows.size:
             break
@@ -609,6 +615,7 @@ def deviance_of(theta: Float[Array, "curve 4"], problem: Problem) -> Float[Array
 
 def _acceleration(problem: Problem, theta: Array, read: Callable[[Array, Problem], Array]) -> Array:
     curves, levels = problem.trials.shape
+    # the jackknife: trials of one level and answer are alike, so that one of each is left out, and counted often
     cells = [(level, answer) for level in range(levels) for answer in (0, 1)]
     left_out = np.zeros((len(cells), curves))
     counts = np.zeros((len(cells), curves))
@@ -621,7 +628,6 @@ def _acceleration(problem: Problem, theta: Array, read: Callable[[Array, Problem
         part = replace(problem, trials=trials, happy=happy).at(np.flatnonzero(filled))
         if filled.any():
             left_out[cell, filled] = read(fit_curves(part, theta[filled])[0], part)
-    # trials of one level and answer are alike: each cell counts as often as it has trials
     total = np.maximum(counts.sum(axis=0), 1)
     mean = (counts * left_out).sum(axis=0) / total
     away = np.where(counts > 0, mean - left_out, 0.0)
@@ -679,7 +685,7 @@ def _round(problem: Problem, theta: Array, population: Array, group: Array) -> t
     penalised = _with_prior(problem, population[:, :2], np.exp(population[:, 2:]), group)
     theta, _ = fit_curves(penalised, theta)
     centre = _per_group(theta[:, [PSE, WIDTH]], group, len(population), np.mean)
-    squares = (theta[:, [PSE, WIDTH]] - centre[group]) ** 2 + _own_variance(theta, penalised)
+    squares = (theta[:, [PSE, WIDTH]] - centre[group]) ** 2 + _variance_of_each(theta, penalised)
     # people whose curves all end at the same bound differ by nothing at all
     variance = np.maximum(_per_group(squares, group, len(population), np.mean), np.exp(2 * _LEAST_LOG_SPREAD))
     return np.concatenate([centre, 0.5 * np.log(variance)], axis=1), theta
@@ -709,7 +715,7 @@ def _with_prior(problem: Problem, centre: Array, spread: Array, group: Array) ->
     return replace(problem, centre=means, precision=precision)
 
 
-def _own_variance(theta: Array, problem: Problem) -> Array:
+def _variance_of_each(theta: Array, problem: Problem) -> Array:
     _, _, information = information_of(theta, problem)
     held = (theta <= problem.lower) | (theta >= problem.upper)
     free = ~held

@@ -118,10 +118,18 @@ def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: floa
     References
     ----------
     Geirhos, Meding & Wichmann 2020, 10.48550/arXiv.2006.16736.
+
+    Examples
+    --------
+    >>> faces = {"stimulus": ["a", "b", "c", "d"], "level": [-1, -0.5, 0.5, 1]}
+    >>> people = pd.DataFrame({"participant": "p", **faces, "response": ["sad", "happy", "happy", "happy"]})
+    >>> networks = pd.DataFrame({"network": "n", **faces, "p_happy": [0.1, 0.7, 0.2, 0.9]})
+    >>> round(error_consistency(networks, people).item(), 3)
+    0.5
     """
     tables = [check_choices(first), check_choices(second)]
     if any("stimulus" not in table for table in tables):
-        message = "No column stimulus in a table of choices: error consistency matches faces by id. Add it."
+        message = "No column stimulus in a table of choices, and faces are matched by id. Add it."
         raise ValueError(message)
     middle = _shared_middle(tables) if middle is None else middle
     occlusions = list(dict.fromkeys(tables[0]["occlusion"]))
@@ -138,12 +146,13 @@ def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: floa
         axis=-1,
     )
     at_middle = sum(table.loc[table["level"] == middle, "stimulus"].nunique() for table in tables[:1])
+    simulated = any(table.attrs["simulated"] for table in tables)
     return xr.DataArray(
         kappas,
         {dims[0]: observers[0], dims[1]: observers[1], "occlusion": occlusions},
         (*dims, "occlusion"),
         name="error_consistency",
-        attrs={"left_out": int(at_middle), "middle": middle, "simulated": _simulated(tables)},
+        attrs={"left_out": int(at_middle), "middle": middle, "simulated": simulated},
     )
 
 
@@ -179,19 +188,15 @@ def _shared_middle(tables: list[pd.DataFrame]) -> float:
     scales = [scale_of(table["level"].to_numpy(dtype=float)) for table in tables]
     if scales[0] != scales[1] or scales[0] not in MIDDLES:
         message = (
-            f"Two scales of levels, or an unknown one, cannot tell right answers: {scales}. "
-            "Pass `middle`, or put both on the morph with `to_morph`."
+            f"Right answers are not known: the levels of the two tables are {' and '.join(scales)}. Pass `middle`, "
+            "or put both on the morph with `to_morph`."
         )
         raise ValueError(message)
     return MIDDLES[scales[0]]
 
 
 def _observer(table: pd.DataFrame) -> str:
-    return "participant" if "participant" in table else "network"
-
-
-def _simulated(tables: list[pd.DataFrame]) -> bool:
-    return any(bool(table.attrs.get("simulated", False)) for table in tables)
+    return PARTICIPANT if PARTICIPANT in table else NETWORK
 
 
 def human_likeness(
@@ -212,6 +217,16 @@ def human_likeness(
     participants alone; `n_seeds` says so. Draws are over participants alone.
 
     The curve is what was chosen, not what was fitted: ``rmse`` and ``r2`` stay right where a fit does not.
+
+    Examples
+    --------
+    >>> from rsa_face.psychophysics.psychometric import fit_psychometric
+    >>> levels, shares = [-1.0, -0.5, 0.0, 0.5, 1.0], [0.0, 0.1, 0.5, 0.9, 1.0]
+    >>> people = [pd.DataFrame({"participant": f"p{n}", "level": levels, "p_happy": shares}) for n in range(3)]
+    >>> network = pd.DataFrame({"network": "n", "level": levels, "p_happy": [0.0, 0.0, 0.1, 0.5, 0.9]})
+    >>> likeness = human_likeness(fit_psychometric(pd.concat(people)), fit_psychometric(network), draws=10)
+    >>> round(likeness["delta_pse"].item(), 2)
+    0.5
     """
     _must_compare(people, networks)
     networks = networks.sel(
@@ -222,21 +237,32 @@ def human_likeness(
     human, machine = _observers(people, levels), _observers(networks, levels)
     matched = None if consistency is None else _matched(consistency, people, networks)
     weights = _weights(people[PARTICIPANT].values.astype(str), draws, seed, resamples)
-    own = compare_observers(human, machine, np.ones((1, human.pse.shape[0])), matched)
+    point = compare_observers(human, machine, np.ones((1, human.pse.shape[0])), matched)
     drawn = compare_observers(human, machine, weights, matched)
     dims = (NETWORK, OCCLUSION)
-    table = xr.Dataset(coords=_coords(people, networks))
-    count = _people(human)
+    table = xr.Dataset(
+        coords={
+            NETWORK: networks[NETWORK].values,
+            "network_family": (NETWORK, networks["family"].values.astype(str)),
+            "network_seed": (NETWORK, networks["seed"].values),
+            PARTICIPANT: people[PARTICIPANT].values,
+            OCCLUSION: networks[OCCLUSION].values.astype(str),
+            BOUND: list(BOUNDS),
+        }
+    )
+    # how many participants each measure rests on, under each occlusion
+    fitted, choosing = np.isfinite(human.pse).sum(axis=0), np.isfinite(human.chosen).any(axis=-1).sum(axis=0)
+    count = {name: choosing if name in _OF_CHOICES else fitted for name in MEASURES}
     alone = [np.array([place]) for place in range(len(machine.pse))]
-    for name, values in own.items():
+    for name, values in point.items():
         table[name] = (dims, values[0])
         limits = _interval(name, values[0], drawn[name], alone, count[name], confidence)
         table[f"{name}_interval"] = ((*dims, BOUND), limits)
     for name in ("delta_pse", "rmse"):
         table[f"{name}_draws"] = (("draw", *dims), drawn[name])
-    table = table.merge(_families(own, drawn, table["network_family"].values, count, confidence))
+    table = table.merge(_families(point, drawn, table["network_family"].values, count, confidence))
     table = table.merge(_people_among_themselves(human))
-    table["n_participants"] = (OCCLUSION, np.isfinite(human.pse).sum(axis=0))
+    table["n_participants"] = (OCCLUSION, fitted)
     simulated = bool(people.attrs.get("simulated") or networks.attrs.get("simulated"))
     table.attrs = {
         "draws": len(weights),
@@ -249,12 +275,6 @@ def human_likeness(
         "untrained": networks.attrs.get("untrained", []),
     }
     return table
-
-
-def _people(human: Observers) -> dict[str, Array]:
-    """Return how many participants each measure rests on, under each occlusion."""
-    fitted, choosing = np.isfinite(human.pse).sum(axis=0), np.isfinite(human.chosen).any(axis=-1).sum(axis=0)
-    return {name: choosing if name in _OF_CHOICES else fitted for name in MEASURES}
 
 
 def _interval(
@@ -303,23 +323,23 @@ def _variance(values: Array) -> Array:
 
 
 def _families(
-    own: dict[str, Array], drawn: dict[str, Array], family: Array, count: dict[str, Array], confidence: float
+    point: dict[str, Array], drawn: dict[str, Array], family: Array, count: dict[str, Array], confidence: float
 ) -> xr.Dataset:
     names = list(dict.fromkeys(str(name) for name in family))
     table = xr.Dataset(coords={FAMILY: names})
     members = [np.flatnonzero(family == name) for name in names]
-    for name in own:
+    for name in point:
         log = name in _LOGARITHMIC
-        values, draws = (np.log(part[name]) if log else part[name] for part in (own, drawn))
+        values, draws = (np.log(part[name]) if log else part[name] for part in (point, drawn))
         middle = np.stack([_mean_of_seeds(name, values[0, rows]) for rows in members])
         spread = np.stack([_mean_of_seeds(name, draws[:, rows], axis=1) for rows in members], axis=1)
         middle, spread = (np.exp(part) if log else part for part in (middle, spread))
         table[f"family_{name}"] = ((FAMILY, OCCLUSION), middle)
-        limits = _interval(name, own[name][0], drawn[name], members, count[name], confidence)
+        limits = _interval(name, point[name][0], drawn[name], members, count[name], confidence)
         table[f"family_{name}_interval"] = ((FAMILY, OCCLUSION, BOUND), limits)
         table[f"family_{name}_draws"] = (("draw", FAMILY, OCCLUSION), spread)
     table["n_seeds"] = (FAMILY, [len(rows) for rows in members])
-    without = np.isnan(own["delta_pse"][0])
+    without = np.isnan(point["delta_pse"][0])
     table["n_undetermined"] = ((FAMILY, OCCLUSION), np.stack([without[rows].sum(axis=0) for rows in members]))
     return table
 
@@ -368,17 +388,6 @@ def _matched(consistency: xr.DataArray, people: xr.Dataset, networks: xr.Dataset
         OCCLUSION: networks[OCCLUSION].values.astype(str),
     }
     return consistency.transpose(NETWORK, PARTICIPANT, OCCLUSION).reindex(index).values
-
-
-def _coords(people: xr.Dataset, networks: xr.Dataset) -> dict[str, object]:
-    return {
-        NETWORK: networks[NETWORK].values,
-        "network_family": (NETWORK, networks["family"].values.astype(str)),
-        "network_seed": (NETWORK, networks["seed"].values),
-        PARTICIPANT: people[PARTICIPANT].values,
-        OCCLUSION: networks[OCCLUSION].values.astype(str),
-        BOUND: list(BOUNDS),
-    }
 
 
 def _must_compare(people: xr.Dataset, networks: xr.Dataset) -> None:
@@ -481,7 +490,7 @@ def correlation_table(agreement: xr.Dataset) -> pd.DataFrame:
         for other in names[place + 1 :]:
             one = agreement.sel({QUANTITY: name, OTHER: other})
             row = {QUANTITY: name, OTHER: other, "rank_correlation": float(one["rank_correlation"])}
-            row |= {column: one[kept].item() for column, kept in _BESIDE.items() if kept in one}
+            row |= {column: one[name].item() for column, name in _BESIDE.items() if name in one}
             if "rank_correlation_interval" in one:
                 row |= dict(
                     zip(BOUNDS, one["rank_correlation_interval"].transpose(BOUND).values.tolist(), strict=True)

@@ -98,7 +98,7 @@ class Curve(Settings):
         if self.width is not None and np.min(self.width) == 0:
             faults.append(f"width is {self.width}, not above 0")
         if self.pooling != "none" and self.method != "likelihood":
-            faults.append(f"method is {self.method!r}, but a pooled fit is by likelihood")
+            faults.append(f"method is {self.method!r}, and a pooled fit is by likelihood")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -118,7 +118,7 @@ def fit_psychometric(
     The PSE is the level at which happy is chosen half the time: where the whole curve is at one half. The midpoint
     is the middle of the sigmoid itself, guesses and lapses set aside. Observers whose PSE the choices do not
     determine have the status ``undetermined``, and no PSE, midpoint or slope, so that no mean takes them in: their
-    curve is at one half only beyond the levels shown, or the choices leave an end of its 95 % interval open, or
+    curve is at one half only outside the levels shown, or the choices leave an end of its 95 % interval open, or
     this is wider than the range of levels.
 
     Parameters
@@ -129,9 +129,9 @@ def fit_psychometric(
         What to fit.
     interval : {"auto", "posterior", "bootstrap", "none"}
         How intervals are made. ``posterior`` are equal-tailed credible intervals, with the PSE uniform between its
-        bounds, half the range of levels beyond them, and the width nearly so. ``auto`` is ``posterior`` for counted
-        trials fitted by likelihood, else ``none``: a network's probabilities have no binomial spread, its spread is
-        that over seeds.
+        bounds (half the range of levels on either side) and the width nearly so. ``auto`` is ``posterior`` for trials
+        that are counted and fitted by likelihood, else ``none``: a network's probabilities have no binomial spread,
+        its spread is that over seeds.
     draws : int
         Bootstrap draws; the test of the deviance takes as many at most.
     confidence : float
@@ -147,7 +147,7 @@ def fit_psychometric(
         it ends at the bound of the fit); `pse_fit`, the PSE of the fitted curve whatever its status; `deviance` and
         `deviance_p`, its test by simulation; `status` (``fitted``, ``separated``, ``undetermined``, ``falling``,
         ``constant``, ``few levels``, ``not shown`` or ``not converged``); `separated`, `at_bound`, `extrapolated`
-        (PSE beyond the levels shown); `n_trials` and `proportion` by level; `curve` on `curve_level`. With the
+        (PSE outside the levels shown); `n_trials` and `proportion` by level; `curve` on `curve_level`. With the
         bootstrap, `pse_draws`, `slope_draws` and `curve_interval`. A network's label is split into `family` and
         `seed`.
 
@@ -188,7 +188,7 @@ def fit_psychometric(
     theta, converged = fit_best(problem, starting_points(problem))
     pooled = None
     if curve.pooling == "participants":
-        pooled = pool_curves(problem, theta, _groups(rows % len(counts.occlusions)))
+        pooled = pool_curves(problem, theta, np.unique(rows % len(counts.occlusions), return_inverse=True)[1])
         theta, problem = pooled.theta, pooled.problem
     result = Fits(counts, rows, theta, problem)
     counted = counts.answered and curve.method == "likelihood"
@@ -220,6 +220,7 @@ def fit_psychometric(
         "seed": seed,
         "deviance_test": "simulated",
         "untrained": checked.attrs.get("untrained", []),
+        "left_out": checked.attrs.get("left_out", 0),
     }
     return dataset
 
@@ -276,10 +277,6 @@ def _attrs(curve: Curve, counts: Counts, pooled: Pooled | None) -> dict[str, obj
 
 def _as_bounds(value: float | tuple[float, float] | list[float]) -> tuple[float, float]:
     return (float(value), float(value)) if isinstance(value, int | float) else (float(value[0]), float(value[1]))
-
-
-def _groups(occlusion: np.ndarray) -> np.ndarray:
-    return np.unique(occlusion, return_inverse=True)[1]
 
 
 def first_status(counts: Counts) -> np.ndarray:
@@ -379,7 +376,7 @@ class Fits:
         )
 
     def extrapolated(self) -> np.ndarray:
-        """Say of each fitted curve whether it is at one half only beyond the levels that were shown."""
+        """Say of each fitted curve whether it is at one half only outside the levels that were shown."""
         low, high = self.counts.levels.min(), self.counts.levels.max()
         return np.asarray((self.theta[:, PSE] < low) | (self.theta[:, PSE] > high))
 

@@ -17,6 +17,7 @@ from rsa_face.psychophysics.choices import (
     scale_of,
     to_morph,
 )
+from rsa_face.schema import MISSING
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.preprocessing import Preprocessing
 
@@ -67,8 +68,21 @@ def test_signed_levels_are_put_on_the_morph_and_morphs_stay():
 
 
 def test_responses_outside_two_labels_are_named_with_their_lines():
-    with pytest.raises(ValueError, match=r"line 3 answers 'neutral'; line 5 answers 'nan'"):
-        check_choices(rows(response=["sad", "neutral", "happy", None]))
+    with pytest.raises(ValueError, match=r"line 3 answers 'neutral'; line 5 answers ''\."):
+        check_choices(rows(response=["sad", "neutral", "happy", ""]))
+
+
+@pytest.mark.parametrize("word", [None, np.nan, *(word for word in MISSING if word)])
+def test_a_missing_answer_is_left_out_and_counted(word, tmp_path):
+    table = rows(response=["sad", word, "happy", "happy"])
+    checked = check_choices(table)
+    assert checked["level"].tolist() == table["level"].drop(1).tolist()
+    assert checked.attrs["left_out"] == 1
+    if isinstance(word, str):
+        table.to_csv(tmp_path / "choices.csv", index=False)
+        assert read_choices(tmp_path / "choices.csv").attrs["left_out"] == 1
+    with pytest.raises(ValueError, match="the response is missing in all of 4 rows"):
+        check_choices(rows(response=[word] * 4))
 
 
 @pytest.mark.parametrize("column", ["network", "seed", "stimulus"])
