@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
+from rsa_face.cli.shared import say
+
 PAGES = Path(str(resources.files("rsa_face"))) / "docs"
 REPOSITORY = PAGES.parents[1]
 """Where a copy of the repository has notebooks and the descriptions of its folders; an installed package has none."""
@@ -26,12 +28,9 @@ def docs(
     ] = False,
     strict: Annotated[bool, typer.Option(help="Treat every warning as an error.")] = False,
 ) -> None:
-    """Build the documentation as a site that works offline, search included.
-
-    Needs `pip install 'rsa-face[docs]'`.
-    """
+    r"""Build the documentation as a site that works offline, search included (needs rsa-face\[docs])."""
     index = build_site(out, run_notebooks=run_notebooks, strict=strict)
-    print(f"Documentation: {index}")
+    say(f"Documentation: {index}")
     if open_page:
         webbrowser.open(index.resolve().as_uri())
 
