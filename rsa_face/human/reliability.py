@@ -251,7 +251,7 @@ def repeat_similarity(retest: xr.DataArray, *, comparison: str = "spearman") -> 
     factor = str(retest.dims[0])
     if retest.ndim != 4 or retest.sizes[factor] != 2:
         message = (
-            f"A retest has two parts, and these RDMs have the dims {dict(retest.sizes)}. Read them with layout "
+            f"These RDMs have the dims {dict(retest.sizes)}, and a retest has two parts. Read them with layout "
             "by=repeat, or by a column with two values."
         )
         raise ValueError(message)

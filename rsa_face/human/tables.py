@@ -47,16 +47,18 @@ def raise_faults(faults: Iterable[Fault], rule: str, *, then: str = FIX_LINES) -
 
     What is wrong in the same way in several files is said once for all of them.
     """
-    files: dict[tuple[str, str], list[Fault]] = {}
-    for fault in sorted(set(faults)):
-        files.setdefault((fault.column, fault.problem), []).append(fault)
-    lines = []
-    for alike in files.values():
-        names = list(dict.fromkeys(fault.file for fault in alike))
-        if len(names) > 3:
-            lines.append(str(replace(alike[0], file=f"{len(names)} files, such as {names[0]}")))
-        else:
-            lines += map(str, alike)
+    each = sorted(set(faults))
+    files: dict[tuple[str, str], set[str]] = {}
+    for one in each:
+        files.setdefault((one.column, one.problem), set()).add(one.file)
+    lines, grouped = [], set()
+    for one in each:
+        key = one.column, one.problem
+        if len(files[key]) <= 3:
+            lines.append(str(one))
+        elif key not in grouped:
+            grouped.add(key)
+            lines.append(str(replace(one, file=f"{len(files[key])} files, such as {one.file}")))
     if lines:
         more = f"\n  and {len(lines) - MOST} more" if len(lines) > MOST else ""
         shown = "".join(f"\n  {line}" for line in lines[:MOST])

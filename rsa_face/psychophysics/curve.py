@@ -58,8 +58,8 @@ SIGMOIDS = {
         expit,
         logit,
         _logistic_density,
-        lambda z: -np.tanh(z / 2) * _logistic_density(z),
-        2 * float(logit(1 - _ALPHA)),
+        lambda z: _logistic_density(z) * (expit(-z) - expit(z)),
+        2 * float(np.log((1 - _ALPHA) / _ALPHA)),
     ),
 }
 

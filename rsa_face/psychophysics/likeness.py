@@ -225,7 +225,7 @@ def human_likeness(
     >>> people = [pd.DataFrame({"participant": f"p{n}", "level": levels, "p_happy": shares}) for n in range(3)]
     >>> network = pd.DataFrame({"network": "n", "level": levels, "p_happy": [0.0, 0.0, 0.1, 0.5, 0.9]})
     >>> likeness = human_likeness(fit_psychometric(pd.concat(people)), fit_psychometric(network), draws=10)
-    >>> round(likeness["delta_pse"].item(), 2)
+    >>> round(likeness["delta_pse"].item(), 1)
     0.5
     """
     _must_compare(people, networks)
@@ -239,12 +239,14 @@ def human_likeness(
     weights = _weights(people[PARTICIPANT].values.astype(str), draws, seed, resamples)
     point = compare_observers(human, machine, np.ones((1, human.pse.shape[0])), matched)
     drawn = compare_observers(human, machine, weights, matched)
-    dims = (NETWORK, OCCLUSION)
+    family = networks["family"].values.astype(str)
+    families = list(dict.fromkeys(family.tolist()))
     table = xr.Dataset(
         coords={
             NETWORK: networks[NETWORK].values,
-            "network_family": (NETWORK, networks["family"].values.astype(str)),
+            "network_family": (NETWORK, family),
             "network_seed": (NETWORK, networks["seed"].values),
+            FAMILY: families,
             PARTICIPANT: people[PARTICIPANT].values,
             OCCLUSION: networks[OCCLUSION].values.astype(str),
             BOUND: list(BOUNDS),
@@ -252,15 +254,20 @@ def human_likeness(
     )
     # how many participants each measure rests on, under each occlusion
     fitted, choosing = np.isfinite(human.pse).sum(axis=0), np.isfinite(human.chosen).any(axis=-1).sum(axis=0)
-    count = {name: choosing if name in _OF_CHOICES else fitted for name in MEASURES}
-    alone = [np.array([place]) for place in range(len(machine.pse))]
-    for name, values in point.items():
-        table[name] = (dims, values[0])
-        limits = _interval(name, values[0], drawn[name], alone, count[name], confidence)
-        table[f"{name}_interval"] = ((*dims, BOUND), limits)
-    for name in ("delta_pse", "rmse"):
-        table[f"{name}_draws"] = (("draw", *dims), drawn[name])
-    table = table.merge(_families(point, drawn, table["network_family"].values, count, confidence))
+    alone = [np.array([place]) for place in range(len(family))]
+    members = [np.flatnonzero(family == name) for name in families]
+    for name in point:
+        count = choosing if name in _OF_CHOICES else fitted
+        values = point[name][0], drawn[name]
+        for dim, prefix, rows in ((NETWORK, "", alone), (FAMILY, "family_", members)):
+            middle, ends, each = _over_seeds(name, *values, rows, count, confidence)
+            table[f"{prefix}{name}"] = ((dim, OCCLUSION), middle)
+            table[f"{prefix}{name}_interval"] = ((dim, OCCLUSION, BOUND), ends)
+            if dim == FAMILY or name in ("delta_pse", "rmse"):
+                table[f"{prefix}{name}_draws"] = (("draw", dim, OCCLUSION), each)
+    table["n_seeds"] = (FAMILY, [len(rows) for rows in members])
+    without = np.isnan(point["delta_pse"][0])
+    table["n_undetermined"] = ((FAMILY, OCCLUSION), np.stack([without[rows].sum(axis=0) for rows in members]))
     table = table.merge(_people_among_themselves(human))
     table["n_participants"] = (OCCLUSION, fitted)
     simulated = bool(people.attrs.get("simulated") or networks.attrs.get("simulated"))
@@ -277,21 +284,24 @@ def human_likeness(
     return table
 
 
-def _interval(
+def _over_seeds(
     name: str,
     values: Float[Array, "network occlusion"],
     draws: Float[Array, "draw network occlusion"],
     members: list[Array],
     people: Array,
     confidence: float,
-) -> Float[Array, "family occlusion 2"]:
-    """Return the interval of the mean over each family's seeds: over participants and, of two seeds or more, these.
+) -> tuple[
+    Float[Array, "family occlusion"], Float[Array, "family occlusion 2"], Float[Array, "draw family occlusion"]
+]:
+    """Return the mean over each family's seeds, its interval, and the mean in each draw.
 
-    Quantiles of three seeds drawn with replacement would cover 80 % in place of 95 %.
+    The interval is over participants and, of two seeds or more, over these. Quantiles of three seeds drawn with
+    replacement would cover 80 % in place of 95 %.
     """
     log = name in _LOGARITHMIC
     values, draws = (np.log(part) if log else part for part in (values, draws))
-    limits = []
+    middles, limits, by_draw = [], [], []
     for rows in members:
         middle, some = _mean_of_seeds(name, values[rows]), _mean_of_seeds(name, draws[:, rows], axis=1)
         seeds = np.isfinite(values[rows]).sum(axis=0)
@@ -300,9 +310,12 @@ def _interval(
         over_seeds = np.where(seeds > 1, np.nan_to_num(_variance(values[rows])) / np.maximum(seeds, 1), 0.0)
         freedoms = np.stack([np.maximum(people - 1, 1), np.maximum(seeds - 1, 1)]).astype(float)
         half = reach((1 - confidence) / 2, np.stack([over_people, over_seeds]), freedoms)
+        middles.append(middle)
         limits.append(np.stack([middle - half, middle + half], axis=-1))
-    ends = np.exp(limits) if log else np.asarray(limits)
-    return np.asarray(np.clip(ends, *_RANGES.get(name, (-np.inf, np.inf))))
+        by_draw.append(some)
+    parts = np.stack(middles), np.stack(limits), np.stack(by_draw, axis=1)
+    mean, ends, each = (np.exp(part) if log else part for part in parts)
+    return mean, np.clip(ends, *_RANGES.get(name, (-np.inf, np.inf))), each
 
 
 def _mean_of_seeds(name: str, values: Array, axis: int = 0) -> Array:
@@ -320,28 +333,6 @@ def _variance(values: Array) -> Array:
     mean = np.where(finite, values, 0).sum(axis=0) / np.where(count > 0, count, np.nan)
     squares = np.where(finite, (values - mean) ** 2, 0).sum(axis=0)
     return np.asarray(squares / np.where(count > 1, count - 1, np.nan))
-
-
-def _families(
-    point: dict[str, Array], drawn: dict[str, Array], family: Array, count: dict[str, Array], confidence: float
-) -> xr.Dataset:
-    names = list(dict.fromkeys(str(name) for name in family))
-    table = xr.Dataset(coords={FAMILY: names})
-    members = [np.flatnonzero(family == name) for name in names]
-    for name in point:
-        log = name in _LOGARITHMIC
-        values, draws = (np.log(part[name]) if log else part[name] for part in (point, drawn))
-        middle = np.stack([_mean_of_seeds(name, values[0, rows]) for rows in members])
-        spread = np.stack([_mean_of_seeds(name, draws[:, rows], axis=1) for rows in members], axis=1)
-        middle, spread = (np.exp(part) if log else part for part in (middle, spread))
-        table[f"family_{name}"] = ((FAMILY, OCCLUSION), middle)
-        limits = _interval(name, point[name][0], drawn[name], members, count[name], confidence)
-        table[f"family_{name}_interval"] = ((FAMILY, OCCLUSION, BOUND), limits)
-        table[f"family_{name}_draws"] = (("draw", FAMILY, OCCLUSION), spread)
-    table["n_seeds"] = (FAMILY, [len(rows) for rows in members])
-    without = np.isnan(point["delta_pse"][0])
-    table["n_undetermined"] = ((FAMILY, OCCLUSION), np.stack([without[rows].sum(axis=0) for rows in members]))
-    return table
 
 
 def _people_among_themselves(human: Observers) -> xr.Dataset:
@@ -441,6 +432,13 @@ def relate_measures(
 
     Draws are joined one by one: pass the participants' draws of the comparison to `human_likeness` for them to be
     the same people.
+
+    Examples
+    --------
+    >>> coords = {"network": ("rdm", ["a", "b", "c"]), "layer": ("rdm", ["fc7"] * 3)}
+    >>> agreement = relate_measures(xr.Dataset({"similarity": ("rdm", [0.1, 0.3, 0.2])}, coords))
+    >>> agreement["rank"].sel(quantity="similarity_peak").values.tolist()
+    [3.0, 1.0, 2.0]
     """
     _must_relate(result, {"choices": likeness, "saliency": regions})
     networks = list(dict.fromkeys(result[NETWORK].values.astype(str).tolist()))

@@ -333,50 +333,50 @@ class Fits:
         PSE, midpoint and slope are given where the choices determine the PSE alone, so that no mean takes in a number
         that the bounds of the fit have made.
         """
-        numbers = {name: self._laid_out(read(self.theta, self.problem)) for name, read in NUMBERS.items()}
-        numbers["pse_fit"] = numbers["pse"]
-        determined = np.isin(status, DETERMINED).reshape(numbers["pse"].shape)
+        counts = self.counts
+        variables = {name: self._put(read(self.theta, self.problem)) for name, read in NUMBERS.items()}
+        variables["pse_fit"] = variables["pse"]
+        determined = np.isin(status, DETERMINED).reshape(len(counts.observers), -1)
         for name in _OF_A_PSE:
-            numbers[name] = np.where(determined, numbers[name], np.nan)
-        fine = np.linspace(self.counts.levels.min(), self.counts.levels.max(), 101)
-        heights = self._laid_out(evaluate_curve(fine, self.theta, self.problem.sigmoid))
-        shares = np.full(self.counts.trials.shape, np.nan)
-        shown = self.counts.trials > 0
-        shares[shown] = self.counts.happy[shown] / self.counts.trials[shown]
-        dims = (self.counts.observer, OCCLUSION)
-        variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
-            name: (dims, values) for name, values in numbers.items()
-        }
-        variables["crossing"] = (dims, numbers["pse"])  # the name that "pse" had; goes with the next version
-        variables["curve"] = ((*dims, CURVE_LEVEL), heights)
+            dims, numbers = variables[name]
+            variables[name] = dims, np.where(determined, numbers, np.nan)
+        variables["crossing"] = variables["pse"]  # the name that "pse" had; goes with the next version
+        shares = np.full(counts.trials.shape, np.nan)
+        np.divide(counts.happy, counts.trials, out=shares, where=counts.trials > 0)
+        dims = (counts.observer, OCCLUSION)
+        variables["curve"] = self._put(evaluate_curve(self._fine, self.theta, self.problem.sigmoid), CURVE_LEVEL)
         variables["proportion"] = ((*dims, LEVEL), shares)
-        variables["n_trials"] = ((*dims, LEVEL), self.counts.trials)
-        coords = {
-            self.counts.observer: list(self.counts.observers),
-            OCCLUSION: list(self.counts.occlusions),
-            LEVEL: self.counts.levels,
-            CURVE_LEVEL: fine,
+        variables["n_trials"] = ((*dims, LEVEL), counts.trials)
+        coords: dict[str, Any] = {
+            counts.observer: list(counts.observers),
+            OCCLUSION: list(counts.occlusions),
+            LEVEL: counts.levels,
+            CURVE_LEVEL: self._fine,
         }
-        return xr.Dataset(variables, coords | _families(self.counts))
+        if counts.observer == NETWORK:
+            split = [split_seed(name) for name in counts.observers]
+            coords["family"] = (NETWORK, [family for family, _ in split])
+            coords["seed"] = (NETWORK, [seed for _, seed in split])
+        return xr.Dataset(variables, coords)
 
     def flags(self, status: np.ndarray) -> xr.Dataset:
         """Return what became of every curve, and where bounds decided."""
-        dims = (self.counts.observer, OCCLUSION)
-        ends = np.stack([self.theta <= self.problem.lower + 1e-6, self.theta >= self.problem.upper - 1e-6], axis=-1)
-        ends &= (self.problem.lower < self.problem.upper)[:, :, None]
-        shape = (len(self.counts.observers), len(self.counts.occlusions))
+        lower, upper = self.problem.lower, self.problem.upper
+        ends = np.stack([self.theta <= lower + 1e-6, self.theta >= upper - 1e-6], axis=-1)
+        ends &= (lower < upper)[:, :, None]
+        dims, shape = (self.counts.observer, OCCLUSION), (len(self.counts.observers), -1)
         return xr.Dataset(
             {
                 "status": (dims, status.reshape(shape).astype(str)),
-                "separated": (dims, (separated(self.counts)).reshape(shape)),
-                "at_bound": ((*dims, PARAMETER, BOUND), self._laid_out(ends, empty=False)),
-                "extrapolated": (dims, self._laid_out(self.extrapolated(), empty=False)),
+                "separated": (dims, separated(self.counts).reshape(shape)),
+                "at_bound": self._put(ends, PARAMETER, BOUND, empty=False),
+                "extrapolated": self._put(self.extrapolated(), empty=False),
             },
             {PARAMETER: list(PARAMETERS), BOUND: list(BOUNDS)},
         )
 
     def extrapolated(self) -> np.ndarray:
-        """Say of each fitted curve whether it is at one half only outside the levels that were shown."""
+        """Return which fitted curves are at one half only outside the levels that were shown."""
         low, high = self.counts.levels.min(), self.counts.levels.max()
         return np.asarray((self.theta[:, PSE] < low) | (self.theta[:, PSE] > high))
 
@@ -384,33 +384,36 @@ class Fits:
         """Return how far the choices lie from the curves, and how often chance alone lies as far."""
         if chance is None:
             return xr.Dataset()
-        dims = (self.counts.observer, OCCLUSION)
         return xr.Dataset(
             {
-                "deviance": (dims, self._laid_out(deviance_of(self.theta, self.problem))),
-                "deviance_p": (dims, self._laid_out(chance)),
-                "log_likelihood": (dims, self._laid_out(value_of(self.theta, self.problem.without_priors()))),
+                "deviance": self._put(deviance_of(self.theta, self.problem)),
+                "deviance_p": self._put(chance),
+                "log_likelihood": self._put(value_of(self.theta, self.problem.without_priors())),
             }
         )
 
     def intervals(self, posterior: Posterior | None, bootstrap: Bootstrap | None, confidence: float) -> xr.Dataset:
         """Return intervals of every number: credible ones, or those of the bootstrap."""
-        dims = (self.counts.observer, OCCLUSION)
-        table = xr.Dataset()
-        if posterior is not None:
-            for name in NUMBERS:
-                table[f"{name}_interval"] = ((*dims, BOUND), self._laid_out(posterior.ends[name].T))
-                table[f"{name}_open"] = ((*dims, BOUND), self._laid_out(posterior.open_ended[name].T, empty=False))
-        if bootstrap is None:
-            return table
+        table: dict[str, Any] = {}
         for name in NUMBERS:
-            ends = bootstrap_interval(self.problem, self.theta, bootstrap, name, confidence=confidence)
-            table[f"{name}_interval"] = ((*dims, BOUND), self._laid_out(ends.T))
-        for name in ("pse", "slope"):
-            draws = NUMBERS[name](bootstrap.theta, self.problem)
-            table[f"{name}_draws"] = ((DRAW, *dims), np.stack([self._laid_out(row) for row in draws]))
-        table["curve_interval"] = ((*dims, CURVE_LEVEL, BOUND), self._laid_out(self._band(bootstrap, confidence)))
-        return table
+            if posterior is not None:
+                table[f"{name}_interval"] = self._put(posterior.ends[name].T, BOUND)
+                table[f"{name}_open"] = self._put(posterior.open_ended[name].T, BOUND, empty=False)
+            if bootstrap is not None:
+                ends = bootstrap_interval(self.problem, self.theta, bootstrap, name, confidence=confidence)
+                table[f"{name}_interval"] = self._put(ends.T, BOUND)
+        if bootstrap is not None:
+            for name in ("pse", "slope"):
+                drawn = self._put(NUMBERS[name](bootstrap.theta, self.problem).T, DRAW)
+                table[f"{name}_draws"] = xr.Variable(*drawn).transpose(DRAW, ...)
+            tails, sigmoid = [(1 - confidence) / 2, (1 + confidence) / 2], self.problem.sigmoid
+            # one curve at a time: all draws of all curves may not fit in memory
+            bands = [
+                np.quantile(evaluate_curve(self._fine, bootstrap.theta[:, row], sigmoid), tails, axis=0).T
+                for row in range(len(self.theta))
+            ]
+            table["curve_interval"] = self._put(np.stack(bands), CURVE_LEVEL, BOUND)
+        return xr.Dataset(table)
 
     def population(self, pooled: Pooled | None) -> xr.Dataset:
         """Return the population that pooled curves come from."""
@@ -423,27 +426,18 @@ class Fits:
         coords = {"pooled_parameter": ["pse", "log_width"]}
         return xr.Dataset({"population_mean": (dims, mean), "population_sd": (dims, sd)}, coords)
 
-    def _band(self, bootstrap: Bootstrap, confidence: float) -> np.ndarray:
-        fine = np.linspace(self.counts.levels.min(), self.counts.levels.max(), 101)
-        tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-        bands = [
-            np.quantile(evaluate_curve(fine, bootstrap.theta[:, row], self.problem.sigmoid), tails, axis=0)
-            for row in range(len(self.theta))
-        ]
-        return np.stack(bands).transpose(0, 2, 1)
+    @property
+    def _fine(self) -> np.ndarray:
+        return np.linspace(self.counts.levels.min(), self.counts.levels.max(), 101)
 
-    def _laid_out(self, values: np.ndarray, *, empty: float | bool = np.nan) -> np.ndarray:
+    def _put(
+        self, values: np.ndarray, *further: str, empty: float | bool = np.nan
+    ) -> tuple[tuple[str, ...], np.ndarray]:
+        """Return values of the fitted curves, by observer and occlusion, with their dims; empty for other curves."""
         shape = (len(self.counts.observers), len(self.counts.occlusions))
         cells = np.full((shape[0] * shape[1], *values.shape[1:]), empty)
         cells[self.rows] = values
-        return cells.reshape(*shape, *values.shape[1:])
-
-
-def _families(counts: Counts) -> dict[str, tuple[str, list[str] | list[int]]]:
-    if counts.observer != NETWORK:
-        return {}
-    split = [split_seed(name) for name in counts.observers]
-    return {"family": (NETWORK, [family for family, _ in split]), "seed": (NETWORK, [seed for _, seed in split])}
+        return (self.counts.observer, OCCLUSION, *further), cells.reshape(*shape, *values.shape[1:])
 
 
 def fit_bayesian(
