@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from rsa_face.human.read import read_human as read_human
     from rsa_face.human.reliability import assess_reliability as assess_reliability
     from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
-    from rsa_face.inference.compare import compare_layers as compare_layers
-    from rsa_face.inference.compare import load as load
     from rsa_face.inference.localization import contrast_layers as contrast_layers
     from rsa_face.inference.localization import localize as localize
     from rsa_face.inference.rsa import RSA as RSA
     from rsa_face.inference.rsa import Result as Result
+    from rsa_face.inference.rsa import compare_layers as compare_layers
+    from rsa_face.inference.rsa import load as load
     from rsa_face.networks.zoo import Network as Network
     from rsa_face.networks.zoo import build_network as build_network
     from rsa_face.provenance import save as save
@@ -65,7 +65,7 @@ _HOME = {
     "TrainingSettings": "training.settings",
     "assess_reliability": "human.reliability",
     "build_network": "networks.zoo",
-    "compare_layers": "inference.compare",
+    "compare_layers": "inference.rsa",
     "compute_rdms": "rdms.measures",
     "contrast_layers": "inference.localization",
     "control_rdms": "rdms.controls",
@@ -75,7 +75,7 @@ _HOME = {
     "figure_style": "figures.style",
     "fit_psychometric": "psychophysics.psychometric",
     "from_rsatoolbox": "rdms.toolbox",
-    "load": "inference.compare",
+    "load": "inference.rsa",
     "load_study": "study.config",
     "localize": "inference.localization",
     "network_choices": "psychophysics.choices",
@@ -105,16 +105,16 @@ _HOME = {
 
 _FORMER_HOME = {
     "Options": "activations.extract",
-    "add_partial": "inference.compare",
+    "add_partial": "inference.rsa",
     "align_stimuli": "rdms.align",
     "audit": "activations.capture",
     "compare_rdms": "inference.comparisons",
-    "correct_layers": "inference.compare",
+    "correct_layers": "inference.rsa",
     "describe_store": "activations.store",
     "error_consistency": "psychophysics.likeness",
     "fetch_dataset": "human.datasets",
     "fit_readout": "training.evaluation",
-    "held_out_similarity": "inference.compare",
+    "held_out_similarity": "inference.rsa",
     "human_likeness": "psychophysics.likeness",
     "load_batch": "activations.batch",
     "partition_variance": "inference.variance",

@@ -50,7 +50,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare each layer with people: similarity, interval, corrected p values, and the noise ceiling."""
-    from rsa_face.inference.compare import add_partial, compare_layers
+    from rsa_face.inference.rsa import add_partial, compare_layers
     from rsa_face.provenance import save
 
     if out.suffix != ".nc":
@@ -74,7 +74,7 @@ def compare(
 
 
 def _corrected(result: Any, layers: Any, people: Any, correction: str) -> Any:
-    from rsa_face.inference.compare import correct_layers
+    from rsa_face.inference.rsa import correct_layers
 
     if correction == "none":
         return result
@@ -176,8 +176,8 @@ def localize_layers(
     """Find the layers at which a network is most like people, reaches the noise ceiling, and leaves its baseline."""
     import xarray as xr
 
-    from rsa_face.inference.compare import held_out_similarity
     from rsa_face.inference.localization import localize
+    from rsa_face.inference.rsa import held_out_similarity
     from rsa_face.provenance import load, save
     from rsa_face.report.narrate import localization_sentences
 

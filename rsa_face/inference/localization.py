@@ -223,7 +223,7 @@ def contrast_layers(
         (generalises to whatever was resampled); ``"participants"``, against participants' differences turned
         around at random; or ``"none"``. Participants who look at the same stimuli share what those stimuli do by
         chance, so turning them around answers for these stimuli alone: taken as a claim about other stimuli it is
-        wrong in most studies (README, calibration). Use ``"draws"``.
+        wrong in most studies (documentation, calibration). Use ``"draws"``.
     seed : int
         The seed of the turned differences.
     cluster : str, optional
@@ -242,6 +242,17 @@ def contrast_layers(
     ------
     ValueError
         If a network or option is unknown, no layer has a counterpart, or the result holds no draws.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> demo = rf.example("demo")
+    >>> models = rf.control_rdms(demo.stimuli, ["level", "identity"]).assign_coords(
+    ...     network=("rdm", ["mine", "other"]), layer=("rdm", ["fc8"] * 2), depth=("rdm", [1.0, 1.0]))
+    >>> result = rf.compare_layers(models, demo.human, comparison="corr", draws=60)
+    >>> gap = rf.contrast_layers(result, network="mine", baseline="other")
+    >>> gap["difference"].to_series().round(2).to_dict(), bool(gap["p_difference"] < 0.05)
+    ({'fc8': 0.48}, True)
     """
     if cluster is not None:
         message = "contrast_layers(cluster=) is called cluster_test now: `cluster` names dask workers alone."

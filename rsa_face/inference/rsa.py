@@ -2,7 +2,8 @@
 
 `RSA` holds the RDMs; `RSA.bootstrap` returns a `Result`, which keeps the draws it was made from, so that the next
 question (corrected p values, partial similarity, the layer that was picked evaluated on what did not pick it) needs
-neither the RDMs again nor draws made again. `compare_layers` and its companions are the same as functions.
+neither the RDMs again nor draws made again. The functions at the end ask the same of arrays and datasets: each makes
+an `RSA`, or finds the one that a result was made from.
 """
 
 import warnings
@@ -80,6 +81,7 @@ ABOVE, BELOW, SHUFFLED = "p_above_zero", "p_below_ceiling", "p_above_zero_shuffl
 DRAWN = ("drawn_stimuli", "drawn_participants")
 """The variables of a result that say how often each draw took each stimulus and each participant."""
 
+_SAVED = ("layer_rdms", "human_rdms")  # the variables of a saved result that hold the RDMs it was made from
 _SAME = 1e-8  # similarities of the same RDMs differ by rounding alone
 
 Columns = dict[str, tuple[str, Float[np.ndarray, " rdm"]]]
@@ -204,34 +206,45 @@ class RSA:
     ) -> "Result":
         """Draw stimuli and participants again and again, and say how sure each similarity is.
 
+        Conclusions about people in general need participants drawn, conclusions about faces in general need stimuli
+        drawn; ``"dual"`` is for both (Schuett, Kipnis, Diedrichsen & Kriegeskorte 2023, 10.7554/eLife.82566). The
+        dual bootstrap's own variance is too large with fewer than some 40 stimuli, so the standard errors are
+        jackknifed unless asked otherwise (documentation, calibration).
+
         Parameters
         ----------
         resample : str, optional
-            What to draw: ``"stimulus"``, ``"participant"``, ``"both"`` or ``"dual"``; None takes the spread over
-            participants, which says nothing about other stimuli. See `compare_layers`.
+            What to draw: ``"stimulus"``, ``"participant"``, ``"both"`` or ``"dual"``. If None, the interval and the p
+            values come from the spread over participants, and say nothing about other stimuli: where those vary too,
+            unrelated layers pass for similar far more often than one in twenty times (documentation, calibration).
         draws : int
             How many draws.
         seed : int
             The study's seed.
         resamples : mapping of str to array of int, optional
-            The draws to take instead: positions in the order of `human`.
+            The draws to take instead, as in `draw_resamples`: positions in the order of `human`.
         variance : str
-            ``"jackknife"`` or ``"bootstrap"``: where the standard errors of ``"dual"`` come from.
+            Where the standard errors of ``"dual"`` come from: ``"jackknife"``, stimuli and participants left out one
+            and two at a time (`sampling_error`), or ``"bootstrap"``, the draws, as in rsatoolbox. Other ways to
+            resample always take the draws'; so do fewer than five stimuli (or groups) or three participants, with a
+            warning and the reason in the attr `variance_reason`.
         confidence : float
             Of the intervals, between 0 and 1.
         memory : float
             GiB to use at most.
         device : str
-            ``"cpu"``, ``"cuda"`` or ``"auto"``.
+            ``"cpu"``, ``"cuda"``, or ``"auto"``: a graphics processor where there is one and the comparison runs
+            there (cosine, corr, spearman and rho-a of RDMs without missing pairs).
         cluster : str, optional
-            ``local:N`` or ``tcp://HOST:PORT``: draws are computed by dask workers, with the same values to the bit.
+            ``local:N`` or ``tcp://HOST:PORT``: hand the draws to dask workers, which compute on the CPU; the values
+            are the same to the bit.
         progress : bool
             Whether to show a progress bar.
 
         Returns
         -------
         Result
-            The similarities with their draws.
+            The similarities with their draws; `Result.table` holds what `compare_layers` returns.
 
         Raises
         ------
@@ -362,6 +375,17 @@ class Result:
         What was compared.
     table : Dataset, dims (rdm, ...)
         Similarities, intervals, draws and p values that are not corrected.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> demo = rf.example("demo")
+    >>> models = rf.control_rdms(demo.stimuli, ["level", "identity"])
+    >>> result = rf.RSA(models, demo.human, comparison="corr").bootstrap(draws=30)
+    >>> result.rsa
+    <RSA: 2 layers, 20 participants, 54 stimuli, corr, drawn by identity>
+    >>> result.layers()["p_above_zero_corrected"].values < 0.05
+    array([ True,  True])
     """
 
     def __init__(self, rsa: RSA, table: xr.Dataset, drawn: Draws | None, deletions: Deletions | None = None) -> None:
@@ -591,9 +615,8 @@ class Result:
         Path
             The file written.
         """
-        kept = {"layer_rdms": self.rsa.rdms, "human_rdms": self.rsa.human}
-        whole = self.table.assign(kept).assign_attrs(is_result=True)
-        return provenance.save(whole, path)
+        rdms = dict(zip(_SAVED, (self.rsa.rdms, self.rsa.human), strict=True))
+        return provenance.save(self.table.assign(rdms).assign_attrs(is_result=True), path)
 
     def _draws(self, what: str) -> Draws:
         if self._drawn is None:
@@ -625,6 +648,164 @@ class Result:
             SHUFFLED: (RDM, raw),
             f"{ABOVE}_corrected": (RDM, np.maximum(np.asarray(corrected, dtype=float), raw)),
         }
+
+
+def compare_layers(
+    rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "rho-a", groups: str | None = AUTO, **settings: Any
+) -> xr.Dataset:
+    """Compare every layer with every participant, and say how sure the result is.
+
+    The same as ``RSA(rdms, human, comparison=..., groups=...).bootstrap(**settings).table``. Definitions are
+    rsatoolbox's: for the same draws the values are equal.
+
+    Parameters
+    ----------
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j)
+        Layer RDMs, of the same stimuli as the human RDMs in any order. Not changed.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs of two participants or more; NaN means never judged. Not changed.
+    comparison : str
+        One of cosine, corr, spearman, rho-a, tau-a, kendall (tau-b), corr_cov and cosine_cov.
+    groups : str, optional
+        What stimuli are drawn by: see `RSA`. Five groups are needed for jackknifed errors, three to be drawn at all;
+        of two identities, stimuli are drawn one by one, with a warning.
+    **settings
+        What to draw, how often and where to compute: `resample` (``"dual"``), `draws` (1000), `seed`, `resamples`,
+        `variance`, `confidence`, `memory`, `device`, `cluster` and `progress`, as `RSA.bootstrap` describes them.
+
+    Returns
+    -------
+    Dataset
+        `similarity` (rdm), `participant_similarity` (rdm, participant), `similarity_interval` (rdm, bound),
+        `similarity_variance` (rdm), `noise_ceiling` (bound) and `noise_ceiling_extrapolated`, that of ever more
+        participants (`extrapolated_ceiling`), `p_above_zero` (rdm), one-sided, and `p_below_ceiling`
+        (rdm), two-sided as in rsatoolbox, against the lower bound; neither is corrected for the number of layers.
+        Cosines are above 0 for unrelated RDMs too, so cosine and cosine_cov come without `p_above_zero`:
+        `correct_layers` shuffles labels for it. The attr `groups` names what stimuli were drawn by.
+        With draws, also `p_above_zero_percentile` and `p_below_ceiling_percentile` (rdm), the share of draws on the
+        other side, both one-sided; `similarity_draws` (draw, rdm), `noise_ceiling_draws` (draw, bound) and
+        `noise_ceiling_interval` (bound, limit); for the dual bootstrap the draws over participants alone and stimuli
+        alone beside them, with ``_participant`` and ``_stimulus`` in their names, and, where the standard errors are
+        jackknifed, the rows they are made of (`similarity_jackknife`). The attr `variance` says where they come
+        from; `degrees_of_freedom` (rdm) are theirs. Skipped draws are NaN, and counted in the attr `skipped`; draws
+        thrown away and drawn again are counted in `redrawn`.
+
+    Raises
+    ------
+    ValueError
+        As `RSA` and `RSA.bootstrap` raise it.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> demo = rf.example("demo")
+    >>> models = rf.control_rdms(demo.stimuli, ["level", "identity"])
+    >>> result = rf.compare_layers(models, demo.human, comparison="corr", draws=30)
+    >>> result["similarity"].to_series().round(2).to_dict()
+    {'level': 0.68, 'identity': 0.19}
+    """
+    return RSA(rdms, human, comparison=comparison, groups=groups).bootstrap(**settings).table
+
+
+def correct_layers(
+    result: xr.Dataset,
+    *,
+    rdms: xr.DataArray | None = None,
+    human: xr.DataArray | None = None,
+    method: str = MAXIMUM,
+    shuffles: int | None = None,
+) -> xr.Dataset:
+    """Put p values corrected over the planned family, every layer of the result, beside the raw ones.
+
+    With the RDMs, whether a layer is above zero is tested by shuffling stimulus labels, which holds its level; the t
+    test of the dual bootstrap claims less often than it may. Where stimuli were drawn in groups, the t test over
+    groups stays: it asks about other people's faces, and labels shuffled in blocks about these alone, and about less
+    (`shuffle_layers`). There shuffles stand in only where no stimuli were drawn, or the comparison has no t test.
+    Leave layers that nobody asked about out of the comparison: each makes the bar higher for the others.
+    """
+    must_be_known(method, (MAXIMUM, *(name for name in CORRECTIONS if name != "none")), "correction")
+    if rdms is not None and human is not None:
+        return Result.of(result, rdms, human).layers(correction=method, shuffles=shuffles)
+    if rdms is not None or human is not None:
+        given, missing = ("rdms", "human") if human is None else ("human", "rdms")
+        message = f"`{given}` is given without `{missing}`. Give the RDMs of both, or of neither."
+        raise ValueError(message)
+    kind = {"p_above_zero_kind": "t"} if ABOVE in result else {}
+    return corrected_table(result, method, {}).assign_attrs(kind)
+
+
+def add_partial(
+    result: xr.Dataset,
+    *,
+    rdms: xr.DataArray,
+    human: xr.DataArray,
+    controls: xr.DataArray,
+    method: str | None = None,
+) -> xr.Dataset:
+    """Put the similarity that remains given control RDMs beside the raw one.
+
+    A morph between two expressions changes everything along one line: pixels, level and every layer order the
+    stimuli alike, and a raw similarity cannot tell them apart.
+
+    Over the pairs a participant judged, layer, participant and controls are ranked (not for ``corr``), the controls
+    are regressed out of both, and the residuals correlated. For ``rho-a`` the controls are taken out wholly, while
+    ties of layer and participant lower the result as they lower rho-a: residual products are divided by the geometric
+    mean of (n³ - n) / 12 less what the controls explain of each. Without ties it is the partial Spearman correlation;
+    without controls it is rho-a.
+    """
+    return Result.of(result, rdms, human).partial(controls, method=method)
+
+
+def held_out_similarity(
+    where: xr.Dataset, result: xr.Dataset, *, rdms: xr.DataArray, human: xr.DataArray
+) -> xr.Dataset:
+    """Evaluate the layer that each draw picks on the stimuli and participants that the draw left out.
+
+    The best of many layers looks better than it is on the draw that chose it. About a third of stimuli and of
+    participants are left out of any draw; they tell what the picked layer is worth to others. Where stimuli were
+    drawn in groups, whole groups are left out.
+
+    The similarity of a layer over all pairs is no measure of the loss: of stimuli left out in groups, more pairs are
+    of one group (a fourth of the pairs of 3 groups of 3, an eighth of those of 6), and a layer that tells groups
+    apart is more similar there. `same_pairs_similarity` is: it is that of the layer which all data pick, these
+    included, over the same pairs and participants.
+    """
+    return Result.of(result, rdms, human).held_out(where)
+
+
+def load(path: str | Path) -> xr.DataArray | xr.Dataset | Result:
+    """Read what `save`, `Result.save` or a study wrote, into memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        A netCDF file.
+
+    Returns
+    -------
+    DataArray, Dataset or Result
+        As it was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not netCDF, or is damaged.
+
+    Examples
+    --------
+    >>> import tempfile, rsa_face as rf
+    >>> human = rf.example("demo").human
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = rf.load(rf.save(human, f"{folder}/human.nc"))
+    >>> again.identical(human)
+    True
+    """
+    array = provenance.load(path)
+    if not isinstance(array, xr.Dataset) or not array.attrs.pop("is_result", False):
+        return array
+    return Result.of(array.drop_dims(["stimulus_i", "stimulus_j"]), *(array[name] for name in _SAVED))
 
 
 def to_frame(result: xr.Dataset) -> pd.DataFrame:

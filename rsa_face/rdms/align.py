@@ -46,6 +46,14 @@ def shared_stimuli(*arrays: xr.DataArray) -> tuple[xr.DataArray, ...]:
     ------
     ValueError
         If fewer than three stimuli are shared: no similarity can be computed from fewer.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> human = rf.example("demo").human
+    >>> some = human.isel(stimulus_i=slice(4), stimulus_j=slice(4))
+    >>> [array.shape for array in shared_stimuli(human, some)]
+    [(20, 4, 4), (20, 4, 4)]
     """
     shared = set.intersection(*(set(stimulus_ids(array)) for array in arrays))
     common = [stimulus for stimulus in stimulus_ids(arrays[0]) if stimulus in shared]

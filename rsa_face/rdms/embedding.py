@@ -51,6 +51,14 @@ def embed_rdm(
     Stress-1 is the root of the squared differences between distances and what they should be, over the squared
     distances: Kruskal 1964, 10.1007/BF02289565; by majorisation, as scikit-learn does it: de Leeuw & Mair 2009,
     10.18637/jss.v031.i03.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> levels = rf.control_rdms(rf.example("demo").stimuli, ["level"])[0]
+    >>> points = embed_rdm(levels, starts=1)
+    >>> points.dims, round(points.attrs["stress"], 3)
+    (('stimulus', 'axis'), 0.0)
     """
     # in the order of the stimuli's names, so that the random starts are the same wherever these stand
     by_name = np.argsort(rdm[STIMULUS_I].values.astype(str), kind="stable")

@@ -335,6 +335,18 @@ def compute_rdms(
         If a measure, a layer that one is set for, or the engine is unknown, a measure that is set for a layer cannot
         vary in it, a layer has a constant pattern or a value that is not finite (layer and stimulus are named), or
         the memory does not suffice.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> attrs = {"network": "mine", "layer": "fc", "depth": 1.0, "order": 0, "place": 0, "untrained": True}
+    >>> activation = (("stimulus", "feature"), np.eye(3, 8, dtype="float32"))
+    >>> layer = xr.Dataset({"activation": activation}, {"stimulus": ["a", "b", "c"]}, attrs)
+    >>> root = xr.Dataset(coords={"stimulus": ["a", "b", "c"]})
+    >>> compute_rdms(xr.DataTree.from_dict({"/": root, "/mine/fc": layer}), measure="euclidean")[0].values.round(2)
+    array([[0.  , 0.25, 0.25],
+           [0.25, 0.  , 0.25],
+           [0.25, 0.25, 0.  ]])
     """
     memory = bytes_of(memory) / 2**30
     must_be_known(engine, ("gram", "rsatoolbox"), "engine")

@@ -44,6 +44,12 @@ def to_rsatoolbox(rdms: xr.DataArray) -> rsatoolbox.rdm.RDMs:
     -------
     rsatoolbox.rdm.RDMs
         With dissimilarities in float64, in rsatoolbox's order (upper triangle, row by row).
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> to_rsatoolbox(rf.example("demo").human).dissimilarities.shape
+    (20, 1431)
     """
     along = str(rdms.dims[0])
     check_rdms(rdms, along=along)
@@ -75,6 +81,13 @@ def from_rsatoolbox(rdms: rsatoolbox.rdm.RDMs) -> xr.DataArray:
     -------
     DataArray, dims (rdm, stimulus_i, stimulus_j) or (participant, stimulus_i, stimulus_j)
         The RDMs.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> human = rf.example("demo").human.drop_vars("coverage")  # it belongs to pairs
+    >>> from_rsatoolbox(to_rsatoolbox(human)).equals(human)
+    True
     """
     described = dict(rdms.descriptors)
     along = str(described.pop("along", RDM))

@@ -11,7 +11,6 @@ import xarray as xr
 
 from rsa_face.human.read import read_human
 from rsa_face.inference.ceiling import refuse_one_participant
-from rsa_face.inference.compare import add_partial, compare_layers, correct_layers, held_out_similarity
 from rsa_face.inference.comparisons import check_people
 from rsa_face.inference.localization import contrast_layers, localize
 from rsa_face.inference.resampling import (
@@ -23,7 +22,7 @@ from rsa_face.inference.resampling import (
     draw_resamples,
     group_members,
 )
-from rsa_face.inference.rsa import to_frame
+from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers, held_out_similarity, to_frame
 from rsa_face.inference.seeds import (
     AGAINST,
     ALL_LAYERS,

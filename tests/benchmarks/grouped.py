@@ -9,12 +9,12 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 import xarray as xr
 
-from rsa_face.inference.compare import add_partial, compare_layers, correct_layers
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.kernels import to_vectors
 from rsa_face.inference.localization import contrast_layers
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.resampling import UngroupedWarning
+from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers
 from tests.benchmarks.batched import correlate_draws
 from tests.inference.simulated import between_groups, simulate_grouped
 

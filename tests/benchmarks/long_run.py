@@ -24,7 +24,7 @@ from PIL import Image
 from torch import nn
 
 from rsa_face.activations.extract import extract
-from rsa_face.inference.compare import compare_layers
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network
 from rsa_face.rdms.measures import compute_rdms

@@ -8,13 +8,13 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.inference.ceiling import ceiling_of
-from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.draws import evaluate_draws
 from rsa_face.inference.kernels import to_vectors
 from rsa_face.inference.localization import contrast_layers, half_way_depth, interval, localize
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.results import matched_layers, resampled_of
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.statistics import (
     bootstrap_variance,
     correct,

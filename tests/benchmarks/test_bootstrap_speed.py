@@ -17,8 +17,8 @@ import xarray as xr
 from rsatoolbox.model import ModelFixed
 from rsatoolbox.rdm import RDMs
 
-from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.draws import processors
+from rsa_face.inference.rsa import compare_layers
 
 STIMULI, LAYERS, PEOPLE = 200, 50, 20
 LEAST = {"corr": 100, "spearman": 100, "rho-a": 100, "tau-a": 20}

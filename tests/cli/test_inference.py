@@ -6,7 +6,7 @@ import pytest
 
 import rsa_face as rf
 from rsa_face.cli import main
-from rsa_face.inference.compare import correct_layers
+from rsa_face.inference.rsa import correct_layers
 from tests.inference.conftest import make_vectors, to_array
 
 

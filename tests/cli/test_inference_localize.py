@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from rsa_face.cli import main
-from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.localization import localize
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.provenance import load, save
 from tests.inference.simulated import simulate
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.draws import Evaluated, evaluate_draws, in_torch, run_draws
 from rsa_face.inference.resampling import deletions_of, draw_resamples
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.schema import COMPARISONS
 from tests.inference.conftest import make_vectors, to_array
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.inference.compare import compare_layers
+from rsa_face.inference.rsa import compare_layers
 from tests.benchmarks import grouped
 from tests.benchmarks.calibration import rates, table
 from tests.benchmarks.scenarios import PLANTED, one_result, shares

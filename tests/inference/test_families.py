@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.inference.compare import compare_layers, correct_layers
 from rsa_face.inference.permutation import shuffle_layers
+from rsa_face.inference.rsa import compare_layers, correct_layers
 from rsa_face.inference.statistics import CORRECTIONS, holm
 from tests.inference.simulated import simulate
 

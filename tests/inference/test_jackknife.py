@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.resampling import (
     COMPONENTS,
@@ -20,6 +19,7 @@ from rsa_face.inference.resampling import (
     sampling_error,
 )
 from rsa_face.inference.results import resampled_of
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.statistics import bootstrap_variance, draws_of
 from tests.inference.simulated import simulate
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import rankdata
 
 import rsa_face as rf
-from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.comparisons import compare_vectors
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.statistics import draws_of, t_differences
 from rsa_face.schema import COMPARISONS
 from tests.inference.conftest import make_vectors, rsatoolbox_result, to_array

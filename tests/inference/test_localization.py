@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.inference.compare import compare_layers, held_out_similarity
 from rsa_face.inference.localization import (
     ABOVE,
     DIFFERS,
@@ -18,6 +17,7 @@ from rsa_face.inference.localization import (
     spread_at,
 )
 from rsa_face.inference.results import matched_layers
+from rsa_face.inference.rsa import compare_layers, held_out_similarity
 from rsa_face.inference.statistics import Spread
 from tests.inference.simulated import simulate
 

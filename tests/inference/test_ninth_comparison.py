@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 
 import rsa_face as rf
-from rsa_face.inference.compare import add_partial
 from rsa_face.inference.permutation import shuffle_layers
+from rsa_face.inference.rsa import add_partial
 from rsa_face.schema import COMPARISONS, Comparison
 from tests.inference.simulated import simulate
 

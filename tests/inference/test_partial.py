@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from rsa_face.inference.compare import add_partial, compare_layers
 from rsa_face.inference.comparisons import compare_vectors
+from rsa_face.inference.rsa import add_partial, compare_layers
 from rsa_face.inference.variance import partial_similarity
 from tests.inference.simulated import simulate
 

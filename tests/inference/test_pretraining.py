@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.inference.compare import compare_layers
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.seeds import Measured, OverSeeds, contrast_pretrainings, similarities_of, smaller_size
 from tests.inference.simulated import simulate
 

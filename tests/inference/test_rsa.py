@@ -7,8 +7,7 @@ import pytest
 import xarray as xr
 
 import rsa_face as rf
-from rsa_face.inference.compare import add_partial, correct_layers, held_out_similarity
-from rsa_face.inference.rsa import RSA, Result
+from rsa_face.inference.rsa import RSA, Result, add_partial, correct_layers, held_out_similarity
 from tests.inference.simulated import simulate
 
 SHARES = {f"{network}/l{place}": 0.25 * place for network in ("alexnet", "fe_alexnet") for place in range(4)}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rsa_face.inference.compare import compare_layers
 from rsa_face.inference.localization import contrast_layers
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.seeds import Measured, compare_seeds, jackknifed, similarities_of, sum_over_seeds
 from tests.inference.simulated import simulate
 

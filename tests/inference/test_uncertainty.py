@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsa_face.inference.compare import compare_layers
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.inference.statistics import bootstrap_variance, p_from_draws, p_one_sided, t_differences
 
 

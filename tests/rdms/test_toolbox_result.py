@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 from rsatoolbox.vis import plot_model_comparison
 
-from rsa_face.inference.compare import compare_layers
+from rsa_face.inference.rsa import compare_layers
 from rsa_face.rdms.toolbox import to_rsatoolbox_result
 from tests.inference.conftest import make_vectors, rsatoolbox_result, to_array
 
