@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -24,6 +25,8 @@ BOUND = "bound"
 BOUNDS = ("lower", "upper")
 MEASURE = "measure"
 OTHER_MEASURES = "other_measures"
+UNTRAINED = "untrained"
+TRAINING_UNKNOWN = "training_unknown"
 
 NOBODY = "none"
 """For participants: nobody recorded whose each judgement is."""
@@ -163,6 +166,50 @@ NETWORKS: dict[str, Architecture] = {
     "vgg16": Architecture("VGG16", (2, 2, 3, 3, 3), (0, 3, 6), "vgg16"),
 }
 """In the order of every list and figure."""
+
+LIBRARIES = ("torchvision", "timm")
+LIBRARY = "library"
+"""The weights that come with a network by reference: the library's own, or what a builder puts in."""
+
+
+def is_reference(network: str) -> bool:
+    """Return whether a network is named by reference, as ``torchvision:NAME`` or ``package.module:callable``.
+
+    Examples
+    --------
+    >>> is_reference("torchvision:resnet50"), is_reference("vgg16")
+    (True, False)
+    """
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[\w.-]+", network) is not None
+
+
+def is_builder(network: str) -> bool:
+    """Return whether a network is what a callable of the user's own builds."""
+    return is_reference(network) and network.partition(":")[0] not in LIBRARIES
+
+
+def label_of(network: str) -> str:
+    """Return what a network is called where it has no label: of a reference, what stands behind the colon.
+
+    Examples
+    --------
+    >>> label_of("torchvision:resnet50"), label_of("vgg16")
+    ('resnet50', 'vgg16')
+    """
+    return network.rpartition(":")[2]
+
+
+def must_be_network(network: str) -> None:
+    """Refuse what is neither one of the five networks nor written as a reference, naming the nearest."""
+    if network in NETWORKS or is_reference(network):
+        return
+    near = get_close_matches(network, NETWORKS, n=1, cutoff=0.6)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    message = (
+        f"Unknown network: {network!r}. {meant}Choose one of {', '.join(NETWORKS)}, or torchvision:NAME, "
+        "timm:NAME or package.module:callable."
+    )
+    raise ValueError(message)
 
 
 @dataclass(frozen=True)
@@ -385,6 +432,30 @@ def asymmetric_pairs(matrix: NDArray[Any]) -> NDArray[np.intp]:
 
 def _same_but_for_rounding(some: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(np.isclose(some, others, rtol=1e-6, atol=1e-12, equal_nan=True))
+
+
+def names_in(attrs: Mapping[Any, Any], key: str) -> list[str]:
+    """Return the names that an attr lists; one name is kept as itself, and what is no name is none."""
+    named = attrs.get(key)
+    if isinstance(named, str):
+        return [named]
+    if isinstance(named, list | tuple) or (isinstance(named, np.ndarray) and named.ndim == 1):
+        return [str(name) for name in named]
+    return []
+
+
+def origin_of(*parts: Mapping[Any, Any]) -> dict[Any, list[str]]:
+    """Return which networks the attrs of some parts call untrained, and of which they do not know.
+
+    Examples
+    --------
+    >>> origin_of({"untrained": ["vgg16"]}, {"untrained": ["alexnet"], "training_unknown": ["mine"]})
+    {'untrained': ['alexnet', 'vgg16'], 'training_unknown': ['mine']}
+    """
+    return {
+        key: sorted({name for attrs in parts for name in names_in(attrs, key)})
+        for key in (UNTRAINED, TRAINING_UNKNOWN)
+    }
 
 
 def stimulus_ids(rdms: xr.DataArray) -> list[str]:

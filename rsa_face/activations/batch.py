@@ -14,11 +14,12 @@ from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import lock_of
 from rsa_face.activations.stream import stream_measures
+from rsa_face.networks.reference import known_layers
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_content, hash_file, load, save
 from rsa_face.rdms.measures import GENERAL, check_measures, compute_rdms, measures_among
 from rsa_face.safety import fault_of_name, hold, must_be_file_names, path_in, read_json, write_beside
-from rsa_face.schema import MEASURES, NETWORKS, layer_names, must_be_known, repeated
+from rsa_face.schema import MEASURES, is_reference, label_of, layer_names, must_be_known, must_be_network, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
 
 UNITS = "units.json"
@@ -34,6 +35,7 @@ class Source:
     identity: str
     build: Callable[[], Network]
     layers: tuple[tuple[str, str], ...] = ()
+    recorded: str | tuple[str, ...] | None = None  # in place of the batch's layers
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Batch:
         single = [name for name, row in MEASURES.items() if not row.repeated]
         for measure in [*self.measures, *self.by_layer.values()]:
             must_be_known(measure, single, "measure")
-        check_measures(self.by_layer, [pair for source in self.networks for pair in source.layers])
+        if all(source.layers for source in self.networks):  # those of a callable's network are known when it is built
+            check_measures(self.by_layer, [pair for source in self.networks for pair in source.layers])
         for occlusion in self.occlusions:
             self.seen(occlusion)
         must_be_file_names([unit.name for unit in self.units], "network or occlusion", "the batch")
@@ -84,13 +87,18 @@ class Batch:
         """Return the stimuli of one occlusion."""
         return self.stimuli if occlusion == "all" else self.stimuli.select(occlusion=occlusion)
 
+    def layers_of(self, source: Source) -> str | list[str]:
+        """Return which layers of a network are recorded."""
+        layers = source.recorded or self.layers
+        return layers if isinstance(layers, str) else list(layers)
+
     def measure_of(self, unit: Unit) -> dict[str, str]:
         """Return what makes a unit's RDMs: its measure, and those of the layers that have one of their own."""
-        return measures_among({**self.by_layer, GENERAL: unit.measure}, unit.network.layers)
+        return _measures_among({**self.by_layer, GENERAL: unit.measure}, unit.network)
 
     def made_from(self, unit: Unit) -> str:
         """Return the hash of all that a unit's RDMs follow from."""
-        layers = self.layers if isinstance(self.layers, str) else list(self.layers)
+        layers = self.layers_of(unit.network)
         rows = {name: row.definition for name, row in MEASURES.items()}  # a measure that changes makes other RDMs
         measures = [self.measure_of(unit), rows]
         return hash_content(
@@ -99,24 +107,32 @@ class Batch:
 
 
 def sources_of(
-    networks: Sequence[str], seeds: Sequence[int] = (0,), *, weights: str = "random"
+    networks: Sequence[str], seeds: Sequence[int] = (0,), *, weights: str | None = None
 ) -> tuple[Source, ...]:
     """Return the networks of a batch: every architecture with every seed, once."""
-    identity = hash_file(Path(weights)) if Path(weights).is_file() else weights
+    identity = hash_file(Path(weights)) if weights and Path(weights).is_file() else weights or "random"
     each = dict.fromkeys(product(networks, seeds))
     for name, _ in each:
-        must_be_known(name, NETWORKS, "network")
+        must_be_network(name)
     return tuple(
         Source(
-            name,
+            label_of(name),
             seed,
-            weights,
+            weights or "random",
             identity,
             partial(build_network, name, weights=weights, seed=seed),
-            tuple((name, layer) for layer in layer_names(name, ["pool5"] if name == "fe_alexnet" else [])),
+            tuple((label_of(name), layer) for layer in _layer_names(name)),
         )
         for name, seed in each
     )
+
+
+def _measures_among(measures: Mapping[str, str], source: Source) -> dict[str, str]:
+    return measures_among(measures, source.layers) if source.layers else dict(measures)
+
+
+def _layer_names(name: str) -> list[str]:
+    return known_layers(name) if is_reference(name) else layer_names(name, ["pool5"] if name == "fe_alexnet" else [])
 
 
 def is_done(batch: Batch, unit: Unit) -> bool:
@@ -225,8 +241,8 @@ def _run(
             [network],
             stimuli,
             measures,
-            by_layer=measures_among(batch.by_layer, first.network.layers),
-            layers=batch.layers,
+            by_layer=_measures_among(batch.by_layer, first.network),
+            layers=batch.layers_of(first.network),
             memory=memory,
             **how,
         )

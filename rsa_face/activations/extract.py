@@ -33,6 +33,7 @@ from tqdm.auto import tqdm
 from rsa_face.activations.capture import capture, resolve_device
 from rsa_face.activations.store import (
     ARRAY,
+    axes_of,
     begin_layer,
     begin_network,
     begin_store,
@@ -50,16 +51,26 @@ from rsa_face.networks.layers import Layer
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import rng_from
 from rsa_face.safety import must_be_a, must_be_file_names, naming_what_is_written, one_part
-from rsa_face.schema import NETWORKS, must_be_known, repeated
+from rsa_face.schema import NETWORKS, TRAINING_UNKNOWN, must_be_known, repeated
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
 log = logging.getLogger(__name__)
 
-POOLS: dict[str, Callable[[Tensor], Tensor] | None] = {
-    "none": None,
-    "mean": lambda output: output.mean(dim=(2, 3)) if output.ndim == 4 else output.clone(),
-}
+
+def _mean_over_places(output: Tensor) -> Tensor:
+    """Return one value a channel of maps, a feature of tokens; other layers as they are."""
+    places = [axis for axis, name in enumerate(axes_of(output.shape[1:]), start=1) if name in _PLACES]
+    return output.mean(dim=places) if places else output.clone()
+
+
+def _class_token(output: Tensor) -> Tensor:
+    """Return the first token of layers of tokens, which is the class token where a network has one."""
+    return (output[:, 0] if output.ndim == 3 else output).clone()
+
+
+_PLACES = ("row", "column", "token")
+POOLS: dict[str, Callable[[Tensor], Tensor] | None] = {"none": None, "mean": _mean_over_places, "class": _class_token}
 LOSSES = {
     "float32": "none",
     "float16": "11 significant bits: values are off by up to 4.9e-4 of themselves; none beyond 65,504",
@@ -77,8 +88,9 @@ class Options:
     ----------
     chunk : int
         Stimuli that a worker of a cluster takes at once.
-    pool : {"none", "mean"}
-        ``mean`` keeps one value a channel: the mean over space.
+    pool : {"none", "mean", "class"}
+        ``mean`` keeps one value a channel or feature: the mean over space or tokens. ``class`` keeps the first token
+        of layers of tokens: a transformer's class token, where it has one.
     projection : int, optional
         Keep this many seeded sparse random projections of each layer that has more features (Li, Hastie & Church
         2006, 10.1145/1150402.1150436). Euclidean distances survive within a stated error; correlations roughly.
@@ -167,9 +179,15 @@ def extract(
 
     Examples
     --------
-    >>> import rsa_face as rf  # doctest: +SKIP
-    >>> network = rf.build_network("alexnet", seed=0)  # doctest: +SKIP
-    >>> tree = rf.extract([network], rf.read_stimuli("stimuli.csv"), "activations.zarr")  # doctest: +SKIP
+    >>> import tempfile
+    >>> import rsa_face as rf
+    >>> stimuli = rf.read_stimuli(rf.load_study("demo").stimuli.table).select(identity="face01")
+    >>> small = rf.Preprocessing(resize=64, crop=64)
+    >>> network = rf.build_network("alexnet", seed=0, preprocessing=small)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tree = rf.extract([network], stimuli, f"{folder}/activations.zarr", layers=["relu5", "fc8"])
+    ...     dict(tree["alexnet/fc8/activation"].sizes)
+    {'stimulus': 9, 'feature': 2}
     """
     must_be_known(dtype, LOSSES, "dtype")
     must_have_names_of_their_own(networks)
@@ -211,6 +229,7 @@ def describe_network(network: Network, layers: Sequence[Layer]) -> dict[str, Any
         "weights": network.weights,
         "weights_hash": network.content_hash(),
         "untrained": any(network.rests_on_random(layer) for layer in layers),
+        TRAINING_UNKNOWN: network.trained is None,
         "preprocessing": settings,
         "layers": [layer.name for layer in layers],
     }
@@ -221,9 +240,9 @@ def must_have_names_of_their_own(networks: Sequence[Network]) -> None:
     must_be_a(networks, (list, tuple), "A list of networks is needed first: [network]")
     for network in networks:
         must_be_a(network, Network, "A list of networks is needed first")
-    twice = repeated([network.name for network in networks])
-    if twice or not networks:
-        what = f"Two networks are called {twice}" if twice else "No network is given"
+    same = repeated([network.name for network in networks])
+    if same or not networks:
+        what = f"Two networks are called {same}" if same else "No network is given"
         message = f"{what}: give each network a name of its own (label=)."
         raise ValueError(message)
     must_be_file_names([one_part(network.name) for network in networks], "network", "The list of networks")
@@ -234,10 +253,10 @@ def must_have_names_of_their_own(networks: Sequence[Network]) -> None:
 
 def as_stored(values: Tensor, layer: str, ids: Sequence[str], *, dtype: str, options: Options) -> np.ndarray:
     """Turn what a layer computed into the float32 or float16 array that is kept; refuse what is not finite."""
-    kept = values.to("cpu", torch.float32)
+    tensor = values.to("cpu", torch.float32)
     if dtype == "bfloat16":
-        kept = kept.to(torch.bfloat16).to(torch.float32)
-    array = kept.contiguous().numpy()
+        tensor = tensor.to(torch.bfloat16).to(torch.float32)
+    array = tensor.contiguous().numpy()
     if options.projection is not None and array[0].size > options.projection:
         with np.errstate(invalid="ignore", over="ignore"):
             flat = array.reshape(len(array), -1)
@@ -327,15 +346,17 @@ class _Task:
 
 
 def _missing_batches(task: _Task, node: zarr.Group) -> list[int]:
-    """Return the batches that some layer lacks, and remove what is damaged; every value that is there is checked."""
-    begun = [(layer_array(node, layer.name), task.folder_of(layer)) for layer in task.layers]
-    missing = set(task.batches) if any(array is None for array, _ in begun) else set()
-    for array, folder in begun:
+    """Return the batches that some layer lacks, by reading every shard; a damaged one is removed."""
+    arrays = [(layer_array(node, layer.name), task.folder_of(layer)) for layer in task.layers]
+    # a layer whose array is not begun, or not as it was begun, lacks every batch
+    missing = set(task.batches) if any(array is None for array, _ in arrays) else set()
+    for array, folder in arrays:
         if array is None:
             continue
         for batch in task.batches:
             if fault_of_batch(array, folder, batch):
-                shard_of(array, folder, batch).unlink(missing_ok=True)  # zarr would read it to write to it
+                # zarr reads a shard before it writes into it, and would fail on what is damaged
+                shard_of(array, folder, batch).unlink(missing_ok=True)
                 missing.add(batch)
     return sorted(missing)
 
@@ -344,7 +365,7 @@ def _begin_bar(task: _Task, bar: Any, missing: Sequence[int]) -> None:
     """Let a bar begin with the stimuli that a store has, which are no work of this run, and say so."""
     number = len(task.stimuli) - sum(len(task.rows(batch)) for batch in missing)
     if number:
-        log.info("%s: %d of %d stimuli are there; going on", task.network.name, number, len(task.stimuli))
+        log.info("%s: %d of %d stimuli are stored; going on", task.network.name, number, len(task.stimuli))
         bar.initial = bar.n = bar.last_print_n = number
         bar.refresh()
 
@@ -361,6 +382,8 @@ def _record(task: _Task, node: zarr.Group, batches: Sequence[int], bar: Any) -> 
         passes_of(task.network, partial(_run, task), task.device) as run,
         ThreadPoolExecutor(1, thread_name_prefix="store") as pool,
     ):
+        # One batch is written while the next is computed. The result of each write is taken before the next begins:
+        # so a full disk stops the run at once, and what is in memory is never more than two batches.
         writing: Future[int] | None = None
         try:
             arrays: dict[str, zarr.Array[Any]] = {}
@@ -454,11 +477,11 @@ def passes_of(
         free.put(_sharing_weights(network, stopping))
 
     def run(inputs: Tensor) -> Captured:
-        mine = free.get()
+        replica = free.get()
         try:
-            return record(mine, inputs)
+            return record(replica, inputs)
         finally:
-            free.put(mine)
+            free.put(replica)
 
     def in_order(batches: Iterable[Tensor]) -> Iterator[Captured]:
         running: deque[Future[Captured]] = deque()
@@ -538,9 +561,9 @@ def _blocks(batches: Sequence[int], size: int) -> list[list[int]]:
 @contextmanager
 def _task_file(task: _Task) -> Iterator[tuple[Path, str]]:
     name = f".{task.store.name}.task-"
-    for left in task.store.parent.glob(f"{glob.escape(name)}*"):
-        if re.fullmatch(r"[0-9a-f]{16}", left.name.removeprefix(name)):  # ours: by a run that was killed
-            left.unlink()
+    for file in task.store.parent.glob(f"{glob.escape(name)}*"):
+        if re.fullmatch(r"[0-9a-f]{16}", file.name.removeprefix(name)):  # ours: by a run that was killed
+            file.unlink()
     file, content = task.store.with_name(name + secrets.token_hex(8)), io.BytesIO()
     torch.save(task, content)
     digest = blake3(content.getbuffer()).hexdigest()

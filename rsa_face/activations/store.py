@@ -1,6 +1,6 @@
 """The activation store: a zarr folder with a node for each network and layer, written in shards of one batch.
 
-``/<network>/<layer>/activation`` is an array (stimulus, feature) or (stimulus, channel, row, column). Zarr writes
+``/<network>/<layer>/activation`` is an array whose first axis is the stimuli; `axes_of` names the others. Zarr writes
 each batch of a layer as one shard, under another name, and moves it into place: the shards that are there are the
 record of finished batches. Zarr's crc32c codec guards values; what a store says of itself is sealed in its attrs.
 """
@@ -24,16 +24,16 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 from rsa_face.networks.layers import Layer
 from rsa_face.provenance import hash_content, hash_file, sealed, unsealed
 from rsa_face.safety import hold, holder_of, must_be_file_names, must_not_swell, one_part, path_in, reading, size_of
+from rsa_face.schema import TRAINING_UNKNOWN
 from rsa_face.stimuli.catalogue import StimulusSet
 
 log = logging.getLogger(__name__)
 
-FORMAT = 6
+FORMAT = 7
 ARRAY = "activation"
 UNREADABLE = "What extract writes is an activation store"
 THEN = "Remove it (rsa-face activations remove, or by hand), and run the same extract again."
 _CHUNK_BYTES = 4 * 2**20
-_SPACE = ("channel", "row", "column")
 _ZARRS_DRAFT = ".partial"
 
 
@@ -48,8 +48,9 @@ def open_activations(store: str | Path) -> xr.DataTree:
     Returns
     -------
     DataTree
-        Nodes ``/<network>/<layer>``, each with the variable ``activation``, dims (stimulus, channel, row, column)
-        or (stimulus, feature). The stimulus ids hold for every node; ids and factors stand at the root.
+        Nodes ``/<network>/<layer>``, each with the variable ``activation``, dims (stimulus, channel, row, column),
+        (stimulus, token, feature) or (stimulus, feature). The stimulus ids hold for every node; ids and factors
+        stand at the root.
 
     Raises
     ------
@@ -60,9 +61,16 @@ def open_activations(store: str | Path) -> xr.DataTree:
 
     Examples
     --------
-    >>> tree = open_activations("activations.zarr")  # doctest: +SKIP
-    >>> tree["alexnet/relu5/activation"].sizes  # doctest: +SKIP
-    Frozen({'stimulus': 54, 'channel': 256, 'row': 13, 'column': 13})
+    >>> import tempfile
+    >>> import rsa_face as rf
+    >>> stimuli = rf.read_stimuli(rf.load_study("demo").stimuli.table).select(identity="face01")
+    >>> small = rf.Preprocessing(resize=64, crop=64)
+    >>> network = rf.build_network("alexnet", seed=0, preprocessing=small)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = rf.extract([network], stimuli, f"{folder}/activations.zarr", layers=["relu5", "fc8"])
+    ...     tree = open_activations(f"{folder}/activations.zarr")
+    ...     dict(tree["alexnet/relu5/activation"].sizes)
+    {'stimulus': 9, 'channel': 256, 'row': 3, 'column': 3}
     """
     path = Path(store).absolute()  # it is read lazily, perhaps from another folder, or by another process
     described = describe_store(path)
@@ -115,6 +123,7 @@ def describe_store(store: str | Path) -> dict[str, Any]:
                     "finished": node.attrs["finished"],
                     "weights": node.attrs["weights"],
                     "untrained": node.attrs["untrained"],
+                    TRAINING_UNKNOWN: node.attrs[TRAINING_UNKNOWN],
                 }
                 for node, folder in nodes
             ],
@@ -250,10 +259,10 @@ def begin_layer(
 
     One channel of all stimuli can so be read without the others.
     """
-    begun = layer_array(node, layer.name)
-    if begun is not None:
-        return begun
-    attrs = {name: node.attrs[name] for name in ("network", "place", "untrained")}
+    array = layer_array(node, layer.name)
+    if array is not None:
+        return array
+    attrs = {name: node.attrs[name] for name in ("network", "place", "untrained", TRAINING_UNKNOWN)}
     attrs |= {"layer": layer.name, "module": layer.path, "kind": layer.kind, "depth": layer.depth}
     attrs |= {"order": layer.order, "nonlinearity": layer.nonlinearity}
     group = node.create_group(layer.name, attributes=sealed(attrs), overwrite=True)
@@ -262,7 +271,7 @@ def begin_layer(
     most = min(max(_CHUNK_BYTES // per_channel, 1), shape[0])
     channels = max(count for count in range(1, most + 1) if shape[0] % count == 0)
     sharding = _codecs((rows, channels, *shape[1:]), np.dtype(dtype))
-    array: zarr.Array[Any] = group.create_array(
+    created: zarr.Array[Any] = group.create_array(
         ARRAY,
         shape=(total, *shape),
         dtype=dtype,
@@ -270,12 +279,26 @@ def begin_layer(
         chunks=(rows, channels, *shape[1:]),
         compressors=list(sharding[0].codecs[1:]),
         fill_value=np.nan,
-        dimension_names=("stimulus", *(_SPACE if len(shape) == 3 else ("feature",))),
+        dimension_names=("stimulus", *axes_of(shape)),
         config={"write_empty_chunks": True},
     )
     written = hash_file(folder_of(node) / node.path / layer.name / ARRAY / "zarr.json")
     group.update_attributes(sealed({**attrs, "array": written}))
-    return array
+    return created
+
+
+def axes_of(shape: Sequence[int]) -> tuple[str, ...]:
+    """Return what the axes of one stimulus are called, by their lengths: square maps tell where the channels are.
+
+    Examples
+    --------
+    >>> axes_of((256, 13, 13)), axes_of((7, 7, 96)), axes_of((197, 768)), axes_of((10,))
+    (('channel', 'row', 'column'), ('row', 'column', 'channel'), ('token', 'feature'), ('feature',))
+    """
+    if len(shape) == 3:
+        return ("row", "column", "channel") if shape[0] == shape[1] != shape[2] else ("channel", "row", "column")
+    names = {1: ("feature",), 2: ("token", "feature")}
+    return names.get(len(shape), tuple(f"axis{place}" for place in range(1, len(shape) + 1)))
 
 
 def finish_network(node: zarr.Group) -> None:
@@ -285,6 +308,7 @@ def finish_network(node: zarr.Group) -> None:
         if file.is_file():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
+    # after the values: so a machine that loses power never has the mark without them
     node.update_attributes(sealed({**_attrs_of(node, folder / "zarr.json"), "finished": True}))
 
 
@@ -429,13 +453,13 @@ def _count_done(folder: Path, node: zarr.Group, total: int) -> int:
     if node.attrs["finished"]:
         return total
     arrays = [(layer_array(node, name), folder / name / ARRAY) for name in cast("list[str]", node.attrs["layers"])]
-    begun = [(array, place) for array, place in arrays if array is not None]
-    if len(begun) < len(arrays):
+    written = [(array, place) for array, place in arrays if array is not None]
+    if len(written) < len(arrays):
         return 0
     done = 0
-    for batch in range(batches_of(begun[0][0])):
-        rows = rows_of(begun[0][0], batch)
-        done += (rows.stop - rows.start) * all(shard_of(array, place, batch).is_file() for array, place in begun)
+    for batch in range(batches_of(written[0][0])):
+        rows = rows_of(written[0][0], batch)
+        done += (rows.stop - rows.start) * all(shard_of(array, place, batch).is_file() for array, place in written)
     return min(done, total)
 
 
@@ -445,7 +469,7 @@ def _rows(array: "zarr.Array[Any]") -> int:
 
 def _chunk_of(array: "zarr.Array[Any]") -> tuple[int, ...]:
     chunk = tuple(array.chunks)
-    if len(chunk) != array.ndim or any(part > whole for part, whole in zip(chunk, array.shape, strict=True)):
+    if len(chunk) != array.ndim or any(length > axis for length, axis in zip(chunk, array.shape, strict=True)):
         message = f"chunks of {chunk} do not fit an array of {array.shape}"
         raise ValueError(message)
     return chunk
@@ -509,8 +533,8 @@ def _zarrs_drafts(path: Path) -> list[Path]:
 
 def _remove_network(path: Path, name: str) -> None:
     node = path_in(path, name, "The network name", nested=True)
-    said = json.loads((node / "zarr.json").read_bytes())
-    for layer in said["attributes"]["layers"]:
+    record = json.loads((node / "zarr.json").read_bytes())
+    for layer in record["attributes"]["layers"]:
         _remove_member(path_in(node, layer, "The layer"))
     (node / "zarr.json").unlink()
 
@@ -532,13 +556,13 @@ def _remove_member(folder: Path) -> None:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found = []
+    differing = []
     for key, value in new.items():
         if isinstance(value, Mapping) and isinstance(old.get(key), Mapping):
-            found += _differences(old[key], value, f"{prefix}{key}.")
+            differing += _differences(old[key], value, f"{prefix}{key}.")
         elif old.get(key) != value:
-            found.append(f"{prefix}{key} ({_short(old.get(key))} in the store, now {_short(value)})")
-    return found
+            differing.append(f"{prefix}{key} ({_short(old.get(key))} in the store, now {_short(value)})")
+    return differing
 
 
 def _short(value: Any) -> str:
@@ -549,11 +573,11 @@ def _short(value: Any) -> str:
 def _differing_stimuli(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     before, now = (each["table"]["stimulus"] for each in (old, new))
     if before != now:
-        lacks = [stimulus for stimulus in now if stimulus not in set(before)]
-        beyond = [stimulus for stimulus in before if stimulus not in set(now)]
-        if not lacks and not beyond:
+        only_now = [stimulus for stimulus in now if stimulus not in set(before)]
+        only_before = [stimulus for stimulus in before if stimulus not in set(now)]
+        if not only_now and not only_before:
             return ["the order of the stimuli"]
-        return [f"the stimuli (the store lacks {lacks[:8]} and has {beyond[:8]} beyond)"]
+        return [f"the stimuli (the store lacks {only_now[:8]} and also has {only_before[:8]})"]
     changed = [stimulus for stimulus, was, is_ in zip(now, old["images"], new["images"], strict=True) if was != is_]
-    found = [f"the images of {changed[:8]}"] if changed else []
-    return found + [f"the column {name!r}" for name in new["table"] if old["table"].get(name) != new["table"][name]]
+    images = [f"the images of {changed[:8]}"] if changed else []
+    return images + [f"the column {name!r}" for name in new["table"] if old["table"].get(name) != new["table"][name]]

@@ -1,5 +1,6 @@
-"""RDMs of every layer with nothing stored: all stimuli go through one layer before the next."""
+"""RDMs of every layer with nothing stored: all stimuli go through one layer before the next, or layers in groups."""
 
+import math
 import mmap
 import os
 import tempfile
@@ -15,11 +16,12 @@ import xarray as xr
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from rsa_face.activations.capture import resolve_device
+from rsa_face.activations.capture import capture, resolve_device
 from rsa_face.activations.extract import must_have_names_of_their_own
 from rsa_face.memory import bytes_of, keeping_memory
 from rsa_face.networks.layers import Layer
-from rsa_face.networks.zoo import Network, evaluating
+from rsa_face.networks.survey import evaluating
+from rsa_face.networks.zoo import Network
 from rsa_face.rdms.measures import (
     GENERAL,
     Moments,
@@ -33,7 +35,17 @@ from rsa_face.rdms.measures import (
     measure_of,
     merge_moments,
 )
-from rsa_face.schema import MEASURE, MEASURES, must_be_known
+from rsa_face.schema import (
+    DEPTH,
+    LAYER,
+    MEASURE,
+    MEASURES,
+    NETWORK,
+    ORDER,
+    TRAINING_UNKNOWN,
+    UNTRAINED,
+    must_be_known,
+)
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
@@ -58,13 +70,14 @@ def stream_rdms(
     """Compute the RDM of every layer without storing activations.
 
     The five networks are chains of modules, so they can run breadth first: all stimuli pass one layer before any
-    passes the next, and only that layer's input and output are held. Each layer's inner products are taken while
-    it is there. The arithmetic is that of one forward pass, and the RDMs are exact.
+    passes the next, and only that layer's input and output are held. Any other network runs whole passes, one for
+    each group of layers that fit into memory together. Each layer's inner products are taken while it is there. The
+    arithmetic is that of one forward pass, and the RDMs are exact.
 
     Parameters
     ----------
     networks : sequence of Network
-        AlexNet, VGG or FE-AlexNet; their names differ.
+        Their names differ.
     stimuli : StimulusSet
         What they look at.
     measure : str or mapping of str to str
@@ -77,7 +90,7 @@ def stream_rdms(
     batch : int
         Stimuli run at once.
     memory : float
-        GiB of one layer's activations that may be held in memory; a larger layer goes to a temporary file. The
+        GiB of activations that may be held in memory; a layer that is larger goes to a temporary file. The
         network, a batch in work and the RDMs come on top. On a GPU, half of what is free there is used.
     scratch : str or Path, optional
         Folder for that file; the system's for temporary files unless given.
@@ -92,8 +105,18 @@ def stream_rdms(
     Raises
     ------
     ValueError
-        If a name is unknown, a measure that is set for a layer cannot vary in it, a pattern is constant or not finite
-        (layer and stimulus are named), or a network is not a chain.
+        If a name is unknown, a measure that is set for a layer cannot vary in it, or a pattern is constant or not
+        finite (layer and stimulus are named).
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> stimuli = rf.read_stimuli(rf.load_study("demo").stimuli.table).select(identity="face01")
+    >>> small = rf.Preprocessing(resize=64, crop=64)
+    >>> network = rf.build_network("alexnet", seed=0, preprocessing=small)
+    >>> rdms = stream_rdms([network], stimuli, layers=["relu5", "fc8"])
+    >>> rdms["rdm"].values.tolist(), rdms.shape
+    (['alexnet/relu5', 'alexnet/fc8'], (2, 9, 9))
     """
     general = general_measure(measure)
     return stream_measures(
@@ -131,12 +154,11 @@ def stream_measures(
     running = Running(resolve_device(device), batch, bytes_of(memory), scratch, progress)
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
     check_measures(by_layer, [(network.name, layer.name) for network, wanted in chosen for layer in wanted])
-    plans = [_segments(network, wanted) for network, wanted in chosen]
     count, total = len(stimuli), sum(len(wanted) for _, wanted in chosen)
     values = {measure: np.empty((total, count, count)) for measure in measures}  # stacked, they would lie here twice
     labels: dict[str, list[dict[str, Any]]] = {measure: [] for measure in measures}
     place = 0
-    for (network, _), segments in zip(chosen, plans, strict=True):
+    for network, wanted in chosen:
 
         def made_by(layer: Layer, features: int, network: Network = network) -> dict[str, str]:
             return {
@@ -146,9 +168,10 @@ def stream_measures(
                 for measure in measures
             }
 
-        for layer, chosen_measures, moments in _breadth_first(network, segments, stimuli, made_by, running):
-            label = {"network": network.name, "layer": layer.name, "depth": layer.depth,
-                     "order": layer.order, "untrained": network.rests_on_random(layer)}  # fmt: skip
+        run = _breadth_first if is_chain(network) else _in_groups
+        for layer, chosen_measures, moments in run(network, wanted, stimuli, made_by, running):
+            label = {NETWORK: network.name, LAYER: layer.name, DEPTH: layer.depth, ORDER: layer.order}
+            label |= {UNTRAINED: network.rests_on_random(layer), TRAINING_UNKNOWN: network.trained is None}
             for measure, name in chosen_measures.items():
                 try:
                     values[measure][place] = dissimilarities(moments[name], name, stimuli.ids)
@@ -182,46 +205,45 @@ class Segment:
     inside: dict[str, Layer]
 
 
+def is_chain(network: Network) -> bool:
+    """Return whether a network is built as the five are: each module takes what the one before it returned."""
+    parts = [name for name, _ in network.module.named_children()]
+    return parts == ["features", "avgpool", "classifier"] and not network.survey.layers
+
+
 def chain(network: Network) -> list[tuple[str, nn.Module]]:
     """Return the modules of a network in the order each passes its output to the next."""
     module = network.module
-    parts = [name for name, _ in module.named_children()]
-    if parts != ["features", "avgpool", "classifier"]:
-        message = (
-            f"{network.name!r} cannot be streamed: it is no chain of features, avgpool and classifier, but {parts}. "
-            "Use extract and compute_rdms."
-        )
-        raise ValueError(message)
     features = [(f"features.{name}", child) for name, child in module.get_submodule("features").named_children()]
     full = [(f"classifier.{name}", child) for name, child in module.get_submodule("classifier").named_children()]
     return [*features, ("avgpool", module.get_submodule("avgpool")), ("flatten", nn.Flatten()), *full]
 
 
 def _segments(network: Network, wanted: Sequence[Layer]) -> list[Segment]:
-    segments, waiting = [], nn.Sequential()
+    segments, pending = [], nn.Sequential()
     for path, module in chain(network):
-        waiting.add_module(str(len(waiting)), module)
-        here = [layer for layer in wanted if layer.path == path]
-        inside = {
-            f"{len(waiting) - 1}.{layer.path.removeprefix(path + '.')}": layer
+        pending.add_module(str(len(pending)), module)
+        exact = [layer for layer in wanted if layer.path == path]
+        within = {
+            f"{len(pending) - 1}.{layer.path.removeprefix(path + '.')}": layer
             for layer in wanted
             if layer.path.startswith(f"{path}.")
         }
-        if here or inside:
-            segments.append(Segment(waiting, here[0] if here else None, inside))
-            waiting = nn.Sequential()
+        if exact or within:
+            segments.append(Segment(pending, exact[0] if exact else None, within))
+            pending = nn.Sequential()
     return segments
 
 
 def _breadth_first(
     network: Network,
-    segments: Sequence[Segment],
+    wanted: Sequence[Layer],
     stimuli: StimulusSet,
     made_by: Callable[[Layer, int], dict[str, str]],
     running: Running,
 ) -> Iterator[tuple[Layer, dict[str, str], dict[str, Moments]]]:
     """Yield each layer that is wanted, the measure that makes each of its RDMs, and the moments of these measures."""
-    hidden = None if running.progress else True
+    hidden, segments = None if running.progress else True, _segments(network, wanted)
     source: Iterator[tuple[int, Tensor]] = enumerate(
         read_batches(stimuli, network.preprocessing, batch=running.batch)
     )
@@ -233,6 +255,7 @@ def _breadth_first(
         tqdm(total=len(segments), desc=network.name, unit="layer", disable=hidden) as bar,
     ):
         for segment in segments:
+            # The shelf that is filled takes over the memory of the one that is emptied; see `Shelf`.
             shelf = Shelf(
                 len(stimuli), batch=running.batch, budget=running.budget, folder=running.scratch, after=shelf
             )
@@ -251,12 +274,66 @@ def _breadth_first(
             bar.update(1)
 
 
+def _in_groups(
+    network: Network,
+    wanted: Sequence[Layer],
+    stimuli: StimulusSet,
+    made_by: Callable[[Layer, int], dict[str, str]],
+    running: Running,
+) -> Iterator[tuple[Layer, dict[str, str], dict[str, Moments]]]:
+    """Yield the same of a network that is no chain: its layers in groups that fit into memory, a pass for each."""
+    hidden, room = None if running.progress else True, _room(running.device, running.budget)
+    groups = _groups(wanted, room / (4 * len(stimuli)))
+    network.module.to(running.device)
+    try:
+        with (
+            keeping_memory() as hand_back,
+            tqdm(total=len(wanted), desc=network.name, unit="layer", disable=hidden) as bar,
+        ):
+            for group in groups:
+                # a layer alone may be larger than the room there is: its shelf then writes to a file
+                budget = room if len(group) == 1 else math.inf
+                with ExitStack() as held:
+                    shelves = {
+                        layer.name: held.enter_context(
+                            Shelf(len(stimuli), batch=running.batch, budget=budget, folder=running.scratch)
+                        )
+                        for layer in group
+                    }
+                    for index, inputs in enumerate(read_batches(stimuli, network.preprocessing, batch=running.batch)):
+                        for name, values in capture(network, group, inputs.to(running.device)).items():
+                            shelves[name].put(index, values.float())
+                    for layer in group:
+                        with shelves[layer.name] as shelf:  # its memory is given back when its moments are taken
+                            names = made_by(layer, shelf.features)
+                            yield layer, names, {m: merge_moments(shelf.moments(m)) for m in set(names.values())}
+                        bar.update(1)
+                hand_back()
+    finally:
+        network.module.to("cpu")
+
+
+def _groups(layers: Sequence[Layer], features: float) -> list[list[Layer]]:
+    """Return layers in groups of not more features than fit, in their order; one of unknown size is alone."""
+    groups: list[list[Layer]] = []
+    left = 0.0
+    for layer in layers:
+        size = math.prod(layer.shape) if layer.shape else features
+        if groups and size <= left:
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+            left = features
+        left -= size
+    return groups
+
+
 def _pass(
     segment: Segment, source: Iterator[tuple[int, Tensor]], shelf: "Shelf", device: torch.device
 ) -> dict[Layer, np.ndarray]:
-    found: dict[Layer, list[Tensor]] = {layer: [] for layer in segment.inside.values()}
+    gates: dict[Layer, list[Tensor]] = {layer: [] for layer in segment.inside.values()}
     handles = [
-        segment.module.get_submodule(path).register_forward_hook(_keeping(found[layer]))
+        segment.module.get_submodule(path).register_forward_hook(_keeping(gates[layer]))
         for path, layer in segment.inside.items()
     ]
     segment.module.to(device)
@@ -268,7 +345,7 @@ def _pass(
         segment.module.to("cpu")
         for handle in handles:
             handle.remove()
-    return {layer: torch.cat(shelf.in_order(parts)).numpy() for layer, parts in found.items()}
+    return {layer: torch.cat(shelf.in_order(parts)).numpy() for layer, parts in gates.items()}
 
 
 def _keeping(parts: list[Tensor]) -> Callable[[nn.Module, Any, Tensor], None]:

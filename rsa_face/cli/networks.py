@@ -29,6 +29,7 @@ from rsa_face.cli.shared import (
 if TYPE_CHECKING:
     from rsa_face.training.loop import Trained
 
+_MOST_SHOWN = 20
 networks_app = typer.Typer()
 activations_app = typer.Typer(
     name="activations", help="Look at, check or remove a store of activations.", no_args_is_help=True
@@ -67,29 +68,39 @@ def layers(
     network: Annotated[str, typer.Argument(help="A network, such as alexnet.", autocompletion=NETWORK_NAMES)],
     as_json: Json = False,
 ) -> None:
-    """List the layers of a network: name, module, shape, features, depth, before or after the nonlinearity."""
+    """List the layers of a network: name, module, shape, features, depth, before or after the nonlinearity.
+
+    A star marks those of `--layers main`. Modules that cannot be recorded come last, with the reason.
+    """
     import torch
 
     from rsa_face.activations.capture import capture
     from rsa_face.networks.zoo import build_network
 
     built = build_network(network)
-    side = built.preprocessing.crop
-    captured = capture(built, built.layers, torch.zeros(1, 3, side, side))
-    shapes = {name: list(output.shape[1:]) for name, output in captured.items()}
+    side, main = built.preprocessing.crop, built.select("main")
+    captured = {} if built.survey.layers else capture(built, built.layers, torch.zeros(1, 3, side, side))
+    shapes = {layer.name: list(layer.shape or captured[layer.name].shape[1:]) for layer in built.layers}
     if as_json:
         rows = [
             {"layer": layer.name, "module": layer.path, "shape": shapes[layer.name],
-             "features": math.prod(shapes[layer.name]), "depth": layer.depth, "nonlinearity": layer.nonlinearity}
+             "features": math.prod(shapes[layer.name]), "depth": layer.depth, "nonlinearity": layer.nonlinearity,
+             "main": layer in main}
             for layer in built.layers
         ]  # fmt: skip
         say(json.dumps(rows, indent=1))
         return
-    say(f"{'layer':<9} {'module':<18} {'shape':<16} {'features':>10}  {'depth':<6} nonlinearity")
+    wide, deep = (max(len(getattr(layer, name)) for layer in built.layers) for name in ("name", "path"))
+    say(f"  {'layer':<{wide}} {'module':<{deep}} {'shape':<16} {'features':>10}  {'depth':<6} nonlinearity")
     for layer in built.layers:
         shape = " x ".join(map(str, shapes[layer.name]))
         size = math.prod(shapes[layer.name])
-        say(f"{layer.name:<9} {layer.path:<18} {shape:<16} {size:>10,}  {layer.depth:<6.3f} {layer.nonlinearity}")
+        say(
+            f"{'*' if layer in main else ' '} {layer.name:<{wide}} {layer.path:<{deep}} {shape:<16} {size:>10,}  "
+            f"{layer.depth:<6.3f} {layer.nonlinearity}"
+        )
+    for name, reason in built.survey.unrecorded.items():
+        say(f"  {name}: cannot be recorded, it {reason}")
 
 
 @networks_app.command()
@@ -108,14 +119,19 @@ def doctor(
     from rsa_face.activations.capture import audit
     from rsa_face.networks.zoo import build_network
     from rsa_face.provenance import versions
-    from rsa_face.schema import NETWORKS
+    from rsa_face.schema import NETWORKS, is_builder
     from rsa_face.stimuli.preprocessing import Preprocessing
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     machine = {"gpu": gpu, "threads": torch.get_num_threads(), "versions": versions()}
     small = Preprocessing(resize=64, crop=64)
-    audits = {name: audit(build_network(name, preprocessing=small)) for name in network or NETWORKS}
-    wrong = [name for name, table in audits.items() if (table["captured"] != "right").any()]
+    audits = {}
+    for name in network or NETWORKS:
+        try:
+            audits[name] = audit(build_network(name, preprocessing=None if is_builder(name) else small))
+        except ValueError:  # it takes images of one size alone, or cannot be built, which is said here
+            audits[name] = audit(build_network(name))
+    wrong = [name for name, table in audits.items() if (table["captured"] == "wrong").any()]
     if as_json:
         tables = {name: table.to_dict("records") for name, table in audits.items()}
         say(json.dumps({**machine, "right": not wrong, "networks": tables}))
@@ -125,10 +141,15 @@ def doctor(
     for name, table in audits.items():
         uncopied = table.loc[table["uncopied"] == "wrong", "layer"].tolist()
         right = int((table["captured"] == "right").sum())
+        recorded = table["captured"].isin(["right", "wrong"])
+        shown = f"{' '.join(uncopied[:_MOST_SHOWN])}{' ...' if len(uncopied) > _MOST_SHOWN else ''}"
         say(
-            f"{name}: {right} of {len(table)} layers captured as computed.",
-            f"  A hook that does not copy would get {len(uncopied)} wrong: {' '.join(uncopied)}",
+            f"{name}: {right} of {recorded.sum()} layers captured as computed.",
+            f"  A hook that does not copy would get {len(uncopied)} wrong: {shown}",
         )
+        for reason, those in table[~recorded].groupby("captured")["layer"]:
+            more = f" and {len(those) - 3} more" if len(those) > 3 else ""
+            say(f"  Not recorded, as it {reason}: {', '.join(those[:3])}{more}")
     say(f"Wrong: {', '.join(wrong)}" if wrong else "All is well.")
     return 1 if wrong else 0
 
@@ -138,7 +159,7 @@ def extract_command(
     table: StimulusTable,
     network: Networks,
     store: Annotated[Path, typer.Option(help="The store to write: a .zarr folder, which is made or continued.")],
-    weights: Weights = "random",
+    weights: Weights = None,
     seed: Seed = 0,
     layers: Layers = "main",
     device: Device = "auto",
@@ -147,7 +168,8 @@ def extract_command(
         Literal["float32", "float16", "bfloat16"], typer.Option(help="Precision in the store.")
     ] = "float32",
     pool: Annotated[
-        Literal["none", "mean"], typer.Option(help="Keep all of a channel, or its mean over space.")
+        Literal["none", "mean", "class"],
+        typer.Option(help="Keep all of a layer, the mean over space or tokens, or a transformer's class token."),
     ] = "none",
     projection: Annotated[
         int | None, typer.Option(help="Keep this many random projections of each larger layer.")
@@ -190,7 +212,7 @@ def rdms_command(
         typer.Option(help="A network (with a stimulus table); may be repeated.", autocompletion=NETWORK_NAMES),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the RDMs; a study has one of its own.")] = None,
-    weights: Weights = "random",
+    weights: Weights = None,
     seed: Annotated[list[int] | None, typer.Option(help="A seed; may be repeated.", show_default="0")] = None,
     occlusion: Annotated[
         list[str] | None,
@@ -328,6 +350,7 @@ def show_store(store: Store, as_json: Json = False) -> None:
     for network in contents["networks"]:
         state = "finished" if network["finished"] else f"{network['done']} of {network['stimuli']} stimuli"
         random = ", random weights" if network["untrained"] else ""
+        random += ", training unknown" if network["training_unknown"] else ""
         say(f"  {network['network']}: {state}, {len(network['layers'])} layers{random}")
 
 
@@ -358,7 +381,7 @@ def train(
     faces: Annotated[Path, typer.Argument(help="The faces to train on: a table, or a folder.")],
     network: Networks,
     out: Annotated[Path, typer.Option(help="Folder for weights, logs and scores.")],
-    weights: Weights = "random",
+    weights: Weights = None,
     pretraining: Annotated[str | None, typer.Option(help="What names of networks call these weights.")] = None,
     held_out: Annotated[
         Path | None, typer.Option(help="Faces of other identities, to test the trained networks on.")
@@ -392,7 +415,7 @@ def train(
     say(*(f"left out: {left}" for part in (table, aside) for left in (part.left_out if part else ())), err=True)
     done = []
     for architecture in network:
-        start = Start(architecture, weights, pretraining)
+        start = Start(architecture, weights or "random", pretraining)
         with bar() as progress:
             trained = train_seeds(
                 start, table, seeds=seed or [0], settings=chosen, held_out=aside, folder=out, progress=progress
@@ -509,3 +532,32 @@ def inspect(
         return
     for name, value in contents.items():
         say(f"{name}: {', '.join(map(str, value)) or 'none' if isinstance(value, list) else value}")
+
+
+@weights_app.command("convert")
+def convert(
+    file: Annotated[str, typer.Argument(help="A file of weights as others distribute it, or hf://OWNER/REPO/FILE.")],
+    out: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
+    network: Annotated[
+        str, typer.Option(help="The network; auto: told by names of tensors.", autocompletion=NETWORK_NAMES)
+    ] = "auto",
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="Whose names of layers the file uses.",
+            autocompletion=completing("auto", registry="networks.weights.LAYOUTS"),
+        ),
+    ] = "auto",
+    classes: Annotated[
+        int | None, typer.Option(help="Outputs of the last layer.", show_default="those of the file")
+    ] = None,
+) -> None:
+    """Convert a file of weights to safetensors, list what was mapped and what not, and check a forward pass."""
+    from rsa_face.networks.convert import convert_weights
+
+    done = convert_weights(file, out, network=network, layout=layout, classes=classes)
+    say(*(f"{own} <- {name}" for own, name in done.mapped.items()))
+    say(f"left out: {', '.join(done.left_out) or 'nothing'}", f"missing: {', '.join(done.missing) or 'nothing'}")
+    low, high = done.outputs
+    say(f"{done.network}: {len(done.mapped)} tensors; outputs for noise {low:.4g} to {high:.4g}, by both files")
+    say(done.out)

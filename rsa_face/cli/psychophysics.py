@@ -133,7 +133,7 @@ def _networks(words: list[str]) -> "Iterator[Network]":
 
     for word in words:
         name, _, weights = word.partition("=")
-        yield build_network(name, weights=weights or "random")
+        yield build_network(name, weights=weights or None)
 
 
 def _choices_of(network: list[str] | None, stimuli: Path | None) -> Any:

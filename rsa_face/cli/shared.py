@@ -111,19 +111,24 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 StimulusTable = Annotated[Path, typer.Argument(help="The stimulus table (CSV or TSV).")]
 Networks = Annotated[
     list[str],
-    typer.Option("--network", help="A network, such as alexnet; may be repeated.", autocompletion=NETWORK_NAMES),
+    typer.Option(
+        "--network",
+        help="A network; may be repeated.",
+        autocompletion=NETWORK_NAMES,
+    ),
 ]
 Weights = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="Weights: random, imagenet, a file (.safetensors or .pth), or hf://OWNER/REPO/FILE.",
-        autocompletion=completing("random", "imagenet"),
+        help="Weights: random, imagenet, library (a library's own), a file, or hf://OWNER/REPO/FILE.",
+        show_default="random",
+        autocompletion=completing("random", "imagenet", "library"),
     ),
 ]
 Layers = Annotated[
     str,
     typer.Option(
-        help="Layers: main (every ReLU, the fe block and fc8), all, or names with commas between.",
+        help="Layers: main (every ReLU, the fe block and fc8; of others, their blocks), all, or names.",
         autocompletion=completing("main", "all"),
     ),
 ]

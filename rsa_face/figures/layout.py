@@ -32,7 +32,18 @@ from rsa_face.figures.style import (
     usable_font,
 )
 from rsa_face.safety import write_beside
-from rsa_face.schema import MEASURES, OCCLUSIONS, OTHER_MEASURES, STIMULUS_I, STIMULUS_J, must_be_known, split_seed
+from rsa_face.schema import (
+    MEASURES,
+    OCCLUSIONS,
+    OTHER_MEASURES,
+    STIMULUS_I,
+    STIMULUS_J,
+    TRAINING_UNKNOWN,
+    UNTRAINED,
+    must_be_known,
+    names_in,
+    split_seed,
+)
 from rsa_face.stimuli.catalogue import open_picture
 
 _SOURCE = "_rsa_face_source"
@@ -87,17 +98,7 @@ def points_mm(points: float) -> float:
 
 def untrained_in(attrs: Mapping[Any, Any]) -> list[str]:
     """Return the networks that an array's attrs call untrained."""
-    return names_in(attrs, "untrained")
-
-
-def names_in(attrs: Mapping[Any, Any], key: str) -> list[str]:
-    """Return the names that an attr lists; one name is kept as itself, and what is no name is none."""
-    named = attrs.get(key)
-    if isinstance(named, str):
-        return [named]
-    if isinstance(named, list | tuple) or (isinstance(named, np.ndarray) and named.ndim == 1):
-        return [str(name) for name in named]
-    return []
+    return names_in(attrs, UNTRAINED)
 
 
 def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
@@ -107,15 +108,16 @@ def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
     --------
     >>> note_of({"simulated": True, "untrained": ["vgg16"]}, ["alexnet", "vgg16"])
     'simulated observers; untrained weights: VGG16'
+    >>> note_of({"training_unknown": ["mine"]}, ["alexnet", "mine"])
+    'training unknown: mine'
     """
     parts = ["simulated observers"] if attrs.get("simulated") else []
     shown = in_order(networks)
-    named = untrained_in(attrs)
-    untrained = [name for name in shown if name in named]
-    if len(untrained) == len(shown) > 2:
-        parts.append("untrained weights: all networks")
-    elif untrained:
-        parts.append(f"untrained weights: {', '.join(map(network_label, untrained))}")
+    for words, key in (("untrained weights", UNTRAINED), ("training unknown", TRAINING_UNKNOWN)):
+        those = [name for name in shown if name in names_in(attrs, key)]
+        if those:
+            everyone = len(those) == len(shown) > 2
+            parts.append(f"{words}: {'all networks' if everyone else ', '.join(map(network_label, those))}")
     return "; ".join([*parts, *measures_noted(attrs, shown)])
 
 

@@ -16,7 +16,6 @@ from rsa_face.figures.layout import (
     mark_significant,
     name_layers_below,
     name_values,
-    names_in,
     new_axes,
     note_of,
     points_mm,
@@ -35,7 +34,7 @@ from rsa_face.figures.style import (
     network_markers,
     paler,
 )
-from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, OTHER_MEASURES, RDM, UNSIGNED, comparison_label
+from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, OTHER_MEASURES, RDM, UNSIGNED, comparison_label, names_in
 
 
 def plot_networks(

@@ -31,7 +31,7 @@ from rsa_face.figures.style import (
     network_label,
     network_markers,
 )
-from rsa_face.schema import NETWORK, PARTICIPANT
+from rsa_face.schema import NETWORK, PARTICIPANT, origin_of
 
 _WHOLE = {"none": "Whole face"}
 SCALES = {"signed": "Level (−1 sad to +1 happy)", "morph": "Morph (0 sad to 1 happy)"}
@@ -339,7 +339,7 @@ def _note(people: xr.Dataset | None, networks: xr.Dataset | None) -> str:
     attrs = {"simulated": people is not None and people.attrs.get("simulated")}
     if networks is None:
         return note_of(attrs, [])
-    return note_of(attrs | {"untrained": networks.attrs.get("untrained")}, networks[NETWORK].values.astype(str))
+    return note_of(attrs | origin_of(networks.attrs), networks[NETWORK].values.astype(str))
 
 
 def _panel_height(style: FigureStyle) -> float:

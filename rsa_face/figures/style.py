@@ -225,7 +225,9 @@ def network_markers(networks: Iterable[str]) -> dict[str, str]:
     """Return the marker of each network, so that colour is never the only difference."""
     names = in_order(networks)
     others = sorted({architecture_of(name) for name in names} - set(NETWORK_MARKERS))
-    base = NETWORK_MARKERS | {name: OTHER_MARKERS[i % len(OTHER_MARKERS)] for i, name in enumerate(others)}
+    # a sixth has the first colour again: its mark is the second, so that both are never the same
+    number = len(OTHER_MARKERS)
+    base = NETWORK_MARKERS | {name: OTHER_MARKERS[(i + i // number) % number] for i, name in enumerate(others)}
     return {name: base[architecture_of(name)] for name in names}
 
 

@@ -40,6 +40,7 @@ from rsa_face.schema import (
     STIMULUS,
     UNSIGNED,
     must_be_known,
+    origin_of,
 )
 
 PEAK, CEILING, ABOVE, DIFFERS = "peak", "reaches_ceiling", "above_baseline", "differs_from_baseline"
@@ -290,7 +291,7 @@ def contrast_layers(
                 "draws",
                 "variance",
                 "simulated",
-                "untrained",
+                *origin_of(),
                 OTHER_MEASURES,
             )
             if name in result.attrs
@@ -524,7 +525,7 @@ def localize(
             for name in ("comparison", "groups", "resample", "draws", "seed", "simulated")
         },
         **({UNSIGNED: True} if result.attrs.get(UNSIGNED) else {}),
-        "untrained": list(result.attrs.get("untrained", [])),
+        **origin_of(result.attrs),
         OTHER_MEASURES: list(result.attrs.get(OTHER_MEASURES, [])),
         "network": network,
         "baseline": baseline,

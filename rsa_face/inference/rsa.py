@@ -70,6 +70,7 @@ from rsa_face.schema import (
     UNSIGNED,
     check_rdms,
     must_be_known,
+    origin_of,
     stimulus_ids,
 )
 
@@ -346,7 +347,7 @@ class RSA:
             "resample": resample,
             "seed": seed,
             "confidence": confidence,
-            "untrained": list(self.rdms.attrs.get("untrained", [])),
+            **origin_of(self.rdms.attrs),
             "simulated": bool(self.rdms.attrs.get("simulated", False) or self.human.attrs.get("simulated", False)),
         }
         return table

@@ -60,9 +60,9 @@ def insert_attention(module: nn.Module, blocks: Attention | Sequence[Attention])
     that the state dict of the AlexNet around them stays torchvision's.
     """
     wanted = [blocks] if isinstance(blocks, Attention) else list(blocks)
-    twice = repeated([block.position for block in wanted])
-    if twice:
-        message = f"Several attention blocks stand at {twice}. Move all but one."
+    several = repeated([block.position for block in wanted])
+    if several:
+        message = f"Several attention blocks at {several}. Move all but one."
         raise ValueError(message)
     for block in wanted:
         part, after = _PLACES[block.position]
@@ -77,17 +77,17 @@ def insert_attention(module: nn.Module, blocks: Attention | Sequence[Attention])
 
 def find_attention(module: nn.Module) -> tuple[Attention, ...]:
     """Say which feature-excitation blocks stand in a network."""
-    found = []
+    blocks = []
     for position, (part, after) in _PLACES.items():
         names = [name for name, _ in getattr(module, part, nn.Sequential()).named_children()]
-        behind = names[names.index(after) + 1 :][:1] if after in names else []
-        block = getattr(getattr(module, part), behind[0]) if behind else None
+        following = names[names.index(after) + 1 :][:1] if after in names else []
+        block = getattr(getattr(module, part), following[0]) if following else None
         if isinstance(block, FeatureExcitation) and isinstance(block.gate[0], nn.Linear):
             first = block.gate[0]
             reduction = POSITION_CHANNELS[position] // first.out_features
             block = Attention(position=cast("Position", position), reduction=reduction, bias=first.bias is not None)
-            found.append(block)
-    return tuple(found)
+            blocks.append(block)
+    return tuple(blocks)
 
 
 def block_place(position: str) -> tuple[str, int, int]:

@@ -1,6 +1,6 @@
 """Where a network's weights come from: a seed, ImageNet, or a file, in whichever layout it was published.
 
-A file is fetched if need be, recognised by the names and shapes of its tensors, put under the names of its network,
+A file is fetched if need be, content by the names and shapes of its tensors, put under the names of its network,
 and checked key by key. No code in a file runs.
 """
 
@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +16,7 @@ from pickle import UnpicklingError
 from typing import Any, cast
 from urllib.error import URLError
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import safe_open
@@ -31,10 +32,15 @@ from rsa_face.stimuli.preprocessing import Preprocessing
 
 log = logging.getLogger(__name__)
 
-FORMATS = (".safetensors", ".pth", ".pt")
-_WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network")
-_TENSORS_ALONE = "A weights file may hold tensors alone"
-_PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.)+")
+FORMATS = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".mat")
+_WRAPPINGS = (
+    "state_dict", "model_state_dict", "model", "net", "network", "weights",
+    "state_dict_ema", "ema_state_dict", "model_ema", "ema",
+)  # fmt: skip
+# what others keep beside weights: means that images were normalised by, counts of averaging and of operations
+_STRAY = re.compile(r"(?:.*\.)?(?:mean|std|n_averaged|num_batches_tracked|total_ops|total_params)")
+_OF_THE_FIVE = re.compile(r"(?:features|classifier)\.(?:\d|fe)|(?:se_layer|se_block)\.|conv_?\d_\d\.|fc[678]\.")
+_TENSORS_ALONE = "A weights file holds tensors and nothing else"
 RECORD, CONTENT = "rsa_face", "content_blake3"
 HUB = "hf://"
 Shapes = Mapping[str, tuple[int, ...]]
@@ -180,9 +186,9 @@ def recognise(
             f"{', '.join(NETWORKS)} in any layout among {', '.join(LAYOUTS)}. Choose another file."
         )
         raise ValueError(message)
-    ours = all(".fe" in at for at in gates)
-    found = "torchvision" if not blocks else "rsa-face" if ours else "se-alexnet"
-    return _sequential(shapes, fitting[0], blocks, plain, found if layout == "auto" else layout)
+    is_ours = all(".fe" in at for at in gates)
+    name = "torchvision" if not blocks else "rsa-face" if is_ours else "se-alexnet"
+    return _sequential(shapes, fitting[0], blocks, plain, name if layout == "auto" else layout)
 
 
 def keys_of(architecture: str, attention: Iterable[Attention] = ()) -> list[str]:
@@ -205,13 +211,13 @@ def _with_blocks(base: str) -> str:
 
 
 def _gate_keys(attention: list[Attention]) -> list[tuple[list[str], Attention]]:
-    found = []
+    keys = []
     for block in attention:
         name = "fe" if len(attention) == 1 else f"fe_{block.position}"
         what = ("weight", "bias") if block.bias else ("weight",)
         part = block_place(block.position)[0]
-        found.append(([f"{part}.{name}.gate.{layer}.{kind}" for layer in (0, 2) for kind in what], block))
-    return found
+        keys.append(([f"{part}.{name}.gate.{layer}.{kind}" for layer in (0, 2) for kind in what], block))
+    return keys
 
 
 def _oxford(shapes: Shapes, layout: str) -> Layout:
@@ -236,7 +242,7 @@ def _sequential(
 ) -> Layout:
     attention = tuple(sorted((block for block, _ in blocks), key=lambda block: POSITIONS.index(block.position)))
     keys = {key: plain[key] for key in keys_of(base) if key in plain}
-    files = {block.position: found for block, found in blocks}
+    files = {block.position: keys_of_block for block, keys_of_block in blocks}
     for own, block in _gate_keys(list(attention)):
         keys |= {key: files[block.position][key.split(".gate.")[1]] for key in own}
     unknown = tuple(sorted(set(shapes) - set(keys.values())))
@@ -248,12 +254,12 @@ def _sequential(
 
 
 def _gates(shapes: Shapes) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
+    gates: dict[str, dict[str, str]] = {}
     for key in shapes:
         match = _GATE.fullmatch(key)
         if match:
-            found.setdefault(match["at"], {})[f"{_GATE_LAYERS[match['layer']]}.{match['what']}"] = key
-    return {at: keys for at, keys in found.items() if {"0.weight", "2.weight"} <= set(keys)}
+            gates.setdefault(match["at"], {})[f"{_GATE_LAYERS[match['layer']]}.{match['what']}"] = key
+    return {at: keys for at, keys in gates.items() if {"0.weight", "2.weight"} <= set(keys)}
 
 
 def _without_blocks(shapes: Shapes, gates: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -286,13 +292,13 @@ def _block(
     elif place.startswith("fe_"):
         position = place.removeprefix("fe_")
     else:
-        here = [
+        possible = [
             name
             for name in POSITIONS
             if block_place(name)[2] == channels and (not place or block_place(name)[0] == part)
         ]
-        told = [block.position for block in attention if block.position in here]
-        position = told[0] if told else "pool5" if "pool5" in here else (here or [""])[0]
+        known = [block.position for block in attention if block.position in possible]
+        position = known[0] if known else "pool5" if "pool5" in possible else (possible or [""])[0]
     if position not in POSITIONS:
         message = (
             f"The attention block {at!r} ({channels} channels) is behind no layer of AlexNet. Choose another file."
@@ -316,17 +322,18 @@ def read_weights(
     record = read_record(path)
     state = read_state(path)
     must_be_unchanged(state, record, path)
+    state = named_as_the_five(state, str(path))
     shapes = {key: tuple(value.shape) for key, value in state.items()}
-    whole, then = "The record in a file of weights is what this package wrote", "Choose another file."
-    with reading(Path(path), whole, then=then):
-        told = [Attention(**block) for block in record.get("attention", [])] or attention
-    found = recognise(shapes, layout=layout, source=str(path), attention=told)
-    with reading(Path(path), whole, then=then):
-        found = with_record(found, record)
-    mine = {own: _fitted(own, state[name]) for own, name in found.keys.items()}
-    if found.reverses_colours and "features.0.weight" in mine:
-        mine["features.0.weight"] = mine["features.0.weight"].flip(1)
-    return mine | {name: state[name] for name in found.unknown}, found
+    rule, then = "The record in a file of weights is what this package wrote", "Choose another file."
+    with reading(Path(path), rule, then=then):
+        blocks = [Attention(**block) for block in record.get("attention", [])] or attention
+    content = recognise(shapes, layout=layout, source=str(path), attention=blocks)
+    with reading(Path(path), rule, then=then):
+        content = with_record(content, record)
+    tensors = {own: _fitted(own, state[name]) for own, name in content.keys.items()}
+    if content.reverses_colours and "features.0.weight" in tensors:
+        tensors["features.0.weight"] = tensors["features.0.weight"].flip(1)
+    return tensors | {name: state[name] for name in content.unknown}, content
 
 
 def content_of(tensors: Mapping[str, Tensor]) -> str:
@@ -357,27 +364,30 @@ def read_record(path: str | Path) -> dict[str, Any]:
         return {}
     with reading(path, _TENSORS_ALONE, then="Get it again."):
         with safe_open(path, framework="pt") as opened:
-            found = (opened.metadata() or {}).get(RECORD, "{}")
-        record = json.loads(found)
+            text = (opened.metadata() or {}).get(RECORD, "{}")
+        record = json.loads(text)
     if not isinstance(record, dict):
-        message = f"The record in {str(path)!r} has no keys: {found[:60]!r}. Get the file again."
+        message = f"The record in {str(path)!r} has no keys: {text[:60]!r}. Get the file again."
         raise ValueError(message)
     return unsealed(record, path, then="Remove it: the training that wrote it runs again.")
 
 
 def with_record(layout: Layout, record: Mapping[str, Any]) -> Layout:
     """Return a layout with what this package noted in the file."""
-    if "preprocessing" not in record:
+    preprocessing = preprocessing_in(record)
+    if preprocessing is None:
         return layout
-    told: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in record["preprocessing"].items()
-    }
-    return replace(
-        layout,
-        preprocessing=Preprocessing(**told),
-        outputs=tuple(record.get("outputs", ())),
-        untrained=tuple(record.get("untrained", ())),
-    )
+    outputs, untrained = (tuple(record.get(key, ())) for key in ("outputs", "untrained"))
+    return replace(layout, preprocessing=preprocessing, outputs=outputs, untrained=untrained)
+
+
+def preprocessing_in(record: Mapping[str, Any]) -> Preprocessing | None:
+    """Return the preprocessing that this package noted in a file of weights, if it did."""
+    if "preprocessing" not in record:
+        return None
+    settings: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value
+                for key, value in record["preprocessing"].items()}  # fmt: skip
+    return Preprocessing(**settings)
 
 
 def find_weights(weights: str | Path) -> Path:
@@ -402,9 +412,7 @@ def find_hub(weights: str) -> tuple[Any, dict[str, str | None]]:
     try:
         hub = import_module("huggingface_hub")
     except ModuleNotFoundError as error:
-        message = (
-            f"Weights on the Hub need huggingface_hub, but it is not here: pip install 'rsa-face[hf]' ({weights})"
-        )
+        message = f"{weights} needs huggingface_hub, which is not installed. Run: pip install 'rsa-face[hf]'"
         raise ModuleNotFoundError(message) from error
     return hub, {"repo_id": address[1], "filename": address[3], "revision": address[2]}
 
@@ -417,26 +425,28 @@ def _fitted(key: str, value: Tensor) -> Tensor:
 def inspect_weights(weights: str | Path, *, layout: str = "auto") -> dict[str, Any]:
     """Say what a file of weights holds and what of it would load, without building a network."""
     file = find_weights(weights)
-    _, found = read_weights(file, layout=layout)
+    _, content = read_weights(file, layout=layout)
     return {
         "file": str(file),
         "sha256": hash_file(file),
-        "layout": found.name,
-        "architecture": found.architecture,
-        "classes": found.classes,
-        "outputs": list(found.outputs),
-        "attention": [f"{block.position} / {block.reduction}" for block in found.attention],
-        "preprocessing": found.preprocessing.record(),
-        "loads": len(found.keys),
-        "unknown": list(found.unknown),
-        "missing": [key for key in keys_of(found.architecture, found.attention) if key not in found.keys],
+        "layout": content.name,
+        "architecture": content.architecture,
+        "classes": content.classes,
+        "outputs": list(content.outputs),
+        "attention": [f"{block.position} / {block.reduction}" for block in content.attention],
+        "preprocessing": content.preprocessing.record(),
+        "loads": len(content.keys),
+        "unknown": list(content.unknown),
+        "missing": [key for key in keys_of(content.architecture, content.attention) if key not in content.keys],
     }
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict from a file, never running code that may be in it."""
     path = must_be_a_file(path)
-    then = "Get it anew, or ask for the state dict as safetensors."
+    then = (
+        "Download it again, or save the state dict alone where it was made: torch.save(net.state_dict(), 'net.pt')."
+    )
     with reading(path, _TENSORS_ALONE, then=then):
         state = _state_in(path)
     state = _unwrapped(state)
@@ -447,7 +457,86 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         )
         raise ValueError(message)
     must_not_swell(sum(value.numel() * value.element_size() for value in state.values()), path)
-    return {_PREFIXES.sub("", str(key)): value for key, value in state.items()}
+    return {str(key): value for key, value in state.items()}
+
+
+def without_prefixes(
+    state: Mapping[str, Tensor], is_known: Callable[[str], bool], *, source: str
+) -> dict[str, Tensor]:
+    """Take off what wrappers put before names (``module.``, ``model.``, ``encoder_q.``, ``features.module.``).
+
+    The prefix is taken off under which most names are known; what stands outside it is left out, and listed in the
+    log. So are tensors that are no weights: means and deviations of images, counts.
+    """
+    plain = {re.sub(r"(^|\.)(?:module|_orig_mod)\.", r"\1", key): value for key, value in state.items()}
+    if len(plain) < len(state) or sum(map(is_known, plain)) <= sum(map(is_known, state)):
+        plain = dict(state)  # modules are called so, or two names would be one
+    prefixes = {"": 0} | {f"{part}.": 0 for key in plain for part in _beginnings(key)}
+    for prefix in prefixes:
+        prefixes[prefix] = sum(is_known(key.removeprefix(prefix)) for key in plain if key.startswith(prefix))
+    best = max(prefixes, key=lambda prefix: (prefixes[prefix], -len(prefix)))
+    if not prefixes[best]:
+        return dict(state)
+    kept = {key.removeprefix(best): value for key, value in plain.items() if key.startswith(best)}
+    strays = [key for key in kept if _STRAY.fullmatch(key) and not is_known(key)]
+    outside = [key for key in plain if not key.startswith(best)]
+    if best:
+        log.info("%s: names begin with %r, which was taken off", source, best)
+    if outside or strays:
+        names = [*outside, *strays]
+        log.warning("%s: %d tensors were left out: %s", source, len(names), ", ".join(names[:12]))
+    return {key: value for key, value in kept.items() if key not in strays}
+
+
+def _beginnings(key: str) -> list[str]:
+    """Return the first one, two and three parts of a name."""
+    parts = key.split(".")
+    return [".".join(parts[:length]) for length in range(1, min(len(parts), 4))]
+
+
+def named_as_the_five(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Return a state under the names that the five networks may have, out of its wrappers."""
+    state = without_prefixes(state, lambda key: bool(_OF_THE_FIVE.match(key)), source=source)
+    inner: dict[str, list[str]] = {}
+    for key in state:  # a last layer that was put into a Sequential, with dropout perhaps
+        match = re.fullmatch(r"(classifier\.\d+)\.\d+\.weight", key)
+        if match:
+            inner.setdefault(match[1], []).append(key.removesuffix(".weight"))
+    alone = {keys[0]: place for place, keys in inner.items() if len(keys) == 1 and f"{place}.weight" not in state}
+    parts = {key: key.rpartition(".") for key in state}
+    return {f"{alone.get(stem, stem)}{dot}{what}": state[key] for key, (stem, dot, what) in parts.items()}
+
+
+def load_any_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Load a state dict into any network, out of its wrappers; all that does not fit is named."""
+    start = module.state_dict()
+    state = without_prefixes(state, start.__contains__, source=source)
+    counts = [key for key in start if key.endswith("num_batches_tracked") and key not in state]
+    _must_fit(start, state, optional=counts, source=source)
+    module.load_state_dict({**{key: start[key] for key in counts}, **state})
+
+
+def _must_fit(
+    start: Mapping[str, Tensor], state: Mapping[str, Tensor], *, optional: Iterable[str], source: str
+) -> None:
+    """Refuse a state dict that lacks parameters, or has others or of other shapes; all of them named."""
+    faults = [f"lacks {key}" for key in sorted(set(start) - set(state) - set(optional))]
+    faults += [f"has the unexpected {key}" for key in sorted(set(state) - set(start))]
+    shapes = {key: (tuple(state[key].shape), tuple(start[key].shape)) for key in start if key in state}
+    misshapen = [key for key, (shape, due) in shapes.items() if shape != due]
+    faults += [f"has {key} of shape {shapes[key][0]} instead of {shapes[key][1]}" for key in misshapen]
+    if not faults:
+        return
+    more = f" and {len(faults) - 12} more" if len(faults) > 12 else ""
+    message = f"The weights do not fit the network: {source!r} {'; '.join(sorted(faults)[:12])}{more}."
+    last = [key for key in start if key.endswith(".weight")][-1:]
+    if last and last[0] in misshapen:
+        outputs = shapes[last[0]][0][0]
+        message += (
+            f" Its last layer has {outputs} classes: pass classes={outputs}, or head='new' to start a new one; "
+            f"in a study's network write classes: {outputs}."
+        )
+    raise ValueError(message)
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> tuple[str, ...]:
@@ -462,23 +551,7 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -
     optional = {key for key in missing if ".gate." in key}
     if not any(key.startswith("classifier.") for key in state):
         optional |= {key for key in missing if key.startswith("classifier.")}
-    faults = [f"lacks {key}" for key in missing if key not in optional]
-    faults += [f"has the unexpected {key}" for key in state if key not in own]
-    faults += [
-        f"has {key} of shape {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    if faults:
-        more = f" and {len(faults) - 12} more" if len(faults) > 12 else ""
-        message = f"The weights do not fit the network: {source!r} {'; '.join(sorted(faults)[:12])}{more}."
-        if any("classifier.6" in fault and "shape" in fault for fault in faults):
-            found = state["classifier.6.weight"].shape[0]
-            message += (
-                f" Its last layer has {found} classes: pass classes={found}, or head='new' to start a new one; in a "
-                f"study's network write classes: {found}."
-            )
-        raise ValueError(message)
+    _must_fit(own, state, optional=optional, source=source)
     module.load_state_dict({**own, **state})
     return tuple(sorted(optional))
 
@@ -501,14 +574,39 @@ def must_be_a_file(path: str | Path) -> Path:
 def _state_in(path: Path) -> object:
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path)
+    if path.suffix == ".mat":
+        return _matconvnet(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             must_not_swell(sum(part.file_size for part in archive.infolist()), path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # torch's own words say how to run what is in it
-        message = "it is none that torch wrote, or holds code or other objects, none of which was run"
+        message = "it was not written by torch, or holds code or other objects, none of which was run"
         raise UnpicklingError(message) from error
+
+
+def _matconvnet(path: Path) -> dict[str, Tensor]:
+    """Read the convolutions of a MatConvNet file, in which a fully connected layer is a convolution over its map."""
+    import scipy.io
+
+    must_not_swell(path.stat().st_size, path)
+    content = scipy.io.loadmat(path, squeeze_me=False, struct_as_record=True)
+    net = content["net"][0, 0] if "net" in content else content
+    state: dict[str, Tensor] = {}
+    for entry in np.ravel(net["layers"]):
+        layer = entry[0, 0] if isinstance(entry, np.ndarray) else entry
+        fields = layer.dtype.names or ()
+        older = [layer[name] for name in ("filters", "biases") if name in fields]
+        filters = np.ravel(layer["weights"]) if "weights" in fields else older
+        if len(filters) < 2:
+            continue
+        name, kernel = str(np.ravel(layer["name"])[0]), np.asarray(filters[0], np.float32)
+        kernel = kernel.reshape(*kernel.shape, *[1] * (4 - kernel.ndim))  # Matlab drops axes of length 1 at the end
+        # rows, columns, channels, filters there; filters, channels, rows, columns here
+        state[f"{name}.weight"] = torch.from_numpy(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
+        state[f"{name}.bias"] = torch.from_numpy(np.ascontiguousarray(np.ravel(filters[1]), dtype=np.float32))
+    return state
 
 
 def _unwrapped(state: object) -> object:

@@ -1,9 +1,9 @@
 """Networks: AlexNet, FE-AlexNet and VGGs on torchvision's own classes, and what is needed to record from any."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,11 @@ from torchvision import models
 
 from rsa_face.networks.attention import insert_attention
 from rsa_face.networks.layers import Layer, name_layers, select_layers
+from rsa_face.networks.reference import build_reference
 from rsa_face.networks.settings import Attention
+from rsa_face.networks.survey import Survey, survey, unwrapped
 from rsa_face.networks.weights import (
+    FORMATS,
     Layout,
     find_weights,
     imagenet_file,
@@ -23,7 +26,17 @@ from rsa_face.networks.weights import (
 )
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.safety import check_name, must_be_plain_names
-from rsa_face.schema import NETWORKS, must_be_known
+from rsa_face.schema import (
+    LIBRARY,
+    NETWORKS,
+    TRAINING_UNKNOWN,
+    UNTRAINED,
+    is_builder,
+    is_reference,
+    label_of,
+    must_be_known,
+    must_be_network,
+)
 from rsa_face.stimuli.preprocessing import Preprocessing
 
 ANSWERS = ("sad", "happy")
@@ -33,7 +46,7 @@ ANSWERS = ("sad", "happy")
 class Network:
     """A torch module with what is needed to record from it: its layers' names and the input it expects.
 
-    Made by `build_network`; or by hand, for any module (see `rsa_face.networks.layers.name_modules`).
+    Made by `build_network`, or of any module by `Network.from_module`.
 
     Parameters
     ----------
@@ -56,6 +69,19 @@ class Network:
         What the outputs of the last layer stand for (``sad``, ``happy``); empty if nobody has said.
     weights_sha256 : str
         Of the file the weights came from; empty if they came from none.
+    trained : bool or None
+        Whether its weights were learnt, but for those in `untrained`; None where nobody has said: every figure is
+        then labelled "training unknown".
+    survey : Survey
+        What a forward pass has shown of the modules; empty for the five networks, whose modules are known.
+
+    Examples
+    --------
+    >>> network = build_network("torchvision:resnet18", label="resnet", seed=0)
+    >>> [layer.name for layer in network.select("main")][-3:]
+    ['layer4.0', 'layer4.1', 'fc']
+    >>> [layer.name for layer in network.select(["layer4.1.relu", "layer*"])][-3:]
+    ['layer4.1.relu@0', 'layer4.1.relu@1', 'layer4']
     """
 
     name: str
@@ -67,10 +93,73 @@ class Network:
     untrained: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     weights_sha256: str = ""
+    trained: bool | None = None
+    survey: Survey = field(default_factory=Survey)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", check_name(self.name, "The network name", nested=True))
         must_be_plain_names([self.name], "network name", "this network")
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        *,
+        preprocessing: Preprocessing | None = None,
+        trained: bool | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """Make a network of any torch module that takes images (stimulus, 3, row, column).
+
+        Forward passes without values show which modules run, in which order, how often, and what they return. Layers
+        are called by the paths of modules, blocks as well as leaves (``layer4.1``, ``encoder.layers.3``): each call
+        of a module that runs several times has its own (``relu@0``, ``relu@1``), and so has each part of a tuple or
+        dict (``encoder[0]``, ``encoder[hidden]``). ``main`` are the outputs of blocks and of the network:
+        `rsa_face.networks.survey.main_layers` has the rule. Wrappers by `torch.compile` and `DataParallel` are taken
+        off.
+
+        Parameters
+        ----------
+        module : nn.Module
+            In any mode, on any device.
+        preprocessing : Preprocessing, optional
+            What input its weights expect; 224 pixels, normalised as for ImageNet, unless given.
+        trained : bool, optional
+            Whether its weights were learnt; unless given, figures say "training unknown".
+        name : str, optional
+            What to call it; its class in lower case unless given.
+
+        Returns
+        -------
+        Network
+            Around this very module, not a copy.
+
+        Raises
+        ------
+        ValueError
+            If it does not run on images of this size, or runs no hooks (TorchScript, `module.compile()`).
+
+        Examples
+        --------
+        >>> from torch import nn
+        >>> module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 30 * 30, 2))
+        >>> network = Network.from_module(module, preprocessing=Preprocessing(resize=32, crop=32), name="tiny")
+        >>> [(layer.name, layer.kind, layer.shape) for layer in network.select("main")]
+        [('1', 'ReLU', (4, 30, 30)), ('3', 'Linear', (2,))]
+        """
+        module = unwrapped(module)
+        preprocessing = preprocessing or Preprocessing()
+        noted = survey(module, preprocessing.crop)
+        return cls(
+            name=name or type(module).__name__.lower(),
+            module=module,
+            layers=noted.layers,
+            preprocessing=preprocessing,
+            weights="random" if trained is False else "given",
+            untrained=tuple(module.state_dict()) if trained is False else (),
+            trained=trained,
+            survey=noted,
+        )
 
     def content_hash(self) -> str:
         """Return the BLAKE3 hash of the weights: of every parameter's name, type, shape and bytes.
@@ -89,7 +178,8 @@ class Network:
         Parameters
         ----------
         wanted : str or list of str
-            ``main``, ``all``, or names.
+            ``main``, ``all``, or names; of networks other than the five also paths of modules, which mean all that
+            these return, and patterns of these: ``*`` for anything without dots, ``**`` for anything.
 
         Returns
         -------
@@ -101,14 +191,16 @@ class Network:
         ValueError
             If a layer is unknown, or the weights file held convolutions alone and the layer lies behind them.
         """
-        chosen = select_layers(self.layers, wanted, network=self.name)
-        if not self.weights.endswith((".safetensors", ".pth", ".pt")):
+        chosen = select_layers(
+            self.layers, wanted, network=self.name, main=self.survey.main, unrecorded=self.survey.unrecorded
+        )
+        if self.architecture not in NETWORKS or not self.weights.endswith(FORMATS):
             return chosen
-        beyond = [layer.name for layer in chosen if self._lacks_weights(layer)]
-        if beyond:
+        without = [layer.name for layer in chosen if self._lacks_weights(layer)]
+        if without:
             inside = " ".join(layer.name for layer in self.layers if not self._lacks_weights(layer))
             message = (
-                f"{self.weights!r} holds no weights of {self.name} for {beyond}. "
+                f"{self.weights!r} holds no weights of {self.name} for {without}. "
                 f"Choose among those it reaches: {inside}."
             )
             raise ValueError(message)
@@ -127,78 +219,85 @@ class Network:
         bool
             True if such a parameter lies at or before the layer.
         """
-        paths = [before.path for before in self.layers if before.order <= layer.order]
-        return any(key.startswith(f"{path}.") for path in paths for key in self.untrained)
+        names = [key.split(".") for key in self.untrained]
+        parents = {".".join(parts[:length]) for parts in names for length in range(len(parts))}
+        return any(before.path in parents for before in self.layers if before.order <= layer.order)
+
+    def origin(self, layers: Sequence[Layer]) -> dict[str, list[str]]:
+        """Say what the attrs of an array made from some layers say of the network's training.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            Of the network's.
+
+        Returns
+        -------
+        dict of str to list of str
+            Under ``untrained`` and ``training_unknown`` the network's name, where that holds.
+        """
+        random = any(map(self.rests_on_random, layers))
+        return {
+            UNTRAINED: [self.name] if random else [],
+            TRAINING_UNKNOWN: [self.name] if self.trained is None else [],
+        }
 
     def _lacks_weights(self, layer: Layer) -> bool:
         missing = [key for key in self.untrained if key.startswith("classifier.") and ".fe." not in key]
         return bool(missing) and layer.path.startswith("classifier.")
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put every module of a network in evaluation mode for a while, so that nothing is drawn, averaged or learnt.
-
-    In training mode, dropout draws, and batch normalization takes the mean of whatever batch is at hand and adds it
-    to its running mean: what is recorded would differ between runs, and the network with it. On every way out each
-    module has the mode that it had, and each buffer its values, though a forward pass of its own making wrote to it.
-    """
-    training = [part for part in module.modules() if part.training]
-    buffers = [(part._buffers, name, buffer, buffer.clone()) for part in module.modules()
-               for name, buffer in part._buffers.items() if buffer is not None]  # fmt: skip
-    for part in training:
-        part.training = False  # not by eval(), which networks with frozen layers override
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True
-        with torch.no_grad():
-            for registered, name, buffer, before in buffers:
-                registered[name] = buffer
-                if not torch.equal(buffer, before):
-                    buffer.copy_(before)
-
-
 def build_network(
-    name: str,
+    name: str = "",
     *,
-    weights: str | Path = "random",
+    module: nn.Module | None = None,
+    weights: str | Path | None = None,
     seed: int = 0,
-    classes: int = 2,
+    classes: int | None = None,
     attention: Attention | Mapping[str, object] | Sequence[Attention | Mapping[str, object]] | None = None,
     preprocessing: Preprocessing | None = None,
     label: str | None = None,
     layout: str = "auto",
     head: str = "file",
+    trained: bool | None = None,
 ) -> Network:
-    """Build a network on torchvision's own class, with its weights, in evaluation mode.
+    """Build a network with its weights, in evaluation mode.
 
-    The in-place ReLUs of torchvision are kept; what is recorded from the network is copied, so they do no harm.
+    The five are built on torchvision's own classes, in-place ReLUs included: what is recorded is copied, so they do
+    no harm. Any other is named by reference, or given as a module.
 
     Parameters
     ----------
     name : str
-        The architecture: ``alexnet``, ``fe_alexnet``, ``vgg11``, ... (``rsa-face networks`` lists them).
-    weights : str or Path
-        ``random`` (from the seed), ``imagenet`` (torchvision's, downloaded once; the last layer starts anew unless
-        there are 1,000 classes), a ``.safetensors`` or ``.pth`` file, or ``hf://OWNER/REPO/FILE``.
+        One of the five, ``alexnet``, ``fe_alexnet``, ``vgg11``, ... (``rsa-face networks`` lists them); or
+        ``torchvision:NAME``, ``timm:NAME`` (extra ``timm``), or ``package.module:callable``, which returns a module,
+        or a module and its `Preprocessing`; `seed` and `classes` are passed if it takes them.
+    module : nn.Module, optional
+        In place of a name: see `Network.from_module`.
+    weights : str or Path, optional
+        ``random`` (from the seed), the default but for a callable; ``imagenet`` (torchvision's, downloaded once; of
+        the five, the last layer starts anew unless there are 1,000 classes); ``library``, the library's own or what
+        the callable puts in; a file (``.safetensors``, ``.pth``, ``.pt``, ``.bin``, ``.tar``, ``.ckpt``); or
+        ``hf://OWNER/REPO/FILE``.
     seed : int
         For all weights that start at random.
-    classes : int
-        Outputs of the last layer.
+    classes : int, optional
+        Outputs of the last layer: 2 for the five, as the library has it for others, unless given.
     attention : Attention or mapping, or sequence of these, optional
         Position, reduction and bias of the feature-excitation blocks; for ``fe_alexnet`` alone. Those of the file
         unless given, or one after pool5.
     preprocessing : Preprocessing, optional
-        What input the weights expect; what belongs to the file or its layout, or ImageNet's, unless given.
+        What input the weights expect; what belongs to the file, its layout or the library, or ImageNet's, unless
+        given.
     label : str, optional
-        What to call the network in arrays, figures and files; `name` unless given. See `Network`.
+        What to call the network in arrays, figures and files; `name`, or what stands behind its colon, unless given.
     layout : str
-        Whose file it is, where its keys do not say: see `rsa_face.networks.weights.recognise`.
+        Whose file it is, where its keys do not say: see `rsa_face.networks.weights.recognise`. For the five.
     head : {"file", "new", "classifier"}
         Whether the last layer is the file's, or starts from the seed, to transfer weights to other classes;
-        ``classifier``: all fully connected layers start from the seed.
+        ``classifier``: all fully connected layers of the five start from the seed.
+    trained : bool, optional
+        Whether the weights of a module or a callable were learnt, which nobody else can say.
 
     Returns
     -------
@@ -208,9 +307,11 @@ def build_network(
     Raises
     ------
     ValueError
-        If the name, label, position or number of classes is impossible, or the weights do not fit.
+        If the name, label, position or number of classes is impossible, a callable fails, or the weights do not fit.
     FileNotFoundError
         If the weights file does not exist.
+    ModuleNotFoundError
+        If timm or the callable's module is not installed.
     RuntimeError
         If weights must be downloaded and cannot be.
 
@@ -220,36 +321,78 @@ def build_network(
     >>> [layer.name for layer in network.select("main")]
     ['relu1', 'relu2', 'relu3', 'relu4', 'relu5', 'fe', 'relu6', 'relu7', 'fc8']
     """
-    must_be_known(name, NETWORKS, "network")
+    if module is not None:
+        return Network.from_module(module, preprocessing=preprocessing, trained=trained, name=label or name or None)
+    must_be_network(name)
     must_be_known(head, ("file", "new", "classifier"), "head")
-    check_name(
-        name if label is None else label, "The network name", nested=True
-    )  # before anything is read or downloaded
-    if classes < 2:
+    called = label_of(name) if label is None else label
+    check_name(called, "The network name", nested=True)  # before anything is read or downloaded
+    if classes is not None and classes < 2:
         message = f"classes is {classes}: a network has 2 or more."
         raise ValueError(message)
+    if is_reference(name):
+        _must_be_of_the_five(name, attention=attention is not None, layout=layout != "auto")
+        weights = str(weights or (LIBRARY if is_builder(name) else "random"))
+        return _by_reference(name, called, weights, seed, classes, preprocessing, head, trained)
     blocks = attention_of(name, attention)
-    source = _Source(str(weights))
+    source = _Source(str(weights or "random"))
     if source.name == "imagenet":
         source = _read_imagenet(name)
     elif source.name != "random":
-        source = _read_source(source.name, layout, name, blocks=blocks, asked=attention is not None)
+        source = _read_source(source.name, layout, name, blocks=blocks, chosen=attention is not None)
         if attention is None and source.layout is not None and source.layout.attention:
             blocks = source.layout.attention
-    module = make_skeleton(name, classes, blocks)
-    start_weights(module, seed=seed)
-    untrained = _fill(module, source, classes, head)
-    found = source.layout
+    outputs = classes or 2
+    skeleton = make_skeleton(name, outputs, blocks)
+    start_weights(skeleton, seed=seed)
+    untrained = _fill(skeleton, source, outputs, head)
+    file = source.layout
     return Network(
-        name=name if label is None else label,
-        module=module.eval(),
-        layers=name_layers(module),
-        preprocessing=preprocessing or (found.preprocessing if found else Preprocessing()),
+        name=called,
+        module=skeleton.eval(),
+        layers=name_layers(skeleton),
+        preprocessing=preprocessing or (file.preprocessing if file else Preprocessing()),
         architecture=name,
         weights=source.name,
         untrained=untrained,
-        outputs=found.outputs if found and head == "file" and len(found.outputs) == classes else (),
+        outputs=file.outputs if file and head == "file" and len(file.outputs) == outputs else (),
         weights_sha256=source.sha256,
+        trained=source.name != "random",
+    )
+
+
+def _must_be_of_the_five(name: str, *, attention: bool, layout: bool) -> None:
+    if attention or layout:
+        what = " and ".join(word for word, given in (("attention", attention), ("layout", layout)) if given)
+        message = f"{name!r} takes no {what}, which {', '.join(NETWORKS)} may have. Leave it out."
+        raise ValueError(message)
+
+
+def _by_reference(
+    name: str,
+    called: str,
+    weights: str,
+    seed: int,
+    classes: int | None,
+    preprocessing: Preprocessing | None,
+    head: str,
+    trained: bool | None,
+) -> Network:
+    built = build_reference(name, weights=weights, seed=seed, classes=classes, head=head, trained=trained)
+    preprocessing = preprocessing or built.preprocessing
+    noted = survey(built.module, preprocessing.crop)
+    return Network(
+        name=called,
+        module=built.module.eval(),
+        layers=noted.layers,
+        preprocessing=preprocessing,
+        architecture=name,
+        weights=built.weights,
+        untrained=built.untrained if built.trained is not False else tuple(built.module.state_dict()),
+        outputs=built.outputs,
+        weights_sha256=built.sha256,
+        trained=built.trained,
+        survey=noted,
     )
 
 
@@ -266,20 +409,20 @@ def _read_imagenet(network: str) -> _Source:
     return _Source("imagenet", state, sha256=hash_file(file) if file.is_file() else "")
 
 
-def _read_source(weights: str, layout: str, network: str, *, blocks: tuple[Attention, ...], asked: bool) -> _Source:
+def _read_source(weights: str, layout: str, network: str, *, blocks: tuple[Attention, ...], chosen: bool) -> _Source:
     file = find_weights(weights)
-    state, found = read_weights(file, layout=layout, attention=blocks)
-    if found.architecture != network and found.architecture != NETWORKS[network].builder:
+    state, content = read_weights(file, layout=layout, attention=blocks)
+    if content.architecture != network and content.architecture != NETWORKS[network].builder:
         message = (
-            f"{weights!r} holds {found.architecture} (layout {found.name}), not {network}. "
-            f"Build {found.architecture}, or choose another file."
+            f"{weights!r} holds {content.architecture} (layout {content.name}), not {network}. "
+            f"Build {content.architecture}, or choose another file."
         )
         raise ValueError(message)
-    here, there = ([block.position for block in each] for each in (blocks, found.attention))
-    if asked and there and here != there:
-        message = f"{weights!r} has attention at {there}, not at {here}. Leave attention out, or choose another file."
+    positions, in_file = ([block.position for block in each] for each in (blocks, content.attention))
+    if chosen and in_file and positions != in_file:
+        message = f"{weights!r} has attention at {in_file}, not at {positions}. Leave attention out."
         raise ValueError(message)
-    return _Source(weights, state, found, hash_file(file))
+    return _Source(weights, state, content, hash_file(file))
 
 
 def _fill(module: nn.Module, source: _Source, classes: int, head: str) -> tuple[str, ...]:
@@ -291,14 +434,14 @@ def _fill(module: nn.Module, source: _Source, classes: int, head: str) -> tuple[
         fresh = [] if classes == 1000 and head == "file" else last
     else:
         state, fresh = source.state, last if head == "new" else []
-    own = module.state_dict()
+    start = module.state_dict()
     if head == "classifier":
         state = {key: value for key, value in state.items() if not key.startswith("classifier.")}
-    kept: dict[str, Tensor] = {key: value for key, value in state.items() if key not in fresh}
-    has_head = any(key.startswith("classifier.") for key in kept)
-    left = load_state(module, {**{key: own[key] for key in fresh if has_head}, **kept}, source=source.name)
-    before = set(source.layout.untrained) if source.layout else set()
-    return tuple(sorted({*left, *fresh, *before}))
+    tensors: dict[str, Tensor] = {key: value for key, value in state.items() if key not in fresh}
+    has_head = any(key.startswith("classifier.") for key in tensors)
+    random = load_state(module, {**{key: start[key] for key in fresh if has_head}, **tensors}, source=source.name)
+    recorded = set(source.layout.untrained) if source.layout else set()
+    return tuple(sorted({*random, *fresh, *recorded}))
 
 
 def _bytes_of(value: Tensor) -> object:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from rsa_face.provenance import rng_from
 from rsa_face.safety import must_be_plain_names, reading
-from rsa_face.schema import MISSING, NETWORK, OCCLUSIONS, PARTICIPANT
+from rsa_face.schema import MISSING, NETWORK, OCCLUSIONS, PARTICIPANT, TRAINING_UNKNOWN, UNTRAINED, origin_of
 from rsa_face.stimuli.catalogue import StimulusSet
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
     clean.attrs = {
         "checked": True,
         "simulated": bool(simulated),
-        "untrained": table.attrs.get("untrained", []),
+        **origin_of(table.attrs),
         "left_out": int(missing.sum()),
     }
     return clean
@@ -318,7 +318,7 @@ def network_choices(
     if "level" not in stimuli.table:
         message = f"Stimuli without the factor level cannot be judged along it: they have {stimuli.factors}. Add it."
         raise ValueError(message)
-    tables, untrained = [], set()
+    tables, origins = [], []
     for network in [networks] if isinstance(networks, Network) else networks:
         chance = _probabilities(network, stimuli, batch)
         if trials is not None:
@@ -328,10 +328,10 @@ def network_choices(
         table["occlusion"] = stimuli.table.get("occlusion", "none")
         tables.append(table if trials is None else table.assign(trials=trials))
         *_, readout = (name for name, _ in network.module.named_parameters())
-        if readout in network.untrained:
-            untrained.add(network.name)
+        untrained = [network.name] if readout in network.untrained else []
+        origins.append({UNTRAINED: untrained, TRAINING_UNKNOWN: [network.name] if network.trained is None else []})
     together = pd.concat(tables, ignore_index=True)
-    together.attrs = {"untrained": sorted(untrained)}
+    together.attrs = {**origin_of(*origins)}
     return together
 
 
@@ -339,7 +339,8 @@ def _probabilities(network: "Network", stimuli: StimulusSet, batch: int) -> np.n
     # torch loads here, so that tables of choices are read without it
     import torch
 
-    from rsa_face.networks.zoo import answer_places, evaluating
+    from rsa_face.networks.survey import evaluating
+    from rsa_face.networks.zoo import answer_places
     from rsa_face.stimuli.images import read_batches
 
     sad, happy = answer_places(network)

@@ -13,7 +13,7 @@ from scipy.stats import permutation_test, rankdata
 
 from rsa_face.provenance import rng_from
 from rsa_face.psychophysics.choices import MIDDLES, check_choices, scale_of
-from rsa_face.schema import BOUND, BOUNDS, DRAW, LAYER, NETWORK, PARTICIPANT, RDM
+from rsa_face.schema import BOUND, BOUNDS, DRAW, LAYER, NETWORK, PARTICIPANT, RDM, origin_of
 from rsa_face.sources import reach
 
 Array = np.ndarray
@@ -279,7 +279,7 @@ def human_likeness(
         "level_scale": people.attrs.get("level_scale"),
         "levels_shared": len(levels),
         "simulated": simulated,
-        "untrained": networks.attrs.get("untrained", []),
+        **origin_of(networks.attrs),
     }
     return table
 
@@ -461,7 +461,7 @@ def relate_measures(
         "occlusion": occlusion,
         "confidence": confidence,
         "simulated": any(bool(part.attrs.get("simulated")) for part in parts),
-        "untrained": sorted({str(name) for part in parts for name in part.attrs.get("untrained") or []}),
+        **origin_of(*(part.attrs for part in parts)),
     }
     return table
 

@@ -33,7 +33,7 @@ from rsa_face.psychophysics.curve import (
     starting_points,
     value_of,
 )
-from rsa_face.schema import BOUND, BOUNDS, DRAW, NETWORK, must_be_known, split_seed
+from rsa_face.schema import BOUND, BOUNDS, DRAW, NETWORK, must_be_known, origin_of, split_seed
 from rsa_face.settings import Bounds, Settings
 
 INTERVALS = ("auto", "posterior", "bootstrap", "none")
@@ -219,7 +219,7 @@ def fit_psychometric(
         "draws": draws if interval == "bootstrap" else 0,
         "seed": seed,
         "deviance_test": "simulated",
-        "untrained": checked.attrs.get("untrained", []),
+        **origin_of(checked.attrs),
         "left_out": checked.attrs.get("left_out", 0),
     }
     return dataset

@@ -8,7 +8,17 @@ from scipy import stats
 from sklearn.manifold import smacof
 
 from rsa_face.provenance import rng_from
-from rsa_face.schema import MEASURE, OTHER_MEASURES, RDM, STIMULUS, STIMULUS_I, STIMULUS_J, check_rdms, must_be_known
+from rsa_face.schema import (
+    MEASURE,
+    OTHER_MEASURES,
+    RDM,
+    STIMULUS,
+    STIMULUS_I,
+    STIMULUS_J,
+    check_rdms,
+    must_be_known,
+    origin_of,
+)
 
 AXIS = "axis"
 
@@ -76,7 +86,7 @@ def embed_rdm(
         if factor.dims == (STIMULUS_I,) and name != STIMULUS_I
     }
     label = str(rdm.coords["rdm"].item()) if "rdm" in rdm.coords else str(rdm.name or "")
-    attrs = {name: rdm.attrs[name] for name in ("simulated", "untrained", "measure") if name in rdm.attrs}
+    attrs = {name: rdm.attrs[name] for name in ("simulated", *origin_of(), "measure") if name in rdm.attrs}
     if MEASURE in rdm.coords:
         attrs["measure"] = str(rdm.coords[MEASURE].item())
         attrs[OTHER_MEASURES] = [name for name in rdm.attrs.get(OTHER_MEASURES, []) if name.startswith(f"{label}: ")]
@@ -162,7 +172,9 @@ def relate_rdms(rdms: xr.DataArray, *, comparison: str = "spearman") -> xr.DataA
     along = {str(name): (RDM, part.values) for name, part in rdms.coords.items() if part.dims == (RDM,)}
     beside = {f"{name}_j": (RDM_J, values) for name, (_, values) in along.items()}
     attrs = {
-        name: rdms.attrs[name] for name in ("measure", OTHER_MEASURES, "untrained", "simulated") if name in rdms.attrs
+        name: rdms.attrs[name]
+        for name in ("measure", OTHER_MEASURES, *origin_of(), "simulated")
+        if name in rdms.attrs
     }
     values = np.clip(vectors @ vectors.T, -1, 1)
     np.fill_diagonal(values, 1)

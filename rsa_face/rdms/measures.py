@@ -28,6 +28,8 @@ from rsa_face.schema import (
     STIMULUS,
     STIMULUS_I,
     STIMULUS_J,
+    TRAINING_UNKNOWN,
+    UNTRAINED,
     must_be_known,
 )
 
@@ -392,8 +394,9 @@ def label_rdms(
     coords |= {name: (RDM, [label[name] for label in labels]) for name in (NETWORK, LAYER, DEPTH, ORDER, MEASURE)}
     factors = [str(name) for name in stimuli if str(name) != STIMULUS]
     coords |= {name: (STIMULUS_I, _as_plain(stimuli[name])) for name in factors}
-    untrained = sorted({str(label[NETWORK]) for label in labels if label.get("untrained")})
-    attrs = {"untrained": untrained, **attrs}
+    kinds = (UNTRAINED, TRAINING_UNKNOWN)
+    origin = {kind: sorted({str(label[NETWORK]) for label in labels if label.get(kind)}) for kind in kinds}
+    attrs = {**origin, **attrs}
     described = {"measure": measure, "definition": MEASURES[measure].definition, **attrs}
     rdms = xr.DataArray(values, coords, (RDM, STIMULUS_I, STIMULUS_J), name="dissimilarity", attrs=described)
     return mark_measures(rdms)

@@ -15,11 +15,15 @@ from rsa_face.figures.layers import layers_table, seeds_together, title_of
 from rsa_face.figures.networks import contrast_table, half_way_place, localization_table, shown_test
 from rsa_face.figures.psychometric import SCALES
 from rsa_face.figures.saliency import how_mapped
-from rsa_face.figures.style import in_order, ink, network_colors, network_label
+from rsa_face.figures.style import in_order, ink, network_colors, network_label, network_markers
 from rsa_face.report.narrate import localization_sentences, p_value, percent
-from rsa_face.schema import LAYER, NETWORK, NETWORKS, ORDER, PARTICIPANT, RDM, comparison_label
+from rsa_face.schema import LAYER, NETWORK, ORDER, PARTICIPANT, RDM, comparison_label
 
-SYMBOLS = dict(zip(NETWORKS, ("circle", "diamond", "triangle-up", "square", "triangle-down"), strict=True))
+SYMBOLS = {
+    "o": "circle", "D": "diamond", "^": "triangle-up", "s": "square", "v": "triangle-down",
+    "P": "cross", "X": "x", "<": "triangle-left", ">": "triangle-right", "h": "hexagon",
+}  # fmt: skip
+"""What plotly calls matplotlib's marks."""
 _GAP = 1.5
 _WHOLE = {"none": "whole face"}
 _LOOKS = {0: ("circle", "solid"), 1: ("square-open", "dot"), 2: ("triangle-up", "dash")}
@@ -300,9 +304,14 @@ def numbers(values: Sequence[float] | np.ndarray | pd.Series) -> list[float | No
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
-def symbol_of(network: str) -> str:
-    """Return the mark that stands for a network."""
-    return SYMBOLS.get(network.split("/")[0], "cross")
+def set_symbols(charts: Sequence[Chart], networks: Sequence[str]) -> None:
+    """Give the marks of each network their form, which is that of its marks in the figures."""
+    markers = network_markers(networks)
+    for trace in (trace for chart in charts for view in chart.views for trace in view.traces):
+        network = trace.get("meta", {}).get("network")
+        drawn = "mode" in trace and "marker" in trace  # lines and points; bars have no marks
+        if drawn and network in markers and "symbol" not in trace["marker"]:
+            trace["marker"]["symbol"] = SYMBOLS[markers[network]]
 
 
 def hover(*lines: tuple[Any, ...]) -> Trace:
@@ -409,7 +418,7 @@ def _half_way(where: xr.Dataset, axis: str, network: str) -> list[Trace]:
 def _line(x: np.ndarray, y: pd.Series, network: str) -> Trace:
     return {"x": x.tolist(), "y": numbers(y), "mode": "lines+markers", "line": {"width": 2},
             "meta": {"network": network, "role": "line"},
-            "marker": {"symbol": symbol_of(network), "size": 9}}  # fmt: skip
+            "marker": {"size": 9}}  # fmt: skip
 
 
 def _band(x: np.ndarray, lower: pd.Series, upper: pd.Series, network: str) -> list[Trace]:
@@ -484,7 +493,7 @@ def _networks(part: xr.Dataset | None) -> list[dict[str, Any]]:
         template = f"<b>{label}</b><br>level %{{x}}: %{{y:.3f}}" + (f"<br>PSE {pse}" if pse else "")
         traces.append({"x": one["level"].values.tolist(), "y": numbers(one["proportion"].values), "meta": meta,
                        "mode": "markers" if "curve" in one else "lines+markers", "name": label,
-                       "marker": {"symbol": symbol_of(network), "size": 8},
+                       "marker": {"size": 8},
                        "hovertemplate": f"{template}<extra></extra>"})  # fmt: skip
     return traces
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from rsa_face.figures.layout import names_in
 from rsa_face.figures.saliency import how_mapped
 from rsa_face.figures.style import architecture_of, in_order, network_label
 from rsa_face.inference.seeds import ALL_LAYERS
@@ -25,6 +24,8 @@ from rsa_face.schema import (
     STIMULUS_I,
     UNSIGNED,
     comparison_label,
+    label_of,
+    names_in,
 )
 from rsa_face.study.folder import StudyFolder, read_results
 
@@ -398,6 +399,9 @@ def _limits(study: StudyFolder) -> Iterator[str]:
     if study.untrained:
         names = listed([network_label(name) for name in study.untrained])
         yield f"Untrained, random weights: {names}. Their similarity shows what architecture alone gives."
+    if study.training_unknown:
+        names = listed([network_label(name) for name in study.training_unknown])
+        yield f"Training unknown: {names}. Nobody has said whether these weights were learnt or are random."
     if study.result is not None:
         yield "The layer that comes out best of many looks a little better than it is."
         beyond = "to nothing beyond these faces; the spread is that over these participants"
@@ -608,7 +612,7 @@ def _weights(study: StudyFolder, network: str) -> str:
     config = study.manifest.get("study")
     entries = config.get("networks") if isinstance(config, Mapping) else None
     for entry in entries or []:
-        if isinstance(entry, Mapping) and network in (entry.get("label"), entry.get("name")):
+        if isinstance(entry, Mapping) and network in (entry.get("label"), label_of(str(entry.get("name")))):
             return f"; weights: {entry.get('weights', 'not recorded')}, seed {entry.get('seed', 0)}"
     return "; untrained weights" if network in study.untrained else ""
 

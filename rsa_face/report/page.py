@@ -29,6 +29,7 @@ from rsa_face.report.charts import (
     localization_chart,
     palettes,
     region_chart,
+    set_symbols,
 )
 from rsa_face.report.explorer import Explorer, explorer_of
 from rsa_face.report.narrate import answer_of, listed, methods_of, number, p_value
@@ -93,6 +94,7 @@ def write_report(results: str | Path, *, out: str | Path | None = None) -> Path:
 def render_page(study: StudyFolder) -> str:
     """Return a study's report as HTML."""
     charts = _charts(study)
+    set_symbols(charts, _networks(study))
     explorer = explorer_of(study)
     tables, left_out = tables_of(study)
     content = {
@@ -111,6 +113,7 @@ def render_page(study: StudyFolder) -> str:
         name=study.name,
         simulated=study.simulated,
         untrained=listed([network_label(name) for name in study.untrained], most=12),
+        training_unknown=listed([network_label(name) for name in study.training_unknown], most=12),
         answer=answer_of(study),
         sections=sections,
         missing=study.missing,

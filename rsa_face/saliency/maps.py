@@ -103,7 +103,7 @@ def saliency_at(
         "method": method,
         "answer": answer,
         "preprocessing": _recorded(network),
-        "untrained": [network.name] if network.rests_on_random(network.layers[-1]) else [],
+        **network.origin(network.layers[-1:]),
     }
     return [_labelled(np.concatenate(parts[layer.name]), stimuli, {**attrs, "layer": layer.name}) for layer in mapped]
 
@@ -306,8 +306,7 @@ def gate_openings(network: Network, stimuli: StimulusSet, *, batch: int = 16) ->
         openings = openings.assign_coords({name: (STIMULUS, stimuli.table[name].to_numpy())})
     if "level" in stimuli.factors:
         openings = openings.merge(_along_levels(gate, stimuli.table["level"].to_numpy(dtype=float)))
-    untrained = any(network.rests_on_random(layer) for layer in gates)
-    openings.attrs = {"network": network.name, "untrained": [network.name] if untrained else []}
+    openings.attrs = {"network": network.name, **network.origin(gates)}
     return openings
 
 

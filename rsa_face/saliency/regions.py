@@ -14,13 +14,13 @@ from torchvision.transforms.v2 import functional
 
 from rsa_face.networks.zoo import Network
 from rsa_face.saliency.maps import ROW, layers_with_space
-from rsa_face.schema import LAYER, NETWORK, RDM, STIMULUS
+from rsa_face.schema import LAYER, NETWORK, RDM, STIMULUS, origin_of
 from rsa_face.stimuli.catalogue import StimulusSet, open_picture
 from rsa_face.stimuli.occlusion import REGIONS, region_boxes
 
 REGION = "region"
 _UNMASKED = "none"
-_ATTRS = ("method", "answer", "untrained", "simulated")
+_ATTRS = ("method", "answer", *origin_of(), "simulated")
 Array = np.ndarray
 
 
@@ -133,7 +133,7 @@ def join_networks(regions: list[xr.Dataset]) -> xr.Dataset:
         parts, NETWORK, join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts"
     )
     joined["area"] = regions[0]["area"]
-    joined.attrs["untrained"] = sorted({name for part in regions for name in part.attrs.get("untrained", [])})
+    joined.attrs |= origin_of(*(part.attrs for part in regions))
     joined.attrs["all_zero"] = [
         f"{part[NETWORK].values[0]}: {stimulus}" for part in regions for stimulus in part.attrs.get("all_zero", [])
     ]
@@ -197,7 +197,7 @@ def join_layers(layers: list[xr.Dataset]) -> xr.Dataset:
     """Put the shares of several layers, of one network or more, into one."""
     named = [one.assign_coords({RDM: one[RDM].values.astype(object)}) for one in layers]
     joined = xr.concat(named, RDM, join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts")
-    joined.attrs["untrained"] = sorted({name for one in layers for name in one.attrs.get("untrained", [])})
+    joined.attrs |= origin_of(*(one.attrs for one in layers))
     return joined
 
 

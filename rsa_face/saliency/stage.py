@@ -19,7 +19,7 @@ from rsa_face.saliency.regions import (
     main_layers_with_space,
     saliency_regions,
 )
-from rsa_face.schema import LAYER, NETWORK, STIMULUS
+from rsa_face.schema import LAYER, NETWORK, STIMULUS, origin_of
 from rsa_face.stimuli.catalogue import StimulusSet
 
 _MOST_FACES = 8
@@ -69,7 +69,7 @@ def join_maps(maps: list[xr.DataArray]) -> xr.DataArray:
     joined = xr.concat(maps, NETWORK, join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts")
     layers = np.array([str(one.attrs.get("layer", "")) for one in maps], dtype=object)
     joined = joined.assign_coords({NETWORK: names, LAYER: (NETWORK, layers)})
-    joined.attrs["untrained"] = sorted({name for one in maps for name in one.attrs.get("untrained", [])})
+    joined.attrs |= origin_of(*(one.attrs for one in maps))
     joined.attrs["all_zero"] = [
         f"{name}: {face}" for name, one in zip(names, maps, strict=True) for face in one.attrs.get("all_zero", [])
     ]

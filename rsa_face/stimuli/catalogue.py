@@ -31,6 +31,13 @@ class StimulusSet:
         Columns `stimulus` (unique id, text), `file` (absolute path, text), then any factors: `identity`,
         `level` (-1 sad ... +1 happy), `occlusion`, ... Region columns (`eyes`, `nose`, `mouth`) hold
         ``left top right bottom`` in pixels of the image file.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> stimuli = rf.read_stimuli(rf.load_study("demo").stimuli.table)
+    >>> len(stimuli.select(identity="face01", level=[-1, 1]))
+    2
     """
 
     table: pd.DataFrame
@@ -171,7 +178,7 @@ def _place_of(folder: Path, file: str) -> Path | None:
 
 def _read_columns(path: Path) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
-    with reading(path, "A stimulus table must be a CSV or TSV file in UTF-8", then=SAVE_AS_CSV):
+    with reading(path, "A stimulus table is a CSV or TSV file in UTF-8", then=SAVE_AS_CSV):
         frame = pd.read_csv(
             path, sep=separator, dtype={"stimulus": str, "file": str}, encoding="utf-8-sig", compression=None
         )

@@ -215,8 +215,8 @@ def _check(numbers: list[int], steps: list[float], size: int, seed: int, look: L
     faults = []
     if not numbers or min(numbers) < 1 or len(set(numbers)) < len(numbers):
         faults.append(f"identities are {numbers}, not different numbers from 1")
-    beyond = [level for level in steps if not -1 <= level <= 1]
-    if beyond or not steps or len(set(steps)) < len(steps):
+    outside = [level for level in steps if not -1 <= level <= 1]
+    if outside or not steps or len(set(steps)) < len(steps):
         faults.append(f"levels are {steps}, not different numbers from -1 to 1")
     if not 32 <= size <= 1024:
         faults.append(f"size is {size} pixels, not 32 to 1024")

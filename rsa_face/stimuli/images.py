@@ -37,8 +37,8 @@ def preprocess(image: np.ndarray, preprocessing: Preprocessing, out: np.ndarray 
     if not _has_size(image, preprocessing):
         size = [preprocessing.resize] if isinstance(preprocessing.resize, int) else list(preprocessing.resize)
         mode = InterpolationMode(preprocessing.interpolation)
-        whole = torch.from_numpy(np.ascontiguousarray(_in_units(pixels)))
-        pixels = functional.resize(whole, size, interpolation=mode, antialias=preprocessing.antialias).numpy()
+        rgb = torch.from_numpy(np.ascontiguousarray(_in_units(pixels)))
+        pixels = functional.resize(rgb, size, interpolation=mode, antialias=preprocessing.antialias).numpy()
     crop = [preprocessing.crop, preprocessing.crop]
     cropped = functional.center_crop(torch.from_numpy(pixels), crop).numpy()
     # numpy, not torch: called in a reader's thread, torch would start threads that get in the forward pass's way
@@ -69,13 +69,13 @@ def read_batches(stimuli: StimulusSet, preprocessing: Preprocessing, *, batch: i
             inputs = np.empty((len(some), 3, preprocessing.crop, preprocessing.crop), np.float32)
             return inputs, [pool.submit(read, *pair, out) for pair, out in zip(some, inputs, strict=True)]
 
-        inputs, waiting = begin()
-        while waiting:
+        inputs, reading = begin()
+        while reading:
             following = begin()
-            for image in waiting:
+            for image in reading:
                 image.result()
             yield torch.from_numpy(inputs)
-            inputs, waiting = following
+            inputs, reading = following
 
 
 def _has_size(image: np.ndarray, preprocessing: Preprocessing) -> bool:

@@ -53,6 +53,15 @@ def occlude(stimuli: StimulusSet, regions: Sequence[str], out_dir: str | Path, *
     ValueError
         If a region or fill is unknown, a region lies outside its image, an image without region columns is not
         square, the stimuli are masked already or the folder cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import rsa_face as rf
+    >>> faces = rf.read_stimuli(rf.load_study("demo").stimuli.table).select(identity="face01", level=[-1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     occlude(faces, ["eyes"], folder).ids
+    ['face01_sad100', 'face01_happy100', 'face01_sad100_eyes', 'face01_happy100_eyes']
     """
     if not regions:
         message = f"No region to mask. Choose among {', '.join(REGIONS)}."

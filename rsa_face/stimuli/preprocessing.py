@@ -24,6 +24,11 @@ class Preprocessing(Settings):
         How the image is resized.
     antialias : bool
         Whether shrinking averages over all pixels it covers. Weights of torchvision were trained with it.
+
+    Examples
+    --------
+    >>> Preprocessing(resize=64, crop=64).changed(crop=56).crop
+    56
     """
 
     resize: Pixels | tuple[Pixels, Pixels] = 256

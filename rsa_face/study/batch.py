@@ -9,7 +9,7 @@ from rsa_face.activations.batch import Batch, Source
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.rdms.measures import general_measure, layers_with_their_own
 from rsa_face.safety import hold, lock_in, one_part
-from rsa_face.study.config import NetworkSection, Study, networks_of
+from rsa_face.study.config import NetworkSection, Study, layers_of, networks_of
 from rsa_face.study.graph import Run, make_stages, start_run
 from rsa_face.study.networks import build
 
@@ -52,5 +52,9 @@ def _source(run: Run, section: NetworkSection) -> Source:
     weights = hash_file(section.weights) if section.has_file else section.weights
     identity = hash_content({"network": section.model_dump(mode="json"), "weights": weights}, trained)
     name = one_part(section.called)
-    layers = tuple((section.called, layer) for layer in section.layers)
-    return Source(name, section.seed, section.weights, identity, partial(build, run, section), layers)
+    layers = tuple((section.called, layer) for layer in section.layer_names)
+    recorded = layers_of(run.study, section)
+    return Source(
+        name, section.seed, section.weights, identity, partial(build, run, section), layers,
+        recorded if isinstance(recorded, str) else tuple(recorded),
+    )  # fmt: skip

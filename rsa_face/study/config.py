@@ -1,7 +1,7 @@
 """The study file: its sections, checked whole before anything runs, every fault with its line."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from importlib import resources
@@ -29,11 +29,16 @@ from rsa_face.safety import check_name, in_short, must_be_plain_names, one_part,
 from rsa_face.schema import (
     AUTO_GROUPS,
     COMPARISONS,
+    LIBRARY,
     MEASURES,
     NETWORKS,
     POSITION_CHANNELS,
     Occlusion,
+    is_builder,
+    is_reference,
+    label_of,
     layer_names,
+    must_be_network,
     repeated,
 )
 from rsa_face.settings import Device, Seed, Settings, in_words, matching
@@ -84,12 +89,12 @@ def _to_write(value: Any, info: ValidationInfo) -> Any:
 
 
 def _weights(value: Any, info: ValidationInfo) -> Any:
-    if not isinstance(value, str) or value in ("random", "imagenet") or value.startswith("hf://"):
+    if not isinstance(value, str) or value in ("random", "imagenet", LIBRARY) or value.startswith("hf://"):
         return value
     try:
         return str(_existing(value, info))
     except ValueError as error:
-        message = f"is not random, imagenet or hf://OWNER/REPO/FILE, and {error}"
+        message = f"is not random, imagenet, {LIBRARY} or hf://OWNER/REPO/FILE, and {error}"
         raise ValueError(message) from error
 
 
@@ -101,9 +106,14 @@ def _comparison(value: str) -> str:
 
 
 def _network(value: str) -> str:
-    if value not in NETWORKS:
-        message = f"no network is named {value!r}; there are {', '.join(NETWORKS)}"
-        raise ValueError(message)
+    must_be_network(value)
+    if is_reference(value) and not is_builder(value):
+        from rsa_face.networks.reference import must_be_reference  # torch loads only for networks of a library
+
+        try:
+            must_be_reference(value)
+        except ModuleNotFoundError as error:
+            raise ValueError(str(error)) from error
     return value
 
 
@@ -141,6 +151,7 @@ HeldOut = Annotated[Path | Literal["stimuli"] | None, BeforeValidator(_stimuli_o
 Value = str | float
 
 
+_MOST_LAYERS = 60  # named in a message
 ATTENTIVE = next(name for name, row in NETWORKS.items() if row.attention)
 
 
@@ -160,8 +171,14 @@ class StimuliSection(Settings):
         return self
 
 
+Layers = str | Annotated[tuple[str, ...], Field(min_length=1)]
+
+
 class NetworkSection(Settings):
-    """One network: its architecture, weights and seed.
+    """One network: its architecture or a reference to it, weights and seed, and the layers to record.
+
+    `layers` replaces those of `activations` for this network. `trained` says of a callable's network whether its
+    weights were learnt. A callable's weights are ``library``, what it puts in, unless they are given.
 
     With `gate` it is a network that the study trains, `gate_of`, with its feature-excitation gates held in
     some way: it learns nothing of its own, so that what differs is the gate's doing.
@@ -170,7 +187,9 @@ class NetworkSection(Settings):
     name: NetworkName
     weights: Weights = "random"
     seed: Seed = 0
-    classes: Annotated[int, Field(ge=2)] = 2
+    classes: Annotated[int, Field(ge=2)] | None = None
+    layers: Layers | None = None
+    trained: bool | None = None
     attention: Attention | tuple[Attention, ...] | None = None
     preprocessing: Preprocessing | None = None
     label: Name | None = None
@@ -182,9 +201,10 @@ class NetworkSection(Settings):
     @property
     def called(self) -> str:
         """What the network is called in arrays and figures; what its seeds share, of a section with several."""
+        name = self.label or label_of(self.name)
         if self.seeds:
-            return f"{self.label or self.name}/{self.start}"
-        return self.label or (f"{self.name}/{self.start}/{self.seed}" if self.pretraining else self.name)
+            return f"{name}/{self.start}"
+        return self.label or (f"{name}/{self.start}/{self.seed}" if self.pretraining else name)
 
     @property
     def start(self) -> str:
@@ -216,28 +236,67 @@ class NetworkSection(Settings):
         """What `inference` may call it: itself; of a network that is one of several, also what they share."""
         if not self.seeds and not self.pretraining:
             return [self.called]
-        return [self.label or self.name, self.called, *(f"{self.called}/{seed}" for seed in self.seeds)]
+        return [self.label or label_of(self.name), self.called, *(f"{self.called}/{seed}" for seed in self.seeds)]
 
     @property
     def blocks(self) -> tuple[Attention, ...]:
         """The feature-excitation blocks it is asked to have; one after pool5 if it may have one and none is asked."""
         if self.attention is None:
-            return (Attention(),) if NETWORKS[self.name].attention else ()
+            return (Attention(),) if self.may_attend else ()
         return self.attention if isinstance(self.attention, tuple) else (self.attention,)
 
     @property
-    def layers(self) -> list[str]:
-        """The names of its layers; of all blocks that its weights' file may hold, where none is asked."""
+    def may_attend(self) -> bool:
+        """Whether it may have feature-excitation blocks."""
+        return self.name in NETWORKS and NETWORKS[self.name].attention
+
+    @property
+    def layer_names(self) -> list[str]:
+        """The names of its layers; of all blocks that its weights' file may hold, where none is asked.
+
+        Of a callable's network none is known before it is built, which reading a study does not do.
+        """
+        if is_reference(self.name):
+            from rsa_face.networks.reference import known_layers
+
+            return known_layers(self.name)
         names = layer_names(self.name, [block.position for block in self.blocks])
-        if NETWORKS[self.name].attention and self.attention is None and self.weights not in ("random", "imagenet"):
+        if self.may_attend and self.attention is None and self.weights not in ("random", "imagenet"):
             names += [f"{kind}_{position}" for position in POSITION_CHANNELS for kind in ("fe_gate", "fe")]
         return names
 
     @property
     def flat_layers(self) -> list[str]:
         """The names of those of its layers that have no rows and columns."""
+        if is_reference(self.name):
+            return []
         names = layer_names(self.name, [block.position for block in self.blocks])
         return [name for name in names if name.startswith("fe_gate")] + names[names.index("fc6") :]
+
+    def has_layer(self, layer: str) -> bool:
+        """Return whether it has a layer of some name, or, of a network by reference, any that a pattern means."""
+        if not is_reference(self.name):
+            return layer in self.layer_names
+        from rsa_face.networks.reference import has_layer
+
+        return has_layer(self.name, layer)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _builders_bring_weights(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(name := values.get("name"), str) and is_builder(name):
+            return {"weights": LIBRARY, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _says_whose_training(self) -> Self:
+        if self.trained is not None and not is_builder(self.name):
+            message = f"trained is for callables, and {self.name} is none: its weights tell; remove it"
+            raise ValueError(message)
+        if self.weights == LIBRARY and not is_reference(self.name):
+            message = f"weights are {LIBRARY!r}, which is for networks by reference; write imagenet"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _files_can_be_called_so(self) -> Self:
@@ -255,7 +314,7 @@ class NetworkSection(Settings):
 
     @model_validator(mode="after")
     def _attends_in_its_places(self) -> Self:
-        if self.attention is not None and not NETWORKS[self.name].attention:
+        if self.attention is not None and not self.may_attend:
             message = f"attention is of {ATTENTIVE} alone, not of {self.name}; remove it, or change the name"
             raise ValueError(message)
         twice = repeated([block.position for block in self.blocks])
@@ -290,7 +349,7 @@ class ActivationsSection(Settings):
     """Which layers are recorded, and whether they are stored: without a store, RDMs are streamed."""
 
     store: PathToWrite | None = None
-    layers: str | Annotated[tuple[str, ...], Field(min_length=1)] = "main"
+    layers: Layers = "main"
     dtype: Literal["float32", "float16"] = "float32"
     batch: Annotated[int, Field(ge=1)] = 32
     device: Device = "auto"
@@ -549,12 +608,17 @@ def _find(study: str | Path) -> tuple[Path, Path]:
 
 def _misfits(study: Study) -> Iterator[tuple[Loc, str]]:
     """Yield what the sections ask of the networks that these do not have, and where it stands."""
-    recorded = study.activations.layers
-    for loc, asked in _places(("activations", "layers"), () if recorded in ("main", "all") else recorded):
-        yield from _lacking(study, loc, asked, "main, all or layers that every network has")
+    common = [network for network in study.networks if network.layers is None]
+    for loc, layer in _places(("activations", "layers"), study.activations.layers):
+        then = "main, all or layers that every network has, or `layers` to single networks"
+        yield from _lacking(common, loc, layer, then)
+    for place, network in enumerate(study.networks):
+        for loc, layer in _places(("networks", place, "layers"), network.layers or ()):
+            yield from _lacking([network], loc, layer, "main, all or layers that it has")
     if study.training is not None and study.training.freeze not in ("none", "features"):
         loc = ("training", "freeze")
-        yield from _lacking(study, loc, study.training.freeze, "none, features or a layer that every network has")
+        then = "none, features or a layer that every network has"
+        yield from _lacking(study.networks, loc, study.training.freeze, then)
     if study.saliency is not None and study.saliency.layer != "last":
         yield from _unmapped(study, study.saliency.layer)
     yield from _unmeasured(study)
@@ -563,11 +627,20 @@ def _misfits(study: Study) -> Iterator[tuple[Loc, str]]:
 
 
 def _places(loc: Loc, names: str | tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
+    """Yield each name, of one or of a list, and where it stands; ``main`` and ``all`` stand for layers."""
+    if names in ("main", "all"):
+        return
     yield from ((loc, names),) if isinstance(names, str) else (((*loc, at), name) for at, name in enumerate(names))
 
 
-def _lacking(study: Study, loc: Loc, layer: str, choices: str) -> Iterator[tuple[Loc, str]]:
-    without = [network for network in study.networks if layer not in network.layers]
+def layers_of(study: Study, network: NetworkSection) -> str | list[str]:
+    """Return which layers of a network a study records: its own choice, or that of `activations`."""
+    layers = network.layers or study.activations.layers
+    return layers if isinstance(layers, str) else list(layers)
+
+
+def _lacking(networks: Sequence[NetworkSection], loc: Loc, layer: str, choices: str) -> Iterator[tuple[Loc, str]]:
+    without = [network for network in networks if not is_builder(network.name) and not network.has_layer(layer)]
     if without:
         names = ", ".join(network.called for network in without)
         yield loc, f"{names} has no {layer!r}; give {choices}. {_layers_of(without[0])}"
@@ -580,22 +653,27 @@ def _unmeasured(study: Study) -> Iterator[tuple[Loc, str]]:
     for key in measures:
         network, _, layer = key.rpartition("/")
         whose = [recorded[name] for name in recorded if not network or network == name or network.startswith(name)]
-        if key != "default" and not any(layer in layers for layers in whose):
+        builders = any(is_builder(network.name) for network in study.networks)
+        if key != "default" and not builders and not any(layer in layers for layers in whose):
             message = f"is {key!r}, not default or a layer that is recorded"
             yield ("rdms", "measure", key), f"{message}. {_layers_of(study.networks[0])}"
 
 
 def _recorded(study: Study, network: NetworkSection) -> list[str]:
-    asked = study.activations.layers
-    if asked == "main":
-        return [name for name in network.layers if name.startswith(("relu", "fe")) and "gate" not in name] + ["fc8"]
-    return network.layers if asked == "all" else [asked] if isinstance(asked, str) else list(asked)
+    layers = layers_of(study, network)
+    if is_reference(network.name) or layers == "all":
+        return network.layer_names
+    if layers == "main":
+        return [name for name in network.layer_names if name.startswith(("relu", "fe")) and "gate" not in name] + [
+            "fc8"
+        ]
+    return [layers] if isinstance(layers, str) else layers
 
 
 def _unmapped(study: Study, layers: str | tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
     names = [layers] if isinstance(layers, str) else list(layers)
-    for network in study.networks:
-        layer = next((name for name in names if name in network.layers), None)
+    for network in (network for network in study.networks if not is_builder(network.name)):
+        layer = next((name for name in names if name in network.layer_names), None)
         if layer is None:
             message = f"{network.called} has none of {names}; give last, or a layer of every network"
             yield ("saliency", "layer"), f"{message}. {_layers_of(network)}"
@@ -638,7 +716,9 @@ def _strangers(study: Study) -> Iterator[tuple[Loc, str]]:
 
 
 def _layers_of(network: NetworkSection) -> str:
-    return f"{network.called} has {' '.join(network.layers)}"
+    names = network.layer_names
+    more = f" ... ({len(names)} in all, see `rsa-face layers {network.name}`)" if len(names) > _MOST_LAYERS else ""
+    return f"{network.called} has {' '.join(names[:_MOST_LAYERS])}{more}"
 
 
 def _wrong(faults: list[str], path: Path) -> ValueError:

@@ -8,10 +8,9 @@ from typing import Any
 
 import xarray as xr
 
-from rsa_face.figures.layout import untrained_in
 from rsa_face.provenance import hash_file, load, unsealed
 from rsa_face.safety import holder_of, lock_in, read_json
-from rsa_face.schema import PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J
+from rsa_face.schema import PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J, TRAINING_UNKNOWN, UNTRAINED, origin_of
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.study.config import recorded_study
 from rsa_face.study.forms import has_form, is_shown
@@ -80,8 +79,16 @@ class StudyFolder:
     @property
     def untrained(self) -> list[str]:
         """The networks that some part calls untrained."""
-        parts = [part for part in (self.result, self.rdms) if part is not None]
-        return sorted({name for part in parts for name in untrained_in(part.attrs)})
+        return self._origin[UNTRAINED]
+
+    @property
+    def training_unknown(self) -> list[str]:
+        """The networks of which nobody said whether they are trained."""
+        return self._origin[TRAINING_UNKNOWN]
+
+    @property
+    def _origin(self) -> dict[str, list[str]]:
+        return origin_of(*(part.attrs for part in (self.result, self.rdms) if part is not None))
 
     def _repr_html_(self) -> str:
         """Show in a notebook what is there, what it rests on, and what is missing."""
@@ -89,6 +96,8 @@ class StudyFolder:
             *(["<b>Simulated observers.</b> No person took part."] if self.simulated else []),
             *([f"<b>Untrained weights:</b> {escape(', '.join(self.untrained))}."] if self.untrained else []),
         ]
+        if self.training_unknown:
+            rests_on.append(f"<b>Training unknown:</b> {escape(', '.join(self.training_unknown))}.")
         rows = [f"<tr><td>{escape(name)}</td><td>{escape(size)}</td></tr>" for name, size in self._sizes()]
         gone = [f"<li>{escape(sentence)}</li>" for sentence in self.missing]
         return (
@@ -212,8 +221,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _origin(found: Iterable[xr.DataArray | xr.Dataset | None]) -> dict[str, Any]:
     """Return what a part that does not say what it rests on inherits from those it was made of."""
-    named = [untrained_in(part.attrs) for part in found if part is not None]
-    return next(({"untrained": names} for names in reversed(named) if names), {})
+    origins = [origin_of(part.attrs) for part in found if part is not None]
+    return next((origin for origin in reversed(origins) if any(origin.values())), {})
 
 
 def _read_extras(path: Path, origin: Mapping[str, Any], faults: list[str]) -> dict[str, xr.Dataset]:

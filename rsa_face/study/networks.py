@@ -18,10 +18,10 @@ from rsa_face.provenance import save
 from rsa_face.psychophysics.choices import network_choices, read_choices
 from rsa_face.rdms.controls import check_controls
 from rsa_face.safety import write_beside
-from rsa_face.schema import PARTICIPANT, split_seed
+from rsa_face.schema import PARTICIPANT, is_builder, split_seed
 from rsa_face.stimuli.images import read_batches
 from rsa_face.stimuli.occlusion import REGIONS, occlude, region_boxes
-from rsa_face.study.config import NetworkSection, networks_of
+from rsa_face.study.config import NetworkSection, layers_of, networks_of
 from rsa_face.study.graph import Run
 from rsa_face.study.stages import can_answer
 from rsa_face.training.data import TrainingTable, must_not_share_faces, must_show
@@ -38,6 +38,9 @@ def check_study(run: Run) -> None:
         find_distributed(study.cluster)
     for weights in {network.weights for network in study.networks if network.weights.startswith(HUB)}:
         find_hub(weights)
+    for section in study.networks:
+        if is_builder(section.name):  # reading a study runs no code; its layers are known when it is built
+            build_start(section).select(layers_of(study, section))
     check_controls(run.stimuli, study.inference.controls)
     choices = study.psychophysics.table if study.psychophysics is not None else None
     if choices is not None and PARTICIPANT not in read_choices(choices):
@@ -103,6 +106,7 @@ def build_start(section: NetworkSection, *, classes: int | None = None, restart:
         weights=section.weights,
         seed=section.seed,
         classes=classes or section.classes,
+        trained=section.trained,
         preprocessing=section.preprocessing,
         label=section.called,
         head="file" if classes is None else starts[restart],

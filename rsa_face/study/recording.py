@@ -15,10 +15,10 @@ from rsa_face.provenance import save
 from rsa_face.rdms.measures import compute_rdms, mark_measures
 from rsa_face.safety import one_part, path_in, write_table
 from rsa_face.saliency.stage import write_saliency
-from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, stimulus_ids
+from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, origin_of, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.study.comparing import FOLDS, judged, varying
-from rsa_face.study.config import NetworkSection, networks_of
+from rsa_face.study.config import NetworkSection, layers_of, networks_of
 from rsa_face.study.graph import Run
 from rsa_face.study.networks import build, built, note_weights
 from rsa_face.study.stages import measures_of
@@ -27,7 +27,7 @@ from rsa_face.study.stages import measures_of
 def measure_network(run: Run, section: NetworkSection) -> None:
     """Make the RDM of every layer of a network."""
     study, recorded, plain = run.study, run.study.activations, one_part(section.called)
-    layers = recorded.layers if isinstance(recorded.layers, str) else list(recorded.layers)
+    layers = layers_of(study, section)
     measure = measures_of(study, section)
     network = build(run, section)
     if study.training is None:
@@ -74,8 +74,7 @@ def join_rdms(rdms: list[xr.DataArray]) -> xr.DataArray:
         compat="equals",
         combine_attrs="drop_conflicts",
     )
-    untrained = {name for array in rdms for name in array.attrs.get("untrained", [])}
-    joined.attrs["untrained"] = sorted(untrained)
+    joined.attrs |= origin_of(*(array.attrs for array in rdms))
     return mark_measures(joined)
 
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 
 from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
 from rsa_face.safety import one_part
-from rsa_face.schema import split_seed
+from rsa_face.schema import is_builder, split_seed
 from rsa_face.study.config import NetworkSection, Study, networks_of
 
 _FACE = "face"
@@ -170,7 +170,9 @@ def pretrainings_of(study: Study) -> tuple[str, str] | None:
 def measures_of(study: Study, section: NetworkSection) -> dict[str, str]:
     """Return what makes the RDMs of a network's layers: the general measure, and that of layers with their own."""
     measures = {**layers_with_their_own(study.rdms.measure), GENERAL: general_measure(study.rdms.measure)}
-    return measures_among(measures, [(section.called, layer) for layer in section.layers])
+    if is_builder(section.name):  # its layers are known when it is built
+        return measures
+    return measures_among(measures, [(section.called, layer) for layer in section.layer_names])
 
 
 def can_answer(study: Study) -> bool:

@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from torch import Tensor, nn
 
-from rsa_face.networks.zoo import Network, evaluating
+from rsa_face.networks.survey import evaluating
+from rsa_face.networks.zoo import Network
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 from rsa_face.training.data import TrainingTable, open_pictures
@@ -111,9 +112,8 @@ def fit_readout(network: Network, stimuli: StimulusSet, *, strength: float | Non
     bias = float(regression.intercept_[0] - (weights * middle).sum())
     module = _with_readout(network.module, last, weights, bias)
     untrained = tuple(name for name in network.untrained if not name.startswith(f"{last}."))
-    return replace(
-        network, module=module, outputs=("sad", "happy"), untrained=untrained, weights=f"{network.weights}+readout"
-    )
+    weights = f"{network.weights}+readout"
+    return replace(network, module=module, outputs=("sad", "happy"), untrained=untrained, weights=weights)
 
 
 def _faces_to_learn(stimuli: StimulusSet) -> tuple[StimulusSet, np.ndarray]:

@@ -131,7 +131,7 @@ def finish_run(run: Run, network: Network, module: nn.Module, frozen: tuple[str,
     module.requires_grad_(True).zero_grad(set_to_none=True)
     untrained = tuple(key for key in network.untrained if key in frozen)
     weights = "trained" if run.file is None else str(run.file)
-    trained = replace(network, module=module, weights=weights, untrained=untrained)
+    trained = replace(network, module=module, weights=weights, untrained=untrained, trained=True)
     if run.file is not None:
         write_checkpoint(run.file, module.state_dict(), _record(run, network, trained))
         trained = replace(trained, weights_sha256=hash_file(run.file))
@@ -161,6 +161,7 @@ def _as_on_disk(run: Run, file: Path) -> Run:
         weights=str(file),
         untrained=tuple(record["untrained"]),
         weights_sha256=hash_file(file),
+        trained=True,
     )
     return replace(run, network=trained, rows=record["history"], done=True)
 

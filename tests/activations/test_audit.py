@@ -42,20 +42,31 @@ class Odd(nn.Module):
         self.conv = nn.Conv2d(3, 2, 3)
         self.act = nn.ReLU()
         self.unused = nn.Linear(2, 2)
+        self.nothing = Nothing()
         self.memory = nn.LSTM(6, 3)
 
     def forward(self, images):
         maps = self.act(self.act(self.conv(images)) - 1)
+        self.nothing(maps)
         return self.memory(maps[:, 0].mul_(2))[0]
+
+
+class Nothing(nn.Module):
+    def forward(self, _maps):
+        return None
 
 
 def test_layers_that_cannot_be_recorded_are_told_apart_by_why():
     table = audit(custom(Odd())).set_index("layer")
     assert table["captured"].to_dict() == {
         "conv": "right",
-        "act": "runs 2 times",
+        "act@0": "right",
+        "act@1": "right",
+        "memory[0]": "right",
+        "memory[1][0]": "has the shape (1, 6, 3) for 3 stimuli: its first axis is not the stimuli",
+        "memory[1][1]": "has the shape (1, 6, 3) for 3 stimuli: its first axis is not the stimuli",
+        "nothing": "returns NoneType",
         "unused": "does not run",
-        "memory": "returns tuple",
     }
 
 

@@ -234,7 +234,7 @@ def test_a_store_begun_otherwise_is_refused_with_what_differs(tmp_path, stimuli)
         again(tiny(seed=1))
     with pytest.raises(ValueError, match=r"layers \(\['0', '1', '2', '3'\] in the store, now \['3'\]\)"):
         again(layers=["3"])
-    with pytest.raises(ValueError, match=r"lacks \[\] and has \['s09'\] beyond"):
+    with pytest.raises(ValueError, match=r"lacks \[\] and also has \['s09'\]"):
         again(of=StimulusSet(stimuli.table.iloc[:9]))
     with pytest.raises(ValueError, match="the order of the stimuli"):
         again(of=StimulusSet(stimuli.table.iloc[::-1].reset_index(drop=True)))

@@ -8,7 +8,8 @@ from torch import nn
 import rsa_face as rf
 from rsa_face.activations.capture import audit, capture
 from rsa_face.networks.layers import name_modules
-from rsa_face.networks.zoo import Network, build_network, evaluating
+from rsa_face.networks.survey import evaluating
+from rsa_face.networks.zoo import Network, build_network
 from rsa_face.psychophysics.choices import network_choices
 from rsa_face.saliency.maps import gate_openings, layers_with_space, saliency
 from rsa_face.schema import NETWORKS

@@ -109,7 +109,7 @@ def test_a_file_cut_short_or_missing_is_found(store):
 
 def test_a_store_of_another_version_is_refused_but_can_be_removed(store):
     zarr.open_group(store, mode="r+").attrs["format"] = 1
-    with pytest.raises(ValueError, match=r"of format 1, not 6"):
+    with pytest.raises(ValueError, match=r"of format 1, not 7"):
         open_activations(store)
     remove_store(store)
     assert not store.exists()

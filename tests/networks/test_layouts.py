@@ -239,7 +239,7 @@ def test_our_own_files_bring_their_blocks_back(tmp_path):
 
 
 def test_two_blocks_at_one_place_are_refused():
-    with pytest.raises(ValueError, match=r"stand at \['pool5'\]"):
+    with pytest.raises(ValueError, match=r"blocks at \['pool5'\]"):
         build_network("fe_alexnet", attention=[Attention(), Attention(reduction=4)])
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rsa_face.study.config import embedded_studies, load_study, networks_of
+from rsa_face.study.config import embedded_studies, layers_of, load_study, networks_of
 from rsa_face.study.stages import steps_of
 
 GOOD = """\
@@ -153,7 +153,7 @@ def test_a_curve_that_cannot_be_fitted_is_refused_before_anything_runs(folder, c
             "{tabel: stimuli.csv}",
             "stimuli.tabel: is not a key here; the keys are table, occlus",
         ),
-        ("weights: random", "weights: ImageNet", "is not random, imagenet .*no file .*ImageNet"),
+        ("weights: random", "weights: ImageNet", "is not random, imagenet, library .*no file .*ImageNet"),
         ("weights: random", "attention: {position: pool5}", "attention is of fe_alexnet alone, not of alexnet"),
         ("weights: random", "preprocessing: {resize: 64}", "crop is 224, larger than resize, 64"),
         ("weights: random", "preprocessing: {sd: [0, 1, 1]}", r"sd is \(0.0, 1.0, 1.0\), not more than 0"),
@@ -265,3 +265,55 @@ def test_words_of_people_stay_words_and_powers_of_ten_are_numbers(tmp_path):
     expected = {"answer": "yes", "other": ["no", "on", "Off"], "flag": True, "lr": 0.001, "n": 12, "id": "1e2"}
     assert values == expected
     assert isinstance(values["n"], int)
+
+
+REFERENCES = """\
+name: any
+stimuli: {table: stimuli.csv}
+networks:
+  - {name: vgg16, layers: [relu5_3, fc8]}
+  - {name: "torchvision:resnet18", layers: ["layer?.1", fc]}
+  - {name: "tests.activations.odd:twice", layers: [block], trained: true}
+  - {name: "torchvision:squeezenet1_1", label: small, seeds: [0, 1]}
+output: results
+"""
+
+
+def test_networks_come_by_reference_with_layers_of_their_own(folder):
+    study = load_study(written(folder, REFERENCES))
+    assert [network.called for network in study.networks] == ["vgg16", "resnet18", "twice", "small/random"]
+    assert [network.weights for network in study.networks] == ["random", "random", "library", "random"]
+    recorded = [layers_of(study, network) for network in networks_of(study)]
+    assert recorded == [["relu5_3", "fc8"], ["layer?.1", "fc"], ["block"], "main", "main"]
+
+
+def test_what_is_wrong_with_references_is_named_at_once_with_lines(folder):
+    text = REFERENCES.replace("resnet18", "resnet19").replace("fc8]", "fc9]").replace("vgg16", "vgg16")
+    with pytest.raises(ValueError, match="1 fault") as caught:
+        load_study(written(folder, text))
+    assert "line 5: networks.1.name: torchvision has no network 'resnet19'. Did you mean resnet" in str(caught.value)
+    text = REFERENCES.replace("fc8]", "fc9]").replace('"layer?.1"', '"layer5.*"')
+    with pytest.raises(ValueError, match="2 fault") as caught:
+        load_study(written(folder, text))
+    lines = str(caught.value).splitlines()
+    assert "line 4: networks.0.layers.1: vgg16 has no 'fc9'" in lines[1]
+    assert "line 5: networks.1.layers.0: resnet18 has no 'layer5.*'" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("layers: [relu5_3, fc8]", "trained: true", "trained is for callables"),
+        ("layers: [relu5_3, fc8]", "weights: library", "write imagenet"),
+        ("label: small", "attention: {position: pool5}", "attention is of fe_alexnet alone"),
+        ('"torchvision:resnet18"', "torchvision", "Unknown network: 'torchvision'"),
+    ],
+)
+def test_what_a_network_cannot_have_is_refused(folder, old, new, words):
+    with pytest.raises(ValueError, match=words):
+        load_study(written(folder, REFERENCES.replace(old, new)))
+
+
+def test_reading_a_study_runs_no_builder(folder):
+    study = load_study(written(folder, REFERENCES.replace("odd:twice, ", "odd:broken, ").replace("twice", "broken")))
+    assert study.networks[2].called == "broken"

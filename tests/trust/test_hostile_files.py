@@ -56,7 +56,7 @@ def low_limit(monkeypatch):
 def test_code_in_a_checkpoint_does_not_run(tmp_path, capsys, how):
     mark = tmp_path / "it ran"
     (tmp_path / "net.pth").write_bytes(hostile.pickled(mark, how=how))
-    with pytest.raises(ValueError, match=r"net\.pth' cannot be read: .* hold tensors alone"):
+    with pytest.raises(ValueError, match=r"net\.pth' cannot be read: .* holds tensors and nothing else"):
         read_state(tmp_path / "net.pth")
     with pytest.raises(SystemExit) as stopped:
         main(["weights", "inspect", str(tmp_path / "net.pth")])

@@ -1,0 +1,173 @@
+"""Weights as laboratories have them: wrappers, endings, half precision, MatConvNet; converted, mapped and checked."""
+
+import numpy as np
+import pytest
+import scipy.io
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torchvision import models
+from typer.testing import CliRunner
+
+from rsa_face.cli import app
+from rsa_face.networks.convert import convert_weights
+from rsa_face.networks.weights import read_record
+from rsa_face.networks.zoo import build_network
+from rsa_face.stimuli.preprocessing import Preprocessing
+
+SMALL = Preprocessing(resize=64, crop=64)
+
+
+@pytest.fixture(scope="module")
+def alexnet():
+    return build_network("alexnet", seed=3).module.state_dict()
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return build_network("torchvision:resnet18", seed=3, preprocessing=SMALL).module.state_dict()
+
+
+def renamed(state, old, new):
+    return {key.replace(old, new, 1): value for key, value in state.items()}
+
+
+def same_weights(network, state):
+    loaded = network.module.state_dict()
+    return all(torch.equal(loaded[key], value) for key, value in state.items())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "ending"),
+    [("module.", ".pth.tar"), ("model.", ".ckpt"), ("net.", ".bin"), ("module.encoder_q.", ".pth")],
+)
+def test_prefixes_that_all_names_share_are_taken_off(alexnet, tmp_path, prefix, ending):
+    file = tmp_path / f"net{ending}"
+    torch.save({"epoch": 3, "state_dict": {prefix + key: value for key, value in alexnet.items()}}, file)
+    assert same_weights(build_network("alexnet", weights=file), alexnet)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.backbone.", "encoder_q."])
+def test_so_they_are_of_networks_by_reference(resnet, tmp_path, prefix):
+    beside = {} if prefix == "module." else {"model.queue": torch.zeros(3)}  # of what stands around the network
+    torch.save({prefix + key: value for key, value in resnet.items()} | beside, tmp_path / "net.pt")
+    network = build_network("torchvision:resnet18", weights=tmp_path / "net.pt", preprocessing=SMALL)
+    assert same_weights(network, resnet)
+    assert (network.trained, network.untrained) == (True, ())
+
+
+def test_features_in_data_parallel_and_a_head_in_a_sequential_are_recognised(alexnet, tmp_path):
+    state = renamed(renamed(alexnet, "features.", "features.module."), "classifier.6.", "classifier.6.0.")
+    torch.save(state | {"mean": torch.zeros(3), "std": torch.ones(3)}, tmp_path / "net.pth")
+    assert same_weights(build_network("alexnet", weights=tmp_path / "net.pth"), alexnet)
+
+
+def test_a_head_of_two_layers_is_refused(alexnet, tmp_path):
+    state = renamed(alexnet, "classifier.6.", "classifier.6.0.") | {"classifier.6.2.weight": torch.zeros(2, 2)}
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match=r"unexpected classifier\.6\.0\.weight"):
+        build_network("alexnet", weights=tmp_path / "net.pth")
+
+
+def test_half_precision_and_averaged_weights_are_read(alexnet, tmp_path):
+    torch.save({"epoch": 1, "state_dict_ema": {k: v.half() for k, v in alexnet.items()}}, tmp_path / "net.pt")
+    network = build_network("alexnet", weights=tmp_path / "net.pt")
+    assert same_weights(network, {key: value.half().float() for key, value in alexnet.items()})
+    assert network.module.features[0].weight.dtype == torch.float32
+
+
+def test_ordinary_weights_are_taken_where_averaged_ones_lie_beside(alexnet, tmp_path):
+    torch.save({"state_dict_ema": {"x": torch.ones(1)}, "state_dict": alexnet}, tmp_path / "net.pt")
+    assert same_weights(build_network("alexnet", weights=tmp_path / "net.pt"), alexnet)
+
+
+def test_a_transformers_encoder_is_no_prefix(tmp_path):
+    torch.manual_seed(0)
+    state = models.vit_b_16(weights=None).state_dict()
+    torch.save(state, tmp_path / "vit.pt")
+    assert same_weights(build_network("torchvision:vit_b_16", weights=tmp_path / "vit.pt"), state)
+
+
+def test_weights_of_another_network_are_refused_with_what_differs(resnet, tmp_path):
+    save_file(resnet, tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"lacks layer1\.2\.bn1\.bias"):
+        build_network("torchvision:resnet34", weights=tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match=r"Its last layer has 1000 classes: pass classes=1000"):
+        build_network("torchvision:resnet18", weights=tmp_path / "net.safetensors", classes=5)
+    network = build_network("torchvision:resnet18", weights=tmp_path / "net.safetensors", classes=5, head="new")
+    assert network.untrained == ("fc.bias", "fc.weight")
+
+
+def test_a_whole_module_is_refused_with_how_to_save_its_state(tmp_path):
+    torch.save(nn.Linear(2, 2), tmp_path / "net.pt")
+    with pytest.raises(ValueError, match=r"torch\.save\(net\.state_dict\(\), 'net\.pt'\)"):
+        build_network("alexnet", weights=tmp_path / "net.pt")
+
+
+def matconvnet(state, path):
+    """Write VGG-Face as MatConvNet does: rows, columns, channels, filters; fully connected layers as convolutions."""
+    layers = np.empty((1, 17), dtype=object)
+    names = [
+        f"conv{block}_{place}" for block, count in enumerate((2, 2, 3, 3, 3), 1) for place in range(1, count + 1)
+    ]
+    names += ["fc6", "fc7", "fc8"]
+    keys = [key.removesuffix(".weight") for key in state if key.endswith(".weight")]
+    for place, (name, key) in enumerate(zip(names, keys, strict=True)):
+        weight, bias = state[f"{key}.weight"], state[f"{key}.bias"]
+        if weight.ndim == 2:
+            weight = weight.reshape(len(weight), -1, *((7, 7) if name == "fc6" else (1, 1)))
+        both = np.empty((1, 2), dtype=object)
+        both[0, 0] = weight.numpy().transpose(2, 3, 1, 0)
+        both[0, 1] = bias.numpy()[None]
+        layers[0, place] = {"name": name, "type": "conv", "weights": both}
+    layers[0, 16] = {"name": "prob", "type": "softmax"}
+    scipy.io.savemat(path, {"layers": layers, "meta": {"classes": {}}})
+
+
+@pytest.mark.slow
+def test_vgg_face_is_read_from_a_file_of_matconvnet(tmp_path):
+    state = build_network("vgg16", seed=5, classes=4).module.state_dict()
+    matconvnet(state, tmp_path / "vgg_face.mat")
+    network = build_network("vgg16", weights=tmp_path / "vgg_face.mat", classes=4)
+    assert same_weights(network, state)
+    assert network.preprocessing.mean[0] == pytest.approx(129.1863 / 255)
+
+
+def test_a_conversion_says_what_it_mapped_and_writes_what_gives_the_same_outputs(alexnet, tmp_path):
+    state = {f"model.{key}": value.half() for key, value in alexnet.items()} | {"loss.weight": torch.ones(2)}
+    torch.save({"state_dict": state}, tmp_path / "lightning.ckpt")
+    done = convert_weights(tmp_path / "lightning.ckpt", tmp_path / "net.safetensors")
+    assert (done.network, done.left_out, done.missing) == ("alexnet", ("loss.weight",), ())
+    assert done.mapped == {key: f"model.{key}" for key in alexnet}
+    written = load_file(tmp_path / "net.safetensors")
+    assert {key: str(value.dtype) for key, value in written.items()} == dict.fromkeys(alexnet, "torch.float32")
+    assert read_record(tmp_path / "net.safetensors")["converted_from"]["file"] == "lightning.ckpt"
+    again = build_network("alexnet", weights=tmp_path / "net.safetensors")
+    assert same_weights(again, {key: value.half().float() for key, value in alexnet.items()})
+
+
+def test_convolutions_alone_are_converted_with_what_is_missing(alexnet, tmp_path):
+    save_file({key: value for key, value in alexnet.items() if "features" in key}, tmp_path / "conv.safetensors")
+    done = convert_weights(tmp_path / "conv.safetensors", tmp_path / "out.safetensors")
+    assert done.missing == tuple(sorted(key for key in alexnet if "classifier" in key))
+    assert set(load_file(tmp_path / "out.safetensors")) == set(done.mapped)
+
+
+def test_the_command_line_converts_a_network_by_reference(resnet, tmp_path):
+    torch.save({f"module.{key}": value for key, value in resnet.items()}, tmp_path / "net.pth.tar")
+    arguments = [
+        str(tmp_path / "net.pth.tar"),
+        str(tmp_path / "out.safetensors"),
+        "--network",
+        "torchvision:resnet18",
+    ]
+    result = CliRunner().invoke(app, ["weights", "convert", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "fc.weight <- module.fc.weight" in result.output
+    assert "missing: nothing" in result.output
+    assert same_weights(build_network("torchvision:resnet18", weights=tmp_path / "out.safetensors"), resnet)
+
+
+def test_another_ending_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"'net\.pt': its ending is not \.safetensors"):
+        convert_weights(tmp_path / "x.pt", tmp_path / "net.pt")
