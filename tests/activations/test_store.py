@@ -161,7 +161,7 @@ def test_killed_at_random_moments_a_store_goes_on_to_the_same_bytes():
 
 def array_in(folder: Path, values: np.ndarray, *, rows: int) -> "zarr.Array":
     """Write an array batch by batch, and return it as zarr opens it."""
-    attrs = {"network": "n", "place": 0, "untrained": False}
+    attrs = {"network": "n", "place": 0, "untrained": False, "training_unknown": False}
     node = zarr.open_group(folder, mode="w", zarr_format=3).create_group("n", attributes=attrs)
     layer = Layer("l", "0", "conv", 1.0, 0)
     array = begin_layer(node, layer, values.shape[1:], dtype=values.dtype.name, rows=rows, total=len(values))
