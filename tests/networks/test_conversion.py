@@ -7,9 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision import models
-from typer.testing import CliRunner
 
-from rsa_face.cli import app
+from rsa_face.cli import main
 from rsa_face.networks.convert import convert_weights
 from rsa_face.networks.weights import read_record
 from rsa_face.networks.zoo import build_network
@@ -153,18 +152,13 @@ def test_convolutions_alone_are_converted_with_what_is_missing(alexnet, tmp_path
     assert set(load_file(tmp_path / "out.safetensors")) == set(done.mapped)
 
 
-def test_the_command_line_converts_a_network_by_reference(resnet, tmp_path):
+def test_the_command_line_converts_a_network_by_reference(resnet, tmp_path, capsys):
     torch.save({f"module.{key}": value for key, value in resnet.items()}, tmp_path / "net.pth.tar")
-    arguments = [
-        str(tmp_path / "net.pth.tar"),
-        str(tmp_path / "out.safetensors"),
-        "--network",
-        "torchvision:resnet18",
-    ]
-    result = CliRunner().invoke(app, ["weights", "convert", *arguments])
-    assert result.exit_code == 0, result.output
-    assert "fc.weight <- module.fc.weight" in result.output
-    assert "missing: nothing" in result.output
+    files = [str(tmp_path / name) for name in ("net.pth.tar", "out.safetensors")]
+    assert main(["weights", "convert", *files, "--network", "torchvision:resnet18"]) == 0
+    output = capsys.readouterr().out
+    assert "fc.weight <- module.fc.weight" in output
+    assert "missing: nothing" in output
     assert same_weights(build_network("torchvision:resnet18", weights=tmp_path / "out.safetensors"), resnet)
 
 
