@@ -346,9 +346,13 @@ class TrainingSection(Recipe):
 
 
 class ActivationsSection(Settings):
-    """Which layers are recorded, and whether they are stored: without a store, RDMs are streamed."""
+    """Which layers are recorded, and whether they are stored: without a store, RDMs are streamed.
+
+    `where` picks the stimuli that RDMs are of, by factors: masked faces that nobody judged need none.
+    """
 
     store: PathToWrite | None = None
+    where: dict[str, Value | tuple[Value, ...]] = Field({})
     layers: Layers = "main"
     dtype: Literal["float32", "float16"] = "float32"
     batch: Annotated[int, Field(ge=1)] = 32

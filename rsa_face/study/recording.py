@@ -29,13 +29,14 @@ def measure_network(run: Run, section: NetworkSection) -> None:
     study, recorded, plain = run.study, run.study.activations, one_part(section.called)
     layers = layers_of(study, section)
     measure = measures_of(study, section)
+    stimuli = run.stimuli.select(**recorded.where) if recorded.where else run.stimuli
     network = build(run, section)
     if study.training is None:
         note_weights(network, run)
     if recorded.store is None and study.cluster is None:
         rdms = stream_rdms(
             [network],
-            run.stimuli,
+            stimuli,
             measure=measure,
             layers=layers,
             device=recorded.device,
@@ -45,7 +46,7 @@ def measure_network(run: Run, section: NetworkSection) -> None:
     else:
         tree = extract(
             [network],
-            run.stimuli,
+            stimuli,
             path_in(recorded.store or run.folder / "stores", plain, "The network name", suffix=".zarr"),
             layers=layers,
             device=recorded.device,

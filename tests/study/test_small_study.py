@@ -106,3 +106,14 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(words, named, capsys):
     assert stopped.value.code == 2
     assert named in said
     assert "Traceback" not in said
+
+
+def test_rdms_are_of_the_stimuli_that_are_asked_for(folder):
+    text = STUDY.replace("table: stimuli.csv", "table: stimuli.csv, occlusion: [none, mouth]")
+    text = text.replace("[0, 100]}}", "[0, 100]}, where: {occlusion: none}}").replace("results", "whole")
+    (folder / "whole.yaml").write_text(text + "activations: {layers: [fc8], where: {occlusion: none}}\n")
+    results = run_study(load_study(folder / "whole.yaml"))
+    assert len(rf.read_stimuli(results / "stimuli.csv")) == 12
+    rdms = rf.load(results / "rdms.nc")
+    assert rdms.sizes["stimulus_i"] == 6
+    assert set(rdms["occlusion"].values.tolist()) == {"none"}
