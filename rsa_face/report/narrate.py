@@ -406,6 +406,9 @@ def _limits(study: StudyFolder) -> Iterator[str]:
         yield "The layer that comes out best of many looks a little better than it is."
         beyond = "to nothing beyond these faces; the spread is that over these participants"
         yield f"The intervals generalise {_GENERAL.get(_drawn(study.result), beyond)}."
+    config = study.manifest.get("study")
+    caveats = config.get("caveats") if isinstance(config, Mapping) else None
+    yield from (str(sentence) for sentence in caveats or ())
 
 
 def _drawn(result: xr.Dataset) -> str:

@@ -470,9 +470,13 @@ _PSYCHOPHYSICS = AliasChoices("psychophysics", *_ALSO_CALLED["psychophysics"])
 
 
 class Study(Settings):
-    """A whole study, as its file describes it; made by `load_study`."""
+    """A whole study, as its file describes it; made by `load_study`.
+
+    `caveats` are sentences on what it cannot say, and whom to credit, for its report.
+    """
 
     name: StudyName
+    caveats: tuple[str, ...] = ()
     stimuli: StimuliSection
     networks: Annotated[tuple[NetworkSection, ...], Field(min_length=1)]
     training: TrainingSection | None = None

@@ -9,6 +9,7 @@ import pytest
 import rsa_face as rf
 from rsa_face.cli import main
 from rsa_face.human.observers import simulate_ratings
+from rsa_face.report.narrate import tell_study
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.config import load_study
 from rsa_face.study.graph import run_study
@@ -111,9 +112,11 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(words, named, capsys):
 def test_rdms_are_of_the_stimuli_that_are_asked_for(folder):
     text = STUDY.replace("table: stimuli.csv", "table: stimuli.csv, occlusion: [none, mouth]")
     text = text.replace("[0, 100]}}", "[0, 100]}, where: {occlusion: none}}").replace("results", "whole")
+    text += 'caveats: ["These faces were drawn."]\n'
     (folder / "whole.yaml").write_text(text + "activations: {layers: [fc8], where: {occlusion: none}}\n")
     results = run_study(load_study(folder / "whole.yaml"))
     assert len(rf.read_stimuli(results / "stimuli.csv")) == 12
     rdms = rf.load(results / "rdms.nc")
     assert rdms.sizes["stimulus_i"] == 6
     assert set(rdms["occlusion"].values.tolist()) == {"none"}
+    assert "These faces were drawn." in tell_study(results)
