@@ -142,4 +142,4 @@ def test_the_output_is_as_similar_to_single_ratings_as_a_first_study_found(real_
         assert each.mean(axis=1)[families == start].mean() == pytest.approx(known, abs=0.03)
 
 
-SINGLE = {"alexnet/imagenet": 0.26, "fe_alexnet/imagenet": 0.25}
+SINGLE = {"alexnet/imagenet": 0.274, "fe_alexnet/imagenet": 0.251}  # means of three seeds, single ones .24 to .29
