@@ -352,7 +352,7 @@ class ActivationsSection(Settings):
     """
 
     store: PathToWrite | None = None
-    where: dict[str, Value | tuple[Value, ...]] = Field({})
+    where: dict[str, Value | tuple[Value, ...]] = Field(default={})
     layers: Layers = "main"
     dtype: Literal["float32", "float16"] = "float32"
     batch: Annotated[int, Field(ge=1)] = 32
