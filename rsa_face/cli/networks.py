@@ -250,10 +250,15 @@ def rdms_command(
     given = {"--network": network, "--seed": seed, "--occlusion": occlusion}
     _must_suit(given, out, of_study=of_study)
     if of_study:
+        from rsa_face.study.batch import BATCH, batch_of
+        from rsa_face.study.config import load_study
+
+        study = load_study(table)
         if show:
-            _show_units_of_study(table, out)
+            show_units(out or study.output / BATCH)
             return
-        wanted = _batch_of_study(table, out, measures, by_layer)
+        options: dict[str, Any] = {"progress": True, "say": lambda line: say(line, err=True)}
+        wanted = batch_of(study, folder=out, measures=measures, by_layer=by_layer, **options)
     else:
         wanted = Wanted(
             stimuli=read_stimuli(table),
@@ -306,22 +311,6 @@ def _must_suit(given: dict[str, Any], out: Path | None, *, of_study: bool) -> No
         are = "is" if len(missing) == 1 else "are"
         message = f"{' and '.join(missing)} {are} missing. With a stimulus table, give both --network and --out."
         raise ValueError(message)
-
-
-def _batch_of_study(file: Path, out: Path | None, measures: list[str], by_layer: dict[str, str]) -> Any:
-    from rsa_face.study.batch import batch_of
-    from rsa_face.study.config import load_study
-
-    study = load_study(file)
-    report: dict[str, Any] = {"progress": True, "say": lambda line: say(line, err=True)}
-    return batch_of(study, folder=out, measures=measures, by_layer=by_layer, **report)
-
-
-def _show_units_of_study(file: Path, out: Path | None) -> None:
-    from rsa_face.study.batch import BATCH
-    from rsa_face.study.config import load_study
-
-    show_units(out or load_study(file).output / BATCH)
 
 
 def show_units(folder: Path) -> None:
@@ -429,7 +418,8 @@ def train(
         say(json.dumps(done))
         return
     for each in done:
-        say("  ".join(f"{name} {_rounded(value)}" for name, value in each.items()))
+        rounded = {name: f"{value:.3f}" if isinstance(value, float) else value for name, value in each.items()}
+        say("  ".join(f"{name} {value}" for name, value in rounded.items()))
 
 
 def training_settings(path: Path | None, *, label: str, epochs: int | None) -> Any:
@@ -500,10 +490,6 @@ def _accuracies(combined: Any) -> dict[str, Any]:
         value = float(every["accuracy"].sel(start=start))
         accuracies[str(start)] = value if math.isnan(lower) else {"accuracy": value, "lower": lower, "upper": upper}
     return accuracies
-
-
-def _rounded(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 @weights_app.callback()

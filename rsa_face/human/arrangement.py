@@ -233,17 +233,13 @@ def _names(cells: NDArray[Any]) -> list[str]:
 
 
 def _session(path: Path, who: str, task: str, stimuli: list[str], values: Floats) -> Session:
-    ids = [_id_of(name) for name in stimuli]
+    ids = [Path(name).stem if Path(name).suffix.lower() in _IMAGES else name for name in stimuli]
     if repeated(ids) or len(values) != pairs_of(ids):
         lengths = f"has {len(values)} entries for {len(ids)} stimuli"
         problem = f"names {repeated(ids)} twice" if repeated(ids) else lengths
         message = f"The RDM of {who!r} in {path.name} {problem}. Download it again."
         raise ValueError(message)
     return Session(who, task, ids, np.asarray(values, dtype=float))
-
-
-def _id_of(name: str) -> str:
-    return Path(name).stem if Path(name).suffix.lower() in _IMAGES else name
 
 
 def _of_json(path: Path, options: ArrangementOptions) -> list[Session]:

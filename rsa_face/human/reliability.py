@@ -208,6 +208,8 @@ def assess_reliability(
     split = float(np.nanmean(draws))
     single, times = single_reliability(split, people // 2), people / (people // 2)
     agreement = agreement_with_others(vectors, comparison)
+    people_of_pair = (~np.isnan(human.values)).sum(axis=0)
+    np.fill_diagonal(people_of_pair, 0)
     known, tails = draws[~np.isnan(draws)], [(1 - confidence) / 2, (1 + confidence) / 2]
     variables: dict[str, Any] = {
         "noise_ceiling": (BOUND, ceiling.values),
@@ -219,7 +221,7 @@ def assess_reliability(
         "agreement": (PARTICIPANT, agreement),
         "outlying": (PARTICIPANT, far_from_median(np.arctanh(np.clip(agreement, -0.9999, 0.9999)), below=True)),
         "pairs_judged": (PARTICIPANT, (~np.isnan(vectors)).mean(axis=1)),
-        "people_of_pair": ((STIMULUS_I, STIMULUS_J), _people_of_pair(human)),
+        "people_of_pair": ((STIMULUS_I, STIMULUS_J), people_of_pair),
         "participants_needed": ("target", _needed(single)),
     }
     result = xr.Dataset(
@@ -241,7 +243,10 @@ def assess_reliability(
         },
     )
     result = result.merge(_curve(named, comparison, single, rng_from(seed, "sizes")))
-    result = _with_bias(result, human)
+    if "response_bias" in human.coords:
+        bias = np.asarray(human["response_bias"].values, dtype=float)
+        result = result.assign(response_bias=(PARTICIPANT, bias), bias_outlying=(PARTICIPANT, far_from_median(bias)))
+        result.attrs["response_bias"] = str(human.attrs.get("response_bias", ""))
     return result if retest is None else result.assign(test_retest=repeat_similarity(retest, comparison=comparison))
 
 
@@ -309,17 +314,12 @@ def reliability_table(reliability: xr.Dataset) -> pd.DataFrame:
         ),
     ]
     if "response_bias" in result:
-        flagged = _names(result, "bias_outlying")
-        rows.append(
-            ("response bias", *_spread(result["response_bias"].values), f"{_kind_of_bias(result)}; {flagged}")
-        )
+        about = result.attrs.get("response_bias", "median; least and most")
+        note = f"{about}; {_names(result, 'bias_outlying')}"
+        rows.append(("response bias", *_spread(result["response_bias"].values), note))
     if "test_retest" in result and not np.isnan(result["test_retest"].values).all():
         rows.append(("test-retest similarity", *_spread(result["test_retest"].values), "median; least and most"))
     return pd.DataFrame(rows, columns=["quantity", "value", "lower", "upper", "note"])
-
-
-def _kind_of_bias(result: xr.Dataset) -> str:
-    return str(result.attrs.get("response_bias", "median; least and most"))
 
 
 def _spread(values: Floats) -> tuple[float, float, float]:
@@ -330,12 +330,6 @@ def _spread(values: Floats) -> tuple[float, float, float]:
 def _names(result: xr.Dataset, flag: str) -> str:
     names = [str(name) for name in result[PARTICIPANT].values[result[flag].values]]
     return f"flagged, not dropped: {', '.join(names)}" if names else "nobody flagged"
-
-
-def _people_of_pair(human: xr.DataArray) -> np.ndarray:
-    judged = (~np.isnan(human.values)).sum(axis=0)
-    np.fill_diagonal(judged, 0)
-    return np.asarray(judged)
 
 
 def _needed(single: float) -> list[float]:
@@ -361,14 +355,6 @@ def _curve(vectors: Floats, comparison: str, single: float, rng: np.random.Gener
         },
         {"group_size": all_sizes},
     )
-
-
-def _with_bias(result: xr.Dataset, human: xr.DataArray) -> xr.Dataset:
-    if "response_bias" not in human.coords:
-        return result
-    bias = np.asarray(human["response_bias"].values, dtype=float)
-    result = result.assign(response_bias=(PARTICIPANT, bias), bias_outlying=(PARTICIPANT, far_from_median(bias)))
-    return result.assign_attrs(response_bias=str(human.attrs.get("response_bias", "")))
 
 
 _KNOWN = (

@@ -256,7 +256,8 @@ def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) 
             message = f"{path.name} is empty. A table has a header and rows."
             raise ValueError(message)
         separator = layout.separator or _separator_of(first, remarks)
-        header = layout.names or tuple(_cells_of(first, separator))
+        cells = next(csv.reader([first], delimiter=separator, skipinitialspace=True))
+        header = layout.names or tuple(map(_clean, cells))
         if layout.names:
             file.seek(0)
             _remarks_of(file, keep_first=True)
@@ -422,10 +423,6 @@ def _separator_of(line: str, remarks: Sequence[str] = ()) -> str:
     if best in bare:
         return best
     return " " if " " in bare.strip() else ","
-
-
-def _cells_of(line: str, separator: str) -> list[str]:
-    return [_clean(cell) for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
 
 
 def _clean(cell: object) -> str:
@@ -657,7 +654,11 @@ def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
     frames = [_raw_frame(table, columns, layout) for table in tables]
     frame = _stacked(frames)
     if any(column.name == "stimulus" for column in columns) and "stimulus" not in frame and source.ids is not None:
-        frame["stimulus"] = _ids_of_rows(source, len(frame))
+        ids, rows = list(source.ids), len(frame)
+        if len(ids) != rows:
+            message = f"{len(ids)} ids are given for the {rows} rows of {source.name}. Give one for each row."
+            raise ValueError(message)
+        frame["stimulus"] = pd.Categorical(ids, categories=pd.Index(ids, dtype=object))
     trials = Trials(
         frame,
         source,
@@ -710,14 +711,6 @@ def _raw_frame(table: Table, columns: Sequence[Column], layout: Layout) -> pd.Da
     if layout.group and "participant" not in frame:
         frame["participant"] = pd.Categorical([GROUP] * len(frame))
     return frame
-
-
-def _ids_of_rows(source: Source, rows: int) -> pd.Categorical:
-    ids = source.ids or ()
-    if len(ids) != rows:
-        message = f"{len(ids)} ids are given for the {rows} rows of {source.name}. Give one for each row."
-        raise ValueError(message)
-    return pd.Categorical(list(ids), categories=pd.Index(list(ids), dtype=object))
 
 
 def _joined(table: Table, names: tuple[str, ...]) -> pd.Categorical | None:

@@ -670,7 +670,9 @@ def pool_curves(
     for _ in range(rounds):
         once, theta = _round(problem, theta, population, group)
         twice, theta = _round(problem, theta, once, group)
-        if _moved(once, twice) < _AT_REST:
+        # by mean and SD, in levels: the logarithm of an SD near 0 may still run
+        centre, spread = np.abs(twice - once)[:, :2], np.abs(np.exp(twice[:, 2:]) - np.exp(once[:, 2:]))
+        if max(centre.max(), spread.max()) < _AT_REST:
             population, converged = twice, True
             break
         population = np.maximum(_leap(population, once, twice), [-np.inf, -np.inf, *_LEAST_LOG_SPREAD])
@@ -689,14 +691,6 @@ def _round(problem: Problem, theta: Array, population: Array, group: Array) -> t
     # people whose curves all end at the same bound differ by nothing at all
     variance = np.maximum(_per_group(squares, group, len(population), np.mean), np.exp(2 * _LEAST_LOG_SPREAD))
     return np.concatenate([centre, 0.5 * np.log(variance)], axis=1), theta
-
-
-def _moved(once: Array, twice: Array) -> float:
-    centre, spread = (
-        np.abs(twice[:, :2] - once[:, :2]).max(),
-        np.abs(np.exp(twice[:, 2:]) - np.exp(once[:, 2:])).max(),
-    )
-    return float(max(centre, spread))
 
 
 def _leap(start: Array, once: Array, twice: Array) -> Array:
