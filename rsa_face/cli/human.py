@@ -21,7 +21,7 @@ _Kind = Annotated[
     ),
 ]
 _Stimuli = Annotated[
-    Path | None, typer.Option(help="The stimulus table: each of its ids must be in the file, and no other.")
+    Path | None, typer.Option(help="The stimulus table. The file has to judge each of its stimuli, and no others.")
 ]
 _Ids = Annotated[
     Path | None,
@@ -39,7 +39,8 @@ _Layout = Annotated[
         "--layout",
         "-l",
         help="How the file is laid out; may be repeated: columns.participant=subj, keep.practice=0, drop.late=1, "
-        "by=occlusion, group=true, rename=ids.csv, participants=people.csv, names=p, separator=;, encoding=cp1252.",
+        "by=occlusion, group=true, rename=ids.csv, participants=people.csv (or none), names=p, separator=;, "
+        "encoding=cp1252.",
     ),
 ]
 

@@ -130,9 +130,12 @@ def _named(record: Mapping[str, Any]) -> str:
 @study_app.command()
 def figures(
     results: Results,
-    style: Annotated[Literal["nature", "plos", "apa", "talk"], typer.Option(help="Sizes and type.")] = "nature",
+    style: Annotated[
+        Literal["nature", "plos", "apa", "talk"], typer.Option(help="Journal (or talk) whose sizes and fonts to use.")
+    ] = "nature",
     formats: Annotated[
-        str, typer.Option(help="Image formats, with commas between.", autocompletion=completing(*_FORMATS))
+        str,
+        typer.Option(help="Image formats, with commas between: pdf, svg, png.", autocompletion=completing(*_FORMATS)),
     ] = "pdf,svg,png",
     scale: Annotated[
         Literal["rank", "shared", "own"],
