@@ -111,7 +111,7 @@ def test_one_participant_and_a_group_curve_are_refused(tmp_path):
     file = tmp_path / "curve.csv"
     file.write_text("0.1\n0.5\n0.9\n")
     curve = read_human(file, kind="choice", layout={"names": ["p"]}, ids=["a", "b", "c"])
-    with pytest.raises(ValueError, match="one curve of a whole group"):
+    with pytest.raises(ValueError, match="one curve of a group"):
         assess_reliability(curve)
 
 
