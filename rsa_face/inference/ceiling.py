@@ -99,8 +99,10 @@ def noise_ceiling(
     groups = choose_groups(human, groups) if resample != "participant" else None
     drawn = draw_resamples(human, resample=resample, draws=draws, rng=rng, groups=groups, resamples=resamples)
     nothing = np.empty((0, vectors.shape[1]))
-    found = evaluate_draws(nothing, vectors, drawn, comparison=comparison, memory=bytes_of(memory), progress=progress)
-    interval = percentile_interval(found.ceiling[0], confidence)
+    evaluated = evaluate_draws(
+        nothing, vectors, drawn, comparison=comparison, memory=bytes_of(memory), progress=progress
+    )
+    interval = percentile_interval(evaluated.ceiling[0], confidence)
     bounds.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped, "groups": groups}
     bounds.attrs["interval_kind"] = "percentile"
     return bounds.assign_coords(interval_lower=(BOUND, interval[:, 0]), interval_upper=(BOUND, interval[:, 1]))

@@ -37,7 +37,7 @@ def compare_rdms(rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "
     """Compare each layer's RDM with each participant's.
 
     Stimuli are matched by id. A pair that a participant never judged is left out of that participant's similarity
-    alone, and the layers are ranked anew over the pairs that remain; filling such pairs in would make up data.
+    alone, and the layers are ranked again over the pairs that remain; filling such pairs in would make up data.
     """
     must_be_known(comparison, COMPARISONS, "comparison")
     rdms, human = comparable(rdms, human)
@@ -87,8 +87,8 @@ def check_people(human: xr.DataArray, *, faults: list[str] | None = None) -> Non
             faults.append(f"participant {str(label)!r} judged every pair the same, {judged[0]:.6g}")
     if faults:
         more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
-        found = "; ".join(faults[:20]) + more
-        message = f"RDMs must vary over at least {FEWEST_PAIRS} pairs to be compared, but {found}. Leave these out."
+        listed = "; ".join(faults[:20]) + more
+        message = f"RDMs must vary over at least {FEWEST_PAIRS} pairs to be compared, but {listed}. Leave these out."
         raise ValueError(message)
 
 
@@ -98,9 +98,9 @@ def _by_products(x: Floats, y: Floats, weights: Floats, stimuli: Floats, *, cent
 
 
 def _by_ranks(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:
-    ranks_x, whole = double_ranks(sort_once(x), weights)
+    ranks_x, counts = double_ranks(sort_once(x), weights)
     ranks_y = double_ranks(sort_once(y), weights)[0]
-    return np.asarray(rank_correlation(ranks_x, ranks_y, whole.astype(np.float64), tie_corrected=tie_corrected))
+    return np.asarray(rank_correlation(ranks_x, ranks_y, counts.astype(np.float64), tie_corrected=tie_corrected))
 
 
 def rank_correlation(x: Array, y: Array, weights: Array, *, tie_corrected: bool) -> Array:
@@ -121,9 +121,9 @@ def rank_correlation(x: Array, y: Array, weights: Array, *, tie_corrected: bool)
 
 def _by_kendall(x: Floats, y: Floats, weights: Floats, _: Floats, *, tie_corrected: bool) -> Floats:
     once = sort_once(x)
-    ranks_x, whole = double_ranks(once, weights)
+    ranks_x, counts = double_ranks(once, weights)
     ranks_y = double_ranks(sort_once(y), weights)[0]
-    return tau((ranks_x, kept_in_order(once, weights)), ranks_y, whole, tie_corrected=tie_corrected)
+    return tau((ranks_x, kept_in_order(once, weights)), ranks_y, counts, tie_corrected=tie_corrected)
 
 
 def compare_vectors(comparison: str, x: Floats, y: Floats, stimuli: NDArray[Any] | None = None) -> Floats:
@@ -152,13 +152,13 @@ def kernel_of(comparison: str) -> Kernel:
     return partial(by, tie_corrected=row.tie_corrected)
 
 
-def alike(there: Truths) -> Iterator[tuple[NDArray[np.int64], Truths]]:
+def alike(known: Truths) -> Iterator[tuple[NDArray[np.int64], Truths]]:
     """Yield the groups of RDMs that have the same pairs."""
-    if there.all():
-        yield np.arange(len(there)), np.ones(there.shape[1], dtype=bool)
+    if known.all():
+        yield np.arange(len(known)), np.ones(known.shape[1], dtype=bool)
         return
     groups: dict[bytes, list[int]] = {}
-    for place, packed in enumerate(np.packbits(there, axis=1)):
+    for place, packed in enumerate(np.packbits(known, axis=1)):
         groups.setdefault(packed.tobytes(), []).append(place)
     for members in groups.values():
-        yield np.array(members), there[members[0]]
+        yield np.array(members), known[members[0]]

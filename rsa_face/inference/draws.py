@@ -216,15 +216,15 @@ def _bounds_of_products(gram: Array, times: Array) -> Array:
     pools = _pools(times)
     between = pools @ gram  # of each pool with each participant
     squares = xp.linalg.vecdot(between, pools)  # of each pool with itself
-    own = xp.linalg.diagonal(gram)
-    return _bounds(xp.linalg.diagonal(between), between[..., -1, :], squares, own, times)
+    of_people = xp.linalg.diagonal(gram)
+    return _bounds(xp.linalg.diagonal(between), between[..., -1, :], squares, of_people, times)
 
 
-def _bounds(lower: Array, upper: Array, squares: Array, own: Array, times: Array) -> Array:
+def _bounds(lower: Array, upper: Array, squares: Array, of_people: Array, times: Array) -> Array:
     """Return mean cosines of participants with the pools without them, and with the pool of all."""
     xp = library_of(lower)
     of_pools = xp.stack([squares[..., :-1], xp.broadcast_to(squares[..., -1:], squares[..., :-1].shape)], -2)
-    norms = xp.sqrt(xp.clip(of_pools * own[..., None, :], 0.0, None))
+    norms = xp.sqrt(xp.clip(of_pools * of_people[..., None, :], 0.0, None))
     return _mean_over_drawn(quotient(xp.stack([lower, upper], -2), norms), times)
 
 
@@ -316,8 +316,8 @@ def _evaluate_judged(
     """Compare all layers with participants who judged every pair of a weight."""
     row = COMPARISONS[prepared.comparison]
     if prepared.columns is not None:
-        kept = np.flatnonzero(weights)
-        gram, sums, squares = weighted_products(prepared.columns, kept, weights[kept], len(prepared.layers))
+        places = np.flatnonzero(weights)
+        gram, sums, squares = weighted_products(prepared.columns, places, weights[places], len(prepared.layers))
         return _compare_products(gram, sums, squares, weights.sum(), centred=row.centred)
     if row.kernel is not None:
         similarity = row.kernel(prepared.layers, prepared.people[members], weights, stimuli)
@@ -328,15 +328,15 @@ def _evaluate_judged(
     if prepared.sorted_layers is None or prepared.sorted_people is None:
         message = f"RDMs must be sorted for {prepared.comparison}, but are not. Use `prepare`."
         raise ValueError(message)
-    ranks, whole = double_ranks(prepared.sorted_layers, weights)
+    ranks, counts = double_ranks(prepared.sorted_layers, weights)
     chosen = Sorted(prepared.sorted_people.order[members], prepared.sorted_people.tied[members])
     people, _ = double_ranks(chosen, weights)
     if row.scores == "kendall":  # which also needs the order itself
         ordered = kept_in_order(prepared.sorted_layers, weights)
-        similarity = tau((ranks, ordered), people, whole, tie_corrected=row.tie_corrected)
+        similarity = tau((ranks, ordered), people, counts, tie_corrected=row.tie_corrected)
     else:
-        similarity = rank_correlation(ranks, people, whole.astype(np.float64), tie_corrected=row.tie_corrected)
-    return similarity, _of_each(lambda times: _ceiling_of_ranks(people, whole, times, row))
+        similarity = rank_correlation(ranks, people, counts.astype(np.float64), tie_corrected=row.tie_corrected)
+    return similarity, _of_each(lambda times: _ceiling_of_ranks(people, counts, times, row))
 
 
 def _by_products(layers: Floats, people: Floats, metric: Metric) -> tuple[Floats, Bounds]:
@@ -356,14 +356,14 @@ def _ceiling_of_ranks(ranks: Ranks, weights: Ranks, people: NDArray[Any], row: C
     left_out = np.append(drawn if len(drawn) > 1 else -1, -1).astype(np.int64)
     pooled, ordered = (np.empty((len(left_out), ranks.shape[1]), dtype=np.int32) for _ in range(2))
     pooled_ranks(ranks, weights, np.asarray(people, dtype=np.int64), left_out, pooled, ordered)
-    own = np.ascontiguousarray(ranks[drawn])
+    ranks_drawn = np.ascontiguousarray(ranks[drawn])
     if row.scores == "kendall":
         corrected = row.tie_corrected
-        lower = tau((pooled[:-1], ordered[:-1]), own, weights, tie_corrected=corrected, matched=True)
-        upper = tau((pooled[-1:], ordered[-1:]), own, weights, tie_corrected=corrected)
+        lower = tau((pooled[:-1], ordered[:-1]), ranks_drawn, weights, tie_corrected=corrected, matched=True)
+        upper = tau((pooled[-1:], ordered[-1:]), ranks_drawn, weights, tie_corrected=corrected)
         return np.array([lower.mean(), upper.mean()])
     heavy, once = weights.astype(np.float64), np.ones(len(drawn))
-    return np.asarray(_bounds_of_ranks(pooled, own, heavy, once, tie_corrected=row.tie_corrected))
+    return np.asarray(_bounds_of_ranks(pooled, ranks_drawn, heavy, once, tie_corrected=row.tie_corrected))
 
 
 def _ceiling_with_gaps(prepared: Prepared, weights: Floats, stimuli: NDArray[Any], people: NDArray[Any]) -> Floats:
@@ -385,8 +385,10 @@ def _ceiling_with_gaps(prepared: Prepared, weights: Floats, stimuli: NDArray[Any
             pool = np.divide(sums - out, counts - out_count, out=np.zeros_like(sums), where=shared > 0)
             # means of ranks are rounded, so that pools which are equal but for rounding stay tied
             pool = np.rint(pool * _GRID) if prepared.sorted_people is not None else pool
-            own = prepared.people[person]
-            bounds[bound, column] = kernel_of(prepared.comparison)(pool[None], own[None], shared, stimuli)[0, 0]
+            judgements = prepared.people[person]
+            bounds[bound, column] = kernel_of(prepared.comparison)(pool[None], judgements[None], shared, stimuli)[
+                0, 0
+            ]
     return np.asarray(mean_over(bounds, np.ones(len(drawn))))
 
 
@@ -396,18 +398,18 @@ def _on_one_scale(prepared: Prepared, weights: Floats) -> Floats:
     scaled = np.full(prepared.people.shape, np.nan)
     for members, pairs in alike(~np.isnan(prepared.people)):
         judged: Floats = weights * pairs
-        kept: Truths = judged > 0
-        if np.count_nonzero(kept) < FEWEST_PAIRS:
+        inside: Truths = judged > 0
+        if np.count_nonzero(inside) < FEWEST_PAIRS:
             continue
         if prepared.sorted_people is None:
             metric = metric_of(judged, np.ones(1), centred=row.centred, whitened=False)
             chosen = take(prepared.people[members], metric)
             lengths = np.sqrt(np.einsum("ij,ij,j->i", chosen, chosen, metric.weights) / metric.weights.sum())
-            scaled[np.ix_(members, kept)] = chosen / np.where(lengths > 0, lengths, 1)[:, None]
+            scaled[np.ix_(members, inside)] = chosen / np.where(lengths > 0, lengths, 1)[:, None]
         else:
             chosen_people = Sorted(prepared.sorted_people.order[members], prepared.sorted_people.tied[members])
-            ranks, whole = double_ranks(chosen_people, judged)
-            scaled[np.ix_(members, kept)] = (ranks - 1) / (2 * whole.sum())
+            ranks, counts = double_ranks(chosen_people, judged)
+            scaled[np.ix_(members, inside)] = (ranks - 1) / (2 * counts.sum())
     return scaled
 
 

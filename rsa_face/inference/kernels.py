@@ -81,7 +81,7 @@ def pair_weights(stimuli: NDArray[Any]) -> Floats:
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop over plain arrays with numba when it is first called, and keep the machine code if possible.
 
-    The code is kept where numba can write; in a read-only installation it is compiled anew in each session. The
+    The code is kept where numba can write; in a read-only installation it is compiled again in each session. The
     loops hold no lock, so that draws run on several threads.
     """
     try:
@@ -126,33 +126,33 @@ def double_ranks(once: Sorted, weights: Floats) -> tuple[Ranks, Ranks]:
     A pair of weight 3 stands for three equal pairs. Equal pairs share the mean of their ranks, as in
     `scipy.stats.rankdata`; twice that mean is a whole number, so ranks add up without rounding and ties stay ties.
     """
-    kept, packed = _packed(weights)
-    ranks = _double_ranks(once.order, once.tied, packed, np.uint64(len(kept)))
-    return ranks[:-1].reshape(len(once.order), len(kept)), weights[kept].astype(np.int32)
+    places, packed = _packed(weights)
+    ranks = _double_ranks(once.order, once.tied, packed, np.uint64(len(places)))
+    return ranks[:-1].reshape(len(once.order), len(places)), weights[places].astype(np.int32)
 
 
 def kept_in_order(once: Sorted, weights: Floats) -> Ranks:
     """Return the pairs that occur in a draw, from the least to the most dissimilar."""
-    kept, packed = _packed(weights)
-    return np.asarray(_kept_in_order(once.order, packed, len(kept)))
+    places, packed = _packed(weights)
+    return np.asarray(_kept_in_order(once.order, packed, len(places)))
 
 
 def _packed(weights: Floats) -> tuple[Whole, NDArray[np.uint64]]:
     """Return the pairs that occur, and for every pair its place among them and its weight in one number."""
-    kept = np.flatnonzero(weights)
-    place = np.full(len(weights), len(kept), dtype=np.uint64)
-    place[kept] = np.arange(len(kept), dtype=np.uint64)
-    return kept, (place << np.uint64(_HALF)) | weights.astype(np.uint64)
+    places = np.flatnonzero(weights)
+    number = np.full(len(weights), len(places), dtype=np.uint64)
+    number[places] = np.arange(len(places), dtype=np.uint64)
+    return places, (number << np.uint64(_HALF)) | weights.astype(np.uint64)
 
 
 @compiled
-def _double_ranks(order: Any, tied: Any, packed: Any, kept: Any) -> Any:
+def _double_ranks(order: Any, tied: Any, packed: Any, width: Any) -> Any:
     # Pairs that do not occur are written just past the row's end, where the next row overwrites them: no branch.
     rdms, pairs = order.shape
     low = np.uint64((1 << _HALF) - 1)
-    ranks = np.empty(rdms * kept + 1, dtype=np.int32)
+    ranks = np.empty(rdms * width + 1, dtype=np.int32)
     for rdm in range(rdms):
-        row = ranks[rdm * kept : (rdm + 1) * kept + 1]
+        row = ranks[rdm * width : (rdm + 1) * width + 1]
         before = np.uint64(1)
         if not tied[rdm].any():
             for index in range(pairs):
@@ -184,14 +184,14 @@ def _double_ranks_with_ties(order: Any, tied: Any, packed: Any, row: Any) -> Any
 
 
 @compiled
-def _kept_in_order(order: Any, packed: Any, kept: Any) -> Any:
+def _kept_in_order(order: Any, packed: Any, width: Any) -> Any:
     rdms, pairs = order.shape
-    ordered = np.empty((rdms, kept), dtype=np.int32)
+    ordered = np.empty((rdms, width), dtype=np.int32)
     for rdm in range(rdms):
         filled = 0
         for index in range(pairs):
             place = packed[order[rdm, index]] >> np.uint64(_HALF)
-            if place < kept:
+            if place < width:
                 ordered[rdm, filled] = place
                 filled += 1
     return ordered
@@ -284,9 +284,9 @@ class Metric:
 
     Parameters
     ----------
-    weights : array of float64, shape (kept,)
+    weights : array of float64, shape (place,)
         How often each pair occurs.
-    kept : array of int64, shape (kept,)
+    places : array of int64, shape (place,)
         Which pairs occur.
     stimuli : array of float64, shape (stimulus,)
         How often each stimulus was drawn.
@@ -297,7 +297,7 @@ class Metric:
     """
 
     weights: Floats
-    kept: Whole
+    places: Whole
     stimuli: Floats
     centred: bool
     whitened: bool
@@ -305,13 +305,13 @@ class Metric:
 
 def metric_of(weights: Floats, stimuli: NDArray[np.generic], *, centred: bool, whitened: bool) -> Metric:
     """Return the inner product that belongs to a draw."""
-    kept = np.flatnonzero(weights)
-    return Metric(weights[kept], kept, stimuli.astype(np.float64), centred, whitened)
+    places = np.flatnonzero(weights)
+    return Metric(weights[places], places, stimuli.astype(np.float64), centred, whitened)
 
 
 def take(vectors: Floats, metric: Metric) -> Floats:
     """Return the pairs of a draw, with the mean off where the metric is centred."""
-    chosen = vectors[:, metric.kept]
+    chosen = vectors[:, metric.places]
     if metric.centred and chosen.shape[1]:
         flat = chosen.max(axis=1) == chosen.min(axis=1)
         chosen -= (chosen @ metric.weights / metric.weights.sum())[:, None]
@@ -354,17 +354,17 @@ def quotient(values: Array, by: Array) -> Array:
 
 
 @compiled
-def weighted_products(columns: Any, kept: Any, weights: Any, layers: Any) -> Any:
+def weighted_products(columns: Any, places: Any, weights: Any, layers: Any) -> Any:
     """Return the weighted products, sums and squares of the rows that occur, a cacheful of rows at a time."""
     rdms = columns.shape[1]
     gram = np.zeros((rdms, rdms - layers))
     sums, squares = np.zeros(rdms), np.zeros(rdms)
     block, heavy = np.empty((_ROWS, rdms)), np.empty((_ROWS, rdms - layers))
-    for start in range(0, len(kept), _ROWS):
-        size = min(_ROWS, len(kept) - start)
+    for start in range(0, len(places), _ROWS):
+        size = min(_ROWS, len(places) - start)
         for row in range(size):
             weight = weights[start + row]
-            values = columns[kept[start + row]]
+            values = columns[places[start + row]]
             for rdm in range(rdms):
                 value = values[rdm]
                 block[row, rdm] = value
@@ -380,14 +380,14 @@ def _row_sums(metric: Metric) -> tuple[sparse.csr_array, Floats]:
     """Return the matrix that sums a vector over each stimulus, and the system whose solution centres those sums."""
     drawn = metric.stimuli
     count = len(drawn)
-    rows, columns = (side[metric.kept] for side in pairs_of(count))
-    places = np.arange(len(metric.kept))
+    rows, columns = (side[metric.places] for side in pairs_of(count))
+    numbers = np.arange(len(metric.places))
     sums = sparse.csr_array(
         (
             np.concatenate([drawn[columns], drawn[rows]]),
-            (np.concatenate([rows, columns]), np.concatenate([places, places])),
+            (np.concatenate([rows, columns]), np.concatenate([numbers, numbers])),
         ),
-        shape=(count, len(places)),
+        shape=(count, len(numbers)),
     )
     system = np.zeros((count, count))
     system[rows, columns] = drawn[columns] / 2
@@ -456,10 +456,10 @@ def _concordance(x: Any, y: Any, weights: Any, width: Any, matched: Any) -> Any:
     turned_x, turned_y = np.empty((width, blocks), np.int32), np.empty((people, width, blocks), np.int32)
     heavy_x, heavy_y = np.empty((width, blocks), np.int32), np.empty((people, width, blocks), np.int32)
     room = (np.empty(pairs, np.int32), np.empty(pairs, np.int32), np.empty(pairs, np.int32))
-    found, others = np.empty(blocks, np.int32), np.empty((width, blocks), np.int32)
+    above, others = np.empty(blocks, np.int32), np.empty((width, blocks), np.int32)
     for person in range(people):
-        own = (ranks_y[person], ordered_y[person], ties_y[person] == copies)
-        _cut(own, weights, total, block_y[person], turned_y[person], heavy_y[person])
+        rdm_y = (ranks_y[person], ordered_y[person], ties_y[person] == copies)
+        _cut(rdm_y, weights, total, block_y[person], turned_y[person], heavy_y[person])
     for rdm in range(rdms):
         _cut((ranks_x[rdm], ordered_x[rdm], ties_x[rdm] == copies), weights, total, block_x, turned_x, heavy_x)
         for column in range(table.shape[1]):
@@ -467,14 +467,14 @@ def _concordance(x: Any, y: Any, weights: Any, width: Any, matched: Any) -> Any:
             against = _between_blocks(block_x, block_y[person], weights, blocks)
             joint = copies  # copies of one pair are tied in both
             if ties_x[rdm] == copies:
-                against += _within_even_blocks(turned_x, ranks_y[person], heavy_x, found, others)
+                against += _within_even_blocks(turned_x, ranks_y[person], heavy_x, above, others)
             else:
                 values, ranks, heavy = room
                 _gather(ordered_x[rdm], ranks_x[rdm], ranks_y[person], weights, values, ranks, heavy)
                 joint = _joint_ties(values, ranks, heavy, ties_x[rdm])
                 against += _within_blocks(ordered_x[rdm], block_x, values, ranks, heavy)
             if ties_y[person] == copies:
-                against += _within_even_blocks(turned_y[person], block_x, heavy_y[person], found, others)
+                against += _within_even_blocks(turned_y[person], block_x, heavy_y[person], above, others)
             else:
                 values, ranks, heavy = room
                 _gather(ordered_y[person], ranks_y[person], block_x, weights, values, ranks, heavy)
@@ -513,7 +513,7 @@ def _cut_evenly(ordered: Any, weights: Any, block: Any, turned: Any, heavy: Any)
 
 
 @compiled
-def _within_even_blocks(turned: Any, ranks: Any, heavy: Any, found: Any, others: Any) -> Any:
+def _within_even_blocks(turned: Any, ranks: Any, heavy: Any, above: Any, others: Any) -> Any:
     """Return the discordant pairs within blocks, for all blocks side by side."""
     width, blocks = turned.shape
     for row in range(width):
@@ -521,20 +521,20 @@ def _within_even_blocks(turned: Any, ranks: Any, heavy: Any, found: Any, others:
             others[row, block] = ranks[turned[row, block]]
     against = 0
     for later in range(1, width):
-        found[:] = 0
+        above[:] = 0
         for earlier in range(later):
             for block in range(blocks):
-                found[block] += heavy[earlier, block] * np.int32(others[earlier, block] > others[later, block])
+                above[block] += heavy[earlier, block] * np.int32(others[earlier, block] > others[later, block])
         for block in range(blocks):
-            against += np.int64(heavy[later, block]) * found[block]
+            against += np.int64(heavy[later, block]) * above[block]
     return against
 
 
 @compiled
-def _gather(ordered: Any, own: Any, other: Any, weights: Any, values: Any, others: Any, heavy: Any) -> Any:
+def _gather(ordered: Any, first: Any, second: Any, weights: Any, values: Any, others: Any, heavy: Any) -> Any:
     for index in range(len(ordered)):
         place = ordered[index]
-        values[index], others[index], heavy[index] = own[place], other[place], weights[place]
+        values[index], others[index], heavy[index] = first[place], second[place], weights[place]
 
 
 @compiled
@@ -546,10 +546,10 @@ def _between_blocks(block_x: Any, block_y: Any, weights: Any, blocks: Any) -> An
     against: Any = 0
     below = np.zeros(blocks, dtype=np.int64)  # in lower blocks of x, by block of y
     for row in range(blocks):
-        beyond = 0
+        greater = 0
         for column in range(blocks - 1, -1, -1):
-            against += held[row, column] * beyond
-            beyond += below[column]
+            against += held[row, column] * greater
+            greater += below[column]
         for column in range(blocks):
             below[column] += held[row, column]
     return against
@@ -576,11 +576,11 @@ def _discordant(values: Any, others: Any, heavy: Any) -> Any:
     against: Any = 0
     for later in range(1, len(values)):
         value, other = values[later], others[later]
-        found: Any = np.int32(0)
+        above: Any = np.int32(0)
         for earlier in range(later):
             turned = np.int32((others[earlier] > other) & (values[earlier] < value))
-            found = np.int32(found + np.int32(heavy[earlier] * turned))
-        against = against + np.int64(heavy[later]) * found
+            above = np.int32(above + np.int32(heavy[earlier] * turned))
+        against = against + np.int64(heavy[later]) * above
     return against
 
 

@@ -96,19 +96,19 @@ def questions(
     everywhere = np.arange(layers.size)
     comparison = COMPARISONS.get(str(result.attrs.get("comparison")))
     tested = comparison is None or comparison.zero_is_none
-    asked = {PEAK: Question(PEAK, identity[:, layers], everywhere, tested=tested)}
+    by_target = {PEAK: Question(PEAK, identity[:, layers], everywhere, tested=tested)}
     if "noise_ceiling_draws" in result and resampled.estimate[LOWER_CEILING] > 0:
         excess = identity[:, layers] - (1 - ceiling_margin) * identity[:, [LOWER_CEILING]]
         bound = (1 - ceiling_margin) * float(resampled.estimate[LOWER_CEILING])
-        asked[CEILING] = Question(CEILING, excess, everywhere, bound=bound, perfect=perfect_similarity(result))
+        by_target[CEILING] = Question(CEILING, excess, everywhere, bound=bound, perfect=perfect_similarity(result))
     if baseline is None:
-        return asked, ()
+        return by_target, ()
     matched = matched_layers(result, network=network, baseline=baseline, match=match)
     place = {int(layer): index for index, layer in enumerate(layers)}
     at = np.array([place[int(layer)] for layer in matched.network])
     weights = difference_weights(resampled.estimate.size, matched)
-    asked |= {target: Question(target, weights, at, margin) for target in (ABOVE, DIFFERS)}
-    return asked, matched.alone
+    by_target |= {target: Question(target, weights, at, margin) for target in (ABOVE, DIFFERS)}
+    return by_target, matched.alone
 
 
 def perfect_similarity(result: xr.Dataset) -> float:
@@ -135,10 +135,10 @@ def spread_at(spread: Spread, bound: Float[np.ndarray, " layer"], perfect: float
     return replace(spread, error=spread.error * ratio, deviations=spread.deviations * ratio)
 
 
-def beyond(
+def exceeds(
     values: Float[np.ndarray, "draw layer"], spread: Spread, question: Question, *, bar: float
 ) -> Bool[np.ndarray, "draw layer"]:
-    """Return which values lie beyond the margin by more than the band reaches."""
+    """Return which values exceed the margin by more than the band reaches."""
     size = np.abs(values) if question.target == DIFFERS else values
     return np.asarray(spread.scores(size - question.margin) > bar)
 
@@ -147,7 +147,7 @@ def pick(
     values: Float[np.ndarray, "draw layer"], spread: Spread, question: Question, *, bar: float
 ) -> Int[np.ndarray, " draw"]:
     """Return the layer that answers a question in each draw, decided as it is in the whole of the data."""
-    significant = beyond(values, spread, question, bar=bar)
+    significant = exceeds(values, spread, question, bar=bar)
     if question.target == PEAK:
         any_is = significant.any(axis=1) if question.tested else np.ones(len(values), dtype=bool)
         return np.asarray(np.where(any_is, values.argmax(axis=1), values.shape[1]))
@@ -164,10 +164,10 @@ def places_in_set(
 ) -> Bool[np.ndarray, " place"]:
     """Return which layers, and last whether "none", the data do not rule out.
 
-    For a first layer everything is read from the band: a layer is ruled out where a shallower one is beyond the
-    margin already, or where it cannot be beyond it itself. So the set and the layer picked never disagree.
+    For a first layer everything is read from the band: a layer is ruled out where a shallower one exceeds the
+    margin already, or where it cannot exceed it itself. So the set and the layer picked never disagree.
     """
-    significant = beyond(spread.estimate[None], spread, question, bar=bar)[0]
+    significant = exceeds(spread.estimate[None], spread, question, bar=bar)[0]
     none = question.tested and not significant.any()
     if question.target == PEAK:
         return np.append(_may_be_largest(question, resampled, confidence=confidence), none)
@@ -179,7 +179,7 @@ def places_in_set(
 
 
 def _may_be_largest(question: Question, resampled: Resampled, *, confidence: float) -> Bool[np.ndarray, " layer"]:
-    """Return which layers no other one is above, beyond chance (multiple comparisons with the best)."""
+    """Return which layers no other one is above by more than chance (multiple comparisons with the best)."""
     count = question.layers.size
     inside = np.ones(count, dtype=bool)
     for place in range(count if count > 1 else 0):
@@ -448,7 +448,7 @@ def localize(
         ``share_of_ceiling`` with its ``share_of_ceiling_interval`` (each layer by itself) and
         ``share_of_ceiling_band`` (all at once), ``share_of_extrapolated_ceiling``, and ``below_ceiling``, whether
         the layer is significantly below the lower ceiling. Of the whole curve: ``half_way_depth``, its
-        ``half_way_interval (bound)`` and ``half_way_layer``, the first at or beyond it.
+        ``half_way_interval (bound)`` and ``half_way_layer``, the first at that depth or deeper.
 
         Targets:
 
@@ -477,7 +477,7 @@ def localize(
 
     The set holds each place whose hypothesis is not rejected. For the peak, no other layer is above this one: Hsu
     1981, 10.1214/aos/1176345582; Mogstad, Romano, Shaikh & Wilhelm 2024, 10.1093/restud/rdad006; Romano, Shaikh &
-    Wolf 2014, 10.3982/ECTA9011. For a first layer, no band before it is beyond the margin, and its own is not short
+    Wolf 2014, 10.3982/ECTA9011. For a first layer, no band before it exceeds the margin, and its own is not short
     of it. Only one place is true, and the band misses with 1 - confidence over all layers, so the set holds the true
     place at least that often.
 
@@ -506,19 +506,19 @@ def localize(
     confidence = float(result.attrs.get("confidence", 0.95)) if confidence is None else confidence
     _must_be_possible(confidence, margin, ceiling_margin)
     layers, resampled = layers_of(result, network), resampled_of(result)
-    asked, alone = questions(
+    by_target, alone = questions(
         result, network=network, baseline=baseline, match=match, margin=margin, ceiling_margin=ceiling_margin
     )
-    whole = result.coords.to_dataset().isel(rdm=layers)
-    similarity = asked[PEAK].spread(resampled)
+    of_network = result.coords.to_dataset().isel(rdm=layers)
+    similarity = by_target[PEAK].spread(resampled)
     columns: Columns = {
         "similarity": (LAYER, np.append(similarity.estimate, np.nan)),
         "similarity_band": ((LAYER, BOUND), np.vstack([band(similarity, confidence=confidence), [np.nan] * 2])),
-        **_answers(asked, resampled, whole, confidence),
-        **_half_way(similarity, whole, confidence),
+        **_answers(by_target, resampled, of_network, confidence),
+        **_half_way(similarity, of_network, confidence),
     }
-    if CEILING in asked:
-        columns |= _shares(result, resampled, layers, confidence, asked[CEILING])
+    if CEILING in by_target:
+        columns |= _shares(result, resampled, layers, confidence, by_target[CEILING])
     attrs = {
         **{
             name: result.attrs.get(name)
@@ -536,7 +536,7 @@ def localize(
         "confidence": confidence,
         "interval_kind": "band: largest t over layers; share of the ceiling: Fieller; half-way depth: percentile",
     }
-    coords = {**_coords(result, layers), TARGET: list(asked), BOUND: list(BOUNDS)}
+    coords = {**_coords(result, layers), TARGET: list(by_target), BOUND: list(BOUNDS)}
     return xr.Dataset(columns, coords=coords, attrs=attrs)
 
 
@@ -573,14 +573,16 @@ def _half_way(similarity: Spread, network: xr.Dataset, confidence: float) -> Col
     }
 
 
-def _answers(asked: Mapping[str, Question], resampled: Resampled, network: xr.Dataset, confidence: float) -> Columns:
+def _answers(
+    by_target: Mapping[str, Question], resampled: Resampled, network: xr.Dataset, confidence: float
+) -> Columns:
     """Return, for each question, the layer picked, how often draws pick which, and what is not ruled out."""
     names, depth = _places_of(network), np.append(np.asarray(network[DEPTH].values, dtype=float), np.nan)
-    shape = (len(asked), depth.size)
+    shape = (len(by_target), depth.size)
     probability, inside = np.zeros(shape), np.zeros(shape, dtype=bool)
     value, value_band = np.full(shape, np.nan), np.full((*shape, 2), np.nan)
     picked = []
-    for row, question in enumerate(asked.values()):
+    for row, question in enumerate(by_target.values()):
         spread, at = question.spread(resampled), np.append(question.layers, depth.size - 1)
         bar = bar_of(spread, confidence=confidence)
         drawn = pick(spread.estimate + spread.deviations, spread, question, bar=bar)
@@ -648,7 +650,7 @@ def _fieller(
     limits = []
     for side in (-1.0, 1.0):
         near, far = share.copy(), share + side
-        for _ in range(10):  # the limit lies beyond; with an uncertain ceiling nowhere
+        for _ in range(10):  # the limit lies further out; with an uncertain ceiling nowhere
             inside = np.abs(excess(far).z) <= bar
             near, far = np.where(inside, far, near), np.where(inside, share + 2 * (far - share), far)
         unbounded = np.abs(excess(far).z) <= bar

@@ -204,7 +204,7 @@ def shuffled_similarities(
     back = np.argsort(orders, axis=1)
     judged = ~np.isnan(people[0])
     if not row.is_plain or not _keeps_pairs(people, judged, back):
-        return observed, _compared_anew(layers, people, back, comparison)
+        return observed, _compared_again(layers, people, back, comparison)
     null = np.empty((orders.shape[0], layers.shape[0]))
     mean, directions = np.zeros(judged.size), np.zeros(layers.shape)
     mean[judged] = _unit_vectors(people[:, judged], row).mean(axis=0)
@@ -227,7 +227,7 @@ def _keeps_pairs(
     return same and all(bool((judged[shuffled_pairs(order)] == judged).all()) for order in back)
 
 
-def _compared_anew(
+def _compared_again(
     layers: Float[np.ndarray, "rdm pair"],
     people: Float[np.ndarray, "participant pair"],
     back: Int[np.ndarray, "shuffle stimulus"],

@@ -329,19 +329,19 @@ def leave_out(members: Whole, people: int, *, orders: tuple[Whole, Whole] | None
     of_groups, of_people = (np.arange(groups), np.arange(people)) if orders is None else orders
     pairs = of_groups[_pairs_of(groups)]
     cells = _crossed(pairs, groups, of_people)
-    kept = np.ones((1 + groups + len(pairs), groups), dtype=np.int64)
-    kept[1 + np.arange(groups), np.arange(groups)] = 0
-    np.put_along_axis(kept[1 + groups :], pairs, 0, axis=1)
+    remaining = np.ones((1 + groups + len(pairs), groups), dtype=np.int64)
+    remaining[1 + np.arange(groups), np.arange(groups)] = 0
+    np.put_along_axis(remaining[1 + groups :], pairs, 0, axis=1)
     # one draw for each set with all participants, then one for each cell; sorted so that a set's draws are neighbours
-    sets = np.concatenate([np.arange(len(kept)), cells[:, 0]])
+    sets = np.concatenate([np.arange(len(remaining)), cells[:, 0]])
     order = np.argsort(sets, kind="stable")
     place = np.argsort(order)
     persons = np.ones((len(sets), people), dtype=np.int64)
-    persons[len(kept) + np.arange(len(cells)), cells[:, 1]] = 0
+    persons[len(remaining) + np.arange(len(cells)), cells[:, 1]] = 0
     usable = np.ones(len(sets), dtype=bool)
-    draws = Draws("both", (kept @ members)[sets[order]], persons[order], usable, 0, (groups, people))
-    crossed = np.column_stack([cells, place[len(kept) :]])
-    return Deletions(draws, place[: len(kept)], pairs, crossed)
+    draws = Draws("both", (remaining @ members)[sets[order]], persons[order], usable, 0, (groups, people))
+    crossed = np.column_stack([cells, place[len(remaining) :]])
+    return Deletions(draws, place[: len(remaining)], pairs, crossed)
 
 
 def _pairs_of(groups: int) -> Int[np.ndarray, "pair 2"]:
@@ -379,7 +379,7 @@ def jackknife_rows(
     """
     n, m = deletions.draws.units
     sets, (i, j) = left[deletions.sets], deletions.pairs.T
-    whole, one, two = sets[0], sets[1 : n + 1], sets[n + 1 :]
+    full, one, two = sets[0], sets[1 : n + 1], sets[n + 1 :]
     which, person, draw = deletions.crossed.T
     without = {(int(s), int(k)): row for s, k, row in zip(which, person, left[draw], strict=True)}
 
@@ -393,13 +393,13 @@ def jackknife_rows(
     ) -> Float[np.ndarray, "pair quantity"]:
         return np.asarray(n * value - (n - 1) * (parts[0] + parts[1]) + (n - 2) * parts[2])
 
-    # what each stimulus and each participant contributes, and what they do beyond that together
-    alone, people = n * whole - (n - 1) * one, of_person(np.zeros(m, dtype=int), np.arange(m))
+    # what each stimulus and each participant contributes, and what they do together in addition
+    alone, people = n * full - (n - 1) * one, of_person(np.zeros(m, dtype=int), np.arange(m))
     single = (which > 0) & (which <= n)
     place, k = which[single] - 1, person[single]
-    crossed = n * people[k] - (n - 1) * of_person(place + 1, k) - alone[place] - people[k] + whole
-    # what two stimuli contribute beyond each of them, on average and to one participant
-    pair = second_order(whole, one[i], one[j], two)
+    crossed = n * people[k] - (n - 1) * of_person(place + 1, k) - alone[place] - people[k] + full
+    # what two stimuli contribute in addition to each of them, on average and to one participant
+    pair = second_order(full, one[i], one[j], two)
     twice = which > n
     at, k = which[twice] - n - 1, person[twice]
     seen = [of_person(places, k) for places in (i[at] + 1, j[at] + 1, at + n + 1)]

@@ -105,9 +105,9 @@ def with_errors_over_people(result: xr.Dataset, stimuli: int, confidence: float)
     return result
 
 
-def with_draws(result: xr.Dataset, drawn: Draws, found: Evaluated) -> xr.Dataset:
+def with_draws(result: xr.Dataset, drawn: Draws, evaluated: Evaluated) -> xr.Dataset:
     """Add the draws, and the tests that count them."""
-    similarity, ceiling = found.similarity, found.ceiling
+    similarity, ceiling = evaluated.similarity, evaluated.ceiling
     result["p_above_zero_percentile"] = (RDM, p_from_draws(similarity[0]))
     result["p_below_ceiling_percentile"] = (RDM, p_from_draws(ceiling[0, :, :1] - similarity[0]))
     result.attrs["skipped"] = int(np.isnan(similarity).any(axis=(0, 2)).sum())
@@ -118,9 +118,9 @@ def with_draws(result: xr.Dataset, drawn: Draws, found: Evaluated) -> xr.Dataset
     return result.assign_coords(limit=list(BOUNDS))
 
 
-def with_draw_errors(result: xr.Dataset, drawn: Draws, found: Evaluated) -> xr.Dataset:
+def with_draw_errors(result: xr.Dataset, drawn: Draws, evaluated: Evaluated) -> xr.Dataset:
     """Add the intervals and tests whose standard errors are those of the draws."""
-    similarity, ceiling, confidence = found.similarity, found.ceiling, float(result.attrs["confidence"])
+    similarity, ceiling, confidence = evaluated.similarity, evaluated.ceiling, float(result.attrs["confidence"])
     freedom = degrees_of_freedom(drawn.units, drawn.resample)
     variances, gap_variances, ceiling_variances = (
         bootstrap_variance(draws, drawn.units, drawn.resample)
@@ -224,15 +224,15 @@ def matched_layers(result: xr.Dataset, *, network: str, baseline: str, match: st
         depth = np.asarray(result[DEPTH].values, dtype=float)
         gap = np.abs(depth[ours][:, None] - depth[theirs][None, :])
         return Matched(ours, theirs[np.argmin(np.round(gap, 9), axis=1)], (), match)
-    kept = np.array([index for index in ours if names[index] in place], dtype=int)
-    if kept.size == 0:
+    shared = np.array([index for index in ours if names[index] in place], dtype=int)
+    if shared.size == 0:
         message = (
             f"No layer of {network!r} has a counterpart of the same name in {baseline!r}: {names[ours].tolist()} and "
             f"{names[theirs].tolist()}. Match them by depth."
         )
         raise ValueError(message)
     alone = tuple(str(names[index]) for index in ours if names[index] not in place)
-    return Matched(kept, np.array([place[names[index]] for index in kept], dtype=int), alone, match)
+    return Matched(shared, np.array([place[names[index]] for index in shared], dtype=int), alone, match)
 
 
 def resampled_of(result: xr.Dataset) -> Resampled:

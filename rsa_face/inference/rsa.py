@@ -749,7 +749,7 @@ def add_partial(
     stimuli alike, and a raw similarity cannot tell them apart.
 
     Over the pairs a participant judged, layer, participant and controls are ranked (not for ``corr``), the controls
-    are regressed out of both, and the residuals correlated. For ``rho-a`` the controls are taken out wholly, while
+    are regressed out of both, and the residuals correlated. For ``rho-a`` the controls are taken out in full, while
     ties of layer and participant lower the result as they lower rho-a: residual products are divided by the geometric
     mean of (n³ - n) / 12 less what the controls explain of each. Without ties it is the partial Spearman correlation;
     without controls it is rho-a.

@@ -45,11 +45,11 @@ class Measured:
     @property
     def starts(self) -> dict[str, dict[int, int]]:
         """For each start (``architecture/pretraining``), where each of its seeds lies among the networks."""
-        found: dict[str, dict[int, int]] = {}
+        places: dict[str, dict[int, int]] = {}
         for place, name in enumerate(self.networks):
             start, seed = split_seed(name)
-            found.setdefault(start, {})[seed] = place
-        return found
+            places.setdefault(start, {})[seed] = place
+        return places
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +94,8 @@ class OverSeeds:
         low, high = np.full(size.shape, np.log(1e-100)), np.full(size.shape, np.log(0.5))
         for _ in range(60):
             middle = (low + high) / 2
-            beyond = self._reach(np.exp(middle)) > size
-            low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
+            reaches = self._reach(np.exp(middle)) > size
+            low, high = np.where(reaches, middle, low), np.where(reaches, high, middle)
         tail = np.where(size > 0, np.exp(high), 0.5) if self.over else np.full(size.shape, np.nan)
         if two_sided:
             return np.asarray(2 * tail)
@@ -252,12 +252,12 @@ def jackknifed(replicates: Float[np.ndarray, "unit network quantity"]) -> Sampli
 
 def _shared_seeds(measured: Measured, terms: Sequence[Term]) -> list[int]:
     starts = measured.starts
-    asked = sorted({start for term in terms for start, _ in term})
-    unknown = [start for start in asked if start not in starts]
+    needed = sorted({start for term in terms for start, _ in term})
+    unknown = [start for start in needed if start not in starts]
     if unknown:
         message = f"Starts must be among {', '.join(starts)}, but {unknown} are not. Name these."
         raise ValueError(message)
-    seeds = {start: sorted(starts[start]) for start in asked}
+    seeds = {start: sorted(starts[start]) for start in needed}
     if len({tuple(each) for each in seeds.values()}) > 1:
         message = (
             f"Networks compared over seeds must have the same ones, but these differ: {seeds}. Train the missing."
@@ -300,19 +300,19 @@ def contrast_pretrainings(
     (Berger 1982, 10.1080/00401706.1982.10487790), and p is doubled for the two signs. Nothing is corrected for the
     number of quantities: the summary is the one planned.
     """
-    found = shared_quantities(measured, pretrainings)
-    if not found:
+    shared = shared_quantities(measured, pretrainings)
+    if not shared:
         message = (
             f"Some architecture must have both pre-trainings {list(pretrainings)} to compare them, but the networks "
             f"are {list(measured.networks)}. Train one from each, with the same seeds."
         )
         raise ValueError(message)
-    rows = [(name, quantity) for name, each in found.items() for quantity in _with_summary(each, summary)]
-    biases = {row: _bias(*row, pretrainings, found, summary) for row in rows}
+    rows = [(name, quantity) for name, each in shared.items() for quantity in _with_summary(each, summary)]
+    biases = {row: _bias(*row, pretrainings, shared, summary) for row in rows}
     result = _differences(measured, rows, biases, confidence)
-    others = [name for name in found if name != network]
+    others = [name for name in shared if name != network]
     pairs = [row for row in rows if row[0] in others and (network, row[1]) in biases]
-    if network in found and pairs:
+    if network in shared and pairs:
         result = result.merge(_excesses(measured, pairs, biases, network, confidence))
     first, second = pretrainings
     return result.assign_attrs(
@@ -338,14 +338,16 @@ def shared_quantities(measured: Measured, pretrainings: tuple[str, str]) -> dict
     """Return what was measured of every seed from both pre-trainings, by architecture."""
     starts = measured.starts
     architectures = dict.fromkeys(start.rpartition("/")[0] for start in starts)
-    found = {}
+    shared = {}
     for name in architectures:
         pair = [f"{name}/{each}" for each in pretrainings]
         if all(start in starts for start in pair):
             places = [place for start in pair for place in starts[start].values()]
-            there = ~np.isnan(measured.values[places]).any(axis=0)
-            found[name] = [quantity for quantity, kept in zip(measured.quantities, there, strict=True) if kept]
-    return {name: each for name, each in found.items() if each}
+            known = ~np.isnan(measured.values[places]).any(axis=0)
+            shared[name] = [
+                quantity for quantity, is_known in zip(measured.quantities, known, strict=True) if is_known
+            ]
+    return {name: each for name, each in shared.items() if each}
 
 
 def _with_summary(quantities: list[str], summary: str | None) -> list[str]:
@@ -359,9 +361,9 @@ def _of_start(start: str, quantity: str, quantities: list[str], summary: str | N
 
 
 def _bias(
-    name: str, quantity: str, pretrainings: tuple[str, str], found: dict[str, list[str]], summary: str | None
+    name: str, quantity: str, pretrainings: tuple[str, str], shared: dict[str, list[str]], summary: str | None
 ) -> tuple[Term, Term]:
-    plus, minus = (_of_start(f"{name}/{each}", quantity, found[name], summary) for each in pretrainings)
+    plus, minus = (_of_start(f"{name}/{each}", quantity, shared[name], summary) for each in pretrainings)
     return plus, minus
 
 
@@ -386,11 +388,11 @@ def _excesses(
     network: str,
     confidence: float,
 ) -> xr.Dataset:
-    own = [_minus(*biases[network, quantity]) for _, quantity in pairs]
+    of_network = [_minus(*biases[network, quantity]) for _, quantity in pairs]
     others = [_minus(*biases[row]) for row in pairs]
-    apart = sum_over_seeds(measured, [_minus(*both) for both in zip(own, others, strict=True)])
-    total = sum_over_seeds(measured, [{**one, **other} for one, other in zip(own, others, strict=True)])
-    size = np.abs(sum_over_seeds(measured, own).estimate) - np.abs(sum_over_seeds(measured, others).estimate)
+    apart = sum_over_seeds(measured, [_minus(*both) for both in zip(of_network, others, strict=True)])
+    total = sum_over_seeds(measured, [{**one, **other} for one, other in zip(of_network, others, strict=True)])
+    size = np.abs(sum_over_seeds(measured, of_network).estimate) - np.abs(sum_over_seeds(measured, others).estimate)
     interval, p = smaller_size(apart, total, confidence=confidence)
     columns = _columns("excess", apart, AGAINST, confidence)
     columns |= {
@@ -401,12 +403,12 @@ def _excesses(
     return xr.Dataset(columns, {**_labels(AGAINST, pairs), BOUND: list(BOUNDS)})
 
 
-def _columns(name: str, found: OverSeeds, dim: str, confidence: float) -> dict[str, object]:
+def _columns(name: str, sums: OverSeeds, dim: str, confidence: float) -> dict[str, object]:
     return {
-        name: (dim, found.estimate),
-        f"{name}_error": (dim, found.error),
-        f"{name}_interval": ((dim, BOUND), found.interval(confidence)),
-        f"p_{name}": (dim, found.p()),
+        name: (dim, sums.estimate),
+        f"{name}_error": (dim, sums.error),
+        f"{name}_interval": ((dim, BOUND), sums.interval(confidence)),
+        f"p_{name}": (dim, sums.p()),
     }
 
 
@@ -420,5 +422,5 @@ def _minus(plus: Term, minus: Term) -> Term:
     return {**plus, **{place: -weight for place, weight in minus.items()}}
 
 
-def _turned(found: OverSeeds, sign: float) -> OverSeeds:
-    return replace(found, each=sign * found.each)
+def _turned(sums: OverSeeds, sign: float) -> OverSeeds:
+    return replace(sums, each=sign * sums.each)

@@ -28,14 +28,14 @@ def bootstrap_variance(draws: Floats, units: tuple[int, int], resample: str) -> 
     ``p m/(m-1) + s n/(n-1) - (b - p - s) n m / ((n-1)(m-1))``, held between the larger of its first two terms and b.
     """
     stimuli, people = units
-    kept = draws[:, ~np.isnan(draws).any(axis=(0, 2))]
-    if kept.shape[1] < 2:
+    complete = draws[:, ~np.isnan(draws).any(axis=(0, 2))]
+    if complete.shape[1] < 2:
         message = (
-            f"At least 2 draws must have every similarity and ceiling to estimate a variance, but {kept.shape[1]} of "
-            f"{draws.shape[1]} have. Use more stimuli or participants, more draws, or another comparison."
+            f"Too few draws to estimate a variance: {complete.shape[1]} of {draws.shape[1]} have every similarity "
+            f"and ceiling, and 2 are needed. Use more stimuli or participants, more draws, or another comparison."
         )
         raise ValueError(message)
-    variances = kept.var(axis=1, ddof=1)
+    variances = complete.var(axis=1, ddof=1)
     if resample == "dual":
         both, by_people, by_stimuli = variances
         one, other = by_people * people / (people - 1), by_stimuli * stimuli / (stimuli - 1)
@@ -208,7 +208,7 @@ def correct(p: Float[np.ndarray, " test"], *, method: str) -> Float[np.ndarray, 
     must_be_known(method, CORRECTIONS, "correction")
     wrong = p[~np.isnan(p) & ~((p > 0) & (p <= 1))]
     if wrong.size:
-        message = f"A p value must be above 0 and at most 1, but {wrong[:20].tolist()} are not. Mend it."
+        message = f"A p value must be above 0 and at most 1, but {wrong[:20].tolist()} are not. Correct it."
         raise ValueError(message)
     return CORRECTIONS[method](p)
 
@@ -392,20 +392,20 @@ def spread_of(
     seed: int = 0,
 ) -> Spread:
     """Return estimates with their spread, from bootstrap draws."""
-    whole = draws[~np.isnan(draws).any(axis=1)]
-    if whole.shape[0] < 20:
+    complete = draws[~np.isnan(draws).any(axis=1)]
+    if complete.shape[0] < 20:
         message = (
-            f"At least 20 complete draws are needed to say how far an estimate may stray, but {whole.shape[0]} of "
+            f"At least 20 complete draws are needed to say how far an estimate may stray, but {complete.shape[0]} of "
             f"{draws.shape[0]} are complete. Ask for more draws."
         )
         raise ValueError(message)
-    deviations = whole - whole.mean(axis=0)
-    apparent = whole.std(axis=0, ddof=1)
+    deviations = complete - complete.mean(axis=0)
+    apparent = complete.std(axis=0, ddof=1)
     apparent[apparent <= TOLERANCE * np.maximum(1.0, np.abs(estimate))] = 0.0
-    kept = apparent if error is None else np.where(apparent == 0, 0.0, error)
-    scale = np.divide(kept, apparent, out=np.zeros_like(kept), where=apparent > 0)
+    errors = apparent if error is None else np.where(apparent == 0, 0.0, error)
+    scale = np.divide(errors, apparent, out=np.zeros_like(errors), where=apparent > 0)
     each = np.broadcast_to(np.asarray(freedom, dtype=float), estimate.shape)
-    return Spread(estimate, deviations * scale, kept, each, seed)
+    return Spread(estimate, deviations * scale, errors, each, seed)
 
 
 def critical_value(spread: Spread, *, confidence: float, two_sided: bool = True) -> float:
@@ -444,7 +444,7 @@ def family_p(spread: Spread, *, two_sided: bool) -> Float[np.ndarray, " quantity
 
 
 def rejects(spread: Spread, *, confidence: float) -> bool:
-    """Tell whether estimates that should all be 0 or below have one that is above, beyond chance.
+    """Tell whether estimates that should all be 0 or below have one that is above by more than chance.
 
     Those that lie far below cannot be the largest; leaving them at 0 would make the test needlessly cautious. So
     a first step bounds each from above with nine tenths of a tenth of the error allowed, and the second step

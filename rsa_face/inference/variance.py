@@ -1,4 +1,4 @@
-"""What a layer shares with people beyond controls: partial similarity, unique variance, reweighted layers."""
+"""What a layer shares with people besides controls: partial similarity, unique variance, reweighted layers."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,7 +87,7 @@ def _ready(
 
 def _compare_ready(ready: _Ready, stimuli: Int[np.ndarray, " stimulus"]) -> Float[np.ndarray, "rdm participant"]:
     weights = pair_weights(stimuli)
-    found = np.full((ready.layers, len(ready.judged)), np.nan)
+    similarity = np.full((ready.layers, len(ready.judged)), np.nan)
     given = ready.layers + ready.controls
     for members, judged in alike(ready.judged):
         shared = weights * judged
@@ -95,8 +95,8 @@ def _compare_ready(ready: _Ready, stimuli: Int[np.ndarray, " stimulus"]) -> Floa
             continue
         chosen, total = _centred(ready, np.concatenate([np.arange(given), given + members]), shared)
         x, z, y = chosen[: ready.layers], chosen[ready.layers : given], chosen[given:]
-        found[:, members] = _given(x, y, z, total, untied=ready.method == "rho-a")
-    return found
+        similarity[:, members] = _given(x, y, z, total, untied=ready.method == "rho-a")
+    return similarity
 
 
 def partial_draws(
@@ -131,12 +131,12 @@ def partial_draws(
 def _centred(
     ready: _Ready, rows: Int[np.ndarray, " chosen"], weights: Float[np.ndarray, " pair"]
 ) -> tuple[Float[np.ndarray, "chosen kept"], float]:
-    kept: Bool[np.ndarray, " pair"] = weights > 0
+    inside: Bool[np.ndarray, " pair"] = weights > 0
     if ready.once is None:
-        values, heavy = ready.values[rows][:, kept], weights[kept]
+        values, heavy = ready.values[rows][:, inside], weights[inside]
     else:
-        ranks, whole = double_ranks(Sorted(ready.once.order[rows], ready.once.tied[rows]), weights)
-        values, heavy = ranks / 2, whole.astype(float)
+        ranks, counts = double_ranks(Sorted(ready.once.order[rows], ready.once.tied[rows]), weights)
+        values, heavy = ranks / 2, counts.astype(float)
     values = values - (values @ heavy / heavy.sum())[:, None]
     return values * np.sqrt(heavy), float(heavy.sum())
 
@@ -259,11 +259,11 @@ def explained_variance(
         model = LinearRegression(positive=True).fit(_pairs(layers, fit)[:, known].T, target[known])
         guess = model.predict(_pairs(layers, out).T)
         for person in others:
-            own = _pairs(people[[person]], out)[0]
-            judged = ~np.isnan(own)
+            judgements = _pairs(people[[person]], out)[0]
+            judged = ~np.isnan(judgements)
             if judged.any():
-                errors[person] += ((own - guess)[judged] ** 2).sum()
-                deviations[person] += ((own[judged] - own[judged].mean()) ** 2).sum()
+                errors[person] += ((judgements - guess)[judged] ** 2).sum()
+                deviations[person] += ((judgements[judged] - judgements[judged].mean()) ** 2).sum()
     share = np.divide(errors, deviations, out=np.full(errors.size, np.nan), where=deviations > 0)
     return np.asarray(1 - share, dtype=float)
 
@@ -298,12 +298,12 @@ def reweight_layer(
     names = list(picked) or [""] * len(parts)
     people = np.asarray(human.values, dtype=float)
     scaled = _standardised(people)
-    found = np.full((2, len(parts), people.shape[0]), np.nan)
+    similarity = np.full((2, len(parts), people.shape[0]), np.nan)
     for place, ((fit, out), (some, others)) in enumerate(parts):
         target = _mean_of(_pairs(scaled[some], fit))
         guesses = np.stack(reweighted(features[names[place]], target, fit, out, components=components))
-        found[:, place, others] = compare_vectors(comparison, guesses, _pairs(people[others], out))
-    weighed, raw = (mean_over(values.T, np.ones(len(parts))) for values in found)
+        similarity[:, place, others] = compare_vectors(comparison, guesses, _pairs(people[others], out))
+    weighed, raw = (mean_over(values.T, np.ones(len(parts))) for values in similarity)
     return xr.Dataset(
         {"reweighted": (PARTICIPANT, weighed), "raw": (PARTICIPANT, raw)},
         coords={PARTICIPANT: human[PARTICIPANT].values},
@@ -458,10 +458,10 @@ def _features_of(
     have = [str(value) for value in activations[STIMULUS].values]
     want = stimulus_ids(human)
     if sorted(have) != sorted(want):
-        lacks, beyond = sorted(set(want) - set(have)), sorted(set(have) - set(want))
+        lacks, more = sorted(set(want) - set(have)), sorted(set(have) - set(want))
         message = (
-            f"Activations must be of the stimuli that were judged, but they lack {lacks[:8]} and have {beyond[:8]} "
-            "beyond. Select the shared stimuli first."
+            f"Activations must be of the stimuli that were judged, but they lack {lacks[:8]} and have {more[:8]} "
+            "besides. Select the shared stimuli first."
         )
         raise ValueError(message)
     ordered = activations.transpose(STIMULUS, ...).isel({STIMULUS: [have.index(stimulus) for stimulus in want]})

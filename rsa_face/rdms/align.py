@@ -17,10 +17,10 @@ def align_stimuli(
     have, want = stimulus_ids(rdms), stimulus_ids(to)
     if have == want:
         return rdms
-    lacks, beyond = sorted(set(want) - set(have)), sorted(set(have) - set(want))
-    if lacks or beyond:
+    lacks, more = sorted(set(want) - set(have)), sorted(set(have) - set(want))
+    if lacks or more:
         message = (
-            f"RDMs have different stimuli: {names[0]} {_differing(lacks, beyond)} {names[1]}. Use `shared_stimuli` "
+            f"RDMs have different stimuli: {names[0]} {_differing(lacks, more)} {names[1]}. Use `shared_stimuli` "
             "to keep those in common."
         )
         raise ValueError(message)
@@ -80,10 +80,10 @@ def select_stimuli(rdms: xr.DataArray, ids: list[str]) -> xr.DataArray:
     return rdms.isel({STIMULUS_I: order, STIMULUS_J: order})
 
 
-def _differing(lacks: list[str], beyond: list[str]) -> str:
+def _differing(lacks: list[str], more: list[str]) -> str:
     parts = [f"lack {_listed(lacks)}"] if lacks else []
-    parts += [f"have {_listed(beyond)} beyond"] if beyond else ["of"]
-    return " and ".join(parts) if beyond else f"{parts[0]} {parts[1]}"
+    parts += [f"have {_listed(more)} more than"] if more else ["of"]
+    return " and ".join(parts) if more else f"{parts[0]} {parts[1]}"
 
 
 def _listed(ids: list[str], most: int = 8) -> str:

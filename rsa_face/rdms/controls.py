@@ -217,7 +217,7 @@ def _read_square_table(path: Path) -> xr.DataArray:
     if not path.is_file():
         message = f"No such file: {str(path)!r}. Check the path of the control RDM."
         raise FileNotFoundError(message)
-    with reading(path, "A control RDM must be a square table of numbers", then="Write it anew."):
+    with reading(path, "A control RDM must be a square table of numbers", then="Write it again."):
         frame = pd.read_csv(path, index_col=0, encoding="utf-8-sig", compression=None)
         values = frame.to_numpy(dtype=float)
     if values.shape[0] != values.shape[1]:

@@ -35,8 +35,8 @@ def simulate(
     ]
     seen = common if related else rng.normal(size=(stimuli, FEATURES))
     much = np.exp(unlike * rng.normal(size=participants)) if unlike else np.ones(participants)
-    own = [share * seen + OWN_FEATURES * rng.normal(size=(stimuli, FEATURES)) for share in much]
-    judged = [_noisy(_distances(features), noise, rng) for features in own]
+    individual = [share * seen + OWN_FEATURES * rng.normal(size=(stimuli, FEATURES)) for share in much]
+    judged = [_noisy(_distances(features), noise, rng) for features in individual]
     ids = [f"s{number}" for number in range(stimuli)]
     names = [name.rsplit("/", 1) for name in shares]
     totals = {network: sum(one == network for one, _ in names) for network, _ in names}
@@ -99,8 +99,10 @@ def simulate_grouped(
         images = identity[of_identity] + 0.8 * rng.normal(size=(count, features))
         return _distances(np.concatenate([images, weight * positions], axis=1))
 
-    own = [rng.normal(size=(identities, features)) for _ in range(2 * layers)]
-    of_layers = [seen(np.sqrt(share) * common + np.sqrt(1 - share) * other, float(levels_in_layers)) for other in own]
+    individual = [rng.normal(size=(identities, features)) for _ in range(2 * layers)]
+    of_layers = [
+        seen(np.sqrt(share) * common + np.sqrt(1 - share) * other, float(levels_in_layers)) for other in individual
+    ]
     judged = common if related else rng.normal(size=(identities, features))
     people = []
     for _ in range(participants):

@@ -16,9 +16,9 @@ def test_the_number_of_threads_changes_nothing(comparison, gaps):
     draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=30, rng=np.random.default_rng(0))
     alone = evaluate_draws(x, y, draws, comparison=comparison, workers=1)
     for workers, memory in ((2, 2e9), (5, 2e9), (5, 3e4)):
-        found = evaluate_draws(x, y, draws, comparison=comparison, workers=workers, memory=memory)
-        np.testing.assert_array_equal(found.similarity, alone.similarity)
-        np.testing.assert_array_equal(found.ceiling, alone.ceiling)
+        outcome = evaluate_draws(x, y, draws, comparison=comparison, workers=workers, memory=memory)
+        np.testing.assert_array_equal(outcome.similarity, alone.similarity)
+        np.testing.assert_array_equal(outcome.ceiling, alone.ceiling)
     assert not np.isnan(alone.similarity).all()
 
 

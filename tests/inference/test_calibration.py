@@ -44,53 +44,53 @@ def test_the_table_has_a_star_for_a_rate_outside_its_bounds_and_none_for_a_warni
 @pytest.mark.slow
 @pytest.mark.parametrize("design", [(20, 6, 9), (20, 12, 4)])
 def test_equal_networks_differ_rarely_over_new_identities_and_intervals_hold(design: tuple[int, int, int]) -> None:
-    found = rates("identities x levels, equal layers, corr", design, SIMULATIONS)
-    assert found["one difference: t, drawn by identity"] < 0.065 + SLACK
-    assert found["3 differences, any: largest t, drawn by identity"] < 0.05 + SLACK
-    assert found["coverage: similarity, 95 % t interval, drawn by identity"] > 0.92
-    assert found["one difference: t, drawn one by one"] > 0.08
-    assert found["3 differences, any: largest t, drawn one by one"] > 0.08
+    outcome = rates("identities x levels, equal layers, corr", design, SIMULATIONS)
+    assert outcome["one difference: t, drawn by identity"] < 0.065 + SLACK
+    assert outcome["3 differences, any: largest t, drawn by identity"] < 0.05 + SLACK
+    assert outcome["coverage: similarity, 95 % t interval, drawn by identity"] > 0.92
+    assert outcome["one difference: t, drawn one by one"] > 0.08
+    assert outcome["3 differences, any: largest t, drawn one by one"] > 0.08
 
 
 @pytest.mark.slow
 def test_where_nothing_is_similar_tests_rarely_reject() -> None:
-    found = rates("no similarity", SIZE, SIMULATIONS)
-    assert 0.03 < found["one layer above 0: shuffled labels"] < 0.065
-    assert found["20 layers above 0, any: largest of shuffles"] < 0.05 + SLACK
-    assert found["20 layers above 0, any: largest t"] < 0.05 + SLACK
-    assert found["one layer above 0: t, jackknife"] < 0.065
-    assert found["20 layers above 0, any: not corrected"] > 0.2
+    outcome = rates("no similarity", SIZE, SIMULATIONS)
+    assert 0.03 < outcome["one layer above 0: shuffled labels"] < 0.065
+    assert outcome["20 layers above 0, any: largest of shuffles"] < 0.05 + SLACK
+    assert outcome["20 layers above 0, any: largest t"] < 0.05 + SLACK
+    assert outcome["one layer above 0: t, jackknife"] < 0.065
+    assert outcome["20 layers above 0, any: not corrected"] > 0.2
 
 
 @pytest.mark.slow
 def test_where_layers_are_equal_differences_are_rarely_found_and_intervals_cover() -> None:
-    found = rates("equal layers", SIZE, SIMULATIONS)
-    assert found["one difference: t, jackknife"] < 0.065
-    assert found["10 differences, any: largest t"] < 0.05 + SLACK
-    assert found["10 differences, any run: clusters of draws"] < 0.05 + SLACK
-    assert found["coverage: similarity, 95 % t interval, jackknife"] > 0.92
-    assert found["coverage: difference, 95 % t interval, jackknife"] > 0.92
-    assert found["layer set: one of 10 equal peaks"] > 0.92
+    outcome = rates("equal layers", SIZE, SIMULATIONS)
+    assert outcome["one difference: t, jackknife"] < 0.065
+    assert outcome["10 differences, any: largest t"] < 0.05 + SLACK
+    assert outcome["10 differences, any run: clusters of draws"] < 0.05 + SLACK
+    assert outcome["coverage: similarity, 95 % t interval, jackknife"] > 0.92
+    assert outcome["coverage: difference, 95 % t interval, jackknife"] > 0.92
+    assert outcome["layer set: one of 10 equal peaks"] > 0.92
 
 
 @pytest.mark.slow
 def test_the_sets_hold_the_planted_layers() -> None:
-    found = rates("planted onset", SIZE, SIMULATIONS)
+    outcome = rates("planted onset", SIZE, SIMULATIONS)
     for target in ("peak", "above_baseline", "differs_from_baseline"):
-        assert found[f"layer set: {target}"] > 0.95 - SLACK
-    assert found["layers in the set: peak"] < 3
+        assert outcome[f"layer set: {target}"] > 0.95 - SLACK
+    assert outcome["layers in the set: peak"] < 3
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(8, 16), SIZE])
 def test_only_layers_that_reach_the_ceiling_are_said_to(size: tuple[int, int]) -> None:
-    found = rates("to the ceiling", size, SIMULATIONS)
+    outcome = rates("to the ceiling", size, SIMULATIONS)
     for name in (
         "picked too early: reaches_ceiling",
         "picked though none is: reaches_ceiling",
         "picked though none is: reaches_ceiling, 8 layers at the margin",
     ):
-        assert found[name] < 0.05 + SLACK, name
-    assert found["layer set: reaches_ceiling"] > 0.95 - SLACK
-    assert found["coverage: share of the ceiling, 95 % Fieller interval"] > 0.92
-    assert found["coverage: half-way depth, 95 % interval"] > 0.92
+        assert outcome[name] < 0.05 + SLACK, name
+    assert outcome["layer set: reaches_ceiling"] > 0.95 - SLACK
+    assert outcome["coverage: share of the ceiling, 95 % Fieller interval"] > 0.92
+    assert outcome["coverage: half-way depth, 95 % interval"] > 0.92

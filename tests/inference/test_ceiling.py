@@ -21,9 +21,9 @@ def test_ceiling_equals_rsatoolbox(comparison, ties, people):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = boot_noise_ceiling(RDMs(y), method=comparison)
-    found = noise_ceiling(to_array(y, "participant"), comparison=comparison, resample=None)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
-    assert "interval_lower" not in found.coords
+    outcome = noise_ceiling(to_array(y, "participant"), comparison=comparison, resample=None)
+    np.testing.assert_allclose(outcome, expected, rtol=0, atol=1e-10)
+    assert "interval_lower" not in outcome.coords
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS)
@@ -33,21 +33,21 @@ def test_pairs_that_nobody_judged_are_left_out_as_in_rsatoolbox(comparison):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = boot_noise_ceiling(RDMs(y), method=comparison)
-    found = noise_ceiling(to_array(y, "participant"), comparison=comparison, resample=None)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
+    outcome = noise_ceiling(to_array(y, "participant"), comparison=comparison, resample=None)
+    np.testing.assert_allclose(outcome, expected, rtol=0, atol=1e-8)
 
 
 def test_identical_participants_reach_a_ceiling_of_one():
     _, y = make_vectors(6, 1, 1, seed=0)
-    found = noise_ceiling(to_array(np.repeat(y, 3, axis=0), "participant"), resample=None)
-    np.testing.assert_allclose(found, [1, 1], atol=1e-12)
+    outcome = noise_ceiling(to_array(np.repeat(y, 3, axis=0), "participant"), resample=None)
+    np.testing.assert_allclose(outcome, [1, 1], atol=1e-12)
 
 
 def test_both_bounds_have_an_interval(small):
-    found = noise_ceiling(small[1], draws=100)
-    assert (found["interval_lower"] < found["interval_upper"]).all()
-    assert found.attrs["draws"] == 100
-    assert found.attrs["interval_kind"] == "percentile"
+    outcome = noise_ceiling(small[1], draws=100)
+    assert (outcome["interval_lower"] < outcome["interval_upper"]).all()
+    assert outcome.attrs["draws"] == 100
+    assert outcome.attrs["interval_kind"] == "percentile"
 
 
 def test_one_participant_is_refused_by_name(small):

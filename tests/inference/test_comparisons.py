@@ -37,12 +37,12 @@ def test_comparison_of_a_draw_equals_rsatoolbox_of_copied_stimuli(comparison):
 def test_missing_pairs_are_left_out_for_that_participant_alone(comparison):
     x, y = make_vectors(9, 3, 3, seed=2)
     y[1, [0, 4, 20]] = y[2, 7] = np.nan
-    found = compare_vectors(comparison, x, y)
+    outcome = compare_vectors(comparison, x, y)
     for person in range(3):
-        there = ~np.isnan(y[person])
-        gappy = np.where(there, x, np.nan)
+        judged = ~np.isnan(y[person])
+        gappy = np.where(judged, x, np.nan)
         expected = compare(RDMs(gappy), RDMs(y[person : person + 1]), comparison)[:, 0]
-        np.testing.assert_allclose(found[:, person], expected, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(outcome[:, person], expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS)
@@ -71,9 +71,9 @@ def test_an_rdm_with_one_value_has_similarity_0_and_leaves_the_others_alone(comp
     x, y = make_vectors(6, 3, 3, seed=0)
     plain = compare_vectors(comparison, x, y)
     y[1] = 0.1
-    found = compare_vectors(comparison, x, y)
-    np.testing.assert_array_equal(found[:, 1], 0)
-    np.testing.assert_allclose(found[:, [0, 2]], plain[:, [0, 2]], rtol=0, atol=1e-12)
+    outcome = compare_vectors(comparison, x, y)
+    np.testing.assert_array_equal(outcome[:, 1], 0)
+    np.testing.assert_allclose(outcome[:, [0, 2]], plain[:, [0, 2]], rtol=0, atol=1e-12)
 
 
 def test_spearman_of_three_pairs_by_hand():
@@ -83,9 +83,9 @@ def test_spearman_of_three_pairs_by_hand():
 
 
 def test_compare_rdms_keeps_the_labels(small):
-    found = compare_rdms(*small, comparison="corr")
-    assert found.dims == ("rdm", "participant")
-    assert found["participant"].values.tolist() == [f"participant{index}" for index in range(4)]
+    outcome = compare_rdms(*small, comparison="corr")
+    assert outcome.dims == ("rdm", "participant")
+    assert outcome["participant"].values.tolist() == [f"participant{index}" for index in range(4)]
 
 
 def test_too_few_shared_pairs_are_no_similarity():

@@ -70,7 +70,9 @@ def test_the_identities_of_the_layers_rdms_suffice_and_are_the_units() -> None:
     ceiling = noise_ceiling(human, comparison="corr", draws=200)
     assert ceiling.attrs["groups"] == "identity"
     alone = noise_ceiling(human.drop_vars("identity"), comparison="corr", draws=200)
-    width, narrow = (float((found["interval_upper"] - found["interval_lower"])[0]) for found in (ceiling, alone))
+    width, narrow = (
+        float((outcome["interval_upper"] - outcome["interval_lower"])[0]) for outcome in (ceiling, alone)
+    )
     assert width > 1.2 * narrow
 
 
@@ -113,15 +115,15 @@ def test_places_correspond_by_several_factors_in_any_order_of_the_stimuli() -> N
 
 def test_few_groups_are_shuffled_in_every_way_and_p_is_exact() -> None:
     rdms, human = made(identities=4, levels=2)
-    found = shuffle_layers(rdms, human, comparison="corr", shuffles=100, labels="groups")
+    outcome = shuffle_layers(rdms, human, comparison="corr", shuffles=100, labels="groups")
     vectors, people = to_vectors(rdms.values), to_vectors(human.values)
     by_hand = []
     for order in permutations(range(4)):
         stimuli = np.concatenate([[2 * group, 2 * group + 1] for group in order])
         by_hand.append(compare_vectors("corr", vectors, people[:, shuffled_pairs(stimuli)]).mean(axis=1))
     observed = compare_vectors("corr", vectors, people).mean(axis=1)
-    np.testing.assert_allclose(found["p_permutation"], (np.array(by_hand) >= observed - 1e-12).mean(axis=0))
-    assert (found.attrs["exhaustive"], found.attrs["shuffles"]) == (True, math.factorial(4) - 1)
+    np.testing.assert_allclose(outcome["p_permutation"], (np.array(by_hand) >= observed - 1e-12).mean(axis=0))
+    assert (outcome.attrs["exhaustive"], outcome.attrs["shuffles"]) == (True, math.factorial(4) - 1)
     assert shuffle_layers(*made(), labels="groups", shuffles=1000).attrs["shuffles"] == 719
     with pytest.raises(ValueError, match=r"allow 6 \(labels='groups'\)"):
         shuffle_layers(*made(identities=3), labels="groups")
@@ -131,10 +133,10 @@ def test_few_groups_are_shuffled_in_every_way_and_p_is_exact() -> None:
 def test_pairs_that_nobody_judged_within_groups_change_nothing_but_the_way(comparison: str) -> None:
     rdms, human = made(identities=4, levels=3, people=3)
     apart = between_groups(human)
-    found = shuffle_layers(rdms, apart, comparison=comparison, shuffles=10)
+    outcome = shuffle_layers(rdms, apart, comparison=comparison, shuffles=10)
     with patch("rsa_face.inference.permutation._keeps_pairs", return_value=False):
         again = shuffle_layers(rdms, apart, comparison=comparison, shuffles=10)
-    np.testing.assert_allclose(found["similarity_shuffles"], again["similarity_shuffles"], atol=1e-12)
+    np.testing.assert_allclose(outcome["similarity_shuffles"], again["similarity_shuffles"], atol=1e-12)
 
 
 def test_shuffled_blocks_hold_their_level_where_shuffled_images_do_not() -> None:
@@ -143,12 +145,12 @@ def test_shuffled_blocks_hold_their_level_where_shuffled_images_do_not() -> None
     for seed in range(40):
         rdms, human = made(6, 9, people=4, seed=seed, related=False, levels_in_layers=False)
         apart = between_groups(human)
-        asked = {"comparison": "corr", "shuffles": 79, "seed": seed}
-        blocks.append(shuffle_layers(rdms, apart, **asked)["p_permutation"] <= 0.05)
+        options = {"comparison": "corr", "shuffles": 79, "seed": seed}
+        blocks.append(shuffle_layers(rdms, apart, **options)["p_permutation"] <= 0.05)
         free = apart.drop_vars(["identity", "level"])
-        images.append(shuffle_layers(rdms.drop_vars(["identity", "level"]), free, **asked)["p_permutation"] <= 0.05)
+        images.append(shuffle_layers(rdms.drop_vars(["identity", "level"]), free, **options)["p_permutation"] <= 0.05)
         rdms, human = made(6, 9, people=4, seed=seed, related=False)
-        levels.append(shuffle_layers(rdms, human, labels="groups", **asked)["p_permutation"] <= 0.05)
+        levels.append(shuffle_layers(rdms, human, labels="groups", **options)["p_permutation"] <= 0.05)
     assert np.mean(blocks) < 0.09
     assert np.mean(images) > 0.15
     assert np.mean(levels) < 0.11
@@ -232,8 +234,8 @@ def test_a_held_out_value_stands_beside_one_of_the_same_pairs() -> None:
     rdms = xr.DataArray(across[None], coords | layers, dims)
     people = [f"p{number}" for number in range(6)]
     human = xr.DataArray(np.stack([uneven] * 6), coords | {"participant": people}, ("participant", *dims[1:]))
-    kept = np.array(list(combinations(range(6), 3)))  # 20 draws
-    draws = {"stimulus": np.tile(kept, 2), "participant": np.tile([0, 1, 2], (len(kept), 2))}
+    remaining = np.array(list(combinations(range(6), 3)))  # 20 draws
+    draws = {"stimulus": np.tile(remaining, 2), "participant": np.tile([0, 1, 2], (len(remaining), 2))}
     result = compare_layers(rdms, human, comparison="corr", resamples=draws)
     where = held_out_similarity(localize(result, network="net", baseline=None), result, rdms=rdms, human=human)
     peak = where.sel(target="peak")
@@ -242,7 +244,7 @@ def test_a_held_out_value_stands_beside_one_of_the_same_pairs() -> None:
         pairs = np.triu_indices(len(stimuli), 1)
         return float(np.corrcoef(*(square[np.ix_(stimuli, stimuli)][pairs] for square in (across, uneven)))[0, 1])
 
-    expected = np.mean([by_hand(np.flatnonzero(~np.isin(person, draw))) for draw in kept])
+    expected = np.mean([by_hand(np.flatnonzero(~np.isin(person, draw))) for draw in remaining])
     assert peak["held_out_similarity"] == pytest.approx(expected)
     assert peak["held_out_similarity"] > result["similarity"].item() + 0.05
     assert peak["same_pairs_similarity"] == peak["held_out_similarity"]  # one layer: nothing to pick
@@ -308,9 +310,9 @@ def test_the_best_of_unrelated_layers_is_not_flattered_where_it_is_picked_inside
         layers, people = rdms.sel(rdm=names).values, human.values
         for values, (layer, name) in zip(layers, enumerate(names), strict=True):
             (_, out), (_, others) = folds_of(human, folds=(3, 5), seed=seed, groups=None)[layer]
-            for found, rdm in ((picked, values), (everywhere, rdms.sel(rdm=best).values)):
+            for outcome, rdm in ((picked, values), (everywhere, rdms.sel(rdm=best).values)):
                 pairs = to_vectors(np.stack([rdm, *people[others]])[np.ix_(range(1 + len(others)), out, out)])
-                found.append(compare_vectors("corr", pairs[:1], pairs[1:]).mean())
+                outcome.append(compare_vectors("corr", pairs[:1], pairs[1:]).mean())
             assert name in rdms["rdm"].values
     assert abs(np.mean(picked)) < 0.05
     assert np.mean(everywhere) > 0.08

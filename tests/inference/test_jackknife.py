@@ -99,13 +99,13 @@ def test_the_variance_of_a_mean_over_pairs_is_right_on_average(component: str) -
     counts = dict(zip(COMPONENTS, (STIMULI / 4, PEOPLE, STIMULI * PEOPLE / 4, pairs, pairs * PEOPLE), strict=True))
     chosen = COMPONENTS if component == "all" else (component,)
     truth = sum(1 / counts[name] for name in chosen)
-    found, deletions = [], deletions_of()
+    outcome, deletions = [], deletions_of()
     for seed in range(300):
         left = means_of(effects(chosen, np.random.default_rng([seed, 1])), deletions)
         s, p, sp, q, qp = sums_of(left, deletions)
-        found.append(s + p - sp - q + qp)
-    error = np.std(found) / np.sqrt(len(found))
-    assert abs(np.mean(found) - truth) < 4 * error + 0.02 * truth
+        outcome.append(s + p - sp - q + qp)
+    error = np.std(outcome) / np.sqrt(len(outcome))
+    assert abs(np.mean(outcome) - truth) < 4 * error + 0.02 * truth
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -221,16 +221,16 @@ def test_what_is_left_out_is_what_a_loop_leaves_out(comparison: str) -> None:
     alone = result["similarity_jackknife"].values[result["component"].values == "stimulus", 0]
     values = []
     for place in range(9):
-        kept = np.delete(np.arange(9), place)
+        remaining = np.delete(np.arange(9), place)
         rows, columns = np.triu_indices(8, 1)
-        x, y = (each.values[:, kept][:, :, kept][:, rows, columns] for each in (rdms, human))
+        x, y = (each.values[:, remaining][:, :, remaining][:, rows, columns] for each in (rdms, human))
         values.append(compare_vectors(comparison, x, y).mean())
     pseudo = -8 * (np.array(values) - np.mean(values))
     assert np.square(alone).sum() == pytest.approx(np.square(pseudo).sum() / (9 * 8), rel=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("stimuli", "people", "said"),
+    ("stimuli", "people", "reason"),
     [
         (FEWEST_UNITS[0] - 1, 6, "4 stimuli"),
         (12, FEWEST_UNITS[1] - 1, "2 participants"),
@@ -238,13 +238,13 @@ def test_what_is_left_out_is_what_a_loop_leaves_out(comparison: str) -> None:
     ],
 )
 def test_with_too_few_to_leave_out_the_draws_give_the_variance_and_the_result_says_so(
-    stimuli: int, people: int, said: str
+    stimuli: int, people: int, reason: str
 ) -> None:
     made = simulate({"alexnet/a": 0.5}, stimuli=stimuli, participants=people, rng=np.random.default_rng(2))
-    with pytest.warns(UserWarning, match=said):
+    with pytest.warns(UserWarning, match=reason):
         result = compare_layers(*made, comparison="corr", draws=40)
     assert result.attrs["variance"] == "bootstrap"
-    assert re.search(said, result.attrs["variance_reason"])
+    assert re.search(reason, result.attrs["variance_reason"])
     drawn = bootstrap_variance(draws_of(result, "similarity_draws"), (stimuli, people), "dual")
     np.testing.assert_allclose(result["similarity_variance"], drawn)
     assert "variance_reason" not in compare_layers(*made, comparison="corr", draws=40, variance="bootstrap").attrs

@@ -16,10 +16,10 @@ def test_tau_of_a_draw_is_that_of_copied_pairs(tied: str, seed: int) -> None:
     y[1:] = np.round(y[1:]) if tied in ("people", "both") else y[1:]
     weights = rng.integers(0, 4, 300).astype(float)
     once = sort_once(x)
-    ranks, whole = double_ranks(once, weights)
-    found = tau(
-        (ranks, kept_in_order(once, weights)), double_ranks(sort_once(y), weights)[0], whole, tie_corrected=True
+    ranks, full = double_ranks(once, weights)
+    outcome = tau(
+        (ranks, kept_in_order(once, weights)), double_ranks(sort_once(y), weights)[0], full, tie_corrected=True
     )
     copies = np.repeat(np.arange(300), weights.astype(int))
     expected = [[kendalltau(one[copies], other[copies]).statistic for other in y] for one in x]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(outcome, expected, rtol=0, atol=1e-12)

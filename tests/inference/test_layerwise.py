@@ -120,19 +120,19 @@ def pooled(comparison, vectors):
     """Return the pool over those who judged each pair; vectors hold copies of stimuli, NaN where nothing is known."""
     scaled = []
     for vector in vectors:
-        there = ~np.isnan(vector)
-        known = vector[there]
+        judged = ~np.isnan(vector)
+        known = vector[judged]
         if comparison in RANKED:
             values = (rankdata(known) - 0.5) / len(known)
         else:
             known = known - known.mean() if comparison.startswith("corr") else known
             values = known / np.sqrt(np.mean(known**2))
         full = np.full(len(vector), np.nan)
-        full[there] = values
+        full[judged] = values
         scaled.append(full)
-    there = ~np.isnan(scaled)
-    counts = there.sum(axis=0)
-    sums = np.where(there, scaled, 0).sum(axis=0)
+    judged = ~np.isnan(scaled)
+    counts = judged.sum(axis=0)
+    sums = np.where(judged, scaled, 0).sum(axis=0)
     pool = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
     return np.round(pool, 11) if comparison in RANKED else pool
 
@@ -159,9 +159,9 @@ def test_draws_with_missing_pairs_equal_a_literal_loop(comparison):
         bounds = []
         for person in np.unique(people):
             for pool in (people[people != person], people):
-                whole = np.full(28, np.nan)
-                whole[copies] = pooled(comparison, y[pool][:, copies])
-                bounds.append(compare_vectors(comparison, whole[None], y[person][None], times)[0, 0])
+                over_all = np.full(28, np.nan)
+                over_all[copies] = pooled(comparison, y[pool][:, copies])
+                bounds.append(compare_vectors(comparison, over_all[None], y[person][None], times)[0, 0])
         np.testing.assert_allclose(
             result["noise_ceiling_draws"][draw], np.reshape(bounds, (-1, 2)).mean(axis=0), rtol=0, atol=1e-8
         )

@@ -201,12 +201,12 @@ def test_shared_layers_are_no_part_of_the_family() -> None:
     rdms, human = simulate(shares, stimuli=24, participants=10, rng=np.random.default_rng(1))
     rdms[6:10] = rdms[:4].values
     named = {"network": "fe_alexnet", "baseline": "alexnet"}
-    whole = contrast_layers(compare_layers(rdms, human, comparison="corr", draws=200), **named)
-    own = rdms.isel(rdm=[4, 5, 10, 11])
-    alone = contrast_layers(compare_layers(own, human, comparison="corr", draws=200), **named)
+    full = contrast_layers(compare_layers(rdms, human, comparison="corr", draws=200), **named)
+    individual = rdms.isel(rdm=[4, 5, 10, 11])
+    alone = contrast_layers(compare_layers(individual, human, comparison="corr", draws=200), **named)
     for name in ("difference_band", "p_difference_corrected", "p_difference_holm", "p_difference_fdr"):
-        np.testing.assert_allclose(whole[name].values[4:], alone[name].values, err_msg=name)
-        assert "p_" not in name or (whole[name].values[:4] == 1).all()
+        np.testing.assert_allclose(full[name].values[4:], alone[name].values, err_msg=name)
+        assert "p_" not in name or (full[name].values[:4] == 1).all()
 
 
 def test_the_confidence_is_the_results(result: xr.Dataset) -> None:
@@ -256,15 +256,15 @@ def test_a_picked_layer_is_evaluated_on_what_was_left_out(
 
 def test_the_best_of_layers_of_noise_is_worth_nothing_to_others() -> None:
     shares = {f"fe_alexnet/l{number}": 0.5 for number in range(20)}
-    found, naive = [], []
+    outcome, naive = [], []
     for seed in range(8):
         rdms, human = simulate(shares, stimuli=24, participants=8, rng=np.random.default_rng(seed), related=False)
         result = compare_layers(rdms, human, comparison="corr", resample="both", draws=100, seed=seed)
         where = held_out_similarity(localize(result, baseline=None), result, rdms=rdms, human=human)
-        found.append(float(where["held_out_similarity"].sel(target="peak")))
+        outcome.append(float(where["held_out_similarity"].sel(target="peak")))
         naive.append(float(result["similarity"].max()))
-    errors = [np.std(values, ddof=1) / np.sqrt(len(values)) for values in (found, naive)]
-    assert abs(np.mean(found)) < 3 * errors[0]  # 0 within three standard errors
+    errors = [np.std(values, ddof=1) / np.sqrt(len(values)) for values in (outcome, naive)]
+    assert abs(np.mean(outcome)) < 3 * errors[0]  # 0 within three standard errors
     assert np.mean(naive) > 3 * errors[1]
 
 

@@ -20,13 +20,13 @@ def _vectors(seed: int, *, decimals: int = 8) -> tuple[np.ndarray, np.ndarray, n
 @pytest.mark.parametrize(("method", "rank"), [("corr", False), ("spearman", True)])
 def test_one_control_equals_the_formula_of_the_textbook(method: str, rank: bool) -> None:
     x, y, z = _vectors(0, decimals=1)
-    found = partial_similarity(x, y, z, method=method)
+    outcome = partial_similarity(x, y, z, method=method)
     for i in range(3):
         for j in range(4):
             rows = [stats.rankdata(v) if rank else v for v in (x[i], y[j], z[0])]
             r = np.corrcoef(rows)
             expected = (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
-            assert found[i, j] == pytest.approx(expected, abs=1e-12)
+            assert outcome[i, j] == pytest.approx(expected, abs=1e-12)
 
 
 def test_without_ties_partial_rho_a_is_the_partial_spearman() -> None:
@@ -38,16 +38,16 @@ def test_without_ties_partial_rho_a_is_the_partial_spearman() -> None:
 def test_a_control_of_one_value_changes_nothing() -> None:
     x, y, _ = _vectors(2, decimals=0)
     for method in ("corr", "spearman", "rho-a"):
-        found = partial_similarity(x, y, np.ones((1, 28)), method=method)
-        np.testing.assert_allclose(found, compare_vectors(method, x, y), atol=1e-12)
+        outcome = partial_similarity(x, y, np.ones((1, 28)), method=method)
+        np.testing.assert_allclose(outcome, compare_vectors(method, x, y), atol=1e-12)
 
 
 def test_a_layer_that_is_its_pixels_has_nothing_left() -> None:
     x, y, _ = _vectors(3)
     for method in ("corr", "spearman", "rho-a"):
-        found = partial_similarity(x, y, np.vstack([2 * x[:1] + 1, x[:1]]), method=method)
-        np.testing.assert_array_equal(found[0], 0.0)
-        assert np.all(found[1:] != 0)
+        outcome = partial_similarity(x, y, np.vstack([2 * x[:1] + 1, x[:1]]), method=method)
+        np.testing.assert_array_equal(outcome[0], 0.0)
+        assert np.all(outcome[1:] != 0)
 
 
 @pytest.mark.parametrize("method", ["corr", "spearman", "rho-a"])
@@ -61,7 +61,7 @@ def test_weights_equal_copies_of_the_stimuli(method: str) -> None:
     different = index[rows] != index[columns]
     copied = squares[:, index[rows], index[columns]][:, different]
     upper = squares[:, *np.triu_indices(8, 1)]
-    found = partial_similarity(upper[:2], upper[2:5], upper[5:], method=method, stimuli=counts)
+    outcome = partial_similarity(upper[:2], upper[2:5], upper[5:], method=method, stimuli=counts)
     for i in range(2):
         for j in range(3):
             rows_of = [copied[i], copied[2 + j], copied[5]]
@@ -72,7 +72,7 @@ def test_weights_equal_copies_of_the_stimuli(method: str) -> None:
             norm = np.sqrt((a @ a) * (b @ b))
             if method == "rho-a":
                 norm = np.sqrt((full - (x @ z) ** 2 / (z @ z)) * (full - (y @ z) ** 2 / (z @ z)))
-            assert found[i, j] == pytest.approx(a @ b / norm, abs=1e-12)
+            assert outcome[i, j] == pytest.approx(a @ b / norm, abs=1e-12)
 
 
 def test_missing_pairs_are_left_out_for_that_participant_alone() -> None:
@@ -80,12 +80,12 @@ def test_missing_pairs_are_left_out_for_that_participant_alone() -> None:
     gaps = y.copy()
     gaps[1, :6] = np.nan
     gaps[2, 2:] = np.nan
-    whole, found = (partial_similarity(x, values, z, method="corr") for values in (y, gaps))
-    np.testing.assert_allclose(found[:, [0, 3]], whole[:, [0, 3]])
-    assert np.isnan(found[:, 2]).all()
+    full, outcome = (partial_similarity(x, values, z, method="corr") for values in (y, gaps))
+    np.testing.assert_allclose(outcome[:, [0, 3]], full[:, [0, 3]])
+    assert np.isnan(outcome[:, 2]).all()
     part = [np.corrcoef([v[6:] for v in (x[0], y[1], z[0])])[a, b] for a, b in ((0, 1), (0, 2), (1, 2))]
     expected = (part[0] - part[1] * part[2]) / np.sqrt((1 - part[1] ** 2) * (1 - part[2] ** 2))
-    assert found[0, 1] == pytest.approx(expected)
+    assert outcome[0, 1] == pytest.approx(expected)
 
 
 @pytest.fixture(scope="module")

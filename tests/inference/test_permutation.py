@@ -39,19 +39,19 @@ def test_a_shuffle_equals_comparing_the_shuffled_rdm(comparison: str, missing: b
 
 def test_the_related_layer_is_found_and_the_p_values_are_never_0() -> None:
     rdms, human = simulate(SHARES, stimuli=16, participants=6, rng=np.random.default_rng(0))
-    found = shuffle_layers(rdms, human, shuffles=199, seed=3)
-    assert found["p_permutation"].sel(rdm="alexnet/b") == pytest.approx(1 / 200)
-    assert (found["p_permutation_corrected"] >= 1 / 200).all()
-    assert found["p_permutation"].sel(rdm="alexnet/a") > 0.05
+    outcome = shuffle_layers(rdms, human, shuffles=199, seed=3)
+    assert outcome["p_permutation"].sel(rdm="alexnet/b") == pytest.approx(1 / 200)
+    assert (outcome["p_permutation_corrected"] >= 1 / 200).all()
+    assert outcome["p_permutation"].sel(rdm="alexnet/a") > 0.05
     again = shuffle_layers(rdms, human, shuffles=199, seed=3)
-    np.testing.assert_array_equal(found["similarity_shuffles"], again["similarity_shuffles"])
+    np.testing.assert_array_equal(outcome["similarity_shuffles"], again["similarity_shuffles"])
 
 
 def test_the_similarity_is_the_mean_over_participants() -> None:
     rdms, human = simulate(SHARES, stimuli=10, participants=5, rng=np.random.default_rng(0))
-    found = shuffle_layers(rdms, human, comparison="spearman", shuffles=10)
+    outcome = shuffle_layers(rdms, human, comparison="spearman", shuffles=10)
     each = compare_vectors("spearman", to_vectors(rdms.values), to_vectors(human.values))
-    np.testing.assert_allclose(found["similarity"], each.mean(axis=1))
+    np.testing.assert_allclose(outcome["similarity"], each.mean(axis=1))
 
 
 def test_three_stimuli_cannot_be_shuffled() -> None:

@@ -19,40 +19,40 @@ def measured(biases, *, spread=0.0, seeds=3, seed=0):
 
 
 def test_biases_and_their_difference_worked_by_hand():
-    found = contrast_pretrainings(measured({"alexnet": 0.2, "fe_alexnet": -0.1}), pretrainings=PAIR, summary="mean")
+    outcome = contrast_pretrainings(measured({"alexnet": 0.2, "fe_alexnet": -0.1}), pretrainings=PAIR, summary="mean")
     rows = {
         (str(name), str(quantity)): value
         for name, quantity, value in zip(
-            found["architecture"].values, found["quantity"].values, found["difference"].values, strict=True
+            outcome["architecture"].values, outcome["quantity"].values, outcome["difference"].values, strict=True
         )
     }
     assert rows == pytest.approx({
         ("alexnet", "mean"): 0.1, ("alexnet", "relu1"): 0.2, ("alexnet", "relu2"): 0,
         ("fe_alexnet", "mean"): -0.05, ("fe_alexnet", "relu1"): -0.1, ("fe_alexnet", "relu2"): 0,
     })  # fmt: skip
-    assert found["first"].values[1] == pytest.approx(0.5)
-    assert found["second"].values[1] == pytest.approx(0.3)
-    assert found["other"].values.tolist() == ["alexnet"] * 3
-    assert found["excess"].values == pytest.approx([-0.15, -0.3, 0])
-    assert found["size_excess"].values == pytest.approx([-0.05, -0.1, 0])
-    assert found.attrs["over"] == ["seeds"]
+    assert outcome["first"].values[1] == pytest.approx(0.5)
+    assert outcome["second"].values[1] == pytest.approx(0.3)
+    assert outcome["other"].values.tolist() == ["alexnet"] * 3
+    assert outcome["excess"].values == pytest.approx([-0.15, -0.3, 0])
+    assert outcome["size_excess"].values == pytest.approx([-0.05, -0.1, 0])
+    assert outcome.attrs["over"] == ["seeds"]
 
 
 def test_quantities_that_one_architecture_lacks_are_left_out_of_the_comparison():
     both = measured({"alexnet": 0.1, "fe_alexnet": 0.1})
     values = np.column_stack([both.values, np.where(np.arange(12) < 6, np.nan, 0.2)])
-    found = contrast_pretrainings(Measured(both.networks, ("relu1", "relu2", "fe"), values), pretrainings=PAIR)
-    assert found["quantity"].values.tolist() == ["relu1", "relu2", "relu1", "relu2", "fe"]
-    assert found["compared"].values.tolist() == ["relu1", "relu2"]
+    outcome = contrast_pretrainings(Measured(both.networks, ("relu1", "relu2", "fe"), values), pretrainings=PAIR)
+    assert outcome["quantity"].values.tolist() == ["relu1", "relu2", "relu1", "relu2", "fe"]
+    assert outcome["compared"].values.tolist() == ["relu1", "relu2"]
 
 
 def test_an_architecture_without_both_pretrainings_is_left_out_and_none_at_all_is_an_error():
     some = measured({"alexnet": 0.1, "fe_alexnet": 0.1})
-    kept = [place for place, name in enumerate(some.networks) if not name.startswith("fe_alexnet/vggface2")]
-    part = Measured(tuple(some.networks[place] for place in kept), some.quantities, some.values[kept])
-    found = contrast_pretrainings(part, pretrainings=PAIR)
-    assert set(found["architecture"].values) == {"alexnet"}
-    assert "excess" not in found
+    remaining = [place for place, name in enumerate(some.networks) if not name.startswith("fe_alexnet/vggface2")]
+    part = Measured(tuple(some.networks[place] for place in remaining), some.quantities, some.values[remaining])
+    outcome = contrast_pretrainings(part, pretrainings=PAIR)
+    assert set(outcome["architecture"].values) == {"alexnet"}
+    assert "excess" not in outcome
     with pytest.raises(ValueError, match=r"both pre-trainings \['imagenet', 'vggface'\]"):
         contrast_pretrainings(part, pretrainings=("imagenet", "vggface"))
 
@@ -60,9 +60,9 @@ def test_an_architecture_without_both_pretrainings_is_left_out_and_none_at_all_i
 @pytest.mark.parametrize(("signs", "told"), [((1, 1), True), ((-1, 1), True), ((1, -1), True), ((-1, -1), True)])
 def test_the_smaller_bias_is_told_whatever_the_signs(signs, told):
     biases = {"alexnet": 0.2 * signs[0], "fe_alexnet": 0.02 * signs[1]}
-    found = contrast_pretrainings(measured(biases, spread=0.005, seeds=5), pretrainings=PAIR)
-    assert (found["p_smaller"].values[0] < 0.05) is np.bool_(told)
-    lower, upper = found["size_excess_interval"].values[0]
+    outcome = contrast_pretrainings(measured(biases, spread=0.005, seeds=5), pretrainings=PAIR)
+    assert (outcome["p_smaller"].values[0] < 0.05) is np.bool_(told)
+    lower, upper = outcome["size_excess_interval"].values[0]
     assert lower < -0.18 < upper < 0
 
 
@@ -97,16 +97,16 @@ def test_a_bias_planted_in_the_features_is_recovered():
     shares = shares_of({"alexnet": 0.45, "fe_alexnet": 0.0}, rng, seeds=5)
     rdms, human = simulate(shares, stimuli=40, participants=15, rng=rng)
     result = compare_layers(rdms, human, comparison="corr", draws=200, seed=0)
-    found = contrast_pretrainings(similarities_of(result), pretrainings=PAIR)
-    rows = list(zip(found["architecture"].values, found["quantity"].values, strict=True))
-    alexnet, fe_alexnet = (found.isel(bias=rows.index((name, "relu2"))) for name in ("alexnet", "fe_alexnet"))
+    outcome = contrast_pretrainings(similarities_of(result), pretrainings=PAIR)
+    rows = list(zip(outcome["architecture"].values, outcome["quantity"].values, strict=True))
+    alexnet, fe_alexnet = (outcome.isel(bias=rows.index((name, "relu2"))) for name in ("alexnet", "fe_alexnet"))
     assert alexnet["p_difference"] < 0.03
     assert alexnet["difference_interval"][0] > 0
     assert fe_alexnet["difference_interval"][0] < 0 < fe_alexnet["difference_interval"][1]
-    place = found["compared"].values.tolist().index("relu2")
-    assert found["p_smaller"][place] < 0.05
-    assert found["size_excess_interval"][place, 1] < 0
-    assert found.attrs["over"] == ["seeds", "stimuli", "participants"]
+    place = outcome["compared"].values.tolist().index("relu2")
+    assert outcome["p_smaller"][place] < 0.05
+    assert outcome["size_excess_interval"][place, 1] < 0
+    assert outcome.attrs["over"] == ["seeds", "stimuli", "participants"]
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_without_a_bias_it_is_seldom_claimed():
             shares_of({"alexnet": 0.0, "fe_alexnet": 0.0}, rng), stimuli=30, participants=10, rng=rng
         )
         result = compare_layers(rdms, human, comparison="corr", draws=100, seed=0)
-        found = contrast_pretrainings(similarities_of(result), pretrainings=PAIR)
-        claimed.append([*(found["p_difference"].values < 0.05), *(found["p_smaller"].values < 0.05)])
+        outcome = contrast_pretrainings(similarities_of(result), pretrainings=PAIR)
+        claimed.append([*(outcome["p_difference"].values < 0.05), *(outcome["p_smaller"].values < 0.05)])
     assert np.mean(claimed, axis=0).max() < 0.11
     assert np.mean(claimed) < 0.06

@@ -15,16 +15,16 @@ APART = {("fe_alexnet/random", "relu1"): 1.0, ("alexnet/random", "relu1"): -1.0}
 
 def test_differences_are_taken_within_seeds_and_averaged():
     values = np.array([[0.1], [0.2], [0.3], [0.3], [0.3], [0.6]])
-    found = sum_over_seeds(Measured(NETWORKS, ("relu1",), values), [APART])
-    assert found.each[:, 0] == pytest.approx([0.2, 0.1, 0.3])
-    assert found.estimate == pytest.approx([0.2])
-    assert found.error == pytest.approx([0.1 / np.sqrt(3)])
-    assert found.freedoms.ravel() == pytest.approx([2])
-    assert found.p() == pytest.approx([2 * stats.t.sf(0.2 * np.sqrt(3) / 0.1, 2)])
-    assert found.p(two_sided=False) == pytest.approx([stats.t.sf(0.2 * np.sqrt(3) / 0.1, 2)])
-    assert found.over == ("seeds",)
+    outcome = sum_over_seeds(Measured(NETWORKS, ("relu1",), values), [APART])
+    assert outcome.each[:, 0] == pytest.approx([0.2, 0.1, 0.3])
+    assert outcome.estimate == pytest.approx([0.2])
+    assert outcome.error == pytest.approx([0.1 / np.sqrt(3)])
+    assert outcome.freedoms.ravel() == pytest.approx([2])
+    assert outcome.p() == pytest.approx([2 * stats.t.sf(0.2 * np.sqrt(3) / 0.1, 2)])
+    assert outcome.p(two_sided=False) == pytest.approx([stats.t.sf(0.2 * np.sqrt(3) / 0.1, 2)])
+    assert outcome.over == ("seeds",)
     half = stats.t.isf(0.025, 2) * 0.1 / np.sqrt(3)
-    assert found.interval(0.95)[0] == pytest.approx([0.2 - half, 0.2 + half])
+    assert outcome.interval(0.95)[0] == pytest.approx([0.2 - half, 0.2 + half])
 
 
 def test_variances_add_and_each_keeps_its_degrees_of_freedom():
@@ -35,32 +35,32 @@ def test_variances_add_and_each_keeps_its_degrees_of_freedom():
         seen.append(weights[:, 0, 0])
         return np.array([0.004]), np.array([19.0])
 
-    found = sum_over_seeds(Measured(NETWORKS, ("relu1",), values, sampling, ("stimuli",)), [APART])
+    outcome = sum_over_seeds(Measured(NETWORKS, ("relu1",), values, sampling, ("stimuli",)), [APART])
     assert seen[0] == pytest.approx(np.repeat([-1 / 3, 1 / 3], 3))
     between = 0.01 / 3
-    assert found.error**2 == pytest.approx([between + 0.004])
+    assert outcome.error**2 == pytest.approx([between + 0.004])
     half = np.sqrt(stats.t.isf(0.025, 2) ** 2 * between + stats.t.isf(0.025, 19) ** 2 * 0.004)
-    assert found.interval(0.95)[0] == pytest.approx([0.2 - half, 0.2 + half])
-    p = found.p()[0]
-    assert found.interval(1 - p)[0, 0] == pytest.approx(0, abs=1e-9)
-    assert found.over == ("seeds", "stimuli")
+    assert outcome.interval(0.95)[0] == pytest.approx([0.2 - half, 0.2 + half])
+    p = outcome.p()[0]
+    assert outcome.interval(1 - p)[0, 0] == pytest.approx(0, abs=1e-9)
+    assert outcome.over == ("seeds", "stimuli")
 
 
 def test_one_seed_alone_has_no_interval_unless_stimuli_give_one():
     alone = Measured(("alexnet/random/0",), ("none",), np.array([[0.5]]))
-    found = sum_over_seeds(alone, [{("alexnet/random", "none"): 1.0}])
-    assert found.estimate.tolist() == [0.5]
-    assert np.isnan(found.interval(0.95)).all()
-    assert found.over == ()
+    outcome = sum_over_seeds(alone, [{("alexnet/random", "none"): 1.0}])
+    assert outcome.estimate.tolist() == [0.5]
+    assert np.isnan(outcome.interval(0.95)).all()
+    assert outcome.over == ()
 
 
 def test_what_cannot_stray_is_nothing_or_sure_with_two_seeds():
     values = np.array([[0.1, 0.2], [0.1, 0.2]])
     both = Measured(("alexnet/random/0", "alexnet/random/1"), ("a", "b"), values)
     a, b = ("alexnet/random", "a"), ("alexnet/random", "b")
-    found = sum_over_seeds(both, [{a: 2.0, b: -1.0}, {a: 1.0}])
-    assert found.p().tolist() == pytest.approx([1, 0])
-    assert found.p(two_sided=False).tolist() == pytest.approx([0.5, 0])
+    outcome = sum_over_seeds(both, [{a: 2.0, b: -1.0}, {a: 1.0}])
+    assert outcome.p().tolist() == pytest.approx([1, 0])
+    assert outcome.p(two_sided=False).tolist() == pytest.approx([0.5, 0])
 
 
 def test_seeds_that_differ_and_what_was_not_measured_are_named():
@@ -79,10 +79,10 @@ def test_of_one_seed_the_difference_is_that_of_contrast_layers():
     rdms, human = simulate(shares, stimuli=20, participants=8, rng=np.random.default_rng(4))
     result = compare_layers(rdms, human, comparison="corr", draws=100, seed=1)
     contrast = contrast_layers(result, network="fe_alexnet/random/0", baseline="alexnet/random/0")
-    found = sum_over_seeds(similarities_of(result), [APART])
-    assert found.estimate[0] == pytest.approx(contrast["difference"].sel(layer="relu1").item())
-    assert found.interval(0.95)[0] == pytest.approx(contrast["difference_interval"].sel(layer="relu1").values)
-    assert found.over == ("stimuli", "participants")
+    outcome = sum_over_seeds(similarities_of(result), [APART])
+    assert outcome.estimate[0] == pytest.approx(contrast["difference"].sel(layer="relu1").item())
+    assert outcome.interval(0.95)[0] == pytest.approx(contrast["difference_interval"].sel(layer="relu1").values)
+    assert outcome.over == ("stimuli", "participants")
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error():
@@ -120,9 +120,11 @@ def test_layers_are_averaged_over_seeds_and_held_against_the_baseline_within_eac
     rdms, human = simulate(shares, stimuli=30, participants=8, rng=np.random.default_rng(4))
     result = compare_layers(rdms, human, comparison="corr", draws=100, seed=1)
     seeded = compare_seeds(result, baseline="alexnet/random").set_index(seeded=["start", "layer"])
-    own = result["similarity"].values[[name.startswith("fe_alexnet") and name.endswith("fc8") for name in shares]]
+    individual = result["similarity"].values[
+        [name.startswith("fe_alexnet") and name.endswith("fc8") for name in shares]
+    ]
     row = seeded.sel(start="fe_alexnet/random", layer="fc8")
-    assert row["similarity"].item() == pytest.approx(own.mean())
+    assert row["similarity"].item() == pytest.approx(individual.mean())
     apart = sum_over_seeds(
         similarities_of(result), [{("fe_alexnet/random", "fc8"): 1.0, ("alexnet/random", "fc8"): -1.0}]
     )

@@ -33,5 +33,5 @@ def test_percentile_p_counts_the_draws_on_the_other_side(small):
     np.testing.assert_allclose(result["p_below_ceiling_percentile"], (1 + over) / 40)
     gap = (result["similarity_draws"][:, 0] - result["similarity_draws"][:, 2]).values
     rarer = min((gap <= 0).sum(), (gap >= 0).sum())
-    found = t_differences(result, [("rdm0", "rdm2")])["p_difference_percentile"].item()
-    assert found == pytest.approx(min(1, 2 * (1 + rarer) / 40))
+    outcome = t_differences(result, [("rdm0", "rdm2")])["p_difference_percentile"].item()
+    assert outcome == pytest.approx(min(1, 2 * (1 + rarer) / 40))

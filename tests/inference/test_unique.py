@@ -33,27 +33,27 @@ def test_unique_and_shared_variance_are_those_planted(planted: tuple[xr.DataArra
     rdms, human = planted
     sets = {"n": ["n/a", "n/b"], "m": ["m/b", "m/c", "m/noise"]}
     each = [partition_variance(sets, rdms=rdms, human=human, seed=seed) for seed in range(6)]
-    found = xr.concat(each, "seed").mean("seed")  # each division leaves out other pairs
+    outcome = xr.concat(each, "seed").mean("seed")  # each division leaves out other pairs
     variance = 4 / 12 + 1 / 12 + 0.09
-    np.testing.assert_allclose(found["unique"].sel(set="n").mean(), 4 / 12 / variance, atol=0.05)
-    np.testing.assert_allclose(found["unique"].sel(set="m").mean(), 0, atol=0.02)
-    np.testing.assert_allclose(found["shared"].mean(), 1 / 12 / variance, atol=0.05)
-    np.testing.assert_allclose(found["total"].mean(), (5 / 12) / variance, atol=0.05)
-    np.testing.assert_allclose(found["explained"].sel(set="m").mean(), 1 / 12 / variance, atol=0.06)
+    np.testing.assert_allclose(outcome["unique"].sel(set="n").mean(), 4 / 12 / variance, atol=0.05)
+    np.testing.assert_allclose(outcome["unique"].sel(set="m").mean(), 0, atol=0.02)
+    np.testing.assert_allclose(outcome["shared"].mean(), 1 / 12 / variance, atol=0.05)
+    np.testing.assert_allclose(outcome["total"].mean(), (5 / 12) / variance, atol=0.05)
+    np.testing.assert_allclose(outcome["explained"].sel(set="m").mean(), 1 / 12 / variance, atol=0.06)
 
 
 def test_the_parts_add_up(planted: tuple[xr.DataArray, xr.DataArray]) -> None:
     rdms, human = planted
-    found = partition_variance({"n": ["n/a"], "m": ["m/b", "m/c"]}, rdms=rdms, human=human, seed=3)
-    np.testing.assert_allclose(found["unique"].sum("set") + found["shared"], found["total"])
+    outcome = partition_variance({"n": ["n/a"], "m": ["m/b", "m/c"]}, rdms=rdms, human=human, seed=3)
+    np.testing.assert_allclose(outcome["unique"].sum("set") + outcome["shared"], outcome["total"])
 
 
 def test_layers_of_noise_explain_nothing_however_many(planted: tuple[xr.DataArray, xr.DataArray]) -> None:
     rdms, _ = planted
     rng = np.random.default_rng(7)
     people = _rdms({f"p{n}": rng.uniform(size=STIMULI * (STIMULI - 1) // 2) for n in range(PEOPLE)}, "participant")
-    found = partition_variance({"n": ["n/a", "n/b"], "m": ["m/c", "m/noise"]}, rdms=rdms, human=people)
-    assert float(found["total"].mean()) < 0.01
+    outcome = partition_variance({"n": ["n/a", "n/b"], "m": ["m/c", "m/noise"]}, rdms=rdms, human=people)
+    assert float(outcome["total"].mean()) < 0.01
 
 
 def test_a_negative_relation_gets_no_weight() -> None:
@@ -72,10 +72,10 @@ def test_missing_pairs_are_left_out(planted: tuple[xr.DataArray, xr.DataArray]) 
     gaps = human.copy(deep=True)
     gaps[2, 0:4, 10:20] = np.nan
     gaps[2, 10:20, 0:4] = np.nan
-    whole = partition_variance({"n": ["n/a"], "m": ["m/b"]}, rdms=rdms, human=human)
-    found = partition_variance({"n": ["n/a"], "m": ["m/b"]}, rdms=rdms, human=gaps)
-    np.testing.assert_allclose(found["total"], whole["total"], atol=0.03)
-    assert float(abs(found["total"] - whole["total"]).max()) > 0
+    full = partition_variance({"n": ["n/a"], "m": ["m/b"]}, rdms=rdms, human=human)
+    outcome = partition_variance({"n": ["n/a"], "m": ["m/b"]}, rdms=rdms, human=gaps)
+    np.testing.assert_allclose(outcome["total"], full["total"], atol=0.03)
+    assert float(abs(outcome["total"] - full["total"]).max()) > 0
 
 
 def test_the_features_people_use_get_the_weight() -> None:
@@ -89,9 +89,9 @@ def test_the_features_people_use_get_the_weight() -> None:
         dims=("stimulus", "row", "column"),
         coords={"stimulus": human["stimulus_i"].values[::-1]},
     )
-    found = reweight_layer(activations, human, comparison="corr")
-    assert float(found["reweighted"].mean()) > 0.8
-    assert float(found["raw"].mean()) < 0.4
+    outcome = reweight_layer(activations, human, comparison="corr")
+    assert float(outcome["reweighted"].mean()) > 0.8
+    assert float(outcome["raw"].mean()) < 0.4
 
 
 def test_reweighting_learns_nothing_that_is_not_there() -> None:

@@ -23,7 +23,7 @@ def test_align_undoes_any_shuffle(seed):
 
 
 def test_align_names_the_ids_that_differ():
-    with pytest.raises(ValueError, match=r"conv5 lack \['c'\] and have \['z'\] beyond human"):
+    with pytest.raises(ValueError, match=r"conv5 lack \['c'\] and have \['z'\] more than human"):
         align_stimuli(random_rdms(list("abz")), random_rdms(list("abc")), names=("conv5", "human"))
 
 

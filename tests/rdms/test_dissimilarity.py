@@ -219,9 +219,9 @@ def test_noise_measures_without_repetitions_are_refused(arguments, fault):
 @pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
 def test_a_small_memory_changes_nothing_but_the_pieces(measure):
     tree = tree_of(conv=patterns(0, (7, 50, 6, 6)))
-    whole = compute_rdms(tree, measure=measure)
+    full = compute_rdms(tree, measure=measure)
     pieces = compute_rdms(tree, measure=measure, memory=2e-5)
-    np.testing.assert_allclose(pieces.values, whole.values, rtol=1e-6, atol=1e-6)  # float32, summed in other pieces
+    np.testing.assert_allclose(pieces.values, full.values, rtol=1e-6, atol=1e-6)  # float32, summed in other pieces
 
 
 def test_too_small_a_memory_says_what_is_needed():

@@ -20,9 +20,9 @@ def reference(values: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
 def test_moments_do_not_depend_on_how_the_features_are_cut(measure):
     flat = patterns(0, (6, 90))
-    whole = dissimilarities(sum_moments([flat], measure), measure, "abcdef")
+    full = dissimilarities(sum_moments([flat], measure), measure, "abcdef")
     cut = dissimilarities(sum_moments([flat[:, :7], flat[:, 7:50], flat[:, 50:]], measure), measure, "abcdef")
-    np.testing.assert_allclose(cut, whole, atol=1e-9)
+    np.testing.assert_allclose(cut, full, atol=1e-9)
 
 
 @pytest.mark.parametrize("alike", [0.0, 0.9, 0.999])
@@ -60,13 +60,13 @@ def test_blocks_with_means_far_apart_cancel_nothing():
 
 def test_products_are_the_same_to_the_bit_whatever_the_number_of_threads():
     values = patterns(0, (300, 20_000)).astype(np.float32)
-    found = []
+    outcome = []
     for threads in (1, 2, 3):
         with threadpool_limits(threads, user_api="blas"), product_threads() as pool:
-            found.append(block_moments(values, "correlation", pool).within)
-    np.testing.assert_array_equal(found[1], found[0])
-    np.testing.assert_array_equal(found[2], found[0])
-    np.testing.assert_array_equal(found[0], found[0].T)
+            outcome.append(block_moments(values, "correlation", pool).within)
+    np.testing.assert_array_equal(outcome[1], outcome[0])
+    np.testing.assert_array_equal(outcome[2], outcome[0])
+    np.testing.assert_array_equal(outcome[0], outcome[0].T)
 
 
 def test_input_is_not_changed():

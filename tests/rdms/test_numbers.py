@@ -50,34 +50,34 @@ def draw(stimuli=8, features=50, seed=0):
 @pytest.mark.parametrize("scale", [1e30, 1e-30, 1e-42, 1.0], ids=["1e30", "1e-30", "denormal", "1"])
 def test_very_large_and_small_activations_are_right_against_float64(measure, scale):
     values = (draw() * scale).astype(np.float32)
-    found = compute_rdms(tree_of(values), measure=measure).values[0]
+    outcome = compute_rdms(tree_of(values), measure=measure).values[0]
     wanted = reference(values, measure)
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6 * wanted.max())
+    assert np.isfinite(outcome).all()
+    np.testing.assert_allclose(outcome, wanted, rtol=2e-5, atol=2e-6 * wanted.max())
 
 
 @pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
 @pytest.mark.parametrize("stimuli", [3, 300])
 def test_float16_is_right_against_float64_of_the_same_values(measure, stimuli):
     values = draw(stimuli).astype(np.float16)
-    found = compute_rdms(tree_of(values), measure=measure).values[0]
-    np.testing.assert_allclose(found, reference(values, measure), rtol=1e-4, atol=1e-5)
+    outcome = compute_rdms(tree_of(values), measure=measure).values[0]
+    np.testing.assert_allclose(outcome, reference(values, measure), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_three_thousand_stimuli_are_right_against_float64():
     values = draw(3000, 64).astype(np.float32)
-    found = compute_rdms(tree_of(values), measure="correlation").values[0]
-    np.testing.assert_allclose(found, reference(values, "correlation"), atol=1e-5)
+    outcome = compute_rdms(tree_of(values), measure="correlation").values[0]
+    np.testing.assert_allclose(outcome, reference(values, "correlation"), atol=1e-5)
 
 
 @pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
 @pytest.mark.parametrize("scale", [6e4, 6e-8, 6e-5], ids=["largest", "smallest", "denormal"])
 def test_float16_at_its_ends_is_right_against_float64(measure, scale):
     values = (np.sign(draw()) * np.random.default_rng(1).uniform(0.2, 1, (8, 50)) * scale).astype(np.float16)
-    found = compute_rdms(tree_of(values), measure=measure).values[0]
+    outcome = compute_rdms(tree_of(values), measure=measure).values[0]
     wanted = reference(values, measure)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6 * wanted.max())
+    np.testing.assert_allclose(outcome, wanted, rtol=1e-4, atol=1e-6 * wanted.max())
 
 
 @pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
@@ -86,8 +86,8 @@ def test_a_store_of_float16_gives_the_rdms_of_what_it_holds(tmp_path, measure):
         [tiny_network()], tiny_stimuli(tmp_path), tmp_path / "a.zarr", layers="all", dtype="float16", progress=False
     )
     tree = open_activations(tmp_path / "a.zarr")
-    found = compute_rdms(tree, measure=measure)
-    for name, rdm in zip(found["layer"].values, found.values, strict=True):
+    outcome = compute_rdms(tree, measure=measure)
+    for name, rdm in zip(outcome["layer"].values, outcome.values, strict=True):
         held = tree[f"tiny/{name}"]["activation"].values
         assert held.dtype == np.float16
         np.testing.assert_allclose(rdm, reference(held, measure), rtol=1e-4, atol=1e-6)
@@ -97,18 +97,18 @@ def test_a_store_of_float16_gives_the_rdms_of_what_it_holds(tmp_path, measure):
 @pytest.mark.parametrize("offset", [1e2, 1e4, -1e6])
 def test_a_large_offset_shared_by_all_features_costs_no_precision(measure, offset):
     values = (draw() + offset).astype(np.float32)
-    found = compute_rdms(tree_of(values), measure=measure).values[0]
+    outcome = compute_rdms(tree_of(values), measure=measure).values[0]
     wanted = reference(values, measure)
-    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6 * wanted.max())
+    np.testing.assert_allclose(outcome, wanted, rtol=1e-3, atol=1e-6 * wanted.max())
 
 
 @pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
 def test_features_of_very_different_size_are_right_against_float64(measure):
     values = (draw() * np.logspace(-20, 15, 50)).astype(np.float32)
-    found = compute_rdms(tree_of(values), measure=measure).values[0]
+    outcome = compute_rdms(tree_of(values), measure=measure).values[0]
     wanted = reference(values, measure)
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-6 * wanted.max())
+    assert np.isfinite(outcome).all()
+    np.testing.assert_allclose(outcome, wanted, rtol=2e-5, atol=2e-6 * wanted.max())
 
 
 @pytest.mark.parametrize("measure", ["correlation", "cosine"])
@@ -141,8 +141,8 @@ def test_values_beyond_float16_are_refused_with_layer_and_stimulus():
 
 def test_one_feature_has_a_euclidean_distance_also_where_correlation_is_asked_for():
     values = np.array([[1.0], [2.0], [4.0]], dtype=np.float32)
-    found = compute_rdms(tree_of(values), measure="euclidean").values[0]
-    np.testing.assert_allclose(found, [[0, 1, 9], [1, 0, 4], [9, 4, 0]])
+    outcome = compute_rdms(tree_of(values), measure="euclidean").values[0]
+    np.testing.assert_allclose(outcome, [[0, 1, 9], [1, 0, 4], [9, 4, 0]])
     instead = compute_rdms(tree_of(values), measure="correlation")
     assert np.corrcoef(instead.values[0][np.triu_indices(3, 1)], [1, 3, 2])[0, 1] == pytest.approx(1)
 
@@ -151,9 +151,9 @@ def test_one_feature_has_a_euclidean_distance_also_where_correlation_is_asked_fo
 def test_identical_stimuli_are_0_apart_and_never_negative(measure):
     values = draw(6).astype(np.float32)
     values[3] = values[1]
-    found = compute_rdms(tree_of(values), measure=measure).values[0]
-    assert found[1, 3] == pytest.approx(0, abs=1e-6)
-    assert found.min() >= 0
+    outcome = compute_rdms(tree_of(values), measure=measure).values[0]
+    assert outcome[1, 3] == pytest.approx(0, abs=1e-6)
+    assert outcome.min() >= 0
 
 
 @pytest.mark.parametrize("measure", ["correlation", "euclidean", "cosine"])
@@ -246,8 +246,8 @@ def test_comparisons_of_three_thousand_stimuli_are_right_against_float64(compari
     layer, person = rng.uniform(1, 2, pairs), rng.uniform(1, 2, pairs)
     person += 0.3 * layer
     layers, people = rdms_of([layer], "rdm", ["l"]), rdms_of([person], "participant", ["a"])
-    found = compare_rdms(layers, people, comparison=comparison).values
-    np.testing.assert_allclose(found, [[DIRECT[comparison](layer, person)]], rtol=1e-6)
+    outcome = compare_rdms(layers, people, comparison=comparison).values
+    np.testing.assert_allclose(outcome, [[DIRECT[comparison](layer, person)]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("comparison", ["corr", "cosine", "spearman", "rho-a", "tau-a"])
@@ -256,12 +256,12 @@ def test_pairs_never_judged_are_left_out_of_each_participants_similarity(compari
     layer = rng.uniform(1, 2, 15)
     people = rdms_of(rng.uniform(1, 2, (2, 15)), "participant", ["a", "b"])
     gapped = without(people, 0, [(0, 1), (2, 3)])
-    found = compare_layers(rdms_of([layer], "rdm", ["l"]), gapped, comparison=comparison, resample=None)
+    outcome = compare_layers(rdms_of([layer], "rdm", ["l"]), gapped, comparison=comparison, resample=None)
     i, j = np.triu_indices(6, 1)
     mine = gapped.values[0][i, j]
-    kept = ~np.isnan(mine)
-    direct = DIRECT[comparison](layer[kept], mine[kept])
-    np.testing.assert_allclose(found["participant_similarity"].values[0, 0], direct, rtol=1e-6)
+    remaining = ~np.isnan(mine)
+    direct = DIRECT[comparison](layer[remaining], mine[remaining])
+    np.testing.assert_allclose(outcome["participant_similarity"].values[0, 0], direct, rtol=1e-6)
 
 
 def people_in_parts(shared):
@@ -290,9 +290,9 @@ def test_a_ceiling_over_what_is_shared_is_right_against_float64(comparison):
     pairs = list(zip(*np.triu_indices(8, 1), strict=True))
     for person, missing in enumerate((pairs[:14], pairs[14:], pairs[5:12], pairs[::3])):
         people = without(people, person, missing)
-    own = np.array([people.values[person][np.triu_indices(8, 1)] for person in range(4)])
+    individual = np.array([people.values[person][np.triu_indices(8, 1)] for person in range(4)])
     direct = DIRECT[comparison]
-    scaled = own.copy()
+    scaled = individual.copy()
     for row in scaled:
         known = ~np.isnan(row)
         if comparison == "spearman":
@@ -303,10 +303,10 @@ def test_a_ceiling_over_what_is_shared_is_right_against_float64(comparison):
     bounds = np.zeros((2, 4))
     for person in range(4):
         for bound, pool_of in enumerate((np.delete(scaled, person, axis=0), scaled)):
-            both = ~np.isnan(own[person]) & ~np.isnan(pool_of).all(axis=0)
-            bounds[bound, person] = direct(np.nanmean(pool_of[:, both], axis=0), own[person, both])
-    found = noise_ceiling(people, comparison=comparison, resample=None)
-    np.testing.assert_allclose(found, bounds.mean(axis=1), rtol=1e-6)
+            both = ~np.isnan(individual[person]) & ~np.isnan(pool_of).all(axis=0)
+            bounds[bound, person] = direct(np.nanmean(pool_of[:, both], axis=0), individual[person, both])
+    outcome = noise_ceiling(people, comparison=comparison, resample=None)
+    np.testing.assert_allclose(outcome, bounds.mean(axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("value", [1e30, 1e-30], ids=["1e30", "1e-30"])

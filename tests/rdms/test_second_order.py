@@ -20,12 +20,12 @@ def rdms() -> xr.DataArray:
 
 @pytest.mark.parametrize(("comparison", "reference"), [("spearman", stats.spearmanr), ("corr", stats.pearsonr)])
 def test_similarities_are_scipys(rdms, comparison, reference):
-    found = relate_rdms(rdms, comparison=comparison)
+    outcome = relate_rdms(rdms, comparison=comparison)
     for a in range(3):
         for b in range(3):
             expected = reference(squareform(rdms.values[a]), squareform(rdms.values[b])).statistic
-            assert found.values[a, b] == pytest.approx(expected, abs=1e-12)
-    assert found["network_j"].values.tolist() == ["n", "n", "m"]
+            assert outcome.values[a, b] == pytest.approx(expected, abs=1e-12)
+    assert outcome["network_j"].values.tolist() == ["n", "n", "m"]
 
 
 def test_a_flat_rdm_and_an_unjudged_pair_are_named(rdms):

@@ -24,12 +24,12 @@ def test_result_has_the_evaluations_variances_and_tests_of_rsatoolbox(vectors, r
     given = {name: drawn for name, drawn in given.items() if resample in ("both", "dual", name)}
     expected = rsatoolbox_result(x, y, comparison="rho-a", resample=resample, given=given)
     ours = compare_layers(to_array(x, "rdm"), to_array(y, "participant"), resample=resample, resamples=given)
-    found = to_rsatoolbox_result(ours)
-    assert found.cv_method == expected.cv_method
-    assert found.dof == expected.dof
+    outcome = to_rsatoolbox_result(ours)
+    assert outcome.cv_method == expected.cv_method
+    assert outcome.dof == expected.dof
     for name in ("evaluations", "noise_ceiling", "variances", "model_var", "diff_var", "noise_ceil_var"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=0, atol=1e-10, err_msg=name)
-    for one, other in zip(found.test_all(), expected.test_all(), strict=True):
+        np.testing.assert_allclose(getattr(outcome, name), getattr(expected, name), rtol=0, atol=1e-10, err_msg=name)
+    for one, other in zip(outcome.test_all(), expected.test_all(), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
 
 
