@@ -112,7 +112,10 @@ def layer_chart(result: xr.Dataset) -> Chart:
     label = f"Similarity of {len(table)} layers to people. The table of layers holds the same numbers."
     hint = f"Bands are {confidence} intervals"
     hint += "; the shaded column is the feature-excitation block." if excited else "."
-    pointing = "Point at a layer for its similarity, interval and number of participants."
+    counted = (
+        "similarity, interval and number of participants" if "participants" in table else "similarity and interval"
+    )
+    pointing = f"Point at a layer for its {counted}."
     width = int(150 + 13 * axis["range"][1])
     view = View("", label, traces, layout)
     return Chart("layers", "Similarity of each layer to people", hint, (view,), width, pointing=pointing)
@@ -183,8 +186,8 @@ def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart
         pses = [f"{trace['name']} {trace['meta']['pse']}" for trace in traces if trace["meta"].get("pse")]
         label = f"Psychometric curves, {name or 'all faces'}. " + ("PSE: " + "; ".join(pses) + "." if pses else "")
         views.append(View(html.escape(name), label, traces, layout))
-    hint = "Share of happy choices along the morph. Dots are choices, lines the fitted curves, thin lines single "
-    hint += "participants."
+    hint = "Share of happy choices along the morph. Dots are choices, lines the fitted curves"
+    hint += ", thin lines single participants." if people is not None else "."
     pointing = "Point at a curve for its PSE, the level at which happy is chosen half the time."
     return Chart("psychometric", "Psychometric curves", hint, tuple(views), 320, "Faces", pointing)
 
