@@ -213,6 +213,7 @@ def _compare_products(
 def _bounds_of_products(gram: Array, times: Array) -> Array:
     """Return the ceiling from the participants' products alone: a pool is a sum of them."""
     xp = library_of(gram)
+    # sums over participants need no sums over pairs: everything follows from the products of participants
     pools = _pools(times)
     between = pools @ gram  # of each pool with each participant
     squares = xp.linalg.vecdot(between, pools)  # of each pool with itself
@@ -369,6 +370,7 @@ def _ceiling_of_ranks(ranks: Ranks, weights: Ranks, people: NDArray[Any], row: C
 def _ceiling_with_gaps(prepared: Prepared, weights: Floats, stimuli: NDArray[Any], people: NDArray[Any]) -> Floats:
     """Return the ceiling over what was judged: a pool is, for each pair, the mean over those who judged it."""
     drawn = np.flatnonzero(people)
+    # each participant weighs the same in a pool, whatever scale or how many pairs they judged
     scaled = _on_one_scale(prepared, weights)
     judged = ~np.isnan(scaled)
     times = np.asarray(people, dtype=np.float64)
@@ -511,6 +513,7 @@ def _ranks_in_torch(prepared: Prepared, row: Comparison, device: str) -> Callabl
     def weigh(weights: Array) -> tuple[Array, Bounds]:
         ranks = weights.new_empty((len(weights), len(orders), weights.shape[1]))
         for rdm, order in enumerate(orders):
+            # one RDM at a time: its order is the same in all draws, only the weights differ
             ranks[:, rdm, order] = _ranks_of_runs(weights[:, order], first_of[rdm], last_of[rdm])
         table = rank_correlation(ranks[:, :split], ranks[:, split:], weights, tie_corrected=row.tie_corrected)
         people = ranks[:, split:]
@@ -531,6 +534,7 @@ def _ranks_in_torch(prepared: Prepared, row: Comparison, device: str) -> Callabl
 def _ranks_of_runs(weights: Array, first: Array, last: Array) -> Array:
     """Return twice the mean rank of each pair, in order, from the weights and the ends of its run of ties."""
     sums = weights.cumsum(-1)
+    # in order, the weights before a pair are its rank; ties take the mean of the run's ends
     before, first, last = sums - weights, first.expand_as(sums), last.expand_as(sums)
     return before.gather(-1, first) + sums.gather(-1, last) + 1
 

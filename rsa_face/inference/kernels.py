@@ -116,6 +116,7 @@ def sort_once(vectors: Floats) -> Sorted:
     order = np.argsort(vectors, axis=1, kind="stable")
     values = np.take_along_axis(vectors, order, axis=1)
     tied = np.zeros(vectors.shape, dtype=bool)
+    # sorted, equal values are neighbours: a tie needs a look at one of them
     tied[:, 1:] = values[:, 1:] == values[:, :-1]
     return Sorted(order.astype(np.uint32), tied)
 
@@ -140,6 +141,7 @@ def kept_in_order(once: Sorted, weights: Floats) -> Ranks:
 def _packed(weights: Floats) -> tuple[Whole, NDArray[np.uint64]]:
     """Return the pairs that occur, and for every pair its place among them and its weight in one number."""
     places = np.flatnonzero(weights)
+    # pairs that do not occur get the number after the last: they are written where nothing is read
     number = np.full(len(weights), len(places), dtype=np.uint64)
     number[places] = np.arange(len(places), dtype=np.uint64)
     return places, (number << np.uint64(_HALF)) | weights.astype(np.uint64)
@@ -172,6 +174,7 @@ def _double_ranks_with_ties(order: Any, tied: Any, packed: Any, row: Any) -> Any
     before = np.uint64(1)
     start = 0
     while start < pairs:
+        # a run of ties first, to know its weight; then all of it gets the same mean rank
         weight = packed[order[start]] & low
         stop = start + 1
         while stop < pairs and tied[stop]:
@@ -216,6 +219,7 @@ def rank_whole(keys: Whole, weights: Ranks) -> tuple[Ranks, Ranks]:
 @compiled
 def _rank_whole(keys: Any, weights: Any, ranks: Any, ordered: Any, spare: Any) -> Any:
     size = len(keys)
+    # least significant digits first: each pass keeps the order of the passes before it, so that ties stay in order
     source, target = ordered, spare
     for index in range(size):
         source[index] = index
@@ -227,6 +231,7 @@ def _rank_whole(keys: Any, weights: Any, ranks: Any, ordered: Any, spare: Any) -
         for index in range(size):
             counts[(keys[index] >> shift) & ((1 << _DIGIT) - 1)] += 1
         total = 0
+        # counts become the places where each digit begins
         for digit in range(1 << _DIGIT):
             count = counts[digit]
             counts[digit] = total
@@ -238,6 +243,7 @@ def _rank_whole(keys: Any, weights: Any, ranks: Any, ordered: Any, spare: Any) -
             counts[digit] += 1
         source, target = target, source
         shift += _DIGIT
+    # after an odd number of passes the order lies in the spare array
     if (shift // _DIGIT) % 2 == 1:
         ordered[:] = source
     _rank_in_order(keys, weights, ranks, ordered)
@@ -256,6 +262,7 @@ def _rank_in_order(keys: Any, weights: Any, ranks: Any, ordered: Any) -> Any:
             weight += weights[ordered[stop]]
             stop += 1
         for index in range(start, stop):
+            # twice the mean of the ranks before + 1 to before + weight
             ranks[ordered[index]] = 2 * before + weight + 1
         before += weight
         start = stop
@@ -271,6 +278,7 @@ def pooled_ranks(ranks: Any, weights: Any, people: Any, left_out: Any, pooled: A
     spare = np.empty(len(total), dtype=np.int32)
     for pool in range(len(left_out)):
         person = left_out[pool]
+        # a pool without somebody is the sum of all less their ranks, so no sum is made again
         keys = total if person < 0 else total - people[person] * ranks[person]
         _rank_whole(keys, weights, pooled[pool], ordered[pool], spare)
 
@@ -313,6 +321,7 @@ def take(vectors: Floats, metric: Metric) -> Floats:
     """Return the pairs of a draw, with the mean off where the metric is centred."""
     chosen = vectors[:, metric.places]
     if metric.centred and chosen.shape[1]:
+        # by comparison, not by a variance of 0, which rounding would hide
         flat = chosen.max(axis=1) == chosen.min(axis=1)
         chosen -= (chosen @ metric.weights / metric.weights.sum())[:, None]
         chosen[flat] = 0
@@ -327,12 +336,15 @@ def products(x: Floats, y: Floats, metric: Metric) -> tuple[Floats, Floats, Floa
     is a projection: it needs one number a stimulus, found by one small linear system for all vectors of a draw.
     """
     heavy_x, heavy_y = x * metric.weights, y * metric.weights
+    # weights on one side only: a pair drawn w times counts w times in the sum
     between = heavy_x @ y.T
     of_x, of_y = np.einsum("ij,ij->i", heavy_x, x), np.einsum("ij,ij->i", heavy_y, y)
     if not metric.whitened:
         return between, of_x, of_y
+    # each pair stands in the matrix twice; what the rows' means hold is taken off
     sums, system = _row_sums(metric)
     sums_x, sums_y = (sums @ x.T).T, (sums @ y.T).T
+    # one system for all vectors of a draw: it depends on the draw alone
     means_x, means_y = np.linalg.solve(system, sums_x.T).T, np.linalg.solve(system, sums_y.T).T
     between = 2 * between - (sums_x * metric.stimuli) @ means_y.T
     of_x = 2 * of_x - np.einsum("ij,ij->i", sums_x * metric.stimuli, means_x)
@@ -366,11 +378,13 @@ def weighted_products(columns: Any, places: Any, weights: Any, layers: Any) -> A
             weight = weights[start + row]
             values = columns[places[start + row]]
             for rdm in range(rdms):
+                # gathered, summed and squared while it is in the cache: each value is read from memory once
                 value = values[rdm]
                 block[row, rdm] = value
                 sums[rdm] += weight * value
                 squares[rdm] += weight * value * value
             for person in range(rdms - layers):
+                # participants alone carry the weights: products with layers need them on one side
                 heavy[row, person] = weight * values[layers + person]
         gram += np.dot(block[:size].T, heavy[:size])
     return gram, sums, squares
@@ -389,6 +403,7 @@ def _row_sums(metric: Metric) -> tuple[sparse.csr_array, Floats]:
         ),
         shape=(count, len(numbers)),
     )
+    # centring a row changes the columns that it crosses, so that all means are found together
     system = np.zeros((count, count))
     system[rows, columns] = drawn[columns] / 2
     system[columns, rows] = drawn[rows] / 2
@@ -403,7 +418,9 @@ def tau(x: tuple[Ranks, Ranks], y: Ranks, weights: Ranks, *, tie_corrected: bool
     a pair are ties in both. The counts are whole numbers, so nothing is rounded before the last division.
     """
     ranks, ordered = x
+    # the order of y is needed in each draw; sorting whole numbers of a draw costs little beside the counting
     ordered_y = np.argsort(y, axis=1, kind="stable").astype(np.int32)
+    # work between blocks grows with their number, work within them with their width: this balances the two
     width = max(1, round(0.55 * len(weights) ** 0.5))
     ties_x, ties_y = _ties(ranks, ordered, weights), _ties(y, ordered_y, weights)
     counts = _concordance((ranks, ordered, ties_x), (y, ordered_y, ties_y), weights, width, matched)
@@ -458,12 +475,14 @@ def _concordance(x: Any, y: Any, weights: Any, width: Any, matched: Any) -> Any:
     room = (np.empty(pairs, np.int32), np.empty(pairs, np.int32), np.empty(pairs, np.int32))
     above, others = np.empty(blocks, np.int32), np.empty((width, blocks), np.int32)
     for person in range(people):
+        # the blocks of people serve every layer
         rdm_y = (ranks_y[person], ordered_y[person], ties_y[person] == copies)
         _cut(rdm_y, weights, total, block_y[person], turned_y[person], heavy_y[person])
     for rdm in range(rdms):
         _cut((ranks_x[rdm], ordered_x[rdm], ties_x[rdm] == copies), weights, total, block_x, turned_x, heavy_x)
         for column in range(table.shape[1]):
             person = rdm if matched else column
+            # each discordant pair of pairs is counted once: in other blocks of both, within a block of x, or of y
             against = _between_blocks(block_x, block_y[person], weights, blocks)
             joint = copies  # copies of one pair are tied in both
             if ties_x[rdm] == copies:
@@ -479,6 +498,7 @@ def _concordance(x: Any, y: Any, weights: Any, width: Any, matched: Any) -> Any:
                 values, ranks, heavy = room
                 _gather(ordered_y[person], ranks_y[person], block_x, weights, values, ranks, heavy)
                 against += _within_blocks(ordered_y[person], block_y[person], values, ranks, heavy)
+            # pairs tied in either are neither concordant nor discordant; those tied in both were counted twice
             alike = ties_x[rdm] + ties_y[person] - joint
             table[rdm, column] = total * (total - 1) // 2 - alike - 2 * against
     return table
@@ -540,12 +560,14 @@ def _gather(ordered: Any, first: Any, second: Any, weights: Any, values: Any, ot
 @compiled
 def _between_blocks(block_x: Any, block_y: Any, weights: Any, blocks: Any) -> Any:
     """Return the discordant pairs that lie in different blocks of both RDMs."""
+    # how many pairs lie in each combination of blocks
     held = np.zeros((blocks, blocks), dtype=np.int32)
     for index in range(len(weights)):
         held[block_x[index], block_y[index]] += weights[index]
     against: Any = 0
     below = np.zeros(blocks, dtype=np.int64)  # in lower blocks of x, by block of y
     for row in range(blocks):
+        # from the highest block of y down: those met before are greater in y, and in a lower block of x
         greater = 0
         for column in range(blocks - 1, -1, -1):
             against += held[row, column] * greater
@@ -565,6 +587,7 @@ def _within_blocks(ordered: Any, block: Any, values: Any, others: Any, heavy: An
         stop = start + 1
         while stop < pairs and block[ordered[stop]] == block[ordered[start]]:
             stop += 1
+        # a block of one value has ties alone, which are not discordant
         if values[start] != values[stop - 1]:
             against += _discordant(values[start:stop], others[start:stop], heavy[start:stop])
         start = stop
@@ -578,6 +601,7 @@ def _discordant(values: Any, others: Any, heavy: Any) -> Any:
         value, other = values[later], others[later]
         above: Any = np.int32(0)
         for earlier in range(later):
+            # no branch: a comparison that is added up runs several at a time
             turned = np.int32((others[earlier] > other) & (values[earlier] < value))
             above = np.int32(above + np.int32(heavy[earlier] * turned))
         against = against + np.int64(heavy[later]) * above

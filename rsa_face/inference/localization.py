@@ -167,10 +167,12 @@ def places_in_set(
     For a first layer everything is read from the band: a layer is ruled out where a shallower one exceeds the
     margin already, or where it cannot exceed it itself. So the set and the layer picked never disagree.
     """
+    # decided as `pick` decides, so that set and answer agree
     significant = exceeds(spread.estimate[None], spread, question, bar=bar)[0]
     none = question.tested and not significant.any()
     if question.target == PEAK:
         return np.append(_may_be_largest(question, resampled, confidence=confidence), none)
+    # a first layer is ruled out by a shallower one that counts already
     earlier = np.concatenate([[False], np.logical_or.accumulate(significant)[:-1]])
     size = np.abs(spread.estimate) if question.target == DIFFERS else spread.estimate
     short = spread.scores(question.margin - size) > bar
@@ -183,6 +185,7 @@ def _may_be_largest(question: Question, resampled: Resampled, *, confidence: flo
     count = question.layers.size
     inside = np.ones(count, dtype=bool)
     for place in range(count if count > 1 else 0):
+        # by how much each other layer is above this one: if any surely is, this one is not the largest
         others = np.delete(question.weights, place, axis=1) - question.weights[:, [place]]
         inside[place] = not rejects(resampled.spread(others), confidence=confidence)
     return inside
@@ -325,6 +328,7 @@ def difference_weights(quantities: int, matched: Matched) -> Float[np.ndarray, "
 
 def without_shared(spread: Spread) -> Spread:
     """Return differences that are exactly 0, without any spread, where two networks share a layer up to rounding."""
+    # layers that two networks share differ by rounding in every draw, and by nothing else
     strays = np.abs(spread.estimate) + np.abs(spread.deviations).max(axis=0)
     differ = np.where(strays > SHARED, 1.0, 0.0)
     return replace(
@@ -357,6 +361,7 @@ def participant_t(
     people = paired.shape[1]
     mean = signs @ paired.T / people
     squares = (paired**2).mean(axis=1)
+    # turning signs around leaves the squares, so that one sum of squares serves all shuffles
     variance = (squares - mean**2) * people / (people - 1)
     error = np.sqrt(np.maximum(variance, 0.0) / people)
     return np.asarray(np.divide(mean, error, out=np.zeros_like(mean), where=error > 1e-12), dtype=float)
@@ -552,10 +557,12 @@ def half_way_depth(
     >>> half_way_depth(np.array([[0.0, 0.1, 0.5, 0.4], [0.3, 0.2, 0.1, 0.0]]), np.array([0.25, 0.5, 0.75, 1.0]))
     array([0.59375, 0.25   ])
     """
+    # half of the rise from where the network begins, not of the peak: the first layer may be like people already
     half = (similarity[:, 0] + similarity.max(axis=1)) / 2
     at = np.argmax(similarity >= half[:, None], axis=1)
     draws, before = np.arange(len(at)), np.maximum(at - 1, 0)
     low, high = similarity[draws, before], similarity[draws, at]
+    # linear between the layer before and the first at or above it
     share = np.divide(half - low, high - low, out=np.zeros_like(half), where=high > low)
     return np.asarray(depth[before] + share * (depth[at] - depth[before]))
 
@@ -611,6 +618,7 @@ def _shares(
     reaching: Question,
 ) -> Columns:
     """Return which share of the noise ceiling each layer reaches, and whether it is significantly below it."""
+    # the layers and, last, the lower ceiling: the few quantities that shares depend on
     some = resampled.only(np.append(layers, resampled.estimate.size + LOWER_CEILING))
     identity, ceiling = np.eye(layers.size + 1)[:, :-1], np.eye(layers.size + 1)[:, [-1]]
 
@@ -649,6 +657,7 @@ def _fieller(
     """Return the shares of the ceiling that similarity minus share x ceiling does not reject, by bisection."""
     limits = []
     for side in (-1.0, 1.0):
+        # the share itself is never rejected; double the step until the far end is, then halve between the two
         near, far = share.copy(), share + side
         for _ in range(10):  # the limit lies further out; with an uncertain ceiling nowhere
             inside = np.abs(excess(far).z) <= bar
@@ -731,6 +740,7 @@ def left_out(
     for draw, row in enumerate(picks):
         stimuli = np.asarray((drawn.stimuli[draw] == 0) | everything, dtype=int)
         persons = np.flatnonzero((drawn.participants[draw] == 0) | everybody)
+        # each picked layer once: targets often pick the same
         chosen = np.unique(row[row >= 0])
         if np.count_nonzero(stimuli) < FEWEST_LEFT_OUT or persons.size == 0 or chosen.size == 0:
             continue

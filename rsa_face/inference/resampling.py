@@ -348,6 +348,7 @@ def _pairs_of(groups: int) -> Int[np.ndarray, "pair 2"]:
     if groups * (groups - 1) // 2 <= ALL_PAIRS:
         return np.stack(np.triu_indices(groups, 1), axis=1)
     # around a circle, each with its nearest neighbours on either side
+    # so every unit is in equally many pairs; neighbours are mixed, since the units come in hashed order
     first = np.tile(np.arange(groups), max(1, SOME_PAIRS // groups))
     distance = np.repeat(np.arange(1, first.size // groups + 1), groups)
     return np.stack([first, (first + distance) % groups], axis=1)[:SOME_PAIRS]
@@ -381,6 +382,7 @@ def jackknife_rows(
     sets, (i, j) = left[deletions.sets], deletions.pairs.T
     full, one, two = sets[0], sets[1 : n + 1], sets[n + 1 :]
     which, person, draw = deletions.crossed.T
+    # a value for each set that was left out together with a participant
     without = {(int(s), int(k)): row for s, k, row in zip(which, person, left[draw], strict=True)}
 
     def of_person(places: Whole, persons: Whole) -> Float[np.ndarray, "cell quantity"]:
@@ -391,19 +393,24 @@ def jackknife_rows(
     def second_order(
         value: Float[np.ndarray, "..."], *parts: Float[np.ndarray, "pair quantity"]
     ) -> Float[np.ndarray, "pair quantity"]:
+        # the second-order pseudo-value: n times all, less those without either, plus that without both
         return np.asarray(n * value - (n - 1) * (parts[0] + parts[1]) + (n - 2) * parts[2])
 
     # what each stimulus and each participant contributes, and what they do together in addition
+    # pseudo-values, whose mean is the estimate and whose spread is that of the units
     alone, people = n * full - (n - 1) * one, of_person(np.zeros(m, dtype=int), np.arange(m))
     single = (which > 0) & (which <= n)
     place, k = which[single] - 1, person[single]
+    # what a participant makes of a stimulus: their pseudo-value for it, less those of both alone, plus the mean
     crossed = n * people[k] - (n - 1) * of_person(place + 1, k) - alone[place] - people[k] + full
     # what two stimuli contribute in addition to each of them, on average and to one participant
     pair = second_order(full, one[i], one[j], two)
     twice = which > n
     at, k = which[twice] - n - 1, person[twice]
     seen = [of_person(places, k) for places in (i[at] + 1, j[at] + 1, at + n + 1)]
+    # the same of a participant's own values, less what the pair contributes to everybody
     pair_person = second_order(people[k], *seen) - pair[at]
+    # scales the mean square of second-order values to what pairs add to the variance (Efron & Stein 1981)
     of_pairs = (n - 3) / (2 * n)
     scaled = (
         (alone, 1 / (n * (n - 1))),
@@ -412,6 +419,7 @@ def jackknife_rows(
         (pair, of_pairs / len(pair)),
         (pair_person, of_pairs / len(pair_person) / (m - 1)),
     )
+    # only sums of squares and products count, so that as many rows as quantities hold all of them
     rows = [_root((values - values.mean(axis=0)) * np.sqrt(scale)) for values, scale in scaled]
     return np.concatenate(rows), [name for name in COMPONENTS for _ in range(left.shape[1])]
 
@@ -420,6 +428,7 @@ def _root(rows: Float[np.ndarray, "row quantity"]) -> Float[np.ndarray, "quantit
     """Return the symmetric root of ``rows.T @ rows``, without the loss of half the digits that squaring costs."""
     known = np.isfinite(rows).all(axis=0)
     root = np.zeros((rows.shape[1], rows.shape[1]))
+    # by singular values: the eigenvalues of the product would be squares, with half the digits
     _, sizes, directions = np.linalg.svd(rows[:, known], full_matrices=False)
     root[np.ix_(known, known)] = (directions.T * sizes) @ directions
     root[:, ~known] = np.nan
@@ -450,9 +459,12 @@ def sampling_error(
     named = np.asarray(components)
     s, p, sp, q, qp = (np.square(rows[named == name]).sum(axis=0) for name in COMPONENTS)
     stimuli, people = units[0] - 1, units[1] - 1
+    # pairs are in S twice; a difference of two estimates may be too small by chance, so it is bounded
     a = np.maximum(s - q, s / 2)
+    # the interaction, which S and P both hold, is taken off once, as far as all is no less than P alone
     c = np.maximum(np.maximum(p - sp + qp, p - a), 0.0)
     share = np.divide(a, s, out=np.ones_like(a), where=s > 0)
+    # Satterthwaite: the variance squared, over the sum of squared parts over their degrees of freedom
     of_stimuli = stimuli * share ** (2 * (units[0] - 3) / (units[0] + 9))
     uncertainty = a**2 / of_stimuli + p * np.minimum(p, 2 * c) / people
     variance = a + c

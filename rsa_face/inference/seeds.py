@@ -93,6 +93,7 @@ class OverSeeds:
         size = np.abs(self.estimate)
         low, high = np.full(size.shape, np.log(1e-100)), np.full(size.shape, np.log(0.5))
         for _ in range(60):
+            # bisection of the logarithm, so that p values as small as 1e-100 keep their digits
             middle = (low + high) / 2
             reaches = self._reach(np.exp(middle)) > size
             low, high = np.where(reaches, middle, low), np.where(reaches, high, middle)
@@ -122,6 +123,7 @@ def sum_over_seeds(measured: Measured, terms: Sequence[Term]) -> OverSeeds:
     for column, term in enumerate(terms):
         for (start, quantity), weight in term.items():
             for row, seed in enumerate(seeds):
+                # each seed's networks get the weights of the term: differences are taken within the seed
                 place = (measured.starts[start][seed], measured.quantities.index(quantity))
                 weights[(row, *place, column)] += weight
     values = np.nan_to_num(measured.values)
@@ -130,9 +132,11 @@ def sum_over_seeds(measured: Measured, terms: Sequence[Term]) -> OverSeeds:
     freedoms: list[Float[np.ndarray, " sum"]] = []
     over: tuple[str, ...] = ()
     if len(seeds) > 1:
+        # the spread over seeds, of the mean over them
         variances, over = [each.var(axis=0, ddof=1) / len(seeds)], ("seeds",)
         freedoms = [np.full(len(terms), len(seeds) - 1.0)]
     if measured.sampling is not None:
+        # stimuli and participants are the same for all seeds: their part does not shrink with more seeds
         variance, freedom = measured.sampling(weights.mean(axis=0))
         variances, freedoms, over = [*variances, variance], [*freedoms, freedom], (*over, *measured.over)
     shape = (-1, len(terms))
@@ -325,6 +329,7 @@ def smaller_size(difference: OverSeeds, total: OverSeeds, *, confidence: float) 
     """Return how sure it is that one quantity is nearer to 0 than another, whatever their signs."""
     both = (1 + confidence) / 2
     (d_low, d_high), (t_low, t_high) = (each.interval(both).T for each in (difference, total))
+    # the size of a difference by both signs of both: the bounds hold whichever signs are true
     lower = np.maximum(np.minimum(d_low, t_low), np.minimum(-t_high, -d_high))
     upper = np.maximum(np.minimum(d_high, t_high), np.minimum(-t_low, -d_low))
     signs = []

@@ -35,11 +35,13 @@ def bootstrap_variance(draws: Floats, units: tuple[int, int], resample: str) -> 
             f"and ceiling, and 2 are needed. Use more stimuli or participants, more draws, or another comparison."
         )
         raise ValueError(message)
+    # one variance for each bootstrap: both, participants, stimuli
     variances = complete.var(axis=1, ddof=1)
     if resample == "dual":
         both, by_people, by_stimuli = variances
         one, other = by_people * people / (people - 1), by_stimuli * stimuli / (stimuli - 1)
         shared = (both - by_people - by_stimuli) * (stimuli / (stimuli - 1)) * (people / (people - 1))
+        # never below a bootstrap over one factor alone, which claims no more than its own part
         return np.asarray(np.minimum(np.maximum(np.maximum(one + other - shared, one), other), both))
     count = {"stimulus": stimuli, "participant": people, "both": min(units)}[resample]
     return np.asarray(variances[0] * count / (count - 1))
@@ -141,6 +143,7 @@ def permutation_p(
 
     (k + 1) / (shuffles + 1): never 0, and exact. Phipson & Smyth 2010, 10.2202/1544-6115.1585.
     """
+    # rounding must not break a tie with the observed order, or p would be too small
     as_large = (null >= observed - _rounding(observed, null)).sum(axis=0)
     return np.asarray((1 + as_large) / (null.shape[0] + 1), dtype=float)
 
@@ -156,6 +159,7 @@ def maximum_p(
     The family-wise error is held whatever the RDMs share. Never 0, never below `permutation_p` by more than the
     scaling moves it. Nichols & Holmes 2002, 10.1002/hbm.1058.
     """
+    # observed and shuffled alike, so that under the null hypothesis each could be the observed one
     everything = np.vstack([observed, null])
     centre, scale = everything.mean(axis=0), everything.std(axis=0)
     scaled = np.divide(everything - centre, scale, out=np.zeros_like(everything), where=scale > 0)
@@ -176,6 +180,7 @@ def holm(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
     """
     corrected = np.full(p.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p))
+    # the smallest p value meets the strictest bar; none may undercut one before it
     order = tested[np.argsort(p[tested], kind="stable")]
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(order.size, 0, -1)))
     return corrected
@@ -236,11 +241,13 @@ def cluster_masses(
     t: Float[np.ndarray, "draw layer"], *, threshold: float
 ) -> tuple[Float[np.ndarray, "draw layer"], Int[np.ndarray, "draw layer"]]:
     """Return runs of neighbouring layers above a threshold, each with the sum of its t values."""
+    # +1 or -1 above the threshold, 0 below: a run ends where the side changes
     side = np.sign(t) * (np.abs(t) > threshold)
     before = np.concatenate([np.zeros((t.shape[0], 1)), side[:, :-1]], axis=1)
     number = np.where(side != 0, np.cumsum((side != 0) & (side != before), axis=1), 0)
     runs = int(number.max(initial=0))
     sums = np.zeros((t.shape[0], runs + 1))
+    # runs are numbered within a draw, so one pass adds up the t values of all of them
     np.add.at(sums, (np.arange(t.shape[0])[:, None], number), np.abs(t) * (side != 0))
     return np.take_along_axis(sums, number, axis=1) * (number > 0), number.astype(int)
 
@@ -379,6 +386,7 @@ class Spread:
     def chance_z(self) -> Float[np.ndarray, "draw quantity"]:
         """What `z` is by chance alone, together: a multivariate t with the correlations of the draws, as scores."""
         draws = self.deviations.shape[0]
+        # each draw gets one error, evenly spaced over their distribution and dealt out by the seed
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(draws,)))
         return self.scores(self.deviations / _scales(draws, self.freedom)[rng.permutation(draws)])
 
@@ -392,6 +400,7 @@ def spread_of(
     seed: int = 0,
 ) -> Spread:
     """Return estimates with their spread, from bootstrap draws."""
+    # a draw counts for all quantities or for none, so that their correlations come from the same draws
     complete = draws[~np.isnan(draws).any(axis=1)]
     if complete.shape[0] < 20:
         message = (
@@ -401,8 +410,10 @@ def spread_of(
         raise ValueError(message)
     deviations = complete - complete.mean(axis=0)
     apparent = complete.std(axis=0, ddof=1)
+    # a spread of mere rounding is none: two layers that compute the same must not differ by a large t
     apparent[apparent <= TOLERANCE * np.maximum(1.0, np.abs(estimate))] = 0.0
     errors = apparent if error is None else np.where(apparent == 0, 0.0, error)
+    # draws give the correlations, the jackknife the sizes: draws are stretched to the standard errors
     scale = np.divide(errors, apparent, out=np.zeros_like(errors), where=apparent > 0)
     each = np.broadcast_to(np.asarray(freedom, dtype=float), estimate.shape)
     return Spread(estimate, deviations * scale, errors, each, seed)
@@ -412,6 +423,7 @@ def critical_value(spread: Spread, *, confidence: float, two_sided: bool = True)
     """Return the score that the largest of a family stays below by chance, with the given confidence."""
     # an estimate is above this value exactly where its `family_p` is below 1 - confidence
     maxima = np.sort(largest(spread.chance_z, two_sided=two_sided))
+    # rounded first: 1 - 0.95 is not quite 0.05 in binary, and one draw decides here
     as_large = int(np.ceil(round((1 - confidence) * (maxima.size + 1) - 1, 9))) - 1
     among_family = float(maxima[-1 - as_large]) if as_large >= 0 else np.inf
     return max(among_family, float(stats.norm.isf((1 - confidence) / (2 if two_sided else 1))))
@@ -457,8 +469,10 @@ def rejects(spread: Spread, *, confidence: float) -> bool:
         return True
     if fixed.all():
         return False
+    # those without a spread were settled above, and would score infinity
     chance, z = spread.chance_z[:, ~fixed], spread.z[~fixed]
     spent = (1 - confidence) / 10
+    # first step: how high each true value may be at most; only those near 0 matter in the second
     bound = np.minimum(z + _upper_quantile((-chance).max(axis=1), 1 - spent), 0.0)
     return bool(z.max() > _upper_quantile((chance + bound).max(axis=1), confidence + spent))
 
@@ -468,6 +482,7 @@ def studentised(
 ) -> Float[np.ndarray, "*any"]:
     """Return values over their standard errors, where a standard error may be 0."""
     ratio = np.divide(values, error, out=np.zeros_like(values, dtype=float), where=error > 0)
+    # without a spread any distance from 0 is infinitely far
     fixed: Bool[np.ndarray, ...] = (error == 0) & (np.abs(values) > TOLERANCE)
     return np.asarray(np.where(fixed, np.copysign(np.inf, values), ratio), dtype=float)
 

@@ -137,6 +137,7 @@ def _centred(
     else:
         ranks, counts = double_ranks(Sorted(ready.once.order[rows], ready.once.tied[rows]), weights)
         values, heavy = ranks / 2, counts.astype(float)
+    # weighted means off, then the root of the weights on: plain products are weighted ones from here on
     values = values - (values @ heavy / heavy.sum())[:, None]
     return values * np.sqrt(heavy), float(heavy.sum())
 
@@ -149,15 +150,18 @@ def _given(
     *,
     untied: bool,
 ) -> Float[np.ndarray, "rdm participant"]:
+    # an orthonormal basis of the controls: what lies in it is what they explain
     basis = _basis(z)
     on_x, on_y = x @ basis.T, y @ basis.T
     left_x, left_y = x - on_x @ basis, y - on_y @ basis
     whole_x, whole_y = ((values**2).sum(axis=1) for values in (x, y))
     if untied:
+        # the variance that ranks without ties have, less what the controls take of it
         full = (total**3 - total) / 12
         of_x, of_y = full - (on_x**2).sum(axis=1), full - (on_y**2).sum(axis=1)
     else:
         of_x, of_y = (left_x**2).sum(axis=1), (left_y**2).sum(axis=1)
+    # a residual of rounding alone has no direction, and is no relation to anything
     nothing_x = (left_x**2).sum(axis=1) <= _ROUNDING * whole_x
     nothing_y = (left_y**2).sum(axis=1) <= _ROUNDING * whole_y
     norms = np.sqrt(np.maximum(of_x, 0.0))[:, None] * np.sqrt(np.maximum(of_y, 0.0))[None, :]
@@ -254,6 +258,7 @@ def explained_variance(
     """Return the share of each participant's variance that a sum of layers explains where it was not fitted."""
     errors, deviations = np.zeros(people.shape[0]), np.zeros(people.shape[0])
     for (fit, out), (some, others) in parts:
+        # weights are learnt from the mean of some people on some stimuli, and tested on the others of both
         target = _mean_of(_pairs(people[some], fit))
         known = ~np.isnan(target)
         model = LinearRegression(positive=True).fit(_pairs(layers, fit)[:, known].T, target[known])
@@ -349,6 +354,7 @@ def reweighted(
     components: int,
 ) -> tuple[Float[np.ndarray, " other_pair"], Float[np.ndarray, " other_pair"]]:
     """Return the dissimilarities of left-out stimuli, by learnt and by equal weights."""
+    # pairs of the left-out stimuli among themselves: pairs across would show the fit half of what it learnt
     raw = np.asarray(pdist(features[out], "sqeuclidean"))  # pairs in the order of the RDM's vector
     if features.shape[1] > components:
         # n stimuli in n - 1 dimensions can be weighed so that all are equally far apart: with an intercept beside
@@ -357,6 +363,7 @@ def reweighted(
         features = basis.transform(features)
     known = ~np.isnan(target)
     model = LinearRegression(positive=True)
+    # squared differences add up over components, so that a weight for each makes a weighted distance
     model.fit(_squared_differences(features[fit])[known], target[known])
     return np.asarray(_squared_differences(features[out]) @ model.coef_, dtype=float), raw
 

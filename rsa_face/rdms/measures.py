@@ -167,6 +167,7 @@ def block_moments(block: np.ndarray, measure: str, pool: Executor | None = None)
     """Return the moments of one block of features; 0 where a pattern is not finite, which `scale` tells."""
     row = MEASURES[measure]
     values = row.prepare(block if block.dtype.itemsize >= _SINGLE else block.astype(np.float32))
+    # without a copy of absolute values: a slab may be as large as memory allows
     scale = np.maximum(values.max(axis=1), -values.min(axis=1)).astype(np.float64)
     size = np.array([values.shape[1]])
     if not np.isfinite(scale).all():
@@ -176,9 +177,11 @@ def block_moments(block: np.ndarray, measure: str, pool: Executor | None = None)
     if row.centre == "features":
         return Moments(_self_products(values - values.mean(axis=0), pool), np.zeros((len(values), 1)), size, scale)
     mean = values.mean(axis=1, keepdims=True)
+    # the mean square tells how far from 0 a pattern lies, for its spread
     square = np.einsum("ij,ij->i", values, values)[:, None] / values.shape[1]
     shift = np.where(is_far_from_0(mean, square), mean, 0).astype(values.dtype)
     shifted = values - shift if shift.any() else values
+    # what the shift in float32 left of the mean, taken off in float64
     rest = shifted.mean(axis=1, dtype=np.float64)
     within = _self_products(shifted, pool)
     within -= values.shape[1] * np.outer(rest, rest)
@@ -212,6 +215,7 @@ def merge_moments(parts: Iterable[Moments]) -> Moments:
     within: np.ndarray | None = None
     means, sizes, scales = [], [], []
     for part in parts:
+        # added in the order of the blocks, so that sums are equal to the bit however they were computed
         within = part.within.copy() if within is None else np.add(within, part.within, out=within)
         means.append(part.means)
         sizes.append(part.sizes)
@@ -232,6 +236,7 @@ def dissimilarities(moments: Moments, measure: str, ids: Sequence[str]) -> np.nd
     if row.fault:
         _must_have_length(products, moments, ids, row.fault)
     rdm = row.dissimilarity(products, int(moments.sizes.sum()))
+    # rounding leaves tiny asymmetries and negative distances, which no measure has
     rdm = np.maximum((rdm + rdm.T) / 2, 0)
     np.fill_diagonal(rdm, 0)
     return np.asarray(rdm)
@@ -243,11 +248,13 @@ def _self_products(values: np.ndarray, pool: Executor | None) -> np.ndarray:
     def fill(start: int) -> None:
         stop = start + _ROWS
         for first in range(0, values.shape[1], _MOST_FEATURES):
+            # float32 adds up a few thousand products well; longer sums go on in float64
             part = values[:, first : first + _MOST_FEATURES]
             products[start:stop, start:] += part[start:stop] @ part[start:].T
 
     for _ in (map if pool is None else pool.map)(fill, range(0, len(values), _ROWS)):
         pass
+    # only the upper half was computed: mirror it, block by block
     below = np.tril_indices(_ROWS, -1)
     for start in range(0, len(values), _ROWS):
         square = products[start : start + _ROWS, start : start + _ROWS]
@@ -261,6 +268,7 @@ def _products(moments: Moments, *, centred: bool) -> np.ndarray:
     means = moments.means
     if centred:
         means = means - (means @ moments.sizes / moments.sizes.sum())[:, None]
+    # what the blocks' means add to the inner products: exact, since means and sizes are in float64
     return np.asarray(moments.within + (means * moments.sizes) @ means.T)
 
 
