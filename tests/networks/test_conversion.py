@@ -155,7 +155,9 @@ def test_convolutions_alone_are_converted_with_what_is_missing(alexnet, tmp_path
 def test_the_command_line_converts_a_network_by_reference(resnet, tmp_path, capsys):
     torch.save({f"module.{key}": value for key, value in resnet.items()}, tmp_path / "net.pth.tar")
     files = [str(tmp_path / name) for name in ("net.pth.tar", "out.safetensors")]
-    assert not main(["weights", "convert", *files, "--network", "torchvision:resnet18"])
+    with pytest.raises(SystemExit) as exit_:
+        main(["weights", "convert", *files, "--network", "torchvision:resnet18"])
+    assert exit_.value.code == 0
     output = capsys.readouterr().out
     assert "fc.weight <- module.fc.weight" in output
     assert "missing: nothing" in output
