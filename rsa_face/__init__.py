@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rsa_face.rdms.align import shared_stimuli as shared_stimuli
     from rsa_face.rdms.controls import control_rdms as control_rdms
     from rsa_face.rdms.embedding import embed_rdm as embed_rdm
+    from rsa_face.rdms.geometry import compare_networks as compare_networks
     from rsa_face.rdms.measures import compute_rdms as compute_rdms
     from rsa_face.rdms.toolbox import from_rsatoolbox as from_rsatoolbox
     from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
@@ -66,6 +67,7 @@ _HOME = {
     "assess_reliability": "human.reliability",
     "build_network": "networks.zoo",
     "compare_layers": "inference.rsa",
+    "compare_networks": "rdms.geometry",
     "compute_rdms": "rdms.measures",
     "contrast_layers": "inference.localization",
     "control_rdms": "rdms.controls",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rsa_face.figures.networks import plot_localization as plot_localization
     from rsa_face.figures.networks import plot_networks as plot_networks
     from rsa_face.figures.psychometric import plot_psychometric as plot_psychometric
+    from rsa_face.figures.rdms import plot_geometry as plot_geometry
     from rsa_face.figures.rdms import plot_rdm_similarity as plot_rdm_similarity
     from rsa_face.figures.rdms import plot_rdms as plot_rdms
     from rsa_face.figures.saliency import plot_saliency as plot_saliency
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOME = {
     "plot_agreement": "agreement",
     "plot_contrast": "networks",
+    "plot_geometry": "rdms",
     "plot_layers": "layers",
     "plot_localization": "networks",
     "plot_mds": "mds",

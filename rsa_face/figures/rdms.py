@@ -47,6 +47,7 @@ from rsa_face.figures.style import (
     ink,
     network_colors,
     network_label,
+    network_markers,
     usable_font,
 )
 from rsa_face.schema import (
@@ -610,6 +611,103 @@ def plot_rdm_similarity(similarity: xr.DataArray, *, ax: Axes | None = None) -> 
         table.insert(0, RDM, labels)
         keep_source(ax, table, name="rdm_similarity")
     return ax
+
+
+_GEOMETRIES = {
+    "cka": ("Debiased linear CKA", "magma", 1.0),
+    "procrustes": ("Procrustes distance", "magma_r", None),
+    "rank_correlation": ("Rank correlation of RDMs", "magma", 1.0),
+}
+_FE = ("fe", "fe_gate")
+
+
+def plot_geometry(comparison: xr.Dataset, *, of: str = "cka", ax: Axes | None = None) -> Axes:
+    """Draw how alike the layers of two networks are, layer against layer, or over how many directions each spreads.
+
+    Light is alike. The feature-excitation block is marked along both axes.
+
+    Parameters
+    ----------
+    comparison : Dataset
+        From `rsa_face.compare_networks`.
+    of : {"cka", "procrustes", "rank_correlation", "dimensionality"}
+        What is drawn; `dimensionality` against depth, a line for each network.
+    ax : Axes, optional
+        Where to draw; a new figure unless given.
+
+    Returns
+    -------
+    Axes
+        With the figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no such geometry.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> stimuli = rf.example("demo").stimuli.select(identity="face01")
+    >>> small = rf.Preprocessing(resize=64, crop=64)
+    >>> network = rf.build_network("fe_alexnet", preprocessing=small)
+    >>> rdms = rf.stream_rdms([network], stimuli, measure="euclidean", layers=["relu5", "fe"])
+    >>> plot_geometry(rf.compare_networks(rdms, network="fe_alexnet", other="fe_alexnet")).get_xlabel()
+    'FE-AlexNet'
+    """
+    must_be_known(of, (*_GEOMETRIES, "dimensionality"), "geometry")
+    names = [str(comparison.attrs[key]) for key in ("network", "other")]
+    with drawing(ax) as style:
+        if ax is None:
+            wide = max(comparison.sizes.values()) > 24
+            width = min(style.double_mm if wide else style.single_mm, style.tallest_mm)
+            ax = new_axes(width_mm=width, height_mm=0.85 * width)
+        if of == "dimensionality":
+            _draw_dimensionality(ax, comparison, names, style)
+        else:
+            _draw_layers_by_layers(ax, comparison[of], names, style)
+        add_note(ax, note_of(comparison.attrs, names), style, pad=1.0)
+        keep_source(ax, comparison.to_dataframe().reset_index(), name=f"geometry_{of}")
+    return ax
+
+
+def _draw_layers_by_layers(ax: Axes, values: xr.DataArray, names: Sequence[str], style: FigureStyle) -> None:
+    label, colors, high = _GEOMETRIES[str(values.name)]
+    low = min(0.0, float(values.min()))
+    image = ax.imshow(values.values, cmap=colors, vmin=low, vmax=high, aspect="auto", interpolation_stage="rgba")
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02, shrink=0.5)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    rows, columns = ([str(name) for name in values[dim].values] for dim in values.dims)
+    name_layers_below(ax, np.arange(len(columns), dtype=float), columns, style)
+    ax.set_yticks(np.arange(len(rows)), rows, fontsize=style.least_pt, parse_math=False)
+    ax.set_ylabel(network_label(names[0]))
+    ax.set_xlabel(network_label(names[1]))
+    ax.spines[:].set_visible(False)
+    for layers, span in ((rows, ax.axhspan), (columns, ax.axvspan)):
+        for place in (place for place, layer in enumerate(layers) if layer in _FE):
+            span(place - 0.5, place + 0.5, fill=False, edgecolor="white", linewidth=0.7 * style.line_pt)
+    for tick in (*ax.get_xticklabels(), *ax.get_yticklabels()):
+        if tick.get_text() in _FE:
+            tick.set_fontweight("bold")
+
+
+def _draw_dimensionality(ax: Axes, comparison: xr.Dataset, names: Sequence[str], style: FigureStyle) -> None:
+    colors, markers = network_colors(names), network_markers(names)
+    for name, ending in dict(zip(reversed(names), ("_j", ""), strict=True)).items():
+        depth, ratio = comparison[f"depth{ending}"].values, comparison[f"dimensionality{ending}"].values
+        layers = comparison[f"layer{ending}"].values.astype(str)
+        ax.plot(depth, ratio, color=colors[name], marker=markers[name], label=network_label(name))
+        inside = depth[np.isin(layers, _FE)]
+        if inside.size:
+            ax.axvspan(inside.min() - 0.012, inside.max() + 0.012, color=colors[name], alpha=0.1, linewidth=0)
+            ax.annotate("FE", (inside.mean(), 1), (0, -1.2 * style.small_pt), ("data", "axes fraction"),
+                        "offset points", fontsize=style.small_pt, ha="center", color=ink(colors[name]),
+                        weight="bold")  # fmt: skip
+    ax.set_xlabel("Depth")
+    ax.set_ylabel("Dimensionality (participation ratio)")
+    ax.set_ylim(bottom=0)
+    ax.legend()
 
 
 def _name_layers(ax: Axes, similarity: xr.DataArray, style: FigureStyle) -> None:
