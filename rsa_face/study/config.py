@@ -571,7 +571,8 @@ def _from_folder(section: NetworkSection, folder: Path) -> NetworkSection:
     if not files:
         message = f"{str(folder)!r} holds no ImageNet weights of {builder}: none of {', '.join(names)}. Name another."
         raise FileNotFoundError(message)
-    return section.model_copy(update={"weights": str(files[0].absolute()), "pretraining": section.start})
+    named = {"pretraining": section.start} if section.seeds else {}  # others are not called by their weights
+    return section.model_copy(update={"weights": str(files[0].absolute()), **named})
 
 
 def networks_of(study: Study) -> tuple[NetworkSection, ...]:

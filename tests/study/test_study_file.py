@@ -249,6 +249,8 @@ def test_imagenet_weights_are_taken_from_a_folder_and_missing_ones_named(folder,
     section = load_study(path, weights=tmp_path).networks[0]
     assert section.weights == str(tmp_path / "alexnet_conv_imagenet.safetensors")
     assert section.called == "alexnet/imagenet"
+    alone = written(folder, GOOD.replace("weights: random", "weights: imagenet"))
+    assert load_study(alone, weights=tmp_path).networks[0].called == "alexnet"
     with pytest.raises(
         FileNotFoundError, match=r"no ImageNet weights of vgg16: none of vgg16_conv_imagenet\.safetensors"
     ):
