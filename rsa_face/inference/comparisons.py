@@ -75,7 +75,7 @@ def check_people(human: xr.DataArray, *, faults: list[str] | None = None) -> Non
     count = human.sizes["stimulus_i"]
     if count < 3:
         message = (
-            f"RDMs must hold at least 3 stimuli to be compared, but these hold {count}: "
+            f"Too few stimuli to compare RDMs: {count} of the 3 needed, "
             f"{[str(value) for value in human['stimulus_i'].values]}. Use more stimuli."
         )
         raise ValueError(message)
@@ -88,7 +88,7 @@ def check_people(human: xr.DataArray, *, faults: list[str] | None = None) -> Non
     if faults:
         more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
         listed = "; ".join(faults[:20]) + more
-        message = f"RDMs must vary over at least {FEWEST_PAIRS} pairs to be compared, but {listed}. Leave these out."
+        message = f"RDMs that do not vary over {FEWEST_PAIRS} pairs cannot be compared: {listed}. Leave these out."
         raise ValueError(message)
 
 

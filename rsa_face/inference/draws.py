@@ -327,7 +327,7 @@ def _evaluate_judged(
         metric = metric_of(weights, stimuli, centred=row.centred, whitened=row.whitened)
         return _by_products(prepared.layers, prepared.people[members], metric)
     if prepared.sorted_layers is None or prepared.sorted_people is None:
-        message = f"RDMs must be sorted for {prepared.comparison}, but are not. Use `prepare`."
+        message = f"RDMs are not sorted, which {prepared.comparison} needs. Use `prepare`."
         raise ValueError(message)
     ranks, counts = double_ranks(prepared.sorted_layers, weights)
     chosen = Sorted(prepared.sorted_people.order[members], prepared.sorted_people.tied[members])
@@ -449,7 +449,7 @@ def choose_device(device: str, comparison: str, people: Floats) -> str:
     if np.isnan(people).any():
         faults.append("the human RDMs miss pairs")
     if faults and device == "cuda":
-        message = f"To compute on 'cuda' everything must run there, but {'; '.join(faults)}. Use device='auto'."
+        message = f"Cannot compute on 'cuda': {'; '.join(faults)}. Use device='auto'."
         raise ValueError(message)
     return "cpu" if faults else "cuda"
 

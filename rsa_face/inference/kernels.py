@@ -55,7 +55,7 @@ def stimuli_of(pairs: int) -> int:
     stimuli = round((1 + float(np.sqrt(1 + 8 * pairs))) / 2)
     if stimuli * (stimuli - 1) // 2 != pairs:
         message = (
-            f"An RDM's vector must hold every pair of its stimuli, but {pairs} is not n (n - 1) / 2 for any n. "
+            f"No RDM has a vector of {pairs} pairs: that is not n (n - 1) / 2 for any number n of stimuli. "
             "Give the upper triangle of a square RDM."
         )
         raise ValueError(message)

@@ -157,7 +157,7 @@ def draw_resamples(
     ]
     if resamples is None:
         if rng is None:
-            message = "Draws must come from a random generator, but `rng` is None. Give one, or `resamples`."
+            message = "No random generator to draw with: `rng` is None. Give one, or `resamples`."
             raise ValueError(message)
         counts, redrawn = _draw(rng, draws, units, wanted)
         for each, names in zip(counts, unit_names(human, groups), strict=True):
@@ -206,9 +206,7 @@ def group_members(human: xr.DataArray, groups: str | None) -> Whole:
         values = human[groups].values
         without = [str(s) for s, v in zip(human[STIMULUS_I].values, values, strict=True) if v != v or str(v) == ""]
         if without:
-            message = (
-                f"Every stimulus must belong to a group, but {without[:20]} have no {groups!r}. Fill the factor in."
-            )
+            message = f"Stimuli without a group: {without[:20]} have no {groups!r}. Fill the factor in."
             raise ValueError(message)
         names, place = np.unique(np.asarray(values, dtype=str), return_inverse=True)
     if len(names) < FEWEST_GROUPS:
@@ -225,7 +223,7 @@ def _draw(
     rng: np.random.Generator, draws: int, units: tuple[int, int], wanted: list[str]
 ) -> tuple[tuple[Whole, Whole], int]:
     if draws < 2:
-        message = f"At least 2 draws must be made to estimate a variance, but `draws` is {draws}. Ask for 1000."
+        message = f"`draws` is {draws}, and a variance needs 2 or more. Ask for 1000."
         raise ValueError(message)
     groups, people = np.ones((draws, units[0]), dtype=np.int64), np.ones((draws, units[1]), dtype=np.int64)
     redrawn = 0
@@ -248,12 +246,14 @@ def _counts(rng: np.random.Generator, units: int) -> Whole:
 
 def _given(resamples: Mapping[str, NDArray[Any]], units: tuple[int, int], wanted: list[str]) -> tuple[Whole, Whole]:
     if sorted(resamples) != sorted(wanted):
-        message = f"`resamples` must give draws of {sorted(wanted)}, but gives {sorted(resamples)}. Give these."
+        message = f"`resamples` gives draws of {sorted(resamples)}, not of {sorted(wanted)}. Give these."
         raise ValueError(message)
     taken = {name: np.atleast_2d(np.asarray(resamples[name])) for name in wanted}
     lengths = {name: len(array) for name, array in taken.items()}
     if len(set(lengths.values())) > 1:
-        message = f"`resamples` must give as many draws of stimuli as of participants, but gives {lengths}."
+        message = (
+            f"`resamples` gives unequal numbers of draws: {lengths}. Give as many of stimuli as of participants."
+        )
         raise ValueError(message)
     made = []
     for name, count in zip((STIMULUS, PARTICIPANT), units, strict=True):

@@ -259,12 +259,12 @@ def _shared_seeds(measured: Measured, terms: Sequence[Term]) -> list[int]:
     needed = sorted({start for term in terms for start, _ in term})
     unknown = [start for start in needed if start not in starts]
     if unknown:
-        message = f"Starts must be among {', '.join(starts)}, but {unknown} are not. Name these."
+        message = f"Unknown starts: {unknown}. Name some of {', '.join(starts)}."
         raise ValueError(message)
     seeds = {start: sorted(starts[start]) for start in needed}
     if len({tuple(each) for each in seeds.values()}) > 1:
         message = (
-            f"Networks compared over seeds must have the same ones, but these differ: {seeds}. Train the missing."
+            f"Networks have different seeds, so that they cannot be compared over them: {seeds}. Train the missing."
         )
         raise ValueError(message)
     lacking = sorted(
@@ -274,9 +274,7 @@ def _shared_seeds(measured: Measured, terms: Sequence[Term]) -> list[int]:
         or np.isnan(measured.values[list(starts[start].values()), measured.quantities.index(quantity)]).any()
     )
     if lacking:
-        message = (
-            f"What is summed must have been measured of every seed, but was not of {lacking[:20]}. Leave it out."
-        )
+        message = f"Not measured of every seed, so that it cannot be summed: {lacking[:20]}. Leave it out."
         raise ValueError(message)
     return next(iter(seeds.values()))
 

@@ -81,9 +81,7 @@ def draws_of(result: xr.Dataset, name: str) -> Floats:
     """Return the draws that a result holds, of every bootstrap it was made of."""
     resample = result.attrs.get("resample")
     if resample is None or name not in result:
-        message = (
-            f"A result must hold draws for this, but its resample is {resample!r}. Compare with resample='both'."
-        )
+        message = f"The result holds no draws: its resample is {resample!r}. Compare with resample='dual'."
         raise ValueError(message)
     names = [name, *(f"{name}_{kind}" for kind in RESAMPLES[resample][1:])]
     return np.stack([result[each].transpose(DRAW, ...).values for each in names])
@@ -99,7 +97,7 @@ def t_differences(result: xr.Dataset, pairs: Sequence[tuple[str, str]] | None = 
         pairs = [(one, other) for place, one in enumerate(labels) for other in labels[place + 1 :]]
     unknown = sorted({name for pair in pairs for name in pair} - set(labels))
     if unknown:
-        message = f"Layers to compare must be in the result, but {unknown[:20]} are not. It has {labels[:20]}."
+        message = f"Layers that are not in the result: {unknown[:20]}. It has {labels[:20]}."
         raise ValueError(message)
     first = [labels.index(one) for one, _ in pairs]
     second = [labels.index(other) for _, other in pairs]
@@ -213,7 +211,7 @@ def correct(p: Float[np.ndarray, " test"], *, method: str) -> Float[np.ndarray, 
     must_be_known(method, CORRECTIONS, "correction")
     wrong = p[~np.isnan(p) & ~((p > 0) & (p <= 1))]
     if wrong.size:
-        message = f"A p value must be above 0 and at most 1, but {wrong[:20].tolist()} are not. Correct it."
+        message = f"These are no p values: {wrong[:20].tolist()}. Give numbers above 0 and at most 1."
         raise ValueError(message)
     return CORRECTIONS[method](p)
 

@@ -110,7 +110,7 @@ def test_all_that_cannot_be_compared_is_named_at_once(small):
 
 def test_two_stimuli_are_refused(small):
     two = [each.isel(stimulus_i=[0, 1], stimulus_j=[0, 1]) for each in small]
-    with pytest.raises(ValueError, match=r"at least 3 stimuli .* these hold 2: .*'s00', 's01'"):
+    with pytest.raises(ValueError, match=r"Too few stimuli .*: 2 of the 3 needed, .*'s00', 's01'"):
         compare_rdms(*two)
 
 

@@ -41,7 +41,7 @@ def test_the_largest_t_needs_draws_and_the_method_must_be_known(result: xr.Datas
     with pytest.raises(ValueError, match="'bonferroni'"):
         correct_layers(result, method="bonferroni")
     without = result.drop_vars([name for name in result if "draws" in str(name)])
-    with pytest.raises(ValueError, match="must hold draws"):
+    with pytest.raises(ValueError, match="holds no draws"):
         correct_layers(without)
 
 

@@ -242,7 +242,7 @@ def test_memory_too_small_for_one_draw_is_refused(small):
         ({"confidence": 95}, "confidence=95"),
         ({"resample": "both", "groups": "level"}, "'level'"),
         ({"resample": "both", "draws": 1}, "`draws` is 1"),
-        ({"resample": "both", "resamples": {"stimulus": np.zeros((2, 9), int)}}, "gives \\['stimulus'\\]"),
+        ({"resample": "both", "resamples": {"stimulus": np.zeros((2, 9), int)}}, "gives draws of \\['stimulus'\\]"),
         ({"resample": "stimulus", "resamples": {"stimulus": np.full((2, 9), 9)}}, "0 to 8, but holds int64 9 to 9"),
     ],
 )

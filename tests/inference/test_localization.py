@@ -330,5 +330,5 @@ def test_what_cannot_be_asked_is_refused(result: xr.Dataset) -> None:
     with pytest.raises(ValueError, match=r"`ceiling_margin` is 1\.0"):
         localize(result, ceiling_margin=1.0)
     without = result.drop_vars([name for name in result if "draws" in str(name)])
-    with pytest.raises(ValueError, match="must hold draws"):
+    with pytest.raises(ValueError, match="holds no draws"):
         localize(without)
