@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -331,6 +331,21 @@ def reading(path: Path, rule: str, *, then: str) -> Iterator[None]:
     except Exception as error:
         message = f"{str(path)!r} cannot be read: {in_short(error)}. {rule}. {then}"
         raise ValueError(message) from error
+
+
+def read_table(
+    path: str | Path, what: str, *, dtype: "Mapping[str, type] | None" = None, then: str = SAVE_AS_CSV
+) -> "pd.DataFrame":
+    """Read a table; one that is missing, or no CSV or TSV file, is refused by name."""
+    import pandas as pd
+
+    path = Path(path)
+    if not path.is_file():
+        message = f"No such file: {str(path)!r}. Check the path of the {what}."
+        raise FileNotFoundError(message)
+    separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+    with reading(path, f"The {what} is a CSV or TSV file in UTF-8", then=then):
+        return pd.read_csv(path, sep=separator, dtype=dtype, encoding="utf-8-sig", compression=None)
 
 
 def in_short(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -456,6 +457,18 @@ def origin_of(*parts: Mapping[Any, Any]) -> dict[Any, list[str]]:
         key: sorted({name for attrs in parts for name in names_in(attrs, key)})
         for key in (UNTRAINED, TRAINING_UNKNOWN)
     }
+
+
+def table_along(dataset: xr.Dataset, dim: str) -> pd.DataFrame:
+    """Return what a result holds along one of its dimensions as a table, the ends of intervals in two columns."""
+    columns = {dim: dataset[dim].values} if dim in dataset.coords else {}
+    columns |= {str(name): coord.values for name, coord in dataset.coords.items() if coord.dims == (dim,)}
+    for name, variable in dataset.data_vars.items():
+        if variable.dims == (dim,):
+            columns[str(name)] = variable.values
+        elif set(variable.dims) == {dim, BOUND}:
+            columns |= {f"{name}_{bound}": variable.sel({BOUND: bound}).values for bound in dataset[BOUND].values}
+    return pd.DataFrame(columns)
 
 
 def stimulus_ids(rdms: xr.DataArray) -> list[str]:

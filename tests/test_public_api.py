@@ -79,3 +79,23 @@ def test_an_example_network_is_untrained_and_takes_the_preprocessing_of_the_stud
 def test_an_unknown_example_is_refused():
     with pytest.raises(ValueError, match="'faces'"):
         rsa_face.example("faces")
+
+
+@pytest.mark.parametrize("first", ["import rsa_face.saliency.regions", "rsa_face.map_saliency", "rsa_face.saliency"])
+def test_saliency_is_a_package_and_its_former_function_in_whichever_order_they_are_reached(first):
+    code = f"""
+import warnings, rsa_face
+{first}
+import rsa_face.saliency.maps
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    try:
+        rsa_face.saliency(None, None, method="scorecam")
+    except ValueError as error:
+        print(error)
+print(rsa_face.map_saliency is rsa_face.saliency.maps.map_saliency, *(warning.message for warning in caught))
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    refused, warned = said.splitlines()
+    assert "'scorecam'" in refused
+    assert warned.startswith("True rsa_face.saliency(...) is called rsa_face.map_saliency(...)")

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 import rsa_face as rf
-from rsa_face.activations.batch import Batch, sources_of
 from rsa_face.activations.store import hold_store, network_names, remove_store
 from rsa_face.networks.layers import Layer, name_modules
 from rsa_face.networks.zoo import Network, build_network
@@ -28,6 +27,7 @@ from rsa_face.safety import (
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.occlusion import occlude
 from rsa_face.stimuli.preprocessing import Preprocessing
+from rsa_face.study.batch import Batch, sources_of
 from rsa_face.study.config import load_study
 from rsa_face.training.loop import train_valence
 

@@ -123,7 +123,7 @@ def _report(result: Any, written: Path, *, as_json: bool) -> None:
 
 
 def _print_layers(rows: list[dict[str, Any]], ceiling: list[float], title: str, attrs: dict[str, Any]) -> None:
-    from rsa_face.report.narrate import number, p_value
+    from rsa_face.figures.layout import number, p_value
 
     lower, upper, many = map(number, ceiling)
     with_many = f", about {many} with many participants" if math.isfinite(ceiling[2]) else ""

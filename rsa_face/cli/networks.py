@@ -239,9 +239,9 @@ def rdms_command(
     show: Annotated[bool, typer.Option("--list", help="Only list the RDM files, and which are done.")] = False,
 ) -> None:
     """Compute a file of RDMs for each network, seed, occlusion and measure; files that are done are kept."""
-    from rsa_face.activations.batch import Batch as Wanted
-    from rsa_face.activations.batch import compute_batch, is_done, sources_of
     from rsa_face.stimuli.catalogue import read_stimuli
+    from rsa_face.study.batch import Batch as Wanted
+    from rsa_face.study.batch import compute_batch, is_done, sources_of
 
     pairs = [word.partition("=") for word in measure or []]
     measures = [name for name, equals, _ in pairs if not equals]
@@ -315,7 +315,7 @@ def _must_suit(given: dict[str, Any], out: Path | None, *, of_study: bool) -> No
 
 def show_units(folder: Path) -> None:
     """Print which RDM files of a folder are done."""
-    from rsa_face.activations.batch import describe_batch
+    from rsa_face.study.batch import describe_batch
 
     _print_units(describe_batch(folder))
 
@@ -395,7 +395,8 @@ def train(
     """Train networks to tell happy from sad faces. After an interruption, the same command goes on."""
     from rsa_face.provenance import save
     from rsa_face.training.data import read_faces
-    from rsa_face.training.loop import Start, combine_seeds, train_seeds
+    from rsa_face.training.evaluation import combine_seeds
+    from rsa_face.training.loop import Start, train_seeds
 
     chosen = training_settings(settings, label=label, epochs=epochs)
     named: dict[str, Any] = {"kind": kind, "classes": chosen.classes}
@@ -467,7 +468,7 @@ def bar() -> Iterator[Any]:
 
 
 def _summary(each: "Trained", tensorboard: Path | None) -> dict[str, Any]:
-    from rsa_face.training.runs import write_tensorboard
+    from rsa_face.training.loop import write_tensorboard
 
     if tensorboard is not None:
         write_tensorboard(each.history, tensorboard / each.network.name)

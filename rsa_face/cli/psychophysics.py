@@ -45,7 +45,7 @@ def psychometric(
     as_json: Json = False,
 ) -> None:
     """Fit each observer's psychometric curve, with a figure: PSE (happy is chosen half the time), slope, lapses."""
-    from rsa_face.figures.psychometric import plot_psychometric
+    from rsa_face.figures.behaviour import plot_psychometric
     from rsa_face.provenance import load
     from rsa_face.psychophysics.choices import read_choices
     from rsa_face.psychophysics.psychometric import Curve
@@ -93,8 +93,8 @@ def saliency(
     from rsa_face.figures.saliency import plot_saliency
     from rsa_face.provenance import load
     from rsa_face.saliency.regions import average_regions
-    from rsa_face.saliency.stage import write_saliency
     from rsa_face.stimuli.catalogue import read_stimuli
+    from rsa_face.study.recording import write_saliency
 
     stimuli = read_stimuli(table)
     written = write_saliency(_networks(network), stimuli, out, layer=layer, method=method, answer=answer)

@@ -202,7 +202,7 @@ def replication(
 ) -> None:
     """Show how well each architecture did over its seeds, and whether FE-AlexNet came first."""
     from rsa_face.provenance import load
-    from rsa_face.study.replication import compare_architectures, layers_picked, tell_places, write_markdown
+    from rsa_face.study.seeds import compare_architectures, layers_picked, tell_places, write_markdown
 
     table = compare_architectures(folder, network=network)
     if as_json:
@@ -243,8 +243,7 @@ def _plots(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Itera
 
 def _plots_of_result(study: "StudyFolder", rdms: Any, human: Any) -> Iterator[tuple[str, Plot]]:
     from rsa_face.figures.layers import plot_layers
-    from rsa_face.figures.networks import plot_networks
-    from rsa_face.figures.study import plot_study
+    from rsa_face.figures.networks import plot_networks, plot_study
 
     result: Any = study.result
     answers, partial = _localized(study), study.extras.get("partial")
@@ -265,8 +264,8 @@ def _plots_of_result(study: "StudyFolder", rdms: Any, human: Any) -> Iterator[tu
 
 def _plots_of_extras(study: "StudyFolder") -> Iterator[tuple[str, Plot]]:
     from rsa_face.figures.agreement import plot_agreement, plot_reliability
+    from rsa_face.figures.behaviour import plot_psychometric
     from rsa_face.figures.networks import plot_contrast, plot_localization
-    from rsa_face.figures.psychometric import plot_psychometric
     from rsa_face.figures.saliency import plot_saliency
 
     kinds: dict[str, Callable[[Any], Any]] = {
@@ -308,9 +307,8 @@ def _plots_of_rdms(
 
 def _plots_of_points(rdms: Any, human: Any, stimuli: Any, result: Any) -> Iterator[tuple[str, Plot]]:
     """Draw people, and the layer of each network most like them, as points: in a plane, by ranks alone, in space."""
-    from rsa_face.figures.mds import plot_mds
-    from rsa_face.figures.rdms import mean_person
-    from rsa_face.figures.study import most_similar
+    from rsa_face.figures.networks import most_similar
+    from rsa_face.figures.rdms import mean_person, plot_mds
     from rsa_face.rdms.embedding import embed_rdm
 
     if not _FEWEST_TO_EMBED <= rdms.sizes["stimulus_i"] <= _MOST_TO_EMBED:

@@ -7,6 +7,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -15,12 +16,15 @@ from matplotlib.ticker import MaxNLocator
 from rsa_face.figures.layout import (
     add_note,
     blank_axes,
+    inset_mm,
     keep_source,
     name_values,
     note_of,
     note_on_sheet,
+    number,
     points_mm,
     printable,
+    sheet_mm,
     size_mm,
 )
 from rsa_face.figures.style import (
@@ -45,37 +49,40 @@ _WORDS = {
     "pse_distance": "PSE, distance from people",
     "curve_rmse": "Choices, distance from people",
 }
-_RANKS, _CORRELATIONS = "Greys", "RdBu_r"
 _FEWEST, _MANY = 3, 10
-_Place = tuple[float, float, float, float]  # left, top, and the size of a cell, in mm
 
 
 def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Draw what each measure says of each network, shaded by rank, and how far the ranks agree."""
     networks = in_order(map(str, agreement[NETWORK].values))
-    quantities = [str(name) for name in agreement[_QUANTITY].values]
+    table = agreement_table(agreement)
+    agreement = agreement.sel({NETWORK: networks}).transpose(NETWORK, _QUANTITY, _OTHER, ...)
+    names = agreement[_QUANTITY].values.astype(str).tolist()
     with drawing(ax) as style:
         line = points_mm(style.small_pt)
-        rows = len(networks) + len(quantities) - 1
+        rows = len(networks) + len(names) - 1
         if ax is None:
             ax = blank_axes(width_mm=style.double_mm, height_mm=min((2.5 * rows + 14) * line, style.tallest_mm))
-        width, height = size_mm(ax)
-        ax.set(xlim=(0, width), ylim=(height, 0))
-        ax.set_axis_off()
-        left = min(15 * line, 0.24 * width)
-        step = (width - left - line) / len(quantities)
-        tall = min(2.5 * line, (height - 14 * line) / rows)
-        for place, name in enumerate(quantities):
-            said = textwrap.fill(in_words(name, agreement), max(int(step / (0.58 * line)), 8), break_long_words=False)
-            ax.text(left + (place + 0.5) * step, 5.6 * line, said, fontsize=style.small_pt, ha="center", va="bottom",
-                    linespacing=1.15, parse_math=False)  # fmt: skip
-        _draw_ranks(ax, agreement.sel({NETWORK: networks}), (left, 6.2 * line, step, tall), style)
+        width, height = sheet_mm(ax)
+        left, tall = min(15 * line, 0.24 * width), min(2.5 * line, (height - 14 * line) / rows)
+        step = (width - left - line) / len(names)
+        letters = max(int(step / (0.58 * line)), 8)
+        heads = [textwrap.fill(in_words(name, agreement), letters, break_long_words=False) for name in names]
+        upper = inset_mm(ax, left, 6.2 * line, width - left - line, len(networks) * tall)
+        _draw_ranks(upper, agreement, heads, style)
         below = 6.2 * line + len(networks) * tall
-        ax.text(left, below + 1.1 * line, "Bold: rank, 1 the most like people (of saliency: the most of it).",
-                fontsize=style.small_pt, color=QUIET, va="center")  # fmt: skip
-        _draw_correlations(ax, agreement, (left, below + 4.6 * line, step, tall), style)
+        title, note = _about_pairs(agreement)
+        texts = {1.1: "Bold: rank, 1 the most like people (of saliency: the most of it).", 3.3: title,
+                 5.7 + (len(names) - 1) * tall / line: note}  # fmt: skip
+        for lines, text in texts.items():
+            color = "black" if text == title else QUIET
+            ax.text(left, below + lines * line, text, fontsize=style.small_pt, color=color, va="center")
+        lower = inset_mm(ax, left, below + 4.6 * line, step * (len(names) - 1), tall * (len(names) - 1))
+        letters = max(int((left - line) / (0.56 * line)), 10)
+        heads = [textwrap.fill(in_words(name, agreement), letters) for name in names[1:]]
+        _draw_correlations(lower, agreement, heads, (step, tall), style)
         note_on_sheet(ax, note_of(agreement.attrs, networks), style)
-        keep_source(ax, agreement_table(agreement), name="agreement")
+        keep_source(ax, table, name="agreement")
     return ax
 
 
@@ -85,55 +92,72 @@ def in_words(quantity: str, agreement: xr.Dataset) -> str:
         return _WORDS[quantity]
     kind, _, rest = quantity.partition("_")
     if kind == "similarity" and "at_layer" in agreement:
-        found = sorted(set(agreement["at_layer"].values.astype(str)) - {""})
-        return f"RDM similarity, {rest} ({' or '.join(found)})"
+        layers = sorted(set(agreement["at_layer"].values.astype(str)) - {""})
+        return f"RDM similarity, {rest} ({' or '.join(layers)})"
     return f"Saliency on the {rest}" if kind == "saliency" else quantity.replace("_", " ")
 
 
-def _draw_ranks(ax: Axes, agreement: xr.Dataset, place: _Place, style: FigureStyle) -> None:
-    left, top, step, tall = place
-    line = points_mm(style.small_pt)
+def _draw_ranks(ax: Axes, agreement: xr.Dataset, heads: list[str], style: FigureStyle) -> None:
+    """Draw a cell for each network and measure: its rank in bold, and its value."""
     networks = agreement[NETWORK].values.astype(str).tolist()
-    colors, shades = network_colors(networks), mpl.colormaps[_RANKS]
-    peaks = agreement["peak_layer"].values.astype(str)
-    quantities = agreement[_QUANTITY].values.astype(str).tolist()
-    values, ranks = (agreement[name].transpose(NETWORK, _QUANTITY).values for name in ("value", "rank"))
-    for row, network in enumerate(networks):
-        y = top + (row + 0.5) * tall
-        ax.text(left - 0.7 * line, y, printable(network_label(network)), fontsize=style.small_pt, weight="bold",
-                color=ink(colors[network]), ha="right", va="center", parse_math=False)  # fmt: skip
-        for column, quantity in enumerate(quantities):
-            value, rank = values[row, column], ranks[row, column]
-            known = np.isfinite(value)
-            shade = 0.5 * (1 - (rank - 1) / max(len(networks) - 1, 1)) if known else 0.0
-            _cell(ax, left + column * step, top + row * tall, (step, tall), shades(shade))
-            middle = left + (column + 0.5) * step
-            if not known:
-                ax.text(middle, y, "none", fontsize=style.least_pt, color=QUIET, ha="center", va="center")
-                continue
-            said = f"{value:.3f}" + (f"\n{peaks[row]}" if quantity == "similarity_peak" else "")
-            ax.text(left + column * step + 0.7 * line, y, f"{rank:g}", fontsize=style.small_pt, weight="bold",
-                    va="center")  # fmt: skip
-            ax.text(left + (column + 1) * step - 0.6 * line, y, said.replace("-", "\N{MINUS SIGN}"), ha="right",
-                    fontsize=style.least_pt if "\n" in said else style.small_pt, va="center", linespacing=1.0,
-                    parse_math=False)  # fmt: skip
+    values, ranks = agreement["value"].values, agreement["rank"].values
+    shades = np.where(np.isfinite(values), 0.5 * (1 - (ranks - 1) / max(len(networks) - 1, 1)), 0.0)
+    _draw_cells(ax, shades, "Greys", (0, 1), style)
+    best = agreement[_QUANTITY].values.astype(str) == "similarity_peak"
+    for row, column in np.ndindex(values.shape):
+        if not np.isfinite(values[row, column]):
+            _write(ax, column + 0.5, row + 0.5, "none", style.least_pt, color=QUIET)
+            continue
+        layer = f"\n{agreement['peak_layer'].values[row]}" if best[column] else ""
+        _write(ax, column + 0.12, row + 0.5, f"{ranks[row, column]:g}", style.small_pt, weight="bold", ha="left")
+        _write(ax, column + 0.92, row + 0.5, f"{number(float(values[row, column]))}{layer}", ha="right",
+               size=style.least_pt if layer else style.small_pt)  # fmt: skip
+    ax.xaxis.tick_top()
+    ax.set_xticks(np.arange(len(heads)) + 0.5, heads, fontsize=style.small_pt, linespacing=1.15, parse_math=False)
+    ax.set_yticks(np.arange(len(networks)) + 0.5, [printable(network_label(name)) for name in networks],
+                  fontsize=style.small_pt, weight="bold", parse_math=False)  # fmt: skip
+    for label, name in zip(ax.get_yticklabels(), networks, strict=True):
+        label.set_color(ink(network_colors(networks)[name]))
 
 
-def _draw_correlations(ax: Axes, agreement: xr.Dataset, place: _Place, style: FigureStyle) -> None:
-    left, top, step, tall = place
-    line = points_mm(style.small_pt)
-    names = agreement[_QUANTITY].values.astype(str).tolist()
-    title, note = _about_pairs(agreement)
-    ax.text(left, top - 1.3 * line, title, fontsize=style.small_pt, va="center")
-    for row, name in enumerate(names[1:]):
-        y = top + row * tall
-        said = textwrap.fill(in_words(name, agreement), max(int((left - line) / (0.56 * line)), 10))
-        ax.text(left - 0.7 * line, y + 0.5 * tall, said, ha="right", va="center", linespacing=1.0, parse_math=False,
-                fontsize=style.small_pt if "\n" not in said else style.least_pt)  # fmt: skip
-        for column, other in enumerate(names[: row + 1]):
-            pair = agreement.sel({_QUANTITY: name, _OTHER: other})
-            _draw_pair(ax, pair, (left + column * step, y, step, tall), style)
-    ax.text(left, top + (len(names) - 1) * tall + 1.1 * line, note, fontsize=style.small_pt, color=QUIET, va="center")
+def _draw_correlations(
+    ax: Axes, agreement: xr.Dataset, heads: list[str], size: tuple[float, float], style: FigureStyle
+) -> None:
+    """Draw a cell for each pair of measures: how far their ranks agree, and its interval or p."""
+    rho, p = (agreement[name].values[1:, :-1] for name in ("rank_correlation", "rank_correlation_p"))
+    ends = agreement["rank_correlation_interval"].transpose(_QUANTITY, _OTHER, BOUND).values[1:, :-1]
+    shown = np.where(np.tri(len(rho), dtype=bool), rho, np.nan)
+    _draw_cells(ax, 0.5 + 0.36 * shown, "RdBu_r", (0, 1), style)
+    letters = (size[0] - 0.3 * points_mm(style.small_pt)) / (0.56 * points_mm(style.least_pt))
+    large = style.small_pt if size[1] > 2.1 * points_mm(style.small_pt) else style.least_pt
+    for row, column in np.argwhere(np.tri(len(rho), dtype=bool)):
+        if not np.isfinite(rho[row, column]):
+            ax.add_patch(Rectangle((column, row), 1, 1, facecolor="#F2F2F2", edgecolor="white"))
+            _write(ax, column + 0.5, row + 0.5, "none", style.least_pt, color=QUIET)
+            continue
+        below = f"p = {number(p[row, column], digits=2)}"
+        if np.isfinite(ends[row, column, 0]):
+            low, high = ends[row, column]
+            full = f"{low:.2f}, {high:.2f}"  # shorter where it would run into the next
+            forms = (full, full.replace("0.", "."), f"{low:.1f}, {high:.1f}")
+            below = next((form for form in forms if len(form) <= letters), forms[-1])
+        color = ink_on(mpl.colormaps["RdBu_r"](0.5 + 0.36 * rho[row, column]))
+        _write(ax, column + 0.5, row + 0.30, number(rho[row, column], digits=2), large, color=color)
+        _write(ax, column + 0.5, row + 0.76, below, style.least_pt, color=color)
+    ax.set_xticks([])
+    ax.set_yticks(np.arange(len(heads)) + 0.5, heads, linespacing=1.0, parse_math=False,
+                  fontsize=style.least_pt if any("\n" in head for head in heads) else style.small_pt)  # fmt: skip
+
+
+def _draw_cells(ax: Axes, shades: np.ndarray, colors: str, limits: tuple[float, float], style: FigureStyle) -> None:
+    sns.heatmap(shades, cmap=colors, vmin=limits[0], vmax=limits[1], cbar=False, linewidths=style.line_pt, ax=ax,
+                xticklabels=False, yticklabels=False, mask=np.isnan(shades))  # fmt: skip
+    ax.tick_params(length=0)
+
+
+def _write(ax: Axes, x: float, y: float, text: str, size: float, *, ha: str = "center", **look: Any) -> None:
+    ax.text(x, y, text.replace("-", "\N{MINUS SIGN}"), fontsize=size, ha=ha, va="center", linespacing=1.0,
+            parse_math=False, **look)  # fmt: skip
 
 
 def _about_pairs(agreement: xr.Dataset) -> tuple[str, str]:
@@ -147,38 +171,10 @@ def _about_pairs(agreement: xr.Dataset) -> tuple[str, str]:
     title = f"Rank correlation across {most} networks" + (f"; below each, {below}" if below else "")
     if most < _FEWEST:
         return title, f"Fewer than {_FEWEST} networks have no rank correlation."
-    warned = f"With {most} networks a rank correlation is an anecdote" if most < _MANY else ""
+    warning = f"With {most} networks a rank correlation is an anecdote" if most < _MANY else ""
     if not tested:
-        return title, warned and f"{warned}."
-    return title, f"{warned}; p by permutation of the networks." if warned else "P by permutation of the networks."
-
-
-def _draw_pair(ax: Axes, pair: xr.Dataset, place: _Place, style: FigureStyle) -> None:
-    x, y, step, tall = place
-    line = points_mm(style.small_pt)
-    rho, p = float(pair["rank_correlation"]), float(pair["rank_correlation_p"])
-    if not np.isfinite(rho):
-        _cell(ax, x, y, (step, tall), "#F2F2F2")
-        ax.text(
-            x + 0.5 * step, y + 0.5 * tall, "none", fontsize=style.least_pt, color=QUIET, ha="center", va="center"
-        )
-        return
-    color = mpl.colormaps[_CORRELATIONS](0.5 + 0.36 * rho)
-    _cell(ax, x, y, (step, tall), color)
-    lower, upper = pair["rank_correlation_interval"].values.tolist()
-    below = f"p = {p:.2f}"
-    if np.isfinite(lower):
-        whole, letters = f"{lower:.2f}, {upper:.2f}", (step - 0.3 * line) / (0.56 * points_mm(style.least_pt))
-        shorter = (whole, whole.replace("0.", "."), f"{lower:.1f}, {upper:.1f}")  # else it runs into the next
-        below = next((said for said in shorter if len(said) <= letters), shorter[-1])
-    large = style.small_pt if tall > 2.1 * line else style.least_pt
-    for said, up, size in ((f"{rho:.2f}", 0.30, large), (below, 0.76, style.least_pt)):
-        ax.text(x + 0.5 * step, y + up * tall, said.replace("-", "\N{MINUS SIGN}"), fontsize=size, ha="center",
-                va="center", color=ink_on(color))  # fmt: skip
-
-
-def _cell(ax: Axes, x: float, y: float, size: tuple[float, float], color: Any) -> None:
-    ax.add_patch(Rectangle((x, y), *size, facecolor=color, edgecolor="white", linewidth=1.0))
+        return title, warning and f"{warning}."
+    return title, f"{warning}; p by permutation of the networks." if warning else "P by permutation of the networks."
 
 
 _FLAGGED = "#A80F3C"
@@ -198,7 +194,9 @@ def plot_reliability(reliability: xr.Dataset) -> dict[str, Axes]:
         _draw_agreement(axes["agreement"], reliability, style)
         _draw_coverage(axes["coverage"], reliability)
         add_note(axes["people"], note_of(reliability.attrs, []), style)
-        for name, text in {**_VALUES, "agreement": _agreement_words(reliability)}.items():
+        retest = "; dashes: retest" if "test_retest" in reliability else ""
+        others = f"Agreement with the others{retest}\n({_label(reliability)})"
+        for name, text in {**_VALUES, "agreement": others}.items():
             name_values(axes[name], text, style)
         for ax in axes.values():
             letters = int(size_mm(ax)[0] / (0.56 * points_mm(style.small_pt)))
@@ -207,73 +205,60 @@ def plot_reliability(reliability: xr.Dataset) -> dict[str, Axes]:
     return axes
 
 
-def _agreement_words(found: xr.Dataset) -> str:
-    retest = "; dashes: retest" if "test_retest" in found else ""
-    return f"Agreement with the others{retest}\n({_label(found)})"
-
-
 def _label(reliability: xr.Dataset) -> str:
     return comparison_label(str(reliability.attrs["comparison"]))
 
 
-def _draw_halves(ax: Axes, found: xr.Dataset) -> None:
-    draws = found["split_half_draws"].values
+def _draw_halves(ax: Axes, reliability: xr.Dataset) -> None:
+    draws = reliability["split_half_draws"].values
     draws = draws[~np.isnan(draws)]
     ax.hist(draws, bins=min(40, max(5, len(draws) // 20)), color=CEILING_COLOR)
-    ax.axvline(float(found["split_half"]), color=HUMAN_COLOR)
-    ax.set_title(f"{float(found['split_half_corrected']):.2f} for all, by Spearman-Brown", loc="left")
-    ax.set_xlabel(f"Similarity of random halves\n({_label(found)})")
+    ax.axvline(float(reliability["split_half"]), color=HUMAN_COLOR)
+    ax.set_title(
+        f"{number(float(reliability['split_half_corrected']), digits=2)} for all, by Spearman-Brown", loc="left"
+    )
+    ax.set_xlabel(f"Similarity of random halves\n({_label(reliability)})")
     keep_source(ax, pd.DataFrame({"similarity": draws}), name="halves")
 
 
-def _draw_people(ax: Axes, found: xr.Dataset) -> None:
-    size = found["group_size"].values
-    ax.plot(size, found["reliability_predicted"].values, color=HUMAN_COLOR, label="predicted (Spearman-Brown)")
-    ax.plot(size, found["reliability_measured"].values, "o", color=HUMAN_COLOR, fillstyle="none", label="measured")
-    people = found.sizes[PARTICIPANT]
+def _draw_people(ax: Axes, reliability: xr.Dataset) -> None:
+    size = reliability["group_size"].values
+    predicted, measured = (reliability[f"reliability_{how}"].values for how in ("predicted", "measured"))
+    ax.plot(size, predicted, color=HUMAN_COLOR, label="predicted (Spearman-Brown)")
+    ax.plot(size, measured, "o", color=HUMAN_COLOR, fillstyle="none", label="measured")
+    people = reliability.sizes[PARTICIPANT]
     ax.axvline(people, color=QUIET, linestyle=":", label=f"these {people}")
-    ax.set(xscale="log", ylim=(min(0.0, float(found["reliability_predicted"].min())), 1.02))
+    ax.set(xscale="log", ylim=(min(0.0, float(predicted.min())), 1.02), xlabel="Participants")
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if tick <= size.max()]
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()
-    ax.set_xlabel("Participants")
     ax.legend(loc="best")
-    columns = ["group_size", "reliability_predicted", "reliability_measured"]
-    keep_source(ax, found[columns[1:]].to_dataframe().reset_index()[columns], name="people")
+    table = {"group_size": size, "reliability_predicted": predicted, "reliability_measured": measured}
+    keep_source(ax, pd.DataFrame(table), name="people")
 
 
-def _draw_agreement(ax: Axes, found: xr.Dataset, style: FigureStyle) -> None:
-    order = np.argsort(-found["agreement"].values)
-    value, flagged = found["agreement"].values[order], found["outlying"].values[order]
-    place, names = np.arange(len(value)), [printable(name) for name in found[PARTICIPANT].values[order]]
-    low, high = (float(bound) for bound in found["noise_ceiling"])
-    ax.axhspan(low, high, color=CEILING_COLOR, linewidth=0)
-    ax.plot(place[~flagged], value[~flagged], "o", color=HUMAN_COLOR)
-    ax.plot(place[flagged], value[flagged], "D", color=_FLAGGED)
-    if len(names) <= _MOST_NAMES:
-        ax.set_xticks(place, names, rotation=90, fontsize=style.least_pt, parse_math=False)
-    else:
-        ax.set_xticks([])
-    ax.set_xlabel("Participant" if len(names) <= _MOST_NAMES else f"{len(names)} participants")
+def _draw_agreement(ax: Axes, reliability: xr.Dataset, style: FigureStyle) -> None:
+    shown = ("agreement", "outlying", "pairs_judged", "response_bias", "test_retest")
+    table = reliability[[name for name in shown if name in reliability]].to_dataframe()
+    table = table.sort_values("agreement", ascending=False, kind="stable").reset_index()
+    names, flagged = [printable(name) for name in table[PARTICIPANT]], table["outlying"].to_numpy(dtype=bool)
+    ax.axhspan(*(float(bound) for bound in reliability["noise_ceiling"]), color=CEILING_COLOR, linewidth=0)
+    ax.plot(table.index[~flagged], table["agreement"][~flagged], "o", color=HUMAN_COLOR)
+    ax.plot(table.index[flagged], table["agreement"][flagged], "D", color=_FLAGGED)
+    if "test_retest" in table:
+        ax.plot(table.index, table["test_retest"], "_", color=QUIET)
+    few = len(names) <= _MOST_NAMES
+    ax.set_xticks(table.index if few else [], names if few else [], rotation=90, fontsize=style.least_pt,
+                  parse_math=False)  # fmt: skip
+    ax.set_xlabel("Participant" if few else f"{len(names)} participants")
     ax.set_title(f"{int(flagged.sum())} flagged, none dropped; band: noise ceiling", loc="left")
-    table = {
-        PARTICIPANT: names,
-        "agreement": value,
-        "outlying": flagged,
-        "pairs_judged": found["pairs_judged"][order],
-    }
-    if "response_bias" in found:
-        table |= {"response_bias": found["response_bias"].values[order]}
-    if "test_retest" in found:
-        ax.plot(place, found["test_retest"].values[order], "_", color=QUIET)
-        table |= {"test_retest": found["test_retest"].values[order]}
-    keep_source(ax, pd.DataFrame(table), name="agreement")
+    keep_source(ax, table, name="agreement")
 
 
-def _draw_coverage(ax: Axes, found: xr.Dataset) -> None:
-    square = found["people_of_pair"].values
+def _draw_coverage(ax: Axes, reliability: xr.Dataset) -> None:
+    square = reliability["people_of_pair"].values
     count = square[np.triu_indices(len(square), 1)]
-    people = np.arange(found.sizes[PARTICIPANT] + 1)
+    people = np.arange(reliability.sizes[PARTICIPANT] + 1)
     pairs = np.bincount(count, minlength=len(people))
     ax.bar(people, pairs, color=np.where(people == 0, _FLAGGED, HUMAN_COLOR), width=0.9)
     ax.set(xlabel="Participants who judged a pair", xlim=(-0.6, people[-1] + 0.6))

@@ -1,8 +1,8 @@
 """The layer curve: similarity to people at every layer, with the noise ceiling, intervals, tests and the FE block."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -115,7 +115,7 @@ def _starts(titles: Sequence[str], counts: Sequence[int], width_mm: float, style
     """Leave each network room for its name: one of two layers needs more than two steps."""
     needs = [0.75 * points_mm(style.text_pt) * max(map(len, title.split("\n"))) for title in titles]
     spans = [float(count) for count in counts]
-    for _ in range(3):
+    for _ in range(3):  # wider spans leave shorter steps, in which other names may not fit any more; three settle it
         step = width_mm / (sum(spans) + _GAP * len(spans))
         spans = [max(count, need / step) for count, need in zip(counts, needs, strict=True)]
     starts, edge = [], 0.0
@@ -126,8 +126,7 @@ def _starts(titles: Sequence[str], counts: Sequence[int], width_mm: float, style
 
 
 def draw_ceiling(ax: Axes, result: xr.Dataset, style: FigureStyle) -> None:
-    """Draw the noise ceiling as a band, and the line of no similarity."""
-    ax.axhline(0, color=QUIET, linewidth=0.5 * style.line_pt, linestyle=(0, (3, 2)), zorder=0.6)
+    """Draw the noise ceiling as a band."""
     if "noise_ceiling" not in result:
         return
     lower, upper = (float(value) for value in result["noise_ceiling"].values)
@@ -158,8 +157,8 @@ def draw_partial(ax: Axes, partial: xr.Dataset, block: Block, style: FigureStyle
 
 def matched(dataset: xr.Dataset, labels: np.ndarray, variable: str) -> np.ndarray:
     """Return a variable at the named RDMs."""
-    found = dict(zip(map(str, dataset[RDM].values), dataset[variable].values, strict=True))
-    return np.array([found.get(str(label), np.nan) for label in labels], dtype=float)
+    values = dict(zip(map(str, dataset[RDM].values), dataset[variable].values, strict=True))
+    return np.array([values.get(str(label), np.nan) for label in labels], dtype=float)
 
 
 def excited(block: Block) -> np.ndarray:
@@ -198,6 +197,7 @@ def draw_tests(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], alpha: flo
     ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
     type_mm = points_mm(style.small_pt)
     line, gap, lines = _spacing(blocks, style)
+    # data units for a mm: the axis grows downwards by the rows, so that the curves keep their height
     unit = (high - low) / room_for_tests(ax, result, blocks, style)
     ax.axhline(low, color=CEILING_COLOR, linewidth=0.5 * style.line_pt)
     corrected = all(name.endswith("_corrected") for name, _ in tests)
@@ -289,14 +289,25 @@ def plot_layers(
     ------
     ValueError
         If a network is not in the result, or `along` is unknown.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> layers = ["relu1", "relu5", "fc8"]
+    >>> result = xr.Dataset(
+    ...     {"similarity": ("rdm", [0.1, 0.3, 0.2]), "noise_ceiling": ("bound", [0.4, 0.5])},
+    ...     {"network": ("rdm", ["alexnet"] * 3), "layer": ("rdm", layers), "depth": ("rdm", [0.1, 0.5, 1.0]),
+    ...      "rdm": [f"alexnet/{layer}" for layer in layers]})
+    >>> ax = plot_layers(result)
+    >>> [label.get_text() for label in ax.get_xticklabels()]
+    ['relu1', 'relu5', 'fc8']
     """
     must_be_known(along, ("layer", "depth"), "axis of layers")
     present = in_order(str(name) for name in result[NETWORK].values)
     for name in networks or ():
         must_be_known(name, present, "network of this result")
     shown = in_order(networks or present)
-    if partial is None and "partial_similarity" in result:
-        partial = xr.Dataset({"similarity": result["partial_similarity"]}, attrs=result.attrs)
+    partial = partial_of(result) if partial is None else partial
     with drawing(ax) as style:
         count = int(np.isin(result[NETWORK].values.astype(str), shown).sum())
         if ax is None:
@@ -308,6 +319,7 @@ def plot_layers(
         edges = np.concatenate([block.x for block in blocks])
         ax.set_xlim(*((0, 1.02) if along == "depth" else (edges.min() - 0.8, edges.max() + 0.8)))
         key = None if partial is None else _place_key(ax, partial, blocks, style)
+        ax.axhline(0, color=QUIET, linewidth=0.5 * style.line_pt, linestyle=(0, (3, 2)), zorder=0.6)
         draw_ceiling(ax, result, style)
         for block in blocks:
             draw_curve(ax, result, block, style, banded=along == "layer" or len(blocks) < 3)
@@ -324,10 +336,24 @@ def plot_layers(
     return ax
 
 
+def partial_of(result: xr.Dataset) -> xr.Dataset | None:
+    """Return what remains of a result's similarities given the controls, as a comparison of its own."""
+    if "partial_similarity" not in result:
+        return None
+    return xr.Dataset({"similarity": result["partial_similarity"]}, attrs=result.attrs)
+
+
+def controls_in_words(partial: xr.Dataset) -> str:
+    """Return what was partialled out, as a list; "the controls" where nobody says."""
+    controls = partial.attrs.get("partialled") or partial.attrs.get("controls") or []
+    return controls if isinstance(controls, str) else ", ".join(map(str, controls)) or "the controls"
+
+
 def layers_table(
     result: xr.Dataset, *, partial: xr.Dataset | None = None, networks: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return the numbers of a layer curve, one row a layer."""
+    """Return the numbers of a layer curve, one row a layer, as figure and report draw them."""
+    partial = partial_of(result) if partial is None else partial
     order = rows_in_order(result, in_order(networks or map(str, result[NETWORK].values)))
     part = result.isel({RDM: order})
     table = pd.DataFrame({name: part[name].values for name in (NETWORK, LAYER, DEPTH) if name in part.coords})
@@ -371,6 +397,7 @@ def _limit(
     span = (high - low) or 1.0
     low -= 0.06 * span
     above = (0.6 + 1.7 * lines) * points_mm(style.small_pt)
+    # of the height above the rows of tests, `share` is left free: high' - high = share * (high' - low)
     share = min(above / room_for_tests(ax, result, blocks, style), 0.5)
     ax.set_ylim(low, (high - share * low) / (1 - share))
     ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= high + 0.05 * span])
@@ -387,10 +414,14 @@ def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: Fi
     else:
         _name_layers(ax, blocks, style)
         above = max(block.title.count("\n") + 1 for block in blocks)
-    comparison = str(result.attrs.get("comparison", ""))
-    named = comparison_label(comparison)
-    name_values(ax, f"Similarity to people\n({named})" if named else "Similarity to people", style)
+    name_values(ax, similarity_label(result.attrs).replace(" (", "\n("), style)
     return above
+
+
+def similarity_label(attrs: Mapping[Any, Any]) -> str:
+    """Return what the similarity of a result is called."""
+    named = comparison_label(str(attrs.get("comparison", "")))
+    return f"Similarity to people ({named})" if named else "Similarity to people"
 
 
 def _name_layers(ax: Axes, blocks: Sequence[Block], style: FigureStyle) -> None:
@@ -414,9 +445,7 @@ class _Key:
 
 
 def _place_key(ax: Axes, partial: xr.Dataset, blocks: Sequence[Block], style: FigureStyle) -> _Key:
-    said = partial.attrs.get("partialled") or partial.attrs.get("controls") or []
-    named = said if isinstance(said, str) else ", ".join(map(str, said))
-    text = printable(f"without {named}" if named else "partial")
+    text = printable(f"without {controls_in_words(partial)}")
     low, high = ax.get_xlim()
     at = np.array([(x - low) / (high - low) for block in blocks for x in excited(block)])
     right = bool(len(at)) and at.mean() < 0.5

@@ -31,6 +31,7 @@ from rsa_face.figures.style import (
     network_label,
     usable_font,
 )
+from rsa_face.rdms.align import select_stimuli
 from rsa_face.safety import write_beside
 from rsa_face.schema import (
     MEASURES,
@@ -43,6 +44,7 @@ from rsa_face.schema import (
     must_be_known,
     names_in,
     split_seed,
+    stimulus_ids,
 )
 from rsa_face.stimuli.catalogue import open_picture
 
@@ -63,11 +65,18 @@ def blank_axes(*, width_mm: float, height_mm: float) -> Axes:
     return ax
 
 
+def sheet_mm(ax: Axes) -> tuple[float, float]:
+    """Make axes a sheet whose units are mm from the upper left corner, and return how wide and high it is."""
+    width, height = size_mm(ax)
+    ax.set(xlim=(0, width), ylim=(height, 0))
+    ax.set_axis_off()
+    return width, height
+
+
 def inset_mm(ax: Axes, left: float, top: float, width: float, height: float) -> Axes:
     """Return axes inside axes whose units are mm from the upper left corner."""
-    whole_width, whole_height = ax.get_xlim()[1], ax.get_ylim()[0]
-    return ax.inset_axes((left / whole_width, 1 - (top + height) / whole_height,
-                          width / whole_width, height / whole_height))  # fmt: skip
+    wide, high = ax.get_xlim()[1], ax.get_ylim()[0]
+    return ax.inset_axes((left / wide, 1 - (top + height) / high, width / wide, height / high))
 
 
 def size_mm(ax: Axes) -> tuple[float, float]:
@@ -101,8 +110,54 @@ def untrained_in(attrs: Mapping[Any, Any]) -> list[str]:
     return names_in(attrs, UNTRAINED)
 
 
+def number(value: float, *, signed: bool = False, digits: int = 3) -> str:
+    """Return a similarity or another quantity of its size as figures, report and command line write it.
+
+    Examples
+    --------
+    >>> number(-0.04217), number(0.5, signed=True), number(0.5, digits=2)
+    ('−0.042', '+0.500', '0.50')
+    """
+    if not np.isfinite(value):
+        return "unknown" if np.isnan(value) else "unbounded"
+    return f"{value:{'+' * signed}.{digits}f}".replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """Return a p value as it is read.
+
+    Examples
+    --------
+    >>> p_value(0.0312), p_value(0.0002)
+    ('0.031', '< 0.001')
+    """
+    return "< 0.001" if p < 0.001 else number(p)
+
+
+def p_equals(p: float) -> str:
+    """Return a p value with its name.
+
+    Examples
+    --------
+    >>> p_equals(0.0312), p_equals(0.0002)
+    ('p = 0.031', 'p < 0.001')
+    """
+    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
+
+
+def percent(share: float) -> str:
+    """Return a share as it is read.
+
+    Examples
+    --------
+    >>> percent(0.957)
+    '96%'
+    """
+    return f"{share:.0%}".replace("-", "−") if np.isfinite(share) else number(share)
+
+
 def note_of(attrs: Mapping[Any, Any], networks: Iterable[str]) -> str:
-    """Return what a reader must be told about an array's origin, or nothing.
+    """Return what a reader must know about an array's origin, or nothing.
 
     Examples
     --------
@@ -142,6 +197,17 @@ def measures_noted(attrs: Mapping[Any, Any], networks: Iterable[str]) -> list[st
     ]
 
 
+def words_of_occlusion(occlusion: str) -> str:
+    """Return what is masked, in words.
+
+    Examples
+    --------
+    >>> words_of_occlusion("none"), words_of_occlusion("eyes")
+    ('whole face', 'eyes masked')
+    """
+    return "whole face" if occlusion == "none" else f"{printable(occlusion)} masked" if occlusion else ""
+
+
 def beside_axes(ax: Axes, y: float, text: str, style: FigureStyle) -> None:
     """Write small text on the right of axes, at a height of theirs."""
     ax.annotate(text, (1, y), (0.6 * style.small_pt, 0), ("axes fraction", "data"), "offset points",
@@ -151,6 +217,7 @@ def beside_axes(ax: Axes, y: float, text: str, style: FigureStyle) -> None:
 def add_note(ax: Axes, note: str, style: FigureStyle, *, pad: float = 0.5) -> None:
     """Write a note on the origin of the numbers at the upper right of axes, above their title where both are long."""
     if note:
+        # letters are .52 of their type's size wide on the average: measuring each would lay the figure out again
         letters = int(size_mm(ax)[0] / (0.52 * points_mm(style.small_pt)))
         parts = [note] if len(note) <= letters else note.split("; ")
         lines = [line for part in parts for line in textwrap.wrap(part, max(letters, 20), break_on_hyphens=False)]
@@ -237,23 +304,25 @@ def name_layers_below(ax: Axes, places: np.ndarray, names: Sequence[str], style:
     its mark in the figure.
     """
     low, high = ax.get_xlim()
-    kept, size = _that_fit(places, size_mm(ax)[0] / (high - low), style)
-    texts = [printable(name) for name, shown in zip(names, kept, strict=True) if shown]
-    ax.set_xticks(places[kept], texts, rotation=90, fontsize=size, parse_math=False)
+    fitting, size = _that_fit(places, size_mm(ax)[0] / (high - low), style)
+    texts = [printable(name) for name, shown in zip(names, fitting, strict=True) if shown]
+    ax.set_xticks(places[fitting], texts, rotation=90, fontsize=size, parse_math=False)
     ax.tick_params(axis="x", length=0.2 * style.small_pt, pad=0.25 * style.small_pt)
 
 
 def _that_fit(places: np.ndarray, mm_per_unit: float, style: FigureStyle) -> tuple[np.ndarray, float]:
+    # upright names are as wide as their type is high; 1.12 of it keeps neighbours apart
     room = np.diff(places).min() * mm_per_unit if len(places) > 1 else np.inf
     for size in (style.small_pt, (style.small_pt + style.least_pt) / 2, style.least_pt):
         if room >= 1.12 * points_mm(size):
             return np.ones(len(places), dtype=bool), size
-    kept, least = np.zeros(len(places), dtype=bool), 1.12 * points_mm(style.least_pt) / mm_per_unit
+    fitting, least = np.zeros(len(places), dtype=bool), 1.12 * points_mm(style.least_pt) / mm_per_unit
     steps = np.diff(places)
+    # each network is thinned by itself: a gap wider than a step parts it from the next
     for run in np.split(np.arange(len(places)), np.flatnonzero(steps > 1.5 * steps.min()) + 1):
         for place in run[[-1, *range(len(run) - 1)]]:  # a network's last layer is named whatever else is
-            kept[place] = np.abs(places[kept] - places[place]).min(initial=np.inf) >= least
-    return kept, style.least_pt
+            fitting[place] = np.abs(places[fitting] - places[place]).min(initial=np.inf) >= least
+    return fitting, style.least_pt
 
 
 def name_values(ax: Axes, text: str, style: FigureStyle) -> None:
@@ -263,9 +332,9 @@ def name_values(ax: Axes, text: str, style: FigureStyle) -> None:
     """
     letters = size_mm(ax)[1] / (0.52 * points_mm(1))  # of one point
     size = min(max(letters / max(map(len, text.split("\n"))), style.small_pt), style.text_pt)
-    whole = re.sub(r"\([^)]*\)", lambda unit: unit.group().replace(" ", "\N{NO-BREAK SPACE}"), text)
+    phrase = re.sub(r"\([^)]*\)", lambda unit: unit.group().replace(" ", "\N{NO-BREAK SPACE}"), text)
     most = max(int(1.05 * letters / size), _SHORT_LABEL)
-    lines = [part for line in whole.split("\n") for part in textwrap.wrap(line, most, break_on_hyphens=False)]
+    lines = [part for line in phrase.split("\n") for part in textwrap.wrap(line, most, break_on_hyphens=False)]
     fits = max(map(len, lines)) <= letters / size
     ax.set_ylabel("\n".join(lines), fontsize=size, parse_math=False, loc="center" if fits else "top")
 
@@ -311,17 +380,14 @@ def factors_of(rdms: xr.DataArray) -> list[str]:
 
 def same_stimuli(human: xr.DataArray, rdms: xr.DataArray) -> xr.DataArray:
     """Return one array of RDMs in the stimulus order of another."""
-    ids = [str(value) for value in rdms[STIMULUS_I].values]
-    place = {str(value): index for index, value in enumerate(human[STIMULUS_I].values)}
-    missing = [name for name in ids if name not in place]
-    if missing:
+    lacking = sorted(set(stimulus_ids(rdms)) - set(stimulus_ids(human)))
+    if lacking:
         message = (
-            f"Human RDMs must hold the stimuli of the layer RDMs to stand beside them, but lack {missing[:8]} "
-            f"({len(missing)} in all). Select the shared stimuli first, with `shared_stimuli`."
+            f"Human RDMs lack {len(lacking)} stimuli of the layer RDMs: {lacking[:8]}. Select the shared stimuli "
+            "first, with `shared_stimuli`."
         )
         raise ValueError(message)
-    order = [place[name] for name in ids]
-    return human.isel({STIMULUS_I: order, STIMULUS_J: order})
+    return select_stimuli(human, stimulus_ids(rdms))
 
 
 def judged_stimuli(human: xr.DataArray, rdms: xr.DataArray) -> list[str]:
@@ -329,8 +395,8 @@ def judged_stimuli(human: xr.DataArray, rdms: xr.DataArray) -> list[str]:
 
     Networks are often shown more than people: masked faces beside whole ones.
     """
-    judged = {str(value) for value in human[STIMULUS_I].values}
-    return [name for name in map(str, rdms[STIMULUS_I].values) if name in judged]
+    judged = set(stimulus_ids(human))
+    return [name for name in stimulus_ids(rdms) if name in judged]
 
 
 def groups_along(values: Sequence[object]) -> list[Group]:
@@ -436,6 +502,14 @@ def save_figure(
     ------
     ValueError
         If a format is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> figure = plt.figure()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [file.name for file in save_figure(figure, f"{folder}/empty")]
+    ['empty.pdf', 'empty.png']
     """
     for name in formats:
         must_be_known(name, FORMATS, "image format")
@@ -452,9 +526,9 @@ def save_figure(
 
 
 def _write_image(figure: Figure, path: Path, kind: str, dpi: int, about: str) -> Path:
-    said = {_ABOUT[kind]: about} if about else {}
+    origin = {_ABOUT[kind]: about} if about else {}
     with mpl.rc_context(_REAL_TEXT), write_beside(path) as beside:
-        figure.savefig(beside, dpi=dpi, format=kind, metadata={**_DATELESS[kind], **said})
+        figure.savefig(beside, dpi=dpi, format=kind, metadata={**_DATELESS[kind], **origin})
     return path
 
 

@@ -1,16 +1,22 @@
-"""Networks compared: at one layer each, layer by layer, and at which layer one becomes like people."""
+"""Networks compared: at one layer each, layer by layer, where one becomes like people, and all in one figure."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 
+from rsa_face.figures.layers import draw_ceiling, plot_layers, similarity_label
 from rsa_face.figures.layout import (
+    NOTE,
     add_note,
     beside_axes,
+    hide_notes,
     keep_source,
     legend_above,
     mark_significant,
@@ -18,12 +24,14 @@ from rsa_face.figures.layout import (
     name_values,
     new_axes,
     note_of,
+    p_equals,
     points_mm,
     printable,
     size_mm,
 )
+from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.style import (
-    CEILING_COLOR,
+    MM_PER_INCH,
     QUIET,
     FigureStyle,
     drawing,
@@ -34,7 +42,21 @@ from rsa_face.figures.style import (
     network_markers,
     paler,
 )
-from rsa_face.schema import BOUND, DEPTH, LAYER, NETWORK, OTHER_MEASURES, RDM, UNSIGNED, comparison_label, names_in
+from rsa_face.schema import (
+    BOUND,
+    DEPTH,
+    LAYER,
+    NETWORK,
+    ORDER,
+    OTHER_MEASURES,
+    RDM,
+    UNSIGNED,
+    comparison_label,
+    names_in,
+    split_seed,
+    table_along,
+)
+from rsa_face.stimuli.catalogue import StimulusSet
 
 
 def plot_networks(
@@ -62,7 +84,7 @@ def plot_networks(
     with drawing(ax) as style:
         if ax is None:
             ax = new_axes(width_mm=style.single_mm, height_mm=min(27 * points_mm(style.text_pt), style.tallest_mm))
-        _draw_ceiling(ax, result, style)
+        draw_ceiling(ax, result, style)
         for place, (network, row) in enumerate(rows.items()):
             _draw_network(ax, result.isel({RDM: row}), place, colors[network], style)
         beside = {} if layers is not None else {key: {name: _on_left_out(answers.get(name), key) for name in rows}
@@ -86,8 +108,7 @@ def plot_networks(
         labels = labels if fits else [label.replace("\n", " ") for label in labels]
         ax.set_xticks(range(len(rows)), labels, parse_math=False, **lean)
         ax.tick_params(axis="x", length=0)
-        comparison = str(result.attrs.get("comparison", ""))
-        name_values(ax, f"Similarity to people\n({comparison_label(comparison)})", style)
+        name_values(ax, similarity_label(result.attrs).replace(" (", "\n("), style)
         _draw_brackets(ax, [(list(rows).index(a), list(rows).index(b), p) for a, b, p in compared], style)
         above = legend_above(ax, list(marks.values()), [_ON_LEFT_OUT[key] for key in marks], style) if marks else 0
         add_note(ax, _notes(result, rows, layers), style, pad=0.6 + 1.6 * above)
@@ -152,19 +173,13 @@ def _notes(result: xr.Dataset, rows: Mapping[str, int], layers: Mapping[str, str
     return "; ".join(filter(None, [note_of({**result.attrs, OTHER_MEASURES: others}, rows), chosen]))
 
 
-def _draw_ceiling(ax: Axes, result: xr.Dataset, style: FigureStyle) -> None:
-    if "noise_ceiling" in result:
-        lower, upper = (float(value) for value in result["noise_ceiling"].values)
-        ax.axhspan(lower, upper, color=CEILING_COLOR, linewidth=0, zorder=0.5)
-        beside_axes(ax, (lower + upper) / 2, "noise\nceiling", style)
-
-
 def _draw_network(ax: Axes, layer: xr.Dataset, place: int, color: str, style: FigureStyle) -> None:
     value = float(layer["similarity"])
     ax.bar(place, value, width=0.62, color=color, alpha=0.55, linewidth=0, zorder=1)
     if "participant_similarity" in layer and not layer.attrs.get(UNSIGNED):
         each = layer["participant_similarity"].values
-        spread = np.linspace(-0.22, 0.22, len(each)) if len(each) > 1 else np.zeros(1)
+        # golden steps aside: spread in their order, participants who come in order of likeness form a slope
+        spread = 0.44 * ((0.5 + 0.618034 * np.arange(len(each))) % 1) - 0.22
         ax.scatter(place + spread, each, s=(0.36 * style.small_pt) ** 2, color=color, edgecolor="white",
                    linewidth=0.3 * style.line_pt, zorder=2)  # fmt: skip
     if "similarity_interval" in layer:
@@ -182,9 +197,9 @@ def _draw_brackets(ax: Axes, pairs: Sequence[tuple[int, int, float]], style: Fig
     for level, (a, b, p) in enumerate(sorted(pairs, key=lambda pair: abs(pair[0] - pair[1]))):
         y = high + (level + 0.35) * row * unit
         ax.plot([a, a, b, b], [y - 0.6 * unit, y, y, y - 0.6 * unit], color="#222222", linewidth=0.6 * style.line_pt)
-        said = "p < 0.001" if p < 0.001 else "p = 1" if p > 0.9995 else f"p = {p:.3f}"
-        half = 0.3 * points_mm(style.small_pt) * len(said) * (right - left) / width
-        ax.annotate(said, (max((a + b) / 2, left + half), y), (0, 0.3 * style.small_pt), textcoords="offset points",
+        text = p_equals(p)
+        half = 0.3 * points_mm(style.small_pt) * len(text) * (right - left) / width
+        ax.annotate(text, (max((a + b) / 2, left + half), y), (0, 0.3 * style.small_pt), textcoords="offset points",
                     ha="center", fontsize=style.small_pt)  # fmt: skip
     ax.set_ylim(low, high + len(pairs) * row * unit)
     ax.set_yticks(ticks)
@@ -242,14 +257,7 @@ def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float 
 
 def contrast_table(contrast: xr.Dataset) -> pd.DataFrame:
     """Return the numbers of a contrast, one row a layer, as figure and report draw them."""
-    columns = {str(name): contrast[name].values for name in contrast.coords if contrast[name].dims == (LAYER,)}
-    for name in map(str, contrast.data_vars):
-        if contrast[name].dims == (LAYER,):
-            columns[name] = contrast[name].values
-        elif set(contrast[name].dims) == {LAYER, BOUND}:
-            lower, upper = contrast[name].transpose(BOUND, LAYER).values
-            columns |= {f"{name}_lower": lower, f"{name}_upper": upper}
-    return pd.DataFrame(columns)
+    return table_along(contrast, LAYER)
 
 
 def shown_test(table: pd.DataFrame) -> str | None:
@@ -274,8 +282,8 @@ def _draw_test(ax: Axes, table: pd.DataFrame, x: np.ndarray, alpha: float, color
     ticks = [tick for tick in ax.get_yticks() if low <= tick <= high]
     ax.set_ylim(y - 0.9 * points_mm(style.small_pt) * unit, high)
     ax.set_yticks(ticks)
-    said = f"p < {alpha:g}" + (",\nuncorrected" if name == "p_difference" else "")
-    beside_axes(ax, y, said, style)
+    text = f"p < {alpha:g}" + (",\nuncorrected" if name == "p_difference" else "")
+    beside_axes(ax, y, text, style)
 
 
 _TARGET = "target"
@@ -301,6 +309,17 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     -------
     Axes
         The axes drawn on.
+
+    Examples
+    --------
+    >>> where = xr.Dataset(
+    ...     {"probability": (("target", "layer"), [[0.1, 0.9, 0.0]]), "picked": ("target", ["fc8"]),
+    ...      "in_set": (("target", "layer"), [[False, True, False]]),
+    ...      "half_way_depth": 0.6, "half_way_interval": ("bound", [0.5, 0.7])},
+    ...     {"target": ["peak"], "layer": ["relu1", "fc8", "none"], "depth": ("layer", [0.5, 1.0, np.nan])},
+    ...     {"network": "alexnet"})
+    >>> plot_localization(where).get_ylabel()
+    'Share of draws'
     """
     table = localization_table(where)
     questions = list(dict.fromkeys(table["question"]))
@@ -375,12 +394,12 @@ def _draw_row(
     ax: Axes, answer: pd.DataFrame, places: np.ndarray, bottom: float, color: str, style: FigureStyle
 ) -> None:
     share, inside = answer["probability"].to_numpy(), answer["in_set"].to_numpy()
-    shades = [color if kept else paler(color, 0.62) for kept in inside]
+    shades = [color if possible else paler(color, 0.62) for possible in inside]
     ax.bar(places, share, bottom=bottom, width=0.8, color=shades, linewidth=0, zorder=2)
     ax.plot(places[[0, -1]] + [-0.5, 0.5], [bottom, bottom], color=QUIET, linewidth=0.5 * style.line_pt, zorder=1)
     ax.vlines(places[0] - 0.7, bottom, bottom + 1, color="#222222", linewidth=1.2 * style.line_pt)
-    kept = places[inside]
-    for run in np.split(kept, np.flatnonzero(np.diff(kept) > 1.5) + 1) if len(kept) else []:
+    possible = places[inside]
+    for run in np.split(possible, np.flatnonzero(np.diff(possible) > 1.5) + 1) if len(possible) else []:
         ax.plot([run[0] - 0.5, run[-1] + 0.5], [bottom - 0.07] * 2, color=color, linewidth=1.6 * style.line_pt,
                 solid_capstyle="butt", zorder=2)  # fmt: skip
     picked = int(np.flatnonzero(answer["picked"])[0])
@@ -396,3 +415,149 @@ def _draw_half_way(
     ax.plot(places[[0, -1]] + [-0.5, 0.5], [bottom, bottom], color=QUIET, linewidth=0.5 * style.line_pt, zorder=1)
     ax.plot([low, high], [bottom + 0.5] * 2, color=color, linewidth=1.6 * style.line_pt, zorder=2)
     ax.plot(at, bottom + 0.5, marker="D", color=color, markersize=0.55 * style.small_pt, linestyle="none", zorder=3)
+
+
+_CAPITALS = ("plos", "apa")
+_HEIGHTS = {"layers": 28.0, "middle": 26.0, "rdms": 20.0}  # in times the type size
+_LEAST = 0.5  # of a row's height
+_MOST_EXAMPLES = 5
+
+
+def plot_study(
+    result: xr.Dataset,
+    *,
+    where: xr.Dataset | Sequence[xr.Dataset] | None = None,
+    contrast: xr.Dataset | None = None,
+    rdms: xr.DataArray | None = None,
+    human: xr.DataArray | None = None,
+    stimuli: StimulusSet | None = None,
+    compared: Sequence[tuple[str, str, float]] = (),
+) -> dict[str, Axes]:
+    """Draw a study's panels in one figure over the page; what is not given leaves no gap.
+
+    A slide has no room for the RDMs, which are left to `plot_rdms`.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        A comparison: the layer curve. Not changed.
+    where : Dataset, dims (target, layer), or sequence of these, optional
+        The answer of `localize` for the network in question; those for other networks may follow it, for the layers
+        that `plot_networks` shows.
+    contrast : Dataset, dims (layer, bound), optional
+        The difference of two networks, of `contrast_layers`.
+    rdms : DataArray, dims (rdm, stimulus_i, stimulus_j), optional
+        Layer RDMs; of each network the layer that `plot_networks` shows, as an example: of networks that differ in
+        their seed alone the first, and five at most.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j), optional
+        Human RDMs, shown beside them.
+    stimuli : StimulusSet, optional
+        Pictures for the margin of the RDMs.
+    compared : sequence of (str, str, float)
+        Planned comparisons, as `plot_networks` takes them; left out where their brackets would crowd out the bars.
+
+    Returns
+    -------
+    dict of str to Axes
+        ``layers``, ``networks``, and ``localization``, ``contrast``, ``rdms`` where drawn; all of one figure.
+
+    Examples
+    --------
+    >>> result = xr.Dataset(
+    ...     {"similarity": ("rdm", [0.1, 0.3]), "noise_ceiling": ("bound", [0.4, 0.5])},
+    ...     {"network": ("rdm", ["alexnet"] * 2), "layer": ("rdm", ["relu1", "fc8"]), "depth": ("rdm", [0.5, 1.0]),
+    ...      "rdm": ["alexnet/relu1", "alexnet/fc8"]})
+    >>> list(plot_study(result))
+    ['layers', 'networks']
+    """
+    answers = [where] if isinstance(where, xr.Dataset) else list(where or ())
+    first = answers[0] if answers else None
+    picked = picked_layers(result, answers_of(answers))
+    with drawing() as style:
+        middle = [name for name, given in (("localization", first), ("contrast", contrast)) if given is not None]
+        rows = _rows_that_fit(["layers", "middle", *(["rdms"] if rdms is not None else [])], style)
+        heights = [_HEIGHTS[row] for row in rows]
+        tall = min(sum(heights) * points_mm(style.text_pt), style.tallest_mm)
+        figure = plt.figure(figsize=(style.double_mm / MM_PER_INCH, tall / MM_PER_INCH), layout="constrained")
+        parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
+        axes = {"layers": plot_layers(result, ax=parts[0].add_subplot())}
+        names = ["networks", *middle]
+        columns = parts[1].subfigures(1, len(names), squeeze=False)[0]
+        for name, part in zip(names, columns, strict=True):
+            ax = part.add_subplot()
+            if name == "networks":
+                shown = compared if _has_room(ax, compared, style) else ()
+                axes[name] = plot_networks(result, ax=ax, where=answers, compared=shown)
+            elif name == "localization" and first is not None:
+                axes[name] = plot_localization(first, ax=ax)
+            elif contrast is not None:
+                axes[name] = plot_contrast(contrast, ax=ax)
+        if rdms is not None and "rdms" in rows:
+            sheet = parts[2].add_axes((0.02, 0.0, 0.98, 1.0))
+            axes["rdms"] = plot_rdms(_examples(_at_layers(rdms, picked)), ax=sheet, human=human, stimuli=stimuli)
+        for ax in axes.values():
+            hide_notes(ax)
+        _letter(list(axes.values()), note_of(result.attrs, map(str, result[NETWORK].values)), style)
+    return axes
+
+
+def _rows_that_fit(rows: list[str], style: FigureStyle) -> list[str]:
+    """Return the rows a page or slide has room for, from the top, the first two in any case."""
+    while len(rows) > 2:
+        if _LEAST * sum(_HEIGHTS[row] for row in rows) * points_mm(style.text_pt) <= style.tallest_mm:
+            break
+        rows = rows[:-1]
+    return rows
+
+
+def most_similar(rdms: xr.DataArray, result: xr.Dataset | None) -> xr.DataArray:
+    """Return the layer of each network that is most similar to people: an example of it, not a test."""
+    order = rdms[ORDER].values if ORDER in rdms.coords else range(rdms.sizes[RDM])
+    score = dict(zip(map(str, rdms[RDM].values), (-1e6 + np.asarray(order)).tolist(), strict=True))
+    if result is not None:
+        score |= dict(zip(map(str, result[RDM].values), result["similarity"].values.tolist(), strict=True))
+    networks = rdms[NETWORK].values.astype(str)
+    labels = [str(name) for name in rdms[RDM].values]
+    best = [
+        max(np.flatnonzero(networks == network).tolist(), key=lambda place: score[labels[place]])
+        for network in in_order(networks)
+    ]
+    return rdms.isel({RDM: best})
+
+
+def _at_layers(rdms: xr.DataArray, layers: Mapping[str, str]) -> xr.DataArray:
+    """Return the RDM of each network at its layer; of networks that have no such layer among these, the last one."""
+    labels = [f"{network}/{layer}" for network, layer in layers.items()]
+    shown = most_similar(rdms, None)
+    names = [str(name) for name in rdms[RDM].values]
+    given = {label.rpartition("/")[0]: names.index(label) for label in labels if label in names}
+    places = [given.get(str(network), names.index(str(label)))
+              for network, label in zip(shown[NETWORK].values, shown[RDM].values, strict=True)]  # fmt: skip
+    return rdms.isel({RDM: places})
+
+
+def _examples(rdms: xr.DataArray) -> xr.DataArray:
+    """Return the first seed of each network, as many as stand in a row beside people."""
+    starts = [split_seed(str(name))[0] for name in rdms[NETWORK].values]
+    return rdms.isel({RDM: sorted(starts.index(start) for start in set(starts))[:_MOST_EXAMPLES]})
+
+
+def _has_room(ax: Axes, compared: Sequence[tuple[str, str, float]], style: FigureStyle) -> bool:
+    return 2 * points_mm(style.small_pt) * len(compared) < 0.45 * size_mm(ax)[1]
+
+
+def _letter(axes: list[Axes], note: str, style: FigureStyle) -> None:
+    """Write each panel's letter on a line of its own, so that no label touches it, and beside the first the note."""
+    letters = int(0.95 * style.double_mm / (0.52 * points_mm(style.small_pt)))
+    lines = textwrap.wrap(note, letters, break_on_hyphens=False)
+    for place, ax in enumerate(axes):
+        letter = chr(ord("a") + place)
+        letter = letter.upper() if style.name in _CAPITALS else letter
+        part = ax.get_figure()
+        if not isinstance(part, SubFigure):
+            continue
+        below = "\n" * (len(lines) - 1) if place == 0 else ""
+        head = part.suptitle(letter + below, x=0.004, ha="left", weight="bold", fontsize=style.text_pt + 1)
+        if place == 0:
+            part.text(0.996, head.get_position()[1], "\n".join(lines), ha="right", va="top", fontsize=style.small_pt,
+                      color=QUIET, fontstyle="italic", gid=NOTE, parse_math=False)  # fmt: skip

@@ -1,4 +1,4 @@
-"""RDMs as images: laid out over the page, with stimuli and groups beside them, and layers by layers."""
+"""RDMs as images, with stimuli and groups beside them; layers by layers; and stimuli as points."""
 
 import logging
 import textwrap
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -15,7 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.font_manager import FontProperties
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.textpath import text_to_path
+from mpl_toolkits.mplot3d import Axes3D, proj3d
 from scipy import stats
 
 from rsa_face.figures.layout import (
@@ -31,6 +34,7 @@ from rsa_face.figures.layout import (
     note_of,
     points_mm,
     printable,
+    root_of,
     same_stimuli,
     size_mm,
     sort_stimuli,
@@ -39,6 +43,7 @@ from rsa_face.figures.layout import (
 from rsa_face.figures.style import (
     HUMAN_COLOR,
     MM_PER_INCH,
+    POINTS_PER_INCH,
     QUIET,
     RDM_COLORS,
     FigureStyle,
@@ -58,6 +63,7 @@ from rsa_face.schema import (
     ORDER,
     PARTICIPANT,
     RDM,
+    STIMULUS,
     STIMULUS_I,
     comparison_label,
     must_be_known,
@@ -159,6 +165,7 @@ def _rows_of_networks(
     person = min(0.24 * room[0], tall - title - name, 1.3 * _WIDEST) if human else 0.0
     left = margin + (person + 5.0 if human else 0.0)
     wide = room[0] - left - 0.4
+    # a square may be narrower than its name in the smallest type: names then stand out by .7 of a gap to either side
     needs = max(map(len, names)) * 0.58 * points_mm(style.least_pt)
     rows = _rows(rdms, int(np.clip((wide + _GAP) // (needs + 0.7 * _GAP), 3, _MOST_COLUMNS)))
     side = min(_side(wide, rows), tall / len(rows) - title - name, _WIDEST)
@@ -234,11 +241,11 @@ def _thinned(places: np.ndarray, names: list[str], most: int) -> np.ndarray:
     """Return as many layers as fit: the first, the last, the FE block, and others evenly between."""
     if len(places) <= most:
         return places
-    kept = np.linspace(0, len(places) - 1, most).round().astype(int)
+    picks = np.linspace(0, len(places) - 1, most).round().astype(int)
     block = [at for at, place in enumerate(places) if names[place] == "fe"]
     for at in block:
-        kept[1 + np.abs(kept[1:-1] - at).argmin()] = at
-    return np.asarray(places[np.unique(kept)])
+        picks[1 + np.abs(picks[1:-1] - at).argmin()] = at
+    return np.asarray(places[np.unique(picks)])
 
 
 def _type_that_fits(texts: list[str], width_mm: float, style: FigureStyle) -> float:
@@ -266,11 +273,11 @@ def draw_margin(
     shown.
     """
     step = panel.side / len(files)
-    edge = panel.left - 0.5
+    edge = panel.left - 0.5  # from here outwards: pictures, then the brackets' ends, then the names of groups
     if any(file is not None for file in files):
         picture = _picture(style)
         every = max(int(np.ceil(1.08 * picture / step)), 1)
-        free = panel.top
+        free = panel.top  # where the next picture may begin: the first and last ones are moved into the panel
         for place in range((every - 1) // 2, len(files), every):
             file, middle = files[place], panel.top + (place + 0.5) * step
             top = float(np.clip(middle - picture / 2, panel.top, panel.top + panel.side - picture))
@@ -325,17 +332,18 @@ def _picture(style: FigureStyle) -> float:
 
 def _fitted(labels: Sequence[str], rooms_mm: Sequence[float], style: FigureStyle) -> tuple[list[str], float]:
     """Return labels that fit, and their size: smaller first, then without the letters all begin with, then cut."""
-    whole = [printable(label) for label in labels]
-    stems = [label.rstrip("0123456789") for label in whole]
+    full = [printable(label) for label in labels]
+    stems = [label.rstrip("0123456789") for label in full]
     shared = next(
         (n for n, letters in enumerate(zip(*stems, strict=False)) if len(set(letters)) > 1), min(map(len, stems))
     )
-    ends = [label[shared:] for label in whole]
-    for texts in (whole, ends) if all(ends) else (whole,):
+    ends = [label[shared:] for label in full]
+    # smaller type before fewer letters: a reader looks for the names as the table has them
+    for texts in (full, ends) if all(ends) else (full,):
         for size in (style.small_pt, style.least_pt):
             if all(_width(text, size) <= room for text, room in zip(texts, rooms_mm, strict=True)):
                 return texts, size
-    return [_cut(label, room, style.least_pt) for label, room in zip(whole, rooms_mm, strict=True)], style.least_pt
+    return [_cut(label, room, style.least_pt) for label, room in zip(full, rooms_mm, strict=True)], style.least_pt
 
 
 def _width(text: str, size: float) -> float:
@@ -404,9 +412,18 @@ def plot_rdms(
     ------
     ValueError
         If a factor or scale is unknown, or the human RDM lacks a stimulus.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> demo = rf.example("demo")
+    >>> control = rf.control_rdms(demo.stimuli, ["level"])
+    >>> rdms = control.assign_coords(network=("rdm", ["control"]), layer=("rdm", ["level"]))
+    >>> [panel.get_label() for panel in plot_rdms(rdms, human=demo.human).child_axes][:2]
+    ['People', 'level']
     """
     must_be_known(scale, SCALES, "scale")
-    rdms = _layers_in_order(rdms)
+    rdms = rdms.isel({RDM: _order_of_layers(rdms)})
     rdms, factors = sort_stimuli(rdms, sort)
     groups = groups_along(list(rdms[factors[0]].values)) if factors else []
     people = None if human is None else mean_person(same_stimuli(human, rdms))
@@ -465,11 +482,11 @@ def shade(values: np.ndarray, scale: str) -> np.ndarray:
     return shown
 
 
-def _layers_in_order(rdms: xr.DataArray) -> xr.DataArray:
+def _order_of_layers(rdms: xr.DataArray) -> np.ndarray:
     names = [str(name) for name in rdms[NETWORK].values]
-    place = {name: index for index, name in enumerate(in_order(names))}
+    networks = in_order(names)
     within = np.asarray(rdms[ORDER].values if ORDER in rdms.coords else np.arange(len(names)), dtype=float)
-    return rdms.isel({RDM: np.lexsort(np.stack([within, [place[name] for name in names]]))})
+    return np.lexsort(np.stack([within, [networks.index(name) for name in names]]))
 
 
 def mean_person(human: xr.DataArray) -> xr.DataArray:
@@ -495,17 +512,17 @@ def _limits(
     shades: Sequence[np.ndarray], scale: str, measures: Sequence[str], *, human: bool
 ) -> list[tuple[float, float]]:
     """Return the limits of each panel's colours, people's first; a scale is shared by layers of one measure."""
-    own = [(float(np.nanmin(shown)), float(np.nanmax(shown))) if np.isfinite(shown).any() else (0.0, 1.0)
+    ranges = [(float(np.nanmin(shown)), float(np.nanmax(shown))) if np.isfinite(shown).any() else (0.0, 1.0)
            for shown in shades]  # fmt: skip
     if scale == "rank":
-        return [(0.0, 1.0)] * len(own)
+        return [(0.0, 1.0)] * len(ranges)
     if scale == "own":
-        return own
+        return ranges
     ends: dict[str, list[tuple[float, float]]] = {}
-    for measure, limits in zip(measures, own[int(human) :], strict=True):
+    for measure, limits in zip(measures, ranges[int(human) :], strict=True):
         ends.setdefault(measure, []).append(limits)
     shared = {name: (min(low for low, _ in each), max(high for _, high in each)) for name, each in ends.items()}
-    return [*own[: int(human)], *(shared[measure] for measure in measures)]
+    return [*ranges[: int(human)], *(shared[measure] for measure in measures)]
 
 
 def _draw_panels(
@@ -586,12 +603,7 @@ def _draw_bars(
 def plot_rdm_similarity(similarity: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     """Draw the similarity of every layer with every other, networks apart."""
     networks = in_order(map(str, similarity[NETWORK].values))
-    place = {name: index for index, name in enumerate(networks)}
-    along = [place[str(name)] for name in similarity[NETWORK].values]
-    within = np.asarray(
-        similarity[ORDER].values if ORDER in similarity.coords else np.arange(len(along)), dtype=float
-    )
-    order = np.lexsort(np.stack([within, along]))
+    order = _order_of_layers(similarity)
     sorted_ = similarity.isel({RDM: order, f"{RDM}_j": order})
     with drawing(ax) as style:
         if ax is None:
@@ -736,3 +748,212 @@ def _mark_networks(ax: Axes, networks: list[str], style: FigureStyle) -> None:
             ax.axvline(low, color="white", linewidth=style.line_pt)
         ax.text((low + high) / 2, -0.5 - 1.1 / step, network_label(network), fontsize=style.small_pt, weight="bold",
                 color=ink(colors[network]), va="bottom", parse_math=False, **lean)  # fmt: skip
+
+
+_AXIS = "axis"
+_SHADES = "coolwarm"
+_MOST_PICTURES = 120
+_NEAR = 0.3  # mm
+
+
+def plot_mds(
+    points: xr.DataArray,
+    *,
+    ax: Axes | None = None,
+    stimuli: StimulusSet | None = None,
+    along: str | None = "level",
+    within: Sequence[str] = ("identity", "occlusion"),
+    title: str | None = None,
+) -> Axes:
+    """Draw stimuli as points of a plane or of space, with the stress that says how much the picture gets wrong.
+
+    Pictures stand at their points where there is room, and else beside them on a thin line; one that would hide
+    another is left to its dot. Stimuli that share `within` are joined in the order of `along`.
+
+    Parameters
+    ----------
+    points : DataArray, dims (stimulus, axis)
+        Two or three coordinates a stimulus, as `embed_rdm` returns them. Not changed.
+    ax : Axes, optional
+        Where to draw, of the 3D kind for three coordinates; a new figure if None.
+    stimuli : StimulusSet, optional
+        Pictures.
+    along : str, optional
+        The factor that colours the points, blue to red, and orders the ways; left out where the points lack it.
+    within : sequence of str
+        Factors whose values a way keeps.
+    title : str, optional
+        What is above; the RDM's name if None.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If the points have other than two or three coordinates, or `ax` is not of their kind.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> points = rf.embed_rdm(rf.example("demo").human[0], starts=0)
+    >>> plot_mds(points, title="One participant").get_title(loc="left")
+    'One participant'
+    """
+    dims = points.sizes[_AXIS]
+    must_be_known(str(dims), ("2", "3"), "number of dimensions")
+    with drawing(ax) as style:
+        if ax is None:
+            kind: dict[str, Any] = {"projection": "3d"} if dims == 3 else {}
+            ax = plt.figure(figsize=_size_of_points(points.values, style), layout="constrained").add_subplot(**kind)
+        if (dims == 3) != isinstance(ax, Axes3D):
+            message = f"The axes are not of {dims} dimensions, as the points are. Leave ax out."
+            raise ValueError(message)
+        values = np.asarray(points.values, dtype=float)
+        ordered = along if along in points.coords else None
+        for way in _ways(points, ordered, within):
+            ax.plot(*values[way].T, color="#B5B5B5", linewidth=0.7 * style.line_pt, zorder=1)
+        look: dict[str, Any] = {"c": _shades_of(points, ordered), "s": (0.5 * style.small_pt) ** 2, "zorder": 2}
+        look |= {"edgecolor": "white", "linewidth": 0.3 * style.line_pt}
+        ax.scatter(*values.T, **(look | {"depthshade": False} if dims == 3 else look))
+        _bare(ax, values)
+        stress = f"stress {points.attrs['stress']:.2f}" if "stress" in points.attrs else ""
+        notes = [", ".join(text for text in (str(points.attrs.get("kind", "")), stress) if text)]
+        notes += _colors_in_words(points, ordered)
+        ax.annotate("\n".join(notes), (0, 0), (0, -0.4 * style.small_pt), "axes fraction", "offset points", va="top",
+                    fontsize=style.small_pt, color=QUIET, parse_math=False)  # fmt: skip
+        network, _, layer = str(points.attrs.get("rdm", "")).rpartition("/")
+        named = f"{network_label(network)} {layer}" if network else layer
+        ax.set_title(
+            printable(named if title is None else title), loc="left", fontsize=style.text_pt, parse_math=False
+        )
+        add_note(ax, note_of(points.attrs, [network]), style, pad=0.8)
+        if stimuli is not None:  # last: what stands around the axes makes them smaller
+            _draw_faces(ax, values, _files_of(points, stimuli), style)
+        keep_source(ax, _table(points), name="mds")
+    return ax
+
+
+def place_pictures(points: np.ndarray, side: float, room: tuple[float, float]) -> list[tuple[float, float] | None]:
+    """Find a place for each picture, at its point or near it, so that none hides another or leaves the room."""
+    turns = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    offsets = [np.zeros(2)] + [
+        r * side * np.array([np.cos(t), np.sin(t)]) for r in (1.0, 1.5, 2.0, 2.6) for t in turns
+    ]
+    # pictures of stimuli with the most room around them are placed first: crowded ones then give way
+    crowd = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    first = np.argsort(np.sort(crowd, axis=1)[:, min(3, len(points) - 1)], kind="stable")[::-1]
+    occupied: list[np.ndarray] = []
+    places: list[tuple[float, float] | None] = [None] * len(points)
+    for index in first:
+        others = np.delete(points, index, axis=0)
+        free = [
+            points[index] + offset for offset in offsets if _is_free(points[index] + offset, occupied, side, room)
+        ]
+        clear = [middle for middle in free if np.abs(others - middle).max(axis=1).min(initial=np.inf) > 0.55 * side]
+        if free:
+            middle = (clear or free)[0]
+            occupied.append(middle)
+            places[index] = (float(middle[0]), float(middle[1]))
+    return places
+
+
+def _is_free(middle: np.ndarray, occupied: Sequence[np.ndarray], side: float, room: tuple[float, float]) -> bool:
+    inside = np.all(middle >= 0.55 * side) and np.all(middle <= np.array(room) - 0.55 * side)
+    return bool(inside and all(np.abs(middle - other).max() >= 1.05 * side for other in occupied))
+
+
+def _ways(points: xr.DataArray, along: str | None, within: Sequence[str]) -> list[np.ndarray]:
+    if along is None:
+        return []
+    level = np.asarray(points[along].values, dtype=float)
+    factors = [name for name in within if name in points.coords]
+    keys = ["\0".join(str(points[name].values[i]) for name in factors) for i in range(len(level))]
+    ways = []
+    for key in dict.fromkeys(keys):
+        members = np.flatnonzero(np.array(keys) == key)
+        members = members[np.argsort(level[members], kind="stable")]
+        if len(np.unique(level[members])) == len(members) > 1:
+            ways.append(members)
+    return ways
+
+
+def _shades_of(points: xr.DataArray, along: str | None) -> Any:
+    if along is None:
+        return "#3A3A3A"
+    level = np.asarray(points[along].values, dtype=float)
+    reach = np.nanmax(np.abs(level)) or 1.0
+    return (
+        mpl.colormaps[_SHADES](0.5 + 0.5 * level / reach)
+        if level.min() < 0
+        else mpl.colormaps[_SHADES](level / reach)
+    )
+
+
+def _colors_in_words(points: xr.DataArray, along: str | None) -> list[str]:
+    """Return what the colours mean; nothing where all points have one."""
+    if along is None:
+        return []
+    level = np.asarray(points[along].values, dtype=float)
+    low, high = (f"{end:+g}".replace("-", "\N{MINUS SIGN}") for end in (np.nanmin(level), np.nanmax(level)))
+    return [f"{printable(along)}: {'blue' if level.min() < 0 else 'pale'} {low} to red {high}"]
+
+
+def _size_of_points(values: np.ndarray, style: FigureStyle) -> tuple[float, float]:
+    """Return a column's width, and the height the points need beside it, in inches."""
+    wide = style.single_mm / MM_PER_INCH
+    if values.shape[1] == 3:
+        return wide, 0.78 * wide
+    tall = wide * float(np.ptp(values[:, 1]) / (np.ptp(values[:, 0]) or 1.0))
+    return wide, float(np.clip(1.25 * tall, 0.6 * wide, wide))
+
+
+def _bare(ax: Axes, values: np.ndarray) -> None:
+    if isinstance(ax, Axes3D):
+        sides = np.ptp(values, axis=0)
+        ax.set_box_aspect(np.maximum(sides, 0.35 * sides.max()) + 1e-9, zoom=1.2)
+        ax.grid(visible=False)
+        ax.set(xticks=[], yticks=[], zticks=[])  # what an axis means is for nobody to say
+        return
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.margins(0.12)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color="#C8C8C8")
+
+
+def _files_of(points: xr.DataArray, stimuli: StimulusSet) -> list[Any]:
+    files = dict(zip(stimuli.ids, stimuli.files, strict=True))
+    return [files.get(str(name)) for name in points[STIMULUS].values]
+
+
+def _draw_faces(ax: Axes, values: np.ndarray, files: Sequence[Any], style: FigureStyle) -> None:
+    width, height = size_mm(ax)
+    box = ax.get_window_extent()
+    flat = values
+    if isinstance(ax, Axes3D):
+        x, y, _ = proj3d.proj_transform(*values.T, ax.get_proj())
+        flat = np.stack([x, y], axis=1)
+    dots = (ax.transData.transform(flat) - [box.x0, box.y0]) / root_of(ax).dpi * MM_PER_INCH
+    # about a third of the room that each would have on a grid, so that most find a place; never too small to be seen
+    side = float(np.clip(0.36 * np.sqrt(width * height / len(values)), 1.6 * points_mm(style.text_pt), 0.12 * width))
+    places = place_pictures(dots, side, (width, height))
+    for index in np.linspace(0, len(values) - 1, min(len(values), _MOST_PICTURES)).round().astype(int):
+        place, file = places[index], files[index]
+        if place is None or file is None:
+            continue
+        picture = thumbnail(file, pixels=128)
+        zoom = side / MM_PER_INCH * POINTS_PER_INCH / max(picture.shape[:2])
+        middle = (place[0] / width, place[1] / height)
+        if float(np.hypot(*(np.array(place) - dots[index]))) > _NEAR:
+            line = {"arrowstyle": "-", "color": QUIET, "linewidth": 0.4 * style.line_pt, "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", tuple(flat[index]), middle, xycoords="data", textcoords="axes fraction", zorder=2.9,
+                        arrowprops=line)  # fmt: skip
+        ax.add_artist(AnnotationBbox(OffsetImage(picture, zoom=zoom), middle, xycoords="axes fraction",
+                                     frameon=False, pad=0, zorder=3))  # fmt: skip
+
+
+def _table(points: xr.DataArray) -> pd.DataFrame:
+    columns = {str(name): part.values for name, part in points.coords.items() if part.dims == (STIMULUS,)}
+    return pd.DataFrame(columns | {f"axis_{n + 1}": points.values[:, n] for n in range(points.sizes[_AXIS])})

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
@@ -21,17 +22,33 @@ from rsa_face.figures.layout import (
     note_on_sheet,
     points_mm,
     printable,
-    size_mm,
+    sheet_mm,
     thumbnail,
+    words_of_occlusion,
 )
 from rsa_face.figures.style import QUIET, FigureStyle, drawing, in_order, ink, network_colors, network_label
 from rsa_face.schema import LAYER, NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
 
-_WHOLE = {"none": "whole face"}
+REGION = "region"
 
 
-def draw_bars(
+def shares_table(regions: xr.Dataset) -> pd.DataFrame:
+    """Return the mean share of saliency in each region with its standard error, as figure and report draw it."""
+    frame = _shares_of(regions)
+    groups = frame.groupby(["occlusion", REGION, NETWORK], sort=False)["proportion"]
+    table = groups.agg(proportion="mean", se="sem", faces="count").reset_index()
+    if "area" in regions:
+        table["area"] = table[REGION].map(regions["area"].mean(STIMULUS).to_series())
+    return table
+
+
+def _shares_of(regions: xr.Dataset) -> pd.DataFrame:
+    frame = regions["proportion"].to_dataframe().reset_index()
+    return frame.assign(occlusion=frame.get("occlusion", "none"))
+
+
+def _draw_bars(
     ax: Axes,
     regions: xr.Dataset,
     networks: list[str],
@@ -43,7 +60,7 @@ def draw_bars(
     """Draw bars of the share of saliency in each region, a panel for each occlusion, all on one scale."""
     line = points_mm(style.small_pt)
     left, top, width, height = frame
-    table = _averages(regions)
+    table, shares = shares_table(regions), _shares_of(regions)
     occlusions = list(dict.fromkeys(table["occlusion"]))
     highest = float((table["proportion"] + table["se"].fillna(0)).max())
     highest = highest if highest > 0 else 1.0  # every map is 0 everywhere: nothing stands above the axis
@@ -54,51 +71,25 @@ def draw_bars(
             panel = inset_mm(ax, left, top + place * tall + title, width, tall - title)
         else:
             panel = inset_mm(ax, left + place * (each + gap), top + title, each, height - title - names)
-        _draw_panel(panel, table[table["occlusion"] == occlusion], networks, style)
-        panel.set_ylim(0, 1.08 * highest)
-        panel.set_title(said_of_occlusion(occlusion), fontsize=style.small_pt, loc="left", parse_math=False)
+        order = list(dict.fromkeys(table[REGION][table["occlusion"] == occlusion]))
+        sns.barplot(
+            shares[shares["occlusion"] == occlusion], x=REGION, y="proportion", hue=NETWORK, order=order,
+            hue_order=networks, palette=network_colors(networks), saturation=1, gap=0.08, errorbar="se", legend=False,
+            err_kws={"color": "#222222", "linewidth": 0.6 * style.line_pt}, ax=panel,
+        )  # fmt: skip
+        for number, name in enumerate(order):
+            area = float(table["area"][table[REGION] == name].iloc[0])
+            for color, dashes in (("white", "-"), (QUIET, (0, (2, 1.5)))):  # seen over dark bars, too
+                panel.plot([number - 0.42, number + 0.42], [area, area], color=color, linewidth=0.7 * style.line_pt,
+                           linestyle=dashes)  # fmt: skip
+        panel.set(ylim=(0, 1.08 * highest), xlabel="", ylabel="")
+        panel.set_xticks(range(len(order)), [printable(name) for name in order], fontsize=style.small_pt)
+        panel.tick_params(axis="x", length=0)
+        panel.set_title(words_of_occlusion(occlusion), fontsize=style.small_pt, loc="left", parse_math=False)
         panel.tick_params(labelleft=stacked or place == 0, labelbottom=not stacked or place == count - 1)
     ax.text(left - 4.2 * line, top + 0.5 * (title + height - names), "Share of saliency", fontsize=style.small_pt,
             rotation=90, ha="center", va="center")  # fmt: skip
     return table
-
-
-def said_of_occlusion(occlusion: str) -> str:
-    """Return what is masked, in words.
-
-    Examples
-    --------
-    >>> said_of_occlusion("none"), said_of_occlusion("eyes")
-    ('whole face', 'eyes masked')
-    """
-    return _WHOLE.get(occlusion, f"{printable(occlusion)} masked")
-
-
-def _draw_panel(panel: Axes, here: pd.DataFrame, networks: list[str], style: FigureStyle) -> None:
-    names, colors = list(dict.fromkeys(here["region"])), network_colors(networks)
-    step = 0.8 / len(networks)
-    for number, network in enumerate(networks):
-        one = here[here["network"] == network].set_index("region").reindex(names)
-        x = np.arange(len(names)) - 0.4 + (number + 0.5) * step
-        panel.bar(x, one["proportion"], width=0.92 * step, color=colors[network], linewidth=0)
-        panel.vlines(x, one["proportion"] - one["se"], one["proportion"] + one["se"], color="#222222",
-                     linewidth=0.6 * style.line_pt)  # fmt: skip
-    for number, name in enumerate(names):
-        area = float(here[here["region"] == name]["area"].iloc[0])
-        for color, dashes in (("white", "-"), (QUIET, (0, (2, 1.5)))):  # seen over dark bars, too
-            panel.plot([number - 0.42, number + 0.42], [area, area], color=color, linewidth=0.7 * style.line_pt,
-                       linestyle=dashes)  # fmt: skip
-    panel.set_xticks(range(len(names)), [printable(name) for name in names], fontsize=style.small_pt)
-    panel.tick_params(axis="x", length=0)
-
-
-def _averages(regions: xr.Dataset) -> pd.DataFrame:
-    frame = regions["proportion"].to_dataframe().reset_index()
-    area = regions["area"].mean(STIMULUS).to_series()
-    frame["occlusion"] = frame.get("occlusion", "none")
-    groups = frame.groupby(["occlusion", "region", NETWORK], sort=False)["proportion"]
-    table = groups.agg(proportion="mean", se="sem", faces="count").reset_index()
-    return table.assign(area=table["region"].map(area))
 
 
 _MOST_FACES = 8
@@ -133,9 +124,7 @@ def plot_saliency(
         if ax is None:
             tall = len(networks) * pitch + (_HEAD + 1.5) * line + bars
             ax = blank_axes(width_mm=style.double_mm, height_mm=min(tall, style.tallest_mm))
-        width, height = size_mm(ax)
-        ax.set(xlim=(0, width), ylim=(height, 0))
-        ax.set_axis_off()
+        width, height = sheet_mm(ax)
         grid = _lay_out(networks, len(chosen), (width, height), min(bars, 0.4 * height), line)
         relative = _relative(many.sel({STIMULUS: chosen}).transpose(NETWORK, STIMULUS, "row", "column"))
         top = float(np.nanquantile(relative.values, 0.995)) if np.isfinite(relative.values).any() else 1.0
@@ -148,7 +137,7 @@ def plot_saliency(
         if regions is not None:
             foot = _explain_bars(ax, grid, style)
             frame = _frame_of_bars(grid, (below, foot), (width, height), line)
-            table = draw_bars(ax, regions, networks, frame, style, stacked=grid.stacked)
+            table = _draw_bars(ax, regions, networks, frame, style, stacked=grid.stacked)
         ax.text(grid.left, 0.9 * line, how_mapped(maps.attrs), fontsize=style.small_pt, va="center",
                 parse_math=False)  # fmt: skip
         note_on_sheet(ax, note_of(maps.attrs, networks), style)
@@ -166,8 +155,7 @@ def how_mapped(attrs: Mapping[Any, Any]) -> str:
     """
     method, answer = (str(attrs.get(name, "")) for name in ("method", "answer"))
     named = METHOD_LABELS.get(method, method) or "Class activation maps"
-    said = {"given": " of the answer given", "": ""}.get(answer, f" of the answer “{answer}”")
-    return f"{named}{said}"
+    return named + {"given": " of the answer given", "": ""}.get(answer, f" of the answer “{answer}”")
 
 
 @dataclass(frozen=True)
@@ -214,7 +202,7 @@ def _files(maps: xr.DataArray, stimuli: StimulusSet | None) -> dict[str, str]:
     if stimuli is not None:
         return dict(zip(stimuli.ids, map(str, stimuli.files), strict=True))
     if "file" not in maps.coords:
-        message = "Maps must name their images to be laid over them, but have no coordinate 'file'. Pass the stimuli."
+        message = "No pictures for the maps: they have no coordinate 'file'. Pass the stimuli."
         raise ValueError(message)
     return dict(
         zip(maps[STIMULUS].values.astype(str).tolist(), maps["file"].values.astype(str).tolist(), strict=True)
@@ -222,16 +210,14 @@ def _files(maps: xr.DataArray, stimuli: StimulusSet | None) -> dict[str, str]:
 
 
 def _faces(maps: xr.DataArray, files: Mapping[str, str], faces: Sequence[str] | None) -> list[str]:
-    have = [str(value) for value in maps[STIMULUS].values]
+    mapped = [str(value) for value in maps[STIMULUS].values]
     if faces is None:
-        spread = np.unique(np.linspace(0, len(have) - 1, min(len(have), _MOST_FACES)).round().astype(int))
-        faces = [have[place] for place in spread]
-    lacking = sorted({face for face in faces if face not in have or face not in files})
+        spread = np.unique(np.linspace(0, len(mapped) - 1, min(len(mapped), _MOST_FACES)).round().astype(int))
+        faces = [mapped[place] for place in spread]
+    lacking = sorted({face for face in faces if face not in mapped or face not in files})
     if lacking or not 1 <= len(faces) <= _MOST_FACES:
-        message = (
-            f"Faces to show must be 1 to {_MOST_FACES} and have a map and an image, but {len(faces)} are asked for "
-            f"and {lacking[:20]} lack one. Choose others."
-        )
+        fault = f"{lacking[:20]} lack a map or an image" if lacking else f"{len(faces)} faces do not fit into a row"
+        message = f"Faces cannot be shown: {fault}. Choose 1 to {_MOST_FACES} that have both."
         raise ValueError(message)
     return [str(face) for face in faces]
 
@@ -253,8 +239,7 @@ def _draw_row(
     look |= {"rotation": 90, "ha": "center"} if grid.upright else {"ha": "right"}
     middle, color = _HEAD * line + (row + 0.48) * side, ink(network_colors([name])[name])
     places = [(1.3, 0.0), (2.7, 0.0)] if grid.upright else [(grid.left / line - 0.7, up) for up in (-0.65, 0.65)]
-    said = ((network_label(name), "bold"), (layer, "normal"))
-    for (x, y), (word, weight) in zip(places, said, strict=True):
+    for (x, y), word, weight in zip(places, (network_label(name), layer), ("bold", "normal"), strict=True):
         ax.text(x * line, middle + y * line, printable(word), color=color, weight=weight, **look)
     for column, face in enumerate(maps[STIMULUS].values.astype(str)):
         left = grid.left + column * grid.pitch + 0.5 * (grid.pitch - side)
@@ -274,7 +259,9 @@ def _draw_row(
         panel.set_yticks([])
         panel.spines[:].set_visible(False)
         if row == 0:
-            panel.set_title(_said_of(maps, face), fontsize=style.least_pt, pad=0.3 * style.small_pt, parse_math=False)
+            panel.set_title(
+                _title_of(maps, face), fontsize=style.least_pt, pad=0.3 * style.small_pt, parse_math=False
+            )
 
 
 def _as_seen(picture: np.ndarray, preprocessing: Mapping[str, Any] | None) -> np.ndarray:
@@ -290,11 +277,10 @@ def _as_seen(picture: np.ndarray, preprocessing: Mapping[str, Any] | None) -> np
     return picture[y : y + tall, x : x + wide]
 
 
-def _said_of(maps: xr.DataArray, face: str) -> str:
-    here = maps.sel({STIMULUS: face})
-    if "level" in here.coords:
-        return f"level {float(here['level']):+g}".replace("-", "\N{MINUS SIGN}")
-    return printable(face)
+def _title_of(maps: xr.DataArray, face: str) -> str:
+    if "level" not in maps.coords:
+        return printable(face)
+    return f"level {float(maps['level'].sel({STIMULUS: face})):+g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _name_occlusions(ax: Axes, maps: xr.DataArray, grid: _Grid, style: FigureStyle) -> None:
@@ -303,9 +289,9 @@ def _name_occlusions(ax: Axes, maps: xr.DataArray, grid: _Grid, style: FigureSty
         return
     line = points_mm(style.small_pt)
     for group in groups_along(list(maps["occlusion"].values)):
-        said = said_of_occlusion(str(group.label))
-        ax.text(grid.left + 0.5 * (group.start + group.stop) * grid.pitch, (_HEAD - 1.8) * line, said, ha="center",
-                va="center", fontsize=style.small_pt, parse_math=False)  # fmt: skip
+        ax.text(grid.left + 0.5 * (group.start + group.stop) * grid.pitch, (_HEAD - 1.8) * line,
+                words_of_occlusion(group.label), ha="center", va="center", fontsize=style.small_pt,
+                parse_math=False)  # fmt: skip
 
 
 def _draw_scale(ax: Axes, top: float, grid: _Grid, below: float, style: FigureStyle) -> None:
@@ -342,11 +328,9 @@ def _frame_of_bars(
 def _explain_bars(ax: Axes, grid: _Grid, style: FigureStyle) -> float:
     """Say at the lower edge what bars and dashes are, and return how much room it takes, in mm."""
     line, left = points_mm(style.small_pt), grid.left if grid.stacked else 6.5 * points_mm(style.small_pt)
-    said = (
-        "Dashes: the region's share of the image. Bars: mean and standard error over faces, in the networks' colours."
-    )
+    key = "Dashes: the region's share of the image. Bars: mean and standard error over faces, by network."
     letters = int((ax.get_xlim()[1] - left - 0.5 * line) / (0.56 * points_mm(style.least_pt)))
-    lines = textwrap.wrap(said, max(letters, 20))
+    lines = textwrap.wrap(key, max(letters, 20))
     ax.text(left, ax.get_ylim()[0] - 0.3 * line, "\n".join(lines), fontsize=style.least_pt, color=QUIET, va="bottom")
     return 0.8 * line + 1.25 * len(lines) * points_mm(style.least_pt)
 

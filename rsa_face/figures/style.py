@@ -1,5 +1,6 @@
 """How figures look: sizes and type of journals and talks, colours and marks of networks, people and RDMs."""
 
+import colorsys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -77,9 +78,9 @@ def figure_style(name: str = "nature") -> Iterator[FigureStyle]:
 
 @contextmanager
 def drawing(ax: Any = None) -> Iterator[FigureStyle]:
-    """Give a plotting function the style to draw in: the block's, or that of the axes it was handed.
+    """Give a plotting function the style to draw in: the block's, or that of the axes it draws on.
 
-    Outside a `figure_style` block a function that makes its own figure draws it as for Nature; one that is handed
+    Outside a `figure_style` block a function that makes its own figure draws it as for Nature; one that is given
     axes takes the type sizes matplotlib is set to, so that it fits the figure around it.
     """
     active = _active.get()
@@ -136,15 +137,15 @@ def settings_of(style: FigureStyle) -> dict[Any, Any]:
 @cache
 def usable_font() -> str:
     """Return the first sans-serif font of the usual ones that this machine has."""
-    here = {entry.name for entry in font_manager.fontManager.ttflist}
-    return next(name for name in _FONTS if name in here or name == _FONTS[-1])
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    return next(name for name in _FONTS if name in installed or name == _FONTS[-1])
 
 
 def font_in_words() -> str:
     """Return which font text is set in, where this machine has none that journals ask for."""
     font = usable_font()
-    asked, other = _FONTS[:2]
-    return "" if font in (asked, other) else f"Text is set in {font}: this machine has neither {asked} nor {other}."
+    first, second = _FONTS[:2]
+    return "" if font in (first, second) else f"Text is set in {font}: this machine has neither {first} nor {second}."
 
 
 @contextmanager
@@ -214,11 +215,11 @@ def network_colors(networks: Iterable[str]) -> dict[str, str]:
     names = in_order(networks)
     others = sorted({architecture_of(name) for name in names} - set(NETWORK_COLORS))
     base = NETWORK_COLORS | {name: OTHER_COLORS[i % len(OTHER_COLORS)] for i, name in enumerate(others)}
-    found = {}
+    shades = {}
     for name in names:
         kin = [other for other in names if architecture_of(other) == architecture_of(name)]
-        found[name] = paler(base[architecture_of(name)], 0.55 * kin.index(name) / len(kin))
-    return found
+        shades[name] = paler(base[architecture_of(name)], 0.55 * kin.index(name) / len(kin))
+    return shades
 
 
 def network_markers(networks: Iterable[str]) -> dict[str, str]:
@@ -249,14 +250,14 @@ def paler(color: str, amount: float) -> str:
     return colors.to_hex((red, green, blue))
 
 
-def ink(color: str) -> str:
-    """Return a colour dark enough for words on white: a contrast of 4.5 to 1 (WCAG 2.2, AA), its hue kept."""
+def ink(color: str, *, dark: bool = False) -> str:
+    """Return a colour for words on a white or dark page: a contrast of 4.5 to 1 (WCAG 2.2, AA), its hue kept."""
+    hue, lightness, saturation = colorsys.rgb_to_hls(*colors.to_rgb(color))
+    paper, step = (0.0085, 0.02) if dark else (1.0, -0.01)
     rgb = colors.to_rgb(color)
-    for _ in range(40):
-        if 1.05 / (_luminance(rgb) + 0.05) >= 4.5:
-            break
-        red, green, blue = rgb
-        rgb = (0.96 * red, 0.96 * green, 0.96 * blue)
+    while _contrast(_luminance(rgb), paper) < 4.5:  # black and white, at the ends, have more
+        lightness = min(max(lightness + step, 0.0), 1.0)
+        rgb = colorsys.hls_to_rgb(hue, lightness, saturation)
     return colors.to_hex(rgb)
 
 
@@ -269,7 +270,11 @@ def ink_on(color: str | tuple[float, float, float, float]) -> str:
     ('#000000', '#ffffff')
     """
     light = _luminance(colors.to_rgb(color))
-    return "#000000" if (light + 0.05) / 0.05 >= 1.05 / (light + 0.05) else "#ffffff"
+    return "#000000" if _contrast(light, 0.0) >= _contrast(light, 1.0) else "#ffffff"
+
+
+def _contrast(one: float, other: float) -> float:
+    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
 
 
 def _luminance(rgb: tuple[float, float, float]) -> float:

@@ -1,6 +1,5 @@
 """Charts of the report, as plotly draws them, from the very tables that the figures are drawn from."""
 
-import colorsys
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -11,13 +10,22 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.figures.layers import layers_table, seeds_together, title_of
+from rsa_face.figures.behaviour import PEOPLE, SCALES, Choices, choices_of
+from rsa_face.figures.layers import (
+    controls_in_words,
+    layers_table,
+    partial_of,
+    rows_in_order,
+    seeds_together,
+    similarity_label,
+    title_of,
+)
+from rsa_face.figures.layout import number, p_value, percent, words_of_occlusion
 from rsa_face.figures.networks import contrast_table, half_way_place, localization_table, shown_test
-from rsa_face.figures.psychometric import SCALES
-from rsa_face.figures.saliency import how_mapped
+from rsa_face.figures.saliency import REGION, how_mapped, shares_table
 from rsa_face.figures.style import in_order, ink, network_colors, network_label, network_markers
-from rsa_face.report.narrate import localization_sentences, p_value, percent
-from rsa_face.schema import LAYER, NETWORK, ORDER, PARTICIPANT, RDM, comparison_label
+from rsa_face.report.narrate import listed, localization_sentences
+from rsa_face.schema import LAYER, NETWORK, RDM, comparison_label
 
 SYMBOLS = {
     "o": "circle", "D": "diamond", "^": "triangle-up", "s": "square", "v": "triangle-down",
@@ -25,8 +33,10 @@ SYMBOLS = {
 }  # fmt: skip
 """What plotly calls matplotlib's marks."""
 _GAP = 1.5
-_WHOLE = {"none": "whole face"}
-_LOOKS = {0: ("circle", "solid"), 1: ("square-open", "dot"), 2: ("triangle-up", "dash")}
+_MARKS = [
+    {"marker": {"symbol": symbol, "size": 8}, "line": {"dash": dash, "width": 1.8}}
+    for symbol, dash in (("circle", "solid"), ("square-open", "dot"), ("triangle-up", "dash"), ("diamond", "dashdot"))
+]
 
 Trace = dict[str, Any]
 
@@ -76,9 +86,10 @@ class Chart:
         return max(int(view.layout["height"]) for view in self.views)
 
 
-def layer_chart(result: xr.Dataset) -> Chart:
+def layer_chart(result: xr.Dataset, partial: xr.Dataset | None = None) -> Chart:
     """Return the layer curve: networks side by side, value, interval and number of participants on hover."""
-    table = layers_table(result)
+    partial = partial_of(result) if partial is None else partial
+    table = layers_table(result, partial=partial)
     axis, heads, places = place_layers(result)
     confidence = percent(float(result.attrs.get("confidence", 0.95)))
     traces = [
@@ -88,7 +99,7 @@ def layer_chart(result: xr.Dataset) -> Chart:
     ]
     layout: dict[str, Any] = {
         "xaxis": axis,
-        "yaxis": {"title": {"text": similarity_words(result)}, "zeroline": True},
+        "yaxis": {"title": {"text": html.escape(similarity_label(result.attrs))}, "zeroline": True},
         "annotations": heads,
         "shapes": [],
         "showlegend": False,
@@ -112,6 +123,7 @@ def layer_chart(result: xr.Dataset) -> Chart:
     label = f"Similarity of {len(table)} layers to people. The table of layers holds the same numbers."
     hint = f"Bands are {confidence} intervals"
     hint += "; the shaded column is the feature-excitation block." if excited else "."
+    hint += "" if partial is None else f" Dashed: similarity without {html.escape(controls_in_words(partial))}."
     counted = (
         "similarity, interval and number of participants" if "participants" in table else "similarity and interval"
     )
@@ -170,47 +182,49 @@ def contrast_chart(contrasts: Mapping[str, xr.Dataset]) -> Chart:
 
 def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart | None:
     """Return the psychometric curves of people and networks, a view for each occlusion."""
-    parts = [part for part in (people, networks) if part is not None and "level" in part.dims]
-    if not parts:
+    choices = choices_of(people, networks)
+    if not choices:
         return None
-    occlusions = list(dict.fromkeys(
-        str(name) for part in parts for name in (part["occlusion"].values if "occlusion" in part.dims else [""])
-    ))  # fmt: skip
+    scale = next((str(part.attrs.get("level_scale")) for part in (people, networks) if part is not None), "")
     views = []
-    for occlusion in occlusions:
-        traces = _people(_at(people, occlusion)) + _networks(_at(networks, occlusion))
-        name = _WHOLE.get(occlusion, f"{occlusion} masked" if occlusion else "")
-        layout = {"xaxis": {"title": {"text": SCALES.get(str(parts[0].attrs.get("level_scale")), "Level")}},
+    for occlusion in dict.fromkeys(one.occlusion for one in choices):
+        shown = [one for one in choices if one.occlusion == occlusion]
+        traces = [trace for one in shown for trace in _choices(one)]
+        name = words_of_occlusion(occlusion)
+        layout = {"xaxis": {"title": {"text": SCALES.get(scale, "Level")}},
                   "height": 430, "showlegend": True, "yaxis": {"title": {"text": "P(happy)"}, "range": [-0.03, 1.03]},
                   "margin": {"l": 64, "r": 16, "t": 60, "b": 56}}  # fmt: skip
-        pses = [f"{trace['name']} {trace['meta']['pse']}" for trace in traces if trace["meta"].get("pse")]
-        label = f"Psychometric curves, {name or 'all faces'}. " + ("PSE: " + "; ".join(pses) + "." if pses else "")
+        pses = "; ".join(f"{one.name} {pse}" for one in shown if (pse := _pse(one)))
+        label = f"Psychometric curves, {name or 'all faces'}." + (f" PSE: {pses}." if pses else "")
         views.append(View(html.escape(name), label, traces, layout))
-    hint = "Share of happy choices along the morph. Dots are choices, lines the fitted curves"
+    hint = "Share of happy choices along the morph. Dots are choices, lines the mean curve of those who have a PSE"
     hint += ", thin lines single participants." if people is not None else "."
-    pointing = "Point at a curve for its PSE, the level at which happy is chosen half the time."
+    hint += " A dotted line is a network without a PSE."
+    pointing = "Point at a dot for the PSE, the level at which happy is chosen half the time."
     return Chart("psychometric", "Psychometric curves", hint, tuple(views), 320, "Faces", pointing)
 
 
 def layer_saliency_chart(shares: xr.Dataset) -> Chart:
     """Return the share of saliency in each region of the face by layer, a view for each occlusion."""
     occlusions = shares["occlusion"].values.astype(str).tolist() if "occlusion" in shares.dims else [""]
-    regions = shares["region"].values.astype(str).tolist()
+    regions = shares[REGION].values.astype(str).tolist()
     views = []
-    for occlusion in occlusions:
-        panel = _at(shares, occlusion)
-        assert panel is not None  # the occlusion is one of theirs
+    for place, occlusion in enumerate(occlusions):
+        panel = shares.isel(occlusion=place) if "occlusion" in shares.dims else shares
         axis, heads, places = place_layers(panel)
-        traces = [_key(region, place) for place, region in enumerate(regions)]
+        traces: list[Trace] = []
+        for mark, region in zip(_MARKS, regions, strict=False):
+            traces.append({"x": [None], "y": [None], "mode": "lines+markers", "name": html.escape(region), **mark,
+                           "meta": {"role": "ink"}})  # fmt: skip
         for network, x in places.items():
             part = layers_of(panel, network)
-            traces += [_region(part, x, network, region, place) for place, region in enumerate(regions)]
-        name = _WHOLE.get(occlusion, f"{occlusion} masked" if occlusion else "")
+            traces += [_region(part, x, network, *pair) for pair in zip(regions, _MARKS, strict=False)]
+        name = words_of_occlusion(occlusion)
         layout = {"xaxis": axis, "yaxis": {"title": {"text": "Share of saliency"}, "rangemode": "tozero"},
                   "annotations": heads, "height": 430, "showlegend": True,
                   "legend": {"orientation": "h", "yref": "container", "y": 1, "yanchor": "top"},
                   "margin": {"l": 64, "r": 16, "t": 30 + room_above(heads), "b": 72}}  # fmt: skip
-        label = f"Share of saliency in {', '.join(regions)} by layer, {name}. The table holds the same numbers."
+        label = f"Share of saliency in {listed(regions)} by layer, {name}. The table holds the same numbers."
         views.append(View(html.escape(name), label, traces, layout))
     hint = f"{how_mapped(shares.attrs)}: how much of each layer’s map falls into each region of the face, means over "
     hint += "faces with standard errors."
@@ -219,31 +233,28 @@ def layer_saliency_chart(shares: xr.Dataset) -> Chart:
 
 
 def region_chart(saliency: xr.Dataset) -> Chart | None:
-    """Return the share of saliency in each region of the face, if a result holds any along `region`."""
-    names = [str(one) for one, part in saliency.data_vars.items() if "region" in part.dims and part.ndim > 1]
-    name = "proportion" if "proportion" in names else next(iter(names), None)
-    if name is None:
+    """Return the share of saliency in each region of the face, a view for each occlusion, if there is any."""
+    if "proportion" not in saliency or not {NETWORK, REGION} <= set(saliency["proportion"].dims):
         return None
-    shares = saliency[name]
-    keep = [dim for dim in (NETWORK, "layer", "rdm", "region") if dim in shares.dims]
-    shares = shares.mean([dim for dim in shares.dims if dim not in keep])
-    others = [str(dim) for dim in shares.dims if dim != "region"]
-    flat = shares.stack(one=others).transpose("one", "region")
-    labels = [key if isinstance(key, tuple) else (key,) for key in flat["one"].values]
-    regions = [html.escape(str(region)) for region in flat["region"].values]
-    named = [html.escape(network_label(" ".join(map(str, key)))) for key in labels]
-    traces = [
-        {"type": "bar", "x": regions, "y": numbers(values), "name": name, "marker": {},
-         "meta": {"network": str(key[0]), "role": "bars"},
-         "hovertemplate": "%{fullData.name}, %{x}: %{y:.3f}<extra></extra>"}
-        for key, name, values in zip(labels, named, flat.values, strict=True)
-    ]  # fmt: skip
-    layout: dict[str, Any] = {"barmode": "group", "height": 400, "showlegend": True}
-    layout["yaxis"] = {"title": {"text": "Share of saliency"}}
-    layout["margin"] = {"l": 64, "r": 16, "t": 50, "b": 52}
-    view = View("", f"Share of saliency in {', '.join(regions)}.", traces, layout)
-    hint = f"{how_mapped(saliency.attrs)}: means over faces."
-    return Chart("saliency", "Saliency by region", hint, (view,), 120 + 20 * len(labels))
+    table = shares_table(saliency)
+    views = []
+    for occlusion, panel in table.groupby("occlusion", sort=False):
+        regions = list(dict.fromkeys(panel[REGION].astype(str)))
+        traces = [
+            {"type": "bar", "x": [html.escape(str(region)) for region in rows[REGION]], "marker": {},
+             "y": numbers(rows["proportion"]), "error_y": {"type": "data", "array": numbers(rows["se"]), "width": 0},
+             "name": html.escape(network_label(str(network))), "meta": {"network": str(network), "role": "bars"},
+             "hovertemplate": "%{fullData.name}, %{x}: %{y:.3f}<extra></extra>"}
+            for network, rows in panel.groupby(NETWORK, sort=False)
+        ]  # fmt: skip
+        layout = {"barmode": "group", "height": 400, "showlegend": True,
+                  "yaxis": {"title": {"text": "Share of saliency"}},
+                  "margin": {"l": 64, "r": 16, "t": 50, "b": 52}}  # fmt: skip
+        name = words_of_occlusion(str(occlusion))
+        views.append(View(html.escape(name), f"Share of saliency in {listed(regions)}, {name}.", traces, layout))
+    hint = f"{how_mapped(saliency.attrs)}: means over faces with standard errors."
+    width = 120 + 20 * table[[NETWORK, REGION]].drop_duplicates().shape[0]
+    return Chart("saliency", "Saliency by region", hint, tuple(views), width, "Faces")
 
 
 def place_layers(result: xr.Dataset) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, np.ndarray]]:
@@ -272,9 +283,7 @@ def place_layers(result: xr.Dataset) -> tuple[dict[str, Any], list[dict[str, Any
 
 def layers_of(result: xr.Dataset, network: str) -> xr.Dataset:
     """Return one network's layers, in order of depth."""
-    rows = np.flatnonzero(result[NETWORK].values.astype(str) == network)
-    within = result[ORDER].values[rows] if ORDER in result.coords else rows
-    return result.isel({RDM: rows[np.argsort(within, kind="stable")]})
+    return result.isel({RDM: rows_in_order(result, [network])})
 
 
 def room_above(heads: list[dict[str, Any]]) -> int:
@@ -285,15 +294,8 @@ def room_above(heads: list[dict[str, Any]]) -> int:
 def palettes(networks: list[str]) -> dict[str, dict[str, str]]:
     """Return each network's colour on a light and on a dark page, and of its words; the hue is the same."""
     light = network_colors(networks)
-    return {"light": light, "dark": {name: _lighter(color) for name, color in light.items()},
+    return {"light": light, "dark": {name: ink(color, dark=True) for name, color in light.items()},
             "words": {name: ink(color) for name, color in light.items()}}  # fmt: skip
-
-
-def similarity_words(result: xr.Dataset) -> str:
-    """Return what the similarity of a result is called, escaped for a page."""
-    comparison = str(result.attrs.get("comparison", ""))
-    named = html.escape(comparison_label(comparison))
-    return f"Similarity to people ({named})" if comparison else "Similarity to people"
 
 
 def numbers(values: Sequence[float] | np.ndarray | pd.Series) -> list[float | None]:
@@ -355,7 +357,12 @@ def _curve(table: pd.DataFrame, x: np.ndarray, network: str, confidence: str) ->
     if p is not None:
         how = "" if p.endswith("corrected") else " (uncorrected)"
         lines.append((f"p above 0: {{}}{how}", [p_value(value) for value in table[p]]))
-    return [*traces, {**_line(x, table["similarity"], network), "name": label, **hover(*lines)}]
+    traces.append({**_line(x, table["similarity"], network), "name": label, **hover(*lines)})
+    if "similarity_partial" in table:
+        dashed = {**_line(x, table["similarity_partial"], network), "line": {"width": 1.6, "dash": "dash"}}
+        lines = [lines[0], ("controls partialled out {:.3f}", table["similarity_partial"])]
+        traces.append({**dashed, "meta": {"network": network, "role": "partial"}, "name": label, **hover(*lines)})
+    return traces
 
 
 def _difference(contrast: xr.Dataset) -> View:
@@ -435,110 +442,51 @@ def _layers_below(names: list[str]) -> dict[str, Any]:
             "range": [-0.6, len(names) - 0.4]}  # fmt: skip
 
 
-def _at(part: xr.Dataset | None, occlusion: str) -> xr.Dataset | None:
-    if part is None or not {"level", "region"} & set(part.dims):
-        return None
-    if "occlusion" not in part.dims:
-        return part
-    places = np.flatnonzero(part["occlusion"].values.astype(str) == occlusion)
-    return part.isel(occlusion=int(places[0])) if len(places) else None
+def _choices(one: Choices) -> list[Trace]:
+    """Return the dots of people's or a network's choices, with the curves that the figure draws through them."""
+    people, traces = one.observer == PEOPLE, []
+    meta: dict[str, Any] = {"role": "ink"} if people else {"network": one.observer, "role": "line"}
+    unseen: Trace = {"mode": "lines", "hoverinfo": "skip", "showlegend": False, "name": ""}
+    if people and len(one.each):
+        # every second level of each curve, a gap behind each: pages stay small, and one trace draws all
+        thin = np.append(np.arange(0, len(one.fine), 2), len(one.fine))
+        broken = np.pad(one.each, ((0, 0), (0, 1)), constant_values=np.nan)[:, thin]
+        levels = np.append(one.fine, one.fine[-1])[thin]
+        traces.append({**unseen, "x": np.tile(levels, len(broken)).tolist(), "y": numbers(broken.ravel()),
+                       "line": {"width": 1}, "meta": {"role": "faint"}, "connectgaps": False})  # fmt: skip
+    if one.curve is not None:
+        traces.append({**unseen, "x": one.fine.tolist(), "y": numbers(one.curve), "meta": meta,
+                       "line": {"width": 3 if people else 2}})  # fmt: skip
+    name, pse = html.escape(one.name), _pse(one)
+    dots: Trace = {
+        "x": one.levels.tolist(), "y": numbers(one.share), "name": name, "meta": meta,
+        "mode": "markers" if one.curve is not None else "lines+markers", "line": {"width": 2, "dash": "dot"},
+        "marker": {"size": 9, "symbol": "circle"} if people else {"size": 8},
+        "hovertemplate": f"<b>{name}</b><br>level %{{x}}: %{{y:.3f}}" + f"<br>PSE {pse}" * bool(pse)
+                         + "<extra></extra>",
+    }  # fmt: skip
+    if np.isfinite(one.ends).any():
+        above, below = one.ends[1] - one.share, one.share - one.ends[0]
+        dots["error_y"] = {"type": "data", "symmetric": False, "array": numbers(above), "arrayminus": numbers(below),
+                           "width": 0, "thickness": 1}  # fmt: skip
+    return [*traces, dots]
 
 
-def _people(part: xr.Dataset | None) -> list[dict[str, Any]]:
-    if part is None or PARTICIPANT not in part.dims:
-        return []
-    count = part.sizes[PARTICIPANT]
-    traces: list[dict[str, Any]] = []
-    determined = part["pse"].notnull() if "pse" in part else None
-    pse = _written(part["pse"].mean(PARTICIPANT)) if determined is not None else ""
-    without = 0 if determined is None else int((~determined).sum())
-    pse += f" ({without} of {count} have none)" if without else ""
-    meta = {"role": "ink", "pse": pse}
-    if "curve" in part:
-        x, each = part["curve_level"].values, part["curve"].transpose(PARTICIPANT, "curve_level").values
-        # as in the figure: the mean curve is of those who have a PSE
-        those = each if determined is None else each[determined.values]
-        mean = those.mean(axis=0) if len(those) else np.full(len(x), np.nan)
-        broken = np.concatenate([each, np.full((count, 1), np.nan)], axis=1)[:, [*range(0, len(x), 2), len(x)]]
-        thin = np.concatenate([x[::2], [x[-1]]])
-        traces += [
-            {"x": np.tile(thin, count).tolist(), "y": numbers(broken.ravel()), "mode": "lines", "hoverinfo": "skip",
-             "line": {"width": 1}, "meta": {"role": "faint"}, "showlegend": False, "connectgaps": False},
-            {"x": x.tolist(), "y": numbers(mean), "mode": "lines", "line": {"width": 3}, "name": "",
-             "meta": {"role": "ink"}, "showlegend": False, "hoverinfo": "skip"},
-        ]  # fmt: skip
-    name = f"People (mean of {count})"
-    template = f"<b>{name}</b><br>level %{{x}}: %{{y:.3f}}" + (f"<br>mean PSE {pse}" if pse else "")
-    # as in the figure: the share of all choices at a level, so that who answered more counts for more
-    trials = part["n_trials"] if "n_trials" in part else xr.ones_like(part["proportion"])
-    happy, total = (part["proportion"] * trials).sum(PARTICIPANT), trials.sum(PARTICIPANT)
-    points = {"x": part["level"].values.tolist(), "y": numbers((happy / total.where(total > 0)).values),
-              "mode": "markers" if "curve" in part else "lines+markers", "name": name, "meta": meta,
-              "marker": {"size": 9}, "line": {"width": 3}, "hovertemplate": f"{template}<extra></extra>"}  # fmt: skip
-    return [*traces, points]
+def _pse(one: Choices) -> str:
+    """Return the PSE of the mean curve as it is read, or of its observers; nothing where none was fitted."""
+    pse = one.pse if np.isfinite(one.pse) else one.mean_pse
+    return number(pse, signed=True) if np.isfinite(pse) else "undetermined" * bool(one.without_pse)
 
 
-def _networks(part: xr.Dataset | None) -> list[dict[str, Any]]:
-    if part is None or NETWORK not in part.dims:
-        return []
-    traces: list[dict[str, Any]] = []
-    names = part[NETWORK].values.astype(str).tolist()
-    for network in in_order(names):
-        one = part.isel({NETWORK: names.index(network)})
-        pse = _written(one["pse"]) if "pse" in one else ""
-        meta = {"network": network, "role": "line", "pse": pse}
-        if "curve" in one:
-            x = one["curve_level"].values.tolist()
-            traces.append({"x": x, "y": numbers(one["curve"].values), "mode": "lines",
-                           "line": {"width": 2}, "meta": {"network": network, "role": "line"}, "showlegend": False,
-                           "hoverinfo": "skip", "name": ""})  # fmt: skip
-        label = html.escape(network_label(network))
-        template = f"<b>{label}</b><br>level %{{x}}: %{{y:.3f}}" + (f"<br>PSE {pse}" if pse else "")
-        traces.append({"x": one["level"].values.tolist(), "y": numbers(one["proportion"].values), "meta": meta,
-                       "mode": "markers" if "curve" in one else "lines+markers", "name": label,
-                       "marker": {"size": 8},
-                       "hovertemplate": f"{template}<extra></extra>"})  # fmt: skip
-    return traces
-
-
-def _written(value: xr.DataArray) -> str:
-    number = float(value)
-    return f"{number:+.2f}".replace("-", "−") if np.isfinite(number) else "undetermined"
-
-
-def _key(region: str, place: int) -> dict[str, Any]:
-    symbol, dash = _LOOKS.get(place, ("diamond", "dashdot"))
-    return {"x": [None], "y": [None], "mode": "lines+markers", "name": html.escape(region), "meta": {"role": "ink"},
-            "marker": {"symbol": symbol, "size": 8}, "line": {"dash": dash, "width": 2}}  # fmt: skip
-
-
-def _region(part: xr.Dataset, x: np.ndarray, network: str, region: str, place: int) -> dict[str, Any]:
-    shares = part.sel(region=region)
-    symbol, dash = _LOOKS.get(place, ("diamond", "dashdot"))
-    label = html.escape(network_label(network))
-    names = [[html.escape(str(name)), label, html.escape(region)] for name in part["layer"].values]
-    trace: dict[str, Any] = {
+def _region(part: xr.Dataset, x: np.ndarray, network: str, region: str, mark: Mapping[str, Any]) -> Trace:
+    shares, label = part.sel(region=region), html.escape(network_label(network))
+    names = [html.escape(str(name)) for name in part[LAYER].values]
+    trace: Trace = {
         "x": x.tolist(), "y": numbers(shares["proportion"].values), "mode": "lines+markers", "showlegend": False,
-        "meta": {"network": network, "role": "line"}, "marker": {"symbol": symbol, "size": 7},
-        "line": {"dash": dash, "width": 1.6}, "customdata": names, "name": "",
-        "hovertemplate": "<b>%{customdata[1]} %{customdata[0]}</b><br>%{customdata[2]} %{y:.3f}<extra></extra>",
+        "meta": {"network": network, "role": "line"}, "name": "", **mark,
+        **hover(("<b>{} {}</b>", [label] * len(names), names),
+                (f"{html.escape(region)} {{:.3f}}", shares["proportion"].values)),
     }  # fmt: skip
     if "se" in shares:
         trace["error_y"] = {"type": "data", "array": numbers(shares["se"].values), "width": 0, "thickness": 1}
     return trace
-
-
-def _lighter(color: str) -> str:
-    """Raise lightness, hue kept, until the colour stands out from a dark page by 4.5 to 1 (WCAG 2.2)."""
-    hue, lightness, saturation = colorsys.rgb_to_hls(
-        *(int(color[place : place + 2], 16) / 255 for place in (1, 3, 5))
-    )
-    rgb = colorsys.hls_to_rgb(hue, lightness, saturation)
-    while lightness < 1:
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb]
-        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-        if (luminance + 0.05) / (0.0085 + 0.05) >= 4.5:
-            break
-        lightness += 0.02
-        rgb = colorsys.hls_to_rgb(hue, lightness, saturation)
-    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)

@@ -11,8 +11,8 @@ import xarray as xr
 from PIL import Image
 
 from rsa_face.figures.layout import factors_of, judged_stimuli, sort_stimuli, thumbnail
+from rsa_face.figures.networks import most_similar
 from rsa_face.figures.rdms import mean_person
-from rsa_face.figures.study import most_similar
 from rsa_face.figures.style import in_order, network_label
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.embedding import embed_rdm
@@ -121,9 +121,9 @@ def _people(study: StudyFolder, rdms: xr.DataArray, notes: list[str]) -> np.ndar
     if len(judged) < len(ids):
         notes.append(f"People judged {len(judged)} of these {len(ids)} stimuli; cells of the others are empty.")
     places = np.array([ids.index(name) for name in judged])
-    whole = np.full((len(ids), len(ids)), np.nan)
-    whole[np.ix_(places, places)] = mean_person(select_stimuli(study.human, judged)).values
-    return whole
+    square = np.full((len(ids), len(ids)), np.nan)
+    square[np.ix_(places, places)] = mean_person(select_stimuli(study.human, judged)).values
+    return square
 
 
 def _pack(values: np.ndarray) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from rsa_face.figures.layers import controls_in_words
+from rsa_face.figures.layout import number, p_equals, percent
 from rsa_face.figures.saliency import how_mapped
 from rsa_face.figures.style import architecture_of, in_order, network_label
 from rsa_face.inference.seeds import ALL_LAYERS
@@ -61,8 +63,8 @@ _RESAMPLED = {
 _ABOVE_ZERO = {
     "t": "by a t test, which generalises to other stimuli and participants",
     "shuffle": "by shuffling stimulus labels (Nichols & Holmes 2002), about these stimuli and judgements",
-    "shuffle of groups": "by shuffling stimulus labels in groups (Nichols & Holmes 2002), about what goes beyond the "
-    "design of these stimuli",
+    "shuffle of groups": "by shuffling stimulus labels in groups (Nichols & Holmes 2002), about more than the design "
+    "of these stimuli",
 }
 _CORRECTED = {
     "max": "the largest statistic over layers",
@@ -151,48 +153,13 @@ def findings_of(study: StudyFolder) -> list[str]:
     bias, agreement, scores, seeds = (study.extras.get(name) for name in names)
     return [
         most_similar_sentence(study.result),
-        *(localization_sentences(where) if where is not None else [_not_below_ceiling(study.result)]),
+        *(localization_sentences(where, contrast) if where is not None else [_not_below_ceiling(study.result)]),
         *([contrast_sentence(contrast)] if contrast is not None else []),
         *(_over_seeds(seeds) if seeds is not None else []),
         *(_accuracy(scores) if scores is not None else []),
         *(_bias(bias) if bias is not None else []),
         *(_ranks(agreement) if agreement is not None else []),
     ]
-
-
-def number(value: float, *, signed: bool = False) -> str:
-    """Return a similarity or another quantity of its size as it is read: three decimals and a true minus.
-
-    Examples
-    --------
-    >>> number(-0.04217), number(0.5, signed=True)
-    ('−0.042', '+0.500')
-    """
-    if not np.isfinite(value):
-        return "unknown" if np.isnan(value) else "unbounded"
-    return f"{value:+.3f}".replace("-", "−") if signed else f"{value:.3f}".replace("-", "−")
-
-
-def p_value(p: float) -> str:
-    """Return a p value as it is read.
-
-    Examples
-    --------
-    >>> p_value(0.0312), p_value(0.0002)
-    ('0.031', '< 0.001')
-    """
-    return "< 0.001" if p < 0.001 else number(p)
-
-
-def percent(share: float) -> str:
-    """Return a share as it is read.
-
-    Examples
-    --------
-    >>> percent(0.957)
-    '96%'
-    """
-    return f"{share:.0%}".replace("-", "−") if np.isfinite(share) else number(share)
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
@@ -221,9 +188,13 @@ def most_similar_sentence(result: xr.Dataset) -> str:
     people = f"{result.sizes[PARTICIPANT]} participants" if PARTICIPANT in result.sizes else "the participants"
     people = f"means of {_ratings_of(result.attrs)}" if result.attrs.get(UNSIGNED) else people
     sample = f"{people} and {_stimuli_of(result)}" if "stimuli" in result.attrs else people
+    remains = ""
+    if "partial_similarity" in best:
+        controls = listed(controls_in_words(result).split(", "))
+        remains = f" With {controls} partialled out its similarity is {number(float(best['partial_similarity']))}."
     return (
         f"Of {result.sizes[RDM]} layers, {name} is most similar to people ({measured} "
-        f"{number(float(best['similarity']))}{interval}; {sample})."
+        f"{number(float(best['similarity']))}{interval}; {sample}).{remains}"
     )
 
 
@@ -239,9 +210,18 @@ def _stimuli_of(result: xr.Dataset) -> str:
     )
 
 
-def localization_sentences(where: xr.Dataset) -> list[str]:
-    """Say where a network is most like people and half-way there, reaches the ceiling, and leaves its baseline."""
-    return [_peak(where), _half_way(where), _ceiling(where), *_baseline(where)]
+def localization_sentences(where: xr.Dataset, contrast: xr.Dataset | None = None) -> list[str]:
+    """Say where a network is most like people and half-way there, reaches the ceiling, and leaves its baseline.
+
+    Where it never leaves it, the sentence on their contrast, if there is one, says so already.
+    """
+    never = "above_baseline" in where["target"].values and set(_picked_against_baseline(where)) == {NONE}
+    told = contrast is not None and contrast.attrs.get("baseline") == where.attrs.get("baseline")
+    return [_peak(where), _half_way(where), _ceiling(where), *(() if never and told else _baseline(where))]
+
+
+def _picked_against_baseline(where: xr.Dataset) -> list[str]:
+    return [str(where["picked"].sel(target=target).item()) for target in ("above_baseline", "differs_from_baseline")]
 
 
 def contrast_sentence(contrast: xr.Dataset) -> str:
@@ -292,7 +272,7 @@ def _over_seeds(seeded: xr.Dataset) -> Iterator[str]:
 
 
 def _not_below_ceiling(result: xr.Dataset) -> str:
-    """Say how many layers are not significantly below the ceiling, where no network was saliency at by itself."""
+    """Say how many layers are not significantly below the ceiling, where no network was looked at by itself."""
     if "noise_ceiling" not in result:
         return "No noise ceiling was estimated, so it is not known how much of people’s agreement is reached."
     lower, upper = (float(value) for value in result["noise_ceiling"].values)
@@ -325,7 +305,7 @@ def _peak(where: xr.Dataset) -> str:
         held_out = f", and {value} on {_rest_of(where)} that did not pick it"
         if "same_pairs_similarity" in answer:
             same = number(float(answer["same_pairs_similarity"]))
-            held_out += f" (the layer that they help to pick has {same} there)"
+            held_out += f" ({same} there for the layer that they help to pick)"
     similarity = _with_band(float(layer["similarity"]), layer["similarity_band"].values)
     peak = f"{network} is most like people at {picked}, with a similarity of {similarity}{held_out}"
     return f"{peak}. {_stability(answer)}."
@@ -339,8 +319,8 @@ def _half_way(where: xr.Dataset) -> str:
     low, high = where["half_way_interval"].values
     return (
         f"Its similarity is half-way from the first layer to the peak at a depth of "
-        f"{float(where['half_way_depth']):.2f} ({percent(float(where.attrs['confidence']))} interval {low:.2f} to "
-        f"{high:.2f}), first passed at {where['half_way_layer'].item()}."
+        f"{number(float(where['half_way_depth']), digits=2)} ({percent(float(where.attrs['confidence']))} interval "
+        f"{number(low, digits=2)} to {number(high, digits=2)}), first passed at {where['half_way_layer'].item()}."
     )
 
 
@@ -350,7 +330,7 @@ def _ceiling(where: xr.Dataset) -> str:
     answer, least = where.sel(target="reaches_ceiling"), percent(1 - float(where.attrs["ceiling_margin"]))
     picked, many = str(answer["picked"].item()), float(where["noise_ceiling_extrapolated"])
     lower = number(float(where["noise_ceiling"][0]))
-    bar = f"the noise ceiling, that is to be above {least} of its lower bound of {lower}"
+    bar = f"the noise ceiling, that is, to be above {least} of its lower bound of {lower}"
     more = "ratings" if where.attrs.get(UNSIGNED) else "participants"
     bar += f" (about {number(many)} with many {more})" if np.isfinite(many) else ""
     if picked == NONE:
@@ -377,7 +357,7 @@ def _baseline(where: xr.Dataset) -> Iterator[str]:
         return
     network, baseline = (network_label(str(where.attrs[name])) for name in ("network", "baseline"))
     above, differs = where.sel(target="above_baseline"), where.sel(target="differs_from_baseline")
-    first, other = str(above["picked"].item()), str(differs["picked"].item())
+    first, other = _picked_against_baseline(where)
     if first == NONE and other == NONE:
         yield f"No layer of {network} is shown to differ from {baseline}, {_in_draws(differs)}."
         return
@@ -404,8 +384,8 @@ def _limits(study: StudyFolder) -> Iterator[str]:
         yield f"Training unknown: {names}. Nobody has said whether these weights were learnt or are random."
     if study.result is not None:
         yield "The layer that comes out best of many looks a little better than it is."
-        beyond = "to nothing beyond these faces; the spread is that over these participants"
-        yield f"The intervals generalise {_GENERAL.get(_drawn(study.result), beyond)}."
+        alone = "to no other faces; their spread is that over these participants"
+        yield f"The intervals generalise {_GENERAL.get(_drawn(study.result), alone)}."
     config = study.manifest.get("study")
     caveats = config.get("caveats") if isinstance(config, Mapping) else None
     yield from (str(sentence) for sentence in caveats or ())
@@ -447,10 +427,10 @@ def _accuracy(scores: xr.Dataset) -> Iterator[str]:
     condition, faces = ("none", "whole faces") if "none" in conditions else ("all", "faces")
     accuracy = scores["accuracy"].sel(condition=condition)
     each = [
-        f"{network_label(str(name))} {percent(float(share))}"
-        for name, share in zip(accuracy[NETWORK].values, accuracy.values, strict=True)
+        f"{network_label(name)} {percent(float(accuracy.sel({NETWORK: name})))}"
+        for name in in_order(map(str, accuracy[NETWORK].values))
     ]
-    yield f"Answered correctly, of {faces} held out from training: {listed(each, most=12)}."
+    yield f"Accuracy on {faces} held out from training: {listed(each, most=12)}."
 
 
 def _bias(bias: xr.Dataset) -> Iterator[str]:
@@ -499,7 +479,7 @@ def _ranks(agreement: xr.Dataset) -> Iterator[str]:
     if not pairs.sizes["quantity"]:
         return
     each = [
-        f"{_RANKED.get(name, name.replace('saliency_', 'saliency on the '))} {number(rho)} (p = {number(p)})"
+        f"{_RANKED.get(name, name.replace('saliency_', 'saliency on the '))} {number(rho)} ({p_equals(p)})"
         for name, rho, p in zip(
             pairs["quantity"].values.astype(str),
             pairs["rank_correlation"].values,
@@ -643,15 +623,15 @@ def _training(study: StudyFolder, cited: list[str]) -> str:
     if scores is None or "accuracy" not in scores or "condition" not in scores.dims:
         return f"{text} {recorded}"
     conditions = [str(name) for name in scores["condition"].values]
-    whole = conditions.index("none") if "none" in conditions else 0
-    accuracy = scores["accuracy"].isel(condition=[whole, 0]).transpose("condition", NETWORK).values
-    text += f" On {'whole ' if whole else ''}faces of other people they answered {_span(accuracy[0])} correctly"
-    text += f", on these and masked ones {_span(accuracy[1])}." if whole else "."
+    unmasked = conditions.index("none") if "none" in conditions else 0
+    accuracy = scores["accuracy"].isel(condition=[unmasked, 0]).transpose("condition", NETWORK).values
+    text += f" On {'whole ' if unmasked else ''}faces of other people they answered {_span(accuracy[0])} correctly"
+    text += f", on these and masked ones {_span(accuracy[1])}." if unmasked else "."
     return f"{text} {recorded}"
 
 
 def _span(shares: Any) -> str:
-    return f"{shares.min():.0%} to {shares.max():.0%}"
+    return f"{percent(shares.min())} to {percent(shares.max())}"
 
 
 def _rdms(study: StudyFolder, cited: list[str]) -> str:
@@ -713,7 +693,7 @@ def _inference(study: StudyFolder, cited: list[str]) -> str:
         how = _RESAMPLED.get(_drawn(result), "the spread over participants")
         draws = f" ({attrs['draws']} draws, seed {attrs.get('seed', 0)})" if resample and attrs.get("draws") else ""
         kind = attrs.get("interval_kind", "kind not recorded")
-        text += f" {float(attrs.get('confidence', 0.95)):.0%} intervals ({kind})"
+        text += f" {percent(float(attrs.get('confidence', 0.95)))} intervals ({kind})"
         text += f" rest on {how}{draws}; see Schütt et al. (2023)."
         if attrs.get("groups") and resample in ("stimulus", "both", "dual"):
             text += f" Stimuli of one {attrs['groups']} are not independent and were drawn together"
@@ -742,7 +722,7 @@ def _ceiling_made(result: xr.Dataset, cited: list[str]) -> str:
     """Say how the noise ceiling was estimated."""
     if "noise_ceiling" not in result:
         return ""
-    lower, upper = (f"{float(value):.3f}" for value in result["noise_ceiling"].values)
+    lower, upper = (number(float(value)) for value in result["noise_ceiling"].values)
     if result.attrs.get(UNSIGNED):
         cited.append("brown")
         return (

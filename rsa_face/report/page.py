@@ -17,6 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from rsa_face.figures.agreement import in_words
 from rsa_face.figures.layers import layers_table
+from rsa_face.figures.layout import number, p_value
 from rsa_face.figures.networks import question_names
 from rsa_face.figures.style import RDM_COLORS, in_order, network_label
 from rsa_face.psychophysics.likeness import agreement_table, correlation_table
@@ -32,7 +33,7 @@ from rsa_face.report.charts import (
     set_symbols,
 )
 from rsa_face.report.explorer import Explorer, explorer_of
-from rsa_face.report.narrate import answer_of, listed, methods_of, number, p_value
+from rsa_face.report.narrate import answer_of, listed, methods_of
 from rsa_face.safety import write_beside
 from rsa_face.schema import NETWORK
 from rsa_face.study.folder import StudyFolder, read_results
@@ -136,7 +137,9 @@ def render_page(study: StudyFolder) -> str:
 def _charts(study: StudyFolder) -> list[Chart]:
     """Return a study's charts, in the order its question asks for them."""
     extras = study.extras
-    charts: list[Chart | None] = [layer_chart(study.result) if study.result is not None else None]
+    charts: list[Chart | None] = [
+        layer_chart(study.result, extras.get("partial")) if study.result is not None else None
+    ]
     where = extras.get("localization")
     if where is not None and "target" in where.dims:
         charts.append(localization_chart(where))
@@ -151,8 +154,10 @@ def _charts(study: StudyFolder) -> list[Chart]:
 
 
 def _networks(study: StudyFolder) -> list[str]:
-    parts = [part for part in (study.result, study.rdms) if part is not None]
-    return sorted({str(name) for part in parts for name in part[NETWORK].values})
+    """Return the networks that charts colour, and what those are called together that differ in their seed."""
+    parts = (study.result, study.rdms, study.extras.get("psychometric_networks"))
+    coords = [part[name] for part in parts if part is not None for name in (NETWORK, "family") if name in part.coords]
+    return sorted({str(name) for coord in coords for name in coord.values})
 
 
 def _sections(
@@ -240,10 +245,7 @@ def tables_of(study: StudyFolder) -> tuple[list[Table], list[str]]:
 
 
 def _tables_of_layers(study: StudyFolder, result: xr.Dataset) -> list[Table]:
-    partial = study.extras.get("partial")
-    if partial is None and "partial_similarity" in result:
-        partial = xr.Dataset({"similarity": result["partial_similarity"]})
-    frame = layers_table(result, partial=partial)
+    frame = layers_table(result, partial=study.extras.get("partial"))
     frame["network"] = [network_label(str(name)) for name in frame["network"]]
     main = [name for name in _MAIN if name in frame and f"{name}_corrected" not in frame]
     tables = [table_of(frame[main].rename(columns=_MAIN), name="layers", title="Layers")]

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
-from rsa_face.safety import reading
+from rsa_face.safety import read_table
 from rsa_face.saliency.maps import COLUMN, ROW
 from rsa_face.saliency.regions import Frame
 from rsa_face.schema import STIMULUS, must_be_known
@@ -99,12 +99,7 @@ def read_human_maps(path: str | Path, stimuli: StimulusSet, maps: xr.DataArray) 
 
 
 def _fixations(path: Path, ids: list[str]) -> pd.DataFrame:
-    if not path.is_file():
-        message = f"No such file: {str(path)!r}. Check the path of the table of fixations."
-        raise FileNotFoundError(message)
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    with reading(path, "A table of fixations must be a CSV or TSV file in UTF-8", then="Save it as one."):
-        table = pd.read_csv(path, sep=separator, dtype={"stimulus": str}, encoding="utf-8-sig", compression=None)
+    table = read_table(path, "table of fixations", dtype={"stimulus": str})
     lacking = [name for name in ("x", "y") if name not in table]
     columns = [name for name in ("x", "y", "duration") if name in table]
     numbers = {name: pd.to_numeric(table[name], errors="coerce").astype(float) for name in columns}

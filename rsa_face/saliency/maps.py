@@ -26,7 +26,7 @@ FACTORS = ("identity", "level", "occlusion")
 _MAPPED = ("relu", "fe", "conv", "ReLU", "Conv2d")
 
 
-def saliency(
+def map_saliency(
     network: Network,
     stimuli: StimulusSet,
     *,
@@ -74,6 +74,15 @@ def saliency(
     ----------
     Selvaraju et al. 2017, 10.1109/ICCV.2017.74; Chattopadhay et al. 2018, 10.1109/WACV.2018.00097; Jiang et al.
     2021, 10.1109/TIP.2021.3089943. Computed by the package grad-cam (Gildenblat and contributors, MIT).
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> demo = rf.example("demo")
+    >>> happiest = demo.stimuli.select(identity="face01", level=1.0)
+    >>> maps = map_saliency(demo.network("alexnet"), happiest, layer="relu3")
+    >>> dict(maps.sizes)
+    {'stimulus': 1, 'row': 64, 'column': 64}
     """
     return saliency_at(network, stimuli, layers=[layer], method=method, answer=answer, batch=batch)[0]
 
@@ -302,10 +311,14 @@ def gate_openings(network: Network, stimuli: StimulusSet, *, batch: int = 16) ->
         },
         {LAYER: list(outputs), STIMULUS: stimuli.ids, CHANNEL: np.arange(widest)},
     )
-    for name in (name for name in ("identity", "level", "occlusion") if name in stimuli.factors):
+    for name in (name for name in FACTORS if name in stimuli.factors):
         openings = openings.assign_coords({name: (STIMULUS, stimuli.table[name].to_numpy())})
     if "level" in stimuli.factors:
-        openings = openings.merge(_along_levels(gate, stimuli.table["level"].to_numpy(dtype=float)))
+        level = xr.DataArray(stimuli.table["level"].to_numpy(dtype=float), dims=STIMULUS)
+        # in single precision a gate that stands still differs from its mean by rounding alone
+        moves = abs(openings["gate"] - openings["gate_mean"]).max(STIMULUS) >= 1e-7
+        openings["level_slope"] = xr.cov(openings["gate"], level, STIMULUS) / level.var(ddof=1)
+        openings["level_correlation"] = xr.corr(openings["gate"], level, STIMULUS).where(moves)
     openings.attrs = {"network": network.name, **network.origin(gates)}
     return openings
 
@@ -318,18 +331,3 @@ def average_gate(openings: xr.Dataset) -> pd.DataFrame:
     for name in (name for name in ("level_slope", "level_correlation") if name in openings):
         table = table.join(openings[name].to_series().rename(name), on=[LAYER, CHANNEL])
     return table
-
-
-def _along_levels(gate: np.ndarray, levels: np.ndarray) -> xr.Dataset:
-    away = levels - levels.mean()
-    spread = (away**2).sum()
-    moved = gate - gate.mean(axis=1, keepdims=True)
-    together = np.einsum("lsc,s->lc", moved, away)
-    size = np.sqrt((moved**2).sum(axis=1) * spread)
-    slope = together / spread if spread > 0 else np.full(together.shape, np.nan)
-    # in single precision a gate that stands still differs from its mean by rounding alone
-    still = np.abs(moved).max(axis=1) < 1e-7
-    correlation = np.where((size > 0) & ~still, together / np.where(size > 0, size, 1), np.nan)
-    return xr.Dataset(
-        {"level_slope": ((LAYER, CHANNEL), slope), "level_correlation": ((LAYER, CHANNEL), correlation)}
-    )

@@ -55,8 +55,8 @@ class Frame:
 
     def bring(self, values: np.ndarray) -> np.ndarray:
         """Return values given for the pixels of the file in those of the input."""
-        whole = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))[None]
-        resized = functional.resize(whole, list(self.resized), antialias=True)
+        image = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64))[None]
+        resized = functional.resize(image, list(self.resized), antialias=True)
         return np.asarray(functional.center_crop(resized, [self.crop, self.crop])[0].numpy())
 
     def _span(self, start: float, stop: float, side: int) -> np.ndarray:

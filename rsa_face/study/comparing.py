@@ -1,9 +1,7 @@
 """The inference of a study: people's RDMs, layers against people, networks against each other, and choices."""
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,22 +21,10 @@ from rsa_face.inference.resampling import (
     group_members,
 )
 from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers, held_out_similarity, to_frame
-from rsa_face.inference.seeds import (
-    AGAINST,
-    ALL_LAYERS,
-    BIAS,
-    Measured,
-    compare_seeds,
-    contrast_pretrainings,
-    jackknifed,
-    shared_quantities,
-    similarities_of,
-)
 from rsa_face.inference.variance import faults_of_folds, partition_variance
 from rsa_face.provenance import rng_from, save
 from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.likeness import agreement_table, correlation_table, relate_measures
-from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
 from rsa_face.safety import one_part, path_in, write_table
@@ -49,16 +35,14 @@ from rsa_face.schema import (
     RDM,
     STIMULUS,
     STIMULUS_I,
-    UNSIGNED,
     must_be_known,
-    split_seed,
     stimulus_ids,
+    table_along,
 )
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.study.behaviour import any_curve, write_psychophysics
 from rsa_face.study.config import NetworkSection, Study
 from rsa_face.study.graph import Run
-from rsa_face.study.stages import pretrainings_of
 
 
 def read_people(run: Run) -> None:
@@ -196,34 +180,10 @@ def _contrast(run: Run, section: NetworkSection, stem: str) -> None:
         seed=inference.seed,
     )
     save(contrast, path_in(run.folder, stem, "The contrast", suffix=".nc"))
-    write_table(tabulate_contrast(contrast), path_in(run.folder, stem, "The contrast", suffix=".csv"))
-
-
-def compare_over_seeds(run: Run) -> None:
-    """Average similarities over each network's seeds, and subtract the baseline's within seeds."""
-    inference = run.study.inference
-    result = run.dataset("layers.nc")
-    baseline = split_seed(inference.baseline)[0] if inference.baseline in result[NETWORK].values else None
-    seeded = compare_seeds(result, baseline=baseline)
-    network = split_seed(inference.network)[0]
-    from_network = compare_seeds(result, baseline=network)  # what a change to the network in question does
-    for name in ("difference", "difference_interval", "p_difference"):
-        seeded[name.replace("difference", "difference_from_network")] = from_network[name]
-    known = {name: result.attrs[name] for name in (UNSIGNED, "comparison", "simulated") if name in result.attrs}
-    seeded.attrs |= {"network": network, **known}
-    save(seeded, run.folder / "seeds.nc")
-    write_table(tabulate_seeds(seeded), run.folder / "seeds.csv")
-
-
-def tabulate_seeds(seeded: xr.Dataset) -> pd.DataFrame:
-    """Return the comparison over seeds as a table, a row for each layer of each start."""
-    columns: dict[str, Any] = {name: seeded[name].values for name in ("start", LAYER, "seeds")}
-    for name, values in seeded.data_vars.items():
-        if "bound" in values.dims:
-            columns |= {f"{name}_{bound}": values.sel(bound=bound).values for bound in ("lower", "upper")}
-        else:
-            columns[str(name)] = values.values
-    return pd.DataFrame(columns)
+    table = table_along(contrast, LAYER)
+    for place, name in enumerate(("network", "baseline")):
+        table.insert(place, name, contrast.attrs[name])
+    write_table(table, path_in(run.folder, stem, "The contrast", suffix=".csv"))
 
 
 def find_layer(run: Run) -> None:
@@ -236,20 +196,6 @@ def find_layer(run: Run) -> None:
     where = localize(result, network=inference.network, baseline=inference.baseline if other else None)
     where = held_out_similarity(where, result, rdms=varying(judged(run))[0], human=run.array("human_rdms.nc"))
     save(where, run.folder / "localization.nc")
-
-
-def tabulate_contrast(contrast: xr.Dataset) -> pd.DataFrame:
-    """Return a contrast as a table, a row for each matched layer."""
-    named = {name: contrast.attrs[name] for name in ("network", "baseline")}
-    columns: dict[str, Any] = {LAYER: contrast[LAYER].values}
-    columns |= {str(name): coord.values for name, coord in contrast.coords.items()
-                if coord.dims == (LAYER,) and name != LAYER}  # fmt: skip
-    for name, variable in contrast.data_vars.items():
-        if variable.dims == (LAYER,):
-            columns[str(name)] = variable.values
-        elif variable.dims == (LAYER, "bound"):
-            columns |= {f"{name}_{bound}": variable.sel(bound=bound).values for bound in contrast["bound"].values}
-    return pd.DataFrame({**named, **columns})
 
 
 FOLDS = (3, 5)
@@ -291,19 +237,12 @@ def share_variance(run: Run) -> None:
         sets, rdms=rdms, human=human, folds=FOLDS, seed=inference.seed, groups=inference.groups
     )
     save(shares, run.folder / "variance.nc")
-    write_table(tabulate_shares(shares), run.folder / "variance.csv")
-
-
-def tabulate_shares(shares: xr.Dataset) -> pd.DataFrame:
-    """Return means over participants as a table, a row for each set, and one for all of them."""
     means = shares.mean(PARTICIPANT)
-    rows = [
-        {"set": str(name), "explained": float(means["explained"][place]), "unique": float(means["unique"][place])}
-        for place, name in enumerate(shares["set"].values)
-    ]
-    together = {"set": "all together", "explained": float(means["total"]), "unique": float("nan")}
-    table = pd.DataFrame([*rows, together])
-    return table.assign(participants=shares.sizes[PARTICIPANT], simulated=bool(shares.attrs.get("simulated", False)))
+    table = means[["explained", "unique"]].to_dataframe().reset_index()
+    table.loc[len(table)] = {"set": "all together", "explained": float(means["total"])}
+    simulated = bool(shares.attrs.get("simulated", False))
+    table = table.assign(participants=shares.sizes[PARTICIPANT], simulated=simulated)
+    write_table(table, run.folder / "variance.csv")
 
 
 _BOTH = ("participant", "both", "dual")
@@ -374,138 +313,3 @@ def relate(run: Run) -> None:
     save(table, run.folder / "agreement.nc")
     write_table(agreement_table(table), run.folder / "agreement.csv")
     write_table(correlation_table(table), run.folder / "agreement_ranks.csv")
-
-
-ALL_FACES = "mean of occlusions"
-
-
-def why_no_bias(run: Run) -> str:
-    """Say why nothing can be compared between pre-trainings."""
-    return "" if _measured(run) else "the bias of pre-training, since no architecture has both in every seed"
-
-
-def measure_bias(run: Run) -> None:
-    """Subtract face-trained from object-trained networks, architecture by architecture, in all that was measured."""
-    pair, network = pretrainings_of(run.study), run.study.inference.network
-    assert pair is not None
-    parts = [
-        _with_measure(contrast_pretrainings(each, pretrainings=pair, network=network, summary=summary or None), name)
-        for name, (each, summary) in _measured(run).items()
-    ]
-    result = run.result("layers.nc")
-    joined = join_measures(parts)
-    joined.attrs["simulated"] = bool(result is not None and result.attrs.get("simulated"))
-    save(joined, run.folder / "bias.nc")
-    write_table(tabulate_bias(joined), run.folder / "bias.csv")
-
-
-def _measured(run: Run) -> dict[str, tuple[Measured, str]]:
-    """Return what some architecture has from both pre-trainings in every seed, and what its mean is called."""
-    result, curves, saliency, pair = (
-        run.result("layers.nc"), run.study.psychophysics, run.result("saliency.nc"), pretrainings_of(run.study),
-    )  # fmt: skip
-    measured = {} if result is None else {"similarity": (similarities_of(result), ALL_LAYERS)}
-    answers = read_choices(run.folder / "answers.csv") if run.has("answers.csv") else None
-    if curves is not None and answers is not None and any_curve(answers):
-        measured["PSE"] = (pses_of(answers, run.stimuli, curves.curve), ALL_FACES)
-    if saliency is not None:
-        measured["saliency"] = (shares_of(saliency, run.stimuli), "")
-    missing = [name for name, (each, _) in measured.items() if pair and not shared_quantities(each, pair)]
-    for name in missing:
-        run.say(f"left out: the bias of {name}, which no architecture has from both pre-trainings in every seed")
-        del measured[name]
-    return measured
-
-
-def pses_of(answers: pd.DataFrame, stimuli: StimulusSet, curve: Curve) -> Measured:
-    """Return each network's PSE under each occlusion, and how it strays with the people whose faces it judged.
-
-    Quantities are occlusions; by a jackknife over identities, where there are three or more.
-    """
-    alone = curve.changed(pooling="none")
-    fit = fit_psychometric(answers, alone, interval="none")
-    networks, occlusions = ([str(name) for name in fit[dim].values] for dim in ("network", "occlusion"))
-    people = _identities(stimuli).reindex(answers["stimulus"].astype(str)).to_numpy()
-    names = sorted(set(people[pd.notna(people)]))
-    sampling = None
-    if len(names) >= 3:
-        rest = [answers[people != name] for name in names]
-        without = [fit_psychometric(each, alone, interval="none") for each in rest if any_curve(each)]
-        # the fit's own PSE: one that all faces determine may be a little beyond the levels without one identity
-        sampling = jackknifed(np.stack([each["pse_fit"].sel(network=networks).values for each in without]))
-    over = ("identities",) if sampling else ()
-    return Measured(tuple(networks), tuple(occlusions), fit["pse"].values, sampling, over)
-
-
-def shares_of(looked: xr.Dataset, stimuli: StimulusSet) -> Measured:
-    """Return the share of each network's saliency in each region of whole faces, and how it strays with faces.
-
-    Quantities are regions; by a jackknife over identities, or over faces where none are named.
-    """
-    ids = [str(name) for name in looked["stimulus"].values]
-    table = stimuli.table.set_index(stimuli.table["stimulus"].astype(str)).loc[ids]
-    whole = (table["occlusion"] == "none").to_numpy() if "occlusion" in table else np.ones(len(ids), dtype=bool)
-    shares = looked["proportion"].transpose("stimulus", "network", "region").values[whole]
-    people = _identities(stimuli).reindex(ids).to_numpy()[whole]
-    units = list(dict.fromkeys(people))
-    without = np.stack([_mean(shares[people != unit]) for unit in units])
-    networks, regions = (tuple(str(name) for name in looked[dim].values) for dim in ("network", "region"))
-    over = ("identities",) if "identity" in table else ("stimuli",)
-    return Measured(networks, regions, _mean(shares), jackknifed(without), over)
-
-
-def join_measures(parts: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Put the contrasts of several measures one below the other; `over` says what each one's intervals are over."""
-    joined = []
-    for dim in (BIAS, AGAINST):
-        each = [
-            part[[name for name in part.data_vars if dim in part[name].dims]] for part in parts if dim in part.dims
-        ]
-        if each:
-            joined.append(xr.concat(each, dim, combine_attrs="drop_conflicts"))
-    over = [f"{part.attrs['measure']}: {', '.join(part.attrs['over'])}" for part in parts]
-    return xr.merge(joined, combine_attrs="override").assign_attrs(over=over)
-
-
-def tabulate_bias(bias: xr.Dataset) -> pd.DataFrame:
-    """Return biases, and what compares them between architectures, as one table.
-
-    The columns on the comparison with the network in question are empty on the rows of that network.
-    """
-    tables = []
-    for dim, names in ((BIAS, ("architecture", "quantity")), (AGAINST, ("other", "compared"))):
-        if dim not in bias.dims:
-            continue
-        labels = [f"{dim}_measure", *names]
-        table = pd.DataFrame({label: bias[label].values.astype(str) for label in labels})
-        table.columns = pd.Index(["measure", "architecture", "quantity"])
-        for name, column in bias.data_vars.items():
-            if column.dims == (dim,):
-                table[str(name)] = column.values
-            elif column.dims == (dim, "bound"):
-                table[[f"{name}_{bound}" for bound in bias["bound"].values]] = column.values
-        tables.append(table)
-    joined = tables[0] if len(tables) == 1 else tables[0].merge(tables[1], how="left")
-    return joined.assign(first_pretraining=bias.attrs["first"], second_pretraining=bias.attrs["second"])
-
-
-def _with_measure(contrast: xr.Dataset, measure: str) -> xr.Dataset:
-    # objects, since text of fixed width is cut to the first array's when arrays are joined
-    labels = {name: coord.astype(object) for name, coord in contrast.coords.items() if name != "bound"}
-    for dim in (BIAS, AGAINST):
-        if dim in contrast.dims:
-            labels[f"{dim}_measure"] = xr.DataArray(np.array([measure] * contrast.sizes[dim], object), dims=dim)
-    return contrast.assign_coords(labels).assign_attrs(measure=measure)
-
-
-def _mean(shares: np.ndarray) -> np.ndarray:
-    there = ~np.isnan(shares)
-    counts = there.sum(axis=0)
-    sums = np.where(there, shares, 0.0).sum(axis=0)
-    return np.asarray(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
-
-
-def _identities(stimuli: StimulusSet) -> pd.Series:
-    table = stimuli.table
-    whose = table["identity"] if "identity" in table else table["stimulus"]
-    return pd.Series(whose.astype(str).to_numpy(), index=table["stimulus"].astype(str))

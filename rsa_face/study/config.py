@@ -1,13 +1,14 @@
-"""The study file: its sections, checked whole before anything runs, every fault with its line."""
+"""The study file: its sections, checked whole before anything runs, every fault with its line; embedded studies."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
+import xarray as xr
 import yaml
 from pydantic import (
     AfterValidator,
@@ -33,17 +34,23 @@ from rsa_face.schema import (
     MEASURES,
     NETWORKS,
     POSITION_CHANNELS,
+    STIMULUS_I,
     Occlusion,
     is_builder,
     is_reference,
     label_of,
     layer_names,
+    must_be_known,
     must_be_network,
     repeated,
 )
 from rsa_face.settings import Device, Seed, Settings, in_words, matching
+from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training.settings import Recipe, TrainingSettings
+
+if TYPE_CHECKING:
+    from rsa_face.networks.zoo import Network
 
 PACKAGED = "package:"
 STUDIES = Path(str(resources.files("rsa_face"))) / "studies"
@@ -55,19 +62,13 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
     text = str(value)
     if text.startswith(PACKAGED):
         return STUDIES / text.removeprefix(PACKAGED)
-    with _on_a_disk(text):
+    try:
         path = Path((info.context or {}).get("base", "")) / Path(text).expanduser()
         path.exists()
-    return path
-
-
-@contextmanager
-def _on_a_disk(text: str) -> Iterator[None]:
-    try:
-        yield
     except (OSError, RuntimeError) as error:  # a name too long for any disk, the home of a user that is none
         message = f"is {text[:60]!r}, which cannot be a path: {in_short(error)}"
         raise ValueError(message) from error
+    return path
 
 
 def _existing(value: Any, info: ValidationInfo) -> Any:
@@ -98,11 +99,24 @@ def _weights(value: Any, info: ValidationInfo) -> Any:
         raise ValueError(message) from error
 
 
-def _comparison(value: str) -> str:
-    if value not in COMPARISONS:
-        message = f"no comparison is named {value!r}; there are {', '.join(COMPARISONS)}"
+def _one_of(names: Collection[str], what: str) -> AfterValidator:
+    """Return a validator of a name that a registry has; read at each check, since registries grow."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            message = f"no {what} is named {value!r}; there are {', '.join(names)}"
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
+
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    twice = repeated([str(value) for value in values])
+    if twice:
+        message = f"has {twice} more than once; give each once"
         raise ValueError(message)
-    return value
+    return values
 
 
 def _network(value: str) -> str:
@@ -117,8 +131,10 @@ def _network(value: str) -> str:
     return value
 
 
+Once = AfterValidator(_once)
 NetworkName = Annotated[str, AfterValidator(_network)]
-ComparisonName = Annotated[str, AfterValidator(_comparison)]
+ComparisonName = Annotated[str, _one_of(COMPARISONS, "comparison")]
+HumanKind = Annotated[str, _one_of(KINDS, "kind of human data")]
 ExistingPath = Annotated[Path, BeforeValidator(_existing)]
 PathToWrite = Annotated[Path, BeforeValidator(_to_write)]
 
@@ -159,16 +175,8 @@ class StimuliSection(Settings):
     """The stimulus table, and which of its faces are also shown with a region masked."""
 
     table: ExistingPath
-    occlusion: tuple[Occlusion, ...] = ()
+    occlusion: Annotated[tuple[Occlusion, ...], Once] = ()
     fill: Literal["gray", "blur"] = "gray"
-
-    @model_validator(mode="after")
-    def _occlusions_differ(self) -> Self:
-        twice = repeated(self.occlusion)
-        if twice:
-            message = f"has {twice} more than once; give each occlusion once"
-            raise ValueError(message)
-        return self
 
 
 Layers = str | Annotated[tuple[str, ...], Field(min_length=1)]
@@ -193,7 +201,7 @@ class NetworkSection(Settings):
     attention: Attention | tuple[Attention, ...] | None = None
     preprocessing: Preprocessing | None = None
     label: Name | None = None
-    seeds: tuple[Seed, ...] = ()
+    seeds: Annotated[tuple[Seed, ...], Once] = ()
     pretraining: Name | None = None
     gate: GateHeld | None = None
     gate_of: Name | None = None
@@ -305,14 +313,6 @@ class NetworkSection(Settings):
         return self
 
     @model_validator(mode="after")
-    def _seeds_differ(self) -> Self:
-        twice = repeated([str(seed) for seed in self.seeds])
-        if twice:
-            message = f"has the seeds {twice} more than once; give each once"
-            raise ValueError(message)
-        return self
-
-    @model_validator(mode="after")
     def _attends_in_its_places(self) -> Self:
         if self.attention is not None and not self.may_attend:
             message = f"attention is of {ATTENTIVE} alone, not of {self.name}; remove it, or change the name"
@@ -381,24 +381,16 @@ class RdmsSection(Settings):
     measure: Annotated[str | dict[str, str], BeforeValidator(_measure)] = "correlation"
 
 
-def _known_kind(value: str) -> str:
-    if value not in KINDS:
-        message = f"is {value!r}, not one of {', '.join(KINDS)}"
-        raise ValueError(message)
-    return value
-
-
 class HumanSection(Settings):
     """The human data, what kind they are, and which stimuli they are about."""
 
     table: ExistingPath
-    kind: Annotated[str, AfterValidator(_known_kind)]
+    kind: HumanKind
     where: dict[str, str | float] = Field({})
     options: dict[str, Any] = Field({})
 
     @model_validator(mode="after")
     def _check_options(self) -> Self:
-        """Hold the options to those of the kind, before anything is run."""
         options = {name: value for name, value in self.options.items() if name not in ("ids", "layout")}
         KINDS[self.kind].options.of(options)
         Layout.of(self.options.get("layout"))
@@ -491,8 +483,8 @@ class Study(Settings):
 
     def _repr_html_(self) -> str:
         """Show the study file in a notebook."""
-        said = yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
-        return f"<pre>{escape(said)}</pre>"
+        text = yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        return f"<pre>{escape(text)}</pre>"
 
     @field_validator("networks")
     @classmethod
@@ -555,7 +547,7 @@ def load_study(study: str | Path, *, output: str | Path | None = None, weights: 
         raise _wrong(list(_faults(error, tree, path.name)), path) from error
     if weights is not None:
         read = read.model_copy(update={"networks": tuple(_from_folder(one, Path(weights)) for one in read.networks)})
-    faults = [_said(loc, message, tree, path.name) for loc, message in _misfits(read)]
+    faults = [_at_line(loc, message, tree, path.name) for loc, message in _misfits(read)]
     if faults:
         raise _wrong(faults, path)
     return read
@@ -610,8 +602,8 @@ def _find(study: str | Path) -> tuple[Path, Path]:
         return path, path.absolute().parent
     if str(study) in embedded_studies():
         return STUDIES / f"{study}.yaml", Path.cwd()
-    found = f"{str(study)!r} is a folder" if path.is_dir() else f"No such study: {str(study)!r}"
-    message = f"{found}; name a YAML file or one of {', '.join(embedded_studies())}."
+    fault = f"{str(study)!r} is a folder" if path.is_dir() else f"No such study: {str(study)!r}"
+    message = f"{fault}; name a YAML file or one of {', '.join(embedded_studies())}."
     raise FileNotFoundError(message)
 
 
@@ -673,9 +665,8 @@ def _recorded(study: Study, network: NetworkSection) -> list[str]:
     if is_reference(network.name) or layers == "all":
         return network.layer_names
     if layers == "main":
-        return [name for name in network.layer_names if name.startswith(("relu", "fe")) and "gate" not in name] + [
-            "fc8"
-        ]
+        main = [name for name in network.layer_names if name.startswith(("relu", "fe")) and "gate" not in name]
+        return [*main, "fc8"]
     return [layers] if isinstance(layers, str) else layers
 
 
@@ -713,9 +704,9 @@ def _ungated(study: Study) -> Iterator[tuple[Loc, str]]:
 def _strangers(study: Study) -> Iterator[tuple[Loc, str]]:
     known = list(dict.fromkeys(name for network in study.networks for name in network.names))
     for key in sorted({"network", "baseline"} & study.inference.model_fields_set):
-        asked = getattr(study.inference, key)
-        if asked not in known:
-            message = f"is {asked!r}, not one of the study's networks, {', '.join(known)}"
+        network = getattr(study.inference, key)
+        if network not in known:
+            message = f"is {network!r}, not one of the study's networks, {', '.join(known)}"
             yield ("inference", key), message
     starts = list(dict.fromkeys(network.start for network in study.networks))
     unknown = [name for name in study.inference.pretrainings or () if name not in starts]
@@ -737,17 +728,16 @@ def _wrong(faults: list[str], path: Path) -> ValueError:
 
 def _faults(error: ValidationError, tree: yaml.Node | None, name: str) -> Iterator[str]:
     """Yield a line for each place that is wrong; where a value may be of several forms, for the one that is meant."""
-    found: dict[Loc, list[Any]] = {}
+    places: dict[Loc, list[Any]] = {}
     for fault in error.errors():
-        found.setdefault(_keys_of(fault["loc"]), []).append(fault)
-    for loc, faults in found.items():
-        if any(len(other) > len(loc) and other[: len(loc)] == loc for other in found):
-            continue
-        said = in_words(faults)
+        places.setdefault(_keys_of(fault["loc"]), []).append(fault)
+    for loc, faults in places.items():
+        if any(len(other) > len(loc) and other[: len(loc)] == loc for other in places):
+            continue  # of a form that was not meant: what is wrong stands further inside
+        message = in_words(faults)
         if any(fault["type"] == "extra_forbidden" for fault in faults):
-            said += f"; the keys are {', '.join(_section_at(loc[:-1]).model_fields)}"
-        said += _with_its_key(loc, faults)
-        yield _said(loc, said, tree, name)
+            message += f"; the keys are {', '.join(_section_at(loc[:-1]).model_fields)}"
+        yield _at_line(loc, message + _with_its_key(loc, faults), tree, name)
 
 
 def _with_its_key(loc: Loc, faults: list[Any]) -> str:
@@ -785,18 +775,18 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(part)
 
 
-def _said(loc: Loc, said: str, tree: yaml.Node | None, name: str) -> str:
+def _at_line(loc: Loc, message: str, tree: yaml.Node | None, name: str) -> str:
     where = ".".join(str(part) for part in loc) or "the study"
-    return f"  {name}, line {_line(tree, loc)}: {where}: {said}"
+    return f"  {name}, line {_line(tree, loc)}: {where}: {message}"
 
 
 def _line(tree: yaml.Node | None, loc: Loc) -> int:
     node, line = tree, 1
     for part in loc:
-        found = next(_children(node, part), None)
-        if found is None:
+        child = next(_children(node, part), None)
+        if child is None:
             break
-        line, node = found
+        line, node = child
     return line
 
 
@@ -811,3 +801,89 @@ def _children(node: yaml.Node | None, part: Any) -> Iterator[tuple[int, yaml.Nod
 
 def _line_of(fault: str) -> int:
     return int(fault.split("line ", 1)[1].split(":", 1)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What an embedded study is made of.
+
+    Parameters
+    ----------
+    study : Study
+        The study, for `run_study`.
+    stimuli : StimulusSet
+        Its faces.
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Its human RDMs.
+    """
+
+    study: Study
+    stimuli: StimulusSet
+    human: xr.DataArray
+
+    def __repr__(self) -> str:
+        people = f"{self.human.sizes['participant']} simulated observers"
+        networks = ", ".join(self.networks)
+        return f"<Example {self.study.name!r}: {len(self.stimuli)} faces, {people}, networks {networks}>"
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The names of its networks."""
+        return tuple(section.called for section in self.study.networks)
+
+    def network(self, name: str = "fe_alexnet") -> "Network":
+        """Build one of its networks, untrained, with the preprocessing of the study."""
+        from rsa_face.networks.zoo import build_network
+
+        must_be_known(name, self.networks, "network")
+        section = self.study.networks[self.networks.index(name)]
+        return build_network(
+            section.name,
+            seed=section.seed,
+            attention=section.attention,
+            preprocessing=section.preprocessing,
+            label=section.called,
+        )
+
+
+def example(name: str = "demo") -> Example:
+    """Return the stimuli, human RDMs and networks of an embedded study, to try the package on.
+
+    Everything comes with the package; nothing is downloaded, written or trained. The faces are rendered and the
+    observers simulated, so the numbers say nothing about people.
+
+    Parameters
+    ----------
+    name : {"demo"}
+        Which study: 6 identities at 9 levels from sad to happy, rated by 20 simulated observers.
+
+    Returns
+    -------
+    Example
+        With ``stimuli``, ``human``, ``network(name)`` and ``study``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such example.
+
+    Examples
+    --------
+    >>> demo = example("demo")
+    >>> demo
+    <Example 'demo': 54 faces, 20 simulated observers, networks alexnet, vgg11, vgg13, vgg16, fe_alexnet>
+    >>> demo.stimuli.ids[:2]
+    ['face01_sad100', 'face01_sad075']
+    >>> dict(demo.human.sizes)
+    {'participant': 20, 'stimulus_i': 54, 'stimulus_j': 54}
+    """
+    from rsa_face.human.read import read_human
+
+    must_be_known(name, ("demo",), "example")
+    study = load_study(name)
+    stimuli = read_stimuli(study.stimuli.table)
+    section = study.model_dump()["human"]
+    human = read_human(section["table"], kind=section["kind"], options=section["options"], stimuli=stimuli.ids)
+    places = [stimuli.ids.index(str(stimulus)) for stimulus in human[STIMULUS_I].values]
+    factors = {factor: (STIMULUS_I, stimuli.table[factor].to_numpy()[places]) for factor in ("identity", "level")}
+    return Example(study, stimuli, human.assign_coords(factors))

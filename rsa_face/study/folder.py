@@ -1,20 +1,47 @@
-"""A study's output folder, read to be shown: whatever is there, and in words what is not."""
+"""A study's output folder: whatever of it can be shown, in words what cannot, and its figures."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import xarray as xr
+from matplotlib.axes import Axes
 
+from rsa_face.figures.agreement import plot_agreement
+from rsa_face.figures.behaviour import plot_psychometric, plot_training
+from rsa_face.figures.layers import plot_layers
+from rsa_face.figures.layout import save_figure
+from rsa_face.figures.networks import plot_contrast, plot_localization
+from rsa_face.figures.rdms import plot_rdms
+from rsa_face.figures.saliency import plot_saliency
+from rsa_face.figures.style import figure_style
 from rsa_face.provenance import hash_file, load, unsealed
+from rsa_face.rdms.align import select_stimuli
 from rsa_face.safety import holder_of, lock_in, read_json
-from rsa_face.schema import PARTICIPANT, RDM, STIMULUS_I, STIMULUS_J, TRAINING_UNKNOWN, UNTRAINED, origin_of
+from rsa_face.schema import (
+    BOUND,
+    DEPTH,
+    LAYER,
+    NETWORK,
+    PARTICIPANT,
+    RDM,
+    STIMULUS_I,
+    STIMULUS_J,
+    TRAINING_UNKNOWN,
+    UNTRAINED,
+    origin_of,
+    stimulus_ids,
+)
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
-from rsa_face.study.config import recorded_study
-from rsa_face.study.forms import has_form, is_shown
+from rsa_face.study.config import networks_of, recorded_study
 from rsa_face.study.stages import STAGES, steps_of, writer_of
+
+if TYPE_CHECKING:
+    from rsa_face.study.graph import Run
 
 _EXPECTED: dict[str, tuple[str, ...]] = {
     "layers.nc": (RDM,),
@@ -112,12 +139,12 @@ class StudyFolder:
         """Return each part that is there, and how large it is in words."""
         parts = {"result": self.result, "rdms": self.rdms, "human": self.human}
         parts |= {f"extras[{name!r}]": extra for name, extra in self.extras.items()}
-        found = [
+        sizes = [
             (name, ", ".join(f"{size} {dim}" for dim, size in part.sizes.items()))
             for name, part in parts.items()
             if part is not None
         ]
-        return found + ([("stimuli", f"{len(self.stimuli)} images")] if self.stimuli is not None else [])
+        return sizes + ([("stimuli", f"{len(self.stimuli)} images")] if self.stimuli is not None else [])
 
 
 def read_results(folder: str | Path) -> StudyFolder:
@@ -140,10 +167,21 @@ def read_results(folder: str | Path) -> StudyFolder:
     ------
     FileNotFoundError
         If there is no such folder, or nothing in it that a study writes.
+
+    Examples
+    --------
+    >>> import tempfile, rsa_face as rf
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = rf.save(rf.example("demo").human, f"{folder}/human_rdms.nc")
+    ...     study = read_results(folder)
+    >>> study.human.sizes["participant"], study.result
+    (20, None)
+    >>> study.missing[0]
+    "There is no rdms.nc: the layers' RDMs cannot be shown."
     """
     path = Path(folder)
     if not path.is_dir():
-        message = f"A study's results must be a folder, but there is none at {str(path)!r}. Run the study first."
+        message = f"No such folder: {str(path)!r}. Run the study first."
         raise FileNotFoundError(message)
     faults: list[str] = []
     holder = holder_of(lock_in(path))
@@ -152,15 +190,13 @@ def read_results(folder: str | Path) -> StudyFolder:
     unread: list[str] = []
     manifest = _read_manifest(path / "manifest.json", unread)
     faults += [*_not_made(path, manifest), *unread]
-    found = {name: _read(path / name, dims, faults) for name, dims in _EXPECTED.items()}
-    extras = _read_extras(path, _origin(found.values()), faults)
+    parts = {name: _read(path / name, dims, faults) for name, dims in _EXPECTED.items()}
+    extras = _read_extras(path, _origin(parts.values()), faults)
     faults += _written_over(path, manifest)
-    if not any(part is not None for part in found.values()) and not extras:
-        message = (
-            f"A study's results must hold {', '.join(_EXPECTED)}, but {str(path)!r} holds none. Run the study first. "
-        ) + " ".join(faults)
-        raise FileNotFoundError(message.strip())
-    result, rdms, human = found["layers.nc"], found["rdms.nc"], found["human_rdms.nc"]
+    if not any(part is not None for part in parts.values()) and not extras:
+        message = f"{str(path)!r} has none of a study's results, {', '.join(_EXPECTED)}. Run the study first."
+        raise FileNotFoundError(" ".join([message, *faults]))
+    result, rdms, human = parts["layers.nc"], parts["rdms.nc"], parts["human_rdms.nc"]
     assert result is None or isinstance(result, xr.Dataset)
     assert rdms is None or isinstance(rdms, xr.DataArray)
     assert human is None or isinstance(human, xr.DataArray)
@@ -190,7 +226,7 @@ def _read(path: Path, dims: tuple[str, ...], faults: list[str]) -> xr.DataArray 
 def _read_manifest(path: Path, faults: list[str]) -> dict[str, Any]:
     then = "Remove it, and run the study again."
     try:
-        manifest = read_json(path, "A manifest must be whole JSON", then=then) if path.is_file() else None
+        manifest = read_json(path, "A manifest is JSON", then=then) if path.is_file() else None
         manifest = unsealed(manifest, path, then=then) if isinstance(manifest, dict) else manifest
     except (ValueError, OSError) as error:
         faults.append(f"manifest.json cannot be read ({error}), so how the study was made cannot be told.")
@@ -219,9 +255,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _origin(found: Iterable[xr.DataArray | xr.Dataset | None]) -> dict[str, Any]:
+def _origin(parts: Iterable[xr.DataArray | xr.Dataset | None]) -> dict[str, Any]:
     """Return what a part that does not say what it rests on inherits from those it was made of."""
-    origins = [origin_of(part.attrs) for part in found if part is not None]
+    origins = [origin_of(part.attrs) for part in parts if part is not None]
     return next((origin for origin in reversed(origins) if any(origin.values())), {})
 
 
@@ -258,8 +294,8 @@ def _not_made(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
         files = {step.files("writes")[0]: step.stage.meaning for step in steps}
     for file, meaning in files.items():
         if file != "stimuli.csv" and not (path / file).is_file():  # another table of stimuli does as well
-            asked = "" if study is None else ", though the study asks for it"
-            yield f"There is no {file}{asked}: {meaning} cannot be shown."
+            reason = "" if study is None else ", though the study asks for it"
+            yield f"There is no {file}{reason}: {meaning} cannot be shown."
 
 
 def _read_stimuli(path: Path, manifest: Mapping[str, Any], faults: list[str]) -> StimulusSet | None:
@@ -275,3 +311,130 @@ def _read_stimuli(path: Path, manifest: Mapping[str, Any], faults: list[str]) ->
     except (ValueError, OSError) as error:
         faults.append(f"Pictures of the stimuli cannot be shown. {error}")
         return None
+
+
+_NUMBERS = "fiu"  # numpy's kinds: floats and integers
+_RESULT: dict[str, tuple[str, ...]] = {
+    "similarity": (RDM,),
+    "similarity_interval": (RDM, BOUND),
+    "noise_ceiling": (BOUND,),
+    "participant_similarity": (RDM, PARTICIPANT),
+}
+_FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "localization": ("probability", (LAYER,)),
+    "contrast": ("difference", (LAYER,)),
+    "psychometric_likeness": ("rmse", (NETWORK,)),
+    "psychometric": ("proportion", ("level",)),
+    "saliency_layers": ("proportion", (RDM, "region")),
+    "agreement": ("rank", (NETWORK, "quantity")),
+    "partial": ("similarity", (RDM,)),
+    "training": ("accuracy", (NETWORK,)),
+    "seeds": ("difference", ("seeded",)),
+}
+
+
+_ALSO: dict[str, tuple[str, ...]] = {
+    "localization": (
+        "in_set",
+        "picked",
+        "value",
+        "value_band",
+        "similarity",
+        "similarity_band",
+        "half_way_depth",
+        "half_way_interval",
+        "half_way_layer",
+    ),
+    "contrast": ("difference_band",),
+    "agreement": (
+        "value",
+        "peak_layer",
+        "rank_correlation",
+        "rank_correlation_p",
+        "rank_correlation_interval",
+        "n_networks",
+    ),
+}
+
+
+def has_form(array: xr.DataArray | xr.Dataset, dims: tuple[str, ...]) -> bool:
+    """Return whether RDMs, or the comparison of layers with people, are as this version writes them.
+
+    A file may come from an older version, or from a stranger; what is shown of it is drawn without another look.
+    """
+    if isinstance(array, xr.DataArray) != (len(dims) > 1) or not set(dims) <= set(array.dims):
+        return False
+    if 0 in array.sizes.values():
+        return False
+    coords = set(map(str, array.coords))
+    if isinstance(array, xr.DataArray):
+        return array.dtype.kind in _NUMBERS and (RDM not in dims or {NETWORK, LAYER} <= coords)
+    variables = {name: array[name] for name in _RESULT if name in array}
+    fit = all(set(_RESULT[name]) == set(one.dims) and one.dtype.kind in _NUMBERS for name, one in variables.items())
+    return fit and "similarity" in variables and {NETWORK, LAYER, DEPTH} <= coords and _is_bounded(array)
+
+
+def is_shown(name: str, extra: xr.Dataset) -> bool:
+    """Return whether another result holds what is shown of its kind."""
+    kind = next((kind for kind in _FORMS if name.startswith(kind)), None)
+    if kind is None:
+        return _is_bounded(extra)
+    variable, dims = _FORMS[kind]
+    complete = {variable, *_ALSO.get(kind, ())} <= set(map(str, extra.data_vars)) and set(dims) <= set(
+        extra[variable].dims
+    )
+    return complete and extra[variable].dtype.kind in _NUMBERS and _is_bounded(extra)
+
+
+def _is_bounded(result: xr.Dataset) -> bool:
+    """Return whether intervals have two ends, and a confidence that is one."""
+    confidence = result.attrs.get("confidence", 0.95)
+    return result.sizes.get(BOUND, 2) == 2 and isinstance(confidence, int | float) and 0 < confidence <= 1
+
+
+def draw_figures(run: "Run") -> list[Path]:
+    """Draw each figure that the study has the numbers of."""
+    written = []
+    with figure_style():
+        for file, name, plot in _FIGURES:
+            if run.has(file.format(network=networks_of(run.study)[0].called)):
+                figure = plot(run).get_figure(root=True)
+                assert figure is not None
+                written += save_figure(figure, run.folder / "figures" / name)
+                plt.close(figure)
+    return written
+
+
+def _rdms(run: "Run") -> Axes:
+    rdms = run.array("rdms.nc")
+    if not run.has("human_rdms.nc"):
+        return plot_rdms(rdms, stimuli=run.stimuli)
+    human = run.array("human_rdms.nc")
+    return plot_rdms(select_stimuli(rdms, stimulus_ids(human)), human=human, stimuli=run.stimuli)
+
+
+def _psychometric(run: "Run") -> Axes:
+    return plot_psychometric(run.result("psychometric.nc"), run.result("psychometric_networks.nc"))
+
+
+def _saliency(run: "Run") -> Axes:
+    return plot_saliency(run.array("saliency_maps.nc"), run.stimuli, regions=run.dataset("saliency.nc"))
+
+
+def _training(run: "Run") -> Axes:
+    trained = [section for section in networks_of(run.study) if section.gate is None]
+    logs = {section.called: run.folder / section.log_file for section in trained}
+    return plot_training({name: pd.read_csv(file) for name, file in logs.items()})
+
+
+# The file without which there is nothing to draw, the figure's name, and what draws it.
+_FIGURES: tuple[tuple[str, str, Callable[["Run"], Axes]], ...] = (
+    ("rdms.nc", "rdms", _rdms),
+    ("layers.nc", "layers", lambda run: plot_layers(run.dataset("layers.nc"))),
+    ("contrast.nc", "contrast", lambda run: plot_contrast(run.dataset("contrast.nc"))),
+    ("localization.nc", "localization", lambda run: plot_localization(run.dataset("localization.nc"))),
+    ("psychometric.csv", "psychometric", _psychometric),
+    ("saliency_maps.nc", "saliency", _saliency),
+    ("agreement.nc", "agreement", lambda run: plot_agreement(run.dataset("agreement.nc"))),
+    ("weights/{network}.csv", "training", _training),
+)

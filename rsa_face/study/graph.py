@@ -34,7 +34,7 @@ _MOST_NAMED = 8
 
 @dataclass(frozen=True)
 class Manifest:
-    """The record of a study's stages, in ``manifest.json`` of its output folder; `say` is told what each stage does.
+    """The record of a study's stages, in ``manifest.json`` of its output folder; `say` reports what each stage does.
 
     What lies in the folder is what the study says: files of a stage that the study no longer has are set aside, by
     `set_aside_rest`, and come back with it.
@@ -54,7 +54,7 @@ class Manifest:
         killed in between makes them again.
         """
         self._come_to.add(name)
-        self._bring_back(name)
+        self._bring_back(name)  # before its files are looked at: set aside, they may be current
         fingerprint = hash_content(inputs)
         if self._is_current(name, fingerprint):
             self.say(f"{name}: up to date")
@@ -65,8 +65,8 @@ class Manifest:
         start = time.perf_counter()
         made = make()
         seconds = time.perf_counter() - start
-        beyond = [Path(file).relative_to(self.folder) for file in made] if isinstance(made, list) else []
-        outputs = list(dict.fromkeys(str(file) for file in (*outputs, *beyond)))
+        others = [Path(file).relative_to(self.folder) for file in made] if isinstance(made, list) else []
+        outputs = list(dict.fromkeys(str(file) for file in (*outputs, *others)))
         missing = [str(file) for file in outputs if not (self.folder / file).is_file()]
         if missing:
             message = f"The stage {name!r} did not write {missing}. Report this as a fault of rsa_face."
@@ -80,28 +80,30 @@ class Manifest:
         if not path.is_file():
             return {"stages": {}}
         then = "Remove it and run the study again; every stage is then made again."
-        found = read_json(path, "A manifest must be whole JSON", then=then)
-        kept = unsealed(found, path, then=then) if isinstance(found, dict) else {}
-        stages = kept.get("stages")
+        content = read_json(path, "A manifest is JSON", then=then)
+        record = unsealed(content, path, then=then) if isinstance(content, dict) else {}
+        stages = record.get("stages")
         if not (isinstance(stages, dict) and all(map(_is_entry, stages.values()))):
             message = f"{str(path)!r} is not a record of stages with their outputs. {then}"
             raise ValueError(message)
-        return kept
+        return record
 
     def set_aside_rest(self) -> None:
         """Move the files of the stages that this run did not come to into ``set_aside``, and say so.
 
         In their place they would be read and drawn as the study's own; a stage that comes back finds its files again.
         """
-        kept = self.read()
-        stages: dict[str, Any] = kept["stages"]
+        record = self.read()
+        stages: dict[str, Any] = record["stages"]
         rest = [name for name in stages if name not in self._come_to]
-        own = {file for name in stages if name in self._come_to for file in stages[name]["outputs"]}
+        current = {file for name in stages if name in self._come_to for file in stages[name]["outputs"]}
         if any(not stages[name].get("aside") for name in rest):  # recorded first: a kill in between loses nothing
             marked = {name: {**entry, "aside": True} if name in rest else entry for name, entry in stages.items()}
-            self._write({**kept, "stages": marked})
+            self._write({**record, "stages": marked})
         for name in rest:
-            files = [file for file in stages[name]["outputs"] if file not in own and (self.folder / file).is_file()]
+            files = [
+                file for file in stages[name]["outputs"] if file not in current and (self.folder / file).is_file()
+            ]
             for file in files:
                 self._move(file, Path(ASIDE) / file)
             if files:
@@ -111,8 +113,8 @@ class Manifest:
 
     def note(self, **facts: Any) -> None:
         """Keep facts about the study beside its stages; None takes a fact back."""
-        kept = {**self.read(), **facts}
-        self._write({name: fact for name, fact in kept.items() if fact is not None})
+        record = {**self.read(), **facts}
+        self._write({name: fact for name, fact in record.items() if fact is not None})
 
     def outputs(self) -> dict[str, str]:
         """Return the recorded hash of each file that is in its place."""
@@ -124,23 +126,24 @@ class Manifest:
         return list(self.read()["stages"].get(name, {"outputs": {}})["outputs"])
 
     def _bring_back(self, name: str) -> None:
-        kept = self.read()
-        entry = kept["stages"].get(name)
+        record = self.read()
+        entry = record["stages"].get(name)
         if entry is None or not entry.get("aside"):
             return
-        taken = {file for one in kept["stages"].values() if not one.get("aside") for file in one["outputs"]}
+        current = {file for one in record["stages"].values() if not one.get("aside") for file in one["outputs"]}
         for file in entry["outputs"]:
-            if file not in taken and (self.folder / ASIDE / file).is_file():
+            if file not in current and (self.folder / ASIDE / file).is_file():
                 self._move(Path(ASIDE) / file, file)
         back = {key: value for key, value in entry.items() if key != "aside"}
-        self._write({**kept, "stages": {**kept["stages"], name: back}})
+        self._write({**record, "stages": {**record["stages"], name: back}})
 
     def _is_current(self, name: str, fingerprint: str) -> bool:
         entry = self.read()["stages"].get(name)
         if entry is None or entry["fingerprint"] != fingerprint:
             return False
-        files = {self.folder / file: kept for file, kept in entry["outputs"].items()}
-        return all(path.is_file() and hash_file(path) == kept for path, kept in files.items())
+        # a file that was removed or edited since is made again; its time is not asked, copies keep their content
+        files = {self.folder / file: digest for file, digest in entry["outputs"].items()}
+        return all(path.is_file() and hash_file(path) == digest for path, digest in files.items())
 
     def _record(
         self, name: str, fingerprint: str, inputs: Mapping[str, Any], outputs: Sequence[str | Path], seconds: float
@@ -152,10 +155,10 @@ class Manifest:
             "seconds": round(seconds, 2),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        kept = self.read()
-        before = kept["stages"].get(name, {"outputs": {}})
-        stages = {**kept["stages"], name: entry}
-        self._write({**kept, "versions": versions(), "stages": stages})
+        record = self.read()
+        before = record["stages"].get(name, {"outputs": {}})
+        stages = {**record["stages"], name: entry}
+        self._write({**record, "versions": versions(), "stages": stages})
         now = {file for one in stages.values() for file in one["outputs"]}
         for file in before["outputs"]:
             if file not in now:  # written last time, from other inputs, and not by any stage since
@@ -163,12 +166,12 @@ class Manifest:
                 (self.folder / file).unlink(missing_ok=True)
 
     def _move(self, file: str | Path, to: str | Path) -> None:
-        here, there = self.folder / file, self.folder / to
-        must_stay_inside(here, self.folder)
-        there.parent.mkdir(parents=True, exist_ok=True)
-        must_stay_inside(there, self.folder)
-        here.replace(there)
-        folder = here.parent
+        source, target = self.folder / file, self.folder / to
+        must_stay_inside(source, self.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        must_stay_inside(target, self.folder)
+        source.replace(target)
+        folder = source.parent
         while not any(folder.iterdir()):
             folder.rmdir()
             folder = folder.parent
@@ -182,7 +185,7 @@ def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("inputs"), dict):
         return False
     outputs = entry.get("outputs")
-    if not (isinstance(outputs, dict) and all(isinstance(kept, str) for kept in outputs.values())):
+    if not (isinstance(outputs, dict) and all(isinstance(digest, str) for digest in outputs.values())):
         return False
     if any(Path(file).is_absolute() or ".." in Path(file).parts for file in outputs):
         return False  # they are moved and removed by these names
@@ -323,7 +326,8 @@ class Run:
         return call(self) if step.network is None else call(self, step.section or step.network)
 
     def _inputs_of(self, step: Step) -> dict[str, Any]:
-        """Return everything that a stage's outputs depend on, by kind: what is up to date is told from this alone."""
+        """Return everything that a stage's outputs depend on, by kind: what is up to date follows from this alone."""
+        # files of other stages by the hash recorded when they were written, those from outside by their hash now
         recorded = self.manifest.outputs()
         given = [file for file in (*step.files("reads"), *step.files("uses")) if self.has(file)]
         stage, tree = step.stage, _tree(step)
@@ -382,7 +386,7 @@ def run_study(study: Study, *, progress: bool = False, say: Callable[[str], None
     progress : bool
         Whether to show bars.
     say : callable
-        Told, in a line, what each stage does.
+        Called with a line on what each stage does.
 
     Returns
     -------
@@ -516,6 +520,7 @@ class _Look:
             return
         reads = {file: digest for file, digest in _mapping(inputs.get("reads")).items() if file in self.written}
         writers = {file: self.written[file] for file in reads}
+        # what it read has another hash now, or will have: its own writer is to run again
         before = {name for file, (name, now) in writers.items() if name in self.behind or now != reads[file]}
         if before:
             yield f"rests on {', '.join(sorted(before))}"
@@ -525,6 +530,7 @@ class _Look:
             yield f"{', '.join(changed)} has changed"
         if self.stimuli and inputs.get("stimuli", inputs.get("whole_stimuli")) not in (None, *self.stimuli):
             yield "the stimuli have changed"
+        # the table may have changed with the code; without a stage of the name, by the packages it recorded
         code = code_of(step.stage) if step is not None else {name: code_hash(name) for name in recorded}
         other = sorted(name for name in {*code, *recorded} if code.get(name) != recorded.get(name))
         if other:

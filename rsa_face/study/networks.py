@@ -25,8 +25,8 @@ from rsa_face.study.config import NetworkSection, layers_of, networks_of
 from rsa_face.study.graph import Run
 from rsa_face.study.stages import can_answer
 from rsa_face.training.data import TrainingTable, must_not_share_faces, must_show
-from rsa_face.training.evaluation import judge_valence, score_judgements
-from rsa_face.training.loop import combine_seeds, tabulate_seeds, train_valence
+from rsa_face.training.evaluation import combine_seeds, judge_valence, score_judgements, tabulate_seeds
+from rsa_face.training.loop import train_valence
 from rsa_face.training.settings import HAPPY, SAD
 
 
@@ -59,7 +59,7 @@ def check_study(run: Run) -> None:
 def _check_saliency(run: Run) -> None:
     if not can_answer(run.study):
         message = (
-            "Saliency needs networks that have learnt happy and sad, but the study has no training and networks "
+            "No saliency of networks that have not learnt happy and sad: the study has no training, and networks "
             "without a file of weights. Add `training`, or remove `saliency`."
         )
         raise ValueError(message)
@@ -68,10 +68,10 @@ def _check_saliency(run: Run) -> None:
 
 def mask_faces(run: Run) -> list[Path]:
     """Write a copy of each face for each region that is masked, and the table of all of them."""
-    whole, section, folder = run.whole_stimuli, run.study.stimuli, run.folder / "stimuli"
+    faces, section, folder = run.whole_stimuli, run.study.stimuli, run.folder / "stimuli"
     regions = [name for name in section.occlusion if name != "none"]
-    occlude(whole, regions, folder, fill=section.fill)
-    return [folder / "stimuli.csv", *(folder / f"{name}_{region}.png" for region in regions for name in whole.ids)]
+    occlude(faces, regions, folder, fill=section.fill)
+    return [folder / "stimuli.csv", *(folder / f"{name}_{region}.png" for region in regions for name in faces.ids)]
 
 
 def list_stimuli(run: Run) -> None:

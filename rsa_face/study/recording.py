@@ -2,19 +2,30 @@
 
 import tempfile
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from rsa_face.activations.extract import extract
 from rsa_face.activations.stream import stream_rdms
 from rsa_face.inference.variance import pick_in_folds, reweight_layer
+from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save
 from rsa_face.rdms.measures import compute_rdms, mark_measures
 from rsa_face.safety import one_part, path_in, write_table
-from rsa_face.saliency.stage import write_saliency
+from rsa_face.saliency.maps import LAST, average_gate, gate_openings, saliency_at
+from rsa_face.saliency.regions import (
+    average_layer,
+    average_regions,
+    join_layers,
+    main_layers_with_space,
+    saliency_regions,
+)
+from rsa_face.saliency.regions import join_networks as join_regions
 from rsa_face.schema import LAYER, NETWORK, PARTICIPANT, RDM, STIMULUS, origin_of, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.study.comparing import FOLDS, judged, varying
@@ -22,6 +33,9 @@ from rsa_face.study.config import NetworkSection, layers_of, networks_of
 from rsa_face.study.graph import Run
 from rsa_face.study.networks import build, built, note_weights
 from rsa_face.study.stages import measures_of
+
+_MOST_FACES = 8
+_AT_A_TIME = 32
 
 
 def measure_network(run: Run, section: NetworkSection) -> None:
@@ -128,3 +142,107 @@ def map_saliency(run: Run) -> list[Path]:
     assert section is not None
     options = section.model_dump(include={"layer", "method", "answer", "by_layer"})
     return write_saliency(built(run), run.saliency_faces, run.folder, **options)
+
+
+def write_saliency(
+    networks: Iterable[Network],
+    stimuli: StimulusSet,
+    out: str | Path,
+    *,
+    layer: str | Sequence[str] = LAST,
+    method: str = "gradcam",
+    answer: str = "happy",
+    faces: list[str] | None = None,
+    by_layer: bool = False,
+) -> list[Path]:
+    """Make the maps of every network, and write their shares by region and the maps of a few faces.
+
+    Maps of all faces are large and quickly made again; their shares are what is analysed.
+    """
+    out = Path(out)
+    faces = faces or example_faces(stimuli)
+    files = dict(zip(stimuli.ids, map(str, stimuli.files), strict=True))
+    regions, maps, layers, gates = [], [], [], []
+    for network in networks:
+        mapped = [layer, *(main_layers_with_space(network) if by_layer else [])]
+        shares, shown = _saliency_of(network, stimuli, mapped, faces, method=method, answer=answer)
+        regions.append(shares[0])
+        maps.append(shown.assign_coords(file=(STIMULUS, [files[face] for face in faces])))
+        layers += [average_layer(one, network) for one in shares[1:]]
+        gates += _write_gate(network, stimuli, out)
+    joined = join_regions(regions)
+    write_table(average_regions(joined), out / "saliency.csv")
+    written = [save(joined, out / "saliency.nc"), out / "saliency.csv"]
+    if len({one.shape for one in maps}) == 1:
+        written.append(save(join_maps(maps), out / "saliency_maps.nc"))
+    if layers:
+        written.append(save(join_layers(layers), out / "saliency_layers.nc"))
+    return [*written, *gates]
+
+
+def join_maps(maps: list[xr.DataArray]) -> xr.DataArray:
+    """Put the maps of several networks, of the same faces and size, into one array."""
+    names, layers = (
+        np.array([str(one.attrs.get(key, key)) for one in maps], dtype=object) for key in (NETWORK, LAYER)
+    )
+    joined = xr.concat(maps, NETWORK, join="exact", coords="minimal", compat="equals", combine_attrs="drop_conflicts")
+    joined = joined.assign_coords({NETWORK: names, LAYER: (NETWORK, layers)})
+    joined.attrs |= origin_of(*(one.attrs for one in maps))
+    joined.attrs["all_zero"] = [
+        f"{name}: {face}"
+        for name, one in zip(joined[NETWORK].values, maps, strict=True)
+        for face in one.attrs.get("all_zero", [])
+    ]
+    return joined
+
+
+def example_faces(stimuli: StimulusSet) -> list[str]:
+    """Pick faces to show: of one identity, the two ends of the morph under each occlusion."""
+    table = stimuli.table
+    if "identity" in table:
+        table = table[table["identity"] == table["identity"].iloc[0]]
+    if "level" in table:
+        table = table[table["level"].isin([table["level"].min(), table["level"].max()])]
+    return [str(value) for value in table["stimulus"][:_MOST_FACES]]
+
+
+def _saliency_of(
+    network: Network,
+    stimuli: StimulusSet,
+    layers: Sequence[str | Sequence[str]],
+    faces: list[str],
+    *,
+    method: str,
+    answer: str,
+) -> tuple[list[xr.Dataset], xr.DataArray]:
+    """Return the shares at each layer and the first layer's maps of some faces.
+
+    A few stimuli are taken at a time: maps of all layers of all faces are large.
+    """
+    parts: list[list[xr.Dataset]] = [[] for _ in layers]
+    maps: list[xr.DataArray] = []
+    for start in range(0, len(stimuli), _AT_A_TIME):
+        some = StimulusSet(stimuli.table.iloc[start : start + _AT_A_TIME].reset_index(drop=True))
+        made = saliency_at(network, some, layers=layers, method=method, answer=answer)
+        for part, one in zip(parts, made, strict=True):
+            part.append(saliency_regions(one, some))
+        maps.append(made[0].sel({STIMULUS: [face for face in faces if face in set(some.ids)]}))
+    shares = [_join_faces(part) for part in parts]
+    shown = xr.concat(maps, STIMULUS, combine_attrs="override").sel({STIMULUS: faces})
+    return shares, shown.assign_attrs(all_zero=[face for face in shares[0].attrs["all_zero"] if face in faces])
+
+
+def _join_faces(parts: list[xr.Dataset]) -> xr.Dataset:
+    joined = xr.concat(parts, STIMULUS, data_vars="minimal", coords="minimal", compat="override", join="exact",
+                       combine_attrs="override")  # fmt: skip
+    return joined.assign_attrs(all_zero=[face for part in parts for face in part.attrs["all_zero"]])
+
+
+def _write_gate(network: Network, stimuli: StimulusSet, out: Path) -> list[Path]:
+    if not any(one.kind == "gate" for one in network.layers):
+        return []
+    openings = gate_openings(network, stimuli)
+    stem = f"saliency_gate_{one_part(network.name)}"
+    table, array = (path_in(out, stem, "The network name", suffix=suffix) for suffix in (".csv", ".nc"))
+    write_table(average_gate(openings), table)
+    return [save(openings, array), table]

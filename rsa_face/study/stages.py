@@ -379,7 +379,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "networks over seeds",
-        "comparing:compare_over_seeds",
+        "seeds:compare_over_seeds",
         code=_INFERENCE,
         when=lambda study: _compares(study) and any(len(section.seeds) > 1 for section in study.networks),
         reads=("layers.nc",),
@@ -463,11 +463,11 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "bias of pre-training",
-        "comparing:measure_bias",
+        "seeds:measure_bias",
         code=(*_INFERENCE, *_CHOICES),
         when=_names_pretrainings,
         hindrance=_no_pair,
-        unless="comparing:why_no_bias",
+        unless="seeds:why_no_bias",
         certain=False,
         reads=("stimuli.csv",),
         uses=("layers.nc", "answers.csv", "saliency.nc"),
@@ -477,7 +477,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "figures",
-        "drawing:draw_figures",
+        "folder:draw_figures",
         code=("figures", "rdms", *_CHOICES),
         reads=("rdms.nc",),
         uses=("human_rdms.nc", "layers.nc", "contrast.nc", "localization.nc", "psychometric.csv",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rsa_face.provenance import hash_content, hash_file, rng_from
-from rsa_face.safety import SAVE_AS_CSV, reading
+from rsa_face.safety import read_table, reading
 from rsa_face.schema import must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, find_images
 from rsa_face.stimuli.images import preprocess, read_image
@@ -92,10 +92,15 @@ def read_training(
     classes; numbers above 0 are happy, below 0 sad, and 0 is neither and left out.
     """
     path = Path(path)
-    if not path.is_file():
-        message = f"No such file: {str(path)!r}. Check the path of the training table."
-        raise FileNotFoundError(message)
-    frame = _read_columns(path, label)
+    frame = read_table(path, "training table", dtype={"stimulus": str, "file": str, "identity": str})
+    missing = [name for name in ("file", label) if name not in frame.columns]
+    if missing or frame.empty:
+        fault = f"No columns {missing} in {path.name}, which has {list(frame.columns)}"
+        message = (
+            f"{fault if missing else f'No rows in {path.name}'}. Name the column of the classes with `label`, or "
+            "another table."
+        )
+        raise ValueError(message)
     frame["file"] = find_images(frame["file"].tolist(), path)
     return label_images(frame, label=label, classes=classes, rule=rule, source=path.name)
 
@@ -170,22 +175,6 @@ def must_not_share_faces(table: TrainingTable, held_out: TrainingTable) -> None:
         raise ValueError(message)
 
 
-def _read_columns(path: Path, label: str) -> pd.DataFrame:
-    separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
-    text = {"stimulus": str, "file": str, "identity": str}
-    with reading(path, "A training table must be a CSV or TSV file in UTF-8", then=SAVE_AS_CSV):
-        frame = pd.read_csv(path, sep=separator, dtype=text, encoding="utf-8-sig", compression=None)
-    missing = [name for name in ("file", label) if name not in frame.columns]
-    if missing or frame.empty:
-        fault = f"No columns {missing} in {path.name}, which has {list(frame.columns)}"
-        message = (
-            f"{fault if missing else f'No rows in {path.name}'}. Name the column of the classes with `label`, or "
-            "another table."
-        )
-        raise ValueError(message)
-    return frame
-
-
 def _classes_of(
     column: pd.Series, label: str, classes: tuple[str, ...], rule: Mapping[str, str] | None, source: str
 ) -> pd.Series:
@@ -199,9 +188,7 @@ def _classes_of(
         return column.astype(str).map({str(key): value for key, value in rule.items()})
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().all():
-        return pd.Series(np.select([numbers > 0, numbers < 0], [HAPPY, SAD], default=""), column.index).replace(
-            "", pd.NA
-        )
+        return pd.Series(np.sign(numbers)).map({1.0: HAPPY, -1.0: SAD})
     names = column.fillna("").astype(str).str.strip().str.lower()
     unknown = [f"line {line}: {value!r}" for line, value in enumerate(names, start=2) if value not in classes]
     if unknown:
@@ -257,11 +244,7 @@ def read_affectnet_csv(
 ) -> TrainingTable:
     """Read an annotation file of AffectNet's first release; only the face within its box is used."""
     path = Path(path)
-    if not path.is_file():
-        message = f"No such file: {str(path)!r}. Check the path of the annotations."
-        raise FileNotFoundError(message)
-    with reading(path, "AffectNet's annotations must be a CSV file in UTF-8", then="Download it again."):
-        frame = pd.read_csv(path, encoding="utf-8-sig", compression=None)
+    frame = read_table(path, "annotations of AffectNet", then="Download them again.")
     lacking = [name for name in ("subDirectory_filePath", *_BOX, "expression") if name not in frame.columns]
     if lacking:
         message = (
@@ -273,7 +256,7 @@ def read_affectnet_csv(
         message = f"No rows in {path.name}. Download AffectNet's annotations again."
         raise ValueError(message)
     left, top, width, height = (frame[name] for name in _BOX)
-    with reading(path, "AffectNet's boxes of faces must be whole numbers", then="Fix or remove those lines."):
+    with reading(path, "AffectNet's boxes of faces are whole numbers", then="Fix or remove those lines."):
         sides = pd.concat([left, top, left + width, top + height], axis=1).astype(int).astype(str)
     frame = frame.assign(
         file=find_images(frame["subDirectory_filePath"].tolist(), path),
@@ -322,7 +305,7 @@ def _number(file: Path) -> float:
     if not file.is_file():
         message = f"No annotation {str(file)!r} for its image of AffectNet. Add it."
         raise FileNotFoundError(message)
-    with reading(file, "An annotation must be one number", then="Replace the file."), file.open("rb") as opened:
+    with reading(file, "An annotation is one number", then="Replace the file."), file.open("rb") as opened:
         number = float(str(np.load(opened, allow_pickle=False)))
     if not np.isfinite(number):
         message = f"The annotation {str(file)!r} is {number}, not a finite number. Replace the file."
@@ -348,7 +331,7 @@ KINDS: dict[str, Callable[..., TrainingTable]] = {
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The images of a training table, ready to be handed to a network in any order; made by `open_pictures`."""
+    """The images of a training table, ready for a network in any order; made by `open_pictures`."""
 
     table: TrainingTable
     preprocessing: Preprocessing
@@ -356,7 +339,7 @@ class Pictures:
     skipped: tuple[str, ...] = ()  # files that could not be read and were left out
 
     def batches(self, order: Sequence[int] | np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Hand out the images in an order, the next batch being read while one is used."""
+        """Yield the images in an order, the next batch being read while one is used."""
         parts = [np.asarray(order[start : start + batch]) for start in range(0, len(order), batch)]
         if self.inputs is not None:
             for rows in parts:

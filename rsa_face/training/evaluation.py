@@ -1,4 +1,4 @@
-"""How well a network judges valence, and a readout of happy and sad for one that was not trained to."""
+"""How well networks judge valence, over seeds too, and a readout of happy and sad for one that was not trained to."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
@@ -86,6 +87,44 @@ def score_probabilities(happy: Sequence[float] | pd.Series, truth: Sequence[bool
         "brier": float(np.mean((p - y) ** 2)),
         "stimuli": float(len(p)),
     }
+
+
+def combine_seeds(scores: Sequence[xr.Dataset], *, confidence: float = 0.95) -> xr.Dataset:
+    """Average the scores of networks that differ in their seed alone, with an interval over seeds.
+
+    The interval is the mean plus and minus Student's t times the standard error over seeds (Student 1908,
+    10.1093/biomet/6.1.1): it speaks of other seeds of this training, not of other faces.
+    """
+    joined = xr.concat(list(scores), dim="network", join="outer")
+    starts = [str(name).rsplit("/", 1)[0] for name in joined["network"].values]
+    parts = []
+    for start in dict.fromkeys(starts):
+        members = joined.isel(network=np.flatnonzero(np.array(starts) == start))
+        count = members.sizes["network"]
+        part = members.mean("network").assign(seeds=count)
+        reach = stats.t.ppf((1 + confidence) / 2, count - 1) / np.sqrt(count) if count > 1 else np.nan
+        for score in SCORES[:-1]:
+            half = (
+                members[score].std("network", ddof=1) * reach
+                if count > 1
+                else members[score].mean("network") * np.nan
+            )
+            part[f"{score}_interval"] = xr.concat([part[score] - half, part[score] + half], dim="bound").transpose(
+                "condition", "bound"
+            )
+        parts.append(part.assign_coords(bound=["lower", "upper"]).expand_dims(start=[start]))
+    attrs = {**scores[0].attrs, "confidence": confidence, "interval_kind": "t over seeds"}
+    return xr.concat(parts, dim="start").assign_attrs(attrs)
+
+
+def tabulate_seeds(combined: xr.Dataset) -> pd.DataFrame:
+    """Return scores over seeds as a table, a row for each start and condition."""
+    table = combined[[*SCORES, "seeds"]].to_dataframe().reset_index()
+    for score in SCORES[:-1]:
+        for bound in ("lower", "upper"):
+            column = combined[f"{score}_interval"].sel(bound=bound, drop=True).to_series().rename(f"{score}_{bound}")
+            table = table.merge(column, on=["start", "condition"])
+    return table
 
 
 def fit_readout(network: Network, stimuli: StimulusSet, *, strength: float | None = None, batch: int = 16) -> Network:

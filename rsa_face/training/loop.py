@@ -1,30 +1,38 @@
-"""Train a network to tell happy from sad faces: the same way each time, whatever interrupts it."""
+"""Train a network to tell happy from sad faces: the same way each time, whatever interrupts it, kept on disk."""
 
 import copy
+import errno
+import json
+import logging
 import math
+import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import safetensors.torch
 import torch
 import xarray as xr
-from scipy import stats
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rsa_face.memory import keeping_memory
-from rsa_face.networks.attention import FeatureExcitation
+from rsa_face.networks.attention import FeatureExcitation, find_attention
 from rsa_face.networks.settings import Attention
-from rsa_face.networks.weights import content_of
+from rsa_face.networks.weights import CONTENT, RECORD, content_of, must_be_unchanged, read_record
 from rsa_face.networks.zoo import Network, build_network
-from rsa_face.provenance import hash_content, rng_from
+from rsa_face.provenance import hash_content, hash_file, rng_from, sealed, versions
+from rsa_face.safety import FULL, hold, naming_what_is_written, path_in, reading, write_beside
 from rsa_face.training.data import (
     MOST_BYTES,
     Pictures,
@@ -36,16 +44,20 @@ from rsa_face.training.data import (
     split_by_identity,
     vary,
 )
-from rsa_face.training.evaluation import SCORES, judge_valence, probability_happy, score_judgements
-from rsa_face.training.runs import Run, finish_run, open_run, put_away, save_epoch
+from rsa_face.training.evaluation import judge_valence, probability_happy, score_judgements
 from rsa_face.training.settings import HAPPY, SAD, Augmentation, TrainingSettings
 
+log = logging.getLogger(__name__)
+
+# A state is written once so many bytes of it stand against a second of training: at 200 MB/s that is a tenth of it.
+BYTES_A_SECOND = 20e6
+_BEGUN = "begun training"
 _FIXED: dict[str, Pictures] = {}  # what fixed layers made of training images last
 
 
 @dataclass(frozen=True)
 class Step:
-    """How far a training has come, handed to `progress` after every batch; epochs and batches count from 1."""
+    """How far a training has come, given to `progress` after every batch; epochs and batches count from 1."""
 
     network: str
     epoch: int
@@ -166,6 +178,17 @@ def train_valence(
         If the loss is no longer a number; the last good checkpoint is kept.
     OSError
         If there is no room for a checkpoint.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> from rsa_face.training.data import label_images
+    >>> demo = rf.example("demo")
+    >>> faces = label_images(demo.stimuli.select(identity="face01"), label="level")
+    >>> settings = rf.TrainingSettings(epochs=2, freeze="relu7")  # fc8 alone learns
+    >>> trained = train_valence(demo.network("alexnet"), faces, settings=settings)
+    >>> trained.history[["epoch", "images"]].values.tolist()
+    [[1, 8], [2, 8]]
     """
     settings = settings or TrainingSettings()
     network = _prepared(network, settings)
@@ -242,24 +265,26 @@ def _train(
     network: Network,
     tables: tuple[TrainingTable, TrainingTable],
     settings: TrainingSettings,
-    run: Run,
+    run: "Run",
     progress: Callable[[Step], None] | None,
 ) -> Network:
     learner = make_learner(network, tables[0], settings, run.device)
     fit, aside = (_open(table, learner, network, settings) for table in tables)
     if learner.halves.fixed and settings.augmentation is None:
-        learner = start_behind_fixed(learner, settings)
+        learning = learner.halves.learning  # the pictures have passed the fixed layers already
+        learner = replace(learner, forward=torch.compile(learning) if settings.compile else learning)
     best, unsaved = run.resume(learner.module, learner.optimizer), 0.0
     while len(run.rows) < settings.epochs and not _is_over(run.rows, settings):
         start, epoch = time.perf_counter(), len(run.rows) + 1
         try:
             row = learn(learner, fit, settings, epoch, progress) | watch(learner, aside, settings)
         except FloatingPointError as error:
-            message = f"{error} {run.kept()}"
+            message = f"{error} {run.on_disk()}"
             raise RuntimeError(message) from error
         row |= {"skipped": len(fit.skipped), "seconds": time.perf_counter() - start}
         run.rows.append({"epoch": epoch, **row})
-        best = _copy(learner.module) if _is_best(run.rows, settings) else best
+        if settings.patience is not None and _since_best(run.rows) == 0:
+            best = {key: value.detach().clone() for key, value in learner.module.state_dict().items()}
         unsaved += row["seconds"]
         if save_epoch(run, learner.module, learner.optimizer, best=best, unsaved=unsaved):
             unsaved = 0.0
@@ -281,30 +306,29 @@ def _open(table: TrainingTable, learner: Learner, network: Network, settings: Tr
     key = hash_content(str(fixed), content_of(fixed.state_dict()), table.content_hash(), *record)
     if key not in _FIXED:  # seeds differ behind the fixed layers alone: the next network often has the same
         _FIXED.clear()
-        made = compute_fixed(learner.halves, look(), batch=settings.batch, device=learner.device)
+        made = _compute_fixed(learner, look(), settings.batch)
         if made.inputs is None or made.inputs.nbytes > MOST_BYTES:
             return made
         _FIXED[key] = made
     return _FIXED[key]
 
 
-def _is_best(rows: list[dict[str, Any]], settings: TrainingSettings) -> bool:
-    if settings.patience is None:
-        return False
-    losses = [row["validation_loss"] for row in rows]
-    return int(np.argmin(losses)) == len(losses) - 1
+@torch.no_grad()
+def _compute_fixed(learner: Learner, pictures: Pictures, batch: int) -> Pictures:
+    """Run the unchanging layers once over all images, in place of once an epoch."""
+    batches = pictures.batches(range(len(pictures.table)), batch)
+    parts = [learner.halves.fixed(inputs.to(learner.device)).cpu() for _, inputs in batches]
+    return replace(pictures, inputs=torch.cat(parts))
+
+
+def _since_best(rows: list[dict[str, Any]]) -> int:
+    return len(rows) - 1 - int(np.argmin([row["validation_loss"] for row in rows]))
 
 
 def _is_over(rows: list[dict[str, Any]], settings: TrainingSettings) -> bool:
     if rows and settings.stop_at is not None and rows[-1]["accuracy"] >= settings.stop_at:
         return True
-    if settings.patience is None or not rows:
-        return False
-    return len(rows) - 1 - int(np.argmin([row["validation_loss"] for row in rows])) >= settings.patience
-
-
-def _copy(module: nn.Module) -> dict[str, Tensor]:
-    return {key: value.detach().clone() for key, value in module.state_dict().items()}
+    return bool(rows) and settings.patience is not None and _since_best(rows) >= settings.patience
 
 
 def mix_classes(targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -395,12 +419,6 @@ def make_learner(network: Network, table: TrainingTable, settings: TrainingSetti
     return Learner(network.name, module, halves, forward, optimizer, weights, device)
 
 
-def start_behind_fixed(learner: Learner, settings: TrainingSettings) -> Learner:
-    """Return the learner for inputs that have passed the fixed layers already."""
-    learning = learner.halves.learning
-    return replace(learner, forward=torch.compile(learning) if settings.compile else learning)
-
-
 def _lost(learner: Learner, what: str, where: str, settings: TrainingSettings) -> FloatingPointError:
     also = " or use float32" if settings.precision != "float32" else ""
     return FloatingPointError(
@@ -424,7 +442,7 @@ def _step(learner: Learner, inputs: Tensor, target: Tensor, settings: TrainingSe
 
 
 def _set_step_size(optimizer: torch.optim.Optimizer, settings: TrainingSettings, step: int, batches: int) -> None:
-    # from the step's number alone, so that a training gone on with takes the same steps
+    # from the step's number alone, so that a training that goes on takes the same steps
     factor = min(1.0, step / settings.warmup) if settings.warmup else 1.0
     if settings.schedule == "cosine":
         factor *= 0.5 * (1 + math.cos(math.pi * (step - 1) / (batches * settings.epochs)))
@@ -458,14 +476,6 @@ def split_network(network: Network, module: nn.Module, freeze: str) -> Halves:
         )
         raise ValueError(message)
     return halves
-
-
-@torch.no_grad()
-def compute_fixed(halves: Halves, pictures: Pictures, *, batch: int, device: torch.device) -> Pictures:
-    """Run the unchanging layers once over all images, in place of once an epoch."""
-    order = range(len(pictures.table))
-    parts = [halves.fixed(inputs.to(device)).cpu() for _, inputs in pictures.batches(order, batch)]
-    return Pictures(pictures.table, pictures.preprocessing, torch.cat(parts), pictures.skipped)
 
 
 def _stages(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -534,39 +544,252 @@ def train_seeds(
         yield train_valence(network, table, settings=with_seed, held_out=held_out, folder=folder, progress=progress)
 
 
-def combine_seeds(scores: Sequence[xr.Dataset], *, confidence: float = 0.95) -> xr.Dataset:
-    """Average the scores of networks that differ in their seed alone, with an interval over seeds.
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One training of one network, and what of it is already done; made by `open_run`."""
 
-    The interval is the mean plus and minus Student's t times the standard error over seeds (Student 1908,
-    10.1093/biomet/6.1.1): it speaks of other seeds of this training, not of other faces.
+    network: Network  # the start; or the trained network, if it is done
+    settings: TrainingSettings
+    device: torch.device
+    file: Path | None  # the finished weights; None if nothing is written
+    fingerprint: str  # of start, faces, settings and device: no other run's files are continued
+    rows: list[dict[str, Any]] = field(default_factory=list)  # the history; grows with every epoch
+    done: bool = False
+
+    @property
+    def begun(self) -> Path:
+        """The state to go on from, kept until the training is finished."""
+        assert self.file is not None
+        return self.file.with_name(f"{self.file.stem}.begun.safetensors")
+
+    def on_disk(self) -> str:
+        """Return a sentence on what of the training is on disk, for an error."""
+        if self.file is None or not self.begun.is_file():
+            return "No checkpoint is kept yet."
+        return f"The state after epoch {len(read_record(self.begun)['history'])} is kept in {self.begun}."
+
+    def resume(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor] | None:
+        """Take up the state of the last whole epoch, if there is one."""
+        if self.file is None or not self.begun.is_file():
+            return None
+        tensors, record = read_checkpoint(self.begun)
+        if record["fingerprint"] != self.fingerprint:
+            log.info("%s is of another training (other faces, settings or start); starting again", self.begun)
+            return None
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}, "best": {}}
+        for key, value in tensors.items():
+            part, name = key.split(":", 1)
+            parts[part][name] = value
+        module.load_state_dict(parts["network"])
+        unpack_optimizer(optimizer, _learning(module), parts["optimizer"])
+        self.rows.extend(record["history"])
+        log.info("going on with %s after epoch %d", self.network.name, len(self.rows))
+        return parts["best"] or None
+
+
+@contextmanager
+def open_run(
+    network: Network,
+    table: TrainingTable,
+    settings: TrainingSettings,
+    device: torch.device,
+    folder: Path | None,
+) -> Iterator[Run]:
+    """Read what a folder holds of a training, and keep other processes from training the same network there."""
+    if folder is None:
+        yield Run(network, settings, device, None, "")
+        return
+    if network.name.endswith(".begun"):
+        message = f"The network name {network.name!r} is that of an unfinished training's file. Choose another label."
+        raise ValueError(message)
+    file = path_in(folder, network.name, "The network name", suffix=".safetensors", nested=True)
+    with hold(file, file.with_name(f".{file.name}.lock"), rule="A network is trained by one process at a time"):
+        start = [network.content_hash(), network.preprocessing.record()]
+        fingerprint = hash_content(start, settings.record(), table.content_hash(), device.type)
+        yield _as_on_disk(Run(network, settings, device, file, fingerprint), file)
+
+
+def save_epoch(
+    run: Run,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    best: dict[str, Tensor] | None,
+    unsaved: float,
+) -> bool:
+    """Keep the state after an epoch, so that the training can go on from here, unless writing would take too long."""
+    if run.file is None:
+        return False
+    _write_log(run)
+    tensors = {f"network:{key}": value for key, value in module.state_dict().items()}
+    tensors |= {f"optimizer:{key}": value for key, value in pack_optimizer(optimizer, _learning(module)).items()}
+    tensors |= {f"best:{key}": value for key, value in (best or {}).items()}
+    if sum(value.numel() * value.element_size() for value in tensors.values()) > unsaved * BYTES_A_SECOND:
+        return False
+    record = {"kind": _BEGUN, "fingerprint": run.fingerprint, "history": run.rows}
+    write_checkpoint(run.begun, tensors, record)
+    return True
+
+
+def finish_run(run: Run, network: Network, module: nn.Module, frozen: tuple[str, ...]) -> Network:
+    """Return the trained network, and keep its weights with everything that led to them."""
+    module = module.to(device="cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    for part, first in zip(module.modules(), network.module.modules(), strict=True):
+        if isinstance(part, nn.Dropout) and isinstance(first, nn.Dropout):
+            part.p = first.p
+    module.requires_grad_(True).zero_grad(set_to_none=True)
+    untrained = tuple(key for key in network.untrained if key in frozen)
+    weights = "trained" if run.file is None else str(run.file)
+    trained = replace(network, module=module, weights=weights, untrained=untrained, trained=True)
+    if run.file is not None:
+        write_checkpoint(run.file, module.state_dict(), _record(run, network, trained))
+        trained = replace(trained, weights_sha256=hash_file(run.file))
+        put_away(run)
+    return trained
+
+
+def put_away(run: Run) -> None:
+    """Write the log of a finished training, and remove the state to go on from: a kill may come before either."""
+    if run.file is not None:
+        _write_log(run)
+        if (
+            run.begun.is_file() and read_record(run.begun).get("kind") == _BEGUN
+        ):  # a record of ours, not somebody's file
+            run.begun.unlink()
+
+
+def _as_on_disk(run: Run, file: Path) -> Run:
+    if not file.is_file() or read_record(file).get("fingerprint") != run.fingerprint:
+        return run
+    tensors, record = read_checkpoint(file)
+    module = copy.deepcopy(run.network.module)
+    module.load_state_dict(tensors)
+    trained = replace(
+        run.network,
+        module=module,
+        weights=str(file),
+        untrained=tuple(record["untrained"]),
+        weights_sha256=hash_file(file),
+        trained=True,
+    )
+    return replace(run, network=trained, rows=record["history"], done=True)
+
+
+def _record(run: Run, start: Network, trained: Network) -> dict[str, Any]:
+    return {
+        "kind": "network",
+        "architecture": trained.architecture,
+        "attention": [block.record() for block in find_attention(trained.module)],
+        "outputs": list(trained.outputs),
+        "preprocessing": trained.preprocessing.record(),
+        "untrained": list(trained.untrained),
+        "start": start.weights,
+        "start_hash": start.content_hash(),
+        "settings": run.settings.record(),
+        "fingerprint": run.fingerprint,
+        "history": run.rows,
+        "device": run.device.type,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
+
+
+def _learning(module: nn.Module) -> list[str]:
+    return [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+
+
+def _write_log(run: Run) -> None:
+    if run.file is not None:
+        with write_beside(run.file.with_suffix(".csv")) as beside:
+            pd.DataFrame(run.rows).to_csv(beside, index=False)
+
+
+def write_checkpoint(path: str | Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
+    """Write tensors and what is known of them into one file, whole or not at all.
+
+    One file, so that weights, optimizer and history can never belong to different epochs.
     """
-    joined = xr.concat(list(scores), dim="network", join="outer")
-    starts = [str(name).rsplit("/", 1)[0] for name in joined["network"].values]
-    parts = []
-    for start in dict.fromkeys(starts):
-        members = joined.isel(network=np.flatnonzero(np.array(starts) == start))
-        count = members.sizes["network"]
-        part = members.mean("network").assign(seeds=count)
-        reach = stats.t.ppf((1 + confidence) / 2, count - 1) / np.sqrt(count) if count > 1 else np.nan
-        for score in SCORES[:-1]:
-            half = (
-                members[score].std("network", ddof=1) * reach
-                if count > 1
-                else members[score].mean("network") * np.nan
-            )
-            part[f"{score}_interval"] = xr.concat([part[score] - half, part[score] + half], dim="bound").transpose(
-                "condition", "bound"
-            )
-        parts.append(part.assign_coords(bound=["lower", "upper"]).expand_dims(start=[start]))
-    attrs = {**scores[0].attrs, "confidence": confidence, "interval_kind": "t over seeds"}
-    return xr.concat(parts, dim="start").assign_attrs(attrs)
+    path = Path(path)
+    with naming_what_is_written(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {key: value.detach().to("cpu").contiguous() for key, value in tensors.items()}
+    needed = sum(value.numel() * value.element_size() for value in arrays.values())
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise _no_room(path, needed, free)
+    metadata = {RECORD: json.dumps(sealed({**record, CONTENT: content_of(arrays)}))}
+    try:
+        with write_beside(path) as beside, _in_the_systems_words():
+            safetensors.torch.save_file(arrays, beside, metadata=metadata)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise _no_room(path, needed, shutil.disk_usage(path.parent).free) from error
+    return path
 
 
-def tabulate_seeds(combined: xr.Dataset) -> pd.DataFrame:
-    """Return scores over seeds as a table, a row for each start and condition."""
-    table = combined[[*SCORES, "seeds"]].to_dataframe().reset_index()
-    for score in SCORES[:-1]:
-        for bound in ("lower", "upper"):
-            column = combined[f"{score}_interval"].sel(bound=bound, drop=True).to_series().rename(f"{score}_{bound}")
-            table = table.merge(column, on=["start", "condition"])
-    return table
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_checkpoint` wrote."""
+    record = read_record(path)
+    if not record:
+        message = f"{str(path)!r} is not a checkpoint of this package. Move it away."
+        raise ValueError(message)
+    with reading(Path(path), "A checkpoint is a safetensors file", then="Remove it: the training starts over."):
+        tensors = safetensors.torch.load_file(path)
+    must_be_unchanged(tensors, record, path)
+    return tensors, record
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
+    """Return an optimizer's state as named tensors, none of them code."""
+    state = optimizer.state_dict()["state"]
+    return {f"{names[index]}|{what}": value for index, each in state.items() for what, value in each.items()}
+
+
+def unpack_optimizer(optimizer: torch.optim.Optimizer, names: list[str], tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimizer the state that `pack_optimizer` took from one."""
+    groups = optimizer.state_dict()["param_groups"]
+    parameters = dict(zip(names, optimizer.param_groups[0]["params"], strict=True))
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        name, what = key.rsplit("|", 1)
+        parameter = parameters[name]
+        # in the memory format of its parameter, which the fused optimizer asks for
+        alike = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        state.setdefault(names.index(name), {})[what] = alike.detach()
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+@contextmanager
+def _in_the_systems_words() -> Iterator[None]:
+    """Raise what the system said, in place of safetensors' own error that only quotes it."""
+    try:
+        yield
+    except SafetensorError as error:
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+
+
+def _no_room(path: Path, needed: int, free: int) -> OSError:
+    return OSError(
+        errno.ENOSPC,
+        f"No room for a checkpoint: it needs {needed / 1e6:,.0f} MB at {path.parent}, where {free / 1e6:,.0f} MB are "
+        "free. Free some, or choose another folder; the training goes on from the last whole checkpoint",
+    )
+
+
+def write_tensorboard(history: pd.DataFrame, folder: str | Path) -> Path:
+    """Write the epochs of a training as TensorBoard shows them."""
+    try:
+        writer = import_module("torch.utils.tensorboard").SummaryWriter(str(folder))
+    except ModuleNotFoundError as error:
+        message = "tensorboard is not installed. Run pip install 'rsa-face[tensorboard]'."
+        raise ModuleNotFoundError(message) from error
+    for row in history.to_dict("records"):
+        for name, value in row.items():
+            if name != "epoch":
+                writer.add_scalar(str(name), value, int(row["epoch"]))
+    writer.close()
+    return Path(folder)

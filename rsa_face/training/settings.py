@@ -71,7 +71,7 @@ class Recipe(Settings):
         if not {SAD, HAPPY} <= set(self.classes) or repeated(self.classes):
             faults.append(f"classes are {list(self.classes)}; give each once, sad and happy among them")
         if self.patience is not None and not self.validation:
-            faults.append(f"patience is {self.patience}, but there are no faces to watch; set validation above 0")
+            faults.append(f"patience is {self.patience} with no faces to watch; set validation above 0")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -138,6 +138,12 @@ class TrainingSettings(Recipe):
         Where to train; ``auto`` takes a GPU if there is one.
     skip_unreadable : bool
         Whether an image that cannot be read is left out, and counted, rather than an error.
+
+    Examples
+    --------
+    >>> settings = TrainingSettings(epochs=5, freeze="features")
+    >>> settings.lr, settings.changed(seed=1).seed
+    (0.0001, 1)
     """
 
     seed: Seed = 0

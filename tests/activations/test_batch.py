@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.activations import batch as module
-from rsa_face.activations.batch import Batch, compute_batch, describe_batch, is_done, load_batch, sources_of
 from rsa_face.activations.stream import stream_rdms
 from rsa_face.networks.zoo import build_network
 from rsa_face.provenance import load
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.preprocessing import Preprocessing
+from rsa_face.study import batch as module
+from rsa_face.study.batch import Batch, compute_batch, describe_batch, is_done, load_batch, sources_of
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import torch
 import xarray as xr
 from torch import nn
 
-from rsa_face.activations.batch import Batch, Source, compute_batch, load_batch
 from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import verify_store
 from rsa_face.cluster import connect
@@ -28,7 +27,7 @@ from rsa_face.rdms.measures import compute_rdms
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.study.batch import batch_of
+from rsa_face.study.batch import Batch, Source, batch_of, compute_batch, load_batch
 from rsa_face.study.config import load_study
 from rsa_face.study.graph import run_study
 from tests.trust import hostile

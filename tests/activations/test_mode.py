@@ -11,7 +11,7 @@ from rsa_face.networks.layers import name_modules
 from rsa_face.networks.survey import evaluating
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.psychophysics.choices import network_choices
-from rsa_face.saliency.maps import gate_openings, layers_with_space, saliency
+from rsa_face.saliency.maps import gate_openings, layers_with_space, map_saliency
 from rsa_face.schema import NETWORKS
 from rsa_face.stimuli.preprocessing import Preprocessing
 from rsa_face.training.data import label_images
@@ -86,7 +86,7 @@ def recorded(network, stimuli, folder):
             [network], stimuli, measure="euclidean", layers=layers, batch=3, progress=False
         ),
         "capture": torch.cat([one.flatten() for one in capture(network, network.layers, images).values()]).numpy(),
-        "saliency": saliency(network, stimuli, layer="last", batch=4).values,
+        "saliency": map_saliency(network, stimuli, layer="last", batch=4).values,
         "choices": network_choices(network, stimuli, batch=3)["p_happy"].to_numpy(),
     }
     if any(layer.kind == "gate" for layer in network.layers):

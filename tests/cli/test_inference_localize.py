@@ -45,7 +45,7 @@ def test_it_writes_what_localize_returns_and_its_path(folder: Path, capsys: pyte
 def test_picked_layers_are_evaluated_on_what_was_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = ["--rdms", str(folder / "rdms.nc"), "--human", str(folder / "human.nc"), "--out", str(folder / "w.nc")]
     assert _run("localize", str(folder / "result.nc"), *files) == 0
-    assert "on stimuli and participants that did not pick it (the layer that they help" in capsys.readouterr().out
+    assert "there for the layer that they help to pick)" in capsys.readouterr().out
     assert "held_out_similarity" in load(folder / "w.nc")
 
 

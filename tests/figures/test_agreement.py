@@ -9,7 +9,7 @@ from rsa_face.figures.agreement import plot_agreement
 from rsa_face.figures.layout import sources_of
 from rsa_face.figures.style import STYLES, figure_style
 from rsa_face.psychophysics.likeness import agreement_table, correlation_table
-from rsa_face.study.forms import is_shown
+from rsa_face.study.folder import is_shown
 
 NETWORKS = ["vgg11", "alexnet", "fe_alexnet"]
 QUANTITIES = ["similarity_peak", "similarity_fc7", "pse_distance", "saliency_eyes"]
@@ -39,8 +39,14 @@ def agreement():
     )
 
 
+def words(ax):
+    panels = ax.child_axes
+    labels = [text for panel in panels for text in (*panel.get_xticklabels(), *panel.get_yticklabels())]
+    return [*labels, *(text for panel in (ax, *panels) for text in panel.texts)]
+
+
 def texts(ax):
-    return [text.get_text() for text in ax.texts]
+    return [text.get_text() for text in words(ax)]
 
 
 def test_every_network_has_its_values_and_ranks_in_the_fields_order(agreement):
@@ -66,7 +72,7 @@ def test_nothing_is_written_outside_the_sheet(agreement):
     ax = plot_agreement(agreement)
     ax.figure.draw_without_rendering()
     sheet = ax.get_window_extent()
-    for text in ax.texts:
+    for text in words(ax):
         box = text.get_window_extent()
         assert box.x0 >= sheet.x0 - 1, text.get_text()
         assert box.x1 <= sheet.x1 + 1, text.get_text()
@@ -121,7 +127,7 @@ def test_no_interval_runs_into_the_next_and_all_can_be_read(name):
         ax = plot_agreement(made)
         ax.figure.draw_without_rendering()
         below = [
-            text for text in ax.texts if text.get_text().startswith("\N{MINUS SIGN}1.") and "," in text.get_text()
+            text for text in words(ax) if text.get_text().startswith("\N{MINUS SIGN}1.") and "," in text.get_text()
         ]
         boxes = [text.get_window_extent() for text in below]
         room = 0.15 * below[0].get_fontsize() / 72 * ax.figure.dpi

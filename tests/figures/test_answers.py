@@ -11,10 +11,8 @@ from mpl_toolkits.mplot3d import Axes3D
 
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.layout import NOTE
-from rsa_face.figures.mds import place_pictures, plot_mds
-from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks
-from rsa_face.figures.rdms import plot_rdm_similarity, plot_rdms
-from rsa_face.figures.study import plot_study
+from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks, plot_study
+from rsa_face.figures.rdms import place_pictures, plot_mds, plot_rdm_similarity, plot_rdms
 from rsa_face.figures.style import NETWORK_COLORS, STYLES, figure_style
 from tests.figures.conftest import LAYERS
 
@@ -226,7 +224,7 @@ def test_a_note_does_not_lie_over_an_embeddings_title(name, dims):
 def test_points_of_another_dimension_than_the_axes_are_refused():
     import matplotlib.pyplot as plt
 
-    with pytest.raises(ValueError, match="Points of 3 coordinates"):
+    with pytest.raises(ValueError, match="not of 3 dimensions"):
         plot_mds(points(3), ax=plt.figure().add_subplot())
 
 

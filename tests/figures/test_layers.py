@@ -112,7 +112,7 @@ def test_along_depth_networks_are_named_beside_the_key_of_controls(result):
     ax = plot_layers(result, partial=result[["similarity"]], along="depth")
     (networks,) = ax.artists
     assert [text.get_text() for text in networks.get_texts()] == ["AlexNet", "FE-AlexNet", "VGG11", "VGG13", "VGG16"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["raw", "partial"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["raw", "without the controls"]
 
 
 def test_axes_that_are_handed_in_are_drawn_on(result):

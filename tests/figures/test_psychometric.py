@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 from scipy.special import ndtr
 
+from rsa_face.figures.behaviour import plot_psychometric, wilson_interval
 from rsa_face.figures.layout import save_figure, sources_of
-from rsa_face.figures.psychometric import plot_psychometric, wilson_interval
 
 LEVELS, FINE = np.linspace(-1, 1, 5), np.linspace(-1, 1, 101)
 
@@ -106,7 +106,15 @@ def test_seeds_without_a_pse_are_drawn_one_by_one_and_averaged_with_none(people)
 def test_people_without_a_pse_are_counted_in_the_legend(people):
     people["pse"][0, 0] = np.nan
     ax = plot_psychometric(people)
-    assert "People (n = 3, 1 without a PSE)" in texts(ax)
+    assert "People (n = 3, 1 without some PSE)" in texts(ax)
+    plt.close(ax.figure)
+
+
+def test_a_network_that_lacks_a_pse_under_one_mask_alone_is_named_with_that_mask():
+    fit = fit_of("network", {"alexnet": 0.2, "vgg16": 3.0})
+    fit["pse"][0, 1] = np.nan
+    ax = plot_psychometric(None, fit)
+    assert {"AlexNet (no PSE: mouth masked)", "VGG16 (no PSE)"} <= set(texts(ax))
     plt.close(ax.figure)
 
 

@@ -109,7 +109,7 @@ def test_where_every_map_is_zero_the_bars_are_empty_and_nothing_fails(maps, stim
 
 
 def test_faces_without_a_map_are_refused(maps, stimuli):
-    with pytest.raises(ValueError, match=r"\['z'\] lack one"):
+    with pytest.raises(ValueError, match=r"\['z'\] lack a map or an image"):
         plot_saliency(maps, stimuli, faces=["a", "z"])
 
 

@@ -6,9 +6,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from rsa_face.figures.behaviour import plot_training
 from rsa_face.figures.layout import sources_of
 from rsa_face.figures.style import NETWORK_COLORS, figure_style
-from rsa_face.figures.training import plot_training
 
 HISTORY = pd.DataFrame({
     "epoch": [1, 2, 3], "loss": [0.7, 0.4, 0.2], "accuracy": [0.5, 0.8, 0.9], "validation_accuracy": [0.5, 0.7, 0.6],
@@ -76,5 +76,5 @@ def test_the_legend_lies_over_no_curve_and_within_the_figure(style):
 def test_a_score_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="'auc'"):
         plot_training(HISTORY, score="auc")
-    with pytest.raises(ValueError, match=r"\['vgg16'\] has none"):
+    with pytest.raises(ValueError, match=r"history of \['vgg16'\] is empty"):
         plot_training({"vgg16": HISTORY[:0]})

@@ -28,6 +28,15 @@ def test_the_layer_chart_carries_value_interval_and_number_of_people(study):
     assert "(uncorrected)" in line["hovertemplate"]
 
 
+def test_what_remains_under_the_controls_is_a_dashed_line_as_in_the_figure(study):
+    remains = study.result["similarity"] / 10
+    chart = layer_chart(study.result.assign(partial_similarity=remains).assign_attrs(controls=["pixels", "level"]))
+    dashed = [trace for trace in chart.views[0].traces if trace["meta"]["role"] == "partial"]
+    assert [trace["line"]["dash"] for trace in dashed] == ["dash"] * 2
+    np.testing.assert_allclose(dashed[0]["y"], remains.values[:3])
+    assert chart.hint.endswith("Dashed: similarity without pixels, level.")
+
+
 def test_the_chart_of_where_has_a_row_for_each_question(study):
     (view,) = localization_chart(localization(["fc8", "none", "fe", "relu1"])).views
     bars = [trace for trace in view.traces if trace.get("type") == "bar"]
@@ -69,11 +78,30 @@ def test_curves_of_people_and_networks_share_a_view_for_each_occlusion():
     chart = curve_chart(people, networks)
     assert [view.name for view in chart.views] == ["whole face", "eyes masked"]
     ours, theirs = chart.views[0].traces
-    assert (ours["name"], ours["y"]) == ("People (mean of 2)", [0.25, 1.0])
+    assert (ours["name"], ours["y"]) == ("People (n = 2)", [0.25, 1.0])
     assert (theirs["name"], theirs["y"]) == ("VGG16", [0.1, 0.9])
-    assert "VGG16 −0.25" in chart.views[0].label
+    assert "VGG16 −0.250" in chart.views[0].label
     assert [trace["name"] for trace in chart.views[1].traces] == ["VGG16"]
     assert curve_chart(None, None) is None
+
+
+def test_seeds_are_one_curve_as_in_the_figure_and_those_without_a_pse_stand_by_themselves():
+    levels, fine = [-1.0, 1.0], [-1.0, 0.0, 1.0]
+    dims = ("network", "level")
+    networks = xr.Dataset(
+        {
+            "proportion": (dims, [[0.1, 0.9], [0.3, 0.7], [0.8, 0.9]]),
+            "curve": (("network", "curve_level"), [[0.1, 0.5, 0.9], [0.3, 0.5, 0.7], [0.8, 0.85, 0.9]]),
+            "pse": ("network", [0.0, 0.0, np.nan]),
+        },
+        {"network": ["vgg16/0", "vgg16/1", "vgg16/2"], "family": ("network", ["vgg16"] * 3), "level": levels,
+         "curve_level": fine},
+    )  # fmt: skip
+    alone, curve, dots = curve_chart(None, networks).views[0].traces
+    assert (alone["name"], alone["y"], alone["mode"]) == ("VGG16 2 (no PSE)", [0.8, 0.9], "lines+markers")
+    np.testing.assert_allclose(curve["y"], [0.2, 0.5, 0.8])
+    assert (dots["name"], dots["meta"]) == ("VGG16 (3 seeds, 1 without a PSE)", {"network": "vgg16", "role": "line"})
+    np.testing.assert_allclose(dots["y"], [0.2, 0.8])
 
 
 def test_peoples_dots_are_the_share_of_all_their_choices():
@@ -99,6 +127,10 @@ def test_saliency_is_drawn_by_layer_or_else_by_region():
     )
     (view,) = region_chart(by_network).views
     assert [(trace["name"], trace["y"]) for trace in view.traces] == [("VGG16", [0.2, 0.8])]
+    masked = xr.concat([by_network, by_network * 2], "stimulus").assign_coords(
+        stimulus=["a", "b"], occlusion=("stimulus", ["none", "eyes"])
+    )
+    assert [view.name for view in region_chart(masked).views] == ["whole face", "eyes masked"]
     assert region_chart(xr.Dataset()) is None
 
 

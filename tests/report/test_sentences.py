@@ -25,7 +25,7 @@ def test_the_answer_names_layers_with_their_uncertainty(study):
         "60% of draws; the 95% set of layers not ruled out is fe and fc8.",
         "Its similarity is half-way from the first layer to the peak at a depth of 0.60 (95% interval 0.40 to 0.75), "
         "first passed at fe.",
-        "No layer is shown to reach the noise ceiling, that is to be above 90% of its lower bound of 0.400 (about "
+        "No layer is shown to reach the noise ceiling, that is, to be above 90% of its lower bound of 0.400 (about "
         "0.450 with many participants), as in 70% of draws. Every layer is below it.",
         "fe is the first layer above AlexNet, by +0.050 (band +0.010 to +0.090). It is picked in 80% of draws; the "
         "95% set of layers not ruled out is fe.",
@@ -35,6 +35,23 @@ def test_the_answer_names_layers_with_their_uncertainty(study):
     assert "more like people than AlexNet at relu5 and fc8, of 3 matched layers" in answer.sentences[-1]
     assert all(sentence.endswith(".") for sentence in answer.sentences)
     assert any("nothing about people" in limit for limit in answer.limits)
+
+
+def test_what_remains_under_the_controls_stands_beside_the_headline(study):
+    similarity = study.result["similarity"]
+    result = study.result.assign(partial_similarity=similarity / 10).assign_attrs(controls=["pixels", "level"])
+    headline = answer_of(replace(study, result=result)).sentences[0]
+    remains = f"{float(similarity.max()) / 10:.3f}"
+    assert headline.endswith(f"With pixels and level partialled out its similarity is {remains}.")
+
+
+def test_that_no_layer_differs_from_the_baseline_is_said_once(study):
+    where, never = localization(["fc8", "none", "none", "none"]), "No layer of FE-AlexNet is shown to differ"
+    alone = answer_of(replace(study, extras={"localization": where})).sentences
+    assert sum(never in one for one in alone) == 1
+    both = answer_of(replace(study, extras={"localization": where, "contrast": contrast([-0.1] * 3)})).sentences
+    assert not any(never in one for one in both)
+    assert "not shown to differ from AlexNet at any layer" in both[-1]
 
 
 def test_not_to_be_told_from_the_ceiling_is_not_to_reach_it(study):
@@ -77,7 +94,7 @@ def test_accuracy_and_how_far_ranks_agree_are_told_with_what_they_are_worth(stud
     )
     said = answer_of(replace(study, extras={"agreement": agreement, "training": scores})).sentences
     assert said[-2:] == (
-        "Answered correctly, of whole faces held out from training: AlexNet 95% and FE-AlexNet 80%.",
+        "Accuracy on whole faces held out from training: AlexNet 95% and FE-AlexNet 80%.",
         "Networks’ ranks by the similarity of their best layer correlate with those by distance in PSE −0.500 "
         "(p = 0.400) and saliency on the eyes 0.250 (p = 0.400) (Spearman; p by permuting networks, not corrected; "
         "4 networks are too few to tell).",

@@ -19,8 +19,8 @@ from rsa_face.saliency.maps import (
     gate_openings,
     last_map_layer,
     layer_to_map,
+    map_saliency,
     quiet_copy,
-    saliency,
 )
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
@@ -79,7 +79,7 @@ def test_grad_cam_of_alexnet_in_the_inputs_pixels(alexnet, stimuli):
     inputs = next(iter(read_batches(stimuli, alexnet.preprocessing)))
     expected = by_hand(alexnet.module, "features.11", inputs)
     large = interpolate(expected[:, None], size=(64, 64), mode="bilinear", align_corners=False)[:, 0]
-    maps = saliency(alexnet, stimuli, layer="relu5", method="gradcam")
+    maps = map_saliency(alexnet, stimuli, layer="relu5", method="gradcam")
     np.testing.assert_allclose(maps / float(maps.max()), large / float(maps.max()), atol=1e-5)
 
 
@@ -91,13 +91,13 @@ def test_the_map_of_two_layers_by_hand(two_layers, tmp_path, layer):
     stimuli = StimulusSet(pd.DataFrame({"stimulus": ["a"], "file": [str(tmp_path / "a.png")]}))
     plain = Preprocessing(resize=4, crop=4, mean=(0.0, 0.0, 0.0), sd=(1.0, 1.0, 1.0))
     network = Network("two", two_layers.module, two_layers.layers, plain)
-    maps = rf.saliency(network, stimuli, layer=layer)
+    maps = rf.map_saliency(network, stimuli, layer=layer)
     # each place of channel 1 bears 2/16 on happy, of channel 2 -1/16; ReLU stops gradients where the map is 0
     first, second = (red[..., place] / 255 for place in (0, 1))
     mean = (2 / 16, -1 / 16) if layer == "relu" else (2 * 2 / 16 / 16, -1 * 2 / 16 / 16)
     expected = np.maximum(mean[0] * first + mean[1] * second, 0)
     np.testing.assert_allclose(maps[0], expected, atol=1e-7)
-    sad = rf.saliency(network, stimuli, layer=layer, answer="sad")
+    sad = rf.map_saliency(network, stimuli, layer=layer, answer="sad")
     np.testing.assert_allclose(sad[0], np.maximum(-mean[0] * first - mean[1] * second, 0), atol=1e-7)
 
 
@@ -127,9 +127,9 @@ def test_the_callers_network_is_left_as_it_was(alexnet, stimuli):
     calls = []
     handle = module.features[0].register_forward_hook(lambda *_: calls.append(1))
     try:
-        saliency(alexnet, stimuli)
+        map_saliency(alexnet, stimuli)
         with pytest.raises(ValueError, match="fc7"):
-            saliency(alexnet, stimuli, layer="fc7")
+            map_saliency(alexnet, stimuli, layer="fc7")
     finally:
         handle.remove()
     assert not calls
@@ -148,12 +148,12 @@ def test_a_copy_shares_the_weights(alexnet):
 
 
 def test_maps_do_not_depend_on_the_batch(alexnet, stimuli):
-    one, other = (saliency(alexnet, stimuli, batch=batch) for batch in (1, 6))
+    one, other = (map_saliency(alexnet, stimuli, batch=batch) for batch in (1, 6))
     np.testing.assert_allclose(one, other, atol=1e-3 * float(other.max()))
 
 
 def test_maps_carry_ids_factors_and_how_they_were_made(alexnet, stimuli, tmp_path):
-    maps = saliency(alexnet, stimuli)
+    maps = map_saliency(alexnet, stimuli)
     assert maps.dims == ("stimulus", "row", "column")
     assert maps["level"].values.tolist() == [-1, 0, 1] * 2
     assert maps.attrs["untrained"] == ["alexnet"]
@@ -165,13 +165,13 @@ def test_maps_carry_ids_factors_and_how_they_were_made(alexnet, stimuli, tmp_pat
 def test_a_map_that_is_all_zero_is_named(two_layers, tmp_path):
     Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8)).save(tmp_path / "black.png")
     stimuli = StimulusSet(pd.DataFrame({"stimulus": ["black"], "file": [str(tmp_path / "black.png")]}))
-    maps = saliency(two_layers, stimuli, layer="relu")
+    maps = map_saliency(two_layers, stimuli, layer="relu")
     assert maps.attrs["all_zero"] == ["black"]
     assert not maps.any()
 
 
 def test_given_is_the_answer_the_network_gives(alexnet, stimuli):
-    happy, sad, given = (saliency(alexnet, stimuli, answer=answer) for answer in ("happy", "sad", "given"))
+    happy, sad, given = (map_saliency(alexnet, stimuli, answer=answer) for answer in ("happy", "sad", "given"))
     for place in range(len(stimuli)):
         one = given[place].values
         assert np.allclose(one, happy[place]) or np.allclose(one, sad[place])
@@ -186,33 +186,33 @@ def test_last_is_the_last_layer_with_space(alexnet, fe_alexnet):
 
 def test_the_first_of_several_names_that_a_network_has_is_taken(alexnet, stimuli):
     assert layer_to_map(alexnet, ["relu4_3", "relu2", "relu3"]).name == "relu2"
-    assert saliency(alexnet, stimuli, layer=["relu4_3", "relu2"]).attrs["layer"] == "relu2"
+    assert map_saliency(alexnet, stimuli, layer=["relu4_3", "relu2"]).attrs["layer"] == "relu2"
     with pytest.raises(ValueError, match=r"no layers \['relu4_3'\]"):
-        saliency(alexnet, stimuli, layer=["relu4_3", "relu4_2"])
+        map_saliency(alexnet, stimuli, layer=["relu4_3", "relu4_2"])
 
 
 def test_the_gated_maps_have_saliency_and_the_gate_has_none(large_fe_alexnet, stimuli):
     assert last_map_layer(large_fe_alexnet).name == "fe"
-    assert saliency(large_fe_alexnet, stimuli, layer="fe").shape == (6, 128, 128)
+    assert map_saliency(large_fe_alexnet, stimuli, layer="fe").shape == (6, 128, 128)
     with pytest.raises(ValueError, match=r"'fe_gate': it gives \(256,\)"):
-        saliency(large_fe_alexnet, stimuli, layer="fe_gate")
+        map_saliency(large_fe_alexnet, stimuli, layer="fe_gate")
 
 
 def test_a_layer_of_one_place_looks_nowhere_and_is_refused(fe_alexnet, stimuli):
     with pytest.raises(ValueError, match=r"No map of 'fe': it has one place, 1 x 1"):
-        saliency(fe_alexnet, stimuli, layer="fe")
+        map_saliency(fe_alexnet, stimuli, layer="fe")
 
 
 def test_what_has_no_map_is_refused(alexnet, stimuli):
     with pytest.raises(ValueError, match=r"No map of 'relu6': .* without rows and columns"):
-        saliency(alexnet, stimuli, layer="relu6")
+        map_saliency(alexnet, stimuli, layer="relu6")
     with pytest.raises(ValueError, match="'scorecam'"):
-        saliency(alexnet, stimuli, method="scorecam")
+        map_saliency(alexnet, stimuli, method="scorecam")
     with pytest.raises(ValueError, match=r"no layers \['relu9'\]"):
-        saliency(alexnet, stimuli, layer="relu9")
+        map_saliency(alexnet, stimuli, layer="relu9")
     many = build_network("alexnet", seed=0, classes=3, preprocessing=alexnet.preprocessing)
     with pytest.raises(ValueError, match="3 outputs without names"):
-        saliency(many, stimuli)
+        map_saliency(many, stimuli)
 
 
 def test_openings_are_those_the_block_multiplies_by(fe_alexnet, stimuli):

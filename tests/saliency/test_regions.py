@@ -7,7 +7,7 @@ import xarray as xr
 from PIL import Image
 
 import rsa_face as rf
-from rsa_face.saliency.maps import saliency, saliency_at
+from rsa_face.saliency.maps import map_saliency, saliency_at
 from rsa_face.saliency.regions import (
     Frame,
     average_layer,
@@ -16,10 +16,10 @@ from rsa_face.saliency.regions import (
     main_layers_with_space,
     saliency_regions,
 )
-from rsa_face.saliency.stage import write_saliency
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import preprocess, read_image
 from rsa_face.stimuli.preprocessing import Preprocessing
+from rsa_face.study.recording import write_saliency
 
 FRAME = {"resize": 8, "crop": 8}
 
@@ -109,7 +109,7 @@ def test_networks_are_joined_and_averaged(tmp_path):
 
 
 def test_the_whole_path_from_faces_to_shares(alexnet, stimuli, tmp_path):
-    regions = saliency_regions(saliency(alexnet, stimuli, method="layercam"), stimuli)
+    regions = saliency_regions(map_saliency(alexnet, stimuli, method="layercam"), stimuli)
     total = regions["proportion"].sum("region") + regions["elsewhere"]
     np.testing.assert_allclose(total, 1, atol=1e-6)  # these regions do not overlap
     assert rf.load(rf.save(regions, tmp_path / "saliency.nc")).attrs == regions.attrs
@@ -129,13 +129,13 @@ def test_layers_in_one_pass_have_the_maps_they_have_alone(large_fe_alexnet, stim
     assert [one.attrs["layer"] for one in together] == ["fe", "relu2", "conv4"]
     assert any(one.any() for one in together)
     for name, one in zip(names, together, strict=True):
-        alone = saliency(large_fe_alexnet, stimuli, layer=name, method=method, answer="sad")
+        alone = map_saliency(large_fe_alexnet, stimuli, layer=name, method=method, answer="sad")
         np.testing.assert_array_equal(one, alone)
         assert one.attrs == alone.attrs
 
 
 def test_shares_of_a_layer_are_means_over_the_faces_that_have_a_map(alexnet, stimuli):
-    regions = saliency_regions(saliency(alexnet, stimuli, layer="relu3", method="layercam"), stimuli)
+    regions = saliency_regions(map_saliency(alexnet, stimuli, layer="relu3", method="layercam"), stimuli)
     regions["proportion"][0, 1] = np.nan
     found = average_layer(regions, alexnet)
     assert found["rdm"].values.tolist() == ["alexnet/relu3"]
@@ -167,7 +167,7 @@ def test_a_study_keeps_every_layer_of_every_network_and_what_it_says_is_what_it_
 
 def test_faces_measured_a_few_at_a_time_are_measured_alike(alexnet, stimuli, tmp_path, monkeypatch):
     write_saliency([alexnet], stimuli, tmp_path / "whole", by_layer=True, method="layercam")
-    monkeypatch.setattr("rsa_face.saliency.stage._AT_A_TIME", 4)
+    monkeypatch.setattr("rsa_face.study.recording._AT_A_TIME", 4)
     write_saliency([alexnet], stimuli, tmp_path / "parts", by_layer=True, method="layercam")
     for name in ("saliency.nc", "saliency_maps.nc", "saliency_layers.nc"):
         whole, parts = (rf.load(tmp_path / folder / name) for folder in ("whole", "parts"))

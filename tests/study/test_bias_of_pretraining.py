@@ -12,9 +12,9 @@ from rsa_face.provenance import hash_file
 from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.report.narrate import tell_study
 from rsa_face.stimuli.faces import draw_faces
-from rsa_face.study.comparing import pses_of, shares_of
 from rsa_face.study.config import load_study, networks_of
 from rsa_face.study.graph import Manifest, Run, make_stages, run_study
+from rsa_face.study.seeds import pses_of, shares_of
 from rsa_face.study.stages import pretrainings_of
 from tests.inference.simulated import simulate
 

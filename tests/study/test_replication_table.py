@@ -10,7 +10,7 @@ import xarray as xr
 import rsa_face as rf
 from rsa_face.cli import main
 from rsa_face.stimuli.faces import draw_faces
-from rsa_face.study.replication import compare_architectures, layers_picked
+from rsa_face.study.seeds import compare_architectures, layers_picked
 from tests.inference.simulated import simulate
 
 SHARES = {"alexnet": 0.3, "vgg11": 0.5, "fe_alexnet": 0.9}
@@ -109,7 +109,7 @@ def test_the_command_prints_a_table_and_says_who_came_first(folder, capsys):
         "- accuracy, whole faces (highest): fe_alexnet did not come first (place 2 of 3); ahead of"
     )
     assert "vgg11/random by -0.100 (-0.1" in lines[6]
-    assert "PSE (nearest to people's): fe_alexnet came first, beyond chance; ahead of vgg11/random" in lines[8]
+    assert "PSE (nearest to people's): fe_alexnet came first, by more than chance; ahead of vgg11/random" in lines[8]
     assert "Similarity is to simulated observers." in lines[10]
     assert run("replication", folder, "--json") == 0
     assert len(json.loads(capsys.readouterr().out)) == 12

@@ -18,7 +18,7 @@ def test_a_study_trains_by_the_settings_of_the_function(tmp_path):
 
 def test_patience_without_validation_faces_is_refused(tmp_path):
     (tmp_path / "faces.csv").touch()
-    with pytest.raises(ValueError, match="patience is 3, but there are no faces to watch"):
+    with pytest.raises(ValueError, match="patience is 3 with no faces to watch"):
         TrainingSection.model_validate({"table": tmp_path / "faces.csv", "patience": 3})
 
 

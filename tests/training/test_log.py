@@ -5,7 +5,7 @@ import sys
 import pandas as pd
 import pytest
 
-from rsa_face.training.runs import write_tensorboard
+from rsa_face.training.loop import write_tensorboard
 
 HISTORY = pd.DataFrame({"epoch": [1, 2], "loss": [0.75, 0.5], "accuracy": [0.5, 1.0]})
 

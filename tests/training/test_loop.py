@@ -10,7 +10,7 @@ from PIL import Image
 
 from rsa_face.networks.zoo import build_network
 from rsa_face.stimuli.preprocessing import Preprocessing
-from rsa_face.training import data, runs
+from rsa_face.training import data, loop
 from rsa_face.training.data import read_input, read_training
 from rsa_face.training.loop import make_learner, train_valence
 from rsa_face.training.settings import Augmentation, TrainingSettings
@@ -88,7 +88,7 @@ class PowerCutError(Exception):
 
 @pytest.mark.parametrize("settings", [QUICK.changed(epochs=5), EVERYTHING.changed(epochs=5)])
 def test_interrupted_and_resumed_equals_uninterrupted(small_network, faces, tmp_path, monkeypatch, settings):
-    monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
+    monkeypatch.setattr(loop, "BYTES_A_SECOND", float("inf"))
 
     def interrupt(step):
         if step.epoch == 3 and step.batch == 2:
@@ -122,7 +122,7 @@ def test_a_finished_training_is_read_and_not_repeated(small_network, faces, tmp_
 def test_a_half_done_training_of_other_faces_is_not_gone_on_with(
     small_network, faces, strangers, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
+    monkeypatch.setattr(loop, "BYTES_A_SECOND", float("inf"))
 
     def interrupt(step):
         if step.epoch == 3:
@@ -211,16 +211,16 @@ def test_training_stops_at_the_accuracy_asked_for(small_network, faces):
 def test_a_loss_that_is_no_number_stops_the_training_and_keeps_the_last_good_state(
     small_network, faces, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
+    monkeypatch.setattr(loop, "BYTES_A_SECOND", float("inf"))
     settings = QUICK.changed(lr=1e30, epochs=9)
     with pytest.raises(RuntimeError, match=r"small diverged: .* in epoch \d, batch \d. Lower lr \(1e\+30\)"):
         train_valence(small_network(), faces, settings=settings.changed(batch=16), folder=tmp_path)
-    record = runs.read_record(tmp_path / "small.begun.safetensors")
+    record = loop.read_record(tmp_path / "small.begun.safetensors")
     assert all(np.isfinite(row["loss"]) for row in record["history"])
 
 
 def test_a_last_step_that_spoils_the_weights_is_not_kept(small_network, faces, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "BYTES_A_SECOND", float("inf"))
+    monkeypatch.setattr(loop, "BYTES_A_SECOND", float("inf"))
     with pytest.raises(RuntimeError, match=r"not finite in epoch 1, batch 1.*No checkpoint is kept"):
         train_valence(small_network(), faces, settings=QUICK.changed(lr=1e39, epochs=1, batch=16), folder=tmp_path)
     assert not list(tmp_path.glob("small*.safetensors"))
@@ -263,7 +263,7 @@ def test_images_too_many_for_memory_give_the_same_weights(small_network, faces, 
 
 def test_no_room_for_the_checkpoint_is_said_before_anything_is_lost(small_network, faces, tmp_path, monkeypatch):
     free = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("rsa_face.training.runs.shutil.disk_usage", lambda _: free)
+    monkeypatch.setattr("rsa_face.training.loop.shutil.disk_usage", lambda _: free)
     with pytest.raises(OSError, match=r"needs 0 MB at .* 0 MB are free"):
         train_valence(small_network(), faces, settings=QUICK, folder=tmp_path)
 

@@ -20,7 +20,6 @@ import xarray as xr
 from PIL import Image
 from torch import nn
 
-from rsa_face.activations.batch import describe_batch
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.cli.networks import training_settings
@@ -39,11 +38,12 @@ from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.images import read_image
 from rsa_face.stimuli.occlusion import region_boxes
 from rsa_face.stimuli.preprocessing import Preprocessing
+from rsa_face.study.batch import describe_batch
 from rsa_face.study.config import load_study
 from rsa_face.study.folder import read_results
 from rsa_face.study.graph import Manifest, states_of
 from rsa_face.training.data import read_affectnet_csv, read_affectnet_npy, read_image_folder, read_training
-from rsa_face.training.runs import read_checkpoint, write_checkpoint
+from rsa_face.training.loop import read_checkpoint, write_checkpoint
 
 Files = dict[str, list[bytes]]
 IDS = ["a", "b", "c", "d"]

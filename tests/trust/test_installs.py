@@ -32,7 +32,7 @@ from rsa_face.cluster import connect
 from rsa_face.networks.weights import find_weights
 from rsa_face.psychophysics.psychometric import _psignifit
 from rsa_face.stimuli.head import must_have_faces_extra
-from rsa_face.training.runs import write_tensorboard
+from rsa_face.training.loop import write_tensorboard
 asked = {
     "cluster": lambda: connect("local:1").__enter__(),
     "hf": lambda: find_weights("hf://a/b/c.pth"),

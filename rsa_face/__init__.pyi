@@ -1,0 +1,52 @@
+"""The public names of rsa_face and where each lives: `__init__.py` reads them here, type checkers and editors too."""
+
+from rsa_face import figures as figures
+from rsa_face import saliency as saliency
+from rsa_face.activations.extract import extract as extract
+from rsa_face.activations.store import open_activations as open_activations
+from rsa_face.activations.stream import stream_rdms as stream_rdms
+from rsa_face.figures.behaviour import plot_psychometric as plot_psychometric
+from rsa_face.figures.layers import plot_layers as plot_layers
+from rsa_face.figures.layout import save_figure as save_figure
+from rsa_face.figures.networks import plot_localization as plot_localization
+from rsa_face.figures.networks import plot_study as plot_study
+from rsa_face.figures.rdms import plot_mds as plot_mds
+from rsa_face.figures.rdms import plot_rdms as plot_rdms
+from rsa_face.figures.style import figure_style as figure_style
+from rsa_face.human.read import read_human as read_human
+from rsa_face.human.reliability import assess_reliability as assess_reliability
+from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
+from rsa_face.inference.localization import contrast_layers as contrast_layers
+from rsa_face.inference.localization import localize as localize
+from rsa_face.inference.rsa import RSA as RSA
+from rsa_face.inference.rsa import Result as Result
+from rsa_face.inference.rsa import compare_layers as compare_layers
+from rsa_face.inference.rsa import load as load
+from rsa_face.networks.zoo import Network as Network
+from rsa_face.networks.zoo import build_network as build_network
+from rsa_face.provenance import save as save
+from rsa_face.psychophysics.choices import network_choices as network_choices
+from rsa_face.psychophysics.choices import read_choices as read_choices
+from rsa_face.psychophysics.psychometric import fit_psychometric as fit_psychometric
+from rsa_face.rdms.align import shared_stimuli as shared_stimuli
+from rsa_face.rdms.controls import control_rdms as control_rdms
+from rsa_face.rdms.embedding import embed_rdm as embed_rdm
+from rsa_face.rdms.geometry import compare_networks as compare_networks
+from rsa_face.rdms.measures import compute_rdms as compute_rdms
+from rsa_face.rdms.toolbox import from_rsatoolbox as from_rsatoolbox
+from rsa_face.rdms.toolbox import to_rsatoolbox as to_rsatoolbox
+from rsa_face.saliency.maps import map_saliency as map_saliency
+from rsa_face.schema import COMPARISONS as COMPARISONS
+from rsa_face.schema import MEASURES as MEASURES
+from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
+from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
+from rsa_face.stimuli.occlusion import occlude as occlude
+from rsa_face.stimuli.preprocessing import Preprocessing as Preprocessing
+from rsa_face.study.config import example as example
+from rsa_face.study.config import load_study as load_study
+from rsa_face.study.folder import read_results as read_results
+from rsa_face.study.graph import run_study as run_study
+from rsa_face.training.loop import train_valence as train_valence
+from rsa_face.training.settings import TrainingSettings as TrainingSettings
+
+__version__: str
