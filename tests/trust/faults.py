@@ -35,7 +35,7 @@ from rsa_face.human.observers import simulate_choices, simulate_ratings
 from rsa_face.networks import zoo
 from rsa_face.provenance import hash_file, load
 from rsa_face.stimuli.faces import draw_faces
-from rsa_face.study import drawing
+from rsa_face.study import folder as drawing
 from tests.trust.processes import Child, obey_permissions, start
 
 STUDY = """\
