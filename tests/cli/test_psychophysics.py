@@ -92,7 +92,7 @@ def test_curves_of_people_and_networks_are_written_with_their_figure(choices, an
     assert run("figures", out, "--formats", "png", "--out", out / "again") == 0
     assert (out / "again" / "psychometric.csv").read_text() == (out / "figures" / "psychometric.csv").read_text()
     assert run("report", out) == 0
-    assert "People (mean of 3)" in (out / "report.html").read_text("utf-8")
+    assert "People (n = 3)" in (out / "report.html").read_text("utf-8")
 
 
 def test_curves_as_json_for_programs(choices, tmp_path, capsys):

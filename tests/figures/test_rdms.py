@@ -109,7 +109,7 @@ def test_what_cannot_be_shown_is_named(rdms, human):
         plot_rdms(rdms, sort=["gender"])
     with pytest.raises(ValueError, match="'log'"):
         plot_rdms(rdms, scale="log")
-    with pytest.raises(ValueError, match=r"\['id0_0'\] \(1 in all\)"):
+    with pytest.raises(ValueError, match=r"lack 1 stimuli of the layer RDMs: \['id0_0'\]"):
         plot_rdms(rdms, human=human.isel(stimulus_i=slice(1, None), stimulus_j=slice(1, None)))
 
 

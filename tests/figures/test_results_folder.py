@@ -82,9 +82,9 @@ def test_a_study_that_is_being_run_is_said_to_be(rdms, tmp_path):
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none at"):
+    with pytest.raises(FileNotFoundError, match="No such folder"):
         read_results(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"holds none\. Run the study first\. There is no .*layers\.nc"):
+    with pytest.raises(FileNotFoundError, match=r"has none of .*Run the study first\. There is no .*layers\.nc"):
         read_results(tmp_path)
 
 

@@ -96,5 +96,5 @@ def test_a_ninth_kind_is_one_row(tmp_path, monkeypatch, capsys):
     (tmp_path / "study.yaml").write_text(study.replace("KIND", "likert"))
     assert load_study(tmp_path / "study.yaml").human.kind == "likert"
     (tmp_path / "study.yaml").write_text(study.replace("KIND", "likely"))
-    with pytest.raises(ValueError, match=r"'likely', not one of .*likert"):
+    with pytest.raises(ValueError, match=r"'likely'; there are .*likert"):
         load_study(tmp_path / "study.yaml")
