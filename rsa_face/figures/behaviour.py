@@ -39,7 +39,7 @@ from rsa_face.figures.style import (
     network_label,
     network_markers,
 )
-from rsa_face.schema import NETWORK, PARTICIPANT, origin_of, split_seed
+from rsa_face.schema import NETWORK, PARTICIPANT, must_hold, origin_of, split_seed
 
 SCALES = {"signed": "Level (−1 sad to +1 happy)", "morph": "Morph (0 sad to 1 happy)"}
 PEOPLE = "people"
@@ -236,6 +236,8 @@ def plot_psychometric(
     ['Whole face']
     """
     parts = [part for part in (people, networks) if part is not None]
+    for part in parts:
+        must_hold(part, ("pse", "occlusion"), "What `fit_psychometric` returned")
     scales = {str(part.attrs.get("level_scale", "")) for part in parts}
     if len(scales) != 1:
         fault = f"Levels of people and networks are on different scales, {sorted(scales)}" if parts else "No curves"

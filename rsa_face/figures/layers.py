@@ -46,6 +46,7 @@ from rsa_face.schema import (
     UNSIGNED,
     comparison_label,
     must_be_known,
+    must_hold,
     split_seed,
 )
 
@@ -302,6 +303,7 @@ def plot_layers(
     >>> [label.get_text() for label in ax.get_xticklabels()]
     ['relu1', 'relu5', 'fc8']
     """
+    must_hold(result, (NETWORK, "similarity"), "A result of `compare_layers`")
     must_be_known(along, ("layer", "depth"), "axis of layers")
     present = in_order(str(name) for name in result[NETWORK].values)
     for name in networks or ():

@@ -52,6 +52,7 @@ from rsa_face.schema import (
     RDM,
     UNSIGNED,
     comparison_label,
+    must_hold,
     names_in,
     split_seed,
     table_along,
@@ -74,6 +75,7 @@ def plot_networks(
     it stands beside the bar, where `where` holds it, and what it is worth on the same ones if they help to pick it:
     the bar itself is over all pairs, which differ from pairs of left-out groups.
     """
+    must_hold(result, (NETWORK, "similarity"), "A result of `compare_layers`")
     answers = answers_of(where)
     rows = _rows(result, layers if layers is not None else picked_layers(result, answers))
     unknown = sorted({name for pair in compared for name in pair[:2]} - set(rows))
@@ -231,6 +233,7 @@ def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float 
     Where the band leaves 0 the networks differ, however many layers were looked at. The strong bars are the
     intervals of each layer by itself.
     """
+    must_hold(contrast, ("difference",), "What `contrast_layers` returned")
     network, baseline = (str(contrast.attrs.get(name, name)) for name in ("network", "baseline"))
     color, marker = network_colors([network])[network], network_markers([network])[network]
     table = contrast_table(contrast)
@@ -321,6 +324,7 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     >>> plot_localization(where).get_ylabel()
     'Share of draws'
     """
+    must_hold(where, ("picked", "probability"), "What `localize` returned")
     table = localization_table(where)
     questions = list(dict.fromkeys(table["question"]))
     layers = [str(name) for name in where[LAYER].values]
@@ -470,6 +474,7 @@ def plot_study(
     >>> list(plot_study(result))
     ['layers', 'networks']
     """
+    must_hold(result, (NETWORK, "similarity"), "A result of `compare_layers`")
     answers = [where] if isinstance(where, xr.Dataset) else list(where or ())
     first = answers[0] if answers else None
     picked = picked_layers(result, answers_of(answers))

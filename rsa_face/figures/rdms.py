@@ -55,6 +55,7 @@ from rsa_face.figures.style import (
     network_markers,
     usable_font,
 )
+from rsa_face.safety import must_be_a
 from rsa_face.schema import (
     LAYER,
     MEASURE,
@@ -67,6 +68,7 @@ from rsa_face.schema import (
     STIMULUS_I,
     comparison_label,
     must_be_known,
+    must_hold,
 )
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -422,6 +424,7 @@ def plot_rdms(
     >>> [panel.get_label() for panel in plot_rdms(rdms, human=demo.human).child_axes][:2]
     ['People', 'level']
     """
+    must_be_a(rdms, xr.DataArray, "Layer RDMs are needed here")
     must_be_known(scale, SCALES, "scale")
     rdms = rdms.isel({RDM: _order_of_layers(rdms)})
     rdms, factors = sort_stimuli(rdms, sort)
@@ -802,6 +805,7 @@ def plot_mds(
     >>> plot_mds(points, title="One participant").get_title(loc="left")
     'One participant'
     """
+    must_hold(points, (_AXIS,), "What `embed_rdm` returned")
     dims = points.sizes[_AXIS]
     must_be_known(str(dims), ("2", "3"), "number of dimensions")
     with drawing(ax) as style:

@@ -33,6 +33,7 @@ from rsa_face.psychophysics.curve import (
     starting_points,
     value_of,
 )
+from rsa_face.safety import must_be_a
 from rsa_face.schema import BOUND, BOUNDS, DRAW, NETWORK, must_be_known, origin_of, split_seed
 from rsa_face.settings import Bounds, Settings
 
@@ -168,6 +169,7 @@ def fit_psychometric(
     >>> round(fit["pse"].item(), 3)
     0.5
     """
+    must_be_a(choices, pd.DataFrame, "A table of choices (`read_choices`) is needed here")
     curve = Curve.of(curve)
     if interval == "profile":
         message = "interval='profile' is now 'posterior', which holds the truth as often as it says with few trials."
