@@ -50,8 +50,11 @@ class Layer:
 
     @property
     def nonlinearity(self) -> str:
-        """``pre`` where a nonlinearity is still to come (a convolution, a fully connected layer), else ``post``."""
-        return "pre" if self.kind in ("conv", "fc", "Conv2d", "Linear") else "post"
+        """``pre`` where a nonlinearity is still to come, else ``post``.
+
+        It is to come behind a convolution, a fully connected layer, and batch normalization.
+        """
+        return "pre" if self.kind in ("conv", "fc", "Conv2d", "Linear", "BatchNorm1d", "BatchNorm2d") else "post"
 
 
 def name_layers(module: nn.Module) -> tuple[Layer, ...]:
