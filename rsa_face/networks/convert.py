@@ -6,10 +6,17 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import Tensor
 
 from rsa_face.networks.attention import find_attention
-from rsa_face.networks.weights import CONTENT, RECORD, content_of, find_weights, named_as_the_five, read_state
+from rsa_face.networks.weights import (
+    CONTENT,
+    RECORD,
+    content_of,
+    find_weights,
+    names_of_the_five,
+    names_without_prefixes,
+    read_state,
+)
 from rsa_face.networks.weights import read_weights as read_weights_of_the_five
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_file, rng_from, sealed
@@ -36,7 +43,7 @@ class Conversion:
     preprocessing : dict
         What input the weights expect, which the file carries.
     outputs : tuple of float
-        The least and the largest output of the network for one image of noise, the same from both files.
+        The least and the largest output of the network for two images of noise, the same from both files.
     """
 
     network: str
@@ -59,7 +66,7 @@ def convert_weights(
     """Convert a file of weights to safetensors under the network's own names, and check it by a forward pass.
 
     The original is read as `build_network` reads it: wrappers' prefixes are taken off, half precision becomes single,
-    and no code in it runs. The network is built from both files, and answers one image of noise by the same numbers,
+    and no code in it runs. The network is built from both files, and answers two images of noise by the same numbers,
     or nothing is left behind.
 
     Parameters
@@ -70,7 +77,7 @@ def convert_weights(
     out : str or Path
         A ``.safetensors`` file.
     network : str
-        One of the five, a reference such as ``torchvision:resnet50``, or ``auto``: told by the names of tensors.
+        One of the five, a reference such as ``torchvision:resnet50``, or ``auto``: recognised by the names of tensors.
     layout : str
         Whose file it is, where its names do not say; see `rsa_face.networks.weights.recognise`.
     classes : int, optional
@@ -105,19 +112,19 @@ def convert_weights(
         message = f"Cannot convert to {out.name!r}: its ending is not .safetensors. Choose another name."
         raise ValueError(message)
     file = find_weights(weights)
-    state = read_state(file)
-    of_tensor = {id(value): name for name, value in state.items()}
+    in_file = list(read_state(file))
+    keys: dict[str, str] = {}  # where the five have other names than the file, out of its wrappers
     if network == "auto" or network in NETWORKS:
         _, content = read_weights_of_the_five(file, layout=layout)
         network = content.architecture if network == "auto" else network
         classes = classes or content.classes
-        named = named_as_the_five(state, str(file))
-        mapped = {own: of_tensor[id(named[name])] for own, name in content.keys.items()}
-    else:
-        mapped = {}
+        keys = content.keys
     built = build_network(network, weights=file, classes=classes, layout=layout)
-    mapped = mapped or _mapped(built, state)
-    tensors = {key: value for key, value in built.module.state_dict().items() if key in mapped}
+    start = built.module.state_dict()
+    names = names_of_the_five(in_file) if keys else names_without_prefixes(in_file, start.__contains__)
+    keys = keys or {key: key for key in start if key in names}
+    mapped = {key: names[name] for key, name in keys.items()}
+    tensors = {key: value for key, value in start.items() if key in mapped}
     record = {
         "kind": "network",
         "architecture": network,
@@ -135,21 +142,11 @@ def convert_weights(
         network,
         out,
         mapped,
-        tuple(sorted(set(state) - set(mapped.values()))),
-        tuple(sorted(set(built.module.state_dict()) - set(mapped))),
+        tuple(sorted(set(in_file) - set(mapped.values()))),
+        tuple(sorted(set(start) - set(mapped))),
         built.preprocessing.record(),
         outputs,
     )
-
-
-def _mapped(built: Network, state: dict[str, Tensor]) -> dict[str, str]:
-    """Return where each parameter of a network by reference stands in a file: under its name, behind some prefix."""
-    mapped = {}
-    for key in built.module.state_dict():
-        names = [name for name in state if name == key or name.endswith(f".{key}")]
-        if names:
-            mapped[key] = min(names, key=len)
-    return mapped
 
 
 def _checked(built: Network, again: Network) -> tuple[float, float]:

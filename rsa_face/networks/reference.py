@@ -10,7 +10,6 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,15 @@ from torchvision import models
 
 from rsa_face.networks.layers import matches
 from rsa_face.networks.survey import Survey, survey, unwrapped
-from rsa_face.networks.weights import find_weights, load_any_state, preprocessing_in, read_record, read_state
+from rsa_face.networks.weights import (
+    download_state,
+    find_weights,
+    load_any_state,
+    must_be_unchanged,
+    preprocessing_in,
+    read_record,
+    read_state,
+)
 from rsa_face.provenance import hash_file
 from rsa_face.safety import in_short
 from rsa_face.schema import LIBRARY, is_builder
@@ -109,14 +116,7 @@ def _of_torchvision(name: str, called: str, weights: str, seed: int, classes: in
     if weights not in (LIBRARY, "imagenet"):  # a file is read into it
         _draw_empty_head(module, seed)
         return Built(module, preprocessing, False, "random", tuple(module.state_dict()))
-    try:
-        state = source.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (URLError, OSError, RuntimeError) as error:
-        message = (
-            f"Cannot download the weights of {name} ({source.meta['_file_size']:.0f} MB) from {source.url}: {error}. "
-            f"Connect to the network, or put that file into {Path(torch.hub.get_dir()) / 'checkpoints'}."
-        )
-        raise RuntimeError(message) from error
+    state = download_state(source, f"the weights of {name}")
     untrained = _load(module, state, name, classes is not None)
     return Built(module, preprocessing, True, weights, untrained)
 
@@ -183,7 +183,9 @@ def _of_builder(name: str, called: str, weights: str, seed: int, classes: int | 
         try:
             result = build(**given)
         except Exception as error:
-            message = f"{name} raised {type(error).__name__}: {in_short(error)}. Correct the builder."
+            kind = type(error).__name__
+            words = in_short(error).removeprefix(kind).strip()
+            message = f"{name} raised {kind}{': ' if words else ''}{words}. Correct the builder."
             raise ValueError(message) from error
     module, preprocessing = result if isinstance(result, tuple) and len(result) == 2 else (result, Preprocessing())
     if not isinstance(module, nn.Module) or not isinstance(preprocessing, Preprocessing):
@@ -238,6 +240,7 @@ def _reset(module: nn.Module, name: str, seed: int) -> None:
 def _with_file(built: Built, weights: str, head: str) -> Built:
     file = find_weights(weights)
     record, state = read_record(file), read_state(file)
+    must_be_unchanged(state, record, file)
     untrained = _load(built.module, state, weights, head != "file")
     return replace(
         built,
@@ -251,11 +254,10 @@ def _with_file(built: Built, weights: str, head: str) -> Built:
 
 
 def _load(module: nn.Module, state: dict[str, Tensor], source: str, new_head: bool) -> tuple[str, ...]:
-    """Load a state dict, without the last layer where that starts anew, and return what stays random."""
-    head = _head_keys(module) if new_head else []
-    start = module.state_dict()
-    load_any_state(module, {**state, **{key: start[key] for key in head}}, source=source)
-    return tuple(head)
+    """Load a state dict, without the last layer where that starts at random, and return what stays random."""
+    head = tuple(_head_keys(module)) if new_head else ()
+    load_any_state(module, state, source=source, fresh=head)
+    return head
 
 
 def _head_keys(module: nn.Module) -> list[str]:

@@ -1,6 +1,6 @@
 """Where a network's weights come from: a seed, ImageNet, or a file, in whichever layout it was published.
 
-A file is fetched if need be, content by the names and shapes of its tensors, put under the names of its network,
+A file is fetched if need be, recognised by the names and shapes of its tensors, put under the names of its network,
 and checked key by key. No code in a file runs.
 """
 
@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -93,27 +93,34 @@ def _imagenet(network: str) -> Any:
 
 
 def imagenet_state(network: str) -> dict[str, Tensor]:
-    """Return torchvision's ImageNet weights, downloading them the first time.
-
-    The file goes to torch's own cache (``TORCH_HOME``), with a progress bar, and its checksum is verified.
-    """
-    weights = _imagenet(network)
-    file = imagenet_file(network)
-    log.info("ImageNet weights of %s: %s (%.0f MB)", network, weights.url, weights.meta["_file_size"])
-    try:
-        state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (URLError, OSError, RuntimeError) as error:
-        message = (
-            f"Cannot download ImageNet weights of {network} ({weights.meta['_file_size']:.0f} MB) from "
-            f"{weights.url}: {error}. Connect to the network, or put that file at {file}."
-        )
-        raise RuntimeError(message) from error
-    return dict(state)
+    """Return torchvision's ImageNet weights of one of the five, downloading them the first time."""
+    return download_state(_imagenet(network), f"ImageNet weights of {network}")
 
 
 def imagenet_file(network: str) -> Path:
     """Return where torch keeps torchvision's ImageNet weights once they are downloaded."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / str(_imagenet(network).url).rsplit("/", 1)[-1]
+    return _cached(_imagenet(network))
+
+
+def download_state(weights: Any, what: str) -> dict[str, Tensor]:
+    """Return weights of torchvision, downloading them the first time.
+
+    The file goes to torch's own cache (``TORCH_HOME``), with a progress bar, and its checksum is verified.
+    """
+    size = f"{weights.meta['_file_size']:.0f} MB"
+    log.info("%s: %s (%s)", what, weights.url, size)
+    try:
+        return dict(weights.get_state_dict(progress=True, check_hash=True, weights_only=True))
+    except (URLError, OSError, RuntimeError) as error:
+        message = (
+            f"Cannot download {what} ({size}) from {weights.url}: {error}. Connect to the network, or put that file "
+            f"at {_cached(weights)}."
+        )
+        raise RuntimeError(message) from error
+
+
+def _cached(weights: Any) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / str(weights.url).rsplit("/", 1)[-1]
 
 
 # -- layouts -------------------------------------------------------------------------------------------------------
@@ -121,7 +128,7 @@ def imagenet_file(network: str) -> Path:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a file of weights holds, told from the names and shapes of its tensors.
+    """What a file of weights holds, by the names and shapes of its tensors.
 
     Parameters
     ----------
@@ -164,9 +171,9 @@ class Layout:
 def recognise(
     shapes: Shapes, *, layout: str = "auto", source: str = "the file", attention: Sequence[Attention] = ()
 ) -> Layout:
-    """Tell whose weights a file holds from the names and shapes of its tensors.
+    """Recognise whose weights a file holds by the names and shapes of its tensors.
 
-    Oxford's VGG-Face is told by ``conv1_1`` (takes red, green, blue) or ``conv_1_1`` (conversions of the Torch
+    Oxford's VGG-Face is recognised by ``conv1_1`` (takes red, green, blue) or ``conv_1_1`` (conversions of the Torch
     file, which take blue, green, red). A conversion of the Caffe file may bear the first names and take the second
     order: nothing in the file tells, so name the layout ``vgg-face-bgr`` then. A file of the SE-AlexNet laboratory
     without a block bears torchvision's names: name the layout ``se-alexnet`` for its preprocessing.
@@ -183,7 +190,8 @@ def recognise(
         some = ", ".join(sorted(shapes)[:4])
         message = (
             f"{source!r} holds {len(shapes)} tensors ({some} ...), which are no weights of "
-            f"{', '.join(NETWORKS)} in any layout among {', '.join(LAYOUTS)}. Choose another file."
+            f"{', '.join(NETWORKS)} in any layout among {', '.join(LAYOUTS)}. Choose another file, or "
+            "name the network that it is for, such as torchvision:resnet50."
         )
         raise ValueError(message)
     is_ours = all(".fe" in at for at in gates)
@@ -322,7 +330,7 @@ def read_weights(
     record = read_record(path)
     state = read_state(path)
     must_be_unchanged(state, record, path)
-    state = named_as_the_five(state, str(path))
+    state = _renamed(state, names_of_the_five(state), source=str(path))
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     rule, then = "The record in a file of weights is what this package wrote", "Choose another file."
     with reading(Path(path), rule, then=then):
@@ -351,8 +359,8 @@ def must_be_unchanged(tensors: Mapping[str, Tensor], record: Mapping[str, Any], 
     """Refuse tensors that are not those the file was written with."""
     if record.get(CONTENT) not in (None, content_of(tensors)):
         message = (
-            f"{str(path)!r} has changed since it was written: its tensors lack the hash recorded in it. Remove it: "
-            "the training that wrote it runs again."
+            f"{str(path)!r} has changed since it was written: its tensors lack the hash recorded in it. Remove it, "
+            "and run the training or the conversion that wrote it again."
         )
         raise ValueError(message)
 
@@ -460,32 +468,23 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     return {str(key): value for key, value in state.items()}
 
 
-def without_prefixes(
-    state: Mapping[str, Tensor], is_known: Callable[[str], bool], *, source: str
-) -> dict[str, Tensor]:
+def names_without_prefixes(names: Collection[str], is_known: Callable[[str], bool]) -> dict[str, str]:
     """Take off what wrappers put before names (``module.``, ``model.``, ``encoder_q.``, ``features.module.``).
 
-    The prefix is taken off under which most names are known; what stands outside it is left out, and listed in the
-    log. So are tensors that are no weights: means and deviations of images, counts.
+    The prefix is taken off under which most names are known; what stands outside it is left out. So are tensors that
+    are no weights: means and deviations of images, counts. The names in the file are returned by what is left of them.
     """
-    plain = {re.sub(r"(^|\.)(?:module|_orig_mod)\.", r"\1", key): value for key, value in state.items()}
-    if len(plain) < len(state) or sum(map(is_known, plain)) <= sum(map(is_known, state)):
-        plain = dict(state)  # modules are called so, or two names would be one
+    plain = {re.sub(r"(^|\.)(?:module|_orig_mod)\.", r"\1", name): name for name in names}
+    if len(plain) < len(names) or sum(map(is_known, plain)) <= sum(map(is_known, names)):
+        plain = {name: name for name in names}  # modules are called so, or two names would be one
     prefixes = {"": 0} | {f"{part}.": 0 for key in plain for part in _beginnings(key)}
     for prefix in prefixes:
         prefixes[prefix] = sum(is_known(key.removeprefix(prefix)) for key in plain if key.startswith(prefix))
     best = max(prefixes, key=lambda prefix: (prefixes[prefix], -len(prefix)))
     if not prefixes[best]:
-        return dict(state)
-    kept = {key.removeprefix(best): value for key, value in plain.items() if key.startswith(best)}
-    strays = [key for key in kept if _STRAY.fullmatch(key) and not is_known(key)]
-    outside = [key for key in plain if not key.startswith(best)]
-    if best:
-        log.info("%s: names begin with %r, which was taken off", source, best)
-    if outside or strays:
-        names = [*outside, *strays]
-        log.warning("%s: %d tensors were left out: %s", source, len(names), ", ".join(names[:12]))
-    return {key: value for key, value in kept.items() if key not in strays}
+        return {name: name for name in names}
+    inside = {key.removeprefix(best): name for key, name in plain.items() if key.startswith(best)}
+    return {key: name for key, name in inside.items() if is_known(key) or not _STRAY.fullmatch(key)}
 
 
 def _beginnings(key: str) -> list[str]:
@@ -494,24 +493,38 @@ def _beginnings(key: str) -> list[str]:
     return [".".join(parts[:length]) for length in range(1, min(len(parts), 4))]
 
 
-def named_as_the_five(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Return a state under the names that the five networks may have, out of its wrappers."""
-    state = without_prefixes(state, lambda key: bool(_OF_THE_FIVE.match(key)), source=source)
+def names_of_the_five(names: Collection[str]) -> dict[str, str]:
+    """Return the names in a file by those that the five networks may have, out of its wrappers."""
+    plain = names_without_prefixes(names, lambda key: bool(_OF_THE_FIVE.match(key)))
     inner: dict[str, list[str]] = {}
-    for key in state:  # a last layer that was put into a Sequential, with dropout perhaps
+    for key in plain:  # a last layer that was put into a Sequential, with dropout perhaps
         match = re.fullmatch(r"(classifier\.\d+)\.\d+\.weight", key)
         if match:
             inner.setdefault(match[1], []).append(key.removesuffix(".weight"))
-    alone = {keys[0]: place for place, keys in inner.items() if len(keys) == 1 and f"{place}.weight" not in state}
-    parts = {key: key.rpartition(".") for key in state}
-    return {f"{alone.get(stem, stem)}{dot}{what}": state[key] for key, (stem, dot, what) in parts.items()}
+    alone = {keys[0]: place for place, keys in inner.items() if len(keys) == 1 and f"{place}.weight" not in plain}
+    parts = {key: key.rpartition(".") for key in plain}
+    return {f"{alone.get(stem, stem)}{dot}{what}": plain[key] for key, (stem, dot, what) in parts.items()}
 
 
-def load_any_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Load a state dict into any network, out of its wrappers; all that does not fit is named."""
+def _renamed(state: Mapping[str, Tensor], names: Mapping[str, str], *, source: str) -> dict[str, Tensor]:
+    """Return a state under other names; the log says what they were, and what is left out."""
+    changed = [(name, key) for key, name in names.items() if key != name]
+    if changed:
+        log.info("%s: %d names are read without wrappers: %s as %s", source, len(changed), *changed[0])
+    left_out = sorted(set(state) - set(names.values()))
+    if left_out:
+        log.warning("%s: %d tensors were left out: %s", source, len(left_out), ", ".join(left_out[:12]))
+    return {key: state[name] for key, name in names.items()}
+
+
+def load_any_state(
+    module: nn.Module, state: Mapping[str, Tensor], *, source: str, fresh: Collection[str] = ()
+) -> None:
+    """Load a state dict into any network, out of its wrappers, but for `fresh`; all that does not fit is named."""
     start = module.state_dict()
-    state = without_prefixes(state, start.__contains__, source=source)
+    state = _renamed(state, names_without_prefixes(state, start.__contains__), source=source)
     counts = [key for key in start if key.endswith("num_batches_tracked") and key not in state]
+    state |= {key: start[key] for key in fresh}
     _must_fit(start, state, optional=counts, source=source)
     module.load_state_dict({**{key: start[key] for key in counts}, **state})
 

@@ -143,6 +143,12 @@ def broken() -> nn.Module:
     raise FileNotFoundError(message)
 
 
+def brief() -> nn.Module:
+    """Raise with one word."""
+    message = "broken"
+    raise RuntimeError(message)
+
+
 def nothing() -> str:
     """Return no module."""
     return "resnet"

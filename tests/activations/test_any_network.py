@@ -206,6 +206,14 @@ def test_layers_are_chosen_by_name_path_and_pattern(resnet, wanted, names):
     assert [layer.name for layer in resnet.select(wanted)] == names
 
 
+def test_batch_normalisation_stands_before_the_nonlinearity(resnet):
+    layers = {layer.name: layer.nonlinearity for layer in resnet.select(["layer1.0.**", "layer1.0"])}
+    assert layers == {
+        "layer1.0.conv1": "pre", "layer1.0.bn1": "pre", "layer1.0.relu@0": "post", "layer1.0.conv2": "pre",
+        "layer1.0.bn2": "pre", "layer1.0.relu@1": "post", "layer1.0": "post",
+    }  # fmt: skip
+
+
 def test_all_leaves_out_containers_that_return_what_is_in_them(resnet):
     names = [layer.name for layer in resnet.select("all")]
     assert "layer4.1.relu@1" in names
@@ -228,6 +236,7 @@ def test_a_pattern_that_means_nothing_is_refused_with_the_nearest_names(resnet, 
         ("no.such.package:build", ModuleNotFoundError, r"no module 'no' can be imported"),
         (f"{ODD}:twize", ValueError, r"no callable 'twize'. Did you mean twice\?"),
         (f"{ODD}:broken", ValueError, r"broken raised FileNotFoundError: no such checkpoint: /data/net.pt"),
+        (f"{ODD}:brief", ValueError, r"brief raised RuntimeError: broken\. Correct"),
         (f"{ODD}:nothing", ValueError, r"nothing returned str, not a torch module"),
         (f"{ODD}:scripted", ValueError, r"TorchScript runs no hooks"),
     ],

@@ -97,6 +97,16 @@ def test_weights_of_another_network_are_refused_with_what_differs(resnet, tmp_pa
     assert network.untrained == ("fc.bias", "fc.weight")
 
 
+def test_a_new_head_replaces_that_of_a_file_in_a_wrapper(resnet, tmp_path):
+    torch.save({f"model.{key}": value for key, value in resnet.items()}, tmp_path / "net.pt")
+    network = build_network("torchvision:resnet18", weights=tmp_path / "net.pt", classes=2, head="new", seed=1)
+    assert network.untrained == ("fc.bias", "fc.weight")
+    assert network.module.fc.weight.shape == (2, 512)
+    same = build_network("torchvision:resnet18", weights=tmp_path / "net.pt", head="new", seed=1)
+    assert not torch.equal(same.module.fc.weight, resnet["fc.weight"])
+    assert same_weights(same, {key: value for key, value in resnet.items() if not key.startswith("fc.")})
+
+
 def test_a_whole_module_is_refused_with_how_to_save_its_state(tmp_path):
     torch.save(nn.Linear(2, 2), tmp_path / "net.pt")
     with pytest.raises(ValueError, match=r"torch\.save\(net\.state_dict\(\), 'net\.pt'\)"):
@@ -162,6 +172,25 @@ def test_the_command_line_converts_a_network_by_reference(resnet, tmp_path, caps
     assert "fc.weight <- module.fc.weight" in output
     assert "missing: nothing" in output
     assert same_weights(build_network("torchvision:resnet18", weights=tmp_path / "out.safetensors"), resnet)
+
+
+def test_a_conversion_maps_what_it_read_not_what_is_called_alike(resnet, tmp_path):
+    state = {f"encoder_q.{key}": value for key, value in resnet.items()} | {"x.fc.weight": torch.zeros(2, 2)}
+    torch.save(state, tmp_path / "net.pt")
+    converted = convert_weights(tmp_path / "net.pt", tmp_path / "out.safetensors", network="torchvision:resnet18")
+    assert converted.mapped == {key: f"encoder_q.{key}" for key in resnet}
+    assert converted.left_out == ("x.fc.weight",)
+
+
+def test_a_converted_file_that_was_changed_is_refused(resnet, tmp_path):
+    file = tmp_path / "out.safetensors"
+    torch.save(dict(resnet), tmp_path / "net.pt")
+    convert_weights(tmp_path / "net.pt", file, network="torchvision:resnet18")
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"out\.safetensors' has changed since it was written"):
+        build_network("torchvision:resnet18", weights=file)
 
 
 def test_another_ending_is_refused(tmp_path):
