@@ -34,9 +34,16 @@ networks_app = typer.Typer()
 activations_app = typer.Typer(
     name="activations", help="Look at, check or remove a store of activations.", no_args_is_help=True
 )
-weights_app = typer.Typer(name="weights", help="Look into files of weights.", no_args_is_help=True)
+weights_app = typer.Typer(name="weights", help="Look into files of weights, or convert them.", no_args_is_help=True)
 
 Store = Annotated[Path, typer.Argument(help="A store of activations (.zarr folder).")]
+Layout = Annotated[
+    str,
+    typer.Option(
+        help="Whose names of layers the file uses.",
+        autocompletion=completing("auto", registry="networks.weights.LAYOUTS"),
+    ),
+]
 
 
 @networks_app.command()
@@ -501,13 +508,7 @@ def _weights() -> None:
 @weights_app.command("inspect")
 def inspect(
     file: Annotated[str, typer.Argument(help="A file of weights, or hf://OWNER/REPO/FILE.")],
-    layout: Annotated[
-        str,
-        typer.Option(
-            help="Whose names of layers the file uses.",
-            autocompletion=completing("auto", registry="networks.weights.LAYOUTS"),
-        ),
-    ] = "auto",
+    layout: Layout = "auto",
     as_json: Json = False,
 ) -> None:
     """Show which network a file of weights is for, whose names it uses, and which parts would load."""
@@ -526,15 +527,9 @@ def convert(
     file: Annotated[str, typer.Argument(help="A file of weights as others distribute it, or hf://OWNER/REPO/FILE.")],
     out: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
     network: Annotated[
-        str, typer.Option(help="The network; auto: told by names of tensors.", autocompletion=NETWORK_NAMES)
+        str, typer.Option(help="The network; auto: recognised by the names of tensors.", autocompletion=NETWORK_NAMES)
     ] = "auto",
-    layout: Annotated[
-        str,
-        typer.Option(
-            help="Whose names of layers the file uses.",
-            autocompletion=completing("auto", registry="networks.weights.LAYOUTS"),
-        ),
-    ] = "auto",
+    layout: Layout = "auto",
     classes: Annotated[
         int | None, typer.Option(help="Outputs of the last layer.", show_default="those of the file")
     ] = None,
@@ -542,9 +537,11 @@ def convert(
     """Convert a file of weights to safetensors, list what was mapped and what not, and check a forward pass."""
     from rsa_face.networks.convert import convert_weights
 
-    done = convert_weights(file, out, network=network, layout=layout, classes=classes)
-    say(*(f"{own} <- {name}" for own, name in done.mapped.items()))
-    say(f"left out: {', '.join(done.left_out) or 'nothing'}", f"missing: {', '.join(done.missing) or 'nothing'}")
-    low, high = done.outputs
-    say(f"{done.network}: {len(done.mapped)} tensors; outputs for noise {low:.4g} to {high:.4g}, by both files")
-    say(done.out)
+    conversion = convert_weights(file, out, network=network, layout=layout, classes=classes)
+    say(*(f"{key} <- {name}" for key, name in conversion.mapped.items()))
+    for what, names in (("left out", conversion.left_out), ("missing", conversion.missing)):
+        say(f"{what}: {', '.join(names) or 'nothing'}")
+    low, high = conversion.outputs
+    count = len(conversion.mapped)
+    say(f"{conversion.network}: {count} tensors; outputs for noise {low:.4g} to {high:.4g}, by both files")
+    say(conversion.out)
