@@ -77,7 +77,8 @@ def convert_weights(
     out : str or Path
         A ``.safetensors`` file.
     network : str
-        One of the five, a reference such as ``torchvision:resnet50``, or ``auto``: recognised by the names of tensors.
+        One of the five, a reference such as ``torchvision:resnet50``, or ``auto``: one of the five, recognised by the
+        names of tensors.
     layout : str
         Whose file it is, where its names do not say; see `rsa_face.networks.weights.recognise`.
     classes : int, optional

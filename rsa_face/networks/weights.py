@@ -190,8 +190,8 @@ def recognise(
         some = ", ".join(sorted(shapes)[:4])
         message = (
             f"{source!r} holds {len(shapes)} tensors ({some} ...), which are no weights of "
-            f"{', '.join(NETWORKS)} in any layout among {', '.join(LAYOUTS)}. Choose another file, or "
-            "name the network that it is for, such as torchvision:resnet50."
+            f"{', '.join(NETWORKS)} in any layout among {', '.join(LAYOUTS)}. Choose another file; "
+            "to build or convert another network, name it, as torchvision:resnet50."
         )
         raise ValueError(message)
     is_ours = all(".fe" in at for at in gates)
@@ -210,7 +210,7 @@ def keys_of(architecture: str, attention: Iterable[Attention] = ()) -> list[str]
     row = NETWORKS[architecture]
     places = [("features", place) for place in row.convolutions] + [("classifier", place) for place in row.connected]
     keys = [f"{part}.{place}.{what}" for part, place in places for what in ("weight", "bias")]
-    return keys + [key for own, _ in _gate_keys(list(attention)) for key in own]
+    return keys + [key for gate, _ in _gate_keys(list(attention)) for key in gate]
 
 
 def _with_blocks(base: str) -> str:
@@ -231,8 +231,8 @@ def _gate_keys(attention: list[Attention]) -> list[tuple[list[str], Attention]]:
 def _oxford(shapes: Shapes, layout: str) -> Layout:
     torch_file = any(key.startswith("conv_") for key in shapes)
     written = [name.replace("conv", "conv_") if torch_file else name for name in _OXFORD] + ["fc6", "fc7", "fc8"]
-    own = [key for key in keys_of("vgg16") if key.endswith(".weight")]
-    table = dict(zip(own, written, strict=True))
+    weights = [key for key in keys_of("vgg16") if key.endswith(".weight")]
+    table = dict(zip(weights, written, strict=True))
     keys = {
         key.replace("weight", what): f"{name}.{what}"
         for key, name in table.items()
@@ -251,8 +251,8 @@ def _sequential(
     attention = tuple(sorted((block for block, _ in blocks), key=lambda block: POSITIONS.index(block.position)))
     keys = {key: plain[key] for key in keys_of(base) if key in plain}
     files = {block.position: keys_of_block for block, keys_of_block in blocks}
-    for own, block in _gate_keys(list(attention)):
-        keys |= {key: files[block.position][key.split(".gate.")[1]] for key in own}
+    for gate, block in _gate_keys(list(attention)):
+        keys |= {key: files[block.position][key.split(".gate.")[1]] for key in gate}
     unknown = tuple(sorted(set(shapes) - set(keys.values())))
     last = f"classifier.{NETWORKS[base].connected[-1]}.weight"
     classes = shapes[keys[last]][0] if last in keys else None
@@ -338,7 +338,7 @@ def read_weights(
     content = recognise(shapes, layout=layout, source=str(path), attention=blocks)
     with reading(Path(path), rule, then=then):
         content = with_record(content, record)
-    tensors = {own: _fitted(own, state[name]) for own, name in content.keys.items()}
+    tensors = {key: _fitted(key, state[name]) for key, name in content.keys.items()}
     if content.reverses_colours and "features.0.weight" in tensors:
         tensors["features.0.weight"] = tensors["features.0.weight"].flip(1)
     return tensors | {name: state[name] for name in content.unknown}, content
@@ -472,7 +472,7 @@ def names_without_prefixes(names: Collection[str], is_known: Callable[[str], boo
     """Take off what wrappers put before names (``module.``, ``model.``, ``encoder_q.``, ``features.module.``).
 
     The prefix is taken off under which most names are known; what stands outside it is left out. So are tensors that
-    are no weights: means and deviations of images, counts. The names in the file are returned by what is left of them.
+    are no weights: means and deviations of images, counts. Returns the names in the file by what is left of them.
     """
     plain = {re.sub(r"(^|\.)(?:module|_orig_mod)\.", r"\1", name): name for name in names}
     if len(plain) < len(names) or sum(map(is_known, plain)) <= sum(map(is_known, names)):
@@ -559,13 +559,13 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -
     connected layers together (a file of convolutions). Anything else that is missing, unexpected or of another
     shape is an error, all of it named.
     """
-    own = module.state_dict()
-    missing = [key for key in own if key not in state]
+    start = module.state_dict()
+    missing = [key for key in start if key not in state]
     optional = {key for key in missing if ".gate." in key}
     if not any(key.startswith("classifier.") for key in state):
         optional |= {key for key in missing if key.startswith("classifier.")}
-    _must_fit(own, state, optional=optional, source=source)
-    module.load_state_dict({**own, **state})
+    _must_fit(start, state, optional=optional, source=source)
+    module.load_state_dict({**start, **state})
     return tuple(sorted(optional))
 
 

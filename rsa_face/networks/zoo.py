@@ -276,8 +276,8 @@ def build_network(
         In place of a name: see `Network.from_module`.
     weights : str or Path, optional
         ``random`` (from the seed), the default but for a callable; ``imagenet`` (torchvision's, downloaded once; of
-        the five, the last layer starts anew unless there are 1,000 classes); ``library``, the library's own or what
-        the callable puts in; a file (``.safetensors``, ``.pth``, ``.pt``, ``.bin``, ``.tar``, ``.ckpt``); or
+        the five, the last layer starts at random unless there are 1,000 classes); ``library``, the library's own or
+        what the callable puts in; a file (``.safetensors``, ``.pth``, ``.pt``, ``.bin``, ``.tar``, ``.ckpt``); or
         ``hf://OWNER/REPO/FILE``.
     seed : int
         For all weights that start at random.
