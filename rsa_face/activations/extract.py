@@ -82,7 +82,7 @@ Captured = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Options:
-    """How activations are computed and kept, beyond the layers and the batch.
+    """How activations are computed and kept, layers and batch apart.
 
     Parameters
     ----------

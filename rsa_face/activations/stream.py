@@ -250,7 +250,7 @@ def _breadth_first(
     shelf: Shelf | None = None
     with (
         evaluating(network.module),
-        keeping_memory() as hand_back,
+        keeping_memory() as release,
         ExitStack() as held,
         tqdm(total=len(segments), desc=network.name, unit="layer", disable=hidden) as bar,
     ):
@@ -262,14 +262,14 @@ def _breadth_first(
             with held.pop_all():  # the shelf before this one is let go when its last batch is taken
                 held.enter_context(shelf)
                 gates = _pass(segment, source, shelf, running.device)
-            hand_back()
+            release()
             for layer, values in gates.items():
                 names = made_by(layer, values[0].size)
                 yield layer, names, {name: block_moments(values, name) for name in set(names.values())}
             if segment.layer is not None:
                 names = made_by(segment.layer, shelf.features)
                 yield segment.layer, names, {name: merge_moments(shelf.moments(name)) for name in set(names.values())}
-            hand_back()
+            release()
             source = shelf.batches()
             bar.update(1)
 
@@ -287,7 +287,7 @@ def _in_groups(
     network.module.to(running.device)
     try:
         with (
-            keeping_memory() as hand_back,
+            keeping_memory() as release,
             tqdm(total=len(wanted), desc=network.name, unit="layer", disable=hidden) as bar,
         ):
             for group in groups:
@@ -308,7 +308,7 @@ def _in_groups(
                             names = made_by(layer, shelf.features)
                             yield layer, names, {m: merge_moments(shelf.moments(m)) for m in set(names.values())}
                         bar.update(1)
-                hand_back()
+                release()
     finally:
         network.module.to("cpu")
 

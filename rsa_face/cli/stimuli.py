@@ -131,7 +131,7 @@ def _which(text: str) -> int | list[int]:
     if not all(value.is_integer() for value in values):
         message = f"--identities is {text!r}, not whole numbers. Say how many, or which: 6, 7-30 or 1,4."
         raise ValueError(message)
-    whole = [int(value) for value in values]
+    integers = [int(value) for value in values]
     if dash:
-        return list(range(whole[0], whole[-1] + 1))
-    return whole[0] if len(whole) == 1 else whole
+        return list(range(integers[0], integers[-1] + 1))
+    return integers[0] if len(integers) == 1 else integers

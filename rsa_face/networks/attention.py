@@ -114,15 +114,15 @@ def hold_gate(module: nn.Module, how: GateHeld, inputs: Iterable[Tensor] = (), *
     else:
         gates: list[list[Tensor]] = [[] for _ in blocks]
         hooks = [
-            block.gate.register_forward_hook(lambda _module, _inputs, gate, kept=kept: kept.append(gate))
-            for block, kept in zip(blocks, gates, strict=True)
+            block.gate.register_forward_hook(lambda _module, _inputs, gate, values=values: values.append(gate))
+            for block, values in zip(blocks, gates, strict=True)
         ]
         with torch.inference_mode():
             for batch in inputs:
                 module(batch)
-        for block, kept, hook in zip(blocks, gates, hooks, strict=True):
+        for block, values, hook in zip(blocks, gates, hooks, strict=True):
             hook.remove()
-            block.gate = nn.Sequential(_Constant(torch.cat(kept).mean(dim=0).clone()))
+            block.gate = nn.Sequential(_Constant(torch.cat(values).mean(dim=0).clone()))
 
 
 def open_gate(module: nn.Module) -> None:

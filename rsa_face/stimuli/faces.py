@@ -230,7 +230,7 @@ def _check(numbers: list[int], steps: list[float], size: int, seed: int, look: L
     ):
         middle = getattr(look.view, name)
         if not (vary >= 0 and abs(middle) + vary <= most):
-            faults.append(f"{name} is {middle:g} +- {vary:g}, beyond {most} degrees to either side")
+            faults.append(f"{name} is {middle:g} +- {vary:g}, more than {most} degrees to either side")
     if faults:
         message = f"Faces cannot be rendered: {'; '.join(faults)}. Change these."
         raise ValueError(message)
@@ -240,7 +240,7 @@ def draw_identity(number: int, *, seed: int) -> Identity:
     """Draw the shape of an identity: ancestry, age, build and the traits of each feature.
 
     Identity 7 of a seed is the same whichever others are drawn. Odd numbers are female, even ones male. Skin and
-    light are the same for all, so that an identity is told by shape alone.
+    light are the same for all, so that an identity is recognised by shape alone.
     """
     rng = rng_from(seed, "identity", number)
     male = number % 2 == 0

@@ -288,8 +288,8 @@ def test_a_last_layer_that_the_library_starts_at_zero_is_drawn():
 
 
 def test_the_librarys_preprocessing_is_taken_where_none_is_given():
-    given = build_network("torchvision:efficientnet_b3").preprocessing
-    assert (given.resize, given.crop, given.interpolation) == (320, 300, "bicubic")
+    expected_input = build_network("torchvision:efficientnet_b3").preprocessing
+    assert (expected_input.resize, expected_input.crop, expected_input.interpolation) == (320, 300, "bicubic")
 
 
 @pytest.mark.parametrize("trained", [True, False, None])

@@ -29,7 +29,7 @@ def hooks_left(module: nn.Module) -> int:
 
 def reference(network: Network, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
     """Walk the network by hand, with a copy before and after every module."""
-    found = {}
+    outputs = {}
     with torch.inference_mode():
         values = inputs.clone()
         for part in ("features", "avgpool", "flatten", "classifier"):
@@ -40,10 +40,10 @@ def reference(network: Network, inputs: torch.Tensor) -> dict[str, torch.Tensor]
             for name, child in children.named_children() if part != "avgpool" else [("", children)]:
                 if isinstance(child, FeatureExcitation):
                     means = values.mean(dim=(2, 3)) if values.ndim == 4 else values
-                    found[f"{part}.{name}.gate"] = child.gate(means.clone()).clone()
+                    outputs[f"{part}.{name}.gate"] = child.gate(means.clone()).clone()
                 values = child(values.clone()).clone()
-                found[f"{part}.{name}"] = values.clone()
-    return found
+                outputs[f"{part}.{name}"] = values.clone()
+    return outputs
 
 
 def test_every_layer_equals_an_independent_reference_bit_for_bit(network, inputs):
@@ -71,14 +71,14 @@ def test_batches_of_1_7_and_64_give_the_same_to_float32_rounding(network):
     side = 64 if "alexnet" in network.name else 32
     many = torch.randn(64, 3, side, side, generator=torch.Generator().manual_seed(1))
     layers = [network.layers[0], network.layers[len(network.layers) // 2], network.layers[-1]]
-    whole = capture(network, layers, many)
+    at_once = capture(network, layers, many)
     for batch in (1, 7):
         parts = [capture(network, layers, many[start : start + batch]) for start in range(0, 14, batch)]
         for layer in layers:
             values = torch.cat([part[layer.name] for part in parts])
-            scale = whole[layer.name].abs().max()
+            scale = at_once[layer.name].abs().max()
             # float32 keeps 7 digits; sums over a few thousand products lose one or two of them
-            assert (values - whole[layer.name][:14]).abs().max() <= 2e-5 * scale, (layer.name, batch)
+            assert (values - at_once[layer.name][:14]).abs().max() <= 2e-5 * scale, (layer.name, batch)
 
 
 def test_inputs_are_not_changed(network, inputs):

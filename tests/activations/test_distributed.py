@@ -68,7 +68,7 @@ def many(stimuli):
 @pytest.mark.filterwarnings("ignore")  # dask warns of the worker that the test kills
 def test_a_store_written_by_workers_of_which_one_is_killed_equals_that_of_one_process(tmp_path, many):
     settings = {"layers": "all", "batch": 2, "options": Options(chunk=4), "progress": False}
-    whole = extract([make_network()], many, tmp_path / "whole.zarr", **settings)
+    complete = extract([make_network()], many, tmp_path / "whole.zarr", **settings)
     (tmp_path / f".made.zarr.task-{0:016x}").write_text("left by a run that was killed")
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers,
@@ -93,7 +93,7 @@ def test_a_store_written_by_workers_of_which_one_is_killed_equals_that_of_one_pr
         assert contents(tmp_path / "made.zarr") == contents(tmp_path / "whole.zarr")
         assert verify_store(tmp_path / "made.zarr") == []
         assert not [file for file in tmp_path.iterdir() if ".task-" in file.name]
-        alone = compute_rdms(whole)
+        alone = compute_rdms(complete)
         np.testing.assert_array_equal(compute_rdms(made, cluster=address).values, alone.values)
 
 

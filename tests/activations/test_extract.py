@@ -87,38 +87,40 @@ def test_shuffled_stimuli_give_the_same_activations_in_the_other_order(tmp_path,
 
 @pytest.mark.parametrize(("dtype", "relative"), [("float16", 2**-11), ("bfloat16", 2**-8)])
 def test_less_precision_loses_what_attrs_say(tmp_path, stimuli, dtype, relative):
-    whole = extract([tiny()], stimuli, tmp_path / "a.zarr", layers="all")
+    complete = extract([tiny()], stimuli, tmp_path / "a.zarr", layers="all")
     less = extract([tiny()], stimuli, tmp_path / "b.zarr", layers="all", dtype=dtype)
-    values = whole["tiny/0/activation"].values
+    values = complete["tiny/0/activation"].values
     np.testing.assert_allclose(less["tiny/0/activation"].values, values, rtol=relative, atol=1e-7)
     assert not np.array_equal(less["tiny/0/activation"].values, values)
     assert "significant bits" in less.attrs["loss"]
 
 
 def test_pooling_keeps_the_mean_over_space(tmp_path, stimuli):
-    whole = extract([tiny()], stimuli, tmp_path / "a.zarr", layers="all")
+    complete = extract([tiny()], stimuli, tmp_path / "a.zarr", layers="all")
     pooled = extract([tiny()], stimuli, tmp_path / "b.zarr", layers="all", options=Options(pool="mean"))
-    expected = whole["tiny/0/activation"].values.mean(axis=(2, 3))
+    expected = complete["tiny/0/activation"].values.mean(axis=(2, 3))
     np.testing.assert_allclose(pooled["tiny/0/activation"].values, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(pooled["tiny/3/activation"].values, whole["tiny/3/activation"].values)
+    np.testing.assert_array_equal(pooled["tiny/3/activation"].values, complete["tiny/3/activation"].values)
 
 
 def test_projections_keep_distances_within_the_error_they_state(tmp_path, stimuli):
-    whole = extract([tiny()], stimuli, tmp_path / "a.zarr", layers=["0"])["tiny/0/activation"].values.reshape(10, -1)
+    complete = extract([tiny()], stimuli, tmp_path / "a.zarr", layers=["0"])["tiny/0/activation"].values.reshape(
+        10, -1
+    )
     options = Options(projection=400, seed=3)
     tree = extract([tiny()], stimuli, tmp_path / "b.zarr", layers=["0"], options=options)
     small = tree["tiny/0/activation"].values
     assert small.shape == (10, 400)
     assert "within 24%" in tree.attrs["projection_error"]
-    squares = [((each[:, None] - each[None]) ** 2).sum(axis=-1)[np.triu_indices(10, 1)] for each in (whole, small)]
+    squares = [((each[:, None] - each[None]) ** 2).sum(axis=-1)[np.triu_indices(10, 1)] for each in (complete, small)]
     assert abs(squares[1] / squares[0] - 1).max() < 0.24
 
 
 @pytest.mark.parametrize("option", [Options(autocast=True), Options(channels_last=True)])
 def test_faster_arithmetic_gives_nearly_the_same(tmp_path, stimuli, option):
-    whole = extract([tiny()], stimuli, tmp_path / "a.zarr", layers="all")["tiny/1/activation"].values
+    complete = extract([tiny()], stimuli, tmp_path / "a.zarr", layers="all")["tiny/1/activation"].values
     fast = extract([tiny()], stimuli, tmp_path / "b.zarr", layers="all", options=option)["tiny/1/activation"].values
-    np.testing.assert_allclose(fast, whole, atol=0.03 * whole.max() if option.autocast else 1e-5)
+    np.testing.assert_allclose(fast, complete, atol=0.03 * complete.max() if option.autocast else 1e-5)
 
 
 def count_up_to(monkeypatch, number, error):
@@ -205,7 +207,7 @@ def test_a_full_disk_keeps_what_is_written_and_goes_on_later(tmp_path, stimuli, 
 def test_too_little_gpu_memory_halves_the_batch_and_says_so(tmp_path, stimuli, monkeypatch, caplog):
     from rsa_face.activations import extract as recording
 
-    whole = extract([tiny()], stimuli, tmp_path / "a.zarr", layers="all", batch=8)["tiny/3/activation"].values
+    complete = extract([tiny()], stimuli, tmp_path / "a.zarr", layers="all", batch=8)["tiny/3/activation"].values
     real = recording.capture
 
     def small(network, layers, inputs, **kwargs):
@@ -216,7 +218,7 @@ def test_too_little_gpu_memory_halves_the_batch_and_says_so(tmp_path, stimuli, m
 
     monkeypatch.setattr(recording, "capture", small)
     tree = extract([tiny()], stimuli, tmp_path / "b.zarr", layers="all", batch=8)
-    np.testing.assert_allclose(tree["tiny/3/activation"].values, whole, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(tree["tiny/3/activation"].values, complete, rtol=1e-5, atol=1e-5)
     assert "8 stimuli at once exceed" in caplog.text
 
 
@@ -295,12 +297,12 @@ def test_an_unreadable_image_names_its_stimulus_and_the_store_goes_on_once_it_is
 @pytest.mark.gpu
 def test_a_gpu_records_the_same_activations(tmp_path, stimuli, fe_alexnet):
     torch.backends.cudnn.allow_tf32 = False
-    there = extract([fe_alexnet], stimuli, tmp_path / "gpu.zarr", layers="all", device="cuda")
-    here = extract([fe_alexnet], stimuli, tmp_path / "cpu.zarr", layers="all", device="cpu")
+    on_gpu = extract([fe_alexnet], stimuli, tmp_path / "gpu.zarr", layers="all", device="cuda")
+    on_cpu = extract([fe_alexnet], stimuli, tmp_path / "cpu.zarr", layers="all", device="cpu")
     for layer in fe_alexnet.layers:
         name = f"fe_alexnet/{layer.name}/activation"
-        scale = abs(here[name].values).max()
-        np.testing.assert_allclose(there[name].values, here[name].values, atol=1e-4 * scale)
+        scale = abs(on_cpu[name].values).max()
+        np.testing.assert_allclose(on_gpu[name].values, on_cpu[name].values, atol=1e-4 * scale)
 
 
 @pytest.mark.parametrize(("first", "second"), [("tiny", "tiny/mine"), ("tiny/mine", "tiny"), ("tiny/a/0", "tiny")])

@@ -80,7 +80,7 @@ def recorded(network, stimuli, folder):
     layers = [layer.name for layer in network.layers][-6:]
     images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     tree = rf.extract([network], stimuli, folder, layers=layers, batch=4)
-    found = {
+    results = {
         "extract": rf.compute_rdms(tree, measure="euclidean").values,
         "stream_rdms": rf.stream_rdms(
             [network], stimuli, measure="euclidean", layers=layers, batch=3, progress=False
@@ -90,15 +90,15 @@ def recorded(network, stimuli, folder):
         "choices": network_choices(network, stimuli, batch=3)["p_happy"].to_numpy(),
     }
     if any(layer.kind == "gate" for layer in network.layers):
-        found["gate"] = gate_openings(network, stimuli, batch=3)["gate"].values
+        results["gate"] = gate_openings(network, stimuli, batch=3)["gate"].values
     if network.outputs:
         table = label_images(stimuli, label="level")
-        found["judge_valence"] = judge_valence(network, table, batch=3)["happy"].to_numpy()
-    found["readout"] = fit_readout(network, stimuli, strength=1.0, batch=3).module.state_dict()[
+        results["judge_valence"] = judge_valence(network, table, batch=3)["happy"].to_numpy()
+    results["readout"] = fit_readout(network, stimuli, strength=1.0, batch=3).module.state_dict()[
         list(network.module.state_dict())[-2]
     ]
-    found["layers_with_space"] = np.array([layer.order for layer in layers_with_space(network)])
-    return {name: np.asarray(value) for name, value in found.items()}
+    results["layers_with_space"] = np.array([layer.order for layer in layers_with_space(network)])
+    return {name: np.asarray(value) for name, value in results.items()}
 
 
 LARGE = ("vgg13", "vgg16")
@@ -117,8 +117,8 @@ def test_captures_and_audits_in_training_mode_equal_those_in_evaluation_mode_and
     assert len(set(modes.values())) == 2
     assert (audit(network, inputs=images)["captured"] == "right").all()
     for _ in range(2):
-        found = capture(network, network.layers, images)
-        assert all(torch.equal(found[layer], expected[layer]) for layer in expected)
+        results = capture(network, network.layers, images)
+        assert all(torch.equal(results[layer], expected[layer]) for layer in expected)
     after_modes, after = state_of(network)
     assert after_modes == modes
     assert list(after) == list(state)
@@ -132,13 +132,13 @@ def test_recording_in_training_mode_equals_that_in_evaluation_mode_and_changes_n
     expected = recorded(network, stimuli, tmp_path / "eval.zarr")
     modes, state = state_of(partly_training(network))
     for run in (1, 2):
-        found = recorded(network, stimuli, tmp_path / f"train{run}.zarr")
+        results = recorded(network, stimuli, tmp_path / f"train{run}.zarr")
         after_modes, after = state_of(network)
         assert after_modes == modes
         assert list(after) == list(state)
         assert all(torch.equal(after[key], state[key]) for key in state)
         for what, values in expected.items():
-            np.testing.assert_array_equal(found[what], values, err_msg=what)
+            np.testing.assert_array_equal(results[what], values, err_msg=what)
 
 
 def _fail(module, images):

@@ -37,9 +37,9 @@ def test_they_come_in_order_and_equal_those_with_as_many_threads(fe_alexnet, bat
     expected = [record_all(fe_alexnet, inputs) for inputs in batches]
     torch.set_num_threads(4)
     with passes_of(fe_alexnet, record_all, CPU) as run:
-        found = list(run(iter(batches)))
-    assert len(found) == 5
-    for one, other in zip(found, expected, strict=True):
+        outputs = list(run(iter(batches)))
+    assert len(outputs) == 5
+    for one, other in zip(outputs, expected, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in other)
 
 
@@ -53,8 +53,8 @@ def test_two_run_at_once_on_modules_of_their_own_with_the_same_weights(alexnet, 
         return {"inputs": inputs}
 
     with passes_of(alexnet, record, CPU) as run:
-        found = list(run(batches[:4]))
-    assert [torch.equal(one["inputs"], inputs) for one, inputs in zip(found, batches, strict=False)] == [True] * 4
+        outputs = list(run(batches[:4]))
+    assert [torch.equal(one["inputs"], inputs) for one, inputs in zip(outputs, batches, strict=False)] == [True] * 4
     assert {threads for _, threads in seen} == {2}
     modules = {id(module): module for module, _ in seen}
     assert len(modules) == 2

@@ -77,26 +77,26 @@ def test_a_changed_byte_in_what_a_store_says_of_itself_is_found(store):
     ]
     assert len(files) == 10  # root, network, two layers and their arrays, two coordinates and their values
     for file in files:
-        whole = file.read_bytes()
-        places = [int(share * len(whole)) for share in (0.3, 0.6, 0.9)]
-        for place in (*places, *([whole.index(b"blake3")] if b"blake3" in whole else [])):
-            file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        before = file.read_bytes()
+        places = [int(share * len(before)) for share in (0.3, 0.6, 0.9)]
+        for place in (*places, *([before.index(b"blake3")] if b"blake3" in before else [])):
+            file.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
             with pytest.raises(ValueError, match=r"x\.zarr"):
                 open_activations(store)
-        file.write_bytes(whole)
+        file.write_bytes(before)
     assert open_activations(store)["tiny/0"].attrs["layer"] == "0"
 
 
 def test_a_layer_whose_place_was_changed_before_it_was_finished_is_begun_anew(store, stimuli):
     layer = store / "tiny" / "0" / "zarr.json"
     node = zarr.open_group(store, mode="r+")["tiny"]
-    whole = open_activations(store)["tiny/0"]["activation"].values
+    before = open_activations(store)["tiny/0"]["activation"].values
     attrs = {key: value for key, value in dict(node.attrs).items() if key != "blake3"}
     node.update_attributes(sealed({**attrs, "finished": False}))
     layer.write_text(layer.read_text("utf-8").replace('"order": 0', '"order": 7'), "utf-8")
     tree = extract([small_network()], stimuli, store, layers="all", batch=4)
     assert tree["tiny/0"].attrs["order"] == 0
-    np.testing.assert_array_equal(tree["tiny/0"]["activation"].values, whole)
+    np.testing.assert_array_equal(tree["tiny/0"]["activation"].values, before)
 
 
 def test_a_file_cut_short_or_missing_is_found(store):

@@ -48,9 +48,9 @@ def test_a_layer_alone_equals_the_layer_among_others(stimuli, alexnet):
 
 
 def test_a_small_memory_spills_to_a_file_and_changes_nothing(tmp_path, stimuli, fe_alexnet):
-    whole = stream_rdms([fe_alexnet], stimuli, layers="all", batch=3)
+    complete = stream_rdms([fe_alexnet], stimuli, layers="all", batch=3)
     spilled = stream_rdms([fe_alexnet], stimuli, layers="all", batch=3, memory=1e-6, scratch=tmp_path)
-    xr.testing.assert_identical(spilled, whole)
+    xr.testing.assert_identical(spilled, complete)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -136,8 +136,8 @@ def test_a_layer_that_gives_its_input_back_goes_to_a_shelf_unharmed():
 @pytest.mark.gpu
 def test_a_gpu_streams_the_same_rdms(stimuli, fe_alexnet):
     torch.backends.cudnn.allow_tf32 = False
-    there = stream_rdms([fe_alexnet], stimuli, layers="all", device="cuda")
-    xr.testing.assert_allclose(there, stream_rdms([fe_alexnet], stimuli, layers="all", device="cpu"), atol=1e-5)
+    on_gpu = stream_rdms([fe_alexnet], stimuli, layers="all", device="cuda")
+    xr.testing.assert_allclose(on_gpu, stream_rdms([fe_alexnet], stimuli, layers="all", device="cpu"), atol=1e-5)
 
 
 def test_streamed_layers_may_have_measures_of_their_own(stimuli, fe_alexnet):

@@ -77,16 +77,16 @@ def excited_and_held(how, inputs, seed=0):
 
 def test_a_gate_held_at_its_mean_is_the_same_for_every_face():
     inputs = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    own, held = excited_and_held("mean", inputs)
-    torch.testing.assert_close(held, own.mean(dim=0).expand(4, -1))
-    assert own.std(dim=0).max() > 1e-4  # it does depend on the face before
+    free, held = excited_and_held("mean", inputs)
+    torch.testing.assert_close(held, free.mean(dim=0).expand(4, -1))
+    assert free.std(dim=0).max() > 1e-4  # it does depend on the face before
 
 
 def test_a_shuffled_gate_has_the_same_values_in_other_channels_in_the_same_places_for_every_face():
     inputs = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    own, held = excited_and_held("shuffled", inputs)
-    torch.testing.assert_close(held.sort(dim=1).values, own.sort(dim=1).values)
-    order = [int(torch.argmin((own - held[:, [channel]]).abs().sum(dim=0))) for channel in range(own.shape[1])]
-    assert sorted(order) == list(range(own.shape[1]))
-    assert np.mean(np.array(order) == np.arange(own.shape[1])) < 0.1
+    free, held = excited_and_held("shuffled", inputs)
+    torch.testing.assert_close(held.sort(dim=1).values, free.sort(dim=1).values)
+    order = [int(torch.argmin((free - held[:, [channel]]).abs().sum(dim=0))) for channel in range(free.shape[1])]
+    assert sorted(order) == list(range(free.shape[1]))
+    assert np.mean(np.array(order) == np.arange(free.shape[1])) < 0.1
     assert not torch.equal(held, excited_and_held("shuffled", inputs, seed=1)[1])

@@ -40,8 +40,8 @@ def test_a_truncated_file_is_refused(ending, tmp_path):
 
 def test_the_sha256_of_the_file_is_kept(tmp_path):
     state = build_network("alexnet", seed=3).module.state_dict()
-    kept = {key: value for key, value in state.items() if key.startswith("features")}
-    safetensors.torch.save_file(kept, tmp_path / "convolutions.safetensors")
+    convolutions = {key: value for key, value in state.items() if key.startswith("features")}
+    safetensors.torch.save_file(convolutions, tmp_path / "convolutions.safetensors")
     network = build_network("alexnet", weights=tmp_path / "convolutions.safetensors")
     expected = hashlib.sha256((tmp_path / "convolutions.safetensors").read_bytes()).hexdigest()
     assert network.weights_sha256 == expected
@@ -49,13 +49,13 @@ def test_the_sha256_of_the_file_is_kept(tmp_path):
 
 
 def test_the_hub_is_asked_for_the_file_and_its_revision(tmp_path, monkeypatch):
-    asked = []
+    requests = []
     hub = types.ModuleType("huggingface_hub")
-    hub.hf_hub_download = lambda **request: asked.append(request) or str(tmp_path / "weights.safetensors")
+    hub.hf_hub_download = lambda **request: requests.append(request) or str(tmp_path / "weights.safetensors")
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     assert find_weights("hf://lab/faces/sub/weights.safetensors") == tmp_path / "weights.safetensors"
     find_weights("hf://lab/faces@v1/weights.safetensors")
-    assert asked == [
+    assert requests == [
         {"repo_id": "lab/faces", "filename": "sub/weights.safetensors", "revision": None},
         {"repo_id": "lab/faces", "filename": "weights.safetensors", "revision": "v1"},
     ]
@@ -65,10 +65,10 @@ def test_the_hub_is_asked_for_the_file_and_its_revision(tmp_path, monkeypatch):
 
 def test_the_hubs_own_client_finds_what_it_has_fetched_before(tmp_path, monkeypatch):
     constants = pytest.importorskip("huggingface_hub.constants")
-    kept = tmp_path / "models--lab--faces"
-    (kept / "refs").mkdir(parents=True)
-    (kept / "refs" / "main").write_text("0" * 40)
-    file = kept / "snapshots" / ("0" * 40) / "sub" / "w.safetensors"
+    cache = tmp_path / "models--lab--faces"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text("0" * 40)
+    file = cache / "snapshots" / ("0" * 40) / "sub" / "w.safetensors"
     file.parent.mkdir(parents=True)
     safetensors.torch.save_file({"features.0.weight": torch.zeros(64, 3, 11, 11)}, file)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

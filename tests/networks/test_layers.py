@@ -126,10 +126,10 @@ def test_vgg13_has_two_convolutions_in_every_block():
     [("conv1", "relu1"), ("conv3", "relu3"), ("conv5", "relu5"), ("pool5", "pool5"), ("fc6", "relu6")],
 )
 def test_the_gate_and_the_gated_maps_stand_behind_the_layer_they_weigh(position, before):
-    found = names(skeleton("alexnet", Attention(position=position)))
-    place = found.index(before)
-    assert found[place + 1 : place + 3] == ["fe_gate", "fe"]
-    assert [name for name in found if not name.startswith("fe")] == ALEXNET
+    order = names(skeleton("alexnet", Attention(position=position)))
+    place = order.index(before)
+    assert order[place + 1 : place + 3] == ["fe_gate", "fe"]
+    assert [name for name in order if not name.startswith("fe")] == ALEXNET
 
 
 def test_shared_layers_have_the_same_depth_with_and_without_the_block():

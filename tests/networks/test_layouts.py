@@ -106,10 +106,10 @@ def test_a_checkpoint_of_the_laboratory_gives_the_logits_of_its_own_definition(w
     inputs = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         expected = forward_by_hand(state, inputs, shift=shift, after=after, gate=list(gate.values()))
-        found = network.module(inputs)
+        logits = network.module(inputs)
         ungated = forward_by_hand(state, inputs, shift=shift, after="", gate=[])
     # the same sums in another order: float32 rounding
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(expected, ungated, rtol=1e-2, atol=1e-2)
     assert network.untrained == ()
     assert network.preprocessing == PREPROCESSINGS["se-alexnet"]
@@ -172,9 +172,9 @@ def test_oxfords_vgg_face_gives_its_logits_for_red_green_blue(underscore, layout
         expected = oxford_forward(
             state, published.flip(1) if blue_first else published, "conv_" if underscore else "conv"
         )
-        found = network.module((face - mean) / sd)
+        logits = network.module((face - mean) / sd)
     # sums of thousands of float32 products in another order
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
     assert network.untrained == ()
 
 
@@ -210,8 +210,8 @@ def test_torchvisions_vggs_give_the_logits_of_their_definition(architecture, cou
     torch.save(state, tmp_path / "vgg.pth")
     network = build_network(architecture, weights=tmp_path / "vgg.pth", classes=2)
     with torch.no_grad():
-        found = network.module(inputs)
-    torch.testing.assert_close(found, values, rtol=1e-3, atol=1e-3 * float(values.abs().max()))
+        logits = network.module(inputs)
+    torch.testing.assert_close(logits, values, rtol=1e-3, atol=1e-3 * float(values.abs().max()))
 
 
 @pytest.mark.parametrize("architecture", ["alexnet", "vgg11", "vgg13", "vgg16"])

@@ -149,9 +149,9 @@ def test_code_in_a_weights_file_is_not_run(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["cut.pth", "cut.safetensors"])
 def test_a_file_cut_short_is_named(tmp_path, name):
-    whole = tmp_path / f"whole{name[3:]}"
-    save_file({"a": torch.ones(1000)}, whole) if "safe" in name else torch.save({"a": torch.ones(1000)}, whole)
-    (tmp_path / name).write_bytes(whole.read_bytes()[:2000])
+    complete = tmp_path / f"whole{name[3:]}"
+    save_file({"a": torch.ones(1000)}, complete) if "safe" in name else torch.save({"a": torch.ones(1000)}, complete)
+    (tmp_path / name).write_bytes(complete.read_bytes()[:2000])
     with pytest.raises(ValueError, match=name.replace(".", r"\.")):
         read_state(tmp_path / name)
 
@@ -180,11 +180,11 @@ def test_a_failed_download_says_how_large_from_where_and_where_to_put_it(monkeyp
 
 
 def test_a_classifier_can_start_from_the_seed_whatever_the_file_holds(tmp_path):
-    whole = build_network("alexnet", seed=7)
-    save_file(whole.module.state_dict(), tmp_path / "whole.safetensors")
+    complete = build_network("alexnet", seed=7)
+    save_file(complete.module.state_dict(), tmp_path / "whole.safetensors")
     network = build_network("alexnet", weights=tmp_path / "whole.safetensors", seed=3, head="classifier")
     fresh = build_network("alexnet", seed=3)
     for key, value in network.module.state_dict().items():
-        source = fresh if key.startswith("classifier.") else whole
+        source = fresh if key.startswith("classifier.") else complete
         assert torch.equal(value, source.module.state_dict()[key]), key
-    assert set(network.untrained) == {key for key in whole.module.state_dict() if key.startswith("classifier.")}
+    assert set(network.untrained) == {key for key in complete.module.state_dict() if key.startswith("classifier.")}

@@ -68,9 +68,9 @@ def test_regions_hold_every_lip_point_at_every_level(mesh):
 
 
 def test_happy_and_sad_differ_most_at_the_mouth(rendered):
-    whole = {name: np.asarray(Image.open(rendered.select(stimulus=name).files[0]), dtype=float)
+    pictures = {name: np.asarray(Image.open(rendered.select(stimulus=name).files[0]), dtype=float)
              for name in ("face01_happy100", "face01_sad100")}  # fmt: skip
-    differ = np.abs(whole["face01_happy100"] - whole["face01_sad100"])
+    differ = np.abs(pictures["face01_happy100"] - pictures["face01_sad100"])
     left, top, right, bottom = (int(word) for word in rendered.table["mouth"][0].split())
     assert differ[top:bottom, left:right].mean() > 1.5 * differ[oval(64) > 0.5].mean()
 
@@ -99,7 +99,7 @@ def test_view_and_light_vary_within_what_is_asked_and_by_the_seed(mesh, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("asked", "named"),
+    ("options", "named"),
     [
         ({"identities": 0}, r"identities are \[\], not different numbers"),
         ({"identities": [2, 2]}, r"are \[2, 2\]"),
@@ -109,14 +109,14 @@ def test_view_and_light_vary_within_what_is_asked_and_by_the_seed(mesh, tmp_path
         ({"levels": -3}, r"levels are \[\]"),
         ({"size": 16}, "size is 16 pixels, not 32 to 1024"),
         ({"seed": -1}, "seed is -1"),
-        ({"look": Look(view=View(yaw=50), vary_view=20)}, r"yaw is 50 \+- 20, beyond 60 degrees"),
-        ({"look": Look(vary_light=-5)}, r"azimuth is -19 \+- -5, beyond 90 degrees"),
+        ({"look": Look(view=View(yaw=50), vary_view=20)}, r"yaw is 50 \+- 20, more than 60 degrees"),
+        ({"look": Look(vary_light=-5)}, r"azimuth is -19 \+- -5, more than 90 degrees"),
         ({"size": 16, "seed": -1}, "size is 16 .*; seed is -1"),
     ],
 )
-def test_what_cannot_be_rendered_is_named_before_anything_is_written(tmp_path, asked, named):
+def test_what_cannot_be_rendered_is_named_before_anything_is_written(tmp_path, options, named):
     with pytest.raises(ValueError, match=named):
-        render_faces(tmp_path / "out", **asked)
+        render_faces(tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
@@ -229,7 +229,7 @@ def test_the_observers_are_simulated_say_so_and_have_judged_these_faces(shown):
 
 
 def test_the_readme_has_the_commands_and_the_set_is_small():
-    said = (DEMO / "README.md").read_text("utf-8")
+    readme = (DEMO / "README.md").read_text("utf-8")
     for part in ("rsa-face stimuli render", "--seed 0", "rsa-face human simulate", "simulated", "CC0"):
-        assert part in said
+        assert part in readme
     assert sum(file.stat().st_size for file in DEMO.rglob("*") if file.is_file()) < 4_000_000

@@ -73,8 +73,8 @@ def test_a_rotation_noted_by_the_camera_is_carried_out(tmp_path, orientation):
 
 def test_an_image_cut_short_is_named(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    whole = saved(tmp_path, Image.fromarray(noise))
-    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:3000])
+    file = saved(tmp_path, Image.fromarray(noise))
+    (tmp_path / "cut.png").write_bytes(file.read_bytes()[:3000])
     with pytest.raises(ValueError, match=r"cut\.png"):
         read_image(tmp_path / "cut.png")
 
