@@ -6,11 +6,11 @@ from rsa_face.activations.extract import extract as extract
 from rsa_face.activations.store import open_activations as open_activations
 from rsa_face.activations.stream import stream_rdms as stream_rdms
 from rsa_face.figures.behaviour import plot_psychometric as plot_psychometric
+from rsa_face.figures.embedding import plot_mds as plot_mds
 from rsa_face.figures.layers import plot_layers as plot_layers
 from rsa_face.figures.layout import save_figure as save_figure
 from rsa_face.figures.networks import plot_localization as plot_localization
 from rsa_face.figures.networks import plot_study as plot_study
-from rsa_face.figures.rdms import plot_mds as plot_mds
 from rsa_face.figures.rdms import plot_rdms as plot_rdms
 from rsa_face.figures.style import figure_style as figure_style
 from rsa_face.human.read import read_human as read_human

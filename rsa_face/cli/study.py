@@ -307,8 +307,9 @@ def _plots_of_rdms(
 
 def _plots_of_points(rdms: Any, human: Any, stimuli: Any, result: Any) -> Iterator[tuple[str, Plot]]:
     """Draw people, and the layer of each network most like them, as points: in a plane, by ranks alone, in space."""
+    from rsa_face.figures.embedding import plot_mds
     from rsa_face.figures.networks import most_similar
-    from rsa_face.figures.rdms import mean_person, plot_mds
+    from rsa_face.figures.rdms import mean_person
     from rsa_face.rdms.embedding import embed_rdm
 
     if not _FEWEST_TO_EMBED <= rdms.sizes["stimulus_i"] <= _MOST_TO_EMBED:

@@ -9,10 +9,11 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from mpl_toolkits.mplot3d import Axes3D
 
+from rsa_face.figures.embedding import place_pictures, plot_mds
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.layout import NOTE
 from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks, plot_study
-from rsa_face.figures.rdms import place_pictures, plot_mds, plot_rdm_similarity, plot_rdms
+from rsa_face.figures.rdms import plot_rdm_similarity, plot_rdms
 from rsa_face.figures.style import NETWORK_COLORS, STYLES, figure_style
 from tests.figures.conftest import LAYERS
 
