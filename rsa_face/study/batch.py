@@ -272,7 +272,8 @@ def _run(
         return
     called = f"{first.network.name}-seed{first.network.seed}-{first.occlusion}"
     store = path_in(batch.folder / "stores", called, "The batch's store", suffix=".zarr")
-    tree = extract([network], stimuli, store, layers=batch.layers, cluster=cluster, **how)
+    layers = batch.layers_of(first.network)
+    tree = extract([network], stimuli, store, layers=layers, cluster=cluster, **how)
     for unit in units:
         yield unit, compute_rdms(tree, measure=batch.measure_of(unit), memory=memory, cluster=cluster)
 

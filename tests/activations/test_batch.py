@@ -1,5 +1,7 @@
 """A batch computes every RDM once, goes on where it stopped, and is listed by name."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -94,6 +96,14 @@ def test_stored_and_streamed_units_are_the_same(masked, tmp_path):
     # fc8 holds differences of logits near 16, each of which is rounded to 1e-6 in float32
     np.testing.assert_allclose(first.values, second.values, atol=5e-5)
     assert (tmp_path / "b/stores/alexnet-seed0-all.zarr/zarr.json").is_file()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_network_with_layers_of_its_own_has_those(masked, tmp_path, stream):
+    batch = make(masked, tmp_path, seeds=(0,), occlusions=("none",), measures=("correlation",))
+    batch = replace(batch, networks=(replace(batch.networks[0], recorded=("relu3",)),))
+    compute_batch(batch, stream=stream)
+    assert load_batch(tmp_path)["alexnet-seed0-none-correlation"]["layer"].values.tolist() == ["relu3"]
 
 
 @pytest.mark.parametrize(
