@@ -180,14 +180,14 @@ def name_observers(part: xr.Dataset, observer: str) -> str:
 
 
 def wilson_interval(happy: np.ndarray, trials: np.ndarray, confidence: float = 0.95) -> np.ndarray:
-    """Return the binomial interval of a proportion that stays within 0 and 1.
+    """Return the ends of a proportion's binomial interval, within 0 and 1 (Wilson 1927).
+
+    10.1080/01621459.1927.10502953. Without trials both ends are NaN.
 
     Examples
     --------
     >>> wilson_interval(np.array([0.0]), np.array([10.0])).round(3).ravel().tolist()
     [0.0, 0.278]
-
-    Lower and upper ends; NaN without trials (Wilson 1927, 10.1080/01621459.1927.10502953).
     """
     z = float(ndtri((1 + confidence) / 2))
     count = np.where(trials > 0, trials, np.nan)

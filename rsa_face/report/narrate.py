@@ -216,8 +216,8 @@ def localization_sentences(where: xr.Dataset, contrast: xr.Dataset | None = None
     Where it never leaves it, the sentence on their contrast, if there is one, says so already.
     """
     never = "above_baseline" in where["target"].values and set(_picked_against_baseline(where)) == {NONE}
-    told = contrast is not None and contrast.attrs.get("baseline") == where.attrs.get("baseline")
-    return [_peak(where), _half_way(where), _ceiling(where), *(() if never and told else _baseline(where))]
+    same_baseline = contrast is not None and contrast.attrs.get("baseline") == where.attrs.get("baseline")
+    return [_peak(where), _half_way(where), _ceiling(where), *(() if never and same_baseline else _baseline(where))]
 
 
 def _picked_against_baseline(where: xr.Dataset) -> list[str]:
@@ -259,13 +259,13 @@ def _over_seeds(seeded: xr.Dataset) -> Iterator[str]:
     less = [name for name, high in zip(names, upper, strict=True) if high < 0]
     differs = [f"more like people than {baseline} at {listed(more)}"] if more else []
     differs += [f"less like people than {baseline} at {listed(less)}"] if less else []
-    found = " and ".join(differs) or f"not shown to differ from {baseline} in likeness to people at any layer"
+    verdict = " and ".join(differs) or f"not shown to differ from {baseline} in likeness to people at any layer"
     both = seeded.isel(seeded=(seeded[LAYER] == names[-1]).values).set_index(seeded="start")["similarity"]
-    own, other = (number(float(both.sel(seeded=str(seeded.attrs[name])))) for name in ("network", "baseline"))
+    pair = [number(float(both.sel(seeded=str(seeded.attrs[name])))) for name in ("network", "baseline")]
     level = percent(float(seeded.attrs["confidence"]))
     yield (
-        f"Over {int(rows['seeds'].values[0])} seeds, {network} is {found}, of {len(names)} layers that both have; at "
-        f"{names[-1]} their similarities are {own} and {other}, a difference of {number(value[-1], signed=True)} "
+        f"Over {int(rows['seeds'].values[0])} seeds, {network} is {verdict}, of {len(names)} layers that both have; "
+        f"at {names[-1]} their similarities are {listed(pair)}, a difference of {number(value[-1], signed=True)} "
         f"({level} interval {number(lower[-1], signed=True)} to {number(upper[-1], signed=True)}, over "
         f"{listed(list(seeded.attrs['over']))}; intervals hold for one layer each)."
     )

@@ -512,7 +512,7 @@ def load_study(study: str | Path, *, output: str | Path | None = None, weights: 
     weights : str or Path, optional
         A folder of ImageNet weights, for a machine without a network: each network whose weights are ``imagenet``
         takes ``vgg16_conv_imagenet.safetensors``, ``vgg16_imagenet.safetensors`` or torchvision's own
-        ``vgg16-397923af.pth``, the first there is. Convolutions are enough where the classifier is to start anew.
+        ``vgg16-397923af.pth``, the first there is. Convolutions are enough where the classifier starts from the seed.
 
     Returns
     -------

@@ -229,13 +229,13 @@ def _read_manifest(path: Path, faults: list[str]) -> dict[str, Any]:
         manifest = read_json(path, "A manifest is JSON", then=then) if path.is_file() else None
         manifest = unsealed(manifest, path, then=then) if isinstance(manifest, dict) else manifest
     except (ValueError, OSError) as error:
-        faults.append(f"manifest.json cannot be read ({error}), so how the study was made cannot be told.")
+        faults.append(f"manifest.json cannot be read ({error}), so how the study was made is unknown.")
         return {}
     if manifest is None:
-        faults.append("There is no manifest.json: how the study was made cannot be told.")
+        faults.append("There is no manifest.json: how the study was made is unknown.")
         return {}
     if not isinstance(manifest, dict):
-        faults.append("manifest.json is not a record of a study, so how it was made cannot be told.")
+        faults.append("manifest.json is not a record of a study, so how it was made is unknown.")
         return {}
     return manifest
 

@@ -1,4 +1,4 @@
-"""What goes beyond one seed: the bias of pre-training, and how each architecture did over its seeds."""
+"""Comparisons over seeds: the bias of pre-training, and how each architecture did over its seeds."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace

@@ -57,7 +57,7 @@ def probability_happy(logits: Tensor, outputs: Sequence[str]) -> np.ndarray:
 
 
 def score_judgements(judgements: pd.DataFrame, *, by: str = "occlusion", name: str = "network") -> xr.Dataset:
-    """Sum up how well happy and sad were told apart, over all faces and for each value of a factor.
+    """Sum up how well happy and sad were distinguished, over all faces and for each value of a factor.
 
     Calibration error after Guo et al. 2017, arXiv 1706.04599; Brier score after Brier 1950,
     10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.

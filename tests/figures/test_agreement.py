@@ -51,20 +51,24 @@ def texts(ax):
 
 def test_every_network_has_its_values_and_ranks_in_the_fields_order(agreement):
     ax = plot_agreement(agreement)
-    said = texts(ax)
-    assert [text for text in said if text in ("AlexNet", "FE-AlexNet", "VGG11")] == ["AlexNet", "FE-AlexNet", "VGG11"]
-    assert "0.300\nfe" in said
-    assert said.count("none") == 1 + 3  # a network without saliency, and the pairs with it
-    assert "RDM similarity, fc7 (relu7)" in said
-    assert "simulated observers; untrained weights: AlexNet" in said
+    notes = texts(ax)
+    assert [text for text in notes if text in ("AlexNet", "FE-AlexNet", "VGG11")] == [
+        "AlexNet",
+        "FE-AlexNet",
+        "VGG11",
+    ]
+    assert "0.300\nfe" in notes
+    assert notes.count("none") == 1 + 3  # a network without saliency, and the pairs with it
+    assert "RDM similarity, fc7 (relu7)" in notes
+    assert "simulated observers; untrained weights: AlexNet" in notes
     plt.close(ax.figure)
 
 
 def test_pairs_have_their_interval_or_else_p(agreement):
     ax = plot_agreement(agreement)
-    said = texts(ax)
-    assert "\N{MINUS SIGN}0.50, 1.00" in said
-    assert said.count("p = 0.25") == 2
+    notes = texts(ax)
+    assert "\N{MINUS SIGN}0.50, 1.00" in notes
+    assert notes.count("p = 0.25") == 2
     plt.close(ax.figure)
 
 
@@ -94,14 +98,14 @@ def test_tables_hold_a_row_for_each_network_and_each_pair(agreement):
 
 
 def test_p_is_spoken_of_where_there_is_one(agreement):
-    said = " ".join(texts(plot_agreement(agreement)))
-    assert "below each, its interval over people, or p" in said
-    assert "an anecdote; p by permutation of the networks." in said
+    text = " ".join(texts(plot_agreement(agreement)))
+    assert "below each, its interval over people, or p" in text
+    assert "an anecdote; p by permutation of the networks." in text
     agreement["rank_correlation_interval"] = agreement["rank_correlation_interval"].fillna(0.5)
-    said = " ".join(texts(plot_agreement(agreement)))
-    assert "below each, its interval over people" in said
-    assert "p by permutation" not in said
-    assert ", or p" not in said
+    text = " ".join(texts(plot_agreement(agreement)))
+    assert "below each, its interval over people" in text
+    assert "p by permutation" not in text
+    assert ", or p" not in text
     plt.close("all")
 
 
@@ -140,7 +144,7 @@ def test_no_interval_runs_into_the_next_and_all_can_be_read(name):
     plt.close("all")
 
 
-@pytest.mark.parametrize("gone", ["value", "rank", "peak_layer", "rank_correlation_interval", "n_networks"])
-def test_an_agreement_that_lacks_what_is_drawn_is_not_shown(agreement, gone):
+@pytest.mark.parametrize("variable", ["value", "rank", "peak_layer", "rank_correlation_interval", "n_networks"])
+def test_an_agreement_that_lacks_what_is_drawn_is_not_shown(agreement, variable):
     assert is_shown("agreement", agreement)
-    assert not is_shown("agreement", agreement.drop_vars(gone))
+    assert not is_shown("agreement", agreement.drop_vars(variable))

@@ -103,14 +103,14 @@ def test_network_bars_stand_at_the_layers_that_are_named(result, localization):
 
 def test_layers_that_another_measure_made_are_named_on_the_figures_that_show_them(result, localization, rdms):
     attrs = {"other_measures": [f"{name}/fc8: difference" for name in LAYERS]}
-    said = "fc8: difference of outputs"
-    assert any(said in word for word in words(plot_layers(result.assign_attrs(attrs))))
-    assert any(said in word for word in words(plot_localization(localization.assign_attrs(attrs))))
-    assert any(said in word for word in words(plot_rdms(rdms.assign_attrs(attrs))))
+    note = "fc8: difference of outputs"
+    assert any(note in word for word in words(plot_layers(result.assign_attrs(attrs))))
+    assert any(note in word for word in words(plot_localization(localization.assign_attrs(attrs))))
+    assert any(note in word for word in words(plot_rdms(rdms.assign_attrs(attrs))))
     last = dict.fromkeys(LAYERS, "fc8")
-    assert any(said in word for word in words(plot_networks(result.assign_attrs(attrs), layers=last)))
+    assert any(note in word for word in words(plot_networks(result.assign_attrs(attrs), layers=last)))
     first = {name: LAYERS[name][0] for name in LAYERS}
-    assert not any(said in word for word in words(plot_networks(result.assign_attrs(attrs), layers=first)))
+    assert not any(note in word for word in words(plot_networks(result.assign_attrs(attrs), layers=first)))
 
 
 def test_layers_share_a_scale_of_dissimilarity_with_those_of_the_same_measure_alone(rdms):
@@ -158,8 +158,12 @@ def test_embeddings_show_each_stimulus_at_its_point_with_stress_ways_and_picture
     places = np.column_stack(marks._offsets3d) if dims == 3 else marks.get_offsets()
     np.testing.assert_allclose(places, points(dims).values)
     assert sum(isinstance(one, AnnotationBbox) for one in ax.artists) >= 20
-    said = {"metric, stress 0.12\nlevel: blue \N{MINUS SIGN}1 to red +1", "VGG16 relu5_3", "untrained weights: VGG16"}
-    assert said <= set(words(ax))
+    notes = {
+        "metric, stress 0.12\nlevel: blue \N{MINUS SIGN}1 to red +1",
+        "VGG16 relu5_3",
+        "untrained weights: VGG16",
+    }
+    assert notes <= set(words(ax))
     assert len(ax.lines) == 4
 
 
@@ -173,12 +177,12 @@ def test_ways_follow_the_level_whatever_the_order_of_stimuli():
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_picture_hides_another_or_leaves_the_figure(seed):
     spots = np.random.default_rng(seed).uniform(0, 60, size=(80, 2))
-    kept = np.array([place for place in place_pictures(spots, 6.0, (60.0, 60.0)) if place is not None])
-    gaps = np.abs(kept[:, None] - kept[None]).max(axis=-1) + 99 * np.eye(len(kept))
+    places = np.array([place for place in place_pictures(spots, 6.0, (60.0, 60.0)) if place is not None])
+    gaps = np.abs(places[:, None] - places[None]).max(axis=-1) + 99 * np.eye(len(places))
     assert gaps.min() >= 6.0
-    assert kept.min() >= 3.0
-    assert kept.max() <= 57.0
-    assert len(kept) > 20
+    assert places.min() >= 3.0
+    assert places.max() <= 57.0
+    assert len(places) > 20
 
 
 @pytest.mark.parametrize("name", ["nature", "apa", "talk"])
@@ -212,14 +216,14 @@ def test_a_note_does_not_lie_over_an_embeddings_title(name, dims):
         ax = plot_mds(points(dims).assign_attrs(simulated=True), title="People (mean)")
         ax.get_figure(root=True).draw_without_rendering()
         title, note = (part.get_window_extent() for part in (ax._left_title, ax._right_title))
-        said = ax._right_title.get_text().split("\n")
-        whole = ax.get_figure(root=True).bbox
-    if not said[-1]:  # an empty line beside the title
+        lines = ax._right_title.get_text().split("\n")
+        page = ax.get_figure(root=True).bbox
+    if not lines[-1]:  # an empty line beside the title
         spacing = ax._right_title._linespacing
-        empty = spacing * note.height / (1 + spacing * (len(said) - 1))
+        empty = spacing * note.height / (1 + spacing * (len(lines) - 1))
         note = Bbox([[note.x0, note.y0 + empty], [note.x1, note.y1]])
     assert not title.overlaps(note)
-    assert all(whole.contains(*corner) for box in (title, note) for corner in box.corners())
+    assert all(page.contains(*corner) for box in (title, note) for corner in box.corners())
 
 
 def test_points_of_another_dimension_than_the_axes_are_refused():
@@ -241,15 +245,15 @@ def test_layers_by_layers_are_put_in_order(rdms):
 
 
 def test_a_study_figure_holds_what_it_is_given(result, localization, contrast, rdms, human, faces):
-    whole = plot_study(result, where=localization, contrast=contrast, rdms=rdms, human=human, stimuli=faces)
-    assert list(whole) == ["layers", "networks", "localization", "contrast", "rdms"]
-    assert len({ax.get_figure(root=True) for ax in whole.values()}) == 1
+    sheet = plot_study(result, where=localization, contrast=contrast, rdms=rdms, human=human, stimuli=faces)
+    assert list(sheet) == ["layers", "networks", "localization", "contrast", "rdms"]
+    assert len({ax.get_figure(root=True) for ax in sheet.values()}) == 1
     assert list(plot_study(result)) == ["layers", "networks"]
 
 
 def test_a_study_figure_says_once_what_it_rests_on(result, localization, contrast):
-    whole = plot_study(result, where=localization, contrast=contrast)
-    notes = [text for text in whole["layers"].get_figure(root=True).findobj(Text) if text.get_gid() == NOTE]
+    sheet = plot_study(result, where=localization, contrast=contrast)
+    notes = [text for text in sheet["layers"].get_figure(root=True).findobj(Text) if text.get_gid() == NOTE]
     assert [text.get_visible() for text in notes].count(True) == 1
 
 
@@ -298,6 +302,6 @@ def test_the_examples_of_a_study_figure_are_one_of_each_network(result, rdms):
         twice = array.isel(rdm=np.tile(np.arange(array.sizes["rdm"]), 2))
         return twice.assign_coords(network=("rdm", names), rdm=labels.astype(object))
 
-    whole = plot_study(seeded(result), rdms=seeded(rdms))
-    named = [panel.get_label() for panel in whole["rdms"].child_axes if panel.images]
+    sheet = plot_study(seeded(result), rdms=seeded(rdms))
+    named = [panel.get_label() for panel in sheet["rdms"].child_axes if panel.images]
     assert [name.split(" ")[0] for name in named if name] == ["AlexNet", "FE-AlexNet", "VGG11", "VGG13", "VGG16"]

@@ -37,8 +37,8 @@ def test_no_label_touches_another(result, style, networks):
         ax.figure.draw_without_rendering()
         labels = [*ax.texts, ax._right_title, *ax.get_xticklabels(), *ax.get_yticklabels(), ax.yaxis.label]
         assert overlapping(labels) == []
-        whole = ax.figure.bbox
-        inside = [whole.contains(*corner) for part in labels for corner in part.get_window_extent().corners()]
+        page = ax.figure.bbox
+        inside = [page.contains(*corner) for part in labels for corner in part.get_window_extent().corners()]
         assert all(inside)
 
 
@@ -189,13 +189,13 @@ def test_many_seeds_over_one_another_leave_the_curves_their_room(result, style):
         ax = plot_layers(many, along="depth")
         ax.figure.draw_without_rendering()
         legend, note, axes = (part.get_window_extent() for part in (ax.get_legend(), ax._right_title, ax))
-        whole = ax.figure.bbox
-    said = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert said[0] == "AlexNet random (3 seeds)"
-    assert len(said) == 5
-    assert axes.width > 0.5 * whole.width
-    assert axes.height > 0.4 * whole.height
-    assert all(whole.contains(*corner) for box in (legend, note) for corner in box.corners())
+        page = ax.figure.bbox
+    entries = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert entries[0] == "AlexNet random (3 seeds)"
+    assert len(entries) == 5
+    assert axes.width > 0.5 * page.width
+    assert axes.height > 0.4 * page.height
+    assert all(page.contains(*corner) for box in (legend, note) for corner in box.corners())
     assert not legend.overlaps(note)
     low, high = ax.get_ylim()
     assert result["noise_ceiling"].values[1] - low > 0.6 * (high - low)

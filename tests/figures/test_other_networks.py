@@ -1,4 +1,4 @@
-"""Networks beyond the five: colours and marks stay apart, and unknown training is noted."""
+"""Networks other than the five: colours and marks stay apart, and unknown training is noted."""
 
 from itertools import combinations
 

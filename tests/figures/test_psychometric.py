@@ -91,10 +91,10 @@ def test_seeds_without_a_pse_are_drawn_one_by_one_and_averaged_with_none(people)
     assert sum(line.get_linestyle() == ":" for line in panel.lines) == 2
     assert sorted(line.get_marker() for line in panel.lines if line.get_marker() in "<>") == ["<", ">"]
     (_, table), *_ = sources_of(ax.figure)
-    own = ndtr((LEVELS - 0.2) / 0.3)
-    for observer, share in (("fe_alexnet", own), ("fe_alexnet/1", ndtr((LEVELS - 2) / 0.3))):
-        here = table[(table["observer"] == observer) & (table["occlusion"] == "none")]
-        np.testing.assert_allclose(here["proportion"], share)
+    curve = ndtr((LEVELS - 0.2) / 0.3)
+    for observer, share in (("fe_alexnet", curve), ("fe_alexnet/1", ndtr((LEVELS - 2) / 0.3))):
+        rows = table[(table["observer"] == observer) & (table["occlusion"] == "none")]
+        np.testing.assert_allclose(rows["proportion"], share)
     assert "FE-AlexNet (3 seeds, 2 without a PSE)" in texts(ax)
     row = table[table["observer"] == "fe_alexnet"].iloc[0]
     assert (row["mean_pse"], row["observers"], row["without_pse"]) == (pytest.approx(0.2), 1, 2)

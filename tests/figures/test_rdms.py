@@ -135,8 +135,8 @@ def test_a_slide_shows_fewer_layers_says_so_and_keeps_the_first_the_block_and_th
 
 def test_thinned_layers_keep_the_first_the_block_and_the_last():
     names = ["relu1", "relu2", "relu3", "relu4", "relu5", "fe", "relu6", "relu7", "fc8"]
-    kept = _thinned(np.arange(9), names, 3)
-    assert [names[place] for place in kept] == ["relu1", "fe", "fc8"]
+    places = _thinned(np.arange(9), names, 3)
+    assert [names[place] for place in places] == ["relu1", "fe", "fc8"]
 
 
 def test_cells_finer_than_print_keep_the_colours_of_the_bar(rdms):

@@ -11,9 +11,9 @@ from rsa_face.human.reliability import assess_reliability
 @pytest.mark.parametrize("name", STYLES)
 def test_no_panels_heading_reaches_into_the_next(human, name):
     people = human.fillna(float(human.mean()))
-    found = assess_reliability(people, comparison="corr", halves=20)
+    reliability = assess_reliability(people, comparison="corr", halves=20)
     with figure_style(name):
-        panels = plot_reliability(found)
+        panels = plot_reliability(reliability)
         figure = panels["halves"].figure
         figure.draw_without_rendering()
         heads = {key: ax._left_title.get_window_extent() for key, ax in panels.items() if ax.get_title(loc="left")}

@@ -50,8 +50,8 @@ def test_missing_stages_are_named_and_the_rest_read(rdms, tmp_path):
     save(rdms, tmp_path / "rdms.nc")
     study = read_results(tmp_path)
     assert study.rdms is not None
-    said = " ".join(study.missing)
-    assert all(name in said for name in ("layers.nc", "human_rdms.nc", "manifest.json", "stimuli.csv"))
+    text = " ".join(study.missing)
+    assert all(name in text for name in ("layers.nc", "human_rdms.nc", "manifest.json", "stimuli.csv"))
 
 
 def test_damaged_and_outdated_files_are_named(rdms, tmp_path):
@@ -59,10 +59,10 @@ def test_damaged_and_outdated_files_are_named(rdms, tmp_path):
     (tmp_path / "human_rdms.nc").write_bytes(b"half a file")
     (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
     save(xr.Dataset({"value": ("model", np.arange(3.0))}), tmp_path / "layers.nc")
-    said = read_results(tmp_path).missing
-    assert any("layers.nc has another form" in sentence and "'model'" in sentence for sentence in said)
-    assert any("human_rdms.nc cannot be read" in sentence for sentence in said)
-    assert any("manifest.json cannot be read" in sentence for sentence in said)
+    faults = read_results(tmp_path).missing
+    assert any("layers.nc has another form" in sentence and "'model'" in sentence for sentence in faults)
+    assert any("human_rdms.nc cannot be read" in sentence for sentence in faults)
+    assert any("manifest.json cannot be read" in sentence for sentence in faults)
 
 
 def test_a_result_that_is_not_what_its_stage_wrote_is_named(rdms, tmp_path):
@@ -77,8 +77,8 @@ def test_a_result_that_is_not_what_its_stage_wrote_is_named(rdms, tmp_path):
 def test_a_study_that_is_being_run_is_said_to_be(rdms, tmp_path):
     save(rdms, tmp_path / "rdms.nc")
     with hold(tmp_path, lock_in(tmp_path), rule="A study is run by one process"):
-        said = read_results(tmp_path).missing
-    assert any(f"process {os.getpid()} on " in sentence and "being run" in sentence for sentence in said)
+        faults = read_results(tmp_path).missing
+    assert any(f"process {os.getpid()} on " in sentence and "being run" in sentence for sentence in faults)
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
@@ -89,9 +89,9 @@ def test_a_folder_without_results_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "names"),
+    ("attribute", "names"),
     [(["a", "b"], ["a", "b"]), ("a", ["a"]), (np.array(["a"]), ["a"]), (1, []), (None, []), (np.int64(3), []),
      ([["a"], ["b", "c"]], ["['a']", "['b', 'c']"])],
 )  # fmt: skip
-def test_names_of_untrained_networks_are_names_or_none(said, names):
-    assert untrained_in({"untrained": said}) == names
+def test_names_of_untrained_networks_are_names_or_none(attribute, names):
+    assert untrained_in({"untrained": attribute}) == names

@@ -50,8 +50,8 @@ def test_a_row_for_each_network_and_a_column_for_each_face(maps, stimuli):
     panels = [panel for panel in ax.child_axes if len(panel.images) > 0 and panel.get_xlim() == (0, 16)]
     assert len(panels) == 6
     assert [panel.get_title() for panel in panels[:3]] == ["level \N{MINUS SIGN}1", "level +0", "level +1"]
-    said = [text.get_text() for panel in panels for text in panel.texts]
-    assert said == ["all zero"]
+    notes = [text.get_text() for panel in panels for text in panel.texts]
+    assert notes == ["all zero"]
     assert "untrained weights: AlexNet" in [text.get_text() for text in ax.texts]
     plt.close(ax.figure)
 
@@ -59,12 +59,12 @@ def test_a_row_for_each_network_and_a_column_for_each_face(maps, stimuli):
 def test_the_method_the_answer_and_each_rows_layer_are_named(maps, stimuli):
     made = maps.assign_coords(layer=("network", ["relu5", "fe"])).assign_attrs(method="layercam", answer="given")
     ax = plot_saliency(made, stimuli)
-    said = [text.get_text() for text in ax.texts]
-    assert "LayerCAM of the answer given" in said
-    assert [word for word in said if word in ("relu5", "fe")] == ["relu5", "fe"]
+    notes = [text.get_text() for text in ax.texts]
+    assert "LayerCAM of the answer given" in notes
+    assert [word for word in notes if word in ("relu5", "fe")] == ["relu5", "fe"]
     one = maps.sel(network="alexnet").assign_attrs(method="gradcam", answer="happy", layer="relu4", network="alexnet")
-    said = [text.get_text() for text in plot_saliency(one, stimuli).texts]
-    assert {"Grad-CAM of the answer “happy”", "relu4"} <= set(said)
+    notes = [text.get_text() for text in plot_saliency(one, stimuli).texts]
+    assert {"Grad-CAM of the answer “happy”", "relu4"} <= set(notes)
 
 
 def test_all_maps_have_one_scale_and_each_networks_mean_is_1(maps, stimuli):
@@ -103,8 +103,8 @@ def test_bars_show_the_mean_share_of_each_region(maps, stimuli, regions):
 def test_where_every_map_is_zero_the_bars_are_empty_and_nothing_fails(maps, stimuli, regions):
     regions["proportion"] = regions["proportion"] * np.nan
     ax = plot_saliency(maps * 0, stimuli, regions=regions)
-    said = [text.get_text() for panel in ax.child_axes for text in panel.texts]
-    assert said.count("all zero") == 6
+    notes = [text.get_text() for panel in ax.child_axes for text in panel.texts]
+    assert notes.count("all zero") == 6
     plt.close(ax.figure)
 
 
@@ -127,11 +127,11 @@ def test_on_a_slide_bars_stand_beside_maps_that_fill_the_height(maps, stimuli, r
         bars = [panel.get_tightbbox() for panel in ax.child_axes if len(panel.patches) > 5]
         words = [text for text in ax.texts if text.get_text()]
         labels = [text.get_window_extent() for text in words]
-        whole = ax.figure.bbox
+        page = ax.figure.bbox
     assert len(faces) == 15
     assert faces[1].x0 - faces[0].x1 < 0.1 * faces[0].width
-    assert 5 * faces[0].height > 0.65 * whole.height
+    assert 5 * faces[0].height > 0.65 * page.height
     assert not any(face.overlaps(other) for face in faces for other in [*bars, *labels])
     assert [one.get_text() for one, label in zip(words, labels, strict=True) if any(map(label.overlaps, bars))] == []
-    assert all(whole.contains(*corner) for box in [*faces, *bars, *labels] for corner in box.corners())
+    assert all(page.contains(*corner) for box in [*faces, *bars, *labels] for corner in box.corners())
     plt.close(ax.figure)

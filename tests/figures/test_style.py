@@ -48,8 +48,8 @@ def test_axes_handed_in_keep_the_type_size_of_their_figure():
 
 @pytest.fixture
 def only_dejavu(monkeypatch):
-    kept = [entry for entry in font_manager.fontManager.ttflist if entry.name.startswith("DejaVu")]
-    monkeypatch.setattr(font_manager.fontManager, "ttflist", kept)
+    entries = [entry for entry in font_manager.fontManager.ttflist if entry.name.startswith("DejaVu")]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", entries)
     forget = (usable_font, layout._characters, font_manager.fontManager._findfont_cached)
     for cached in forget:
         cached.cache_clear()

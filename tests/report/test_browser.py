@@ -109,8 +109,8 @@ def test_the_page_loads_without_a_complaint_or_a_request(open_browser, report):
     assert [entry["message"] for entry in open_browser.get_log("browser")] == []
     events = [json.loads(entry["message"])["message"] for entry in open_browser.get_log("performance")]
     sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
-    asked = [one["request"]["url"] for one in sent if not one["documentURL"].startswith("chrome:")]
-    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
+    urls = [one["request"]["url"] for one in sent if not one["documentURL"].startswith("chrome:")]
+    assert [url for url in urls if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
 
 
 def test_a_cell_pointed_at_shows_its_two_faces_and_numbers(page, results):
@@ -126,12 +126,12 @@ def test_a_cell_pointed_at_shows_its_two_faces_and_numbers(page, results):
         assert read(page, "name-j").startswith(f"{ids[column]} (")
         np.testing.assert_allclose(face(page, "face-i"), COLORS[table[ids[row]] % 8], atol=6)
         np.testing.assert_allclose(face(page, "face-j"), COLORS[table[ids[column]] % 8], atol=6)
-        said = values_of(page)
+        numbers = values_of(page)
         values = rdms.sel(rdm="fe_alexnet/fe").values
         upper = np.sort(values[np.triu_indices(16, k=1)])
-        assert float(said["Dissimilarity"]) == pytest.approx(values[row, column], abs=6e-4)
-        assert float(said["People"]) == pytest.approx(float(human[row, column]), abs=6e-4)
-        assert said["Rank"] == f"{np.searchsorted(upper, values[row, column]) + 1} of 120"
+        assert float(numbers["Dissimilarity"]) == pytest.approx(values[row, column], abs=6e-4)
+        assert float(numbers["People"]) == pytest.approx(float(human[row, column]), abs=6e-4)
+        assert numbers["Rank"] == f"{np.searchsorted(upper, values[row, column]) + 1} of 120"
 
 
 def test_a_pair_never_judged_is_called_so(page, results):
@@ -197,8 +197,8 @@ def test_a_point_of_the_embedding_shows_its_face(page):
 
 
 def test_the_embedding_says_what_its_colours_mean(page):
-    said = page.execute_script("return document.querySelector('#embedding text').textContent")
-    assert said.endswith("level: blue −1 to red 1")
+    text = page.execute_script("return document.querySelector('#embedding text').textContent")
+    assert text.endswith("level: blue −1 to red 1")
 
 
 def test_tables_sort_both_ways_and_by_number(page):
@@ -244,13 +244,13 @@ def test_the_answers_and_the_choices_are_drawn_and_another_view_can_be_chosen(pa
     assert all(count > 0 for count in drawn.values())
     state = """const chart = document.querySelector(`#${arguments[0]} .chart`);
         return [chart.getAttribute("aria-label"), JSON.stringify(chart.data.map((one) => one.y))]"""
-    for section, said in (("contrast", "VGG16"), ("psychometric", "eyes masked")):
+    for section, text in (("contrast", "VGG16"), ("psychometric", "eyes masked")):
         before = page.execute_script(state, section)
         choose(page, f"pick-{section}", "1")
         after = page.execute_script(state, section)
-        assert said in after[0]
-        assert said not in before[0]
-        assert page.execute_script(f"return document.querySelector('#{section} .viewed span').textContent") == said
+        assert text in after[0]
+        assert text not in before[0]
+        assert page.execute_script(f"return document.querySelector('#{section} .viewed span').textContent") == text
     assert after[1] != before[1]
 
 
@@ -262,12 +262,12 @@ def test_a_layer_pointed_at_says_its_value_interval_and_number_of_people(page, r
     page.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", point)
     ActionChains(page).move_by_offset(2, 2).move_to_element(point).move_by_offset(1, 1).perform()
     page.implicitly_wait(2)
-    said = page.find_element("css selector", "#layers .hovertext").text
+    text = page.find_element("css selector", "#layers .hovertext").text
     page.implicitly_wait(0)
     value = load(results / "layers.nc")["similarity"].values[0]
-    assert f"similarity {value:.3f}" in said
-    assert "95% interval" in said
-    assert "n = 5 participants" in said
+    assert f"similarity {value:.3f}" in text
+    assert "95% interval" in text
+    assert "n = 5 participants" in text
 
 
 def test_everything_that_can_be_used_is_reached_by_tab_and_has_a_name(page):

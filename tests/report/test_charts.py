@@ -42,8 +42,8 @@ def test_the_chart_of_where_has_a_row_for_each_question(study):
     bars = [trace for trace in view.traces if trace.get("type") == "bar"]
     assert [trace["yaxis"] for trace in bars] == ["y", "y2", "y3", "y4"]
     assert bars[1]["y"] == [0.0, 0.0, 0.1, 0.2, 0.7]
-    kept = [trace["x"] for trace in view.traces if trace["meta"]["role"] == "set"]
-    assert kept == [[2, 3], [3, 4], [2], [0, 2]]
+    layers = [trace["x"] for trace in view.traces if trace["meta"]["role"] == "set"]
+    assert layers == [[2, 3], [3, 4], [2], [0, 2]]
     (half_way,) = [trace for trace in view.traces if trace["yaxis"] == "y5"]
     np.testing.assert_allclose(half_way["x"], [0.6 * 4 - 1])
     np.testing.assert_allclose(half_way["error_x"]["array"], [(0.75 - 0.6) * 4])

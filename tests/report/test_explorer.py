@@ -47,11 +47,11 @@ def test_people_of_other_stimuli_are_left_out_and_said(study):
 
 
 def test_people_who_judged_some_stimuli_are_shown_with_those(study):
-    whole = explorer_of(study)
+    everybody = explorer_of(study)
     few = study.human.isel(stimulus_i=slice(0, 8), stimulus_j=slice(0, 8))  # those with nothing masked
     explorer = explorer_of(replace(study, human=few))
     assert explorer.content["start"]["occlusion"] == "none"
-    assert whole.content["start"]["occlusion"] == ""
+    assert everybody.content["start"]["occlusion"] == ""
     assert any("People judged 8 of these 16 stimuli" in note for note in explorer.notes)
     steps = np.frombuffer(base64.b64decode(explorer.content["human"]["values"]), dtype="<u2")
     assert (steps != 65535).sum() == 8 * 7 // 2 - 1

@@ -49,10 +49,10 @@ def content_of(page: str) -> dict:
 
 def test_nothing_in_the_page_points_outside(page):
     reader = read(page)
-    asked = [
+    addresses = [
         value for name, value in reader.attributes if name in ("src", "href", "srcset", "action", "data", "poster")
     ]
-    assert all(value.startswith(("#", "data:")) for value in asked)
+    assert all(value.startswith(("#", "data:")) for value in addresses)
     assert not {"iframe", "object", "embed", "base", "form"} & set(reader.tags)
     policy = next(value for name, value in reader.attributes if "default-src" in value)
     assert "default-src 'none'" in policy
@@ -103,14 +103,14 @@ def test_missing_stages_are_said_and_the_rest_is_shown(results, tmp_path):
 
 def test_a_stage_that_was_asked_for_and_is_not_there_is_said(results, tmp_path):
     folder = shutil.copytree(results, tmp_path / "study")
-    kept = json.loads((folder / "manifest.json").read_text("utf-8"))
-    kept["study"] = {
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    manifest["study"] = {
         "name": "small", "stimuli": {"table": "stimuli.csv"},
         "networks": [{"name": "alexnet"}, {"name": "fe_alexnet"}],
         "human": {"table": "ratings.csv", "kind": "rating"}, "psychophysics": {"table": "choices.csv"},
         "saliency": {"layer": "last"}, "output": str(folder),
     }  # fmt: skip
-    (folder / "manifest.json").write_text(json.dumps(kept), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (folder / "localization.nc").unlink()
     words = " ".join(read(write_report(folder).read_text("utf-8")).words)
     assert "There is no localization.nc, though the study asks for it" in words
@@ -137,10 +137,10 @@ def test_results_of_another_version_are_said_and_the_rest_is_shown(results, tmp_
 
 def test_a_comparison_without_depths_or_numbers_is_said_and_the_rest_is_shown(results, tmp_path):
     folder = shutil.copytree(results, tmp_path / "study")
-    whole = load(folder / "layers.nc")
-    strange = [whole.drop_vars("depth"), whole.assign(similarity=whole["similarity"].astype(str))]
-    strange += [whole.assign(noise_ceiling=0.3), whole.isel(bound=[0]), whole.assign_attrs(confidence="high")]
-    for one in [*strange, whole.isel(rdm=[])]:
+    result = load(folder / "layers.nc")
+    strange = [result.drop_vars("depth"), result.assign(similarity=result["similarity"].astype(str))]
+    strange += [result.assign(noise_ceiling=0.3), result.isel(bound=[0]), result.assign_attrs(confidence="high")]
+    for one in [*strange, result.isel(rdm=[])]:
         save(one, folder / "layers.nc")
         words = " ".join(read(write_report(folder).read_text("utf-8")).words)
         assert "layers.nc has another form than this version writes" in words

@@ -92,8 +92,8 @@ def test_accuracy_and_how_far_ranks_agree_are_told_with_what_they_are_worth(stud
         {"accuracy": (("network", "condition"), [[0.9, 0.95], [0.75, 0.8]])},
         {"network": ["alexnet", "fe_alexnet"], "condition": ["all", "none"]},
     )
-    said = answer_of(replace(study, extras={"agreement": agreement, "training": scores})).sentences
-    assert said[-2:] == (
+    sentences = answer_of(replace(study, extras={"agreement": agreement, "training": scores})).sentences
+    assert sentences[-2:] == (
         "Accuracy on whole faces held out from training: AlexNet 95% and FE-AlexNet 80%.",
         "Networks’ ranks by the similarity of their best layer correlate with those by distance in PSE −0.500 "
         "(p = 0.400) and saliency on the eyes 0.250 (p = 0.400) (Spearman; p by permuting networks, not corrected; "
@@ -105,9 +105,9 @@ def test_accuracy_and_how_far_ranks_agree_are_told_with_what_they_are_worth(stud
 
 def test_the_answer_says_where_a_network_is_less_like_people(study):
     both = {"contrast": contrast([-0.3, 0.02, -0.4])}
-    said = answer_of(replace(study, extras=both)).sentences[-1]
-    assert "more like people than AlexNet at relu5 and less so at relu1 and fc8" in said
-    assert "at fc8, is −0.350 (band −0.400 to −0.300)" in said
+    sentence = answer_of(replace(study, extras=both)).sentences[-1]
+    assert "more like people than AlexNet at relu5 and less so at relu1 and fc8" in sentence
+    assert "at fc8, is −0.350 (band −0.400 to −0.300)" in sentence
 
 
 def test_the_answer_is_about_the_contrast_with_the_baseline(study):
@@ -133,10 +133,10 @@ def test_methods_hold_numbers_weights_versions_and_dois(study):
 def test_methods_name_the_layers_that_another_measure_made(study):
     others = [f"{network}/fc8: difference" for network in ("alexnet", "fe_alexnet")]
     rdms = study.rdms.assign_attrs(other_measures=others)
-    said = (
+    sentence = (
         "For fc8 it was the absolute difference of the layer's one output, or of the difference of its two outputs."
     )
-    assert said in " ".join(methods_of(replace(study, rdms=rdms)).paragraphs)
+    assert sentence in " ".join(methods_of(replace(study, rdms=rdms)).paragraphs)
     assert "For fc8" not in " ".join(methods_of(study).paragraphs)
 
 
@@ -187,10 +187,10 @@ def test_methods_tell_training_contrast_location_and_tests(study):
 
 def test_methods_name_how_and_where_saliency_was_mapped_and_cite_that_method(study):
     along = {"network": ["vgg16", "alexnet"], "layer": ("network", ["relu5_3", "relu5"])}
-    looked = xr.Dataset({"proportion": ("network", [0.1, 0.2])}, along, {"method": "layercam", "answer": "given"})
-    methods = methods_of(replace(study, extras={"saliency": looked}))
-    said = "LayerCAM of the answer given (Jiang et al. 2021), at relu5 of AlexNet and relu5_3 of VGG16"
-    assert said in " ".join(methods.paragraphs)
+    shares = xr.Dataset({"proportion": ("network", [0.1, 0.2])}, along, {"method": "layercam", "answer": "given"})
+    methods = methods_of(replace(study, extras={"saliency": shares}))
+    sentence = "LayerCAM of the answer given (Jiang et al. 2021), at relu5 of AlexNet and relu5_3 of VGG16"
+    assert sentence in " ".join(methods.paragraphs)
     assert any("doi:10.1109/TIP.2021.3089943" in reference for reference in methods.references)
     assert not any("Grad-CAM" in reference for reference in methods.references)
 

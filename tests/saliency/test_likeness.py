@@ -85,22 +85,22 @@ def stimuli(tmp_path):
 def test_fixations_land_in_the_pixels_of_the_input(stimuli, tmp_path, two):
     table = pd.DataFrame({"stimulus": ["a", "a", "b"], "x": [7, 1, 100], "y": [0.5, 4, 4], "duration": [200, 300, 1]})
     table.to_csv(tmp_path / "fixations.csv", index=False)
-    found = read_human_maps(tmp_path / "fixations.csv", stimuli, two[0])
-    assert found["stimulus"].values.tolist() == ["a"]
-    assert found.attrs["outside"] == 1
+    maps = read_human_maps(tmp_path / "fixations.csv", stimuli, two[0])
+    assert maps["stimulus"].values.tolist() == ["a"]
+    assert maps.attrs["outside"] == 1
     expected = np.zeros((4, 4))
     expected[0, 3], expected[2, 0] = 200, 300
-    np.testing.assert_array_equal(found[0], expected)
+    np.testing.assert_array_equal(maps[0], expected)
 
 
 def test_an_image_of_where_people_look_holds_for_every_face(stimuli, tmp_path, two):
     pixels = np.zeros((8, 8), dtype=np.uint8)
     pixels[0:2] = 255
     Image.fromarray(pixels).save(tmp_path / "bubbles.png")
-    found = read_human_maps(tmp_path / "bubbles.png", stimuli, two[0])
-    assert found.shape == (2, 4, 4)
-    assert found[0, 0].min() > 0.8
-    assert found[0, 2:].max() == 0
+    maps = read_human_maps(tmp_path / "bubbles.png", stimuli, two[0])
+    assert maps.shape == (2, 4, 4)
+    assert maps[0, 0].min() > 0.8
+    assert maps[0, 2:].max() == 0
 
 
 @pytest.mark.parametrize("duration", ["long", "", "-1", "inf"])

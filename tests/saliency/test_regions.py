@@ -43,23 +43,23 @@ def test_shares_by_hand(tmp_path):
     values = np.zeros((2, 8, 8))
     values[0, 0, 0], values[0, 7, 3], values[0, 5, 7] = 2, 1, 1  # eyes, mouth, nowhere
     values[1] = 1.0
-    found = saliency_regions(maps_of(values), faces(tmp_path)).sel(network="n")
-    np.testing.assert_allclose(found["proportion"].sel(stimulus="a"), [0.5, 0, 0.25])
-    assert found["elsewhere"].sel(stimulus="a").item() == 0.25
-    np.testing.assert_allclose(found["enrichment"].sel(stimulus="a"), [0.5 / 0.25, 0, 0.25 / 0.125])
-    np.testing.assert_allclose(found["enrichment"].sel(stimulus="b"), [1, 1, 1])
-    np.testing.assert_allclose(found["profile"].sel(stimulus="a"), [0.5, 0, 0, 0, 0, 0.25, 0, 0.25])
-    assert found["level"].values.tolist() == [-1, 1]
+    shares = saliency_regions(maps_of(values), faces(tmp_path)).sel(network="n")
+    np.testing.assert_allclose(shares["proportion"].sel(stimulus="a"), [0.5, 0, 0.25])
+    assert shares["elsewhere"].sel(stimulus="a").item() == 0.25
+    np.testing.assert_allclose(shares["enrichment"].sel(stimulus="a"), [0.5 / 0.25, 0, 0.25 / 0.125])
+    np.testing.assert_allclose(shares["enrichment"].sel(stimulus="b"), [1, 1, 1])
+    np.testing.assert_allclose(shares["profile"].sel(stimulus="a"), [0.5, 0, 0, 0, 0, 0.25, 0, 0.25])
+    assert shares["level"].values.tolist() == [-1, 1]
 
 
 def test_a_map_that_is_all_zero_has_no_shares_and_warns_of_nothing(tmp_path):
     values = np.zeros((2, 8, 8))
     values[1] = 1
-    found = saliency_regions(maps_of(values, all_zero=["a"]), faces(tmp_path))
-    assert np.isnan(found["proportion"].sel(stimulus="a")).all()
-    assert found["total"].sel(stimulus="a").item() == 0
-    assert found.attrs["all_zero"] == ["a"]
-    assert average_regions(found)["faces"].tolist() == [1, 1, 1]
+    shares = saliency_regions(maps_of(values, all_zero=["a"]), faces(tmp_path))
+    assert np.isnan(shares["proportion"].sel(stimulus="a")).all()
+    assert shares["total"].sel(stimulus="a").item() == 0
+    assert shares.attrs["all_zero"] == ["a"]
+    assert average_regions(shares)["faces"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("size", [(40, 30), (30, 40), (32, 32), (64, 80)])
@@ -137,15 +137,15 @@ def test_layers_in_one_pass_have_the_maps_they_have_alone(large_fe_alexnet, stim
 def test_shares_of_a_layer_are_means_over_the_faces_that_have_a_map(alexnet, stimuli):
     regions = saliency_regions(map_saliency(alexnet, stimuli, layer="relu3", method="layercam"), stimuli)
     regions["proportion"][0, 1] = np.nan
-    found = average_layer(regions, alexnet)
-    assert found["rdm"].values.tolist() == ["alexnet/relu3"]
-    assert found["occlusion"].values.tolist() == ["none", "mouth"]
+    average = average_layer(regions, alexnet)
+    assert average["rdm"].values.tolist() == ["alexnet/relu3"]
+    assert average["occlusion"].values.tolist() == ["none", "mouth"]
     share = regions["proportion"].values[0]
     assert np.isfinite(share).all(axis=1).sum() == 5
-    np.testing.assert_allclose(found["proportion"].sel(occlusion="none").values[0], share[[0, 2]].mean(axis=0))
-    np.testing.assert_allclose(found["se"].sel(occlusion="mouth").values[0], share[3:].std(axis=0, ddof=1) / 3**0.5)
-    assert found["faces"].values.tolist() == [[2, 3]]
-    assert found["depth"].item() == next(layer.depth for layer in alexnet.layers if layer.name == "relu3")
+    np.testing.assert_allclose(average["proportion"].sel(occlusion="none").values[0], share[[0, 2]].mean(axis=0))
+    np.testing.assert_allclose(average["se"].sel(occlusion="mouth").values[0], share[3:].std(axis=0, ddof=1) / 3**0.5)
+    assert average["faces"].values.tolist() == [[2, 3]]
+    assert average["depth"].item() == next(layer.depth for layer in alexnet.layers if layer.name == "relu3")
 
 
 def test_a_study_keeps_every_layer_of_every_network_and_what_it_says_is_what_it_wrote(
@@ -170,6 +170,6 @@ def test_faces_measured_a_few_at_a_time_are_measured_alike(alexnet, stimuli, tmp
     monkeypatch.setattr("rsa_face.study.recording._AT_A_TIME", 4)
     write_saliency([alexnet], stimuli, tmp_path / "parts", by_layer=True, method="layercam")
     for name in ("saliency.nc", "saliency_maps.nc", "saliency_layers.nc"):
-        whole, parts = (rf.load(tmp_path / folder / name) for folder in ("whole", "parts"))
-        xr.testing.assert_allclose(whole, parts, rtol=1e-4, atol=1e-7)
-        assert whole.attrs == parts.attrs
+        study, parts = (rf.load(tmp_path / folder / name) for folder in ("whole", "parts"))
+        xr.testing.assert_allclose(study, parts, rtol=1e-4, atol=1e-7)
+        assert study.attrs == parts.attrs

@@ -56,24 +56,24 @@ def folder(tmp_path_factory):
     ]  # fmt: skip
     pd.DataFrame(rows).to_csv(folder / "results" / "answers.csv", index=False)
     proportion = 0.3 + np.array(list(planted.values()))[:, None, None] + 0.02 * rng.normal(size=(16, 40, 2))
-    looked = xr.Dataset(
+    saliency = xr.Dataset(
         {"proportion": (("network", "stimulus", "region"), proportion)},
         {"network": list(planted), "stimulus": stimuli.ids, "region": ["eyes", "mouth"]},
     )
-    rf.save(looked, folder / "results" / "saliency.nc")
+    rf.save(saliency, folder / "results" / "saliency.nc")
     return folder
 
 
 @pytest.fixture(scope="module")
 def bias(folder):
-    said = []
-    run = Run(load_study(folder / "study.yaml"), said.append)
+    lines = []
+    run = Run(load_study(folder / "study.yaml"), lines.append)
     make_stages(run, ("stimuli",))
     planted = ["layers.nc", "answers.csv", "saliency.nc"]
     run.manifest.stage("planted", lambda: None, inputs={}, outputs=planted)
     run.made |= set(planted)
     make_stages(run, ("bias of pre-training",))
-    assert said[-1].startswith("bias of pre-training: done")
+    assert lines[-1].startswith("bias of pre-training: done")
     return rf.load(folder / "results" / "bias.nc")
 
 
@@ -91,9 +91,9 @@ def test_object_is_what_is_not_called_face_unless_the_study_names_both(folder):
     (folder / "named.yaml").write_text(named)
     assert pretrainings_of(load_study(folder / "named.yaml")) == ("vggface2", "imagenet")
     (folder / "unclear.yaml").write_text(STUDY.replace("vggface2", "places"))
-    run = Run(load_study(folder / "unclear.yaml"), (said := []).append)
+    run = Run(load_study(folder / "unclear.yaml"), (lines := []).append)
     make_stages(run, ("stimuli", "bias of pre-training"))
-    assert said[-1] == "left out: the bias of pre-training, since the study does not say which two to compare"
+    assert lines[-1] == "left out: the bias of pre-training, since the study does not say which two to compare"
 
 
 def test_planted_biases_of_similarity_pse_and_saliency_are_in_one_table(folder, bias):
@@ -114,30 +114,30 @@ def test_planted_biases_of_similarity_pse_and_saliency_are_in_one_table(folder, 
 
 
 def test_the_bias_is_told_in_a_sentence(folder, bias):
-    said = " ".join(tell_study(folder / "results"))
+    text = " ".join(tell_study(folder / "results"))
     rows = bias.isel(bias=bias["quantity"].values == "mean of layers")
     swayed = f"{rows['difference'].values[0]:+.3f}".replace("-", "−")
-    assert f"imagenet minus trained from vggface2, mean similarity over layers: AlexNet {swayed} (" in said
-    assert "95% intervals over seeds, stimuli, participants" in said
-    assert "In FE-AlexNet the difference is smaller than in AlexNet (by +" in said
+    assert f"imagenet minus trained from vggface2, mean similarity over layers: AlexNet {swayed} (" in text
+    assert "95% intervals over seeds, stimuli, participants" in text
+    assert "In FE-AlexNet the difference is smaller than in AlexNet (by +" in text
 
 
 def test_pses_stray_with_the_people_whose_faces_were_judged(folder):
     answers = pd.read_csv(folder / "results" / "answers.csv")
     stimuli = rf.read_stimuli(folder / "faces" / "stimuli.csv")
-    found = pses_of(answers, stimuli, Curve())
-    assert found.over == ("identities",)
-    variance, freedom = found.sampling(np.ones((16, 1, 1)) / 16)
+    pses = pses_of(answers, stimuli, Curve())
+    assert pses.over == ("identities",)
+    variance, freedom = pses.sampling(np.ones((16, 1, 1)) / 16)
     assert freedom == 7
     assert 0 < variance[0] < 0.01
 
 
 def test_saliency_is_of_whole_faces(folder):
-    looked = rf.load(folder / "results" / "saliency.nc")
+    saliency = rf.load(folder / "results" / "saliency.nc")
     stimuli = rf.read_stimuli(folder / "faces" / "stimuli.csv")
     masked = rf.StimulusSet(stimuli.table.assign(occlusion=["none"] * 20 + ["eyes"] * 20))
-    found = shares_of(looked, masked)
-    assert found.values == pytest.approx(looked["proportion"].values[:, :20].mean(axis=1))
+    shares = shares_of(saliency, masked)
+    assert shares.values == pytest.approx(saliency["proportion"].values[:, :20].mean(axis=1))
 
 
 FROM_FILES = """\
@@ -188,6 +188,6 @@ def test_a_study_from_two_files_of_weights_measures_and_tells_its_bias(tmp_path)
     seeds = pd.read_csv(tmp_path / "results" / "training_seeds.csv")
     assert set(seeds["start"]) == {f"{name}/{start}" for name in BIASES for start in ("object", "face")}
     assert (seeds["seeds"] == 2).all()
-    said = []
-    run_study(study, progress=False, say=said.append)
-    assert all(line.endswith("up to date") for line in said if not line.startswith("left out"))
+    lines = []
+    run_study(study, progress=False, say=lines.append)
+    assert all(line.endswith("up to date") for line in lines if not line.startswith("left out"))

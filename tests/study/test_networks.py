@@ -43,10 +43,10 @@ def test_several_blocks_stand_where_the_study_says_and_the_files_hash_is_kept(st
     )
     run.manifest.note(weights={"other": {"from": "random", "sha256": None}})
     note_weights(network, run)
-    kept = run.manifest.read()["weights"]
+    weights = run.manifest.read()["weights"]
     digest = hashlib.sha256((tmp_path / "given.safetensors").read_bytes()).hexdigest()
-    assert kept["fe_alexnet"] == {"from": str(tmp_path / "given.safetensors"), "sha256": digest}
-    assert kept["other"] == {"from": "random", "sha256": None}
+    assert weights["fe_alexnet"] == {"from": str(tmp_path / "given.safetensors"), "sha256": digest}
+    assert weights["other"] == {"from": "random", "sha256": None}
 
 
 def test_a_block_where_none_can_stand_is_named_with_its_line(study, tmp_path):

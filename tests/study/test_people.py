@@ -35,12 +35,12 @@ def judged(tmp_path):
     stimuli = draw_faces(tmp_path, identities=4, levels=2, size=32)
     ratings = simulate_ratings(stimuli, participants=5)[0]
 
-    def judge(inference="{}", people=2, said=None):
-        said = [] if said is None else said
+    def judge(inference="{}", people=2, lines=None):
+        lines = [] if lines is None else lines
         names = list(dict.fromkeys(ratings["participant"]))[:people]
         ratings[ratings["participant"].isin(names)].to_csv(tmp_path / "ratings.csv", index=False)
         (tmp_path / "study.yaml").write_text(STUDY.replace("INFERENCE", inference))
-        run = Run(load_study(tmp_path / "study.yaml"), said.append)
+        run = Run(load_study(tmp_path / "study.yaml"), lines.append)
         make_stages(run, ("stimuli", "human RDMs"))
         return run
 
@@ -69,16 +69,16 @@ def test_the_identity_is_chosen_from_the_table_and_a_study_without_groups_is_war
         ("{draws: 20}", "by identity, 4 groups of 2 stimuli"),
         ("{draws: 20, groups: none}", ""),
     ):
-        said = []
-        run = judged(inference, people=5, said=said)
+        lines = []
+        run = judged(inference, people=5, lines=lines)
         run.made.add("rdms.nc")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of few groups, and of none
             compare(run)
         result = run.dataset("layers.nc")
         assert result.attrs["groups"] == ("identity" if first else None)
-        assert f"stimuli are drawn {first or 'one by one'}" in said
-        warned = [line for line in said if "groups=None draws 8 stimuli of 4 identities one by one" in line]
+        assert f"stimuli are drawn {first or 'one by one'}" in lines
+        warned = [line for line in lines if "groups=None draws 8 stimuli of 4 identities one by one" in line]
         assert len(warned) == (0 if first else 1)
 
 
@@ -86,7 +86,7 @@ def test_the_identity_is_chosen_from_the_table_and_a_study_without_groups_is_war
 def test_embedded_studies_of_several_identities_draw_by_them(study):
     path = STUDIES / f"{study}.yaml"
     table = yaml.safe_load(path.read_text("utf-8"))["stimuli"]["table"]
-    asked = InferenceSection(**yaml.safe_load(path.read_text("utf-8"))["inference"])
+    section = InferenceSection(**yaml.safe_load(path.read_text("utf-8"))["inference"])
     stimuli = read_stimuli(STUDIES / table.removeprefix("package:"))
     ids = stimuli.ids
     human = xr.DataArray(
@@ -94,25 +94,25 @@ def test_embedded_studies_of_several_identities_draw_by_them(study):
         {"stimulus_i": ids, "stimulus_j": ids, "identity": ("stimulus_i", stimuli.table["identity"])},
         ("participant", "stimulus_i", "stimulus_j"),
     )
-    assert choose_groups(human, asked.groups) == "identity"
+    assert choose_groups(human, section.groups) == "identity"
     assert describe_groups(human, "identity") == "by identity, 6 groups of 9 stimuli"
 
 
 @pytest.mark.parametrize(
-    ("inference", "people", "said"),
+    ("inference", "people", "message"),
     [
         ("{}", 1, "2 participants or more"),
         ("{groups: person}", 2, "person.*identity, level"),
         ("{groups: level}", 2, "At least 3 groups of 'level' .* but there are 2"),
     ],
 )
-def test_people_who_cannot_be_compared_are_refused_at_once(judged, inference, people, said):
-    with pytest.raises(ValueError, match=said):
+def test_people_who_cannot_be_compared_are_refused_at_once(judged, inference, people, message):
+    with pytest.raises(ValueError, match=message):
         judged(inference, people)
 
 
 @pytest.mark.parametrize(
-    ("inference", "said"),
+    ("inference", "message"),
     [
         ("{network: alexnet, baseline: alexnet}", ["'alexnet' is its own"]),
         (
@@ -122,10 +122,10 @@ def test_people_who_cannot_be_compared_are_refused_at_once(judged, inference, pe
         ("{resample: null, network: alexnet}", ["human-like, since nothing is resampled"]),
     ],
 )
-def test_what_is_left_out_for_want_of_a_network_is_said(tmp_path, inference, said):
+def test_what_is_left_out_for_want_of_a_network_is_said(tmp_path, inference, message):
     (tmp_path / "stimuli.csv").touch()
     (tmp_path / "ratings.csv").touch()
     (tmp_path / "study.yaml").write_text(STUDY.replace("INFERENCE", inference))
     reasons = [step.hindrance for step in steps_of(load_study(tmp_path / "study.yaml")) if step.hindrance]
-    assert len(reasons) == len(said)
-    assert all(re.search(part, reason) for part, reason in zip(said, reasons, strict=True))
+    assert len(reasons) == len(message)
+    assert all(re.search(part, reason) for part, reason in zip(message, reasons, strict=True))

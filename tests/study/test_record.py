@@ -48,8 +48,8 @@ def test_a_stage_that_fails_is_not_recorded(manifest):
 
 def later(manifest):
     """Return the manifest of a later run, and what it says."""
-    said = []
-    return Manifest(manifest.folder, said.append), said
+    lines = []
+    return Manifest(manifest.folder, lines.append), lines
 
 
 def wrote(manifest, name, *files):
@@ -64,18 +64,18 @@ def wrote(manifest, name, *files):
 def test_files_of_a_stage_that_left_are_set_aside_and_come_back_with_it(manifest):
     wrote(manifest, "training", "training.csv", "weights/alexnet.txt")
     wrote(manifest, "comparison", "layers.csv")
-    second, said = later(manifest)
+    second, lines = later(manifest)
     wrote(second, "comparison", "layers.csv")
     second.set_aside_rest()
-    there = {str(file.relative_to(manifest.folder)) for file in manifest.folder.rglob("*.*") if file.is_file()}
+    files = {str(file.relative_to(manifest.folder)) for file in manifest.folder.rglob("*.*") if file.is_file()}
     aside = {"set_aside/training.csv", "set_aside/weights/alexnet.txt"}
-    assert there == {"manifest.json", "layers.csv", *aside}
-    assert "training: not in the study any more; training.csv, weights/alexnet.txt moved to" in said[-1]
-    third, said = later(manifest)
+    assert files == {"manifest.json", "layers.csv", *aside}
+    assert "training: not in the study any more; training.csv, weights/alexnet.txt moved to" in lines[-1]
+    third, lines = later(manifest)
     wrote(third, "training", "training.csv", "weights/alexnet.txt")
     wrote(third, "comparison", "layers.csv")
     third.set_aside_rest()
-    assert said == ["training: up to date", "comparison: up to date"]
+    assert lines == ["training: up to date", "comparison: up to date"]
     assert (manifest.folder / "weights" / "alexnet.txt").read_text() == "training"
     assert not (manifest.folder / "set_aside").exists()
 
@@ -114,10 +114,10 @@ def test_a_kill_while_files_are_set_aside_or_come_back_loses_nothing(manifest, m
     second, _ = later(manifest)
     killed(second.set_aside_rest)
     second.set_aside_rest()
-    third, said = later(manifest)
+    third, lines = later(manifest)
     killed(lambda: wrote(third, "training", "a.csv", "b.csv"))
     wrote(third, "training", "a.csv", "b.csv")
-    assert said == ["training: up to date"]
+    assert lines == ["training: up to date"]
     assert [(manifest.folder / name).read_text() for name in ("a.csv", "b.csv")] == ["training", "training"]
 
 

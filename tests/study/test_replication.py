@@ -18,9 +18,11 @@ def test_without_its_faces_the_command_that_makes_them_is_told(name, tmp_path, m
     assert name in embedded_studies()
     with pytest.raises(ValueError, match="has 1 fault") as refused:
         load_study(name)
-    told = str(refused.value)
-    assert f"training.table: there is no file '{tmp_path}/results/{name}-faces/training.csv'; it is made by: " in told
-    assert f"--out results/{name}-faces/training.csv" in told
+    message = str(refused.value)
+    assert (
+        f"training.table: there is no file '{tmp_path}/results/{name}-faces/training.csv'; it is made by: " in message
+    )
+    assert f"--out results/{name}-faces/training.csv" in message
 
 
 def test_with_its_faces_it_is_five_networks_over_three_seeds(name, tmp_path, monkeypatch):

@@ -42,16 +42,16 @@ def test_the_network_that_holds_what_people_share_explains_it_alone(tmp_path) ->
 
 
 @pytest.mark.parametrize(
-    ("few", "said"),
+    ("few", "message"),
     [
         ({"stimuli": 11}, "11 stimuli do not make 3 folds"),
         ({"participants": 4}, "4 participants do not make 5 folds"),
     ],
 )
-def test_too_few_stimuli_or_people_are_said_to_be(tmp_path, few, said) -> None:
+def test_too_few_stimuli_or_people_are_said_to_be(tmp_path, few, message) -> None:
     run = run_of(tmp_path, **few)
-    assert f"since {said}" in comparing.why_no_shares(run)
-    assert f"since {said}" in comparing.why_not_reweighted(run)
+    assert f"since {message}" in comparing.why_no_shares(run)
+    assert f"since {message}" in comparing.why_not_reweighted(run)
 
 
 def test_the_layer_that_is_weighed_is_picked_without_what_tests_it(tmp_path, monkeypatch) -> None:

@@ -54,9 +54,9 @@ def test_what_is_simulated_or_untrained_is_labelled(folder):
 
 
 def test_a_second_run_does_nothing(folder):
-    said = []
-    run_study(load_study(folder / "study.yaml"), progress=False, say=said.append)
-    done = [line for line in said if not line.startswith("left out")]
+    lines = []
+    run_study(load_study(folder / "study.yaml"), progress=False, say=lines.append)
+    done = [line for line in lines if not line.startswith("left out")]
     assert done
     assert all(line.endswith("up to date") for line in done)
 
@@ -67,23 +67,23 @@ def test_shuffled_tables_give_the_same_similarities(folder, tmp_path):
     pd.read_csv(folder / "ratings.csv").sample(frac=1, random_state=2).to_csv(tmp_path / "ratings.csv", index=False)
     (tmp_path / "study.yaml").write_text(STUDY)
     run_study(load_study(tmp_path / "study.yaml"))
-    here, there = (rf.load(where / "results" / "layers.nc") for where in (folder, tmp_path))
-    np.testing.assert_allclose(there["similarity"].sel(rdm=here["rdm"]), here["similarity"], atol=1e-6)
+    first, second = (rf.load(where / "results" / "layers.nc") for where in (folder, tmp_path))
+    np.testing.assert_allclose(second["similarity"].sel(rdm=first["rdm"]), first["similarity"], atol=1e-6)
 
 
 def test_stimuli_that_were_not_judged_are_named(folder, tmp_path, capsys):
     ratings = pd.read_csv(folder / "ratings.csv")
     lone = "id01_level01"
-    kept = ratings[(ratings["stimulus_a"] != lone) & (ratings["stimulus_b"] != lone)]
-    kept.to_csv(tmp_path / "ratings.csv", index=False)
+    rest = ratings[(ratings["stimulus_a"] != lone) & (ratings["stimulus_b"] != lone)]
+    rest.to_csv(tmp_path / "ratings.csv", index=False)
     pd.read_csv(folder / "results" / "stimuli.csv").to_csv(tmp_path / "stimuli.csv", index=False)
     (tmp_path / "study.yaml").write_text(STUDY)
     with pytest.raises(SystemExit) as stopped:
         main(["run", str(tmp_path / "study.yaml"), "--quiet"])
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert stopped.value.code == 2
-    assert lone in said
-    assert "Traceback" not in said
+    assert lone in output
+    assert "Traceback" not in output
 
 
 def test_layers_prints_shapes_and_depths(capsys):
@@ -103,10 +103,10 @@ def test_layers_prints_shapes_and_depths(capsys):
 def test_a_wrong_request_is_one_line_and_exit_code_2(words, named, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(words)
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert stopped.value.code == 2
-    assert named in said
-    assert "Traceback" not in said
+    assert named in output
+    assert "Traceback" not in output
 
 
 def test_rdms_are_of_the_stimuli_that_are_asked_for(folder):

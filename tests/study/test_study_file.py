@@ -92,7 +92,7 @@ def test_psychophysics_is_read_by_its_name_and_its_first_one(folder, key):
 
 
 @pytest.mark.parametrize(
-    ("curve", "said"),
+    ("curve", "message"),
     [
         ("{gues: 0.1}", "psychophysics.curve.gues: is not a key here"),
         ("{lapse: [0.1, 0.05]}", r"is \[0.1, 0.05\], not a number of 0 or more or two rising"),
@@ -102,14 +102,14 @@ def test_psychophysics_is_read_by_its_name_and_its_first_one(folder, key):
         ("{pooling: participants, method: least squares}", "a pooled fit is by likelihood"),
     ],
 )
-def test_a_curve_that_cannot_be_fitted_is_refused_before_anything_runs(folder, curve, said):
+def test_a_curve_that_cannot_be_fitted_is_refused_before_anything_runs(folder, curve, message):
     (folder / "choices.csv").touch()
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         load_study(written(folder, asked(curve)))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         (
             "",
@@ -161,9 +161,9 @@ def test_a_curve_that_cannot_be_fitted_is_refused_before_anything_runs(folder, c
         ("weights: random", "classes: 1", "networks.0.classes: is 1, not 2 or more"),
     ],
 )
-def test_what_cannot_run_is_refused_when_the_study_file_is_read(folder, old, new, said):
+def test_what_cannot_run_is_refused_when_the_study_file_is_read(folder, old, new, message):
     text = GOOD.replace(old, new) if old else f"{GOOD}{new}\n"
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         load_study(written(folder, text))
 
 
@@ -171,7 +171,7 @@ BLOCKS = "name: fe_alexnet, attention: "
 
 
 @pytest.mark.parametrize(
-    ("attention", "said"),
+    ("attention", "message"),
     [
         ("{position: conv1, reduction: 100}", "attention: reduction is 100, more than the 64 channels"),
         ("{position: relu3}", r"1 fault.*\n.*attention.position: is 'relu3', not 'conv1'"),
@@ -179,8 +179,8 @@ BLOCKS = "name: fe_alexnet, attention: "
         ("pool5", r"1 fault.*\n.*attention: is 'pool5', not keys and values.* or a list"),
     ],
 )
-def test_a_block_that_cannot_stand_is_told_once_and_without_the_machinery(folder, attention, said):
-    with pytest.raises(ValueError, match=said) as caught:
+def test_a_block_that_cannot_stand_is_told_once_and_without_the_machinery(folder, attention, message):
+    with pytest.raises(ValueError, match=message) as caught:
         load_study(written(folder, GOOD.replace("name: alexnet, weights: random", BLOCKS + attention)))
     assert "function-after" not in str(caught.value)
 
@@ -222,7 +222,7 @@ def test_a_network_whose_gate_is_held_has_the_weights_of_the_one_that_learns(fol
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("gate_of: fe_alexnet", "gate_of: alexnet", "there is no 'alexnet/random/0' with a gate"),
         (", gate_of: fe_alexnet", "", "has one of gate and gate_of"),
@@ -235,11 +235,11 @@ def test_a_network_whose_gate_is_held_has_the_weights_of_the_one_that_learns(fol
         ("gate: mean", "gate: median", "gate: is 'median'"),
     ],
 )
-def test_a_gate_that_cannot_be_held_is_refused(folder, old, new, said):
+def test_a_gate_that_cannot_be_held_is_refused(folder, old, new, message):
     (folder / "training.csv").touch()
     training = "training: {table: training.csv, held_out: null}\n"
     text = GOOD.replace("output", f"{HELD.replace(old, new, 1)}{training}output")
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         load_study(written(folder, text))
 
 

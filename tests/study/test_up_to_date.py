@@ -47,9 +47,9 @@ def folder(tmp_path_factory):
 def made(folder, text=STUDY):
     """Run the study, and return the stages that were made, those that were up to date left out."""
     (folder / "study.yaml").write_text(text)
-    said = []
-    run_study(load_study(folder / "study.yaml"), progress=False, say=said.append)
-    return [line.removesuffix(" ...") for line in said if line.endswith(" ...")]
+    lines = []
+    run_study(load_study(folder / "study.yaml"), progress=False, say=lines.append)
+    return [line.removesuffix(" ...") for line in lines if line.endswith(" ...")]
 
 
 @pytest.fixture

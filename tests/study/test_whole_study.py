@@ -66,8 +66,8 @@ def test_networks_are_trained_and_their_trained_weights_are_the_ones_recorded(fo
     trained = rf.build_network("alexnet", weights=folder / "results" / "weights" / "alexnet.safetensors")
     stimuli = rf.read_stimuli(folder / "results" / "stimuli.csv")
     again = rf.stream_rdms([trained], stimuli, layers=["relu5"])
-    kept = rf.load(folder / "results" / "rdms.nc").sel(rdm="alexnet/relu5")
-    np.testing.assert_allclose(again.values[0], kept.values, atol=1e-6)
+    layer = rf.load(folder / "results" / "rdms.nc").sel(rdm="alexnet/relu5")
+    np.testing.assert_allclose(again.values[0], layer.values, atol=1e-6)
 
 
 def test_p_values_are_corrected_and_controls_taken_out(folder):
@@ -92,21 +92,26 @@ def test_the_network_in_question_is_contrasted_and_localised(folder):
 
 
 def test_what_was_found_is_told_with_what_it_does_not_mean(folder):
-    told = tell_study(folder / "results")
+    sentences = tell_study(folder / "results")
     result, where = (rf.load(folder / "results" / f"{name}.nc") for name in ("layers", "localization"))
     best = result.isel(rdm=int(np.argmax(result["similarity"].values)))
     label = {"alexnet": "AlexNet", "fe_alexnet": "FE-AlexNet"}[best["network"].item()]
     lower, upper = (f"{limit:.3f}".replace("-", "−") for limit in best["similarity_interval"].values)
-    assert f"Of {result.sizes['rdm']} layers, {label} {best['layer'].item()} is most similar to people" in told[0]
     assert (
-        f"{best['similarity'].item():.3f}, 95% interval {lower} to {upper}; 4 participants and 6 stimuli" in told[0]
+        f"Of {result.sizes['rdm']} layers, {label} {best['layer'].item()} is most similar to people" in sentences[0]
+    )
+    assert (
+        f"{best['similarity'].item():.3f}, 95% interval {lower} to {upper}; 4 participants and 6 stimuli"
+        in sentences[0]
     )
     depth = f"at a depth of {where['half_way_depth'].item():.2f} "
-    assert any(depth in sentence for sentence in told)
-    assert any("half-way from the first layer to the peak" in sentence for sentence in told)
-    assert any("noise ceiling" in sentence for sentence in told[1:])
-    assert "The observers were simulated: this says whether the analysis works, and nothing about people." in told
-    assert "generalise to other faces and other people" in told[-1]
+    assert any(depth in sentence for sentence in sentences)
+    assert any("half-way from the first layer to the peak" in sentence for sentence in sentences)
+    assert any("noise ceiling" in sentence for sentence in sentences[1:])
+    assert (
+        "The observers were simulated: this says whether the analysis works, and nothing about people." in sentences
+    )
+    assert "generalise to other faces and other people" in sentences[-1]
 
 
 def test_people_and_networks_have_curves_and_the_networks_maps(folder):
@@ -168,9 +173,9 @@ def test_every_figure_of_the_study_is_drawn(folder):
 
 
 def test_a_second_run_does_nothing(folder):
-    said = []
-    run_study(load_study(folder / "study.yaml"), progress=False, say=said.append)
-    done = [line for line in said if not line.startswith("left out")]
+    lines = []
+    run_study(load_study(folder / "study.yaml"), progress=False, say=lines.append)
+    done = [line for line in lines if not line.startswith("left out")]
     assert done
     assert all(line.endswith("up to date") for line in done)
 
@@ -178,13 +183,13 @@ def test_a_second_run_does_nothing(folder):
 def test_what_left_the_study_is_set_aside_and_no_longer_told_drawn_or_reported(folder, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    kept = [
+    entries = [
         line for line in STUDY.splitlines() if not line.startswith(("human", "inference", "psychoph", "saliency"))
     ]
-    (tmp_path / "less.yaml").write_text("\n".join(kept) + "\n")
-    said = []
-    run_study(load_study(tmp_path / "less.yaml"), progress=False, say=said.append)
-    assert any(line.startswith("comparison: not in the study any more") for line in said)
+    (tmp_path / "less.yaml").write_text("\n".join(entries) + "\n")
+    lines = []
+    run_study(load_study(tmp_path / "less.yaml"), progress=False, say=lines.append)
+    assert any(line.startswith("comparison: not in the study any more") for line in lines)
     assert tell_study(results) == []
     study = read_results(results)
     assert (study.result, study.human, set(study.extras)) == (None, None, {"training"})
@@ -195,7 +200,7 @@ def test_what_left_the_study_is_set_aside_and_no_longer_told_drawn_or_reported(f
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("choices.csv", "answers.csv", "answers.csv has no column participant"),
         ("level: [-1, 1]", "level: [7]", "No stimulus of 12 has .*level.*7"),
@@ -207,14 +212,14 @@ def test_what_left_the_study_is_set_aside_and_no_longer_told_drawn_or_reported(f
         ),
     ],
 )
-def test_what_cannot_be_asked_is_said_before_anything_is_trained(folder, tmp_path, old, new, said):
+def test_what_cannot_be_asked_is_said_before_anything_is_trained(folder, tmp_path, old, new, message):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("results"))
     shutil.copy(folder / "results" / "answers.csv", tmp_path)
     table = pd.read_csv(tmp_path / "faces" / "stimuli.csv")
     table["file"] = "faces/" + table["file"]
     table.assign(eyes="nowhere").to_csv(tmp_path / "blind.csv", index=False)
     (tmp_path / "study.yaml").write_text(STUDY.replace(old, new))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         run_study(load_study(tmp_path / "study.yaml"))
     assert not (tmp_path / "results" / "weights").exists()
 
@@ -230,8 +235,8 @@ def test_saliency_of_networks_that_have_not_learnt_is_refused(folder, tmp_path):
 def test_layers_that_do_not_vary_are_left_out_and_named():
     values = np.array([[[0, 1, 2], [1, 0, 3], [2, 3, 0]], [[0, 2, 2], [2, 0, 2], [2, 2, 0]]], dtype=float)
     rdms = xr.DataArray(values, dims=("rdm", "stimulus_i", "stimulus_j"), coords={"rdm": ["a/relu1", "a/fc8"]})
-    kept, left_out = varying(rdms)
-    assert kept["rdm"].values.tolist() == ["a/relu1"]
+    layers, left_out = varying(rdms)
+    assert layers["rdm"].values.tolist() == ["a/relu1"]
     assert left_out == ["a/fc8"]
     with pytest.raises(ValueError, match=r"a/fc8"):
         varying(rdms.isel(rdm=[1]))

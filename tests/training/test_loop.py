@@ -94,15 +94,15 @@ def test_interrupted_and_resumed_equals_uninterrupted(small_network, faces, tmp_
         if step.epoch == 3 and step.batch == 2:
             raise PowerCutError
 
-    whole = train_valence(small_network(), faces, settings=settings)
+    network = train_valence(small_network(), faces, settings=settings)
     with pytest.raises(PowerCutError):
         train_valence(small_network(), faces, settings=settings, folder=tmp_path, progress=interrupt)
     assert (tmp_path / "small.begun.safetensors").is_file()
     seen = []
     resumed = train_valence(small_network(), faces, settings=settings, folder=tmp_path, progress=seen.append)
     assert seen[0].epoch == 3
-    must_equal(weights_of(resumed), weights_of(whole))
-    assert resumed.history.drop(columns="seconds").equals(whole.history.drop(columns="seconds"))
+    must_equal(weights_of(resumed), weights_of(network))
+    assert resumed.history.drop(columns="seconds").equals(network.history.drop(columns="seconds"))
     assert sorted(path.name for path in tmp_path.glob("small*")) == ["small.csv", "small.safetensors"]
 
 
@@ -257,7 +257,7 @@ def test_images_too_many_for_memory_give_the_same_weights(small_network, faces, 
     monkeypatch.setattr("rsa_face.training.data.MOST_BYTES", 0)
     monkeypatch.setattr(data, "read_input", lambda *given: read.append(1) or read_input(*given))
     again = train_valence(small_network(), faces, settings=EVERYTHING)
-    assert len(read) > 2 * len(faces)  # once to see that they can be read, and anew in each epoch
+    assert len(read) > 2 * len(faces)  # once to see that they can be read, and again in each epoch
     must_equal(weights_of(again), weights_of(first))
 
 

@@ -35,11 +35,11 @@ def test_intervals_over_seeds_worked_by_hand():
         for seed, value in enumerate(values)
     ]
     both = combine_seeds([*scores, scores[0].assign_coords(network=["alexnet/face/0"])])
-    found = both.sel(start="alexnet/imagenet", condition="all")
+    imagenet = both.sel(start="alexnet/imagenet", condition="all")
     half = stats.t.ppf(0.975, 2) * np.std(values, ddof=1) / np.sqrt(3)
-    assert found["accuracy"].item() == pytest.approx(0.85)
-    assert found["accuracy_interval"].values == pytest.approx([0.85 - half, 0.85 + half])
-    assert found["seeds"].item() == 3
+    assert imagenet["accuracy"].item() == pytest.approx(0.85)
+    assert imagenet["accuracy_interval"].values == pytest.approx([0.85 - half, 0.85 + half])
+    assert imagenet["seeds"].item() == 3
     assert np.isnan(both["accuracy_interval"].sel(start="alexnet/face")).all()
     row = tabulate_seeds(both).set_index("start").loc["alexnet/imagenet"]
     assert (row["condition"], row["seeds"]) == ("all", 3)
