@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -213,12 +214,13 @@ def layer_saliency_chart(shares: xr.Dataset) -> Chart:
         panel = shares.isel(occlusion=place) if "occlusion" in shares.dims else shares
         axis, heads, places = place_layers(panel)
         traces: list[Trace] = []
-        for mark, region in zip(_MARKS, regions, strict=False):
+        looks = list(zip(regions, cycle(_MARKS), strict=False))
+        for region, mark in looks:
             traces.append({"x": [None], "y": [None], "mode": "lines+markers", "name": html.escape(region), **mark,
                            "meta": {"role": "ink"}})  # fmt: skip
         for network, x in places.items():
             part = layers_of(panel, network)
-            traces += [_region(part, x, network, *pair) for pair in zip(regions, _MARKS, strict=False)]
+            traces += [_region(part, x, network, *pair) for pair in looks]
         name = words_of_occlusion(occlusion)
         layout = {"xaxis": axis, "yaxis": {"title": {"text": "Share of saliency"}, "rangemode": "tozero"},
                   "annotations": heads, "height": 430, "showlegend": True,

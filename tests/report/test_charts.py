@@ -134,6 +134,24 @@ def test_saliency_is_drawn_by_layer_or_else_by_region():
     assert region_chart(xr.Dataset()) is None
 
 
+def test_every_region_of_five_is_drawn():
+    regions = ["eyes", "brows", "nose", "mouth", "chin"]
+    shares = xr.Dataset(
+        {"proportion": (("rdm", "region"), [[0.1, 0.2, 0.3, 0.15, 0.25]])},
+        {"rdm": ["vgg16/a"], "network": ("rdm", ["vgg16"]), "layer": ("rdm", ["a"]), "order": ("rdm", [0]),
+         "region": regions},
+    )  # fmt: skip
+    (view,) = layer_saliency_chart(shares).views
+    assert [trace["y"] for trace in view.traces if trace["meta"]["role"] == "line"] == [
+        [0.1],
+        [0.2],
+        [0.3],
+        [0.15],
+        [0.25],
+    ]
+    assert [trace["name"] for trace in view.traces if trace["meta"]["role"] == "ink"] == regions
+
+
 def test_colours_on_a_dark_page_stand_out():
     for color in palettes(["alexnet", "fe_alexnet", "vgg11", "vgg13", "vgg16"])["dark"].values():
         rgb = np.array([int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)])
