@@ -557,7 +557,8 @@ def _from_folder(section: NetworkSection, folder: Path) -> NetworkSection:
     """Return a network that takes ImageNet weights from a folder; it is called as if they were downloaded."""
     if section.weights != "imagenet":
         return section
-    builder = NETWORKS[section.name].builder
+    known = NETWORKS.get(section.name)
+    builder = known.builder if known else label_of(section.name)
     names = (f"{builder}_conv_imagenet.safetensors", f"{builder}_imagenet.safetensors", f"{builder}-*.pth")
     files = [file for name in names for file in sorted(folder.glob(name))]
     if not files:

@@ -259,6 +259,14 @@ def test_imagenet_weights_are_taken_from_a_folder_and_missing_ones_named(folder,
         )
 
 
+def test_weights_of_a_network_by_reference_are_taken_from_a_folder_too(folder, tmp_path):
+    path = written(folder, GOOD.replace("alexnet, weights: random", "'torchvision:resnet18', weights: imagenet"))
+    with pytest.raises(FileNotFoundError, match="no ImageNet weights of resnet18"):
+        load_study(path, weights=tmp_path)
+    (tmp_path / "resnet18-f37072fd.pth").touch()
+    assert load_study(path, weights=tmp_path).networks[0].weights == str(tmp_path / "resnet18-f37072fd.pth")
+
+
 def test_words_of_people_stay_words_and_powers_of_ten_are_numbers(tmp_path):
     from rsa_face.safety import read_yaml
 
