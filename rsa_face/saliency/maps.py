@@ -62,7 +62,7 @@ def map_saliency(
     -------
     DataArray, dims (stimulus, row, column)
         0 or more, float32, in the pixels of the network's input, brought there by bilinear interpolation. Factors
-        of the stimulus table ride along. ``attrs["all_zero"]`` names the faces whose map is 0 everywhere.
+        of the stimulus table are coordinates. ``attrs["all_zero"]`` names the faces whose map is 0 everywhere.
 
     Raises
     ------

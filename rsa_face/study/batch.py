@@ -217,7 +217,7 @@ def describe_batch(folder: str | Path) -> dict[str, bool]:
     """Say which units a batch has and which are done, by its folder alone."""
     file = Path(folder) / UNITS
     if not file.is_file():
-        message = f"{str(folder)!r} is no folder of a batch: it has no {UNITS}. Run rsa-face rdms first."
+        message = f"{str(folder)!r} is not the folder of a batch: it has no {UNITS}. Run rsa-face rdms first."
         raise FileNotFoundError(message)
     noted = _noted_in(file)
     return {name: is_made_from(Path(folder) / f"{name}.nc", wanted) for name, wanted in noted.items()}

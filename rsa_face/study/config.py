@@ -299,7 +299,7 @@ class NetworkSection(Settings):
     @model_validator(mode="after")
     def _says_whose_training(self) -> Self:
         if self.trained is not None and not is_builder(self.name):
-            message = f"trained is for callables, and {self.name} is none: its weights tell; remove it"
+            message = f"trained is for callables; whether {self.name} is trained follows from its weights; remove it"
             raise ValueError(message)
         if self.weights == LIBRARY and not is_reference(self.name):
             message = f"weights are {LIBRARY!r}, which is for networks by reference; write imagenet"
@@ -315,11 +315,11 @@ class NetworkSection(Settings):
     @model_validator(mode="after")
     def _attends_in_its_places(self) -> Self:
         if self.attention is not None and not self.may_attend:
-            message = f"attention is of {ATTENTIVE} alone, not of {self.name}; remove it, or change the name"
+            message = f"attention is for {ATTENTIVE} alone, not for {self.name}; remove it, or change the name"
             raise ValueError(message)
         twice = repeated([block.position for block in self.blocks])
         if twice:
-            message = f"several attention blocks stand at {twice}; move one"
+            message = f"several attention blocks are at {twice}; move one"
             raise ValueError(message)
         return self
 

@@ -30,8 +30,8 @@ class Stage:
     """One row of the table.
 
     Names may hold ``{network}`` (``{plain}``: without slashes; ``{trained}``: the one whose weights it has) and
-    ``{question}``, the network in question. In a
-    stage that is not `each` of some networks, a file of a network stands for those of all networks.
+    ``{question}``, the network in question. In a stage that is not `each` of some networks, a file of a network
+    stands for those of all networks.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rsa_face.networks.survey import evaluating
 from rsa_face.networks.zoo import Network
+from rsa_face.schema import split_seed
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 from rsa_face.training.data import TrainingTable, open_pictures
@@ -96,7 +97,7 @@ def combine_seeds(scores: Sequence[xr.Dataset], *, confidence: float = 0.95) -> 
     10.1093/biomet/6.1.1): it speaks of other seeds of this training, not of other faces.
     """
     joined = xr.concat(list(scores), dim="network", join="outer")
-    starts = [str(name).rsplit("/", 1)[0] for name in joined["network"].values]
+    starts = [split_seed(str(name))[0] for name in joined["network"].values]
     parts = []
     for start in dict.fromkeys(starts):
         members = joined.isel(network=np.flatnonzero(np.array(starts) == start))
@@ -104,11 +105,7 @@ def combine_seeds(scores: Sequence[xr.Dataset], *, confidence: float = 0.95) -> 
         part = members.mean("network").assign(seeds=count)
         reach = stats.t.ppf((1 + confidence) / 2, count - 1) / np.sqrt(count) if count > 1 else np.nan
         for score in SCORES[:-1]:
-            half = (
-                members[score].std("network", ddof=1) * reach
-                if count > 1
-                else members[score].mean("network") * np.nan
-            )
+            half = members[score].std("network", ddof=min(count - 1, 1)) * reach  # NaN for a single seed
             part[f"{score}_interval"] = xr.concat([part[score] - half, part[score] + half], dim="bound").transpose(
                 "condition", "bound"
             )

@@ -154,7 +154,7 @@ def test_a_curve_that_cannot_be_fitted_is_refused_before_anything_runs(folder, c
             "stimuli.tabel: is not a key here; the keys are table, occlus",
         ),
         ("weights: random", "weights: ImageNet", "is not random, imagenet, library .*no file .*ImageNet"),
-        ("weights: random", "attention: {position: pool5}", "attention is of fe_alexnet alone, not of alexnet"),
+        ("weights: random", "attention: {position: pool5}", "attention is for fe_alexnet alone, not for alexnet"),
         ("weights: random", "preprocessing: {resize: 64}", "crop is 224, larger than resize, 64"),
         ("weights: random", "preprocessing: {sd: [0, 1, 1]}", r"sd is \(0.0, 1.0, 1.0\), not more than 0"),
         ("weights: random", "seed: 1.5", "networks.0.seed: is 1.5, not a whole number"),
@@ -175,7 +175,7 @@ BLOCKS = "name: fe_alexnet, attention: "
     [
         ("{position: conv1, reduction: 100}", "attention: reduction is 100, more than the 64 channels"),
         ("{position: relu3}", r"1 fault.*\n.*attention.position: is 'relu3', not 'conv1'"),
-        ("[{position: fc6}, {position: fc6}]", r"several attention blocks stand at \['fc6'\]"),
+        ("[{position: fc6}, {position: fc6}]", r"several attention blocks are at \['fc6'\]"),
         ("pool5", r"1 fault.*\n.*attention: is 'pool5', not keys and values.* or a list"),
     ],
 )
@@ -315,7 +315,7 @@ def test_what_is_wrong_with_references_is_named_at_once_with_lines(folder):
     [
         ("layers: [relu5_3, fc8]", "trained: true", "trained is for callables"),
         ("layers: [relu5_3, fc8]", "weights: library", "write imagenet"),
-        ("label: small", "attention: {position: pool5}", "attention is of fe_alexnet alone"),
+        ("label: small", "attention: {position: pool5}", "attention is for fe_alexnet alone"),
         ('"torchvision:resnet18"', "torchvision", "Unknown network: 'torchvision'"),
     ],
 )
