@@ -33,7 +33,7 @@ _HOUR = 3600.0  # longer than a file is written to without a pause; reports and 
 _PATIENCE = 0.5  # seconds: whoever only looks whether a place is held, holds it for a moment
 _GLANCE = 0.05  # the same, for one who only looks
 _OFTEN = 0.005
-MOST_BYTES = 2**30  # what any file may unpack to; beyond it, a hundred times its own size
+MOST_BYTES = 2**30  # what any file may unpack to; larger ones, a hundred times its own size
 MOST_TIMES = 100
 SAVE_AS_CSV = "In a spreadsheet, save it as CSV UTF-8."
 MOST_SAID = 200
@@ -62,8 +62,7 @@ def path_in(folder: str | Path, name: str, what: str, *, suffix: str = "", neste
     The one way from a name (of a network, layer, label, participant, stimulus, study, figure or member of a data set)
     to a path that is written to or removed. `nested` is for names of several parts: ``alexnet/imagenet/0``.
     """
-    whole = check_name(name, what, nested=nested)
-    path = Path(folder).joinpath(*whole.split("/"))
+    path = Path(folder).joinpath(*check_name(name, what, nested=nested).split("/"))
     path = path.with_name(path.name + suffix)
     must_stay_inside(path, Path(folder))
     return path
@@ -152,9 +151,9 @@ def must_be_plain_names(names: Iterable[object], what: str, source: str) -> None
     A spreadsheet runs some as formulas when it opens a table; quoted there they would no longer be the names. Arrays
     of texts lose a NUL at the end, so that two names may become one.
     """
-    found = sorted({name for name in names if isinstance(name, str) and (_FORMULA.match(name) or "\0" in name)})
-    if found:
-        shown = ", ".join(repr(name[:60]) for name in found[:20])
+    unsafe = sorted({name for name in names if isinstance(name, str) and (_FORMULA.match(name) or "\0" in name)})
+    if unsafe:
+        shown = ", ".join(repr(name[:60]) for name in unsafe[:20])
         message = (
             f"{source} has {shown}: a {what} that begins like a spreadsheet's formula (=, @) or holds a NUL (\\0). "
             "Rename it."
@@ -189,10 +188,10 @@ def write_table(table: "pd.DataFrame", path: str | Path) -> None:
 def size_of(folder: str | Path) -> int:
     """Return how many bytes lie in a folder and below it, though files come and go while they are counted."""
     size = 0
-    for here, _, names in os.walk(folder):
+    for directory, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):
-                size += Path(here, name).stat().st_size
+                size += Path(directory, name).stat().st_size
     return size
 
 
@@ -222,8 +221,8 @@ def remove_drafts(folder: str | Path) -> None:
     A draft of weights may take as much room as the weights, and nothing else would ever remove it.
     """
     before = time.time() - _HOUR
-    for here, _, names in os.walk(folder):
-        for draft in (Path(here, name) for name in names if _DRAFT.fullmatch(name)):
+    for directory, _, names in os.walk(folder):
+        for draft in (Path(directory, name) for name in names if _DRAFT.fullmatch(name)):
             with suppress(FileNotFoundError):
                 if draft.stat().st_mtime < before:
                     draft.unlink()
@@ -361,16 +360,16 @@ def in_short(error: BaseException) -> str:
     if type(error).__name__ == "EmptyDataError":  # pandas' "No columns to parse from file"
         return "it is empty"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = lines[0].rstrip(".")[:MOST_SAID] if lines else ""
-    return said if " " in said else f"{type(error).__name__} {said}".strip()
+    first = lines[0].rstrip(".")[:MOST_SAID] if lines else ""
+    return first if " " in first else f"{type(error).__name__} {first}".strip()
 
 
 def must_not_swell(size: float, path: Path, *, on_disk: int | None = None) -> None:
     """Refuse a file that asks for more than 1 GiB of memory and a hundred times what lies on the disk."""
-    there = path.stat().st_size if on_disk is None else on_disk
-    if size > max(MOST_BYTES, MOST_TIMES * there):
+    stored = path.stat().st_size if on_disk is None else on_disk
+    if size > max(MOST_BYTES, MOST_TIMES * stored):
         message = (
-            f"{str(path)!r} ({there:,} bytes) asks for {size / 2**30:,.3g} GiB of memory, more than "
+            f"{str(path)!r} ({stored:,} bytes) asks for {size / 2**30:,.3g} GiB of memory, more than "
             f"{MOST_BYTES / 2**30:g} GiB and {MOST_TIMES} times its size. Do not use it, or write it again."
         )
         raise ValueError(message)

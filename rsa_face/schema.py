@@ -359,9 +359,9 @@ def has_sign(attrs: Mapping[Any, Any]) -> bool:
 def warn_implausible(
     dissimilarities: NDArray[Any], labels: Sequence[str], stimuli: Sequence[str], name: str, *, signed: bool
 ) -> None:
-    """Warn of dissimilarities that are negative, or far beyond the rest of their RDM, naming RDM, pair and value.
+    """Warn of dissimilarities that are negative, or far above the rest of their RDM, naming RDM, pair and value.
 
-    Far beyond is more than 1000 times the third quartile of the RDM's absolute values, or above 1e100, whose square
+    Far above is more than 1000 times the third quartile of the RDM's absolute values, or above 1e100, whose square
     is no number. Rounding (a millionth of the quartile) is no negative value. Cross-validated distances (crossnobis)
     scatter around 0: of these a negative value is reported where it lies further below 0 than twice the largest
     value lies above it.
@@ -566,8 +566,8 @@ def _faults_of_values(rdms: xr.DataArray, along: str) -> list[str]:
     except (TypeError, ValueError):
         return [f"dissimilarities are of type {rdms.dtype}, not numbers"]
     faults: list[str] = []
-    whole = symmetric(numbers) & (np.nan_to_num(np.diagonal(numbers, axis1=1, axis2=2)) == 0).all(axis=1)
-    for which in np.flatnonzero(~whole)[:_LISTED]:
+    sound = symmetric(numbers) & (np.nan_to_num(np.diagonal(numbers, axis1=1, axis2=2)) == 0).all(axis=1)
+    for which in np.flatnonzero(~sound)[:_LISTED]:
         label, values = rdms[along].values[which], numbers[which]
         if np.isinf(values).any():
             faults.append(f"{str(label)!r} holds an infinite dissimilarity")

@@ -137,7 +137,7 @@ class _Originals:
 
 def _copy(files: Sequence[RemoteFile], source: Path, originals: _Originals) -> None:
     names = {file.name: file.name if (source / file.name).is_file() else file.instead for file in files}
-    absent = [name for name, there in names.items() if not there or not (source / there).is_file()]
+    absent = [name for name, local in names.items() if not local or not (source / local).is_file()]
     if absent:
         message = f"{str(source)!r} lacks {_some(absent)}. Give the folder of the data set's files."
         raise FileNotFoundError(message)

@@ -95,10 +95,10 @@ def sum_by_pair(
     return (total if weights is not None else total.astype(np.int32)).reshape(shape)
 
 
-def share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
-    """Return part / whole, NaN where the whole is 0."""
-    out = np.full(np.broadcast(part, whole).shape, np.nan)
-    np.divide(part, whole, out=out, where=whole > 0)
+def share(part: NDArray[Any], total: NDArray[Any]) -> Floats:
+    """Return part / total, NaN where the total is 0."""
+    out = np.full(np.broadcast(part, total).shape, np.nan)
+    np.divide(part, total, out=out, where=total > 0)
     return out
 
 

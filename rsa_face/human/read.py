@@ -106,7 +106,7 @@ def read_human(
     Warns
     -----
     ImplausibleWarning
-        If RDMs that were read hold negative values, or values far beyond the others, as `warn_implausible` says.
+        If RDMs that were read hold negative values, or values far above the others, as `warn_implausible` says.
 
     Raises
     ------

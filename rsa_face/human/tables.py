@@ -832,8 +832,8 @@ def _hint_of_id(value: str, known: Sequence[str]) -> str:
     alike = next((one for one in known if seen_as(one) == seen_as(value)), None)
     if alike is not None:
         return f", but {alike!a} is: it differs in case, spaces or Unicode form alone"
-    whole = value.removesuffix(".0")
-    return f", but {whole!r} is: a program made a number of it" if whole in known and whole != value else ""
+    integer = value.removesuffix(".0")
+    return f", but {integer!r} is: a program made a number of it" if integer in known and integer != value else ""
 
 
 def _note(

@@ -124,8 +124,8 @@ def spread_at(spread: Spread, bound: Float[np.ndarray, " layer"], perfect: float
     """Return a similarity's excess over a bound with the standard error that it would have at the bound.
 
     Similarity over `perfect` is a correlation r, whose standard error falls with 1 - r^2 (Fisher 1915,
-    10.2307/2331838). A layer that is above the bound by chance thus has too small an error, and one below it too
-    large a one, so that a t test at the estimate's own error finds the ceiling reached too often.
+    10.2307/2331838). A layer that is above the bound by chance has too small an error, and one below it too large
+    a one, so that a t test at the estimate's own error finds the ceiling reached too often.
     """
     reached = np.clip((spread.estimate + bound) / perfect, -0.99, 0.99)
     wanted = np.clip(bound / perfect, -0.99, 0.99)

@@ -211,9 +211,11 @@ def group_members(human: xr.DataArray, groups: str | None) -> Whole:
         names, place = np.unique(np.asarray(values, dtype=str), return_inverse=True)
     if len(names) < FEWEST_GROUPS:
         what = "stimuli" if groups is None else f"groups of {groups!r}"
-        message = f"At least {FEWEST_GROUPS} {what} must exist to be drawn from, but there are {len(names)}: "
-        msg = f"{message}{[str(name) for name in names]}. Use more, or resample participants."
-        raise ValueError(msg)
+        message = (
+            f"Too few {what} to draw from: {len(names)} of the {FEWEST_GROUPS} needed, "
+            f"{[str(name) for name in names]}. Use more, or resample participants."
+        )
+        raise ValueError(message)
     members = np.zeros((len(names), count), dtype=np.int64)
     members[place, np.arange(count)] = 1
     return members
@@ -263,9 +265,7 @@ def _given(resamples: Mapping[str, NDArray[Any]], units: tuple[int, int], wanted
         array = taken[name]
         if array.dtype.kind not in "iu" or array.size == 0 or array.min() < 0 or array.max() >= count:
             span = f"{array.min()} to {array.max()}" if array.size else "none"
-            message = (
-                f"`resamples[{name!r}]` must be whole numbers from 0 to {count - 1}, but holds {array.dtype} {span}."
-            )
+            message = f"`resamples[{name!r}]` holds {array.dtype} {span}. Give whole numbers from 0 to {count - 1}."
             raise ValueError(message)
         made.append(np.stack([np.bincount(row, minlength=count) for row in array]))
     return made[0], made[1]

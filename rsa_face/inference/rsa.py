@@ -260,7 +260,7 @@ class RSA:
         if self.unsigned and resample != "stimulus":
             message = (
                 f"resample={resample!r} needs participants, and these are mean ratings of nobody knows whom. Use "
-                "resample='stimulus': a stimulus is drawn with its ratings, whose noise is thus in the interval."
+                "resample='stimulus': a stimulus is drawn with its ratings, so that their noise is in the interval."
             )
             raise ValueError(message)
         table = self._observed(resample, seed, confidence)

@@ -305,8 +305,8 @@ def contrast_pretrainings(
     shared = shared_quantities(measured, pretrainings)
     if not shared:
         message = (
-            f"Some architecture must have both pre-trainings {list(pretrainings)} to compare them, but the networks "
-            f"are {list(measured.networks)}. Train one from each, with the same seeds."
+            f"No architecture has both pre-trainings {list(pretrainings)}: the networks are "
+            f"{list(measured.networks)}. Train one from each, with the same seeds."
         )
         raise ValueError(message)
     rows = [(name, quantity) for name, each in shared.items() for quantity in _with_summary(each, summary)]

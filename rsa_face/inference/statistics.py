@@ -301,7 +301,7 @@ class Resampled:
     seed : int
         Of the chance in the standard errors themselves.
     rows : array, shape (row, quantity), optional
-        What `jackknife.jackknife_rows` made of them; standard errors come from the draws if not given.
+        What `jackknife_rows` made of them; standard errors come from the draws if not given.
     components : sequence of str
         The component of each row.
     """
@@ -441,7 +441,7 @@ def single_p(spread: Spread, *, two_sided: bool) -> Float[np.ndarray, " quantity
     """Return the p value of each t by itself, never 0."""
     z = spread.z
     p = stats.norm.sf(np.abs(z) if two_sided else z) * (2 if two_sided else 1)
-    return np.asarray(np.clip(p, np.finfo(float).tiny, 1.0), dtype=float)
+    return np.asarray(np.clip(p, _LEAST_P, 1.0), dtype=float)
 
 
 def family_p(spread: Spread, *, two_sided: bool) -> Float[np.ndarray, " quantity"]:

@@ -113,11 +113,11 @@ def partial_draws(
     everything = _compare_ready(ready, np.ones(drawn.stimuli.shape[1], dtype=int))
     everyone = np.ones(people.shape[0])
 
-    def run(alike: Int[np.ndarray, " draw"]) -> None:
+    def run(same: Int[np.ndarray, " draw"]) -> None:
         each = everything
         if drawn.kinds != (PARTICIPANT,):
-            each = _compare_ready(ready, drawn.stimuli[alike[0]])
-        for draw in alike:
+            each = _compare_ready(ready, drawn.stimuli[same[0]])
+        for draw in same:
             for place, kind in enumerate(drawn.kinds):
                 of_kind = everything if kind == PARTICIPANT else each
                 times = everyone if kind == "stimulus" else drawn.participants[draw]
@@ -467,8 +467,8 @@ def _features_of(
     if sorted(have) != sorted(want):
         lacks, more = sorted(set(want) - set(have)), sorted(set(have) - set(want))
         message = (
-            f"Activations must be of the stimuli that were judged, but they lack {lacks[:8]} and have {more[:8]} "
-            "besides. Select the shared stimuli first."
+            f"Activations and judgements are of different stimuli: the activations lack {lacks[:8]} and have "
+            f"{more[:8]} besides. Select the shared stimuli first."
         )
         raise ValueError(message)
     ordered = activations.transpose(STIMULUS, ...).isel({STIMULUS: [have.index(stimulus) for stimulus in want]})

@@ -340,7 +340,7 @@ def integrate_posterior(problem: Problem, theta: Float[Array, "curve 4"], *, con
     and the interval ends at the bound. A PSE is undetermined if a side of its 95 % interval is open, or the
     interval is wider than the range of levels.
 
-    All curves share the levels, hence the logarithms of P(happy) over the grid: their likelihoods are one product
+    All curves share the levels, and so the logarithms of P(happy) over the grid: their likelihoods are one product
     of matrices. Curves for which this grid is coarse get finer ones of their own.
 
     Schütt, Harmeling, Macke & Wichmann 2016, 10.1016/j.visres.2016.02.002. Intervals from the profile of the

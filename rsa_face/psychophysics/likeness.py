@@ -145,7 +145,7 @@ def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: floa
         ],
         axis=-1,
     )
-    at_middle = sum(table.loc[table["level"] == middle, "stimulus"].nunique() for table in tables[:1])
+    at_middle = tables[0].loc[tables[0]["level"] == middle, "stimulus"].nunique()
     simulated = any(table.attrs["simulated"] for table in tables)
     return xr.DataArray(
         kappas,

@@ -29,17 +29,17 @@ def test_one_trial_is_its_distances_in_units_of_their_norm(tmp_path):
 
 def test_two_trials_are_weighted_by_evidence_as_worked_by_hand():
     partial = np.array([[0.5, 1.0, 1.0], [1.0, 0.5, 1.0]])  # both of one size: nothing is rescaled
-    found = combine_arrangements(partial, floor=0.0)
+    combined = combine_arrangements(partial, floor=0.0)
     mean = np.array([(0.25 * 0.5 + 1.0) / 1.25, (1.0 + 0.25 * 0.5) / 1.25, 1.0])
-    np.testing.assert_allclose(found, mean / np.linalg.norm(mean))
+    np.testing.assert_allclose(combined, mean / np.linalg.norm(mean))
 
 
 def test_a_zoomed_in_trial_changes_no_relation_within_it():
-    whole = np.array([0.1, 1.0, 1.0, 1.0, 1.0, 0.1])
+    far = np.array([0.1, 1.0, 1.0, 1.0, 1.0, 0.1])
     near = np.full(6, np.nan)
     near[[0, 5]] = [0.9, 0.9]
-    found = combine_arrangements(np.stack([whole, near]))
-    np.testing.assert_allclose(found, whole / np.linalg.norm(whole), atol=1e-4)
+    combined = combine_arrangements(np.stack([far, near]))
+    np.testing.assert_allclose(combined, far / np.linalg.norm(far), atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -49,13 +49,13 @@ def test_the_plane_is_recovered_from_noisy_partial_arrangements(seed):
     true, i, j = pdist(points), *np.triu_indices(12, 1)
     partial = np.full((40, len(true)), np.nan)
     for row in partial:
-        kept = np.isin(np.arange(12), rng.permutation(12)[:6])
-        both = kept[i] & kept[j]
+        subset = np.isin(np.arange(12), rng.permutation(12)[:6])
+        both = subset[i] & subset[j]
         row[both] = true[both] / true[both].max() * 0.9 * rng.lognormal(0, 0.05, both.sum())
-    found = combine_arrangements(partial)
-    assert np.corrcoef(found, true)[0, 1] > 0.99
+    combined = combine_arrangements(partial)
+    assert np.corrcoef(combined, true)[0, 1] > 0.99
     plain = np.nanmean(partial, axis=0)
-    assert np.corrcoef(found, true)[0, 1] > np.corrcoef(plain, true)[0, 1]
+    assert np.corrcoef(combined, true)[0, 1] > np.corrcoef(plain, true)[0, 1]
 
 
 def test_pixels_and_their_order_change_nothing(tmp_path):

@@ -46,7 +46,7 @@ def test_a_log_of_what_was_taken_for_what_equals_its_counts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "options", "said"),
+    ("text", "options", "clause"),
     [
         (TRIALS.replace("b,sad", "b,sat"), {"responses": ("happy", "sad")}, "line 5, column response: 'sat' is none"),
         (COUNTS.replace("1,1", "1,-1"), {"form": "counts"}, "line 3, column sad: -1 is no count"),
@@ -56,6 +56,6 @@ def test_a_log_of_what_was_taken_for_what_equals_its_counts(tmp_path):
         ("participant,stimulus\np,a\n", {"form": "counts"}, "confused.csv has no column of counts"),
     ],
 )
-def test_a_broken_file_says_line_column_and_value(tmp_path, text, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_broken_file_says_line_column_and_value(tmp_path, text, options, clause):
+    with pytest.raises(ValueError, match=clause):
         read(tmp_path, text, options)

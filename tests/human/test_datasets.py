@@ -71,25 +71,25 @@ def test_files_of_a_folder_become_a_table_images_and_rdms(source, tmp_path):
 
 def test_what_is_unpacked_says_whose_it_is_and_on_what_terms(source, tmp_path, capsys):
     assert run("datasets", "fetch", "kriegeskorte92", "--from", source, "--out", tmp_path / "out") == 0
-    said, kept = capsys.readouterr().out, (tmp_path / "out" / "README.md").read_text()
-    for text in (said, kept):
+    printed, written = capsys.readouterr().out, (tmp_path / "out" / "README.md").read_text()
+    for text in (printed, written):
         assert "10.1016/j.neuron.2008.10.043" in text
         assert "no licence for the data set itself" in text
-    assert str(tmp_path / "out" / "stimuli.csv") in said
+    assert str(tmp_path / "out" / "stimuli.csv") in printed
 
 
 def test_the_list_names_size_citation_and_licence(capsys):
     assert run("datasets", "list") == 0
-    said = capsys.readouterr().out
-    assert "kriegeskorte92 (4.6 MB)" in said
-    assert "10.1016/j.neuron.2008.10.043" in said
-    assert "f1f83cad" in said
+    printed = capsys.readouterr().out
+    assert "kriegeskorte92 (4.6 MB)" in printed
+    assert "10.1016/j.neuron.2008.10.043" in printed
+    assert "f1f83cad" in printed
 
 
 def test_a_file_with_another_checksum_is_kept_aside_and_both_are_shown(source, tmp_path):
     (source / RDMS).write_bytes(b"something else")
-    expected, found = DATASETS["kriegeskorte92"].files[0].sha256, hashlib.sha256(b"something else").hexdigest()
-    with pytest.raises(ValueError, match=f"{RDMS} has {found} instead of {expected}.*unexpected"):
+    expected, actual = DATASETS["kriegeskorte92"].files[0].sha256, hashlib.sha256(b"something else").hexdigest()
+    with pytest.raises(ValueError, match=f"{RDMS} has {actual} instead of {expected}.*unexpected"):
         fetch_dataset("kriegeskorte92", tmp_path / "out", source=source)
     assert (tmp_path / "out" / "original" / f"{RDMS}.unexpected").read_bytes() == b"something else"
     assert not (tmp_path / "out" / "original" / RDMS).exists()
@@ -110,16 +110,16 @@ def test_a_folder_without_the_files_is_refused_by_their_names(source, tmp_path):
 
 
 def test_a_download_comes_from_the_named_commit_and_is_checked(source, tmp_path, monkeypatch):
-    asked = []
+    urls = []
 
     def fetch(url, output, _registry):
-        asked.append(url)
+        urls.append(url)
         Path(output).write_bytes((source / url.rpartition("/")[2]).read_bytes())
 
     monkeypatch.setattr(pooch, "HTTPDownloader", lambda **_: fetch)
     fetch_dataset("kriegeskorte92", tmp_path / "out")
-    assert sorted(asked) == [f"{DATASETS['kriegeskorte92'].url}/{name}" for name in (RDMS, IMAGES)]
-    assert "rsagroup/rsatoolbox/f1f83cad" in asked[0]
+    assert sorted(urls) == [f"{DATASETS['kriegeskorte92'].url}/{name}" for name in (RDMS, IMAGES)]
+    assert "rsagroup/rsatoolbox/f1f83cad" in urls[0]
 
 
 def test_offline_the_error_says_what_from_where_how_large_and_where_to_put_it(source, tmp_path, monkeypatch, capsys):
@@ -129,10 +129,10 @@ def test_offline_the_error_says_what_from_where_how_large_and_where_to_put_it(so
     monkeypatch.setattr(pooch, "HTTPDownloader", lambda **_: unreachable)
     monkeypatch.setitem(DATASETS, "kriegeskorte92", replace(DATASETS["kriegeskorte92"], files=REAL.files))
     assert run("datasets", "fetch", "kriegeskorte92", "--out", tmp_path / "out") == 1
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for part in (RDMS, IMAGES, "4.6 MB", REAL.url, "rsa-face datasets fetch kriegeskorte92 --from FOLDER"):
-        assert part in said
-    assert "Traceback" not in said
+        assert part in printed
+    assert "Traceback" not in printed
     assert not list((tmp_path / "out").rglob("*.mat*"))
 
 
@@ -232,11 +232,11 @@ def test_a_file_that_has_changed_upstream_is_named_and_kept_aside(faces, tmp_pat
 
 
 def test_a_set_that_was_fetched_in_part_goes_on(faces, tmp_path, monkeypatch):
-    asked = []
+    urls = []
 
     def fetch(url, output, _registry):
-        asked.append(url.rpartition("/")[2])
-        if len(asked) == 500:
+        urls.append(url.rpartition("/")[2])
+        if len(urls) == 500:
             raise requests.exceptions.ConnectionError
         Path(output).write_bytes((faces / url.removeprefix(f"{DATASETS['omi'].url}/")).read_bytes())
 
@@ -245,10 +245,10 @@ def test_a_set_that_was_fetched_in_part_goes_on(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(pooch, "HTTPDownloader", lambda **_: fetch)
     with pytest.raises(ConnectionError, match="What was fetched so far is kept: run the command again"):
         fetch_dataset("omi", tmp_path / "out")
-    before = len(asked)
+    before = len(urls)
     fetch_dataset("omi", tmp_path / "out")
     assert before < OMI_FACES
-    assert len(asked) == OMI_FACES + 2  # every file once, and the one that failed again
+    assert len(urls) == OMI_FACES + 2  # every file once, and the one that failed again
 
 
 @pytest.fixture

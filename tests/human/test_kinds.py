@@ -78,7 +78,7 @@ def test_profiles_are_apart_as_the_crow_flies_and_missing_ratings_counted(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "options", "said"),
+    ("kind", "text", "options", "clause"),
     [
         (
             "rating",
@@ -99,8 +99,8 @@ def test_profiles_are_apart_as_the_crow_flies_and_missing_ratings_counted(tmp_pa
         ("features", FEATURES, {"scales": ("happy", "glad")}, "no column 'glad'"),
     ],
 )
-def test_a_broken_file_says_line_column_and_value(tmp_path, kind, text, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_broken_file_says_line_column_and_value(tmp_path, kind, text, options, clause):
+    with pytest.raises(ValueError, match=clause):
         read(tmp_path, text, kind, options=options)
 
 

@@ -100,16 +100,16 @@ def test_names_that_look_the_same_are_remarked_on(tmp_path, one, other):
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "clause"),
     [
         ("Face", r"'Face' is not among the stimuli, but 'face' is: it differs in case, spaces or Unicode form alone"),
         ("1.0", r"'1\.0' is not among the stimuli, but '1' is: a program made a number of it"),
         ("x", r"'x' is not among the stimuli$"),
     ],
 )
-def test_an_unknown_id_says_which_known_one_it_may_be(tmp_path, written, said):
+def test_an_unknown_id_says_which_known_one_it_may_be(tmp_path, written, clause):
     lines = [RATING[0], "p1,face,1,2", f"p1,{written},2,3"]
-    with pytest.raises(ValueError, match=rf"(?m)line 3, column stimulus_a: {said}"):
+    with pytest.raises(ValueError, match=rf"(?m)line 3, column stimulus_a: {clause}"):
         read_human(write(tmp_path, lines), kind="rating", stimuli=["face", "1", "2"])
 
 

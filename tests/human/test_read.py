@@ -1,4 +1,4 @@
-"""Files of human data become one RDM for each participant, or an error that says what to mend, where."""
+"""Files of human data become one RDM for each participant, or an error that says what to fix, and where."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_npz_mat_and_rsatoolbox_files_hold_the_same_rdms(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "clause"),
     [
         (",a,b\na,0,1\nb,2,0\n", r"line 2, column b: 'participant_01' is asymmetric at \(a, b\): 1 against 2"),
         (",a,b\na,0.5,1\nb,1,0\n", r"0.5 on the diagonal at 'a'"),
@@ -68,8 +68,8 @@ def test_npz_mat_and_rsatoolbox_files_hold_the_same_rdms(tmp_path):
         ("participant,stimulus,response\np1,a,happy\np1,b,hapy\n", "'hapy' is not a number"),
     ],
 )
-def test_a_broken_square_says_where(file, text, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_broken_square_says_where(file, text, clause):
+    with pytest.raises(ValueError, match=clause):
         read_human(file(text), kind="rdm")
 
 
@@ -80,7 +80,7 @@ def test_a_table_of_names_without_a_header_is_refused(file):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "clause"),
     [
         ("old,new\na,x\nb,y\nc", r"names\.csv .*nothing beside 'c'\. Fill in"),
         ("old,new\na,x\n,y\nc,z\n", r"names\.csv .*nothing beside 'y'\. Fill in"),
@@ -88,9 +88,9 @@ def test_a_table_of_names_without_a_header_is_refused(file):
         ("old,new\na,x\nb,y\nc,y\n", r"names\.csv .*repeats 'y'"),
     ],
 )
-def test_a_table_of_names_that_leaves_a_stimulus_without_one_of_its_own_is_refused(file, text, said):
+def test_a_table_of_names_that_leaves_a_stimulus_without_one_of_its_own_is_refused(file, text, clause):
     names = file(text, "names.csv")
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=clause):
         read_human(file(CHOICES), kind="choice", layout={"rename": names})
 
 
@@ -128,10 +128,10 @@ def test_all_faults_of_choices_are_said_at_once(file):
     text = "participant,stimulus,response\np1,a,happy\np1,b,sad\np1,c,hapy\n,b,sad\np2,1-Mar,sad\n"
     with pytest.raises(ValueError, match="3 faults") as caught:
         read_human(file(text), kind="choice")
-    said = str(caught.value)
-    assert "line 4, column response: 'hapy'" in said
-    assert "line 5, column participant: the cell is empty" in said
-    assert "line 6, column stimulus: '1-Mar' looks like a date" in said
+    message = str(caught.value)
+    assert "line 4, column response: 'hapy'" in message
+    assert "line 5, column participant: the cell is empty" in message
+    assert "line 6, column stimulus: '1-Mar' looks like a date" in message
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

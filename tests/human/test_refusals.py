@@ -98,10 +98,10 @@ def test_up_to_twenty_faults_are_said_and_the_rest_counted(tmp_path):
     lines = ["participant,stimulus_a,stimulus_b,rating", "p,a,b,1", *(f"p,a,c{k},x{k}" for k in range(30))]
     with pytest.raises(ValueError, match=r"^30 faults:") as caught:
         read_human(write(tmp_path, lines), kind="rating")
-    said = str(caught.value).splitlines()
-    assert said[1] == "  trials.csv, line 3, column rating: 'x0' is not a number"
-    assert said[20].startswith("  trials.csv, line 22")
-    assert said[21] == "  and 10 more"
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "  trials.csv, line 3, column rating: 'x0' is not a number"
+    assert lines[20].startswith("  trials.csv, line 22")
+    assert lines[21] == "  and 10 more"
 
 
 def test_lines_are_right_under_remarks_blank_lines_and_quoted_line_ends(tmp_path):

@@ -22,9 +22,9 @@ def test_a_template_passes_its_own_check(kind, tmp_path, capsys):
         with pytest.raises(SystemExit) as stopped:
             main(["human", *words])
         assert stopped.value.code == 0
-    said = capsys.readouterr().out
-    assert "Reliability\n  noise ceiling" in said
-    assert "These are simulated observers" in said
+    printed = capsys.readouterr().out
+    assert "Reliability\n  noise ceiling" in printed
+    assert "These are simulated observers" in printed
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -46,8 +46,8 @@ def test_two_rdms_compare_as_everywhere_in_the_package(comparison, missing):
     one[rng.random(45) < missing] = np.nan
     expected = compare_vectors(comparison, other[None], one[None])[0, 0] if not missing else None
     if missing:
-        there = ~np.isnan(one)
-        expected = similarity_of_two(one[there], other[there], comparison)
+        judged = ~np.isnan(one)
+        expected = similarity_of_two(one[judged], other[judged], comparison)
     assert similarity_of_two(one, other, comparison) == pytest.approx(expected, abs=1e-12)
 
 
@@ -60,14 +60,18 @@ def test_mean_agreement_with_the_others_is_the_lower_noise_ceiling(comparison):
 
 
 def test_split_halves_give_the_reliability_that_was_put_in():
-    found = assess_reliability(people(count=40, stimuli=40, noise=1.5), comparison="corr", halves=200)
+    reliability = assess_reliability(people(count=40, stimuli=40, noise=1.5), comparison="corr", halves=200)
     single = 1 / (1 + 1.5**2)
-    assert float(found["single"]) == pytest.approx(single, abs=0.03)
-    assert float(found["split_half_corrected"]) == pytest.approx(spearman_brown(single, 40), abs=0.01)
-    measured = found["reliability_measured"].sel(group_size=5).item()
+    assert float(reliability["single"]) == pytest.approx(single, abs=0.03)
+    assert float(reliability["split_half_corrected"]) == pytest.approx(spearman_brown(single, 40), abs=0.01)
+    measured = reliability["reliability_measured"].sel(group_size=5).item()
     assert measured == pytest.approx(spearman_brown(single, 5), abs=0.03)
-    needed = found["participants_needed"].sel(target=0.9).item()
-    assert spearman_brown(float(found["single"]), needed) >= 0.9 > spearman_brown(float(found["single"]), needed - 1)
+    needed = reliability["participants_needed"].sel(target=0.9).item()
+    assert (
+        spearman_brown(float(reliability["single"]), needed)
+        >= 0.9
+        > spearman_brown(float(reliability["single"]), needed - 1)
+    )
 
 
 def test_the_same_seed_gives_the_same_halves_and_another_does_not():
@@ -81,22 +85,22 @@ def test_a_participant_who_answers_at_random_is_flagged_and_stays():
     human = people(count=12, stimuli=20, noise=0.5)
     strange = human.copy()
     strange[3] = people(count=1, stimuli=20, noise=5, seed=9).values[0]
-    found = assess_reliability(strange, halves=20)
-    assert found["participant"].values[found["outlying"].values].tolist() == ["p03"]
-    assert found.sizes["participant"] == 12
-    note = reliability_table(found).set_index("quantity").loc["participants flagged as outlying", "note"]
+    reliability = assess_reliability(strange, halves=20)
+    assert reliability["participant"].values[reliability["outlying"].values].tolist() == ["p03"]
+    assert reliability.sizes["participant"] == 12
+    note = reliability_table(reliability).set_index("quantity").loc["participants flagged as outlying", "note"]
     assert note == "flagged, not dropped: p03"
 
 
 def test_pairs_nobody_judged_are_counted():
     human = people(missing=0.3)
     human[:, 0, 1] = human[:, 1, 0] = np.nan
-    found = assess_reliability(human, halves=20)
-    assert found["people_of_pair"].values[0, 1] == 0
-    assert found["pairs_judged"].values[0] == pytest.approx(
+    reliability = assess_reliability(human, halves=20)
+    assert reliability["people_of_pair"].values[0, 1] == 0
+    assert reliability["pairs_judged"].values[0] == pytest.approx(
         np.isfinite(human.values[0][np.triu_indices(10, 1)]).mean()
     )
-    assert "pairs judged by nobody: 1" in reliability_table(found)["note"].to_list()[-1]
+    assert "pairs judged by nobody: 1" in reliability_table(reliability)["note"].to_list()[-1]
 
 
 def test_far_from_the_median_is_robust_to_one_wild_value():
@@ -129,9 +133,9 @@ def test_repeats_in_either_order_are_parted_and_compared(tmp_path):
     parts = read_human(file, kind="rating", layout={"by": "repeat"})
     assert parts.dims[0] == "repeat"
     assert parts["repeat"].values.tolist() == ["first", "second"]
-    found = repeat_similarity(parts)
-    assert found.sel(participant="p").item() == pytest.approx(1)
-    assert np.isnan(found.sel(participant="q").item())
+    reliability = repeat_similarity(parts)
+    assert reliability.sel(participant="p").item() == pytest.approx(1)
+    assert np.isnan(reliability.sel(participant="q").item())
 
 
 def test_trials_without_repeats_are_not_parted(tmp_path):
@@ -145,22 +149,22 @@ def test_the_table_and_the_figure_hold_the_same_numbers():
     import matplotlib.pyplot as plt
 
     human = people(missing=0.1).assign_coords(response_bias=("participant", np.linspace(0, 1, 12)))
-    found = assess_reliability(human, halves=30)
-    axes = plot_reliability(found)
+    reliability = assess_reliability(human, halves=30)
+    axes = plot_reliability(reliability)
     assert set(axes) == {"halves", "people", "agreement", "coverage"}
     drawn = np.concatenate([line.get_ydata() for line in axes["agreement"].lines])
-    assert np.sort(drawn) == pytest.approx(np.sort(found["agreement"].values))
+    assert np.sort(drawn) == pytest.approx(np.sort(reliability["agreement"].values))
     assert axes["coverage"].get_title(loc="left") == "0 of 45 pairs judged by nobody"
-    table = reliability_table(found).set_index("quantity")
-    assert table.loc["split-half reliability", "value"] == pytest.approx(float(found["split_half_corrected"]))
+    table = reliability_table(reliability).set_index("quantity")
+    assert table.loc["split-half reliability", "value"] == pytest.approx(float(reliability["split_half_corrected"]))
     assert f"{table.loc['split-half reliability', 'value']:.2f}" in axes["halves"].get_title(loc="left")
     plt.close("all")
 
 
 def test_reliability_is_saved_and_loaded_whole(tmp_path):
-    found = assess_reliability(people(), halves=10)
-    rf.save(found, tmp_path / "r.nc")
-    xr.testing.assert_equal(rf.load(tmp_path / "r.nc"), found)
+    reliability = assess_reliability(people(), halves=10)
+    rf.save(reliability, tmp_path / "r.nc")
+    xr.testing.assert_equal(rf.load(tmp_path / "r.nc"), reliability)
 
 
 def test_forty_raters_of_real_morphs(real_files):
@@ -174,6 +178,6 @@ def test_forty_raters_of_real_morphs(real_files):
             "keep": {"imgEmo": ("happy", "sad", "neutral")},
         },
     )
-    found = assess_reliability(human, halves=100)
-    np.testing.assert_allclose(found["noise_ceiling"], [0.760, 0.773], atol=0.0006)
-    assert not found["outlying"].any()
+    reliability = assess_reliability(human, halves=100)
+    np.testing.assert_allclose(reliability["noise_ceiling"], [0.760, 0.773], atol=0.0006)
+    assert not reliability["outlying"].any()

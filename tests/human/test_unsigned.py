@@ -57,15 +57,15 @@ def test_the_order_of_ratings_means_nothing(tmp_path):
 
 
 def test_the_ceiling_is_what_other_ratings_and_the_truth_reach(tmp_path):
-    rng, found, reached = np.random.default_rng(3), [], []
+    rng, ceilings, reached = np.random.default_rng(3), [], []
     for draw in range(12):
         truth, ratings = noisy(rng, noise=15.0)
         human = read(table(tmp_path / f"{draw}.csv", ratings))
-        found.append(rf.noise_ceiling(human, comparison="spearman").values)
+        ceilings.append(rf.noise_ceiling(human, comparison="spearman").values)
         others = truth + rng.normal(0, 15.0, ratings.shape[::-1]).mean(axis=0)
         mine = pdist(ratings.mean(axis=1)[:, None])
         reached.append([spearmanr(mine, pdist(each[:, None])).statistic for each in (others, truth)])
-    np.testing.assert_allclose(np.mean(found, axis=0), np.mean(reached, axis=0), atol=0.02)
+    np.testing.assert_allclose(np.mean(ceilings, axis=0), np.mean(reached, axis=0), atol=0.02)
 
 
 def test_an_interval_over_stimuli_holds_the_noise_of_their_ratings(tmp_path):

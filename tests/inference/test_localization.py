@@ -185,9 +185,9 @@ def test_localize_and_contrast_layers_never_disagree(seed: int) -> None:
     lower, upper = contrast["difference_band"].transpose("bound", "layer").values
     apart = {"above_baseline": lower > 0, "differs_from_baseline": (lower > 0) | (upper < 0)}
     np.testing.assert_array_equal(contrast["p_difference_corrected"] < 0.05, apart["differs_from_baseline"])
-    for target, beyond in apart.items():
+    for target, outside in apart.items():
         answer = where.sel(target=target)
-        expected = f"l{beyond.argmax()}" if beyond.any() else "none"
+        expected = f"l{outside.argmax()}" if outside.any() else "none"
         assert answer["picked"] == expected
         assert answer["in_set"].sel(layer=expected)
         assert bool(answer["in_set"].sel(layer="none")) == (expected == "none")

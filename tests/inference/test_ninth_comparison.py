@@ -25,7 +25,7 @@ def _pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray, stimuli: np.ndar
 
 @pytest.fixture
 def ninth(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Add the row; everything is told of the comparison here alone."""
+    """Add the row, the only place that names the comparison."""
     row = Comparison("Pearson again", "kernel", "corr", centred=True, kernel=_pearson)
     monkeypatch.setitem(COMPARISONS, "pearson-again", row)
     return "pearson-again"

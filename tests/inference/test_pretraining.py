@@ -1,4 +1,4 @@
-"""Object minus face: planted biases are found, absent ones are not, and a weaker bias is told whatever its sign."""
+"""Object minus face: planted biases are found, absent ones are not, and a weaker one is recognised by either sign."""
 
 import numpy as np
 import pytest

@@ -114,7 +114,7 @@ def test_impossible_chances_and_trials_are_named():
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "clause"),
     [
         (pd.DataFrame({"participant": ["a"], "level": [1]}), "response or p_happy"),
         (pd.DataFrame({"level": [1], "response": ["sad"]}), "participant or network"),
@@ -122,8 +122,8 @@ def test_impossible_chances_and_trials_are_named():
         (pd.DataFrame({"participant": [], "level": [], "response": []}), "no rows"),
     ],
 )
-def test_a_table_without_its_columns_is_refused(table, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_table_without_its_columns_is_refused(table, clause):
+    with pytest.raises(ValueError, match=clause):
         check_choices(table)
 
 

@@ -34,18 +34,18 @@ def table_of(column, curves, occlusion="none"):
 
 @pytest.fixture(scope="module")
 def people():
-    whole = table_of("participant", {"a": (0.4, 0.1), "b": (0.5, 0.1), "c": (0.6, 0.1)})
+    unmasked = table_of("participant", {"a": (0.4, 0.1), "b": (0.5, 0.1), "c": (0.6, 0.1)})
     masked = table_of("participant", {"a": (0.5, 0.2), "b": (0.6, 0.2), "c": (0.7, 0.2)}, "mouth")
-    return pd.concat([whole, masked])
+    return pd.concat([unmasked, masked])
 
 
 @pytest.fixture(scope="module")
 def networks():
-    whole = table_of("network", {"alexnet/0": (0.6, 0.05), "alexnet/1": (0.7, 0.05), "fe_alexnet": (0.5, 0.1)})
+    unmasked = table_of("network", {"alexnet/0": (0.6, 0.05), "alexnet/1": (0.7, 0.05), "fe_alexnet": (0.5, 0.1)})
     masked = table_of(
         "network", {"alexnet/0": (0.6, 0.1), "alexnet/1": (0.7, 0.1), "fe_alexnet": (0.6, 0.2)}, "mouth"
     )
-    return pd.concat([whole, masked])
+    return pd.concat([unmasked, masked])
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,10 @@ def table(people, networks):
 
 
 def test_distances_by_hand(table):
-    whole, masked = table.sel(occlusion="none"), table.sel(occlusion="mouth")
-    np.testing.assert_allclose(whole["delta_pse"], [0.1, 0.2, 0], atol=1e-4)
-    np.testing.assert_allclose(whole["slope_ratio"], [2, 2, 1], rtol=1e-3)
-    np.testing.assert_allclose(whole["pse_z"], [1, 2, 0], atol=1e-2)  # the people's SD is .1
+    unmasked, masked = table.sel(occlusion="none"), table.sel(occlusion="mouth")
+    np.testing.assert_allclose(unmasked["delta_pse"], [0.1, 0.2, 0], atol=1e-4)
+    np.testing.assert_allclose(unmasked["slope_ratio"], [2, 2, 1], rtol=1e-3)
+    np.testing.assert_allclose(unmasked["pse_z"], [1, 2, 0], atol=1e-2)  # the people's SD is .1
     np.testing.assert_allclose(masked["pse_shift"], [0, 0, 0.1], atol=1e-4)
     np.testing.assert_allclose(masked["pse_shift_difference"], [-0.1, -0.1, 0], atol=1e-4)
     np.testing.assert_allclose(masked["slope_change"], [0.5, 0.5, 0.5], rtol=1e-3)
@@ -82,13 +82,13 @@ def test_a_network_that_chooses_as_people_do_stands_at_the_values_that_say_so(pe
 
 
 def test_families_average_their_seeds_and_one_seed_is_never_forty_people(table):
-    whole = table.sel(occlusion="none")
+    unmasked = table.sel(occlusion="none")
     assert table["n_seeds"].to_series().to_dict() == {"alexnet": 2, "fe_alexnet": 1}
-    np.testing.assert_allclose(whole["family_delta_pse"].sel(family="alexnet"), 0.15, atol=1e-4)
-    widths = whole["family_delta_pse_interval"].sel(bound="upper") - whole["family_delta_pse_interval"].sel(
+    np.testing.assert_allclose(unmasked["family_delta_pse"].sel(family="alexnet"), 0.15, atol=1e-4)
+    widths = unmasked["family_delta_pse_interval"].sel(bound="upper") - unmasked["family_delta_pse_interval"].sel(
         bound="lower"
     )
-    own = whole["delta_pse_interval"].sel(bound="upper") - whole["delta_pse_interval"].sel(bound="lower")
+    own = unmasked["delta_pse_interval"].sel(bound="upper") - unmasked["delta_pse_interval"].sel(bound="lower")
     assert widths.sel(family="alexnet").item() > own.sel(network="alexnet/0").item()
     assert widths.sel(family="fe_alexnet").item() == pytest.approx(own.sel(network="fe_alexnet").item(), abs=1e-9)
     assert table["family_delta_pse_draws"].dims == ("draw", "family", "occlusion")
@@ -263,9 +263,9 @@ def test_equal_errors_are_1_independent_ones_near_0_and_no_errors_nothing():
 
 def test_faces_only_one_observer_saw_do_not_count():
     first = np.array([[1, 0, 1, np.nan]])
-    whole = kappa_of_errors(first, np.array([[1.0, 0, 0, 0]]))
+    unmasked = kappa_of_errors(first, np.array([[1.0, 0, 0, 0]]))
     part = kappa_of_errors(first[:, :3], np.array([[1.0, 0, 0]]))
-    assert whole.item() == part.item()
+    assert unmasked.item() == part.item()
 
 
 def test_faces_are_matched_by_id_not_by_order():
