@@ -76,9 +76,11 @@ def compare_networks(rdms: xr.DataArray, *, network: str, other: str) -> xr.Data
     check_rdms(rdms, along=RDM)
     one, two = (_layers_of(rdms, name) for name in (network, other))
     left, right = (list(np.asarray(part.values, dtype=float)) for part in (one, two))
-    values: dict[str, Any] = {
-        name: ((LAYER, LAYER_J), [[kernel(a, b) for b in right] for a in left]) for name, kernel in _KERNELS.items()
-    }
+    values: dict[str, Any] = {}
+    for name, (prepare, compare) in _KERNELS.items():
+        # each layer is prepared once, not again for each layer that it is compared with
+        of_one, of_other = ([prepare(squared) for squared in layers] for layers in (left, right))
+        values[name] = ((LAYER, LAYER_J), [[compare(a, b) for b in of_other] for a in of_one])
     values["dimensionality"] = (LAYER, [participation_ratio(a) for a in left])
     values["dimensionality_j"] = (LAYER_J, [participation_ratio(b) for b in right])
     coords: dict[str, Any] = {LAYER: one[LAYER].values, LAYER_J: two[LAYER].values}
@@ -88,18 +90,12 @@ def compare_networks(rdms: xr.DataArray, *, network: str, other: str) -> xr.Data
 
 def debiased_cka(squared: Matrix, other: Matrix) -> float:
     """Return the debiased linear CKA of two layers, from the squared distances of their stimuli."""
-    products = [_hsic(a, b) for a, b in ((squared, other), (squared, squared), (other, other))]
-    return float(products[0] / np.sqrt(products[1] * products[2]))
+    return _cka(_with_norm(squared), _with_norm(other))
 
 
 def procrustes_distance(squared: Matrix, other: Matrix) -> float:
     """Return the squared orthogonal Procrustes distance of two layers, centred and of norm 1."""
-    roots = []
-    for gram in (_gram(squared), _gram(other)):
-        values, vectors = np.linalg.eigh(gram / np.trace(gram))
-        roots.append(vectors * np.sqrt(np.maximum(values, 0)))  # activations, but for a rotation
-    nuclear = np.linalg.svd(roots[0].T @ roots[1], compute_uv=False).sum()
-    return float(max(2 - 2 * nuclear, 0.0))
+    return _residual(_activations(squared), _activations(other))
 
 
 def participation_ratio(squared: Matrix) -> float:
@@ -108,15 +104,38 @@ def participation_ratio(squared: Matrix) -> float:
     return float(np.trace(gram) ** 2 / (gram * gram).sum())
 
 
-def _rank_correlation(squared: Matrix, other: Matrix) -> float:
-    pairs = np.triu_indices(len(squared), 1)
-    return float(stats.spearmanr(squared[pairs], other[pairs]).statistic)
+def _with_norm(squared: Matrix) -> tuple[Matrix, float]:
+    return squared, float(np.sqrt(_hsic(squared, squared)))
 
 
-_KERNELS: dict[str, Callable[[Matrix, Matrix], float]] = {
-    "cka": debiased_cka,
-    "procrustes": procrustes_distance,
-    "rank_correlation": _rank_correlation,
+def _cka(one: tuple[Matrix, float], other: tuple[Matrix, float]) -> float:
+    return _hsic(one[0], other[0]) / (one[1] * other[1])
+
+
+def _activations(squared: Matrix) -> Matrix:
+    """Return activations of norm 1, but for a rotation, from the squared distances of their stimuli."""
+    gram = _gram(squared)
+    values, vectors = np.linalg.eigh(gram / np.trace(gram))
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0)))
+
+
+def _residual(one: Matrix, other: Matrix) -> float:
+    nuclear = np.linalg.svd(one.T @ other, compute_uv=False).sum()
+    return float(max(2 - 2 * nuclear, 0.0))
+
+
+def _ranks(squared: Matrix) -> Matrix:
+    """Return the centred ranks of the dissimilarities, of norm 1."""
+    ranks = stats.rankdata(squared[np.triu_indices(len(squared), 1)])
+    ranks -= ranks.mean()
+    return np.asarray(ranks / (np.linalg.norm(ranks) or np.nan))  # NaN where all are equal
+
+
+# What each layer is made into, and what two of these are compared by.
+_KERNELS: dict[str, tuple[Callable[[Matrix], Any], Callable[[Any, Any], float]]] = {
+    "cka": (_with_norm, _cka),
+    "procrustes": (_activations, _residual),
+    "rank_correlation": (_ranks, lambda one, other: float(one @ other)),
 }
 
 

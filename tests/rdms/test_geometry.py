@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from scipy.linalg import orthogonal_procrustes, sqrtm
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import ortho_group
+from scipy.stats import ortho_group, spearmanr
 
 from rsa_face.rdms.geometry import compare_networks, debiased_cka, participation_ratio, procrustes_distance
 
@@ -101,6 +101,10 @@ def test_networks_are_compared_layer_by_layer_in_their_order(layers):
     np.testing.assert_allclose(np.diagonal(geometry["cka"]), 1)
     np.testing.assert_allclose(np.diagonal(geometry["procrustes"]), 0, atol=1e-7)
     np.testing.assert_allclose(np.diagonal(geometry["rank_correlation"]), 1)
+    for one in range(3):
+        for other in range(2):
+            expected = spearmanr(pdist(layers[one], "sqeuclidean"), pdist(layers[other], "sqeuclidean")).statistic
+            assert geometry["rank_correlation"].values[one, other] == pytest.approx(expected, abs=1e-12)
     assert geometry["cka"].sel(layer="layer2", layer_j="layer0") < geometry["cka"].sel(
         layer="layer1", layer_j="layer0"
     )
