@@ -423,9 +423,8 @@ def _workers_within(memory: float, workers: int | None, layers: int, people: tup
     affordable = int((memory - fixed) // each)
     if affordable < 1:
         message = (
-            f"One draw of {rdms} RDMs of {people[1]} pairs must fit into memory, which takes "
-            f"{(fixed + each) / 1e9:.3g} GB, but `memory` allows {memory / 1e9:.3g} GB. "
-            "Allow more, or use fewer layers."
+            f"One draw of {rdms} RDMs of {people[1]} pairs takes {(fixed + each) / 2**30:.3g} GiB, and `memory` "
+            f"allows {memory / 2**30:.3g} GiB. Allow more, or use fewer layers."
         )
         raise ValueError(message)
     return min(affordable, workers or processors())
@@ -461,8 +460,10 @@ def in_torch(device: str, layers: Floats, people: Floats, draws: Draws, *, compa
     each = layers.shape[1] * _NUMBER * (3 * (len(layers) + len(people)) + 12 * (len(people) + 1))
     chunk = int(memory // each)
     if chunk < 1:
-        need = f"One draw takes {each / 1e9:.3g} GB on {device!r}"
-        message = f"{need}, but `memory` allows {memory / 1e9:.3g} GB. Allow more."
+        message = (
+            f"One draw takes {each / 2**30:.3g} GiB on {device!r}, and `memory` allows {memory / 2**30:.3g} GiB. "
+            "Allow more."
+        )
         raise ValueError(message)
     prepared = prepare(layers, people, comparison)
     row = COMPARISONS[comparison]

@@ -25,5 +25,5 @@ def test_the_number_of_threads_changes_nothing(comparison, gaps):
 def test_one_draw_that_does_not_fit_is_refused_with_what_it_takes():
     x, y = make_vectors(9, 3, 4, seed=3)
     draws = draw_resamples(to_array(y, "participant"), resample="dual", draws=5, rng=np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"7 RDMs of 36 pairs .* takes 1.87e-05 GB, but `memory` allows 1e-06 GB"):
+    with pytest.raises(ValueError, match=r"7 RDMs of 36 pairs takes 1.74e-05 GiB, and `memory` allows 9.31e-07 GiB"):
         evaluate_draws(x, y, draws, comparison="rho-a", memory=1e3)

@@ -229,8 +229,8 @@ def test_one_participant_is_refused_by_name(small):
 
 
 def test_memory_too_small_for_one_draw_is_refused(small):
-    with pytest.raises(ValueError, match="`memory` allows 1e-06 GB"):
-        compare_layers(*small, resample="both", draws=5, memory=1e3 / 2**30)
+    with pytest.raises(ValueError, match="`memory` allows 1e-06 GiB"):
+        compare_layers(*small, resample="both", draws=5, memory=1e-6)
 
 
 @pytest.mark.parametrize(
