@@ -118,13 +118,13 @@ def sum_over_seeds(measured: Measured, terms: Sequence[Term]) -> OverSeeds:
 
     Intervals are those of `sources.reach`. With one seed they are over stimuli and participants alone.
     """
-    seeds = _shared_seeds(measured, terms)
+    seeds, starts = _shared_seeds(measured, terms), measured.starts
     weights = np.zeros((len(seeds), *measured.values.shape, len(terms)))
     for column, term in enumerate(terms):
         for (start, quantity), weight in term.items():
             for row, seed in enumerate(seeds):
                 # each seed's networks get the weights of the term: differences are taken within the seed
-                place = (measured.starts[start][seed], measured.quantities.index(quantity))
+                place = (starts[start][seed], measured.quantities.index(quantity))
                 weights[(row, *place, column)] += weight
     values = np.nan_to_num(measured.values)
     each = np.einsum("nq,snqk->sk", values, weights)
