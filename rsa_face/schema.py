@@ -459,10 +459,26 @@ def origin_of(*parts: Mapping[Any, Any]) -> dict[Any, list[str]]:
     }
 
 
+def coords_along(array: xr.DataArray | xr.Dataset, dim: str) -> dict[str, xr.DataArray]:
+    """Return the coordinates that lie along one dimension, its own labels included.
+
+    Examples
+    --------
+    >>> list(coords_along(xr.DataArray([0, 1], {"rdm": ["a", "b"], "layer": ("rdm", ["fc7", "fc8"])}, ("rdm",)), RDM))
+    ['rdm', 'layer']
+    """
+    return {str(name): coord for name, coord in array.coords.items() if coord.dims == (dim,)}
+
+
+def factors_of(rdms: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Return what is known of each stimulus of an array of RDMs, such as its identity or level."""
+    return {name: factor for name, factor in coords_along(rdms, STIMULUS_I).items() if name != STIMULUS_I}
+
+
 def table_along(dataset: xr.Dataset, dim: str) -> pd.DataFrame:
     """Return what a result holds along one of its dimensions as a table, the ends of intervals in two columns."""
     columns = {dim: dataset[dim].values} if dim in dataset.coords else {}
-    columns |= {str(name): coord.values for name, coord in dataset.coords.items() if coord.dims == (dim,)}
+    columns |= {name: coord.values for name, coord in coords_along(dataset, dim).items()}
     for name, variable in dataset.data_vars.items():
         if variable.dims == (dim,):
             columns[str(name)] = variable.values

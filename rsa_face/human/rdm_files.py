@@ -51,7 +51,7 @@ from rsa_face.human.tables import (
 from rsa_face.inference.kernels import stimuli_of
 from rsa_face.provenance import load, must_be_plain_hdf5
 from rsa_face.safety import MOST_BYTES, MOST_TIMES, must_not_swell, reading
-from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J, asymmetric_pairs, repeated, symmetric
+from rsa_face.schema import PARTICIPANT, STIMULUS_I, STIMULUS_J, asymmetric_pairs, coords_along, repeated, symmetric
 from rsa_face.settings import Settings
 
 STIMULUS_NAMES = (
@@ -716,9 +716,7 @@ def _saved(path: Path, array: xr.DataArray) -> Stack:
         coverage=array["coverage"].values if "coverage" in array.coords else None,
         n_trials=array["n_trials"].values if "n_trials" in array.coords else None,
         attrs=dict(array.attrs),
-        coords={
-            str(k): v.values.tolist() for k, v in array.coords.items() if k not in known and v.dims == (PARTICIPANT,)
-        },
+        coords={name: v.values.tolist() for name, v in coords_along(array, PARTICIPANT).items() if name not in known},
         simulated=bool(array.attrs.get("simulated", False)),
     )
 

@@ -45,6 +45,7 @@ from rsa_face.schema import (
     STIMULUS,
     STIMULUS_I,
     check_rdms,
+    coords_along,
     has_sign,
     must_be_known,
     repeated,
@@ -328,9 +329,7 @@ def _write_csv(human: xr.DataArray, path: Path) -> Path:
             columns[name] = np.repeat(human[name].values, len(i))
     known = (PARTICIPANT, "n_trials", "response_bias")
     coords = {
-        str(name): value.values.tolist()
-        for name, value in human.coords.items()
-        if value.dims == (PARTICIPANT,) and name not in known
+        name: coord.values.tolist() for name, coord in coords_along(human, PARTICIPANT).items() if name not in known
     }
     remark = {**human.attrs, "stimuli": ids, "participants": people, "coords": coords}
     with write_beside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:

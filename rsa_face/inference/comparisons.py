@@ -26,7 +26,7 @@ from rsa_face.inference.kernels import (
     to_vectors,
 )
 from rsa_face.rdms.align import align_stimuli
-from rsa_face.schema import COMPARISONS, PARTICIPANT, RDM, STIMULUS_I, check_rdms, must_be_known
+from rsa_face.schema import COMPARISONS, PARTICIPANT, RDM, check_rdms, coords_along, factors_of, must_be_known
 
 FEWEST_PAIRS = 3  # what three stimuli have; with fewer, any two RDMs agree or disagree by chance alone
 
@@ -41,10 +41,14 @@ def compare_rdms(rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "
     """
     must_be_known(comparison, COMPARISONS, "comparison")
     rdms, human = comparable(rdms, human)
-    similarity = compare_vectors(comparison, to_vectors(rdms.values), to_vectors(human.values))
-    coords = {name: value for name, value in rdms.coords.items() if value.dims == (RDM,)}
-    coords |= {name: value for name, value in human.coords.items() if value.dims == (PARTICIPANT,)}
-    return xr.DataArray(similarity, coords, (RDM, PARTICIPANT), "similarity", {"comparison": comparison})
+    values = compare_vectors(comparison, to_vectors(rdms.values), to_vectors(human.values))
+    return label_similarity(values, rdms, human, comparison=comparison)
+
+
+def label_similarity(values: Floats, rdms: xr.DataArray, human: xr.DataArray, *, comparison: str) -> xr.DataArray:
+    """Return similarities with what is known of layers and participants."""
+    coords = coords_along(rdms, RDM) | coords_along(human, PARTICIPANT)
+    return xr.DataArray(values, coords, (RDM, PARTICIPANT), "similarity", {"comparison": comparison})
 
 
 def comparable(rdms: xr.DataArray, human: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
@@ -53,8 +57,7 @@ def comparable(rdms: xr.DataArray, human: xr.DataArray) -> tuple[xr.DataArray, x
     check_rdms(rdms, along=RDM, name="Layer RDMs")
     rdms = align_stimuli(rdms, human, names=("layer RDMs", "human RDMs"))
     check_people(human, faults=faults_of_layers(rdms))
-    factors = {name: value for name, value in rdms.coords.items() if value.dims == (STIMULUS_I,)}
-    return rdms, human.assign_coords({n: v for n, v in factors.items() if n not in human.coords})
+    return rdms, human.assign_coords({n: v for n, v in factors_of(rdms).items() if n not in human.coords})
 
 
 def faults_of_layers(rdms: xr.DataArray) -> list[str]:

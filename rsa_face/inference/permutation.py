@@ -18,7 +18,7 @@ from rsa_face.inference.kernels import sort_once, to_vectors
 from rsa_face.inference.resampling import AUTO, by_name, choose_groups, group_members
 from rsa_face.inference.statistics import maximum_p, permutation_p
 from rsa_face.provenance import rng_from
-from rsa_face.schema import COMPARISONS, RDM, STIMULUS_I, Comparison, must_be_known, stimulus_ids
+from rsa_face.schema import COMPARISONS, RDM, Comparison, coords_along, factors_of, must_be_known, stimulus_ids
 
 SHUFFLE = "shuffle"
 LABELS = ("both", "groups", "levels")
@@ -84,7 +84,7 @@ def shuffles_of(
             "p_permutation_corrected": (RDM, maximum_p(observed, null)),
             "similarity_shuffles": ((SHUFFLE, RDM), null),
         },
-        coords={name: value for name, value in rdms.coords.items() if value.dims == (RDM,)},
+        coords=coords_along(rdms, RDM),
         attrs={
             "comparison": comparison,
             "shuffles": len(orders),
@@ -116,9 +116,9 @@ def blocks_of(human: xr.DataArray, groups: str) -> tuple[Int[np.ndarray, "group 
     at = by_name(stimulus_ids(human))
     blocks = np.stack([at[row[at] > 0] for row in members])
     values = {
-        str(name): np.unique(np.asarray(value.values, dtype=str), return_inverse=True)[1][blocks]
-        for name, value in human.coords.items()
-        if value.dims == (STIMULUS_I,) and name not in (STIMULUS_I, groups)
+        name: np.unique(np.asarray(factor.values, dtype=str), return_inverse=True)[1][blocks]
+        for name, factor in factors_of(human).items()
+        if name != groups
     }
     for count in (1, 2, 3):
         for names in combinations(values, count):

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from rsa_face.inference.kernels import Truths, Whole
-from rsa_face.schema import AUTO_GROUPS, PARTICIPANT, STIMULUS, STIMULUS_I, must_be_known
+from rsa_face.schema import AUTO_GROUPS, PARTICIPANT, STIMULUS, STIMULUS_I, factors_of, must_be_known
 
 RESAMPLES: dict[str, tuple[str, ...]] = {
     "stimulus": ("stimulus",),
@@ -94,11 +94,11 @@ def choose_groups(human: xr.DataArray, groups: str | None = AUTO) -> str | None:
     chosen. With a single identity nothing is grouped, and results are about that person's face; two identities cannot
     be drawn, which is warned of, as is ``None`` where ``"auto"`` would have grouped.
     """
-    known = [str(n) for n, value in human.coords.items() if value.dims == (STIMULUS_I,) and n != STIMULUS_I]
+    factors = factors_of(human)
     if groups is not None and groups != AUTO:
-        must_be_known(groups, known, "factor of the groups")
+        must_be_known(groups, factors, "factor of the groups")
         return groups
-    if GROUP_FACTOR not in known:
+    if GROUP_FACTOR not in factors:
         return None
     names, counts = np.unique(np.asarray(human[GROUP_FACTOR].values, dtype=str), return_counts=True)
     if len(names) == 1 or counts.max() == 1:
@@ -201,8 +201,7 @@ def group_members(human: xr.DataArray, groups: str | None) -> Whole:
     if groups is None:
         names, place = np.arange(count), np.arange(count)
     else:
-        known = [str(n) for n, value in human.coords.items() if value.dims == (STIMULUS_I,) and n != STIMULUS_I]
-        must_be_known(groups, known, "factor of the groups")
+        must_be_known(groups, factors_of(human), "factor of the groups")
         values = human[groups].values
         without = [str(s) for s, v in zip(human[STIMULUS_I].values, values, strict=True) if v != v or str(v) == ""]
         if without:

@@ -41,6 +41,7 @@ from rsa_face.schema import (
     ORDER,
     PARTICIPANT,
     RDM,
+    coords_along,
     must_be_known,
     must_hold,
 )
@@ -77,8 +78,7 @@ def why_not_jackknifed(units: tuple[int, int], groups: str | None) -> str:
 
 def without_draws(rdms: xr.DataArray, human: xr.DataArray, each: Floats, ceiling: Floats) -> xr.Dataset:
     """Return the similarities and the ceiling as they are observed."""
-    coords = {name: value for name, value in rdms.coords.items() if value.dims == (RDM,)}
-    coords |= {name: value for name, value in human.coords.items() if value.dims == (PARTICIPANT,)}
+    coords = coords_along(rdms, RDM) | coords_along(human, PARTICIPANT)
     return xr.Dataset(
         {
             "similarity": (RDM, mean_over(each, np.ones(each.shape[1]))),

@@ -26,7 +26,7 @@ from rsa_face.inference.ceiling import (
     extrapolated_ceiling,
     refuse_one_participant,
 )
-from rsa_face.inference.comparisons import comparable, compare_vectors
+from rsa_face.inference.comparisons import comparable, compare_vectors, label_similarity
 from rsa_face.inference.draws import Evaluated, evaluate_draws, evaluate_draws_on, mean_over
 from rsa_face.inference.kernels import to_vectors
 from rsa_face.inference.localization import TARGET, contrast_layers, left_out, localize, picks_within_draws
@@ -175,9 +175,7 @@ class RSA:
     def similarity(self) -> xr.DataArray:
         """Of each layer to each participant, dims (rdm, participant)."""
         values = compare_vectors(self.comparison, self.layers, self.people)
-        coords = {name: value for name, value in self.rdms.coords.items() if value.dims == (RDM,)}
-        coords |= {name: value for name, value in self.human.coords.items() if value.dims == (PARTICIPANT,)}
-        return xr.DataArray(values, coords, (RDM, PARTICIPANT), "similarity", {"comparison": self.comparison})
+        return label_similarity(values, self.rdms, self.human, comparison=self.comparison)
 
     @cached_property
     def noise_ceiling(self) -> Float[np.ndarray, " bound"]:

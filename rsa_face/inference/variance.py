@@ -38,6 +38,7 @@ from rsa_face.schema import (
     STIMULUS_I,
     UNSIGNED,
     check_rdms,
+    coords_along,
     must_be_known,
     stimulus_ids,
 )
@@ -434,8 +435,7 @@ def _with_factors(human: xr.DataArray, activations: xr.DataArray) -> xr.DataArra
     """Add the factors of the stimuli that the activations know and the human RDMs do not."""
     have = [str(value) for value in activations[STIMULUS].values]
     order = [have.index(stimulus) for stimulus in stimulus_ids(human)]
-    factors = {n: v for n, v in activations.coords.items() if v.dims == (STIMULUS,) and n not in human.coords}
-    factors.pop(STIMULUS, None)
+    factors = {n: v for n, v in coords_along(activations, STIMULUS).items() if n not in (STIMULUS, *human.coords)}
     return human.assign_coords({name: (STIMULUS_I, value.values[order]) for name, value in factors.items()})
 
 

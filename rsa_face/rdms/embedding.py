@@ -16,6 +16,8 @@ from rsa_face.schema import (
     STIMULUS_I,
     STIMULUS_J,
     check_rdms,
+    coords_along,
+    factors_of,
     must_be_known,
     origin_of,
 )
@@ -80,11 +82,7 @@ def embed_rdm(
         if stress < lowest:
             best, lowest = points, stress
     coords = {STIMULUS: rdm[STIMULUS_I].values, AXIS: np.arange(1, dims + 1)}
-    factors = {
-        str(name): (STIMULUS, factor.values)
-        for name, factor in rdm.coords.items()
-        if factor.dims == (STIMULUS_I,) and name != STIMULUS_I
-    }
+    factors = {name: (STIMULUS, factor.values) for name, factor in factors_of(rdm).items()}
     label = str(rdm.coords["rdm"].item()) if "rdm" in rdm.coords else str(rdm.name or "")
     attrs = {name: rdm.attrs[name] for name in ("simulated", *origin_of(), "measure") if name in rdm.attrs}
     if MEASURE in rdm.coords:
@@ -169,7 +167,7 @@ def relate_rdms(rdms: xr.DataArray, *, comparison: str = "spearman") -> xr.DataA
     if comparison != "cosine":
         vectors = vectors - vectors.mean(axis=1, keepdims=True)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    along = {str(name): (RDM, part.values) for name, part in rdms.coords.items() if part.dims == (RDM,)}
+    along = {name: (RDM, part.values) for name, part in coords_along(rdms, RDM).items()}
     beside = {f"{name}_j": (RDM_J, values) for name, (_, values) in along.items()}
     attrs = {
         name: rdms.attrs[name]

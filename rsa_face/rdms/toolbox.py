@@ -24,6 +24,7 @@ from rsa_face.schema import (
     STIMULUS_I,
     STIMULUS_J,
     check_rdms,
+    coords_along,
     has_sign,
     warn_implausible,
 )
@@ -54,7 +55,7 @@ def to_rsatoolbox(rdms: xr.DataArray) -> rsatoolbox.rdm.RDMs:
     along = str(rdms.dims[0])
     check_rdms(rdms, along=along)
     rows, columns = np.triu_indices(rdms.sizes[STIMULUS_I], k=1)
-    patterns = {str(name): coord.values for name, coord in rdms.coords.items() if coord.dims == (STIMULUS_I,)}
+    patterns = {name: coord.values for name, coord in coords_along(rdms, STIMULUS_I).items()}
     patterns[STIMULUS] = patterns.pop(STIMULUS_I)
     described = {"along": along, "name": str(rdms.name or ""), "attrs": json.dumps(rdms.attrs, default=_plain)}
     return rsatoolbox.rdm.RDMs(
