@@ -12,7 +12,8 @@ from scipy.spatial.distance import pdist
 
 from rsa_face.human.judgements import Floats, Judgements, Repeats, must_fit, pair_index, pairs_of
 from rsa_face.human.rdm_files import read_matlab
-from rsa_face.human.tables import Column, Fault, Source, Trials, listed, naturally, raise_faults, renaming
+from rsa_face.human.tables import Fault, Source, listed, naturally, raise_faults
+from rsa_face.human.trials import Column, Trials, renaming
 from rsa_face.rdms.toolbox import load_meadows
 from rsa_face.safety import read_json, reading
 from rsa_face.schema import repeated

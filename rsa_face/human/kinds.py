@@ -17,7 +17,8 @@ from scipy.stats import rankdata
 from rsa_face.human.arrangement import ARRANGEMENT_COLUMNS, ArrangementOptions, judge_arrangements, read_meadows
 from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index, pairs_of, share, sum_by_pair
 from rsa_face.human.rdm_files import RdmOptions, read_rdms
-from rsa_face.human.tables import Column, Source, Trials, listed, naturally, other_columns, renaming
+from rsa_face.human.tables import Source, listed, naturally
+from rsa_face.human.trials import Column, Trials, other_columns, renaming
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.provenance import rng_from
 from rsa_face.schema import COMPARISONS, NOBODY, UNSIGNED, must_be_known

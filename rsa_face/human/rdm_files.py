@@ -35,7 +35,6 @@ from rsa_face.human.judgements import (
 )
 from rsa_face.human.tables import (
     FIX_LINES,
-    Column,
     Fault,
     Layout,
     Source,
@@ -46,8 +45,8 @@ from rsa_face.human.tables import (
     naturally,
     raise_faults,
     read_table,
-    read_trials,
 )
+from rsa_face.human.trials import Column, read_trials
 from rsa_face.inference.kernels import stimuli_of
 from rsa_face.provenance import load, must_be_plain_hdf5
 from rsa_face.safety import MOST_BYTES, MOST_TIMES, must_not_swell, reading

@@ -27,15 +27,13 @@ from rsa_face.human.tables import (
     Layout,
     Source,
     Table,
-    Trials,
     listed,
     naturally,
     raise_faults,
     read_table,
-    read_trials,
-    repeats_of,
     warn_alike,
 )
+from rsa_face.human.trials import Trials, read_trials, repeats_of
 from rsa_face.provenance import save
 from rsa_face.rdms.toolbox import to_rsatoolbox
 from rsa_face.safety import must_be_plain_names, write_beside

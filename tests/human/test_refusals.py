@@ -5,7 +5,8 @@ import pytest
 
 from rsa_face.human.kinds import KINDS
 from rsa_face.human.read import read_human
-from rsa_face.human.tables import Column, Source, read_trials
+from rsa_face.human.tables import Source
+from rsa_face.human.trials import Column, read_trials
 
 ROWS = {kind: [",".join(t.example), *t.rows] for kind, t in KINDS.items() if kind != "rdm"}
 STIMULUS_COLUMN = {"rating": "stimulus_b", "triplet": "stimulus_2", "samediff": "stimulus_b"}

@@ -8,7 +8,7 @@ from rsa_face.cli import main
 from rsa_face.human.judgements import Judgements, pair_index, share, sum_by_pair
 from rsa_face.human.kinds import KINDS, HumanKind, template_of
 from rsa_face.human.read import read_human
-from rsa_face.human.tables import Column
+from rsa_face.human.trials import Column
 from rsa_face.settings import Settings
 from rsa_face.study.config import load_study
 

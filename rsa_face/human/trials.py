@@ -1,0 +1,414 @@
+"""Trials: the columns of laboratories' tables under our names, filtered (counted), renamed, and checked cell by cell.
+
+What is wrong is noted in `Trials.faults`, to which the checks of a kind of judgement add, and is raised at once.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rsa_face.human.tables import (
+    GROUP,
+    Fault,
+    Layout,
+    Source,
+    Table,
+    as_numbers,
+    lines_of,
+    listed,
+    naturally,
+    raise_faults,
+    read_table,
+    seen_as,
+    warn_of_thousands,
+)
+from rsa_face.schema import MISSING, repeated
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a kind of trial expects of one column."""
+
+    name: str
+    number: bool = False
+    stimulus: bool = False
+    required: bool = True
+    empty: bool = False
+    answer: bool = False  # rows in which it is missing (NA, None, null ...) are left out, and counted
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Trials of one or several files, and what was found wrong with them so far."""
+
+    frame: pd.DataFrame
+    source: Source
+    tables: tuple[Table, ...]
+    file: NDArray[np.int32]
+    row: NDArray[np.int32]
+    faults: list[Fault] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    simulated: bool = False
+    columns: dict[str, str] = field(default_factory=dict)
+
+    def has(self, column: str) -> bool:
+        """Return whether there is such a column."""
+        return column in self.frame.columns
+
+    def fault(self, wrong: NDArray[np.bool_], column: str, problem: Callable[[int], str] | str) -> None:
+        """Note a fault for the rows that are wrong: one for each thing that is wrong, with its first line."""
+        rows = np.flatnonzero(wrong)
+        first: dict[tuple[int, str], list[int]] = {}
+        for row in rows[:20_000]:
+            text = problem if isinstance(problem, str) else problem(int(row))
+            first.setdefault((int(self.file[row]), text), []).append(int(row))
+        rest = len(rows) - 20_000
+        for (file, text), places in list(first.items())[:200]:
+            line = lines_of(self.tables[file], [int(self.row[places[0]])])[0]
+            more = f", and on {len(places) - 1:,} more lines" if len(places) > 1 else ""
+            more += f", and {rest:,} more lines are wrong" if rest > 0 else ""
+            name = self.columns.get(column, column)
+            self.faults.append(Fault(self.tables[file].path.name, line, name, f"{text}{more}"))
+
+    def no_trial_twice(self) -> None:
+        """Note a fault where trials are numbered and a participant's number occurs again."""
+        if self.has("trial"):
+            self.once(("participant", "trial"), "trial", "trial {} of this participant occurs again")
+
+    def once(self, columns: Sequence[str], column: str, clause: str) -> None:
+        """Note a fault where the same values of some columns occur again; the clause takes the value of one."""
+        again = self.frame.duplicated([name for name in columns if self.has(name)]).to_numpy()
+        values = self.frame[column]
+        self.fault(again, column, lambda row: clause.format(repr(values.iloc[row])))
+
+    def within(self, column: str, low: float, high: float) -> None:
+        """Note a fault for numbers that are off a scale."""
+        numbers = self.frame[column].to_numpy(float)
+        wrong = (numbers < low) | (numbers > high)
+        self.fault(wrong, column, lambda row: f"{numbers[row]:g} is off the scale {low:g} to {high:g}")
+
+    def settle(self) -> None:
+        """Raise the faults noted so far, if there are any."""
+        raise_faults(self.faults, f"{self.source.name} is read as trials of kind {self.source.kind!r}")
+
+    def select(self, rows: NDArray[np.bool_]) -> "Trials":
+        """Return the trials of some rows."""
+        if rows.all():
+            return self
+        frame = self.frame[rows].reset_index(drop=True)
+        return replace(self, frame=frame, file=self.file[rows], row=self.row[rows])
+
+    def leave_out(self, rows: NDArray[np.bool_], why: str) -> "Trials":
+        """Return the trials without some rows, which are counted."""
+        if rows.any():
+            self.left_out[why] += int(rows.sum())
+        return self.select(~rows)
+
+    def codes(self, column: str, among: Sequence[str]) -> NDArray[np.int64]:
+        """Return a text column as places among some values; -1 where it is none of them."""
+        values = self.frame[column].cat
+        place = pd.Index(list(among)).get_indexer(values.categories)
+        codes = values.codes.to_numpy()
+        return np.where(codes >= 0, place[codes] if len(place) else -1, -1).astype(np.int64)
+
+    def values(self, *columns: str) -> list[str]:
+        """Return the values that occur in some text columns, sorted as people count, without the empty one."""
+        names: set[str] = set()
+        for column in columns:
+            values = self.frame[column].cat
+            used = np.unique(values.codes.to_numpy())
+            names.update(str(values.categories[code]) for code in used if code >= 0)
+        return naturally(names - {""})
+
+    def people(self) -> tuple[list[str], NDArray[np.int64]]:
+        """Return the participants, and whose each trial is; one group where the file names nobody."""
+        if not self.has("participant"):
+            return [GROUP], np.zeros(len(self.frame), np.int64)
+        people = self.values("participant") or [GROUP]
+        return people, self.codes("participant", people)
+
+    def stimuli(self, *columns: str) -> list[str]:
+        """Return the stimulus ids: those known beforehand, in their order, or else those that occur."""
+        return list(self.source.stimuli) if self.source.stimuli is not None else self.values(*columns)
+
+
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_DATE = re.compile(rf"\d{{1,2}}-({_MONTHS})|({_MONTHS})-\d\d|\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}.*", re.IGNORECASE)
+REPEAT = "repeat"
+_TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no", "")
+
+
+def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
+    """Read the files of a source as one table of trials, with our names for its columns.
+
+    Rows are filtered first (`keep`, `drop`), so that a time-out's empty cells are no fault. Then ids are renamed
+    and every cell is checked. What is wrong is noted in `faults`, for the kind's own checks to add to.
+    """
+    layout = source.layout
+    wanted = list(dict.fromkeys(name for column in columns for name in layout.in_file(column.name)))
+    tables = tuple(read_table(path, layout, [*wanted, *layout.selectors, "simulated"]) for path in source.paths)
+    raise_faults(
+        [fault for table in tables for fault in _missing_columns(table, columns, layout)],
+        f"A file of kind {source.kind!r} has columns of its own",
+        then="Say what the file calls them: --layout columns.OURS=THEIRS, or in Python and study files layout: "
+        "{columns: {OURS: THEIRS}}; `human_data/README.md` lists ours.",
+    )
+    frames = [_raw_frame(table, columns, layout) for table in tables]
+    frame = _stacked(frames)
+    if any(column.name == "stimulus" for column in columns) and "stimulus" not in frame and source.ids is not None:
+        ids, rows = list(source.ids), len(frame)
+        if len(ids) != rows:
+            message = f"{len(ids)} ids are given for the {rows} rows of {source.name}. Give one for each row."
+            raise ValueError(message)
+        frame["stimulus"] = pd.Categorical(ids, categories=pd.Index(ids, dtype=object))
+    trials = Trials(
+        frame,
+        source,
+        tables,
+        np.concatenate([np.full(len(one), n, np.int32) for n, one in enumerate(frames)]),
+        np.concatenate([np.arange(len(one), dtype=np.int32) for one in frames]),
+        columns={column.name: "+".join(layout.in_file(column.name)) for column in columns},
+    )
+    trials = _checked(_answered(_filtered(trials, layout), columns), columns)
+    return replace(trials, simulated=_is_simulated(trials))
+
+
+def other_columns(source: Source) -> list[str]:
+    """Return the columns of a file that hold neither ids nor what rows are selected by: responses, or scales."""
+    layout = source.layout
+    taken = {*layout.in_file("participant"), *layout.in_file("stimulus"), *layout.selectors}
+    taken |= {"simulated", "participant", "stimulus", "trial", ""}
+    return [name for name in read_table(source.paths[0], layout, []).header if name not in taken]
+
+
+def _missing_columns(table: Table, columns: Sequence[Column], layout: Layout) -> list[Fault]:
+    lacks = []
+    for column in columns:
+        name = column.name
+        if not (column.required or name in layout.columns) or (name == "participant" and layout.group):
+            continue
+        hint = " (layout participants=none for ratings that nobody signed, group=true for a curve of a group)"
+        hint = hint if name == "participant" else ""
+        absent = [one for one in layout.in_file(name) if one not in table.codes]
+        lacks += [f"there is no column {one!r}{hint}" for one in absent]
+    lacks += [
+        f"there is no column {name!r} to select by"
+        for name in layout.selectors
+        if name not in table.codes and (name != REPEAT or name in (*layout.keep, *layout.drop))
+    ]
+    unknown = sorted(set(layout.columns) - {column.name for column in columns})
+    lacks += [f"{name!r} is no column of this kind" for name in unknown]
+    has = f"it has {listed([name for name in table.header if name], most=12)}"
+    if not as_numbers(table.header)[1]:
+        has += ", which look like a first row: name the columns with layout names if there is no header"
+    return [Fault(table.path.name, table.first_line - 1, "", f"{lack}; {has}") for lack in lacks]
+
+
+def _raw_frame(table: Table, columns: Sequence[Column], layout: Layout) -> pd.DataFrame:
+    made = {column.name: _joined(table, layout.in_file(column.name)) for column in columns}
+    made |= {f"file:{name}": _joined(table, (name,)) for name in [*layout.selectors, "simulated"]}
+    frame = pd.DataFrame(
+        {name: column for name, column in made.items() if column is not None}, index=pd.RangeIndex(len(table.rows))
+    )
+    if layout.group and "participant" not in frame:
+        frame["participant"] = pd.Categorical([GROUP] * len(frame))
+    return frame
+
+
+def _joined(table: Table, names: tuple[str, ...]) -> pd.Categorical | None:
+    """Return a column, or several joined into one, with its values sorted as people count; None if there is none."""
+    if not all(name in table.codes for name in names):
+        return None
+    if len(names) == 1:
+        return _sorted_categories(table.codes[names[0]], table.values[names[0]])
+    places, rows = np.unique(np.stack([table.codes[name] for name in names]), axis=1, return_inverse=True)
+    parts = [[table.values[name][code] for code in place] for name, place in zip(names, places, strict=True)]
+    return _sorted_categories(rows.reshape(-1), ["_".join(words) for words in zip(*parts, strict=True)])
+
+
+def _sorted_categories(codes: NDArray[np.integer], values: list[str]) -> pd.Categorical:
+    ordered = naturally(set(values))
+    place = {value: index for index, value in enumerate(ordered)}
+    moved = np.array([place[value] for value in values], dtype=np.int32)
+    return pd.Categorical.from_codes(moved[codes] if len(values) else codes, pd.Index(ordered, dtype=object))
+
+
+def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all frames, with the columns that all of them have."""
+    if len(frames) == 1:
+        return frames[0]
+    made = {}
+    for name in frames[0].columns:
+        if all(name in frame for frame in frames):
+            values = naturally({str(value) for frame in frames for value in frame[name].cat.categories})
+            categories = pd.Index(values, dtype=object)
+            made[name] = pd.concat(
+                [frame[name].cat.set_categories(categories) for frame in frames], ignore_index=True
+            )
+    return pd.DataFrame(made)
+
+
+def _filtered(trials: Trials, layout: Layout) -> Trials:
+    for name, values in layout.keep.items():
+        column = trials.frame[f"file:{name}"]
+        levels = [str(value) for value in column.cat.categories]
+        absent = [value for value in values if value not in levels]
+        if absent:
+            message = f"Column {name!r} has no {listed(absent)} to keep. It has {listed(levels)}."
+            raise ValueError(message)
+        trials = trials.leave_out(~column.isin(values).to_numpy(), f"{name} is not {' or '.join(values)}")
+    for name, values in layout.drop.items():
+        rows = trials.frame[f"file:{name}"].isin(values).to_numpy()
+        trials = trials.leave_out(rows, f"{name} is {' or '.join(value or 'empty' for value in values)}")
+    if trials.frame.empty:
+        counted = f" after leaving out {dict(trials.left_out)}" if trials.left_out else ""
+        message = f"{trials.source.name} holds no trials{counted}. Check keep and drop."
+        raise ValueError(message)
+    return trials
+
+
+def _answered(trials: Trials, columns: Sequence[Column]) -> Trials:
+    """Leave out the rows whose answer is missing by a word for it, as programs write it for a time-out."""
+    for column in columns:
+        if column.answer and trials.has(column.name):
+            values = trials.frame[column.name]
+            words = [str(word) for word in values.cat.categories if word and word in MISSING]
+            named = trials.columns.get(column.name, column.name)
+            for word in words:
+                rows = (trials.frame[column.name] == word).to_numpy()
+                trials = trials.leave_out(rows, f"{named} is missing ({word})")
+    if trials.frame.empty:
+        message = f"{trials.source.name} holds no answers: {dict(trials.left_out)}. Check the columns (layout)."
+        raise ValueError(message)
+    return trials
+
+
+def _checked(trials: Trials, columns: Sequence[Column]) -> Trials:
+    made = dict(trials.frame.items())
+    renamed = renaming(trials.source)
+    for column in columns:
+        if column.name not in made:
+            continue
+        text = made[column.name].cat
+        codes, values = text.codes.to_numpy(), [str(value) for value in text.categories]
+        if not column.empty:
+            blank = np.array([value in MISSING if column.number else not value for value in values], dtype=bool)
+            hint = f" (layout drop.{column.name}= leaves such rows out, and counts them)" if column.answer else ""
+            trials.fault(blank[codes], column.name, f"the cell is empty{hint}")
+        if column.number:
+            numbers, wrong = as_numbers(values)
+            clauses = {values[place]: clause for place, clause in wrong.items()}
+            _note(trials, column.name, codes, values, clauses)
+            for table in trials.tables:
+                warn_of_thousands(table, trials.columns[column.name])
+            made[column.name] = pd.Series(numbers[codes])
+        if column.stimulus:
+            made[column.name] = _checked_ids(trials, column.name, codes, values, renamed)
+    return replace(trials, frame=pd.DataFrame(made))
+
+
+def _checked_ids(
+    trials: Trials, name: str, codes: NDArray[np.integer], values: list[str], renamed: dict[str, str] | None
+) -> pd.Series:
+    clauses = {}
+    if renamed is not None:
+        lost = [value for value in values if value and value not in renamed]
+        _note(trials, name, codes, values, dict.fromkeys(lost, f"is not renamed by {trials.source.layout.rename}"))
+        values = [renamed.get(value, value) for value in values]
+    known = trials.source.stimuli
+    if known is not None:
+        clauses = {
+            value: f"is not among the stimuli{_hint_of_id(value, known)}" for value in set(values) - set(known) - {""}
+        }
+    else:
+        clause = "looks like a date that Excel made of an id (if it is one, name the stimuli)"
+        clauses = {value: clause for value in values if _DATE.fullmatch(value)}
+    _note(trials, name, codes, values, clauses)
+    return pd.Series(_sorted_categories(codes, values))
+
+
+def _hint_of_id(value: str, known: Sequence[str]) -> str:
+    """Return what may have become of an id that is unknown, as the end of a clause."""
+    if _DATE.fullmatch(value):
+        return ": a date that Excel made of an id?"
+    alike = next((one for one in known if seen_as(one) == seen_as(value)), None)
+    if alike is not None:
+        return f", but {alike!a} is: it differs in case, spaces or Unicode form alone"
+    integer = value.removesuffix(".0")
+    return f", but {integer!r} is: a program made a number of it" if integer in known and integer != value else ""
+
+
+def _note(
+    trials: Trials, column: str, codes: NDArray[np.integer], values: Sequence[str], clauses: Mapping[str, str]
+) -> None:
+    """Note a fault for each value that a clause says is wrong, at its first line."""
+    if clauses:
+        wrong = np.array([value in clauses for value in values], dtype=bool)
+        trials.fault(wrong[codes], column, lambda row: f"{values[codes[row]]!r} {clauses[values[codes[row]]]}")
+
+
+def renaming(source: Source) -> dict[str, str] | None:
+    """Return the ids a source's table of names gives to the file's own."""
+    if source.layout.rename is None:
+        return None
+    table = read_table(source.layout.rename, Layout())
+    what = f"{table.path.name} renames stimuli and"
+    if len(table.header) != 2 or "" in table.header:
+        message = f"{what} has the columns {list(table.header)}, not two with names. Put a line above them: old,new."
+        raise ValueError(message)
+    old, new = map(table.column, table.header)
+    incomplete = [one or other for one, other in zip(old, new, strict=True) if not (one and other)]
+    if incomplete:
+        message = f"{what} has nothing beside {listed(incomplete)}. Fill in the empty cell, or remove the line."
+        raise ValueError(message)
+    twice = repeated(old) + repeated(new)
+    if twice:
+        message = f"{what} repeats {listed(twice)}. Name each once."
+        raise ValueError(message)
+    return dict(zip(old, new, strict=True))
+
+
+def _is_simulated(trials: Trials) -> bool:
+    remarked = any(table.simulated for table in trials.tables)
+    if "file:simulated" not in trials.frame:
+        return remarked
+    used = {value.lower() for value in trials.frame["file:simulated"].astype(str).unique()}
+    strange = sorted(used - {*_TRUE, *_FALSE})
+    if strange:
+        message = f"The column simulated of {trials.source.name} has {listed(strange)}. Write true or false."
+        raise ValueError(message)
+    return remarked or bool(used & set(_TRUE))
+
+
+PARTS = ("first", "second")
+_SHOWN = ("stimulus", "stimulus_a", "stimulus_b", "stimulus_1", "stimulus_2", "stimulus_3")
+
+
+def repeats_of(trials: Trials) -> pd.Series:
+    """Return for each trial which part of a participant's repeats it belongs to.
+
+    The first, third, fifth ... time that a participant was shown the same stimuli, in whichever order, goes to the
+    first part, the others to the second. Whole arrangements alternate, in the order of their numbers.
+    """
+    trials.settle()
+    frame = pd.DataFrame({"person": trials.people()[1]})
+    if trials.has("x") and trials.has("trial"):
+        number = trials.codes("trial", trials.values("trial"))
+        time = pd.Series(number).groupby(frame["person"]).rank(method="dense").to_numpy() - 1
+    else:
+        shown = [name for name in _SHOWN if trials.has(name)]
+        ids = trials.values(*shown)
+        alike = np.sort(np.stack([trials.codes(name, ids) for name in shown]), axis=0)
+        for place, codes in enumerate(alike):
+            frame[f"shown_{place}"] = codes
+        time = frame.groupby(list(frame.columns), sort=False).cumcount().to_numpy()
+    second = np.asarray(time).astype(int) % 2 == 1
+    if not second.any():
+        message = f"No trial repeats in {trials.source.name}, so that there is no retest. Leave out layout by=repeat."
+        raise ValueError(message)
+    return pd.Series(np.where(second, *reversed(PARTS)))
