@@ -158,9 +158,8 @@ class RSA:
 
     def _hold(self, rdms: xr.DataArray, human: xr.DataArray, comparison: str) -> None:
         must_be_known(comparison, COMPARISONS, "comparison")
-        check_rdms(human, along=PARTICIPANT, name="Human RDMs")
-        refuse_one_participant(human)
         self.rdms, self.human = comparable(rdms, human)
+        refuse_one_participant(self.human)
         self.comparison = comparison
         self.layers, self.people = to_vectors(self.rdms.values), to_vectors(self.human.values)
         self._shuffles: dict[tuple[int, int, str], xr.Dataset] = {}
