@@ -103,7 +103,7 @@ def test_embedded_studies_of_several_identities_draw_by_them(study):
     [
         ("{}", 1, "2 participants or more"),
         ("{groups: person}", 2, "person.*identity, level"),
-        ("{groups: level}", 2, "At least 3 groups of 'level' .* but there are 2"),
+        ("{groups: level}", 2, "Too few groups of 'level' to draw from: 2 of the 3 needed"),
     ],
 )
 def test_people_who_cannot_be_compared_are_refused_at_once(judged, inference, people, message):
