@@ -139,7 +139,7 @@ def block_shuffles(
     """
     must_be_known(labels, LABELS, "labels to shuffle")
     if shuffles < 1:
-        message = f"At least 1 shuffle is needed, but shuffles is {shuffles}. Ask for 1000 or more."
+        message = f"`shuffles` is {shuffles}, and a p value needs 1 or more. Ask for 1000."
         raise ValueError(message)
     groups, places = blocks.shape
     if labels != "both" and not crossed:
@@ -151,8 +151,8 @@ def block_shuffles(
     different = count_shuffles(groups, places, crossed=crossed, labels=labels)
     if different < FEWEST_SHUFFLES:
         message = (
-            f"At least {FEWEST_SHUFFLES} different shuffles are needed for a p value of .05, but {groups} groups of "
-            f"{places} stimuli allow {different} (labels={labels!r}). Use more groups, or the t test over groups."
+            f"Too few shuffles for a p value of .05, which takes {FEWEST_SHUFFLES}: {groups} groups of {places} "
+            f"stimuli allow {different} (labels={labels!r}). Use more groups, or the t test over groups."
         )
         raise ValueError(message)
     every = crossed and different - 1 <= shuffles
@@ -255,10 +255,10 @@ def stimulus_shuffles(
     finds nearly everything significant.
     """
     if len(names) < 4:
-        message = f"At least 4 stimuli are needed to shuffle their labels, but there are {len(names)}. Use more."
+        message = f"Too few stimuli to shuffle their labels: {len(names)} of the 4 needed. Use more."
         raise ValueError(message)
     if shuffles < 1:
-        message = f"At least 1 shuffle is needed, but shuffles is {shuffles}. Ask for 1000 or more."
+        message = f"`shuffles` is {shuffles}, and a p value needs 1 or more. Ask for 1000."
         raise ValueError(message)
     # the names are shuffled in their sorted order, so that a name gets the same other one wherever both stand
     at = by_name(names)

@@ -225,8 +225,8 @@ def sign_flips(
     """
     if participants < 5:
         message = (
-            f"At least 5 participants are needed to turn differences around, but there are {participants}: no p "
-            f"value could be below {2.0**-participants:.3g}. Resample stimuli instead."
+            f"Too few participants to turn their differences around: {participants} of the 5 needed. No p value "
+            f"could be below {2.0**-participants:.3g}. Resample stimuli instead."
         )
         raise ValueError(message)
     if 2**participants - 1 <= shuffles:
@@ -402,8 +402,8 @@ def spread_of(
     complete = draws[~np.isnan(draws).any(axis=1)]
     if complete.shape[0] < 20:
         message = (
-            f"At least 20 complete draws are needed to say how far an estimate may stray, but {complete.shape[0]} of "
-            f"{draws.shape[0]} are complete. Ask for more draws."
+            f"Too few complete draws to say how far an estimate may stray: {complete.shape[0]} of {draws.shape[0]} "
+            "are complete, and 20 are needed. Ask for more draws."
         )
         raise ValueError(message)
     deviations = complete - complete.mean(axis=0)

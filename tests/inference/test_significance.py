@@ -95,7 +95,7 @@ def test_many_participants_give_as_many_flips_as_asked() -> None:
 
 
 def test_four_participants_cannot_be_turned_around() -> None:
-    with pytest.raises(ValueError, match=r"there are 4: no p value could be below 0\.0625"):
+    with pytest.raises(ValueError, match=r"4 of the 5 needed\. No p value could be below 0\.0625"):
         sign_flips(4, shuffles=100, rng=np.random.default_rng(0))
 
 
