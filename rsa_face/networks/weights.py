@@ -513,7 +513,8 @@ def _renamed(state: Mapping[str, Tensor], names: Mapping[str, str], *, source: s
         log.info("%s: %d names are read without wrappers: %s as %s", source, len(changed), *changed[0])
     left_out = sorted(set(state) - set(names.values()))
     if left_out:
-        log.warning("%s: %d tensors were left out: %s", source, len(left_out), ", ".join(left_out[:12]))
+        more = f" and {len(left_out) - 12} more" if len(left_out) > 12 else ""
+        log.warning("%s: left out: %s%s", source, ", ".join(left_out[:12]), more)
     return {key: state[name] for key, name in names.items()}
 
 

@@ -61,6 +61,14 @@ def test_features_in_data_parallel_and_a_head_in_a_sequential_are_recognised(ale
     assert same_weights(build_network("alexnet", weights=tmp_path / "net.pth"), alexnet)
 
 
+def test_tensors_that_are_left_out_are_named_in_the_log(alexnet, tmp_path, caplog):
+    torch.save(
+        {f"model.{key}": value for key, value in alexnet.items()} | {"queue": torch.zeros(3)}, tmp_path / "n.pt"
+    )
+    build_network("alexnet", weights=tmp_path / "n.pt")
+    assert caplog.messages == [f"{tmp_path / 'n.pt'}: left out: queue"]
+
+
 def test_a_head_of_two_layers_is_refused(alexnet, tmp_path):
     state = renamed(alexnet, "classifier.6.", "classifier.6.0.") | {"classifier.6.2.weight": torch.zeros(2, 2)}
     torch.save(state, tmp_path / "net.pth")
