@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from pydantic import ValidationError
 
 from rsa_face.figures.layers import controls_in_words
 from rsa_face.figures.layout import number, p_equals, percent
@@ -26,9 +27,10 @@ from rsa_face.schema import (
     STIMULUS_I,
     UNSIGNED,
     comparison_label,
-    label_of,
     names_in,
+    split_seed,
 )
+from rsa_face.study.config import NetworkSection
 from rsa_face.study.folder import StudyFolder, read_results
 
 NONE = "none"
@@ -594,9 +596,14 @@ def _origins(networks: list[str], cited: list[str]) -> str:
 def _weights(study: StudyFolder, network: str) -> str:
     config = study.manifest.get("study")
     entries = config.get("networks") if isinstance(config, Mapping) else None
+    family, seed = split_seed(network)
     for entry in entries or []:
-        if isinstance(entry, Mapping) and network in (entry.get("label"), label_of(str(entry.get("name")))):
-            return f"; weights: {entry.get('weights', 'not recorded')}, seed {entry.get('seed', 0)}"
+        try:
+            section = NetworkSection.model_validate(entry, context={"recorded": True})
+        except ValidationError:  # of a stranger, or of another version
+            continue
+        if network == section.called or (family == section.called and seed in section.seeds):
+            return f"; weights: {section.weights}, seed {seed if section.seeds else section.seed}"
     return "; untrained weights" if network in study.untrained else ""
 
 

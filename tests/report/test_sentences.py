@@ -130,6 +130,15 @@ def test_methods_hold_numbers_weights_versions_and_dois(study):
     assert methods_of(replace(study, rdms=None, result=None, human=None, manifest={}, extras={})).paragraphs == ()
 
 
+def test_methods_name_the_weights_of_each_seed(study):
+    names = [f"{name}/imagenet/1" for name in study.rdms["network"].values]
+    networks = [{"name": "alexnet", "weights": "imagenet", "seeds": [0, 1]}]
+    seeds = replace(
+        study, rdms=study.rdms.assign_coords(network=("rdm", names)), manifest={"study": {"networks": networks}}
+    )
+    assert "weights: imagenet, Deng et al. 2009, seed 1" in " ".join(methods_of(seeds).paragraphs)
+
+
 def test_methods_name_the_layers_that_another_measure_made(study):
     others = [f"{network}/fc8: difference" for network in ("alexnet", "fe_alexnet")]
     rdms = study.rdms.assign_attrs(other_measures=others)
