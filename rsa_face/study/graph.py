@@ -393,7 +393,7 @@ def run_study(study: Study, *, progress: bool = False, say: Callable[[str], None
     Path
         The output folder: ``layers.csv``, ``layers.nc``, ``rdms.nc``, ``human_rdms.nc``, ``stimuli.csv``,
         ``manifest.json``, ``figures/``, and where the study asks for them ``weights/``, ``training.csv``,
-        ``contrast.nc``, ``localization.nc``, ``variance.csv``, ``reweighted.csv``, ``answers.csv``,
+        ``contrast.nc``, ``seeds.csv``, ``localization.nc``, ``variance.csv``, ``reweighted.csv``, ``answers.csv``,
         ``psychometric.csv``, ``saliency.csv``, ``agreement.csv`` and ``bias.csv``; ``set_aside/`` holds what earlier
         runs wrote and this study has no more.
 
