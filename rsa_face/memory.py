@@ -1,4 +1,4 @@
-"""Memory: how much there is, and that what one layer lets go is there for the next, and not asked for anew."""
+"""Memory: how much there is, and that what one layer frees is kept for the next one."""
 
 import ctypes
 import os
@@ -23,22 +23,22 @@ _keepers: list[object] = []
 
 def must_fit_in_memory(size: float, what: str, *, then: str) -> None:
     """Refuse what a small file can ask for that this process has no room for, before it is begun."""
-    there = memory_there()
-    if size > there:
+    available = available_memory()
+    if size > available:
         message = (
-            f"{what} would take {size / 2**30:,.1f} GiB of memory, of {there / 2**30:,.1f} that there are. {then}"
+            f"{what} would take {size / 2**30:,.1f} GiB of memory, of {available / 2**30:,.1f} available. {then}"
         )
         raise ValueError(message)
 
 
-def memory_there() -> float:
+def available_memory() -> float:
     """Return how many bytes of memory this process may use, whoever else uses them too."""
     limits = [float("inf")]
     if hasattr(os, "sysconf"):
         limits.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
     for file in _LIMITS_OF_CONTAINERS:
-        said = file.read_text("ascii").strip() if file.is_file() else ""
-        limits += [float(said)] if said.isdecimal() else []
+        limit_text = file.read_text("ascii").strip() if file.is_file() else ""
+        limits += [float(limit_text)] if limit_text.isdecimal() else []
     with suppress(ImportError):  # where there are no such limits
         resource = import_module("resource")
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -57,7 +57,7 @@ def bytes_of(memory: float) -> float:
 
 @contextmanager
 def keeping_memory() -> Iterator[Callable[[], None]]:
-    """Keep the memory that is freed meanwhile, and hand it back to the system in the end.
+    """Keep the memory that is freed meanwhile, and return it to the system in the end.
 
     A convolution's output is hundreds of megabytes. glibc hands these back when they are freed, and the system clears
     every page anew for the next layer, which takes up to a third of a forward pass on the CPU. Where the C library is

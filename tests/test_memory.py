@@ -74,17 +74,17 @@ except KeyError:
     assert printed(lines) == [1, 0]
 
 
-def test_the_memory_there_is_that_of_the_machine_the_process_and_the_container(tmp_path, monkeypatch):
+def test_the_available_memory_is_that_of_the_machine_the_process_and_the_container(tmp_path, monkeypatch):
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert 0 < memory.memory_there() <= machine
+    assert 0 < memory.available_memory() <= machine
     limits = [tmp_path / "memory.max", tmp_path / "none"]
     monkeypatch.setattr(memory, "_LIMITS_OF_CONTAINERS", limits)
     for said, there in (("max\n", machine), ("1048576\n", 2**20)):
         limits[0].write_text(said)
         monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        assert memory.memory_there() == there
+        assert memory.available_memory() == there
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (2**19, 2**19))
-    assert memory.memory_there() == 2**19
+    assert memory.available_memory() == 2**19
 
 
 def test_memory_is_in_gib_and_bytes_of_older_versions_are_taken_with_a_warning():

@@ -294,7 +294,7 @@ def test_what_takes_little_in_a_file_and_much_once_it_is_read_is_refused(tmp_pat
 def test_a_short_table_of_too_many_names_is_refused_before_its_rdms_are_made(
     tmp_path, monkeypatch, kind, header, row
 ):
-    monkeypatch.setattr(memory, "memory_there", lambda: 64 * MEBIBYTE)
+    monkeypatch.setattr(memory, "available_memory", lambda: 64 * MEBIBYTE)
     (tmp_path / "many.csv").write_text(hostile.many(header, row, 5000))
     before = count_anew()
     with pytest.raises(ValueError, match=r"in many\.csv would take [\d,.]+ GiB of memory, of 0\.1"):
@@ -304,7 +304,7 @@ def test_a_short_table_of_too_many_names_is_refused_before_its_rdms_are_made(
 
 @pytest.mark.parametrize("estimate", ["file", "trials"])
 def test_a_short_tree_of_too_many_names_is_refused_before_its_rdms_are_made(tmp_path, monkeypatch, estimate):
-    monkeypatch.setattr(memory, "memory_there", lambda: 64 * MEBIBYTE)
+    monkeypatch.setattr(memory, "available_memory", lambda: 64 * MEBIBYTE)
     (tmp_path / "tree.json").write_text(hostile.many_placed(5000))
     with pytest.raises(ValueError, match=r"5,000 stimuli by 1 participant in tree\.json would take"):
         read_human(tmp_path / "tree.json", kind="arrangement", options={"estimate": estimate})
