@@ -22,6 +22,7 @@ from rsa_face.cli.shared import (
     StimulusTable,
     Weights,
     completing,
+    print_table,
     say,
     split,
 )
@@ -120,45 +121,80 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Check this machine, and that the activations of every layer are recorded as they were computed."""
+    """Check this machine, and that the activations of every layer are recorded as they were computed.
+
+    A network that cannot be built or recorded is named with the reason; the others are checked all the same.
+    """
     import torch
 
-    from rsa_face.activations.capture import audit
-    from rsa_face.networks.zoo import build_network
+    from rsa_face.networks.reference import must_be_reference
     from rsa_face.provenance import versions
-    from rsa_face.schema import NETWORKS, is_builder
-    from rsa_face.stimuli.preprocessing import Preprocessing
+    from rsa_face.schema import NETWORKS, must_be_network
 
+    for name in network or ():
+        must_be_network(name)
+        must_be_reference(name)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     machine = {"gpu": gpu, "threads": torch.get_num_threads(), "versions": versions()}
-    small = Preprocessing(resize=64, crop=64)
-    audits = {}
-    for name in network or NETWORKS:
-        try:
-            audits[name] = audit(build_network(name, preprocessing=None if is_builder(name) else small))
-        except ValueError:  # it takes images of one size alone, or cannot be built, which is said here
-            audits[name] = audit(build_network(name))
+    if not as_json:
+        say(f"GPU {gpu}; {machine['threads']} threads")
+        say(", ".join(f"{name} {version}" for name, version in versions().items()))
+    audits, refused = _audits(network or list(NETWORKS))
     wrong = [name for name, table in audits.items() if (table["captured"] == "wrong").any()]
     if as_json:
         tables = {name: table.to_dict("records") for name, table in audits.items()}
-        say(json.dumps({**machine, "right": not wrong, "networks": tables}))
-        return 1 if wrong else 0
-    say(f"GPU {gpu}; {machine['threads']} threads")
-    say(", ".join(f"{name} {version}" for name, version in versions().items()))
+        right = not wrong and not refused
+        say(json.dumps({**machine, "right": right, "networks": tables, "refused": refused}))
+        return 0 if right else 1
+    _print_audits(audits)
+    say(*(f"{name} cannot be checked: {reason}" for name, reason in refused.items()))
+    if wrong or not refused:
+        say(f"Wrong: {', '.join(wrong)}" if wrong else "All is well.")
+    return 1 if wrong or refused else 0
+
+
+def _audits(names: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the audit of each network, and why there is none."""
+    from rsa_face.activations.capture import audit
+    from rsa_face.networks.zoo import build_network
+    from rsa_face.schema import is_builder
+    from rsa_face.stimuli.preprocessing import Preprocessing
+
+    audits, refused = {}, {}
+    for name in names:
+        try:
+            try:
+                small = None if is_builder(name) else Preprocessing(resize=64, crop=64)
+                audits[name] = audit(build_network(name, preprocessing=small))
+            except ValueError:  # it takes images of one size alone, or cannot be built, which is said here
+                audits[name] = audit(build_network(name))
+        except (ValueError, ModuleNotFoundError, RuntimeError) as error:
+            refused[name] = str(error)
+    return audits, refused
+
+
+def _print_audits(audits: dict[str, Any]) -> None:
+    """Print for each network how many layers are right, by our capture and by a hook that does not copy."""
+    rows = []
+    for name, table in audits.items():
+        recorded = table[table["captured"].isin(["right", "wrong"])]
+        uncopied = int((recorded["uncopied"] == "wrong").sum())
+        right = int((recorded["captured"] == "right").sum())
+        rows.append((name, right, len(recorded) - right, uncopied, len(table) - len(recorded)))
+    print_table(
+        ("network", "right", "wrong", "wrong\nuncopied", "not\nrecorded"),
+        rows,
+        title="Layers whose recorded activations are those that were computed",
+        words=("network",),
+    )
     for name, table in audits.items():
         uncopied = table.loc[table["uncopied"] == "wrong", "layer"].tolist()
-        right = int((table["captured"] == "right").sum())
-        recorded = table["captured"].isin(["right", "wrong"])
-        shown = f"{' '.join(uncopied[:_MOST_SHOWN])}{' ...' if len(uncopied) > _MOST_SHOWN else ''}"
-        say(
-            f"{name}: {right} of {recorded.sum()} layers captured as computed.",
-            f"  A hook that does not copy would get {len(uncopied)} wrong: {shown}",
-        )
-        for reason, those in table[~recorded].groupby("captured")["layer"]:
+        if uncopied and len(audits) == 1:
+            more = f" and {len(uncopied) - _MOST_SHOWN} more" if len(uncopied) > _MOST_SHOWN else ""
+            say(f"A hook that does not copy gets {' '.join(uncopied[:_MOST_SHOWN])}{more} wrong.")
+        for reason, those in table[~table["captured"].isin(["right", "wrong"])].groupby("captured")["layer"]:
             more = f" and {len(those) - 3} more" if len(those) > 3 else ""
-            say(f"  Not recorded, as it {reason}: {', '.join(those[:3])}{more}")
-    say(f"Wrong: {', '.join(wrong)}" if wrong else "All is well.")
-    return 1 if wrong else 0
+            say(f"{name}: {', '.join(those[:3])}{more} cannot be recorded: {reason}")
 
 
 @networks_app.command("extract")

@@ -1,4 +1,7 @@
-"""Builders of networks that recording has trouble with: `rsa-face doctor --network tests.activations.odd:twice`."""
+"""Builders of networks that recording has trouble with: `rsa-face doctor --network tests.activations.odd:twice`.
+
+``python -m tests.activations.odd`` audits them and a network of each family of torchvision, in one table.
+"""
 
 import warnings
 
@@ -6,9 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsa_face.cli import main
 from rsa_face.stimuli.preprocessing import Preprocessing
 
 SMALL = Preprocessing(resize=32, crop=32)
+FAMILIES = (
+    "resnet18", "resnet50", "vgg16_bn", "densenet121", "mobilenet_v3_large", "efficientnet_b0", "vit_b_16", "swin_t",
+)  # fmt: skip
+ODD = ("twice", "views", "answers", "squeezed", "parallel", "compiled", "scripted")
+AUDITED = (*(f"torchvision:{name}" for name in FAMILIES), *(f"tests.activations.odd:{name}" for name in ODD))
 
 
 class Twice(nn.Module):
@@ -152,3 +161,7 @@ def brief() -> nn.Module:
 def nothing() -> str:
     """Return no module."""
     return "resnet"
+
+
+if __name__ == "__main__":
+    main(["doctor", *(word for name in AUDITED for word in ("--network", name))])

@@ -17,7 +17,7 @@ from rsa_face.networks.zoo import Network, build_network
 from rsa_face.rdms.measures import compute_rdms
 from rsa_face.stimuli.images import read_batches
 from rsa_face.stimuli.preprocessing import Preprocessing
-from tests.activations.odd import SMALL, Answers, Squeezed, Twice, Views
+from tests.activations.odd import FAMILIES, SMALL, Answers, Squeezed, Twice, Views
 
 README = Path(__file__).parents[2] / "activations/README.md"
 ODD = "tests.activations.odd"
@@ -89,12 +89,7 @@ def test_every_layer_equals_a_copy_taken_when_it_was_computed(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        "resnet50", "vgg16_bn", "densenet121", "mobilenet_v3_large", "efficientnet_b0", "vit_b_16", "swin_t",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_audit_of_a_network_of_torchvision_finds_nothing_wrong(name):
     network = build_network(f"torchvision:{name}", preprocessing=None if name.startswith("vit") else SIDE)
     table = audit(network)
