@@ -40,6 +40,7 @@ from rsa_face.schema import COMPARISONS as COMPARISONS
 from rsa_face.schema import MEASURES as MEASURES
 from rsa_face.stimuli.catalogue import StimulusSet as StimulusSet
 from rsa_face.stimuli.catalogue import read_stimuli as read_stimuli
+from rsa_face.stimuli.names import stimuli_from_names as stimuli_from_names
 from rsa_face.stimuli.occlusion import occlude as occlude
 from rsa_face.stimuli.preprocessing import Preprocessing as Preprocessing
 from rsa_face.study.config import example as example

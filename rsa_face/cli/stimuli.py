@@ -90,6 +90,36 @@ def show(
         say(f"Contact sheet: {contact_sheet(stimuli, out, columns=columns)}")
 
 
+@stimuli_app.command("from-names")
+def from_names(
+    folder: Annotated[Path, typer.Argument(help="Folder of images; folders below it are searched, too.")],
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="A published set, whose names are codes.",
+            autocompletion=completing(registry="stimuli.names.PRESETS"),
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="How your own images are called: {identity}_{emotion}, or a regular expression."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The table to write.", show_default="stimuli.csv in the folder")
+    ] = None,
+) -> None:
+    """Make a stimulus table from file names: factors filled in, and names that do not match listed."""
+    from rsa_face.stimuli.names import stimuli_from_names
+
+    stimuli = stimuli_from_names(folder, preset=preset, pattern=pattern, out=out)
+    table = out or folder / "stimuli.csv"
+    say(f"{len(stimuli)} stimuli: {table}")
+    for factor in stimuli.factors:
+        counts = stimuli.table[factor].astype(str).value_counts().sort_index()
+        shown = ", ".join(f"{value} ({count})" for value, count in counts.head(12).items())
+        say(f"  {factor}: {shown}{', ...' if len(counts) > 12 else ''}")
+
+
 @stimuli_app.command()
 def check(table: StimulusTable) -> None:
     """Check a stimulus table: reads it and every image in it."""

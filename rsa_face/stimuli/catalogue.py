@@ -5,15 +5,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 from PIL import Image
 
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.safety import SAVE_AS_CSV, in_short, must_be_plain_names, reading
-from rsa_face.schema import repeated
+from rsa_face.schema import MISSING, repeated
 
+_NAMES = ("stimulus", "file", "identity")
 MOST_PIXELS = 100_000_000
 # pillow would also open kinds that hand the file to another program (EPS to Ghostscript)
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "TGA", "ICO")
@@ -178,10 +179,12 @@ def _place_of(folder: Path, file: str) -> Path | None:
 
 def _read_columns(path: Path) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
+    how: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "compression": None, "keep_default_na": False}
     with reading(path, "A stimulus table is a CSV or TSV file in UTF-8", then=SAVE_AS_CSV):
-        frame = pd.read_csv(
-            path, sep=separator, dtype={"stimulus": str, "file": str}, encoding="utf-8-sig", compression=None
-        )
+        columns = [str(name) for name in pd.read_csv(path, nrows=0, **how)]
+        # NA may be the name of a person or a stimulus, and not of a level
+        missing_values = {name: [""] if name in _NAMES else list(MISSING) for name in columns}
+        frame: pd.DataFrame = pd.read_csv(path, dtype={"stimulus": str, "file": str}, na_values=missing_values, **how)
     missing = [name for name in ("stimulus", "file") if name not in frame.columns]
     if missing:
         then = "Save it with commas." if any(";" in str(name) for name in frame.columns) else "Rename, or add them."
@@ -214,6 +217,10 @@ def open_picture(file: str | Path) -> Iterator[Image.Image]:
             columns, rows = image.size
             if columns * rows > MOST_PIXELS:
                 message = f"it says {columns} x {rows}, more than {MOST_PIXELS:,} pixels"
+                raise OSError(message)
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":  # a camera's photograph with previews
+                message = f"it holds {frames} frames or pages, and one is a stimulus; save that one as an image"
                 raise OSError(message)
             yield image
     except Exception as error:

@@ -93,12 +93,17 @@ def _read_pixels(file: str | Path) -> np.ndarray:
 
 # RGB, as bytes where the file holds bytes
 def _as_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode in _SIXTEEN_BITS:
-        gray = np.asarray(image).astype(np.float32) / np.float32(65535)
-        return np.repeat(np.clip(gray, 0, 1)[..., None], 3, axis=2)
-    if image.mode == "F":
-        message = "its pixels are floating-point numbers without a stated range; save it as 8 or 16 bits"
+    integers = image.mode == "I" and image.format == "TIFF"  # elsewhere "I" holds 16 bits
+    if image.mode == "F" or integers:
+        kind = "32-bit or signed integers" if integers else "floating-point numbers"
+        message = f"its pixels are {kind} without a stated range; save it as 8 or 16 bits"
         raise OSError(message)
+    if image.mode in _SIXTEEN_BITS:
+        pixels = np.asarray(image)
+        gray = pixels.astype(np.float32) / np.float32(65535)
+        if "transparency" in image.info:  # the one gray value that is transparent
+            gray[pixels == image.info["transparency"]] = 1
+        return np.repeat(np.clip(gray, 0, 1)[..., None], 3, axis=2)
     if image.has_transparency_data:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)

@@ -3,6 +3,7 @@
 import pytest
 from PIL import Image
 
+from rsa_face.schema import MISSING
 from rsa_face.stimuli.catalogue import read_stimuli
 
 
@@ -83,3 +84,13 @@ def test_paths_of_a_table_made_on_windows_are_found(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "img" / "s0.png")
     (tmp_path / "t.csv").write_text("stimulus,file\na,img\\s0.png\n")
     assert read_stimuli(tmp_path / "t.csv").files == [tmp_path / "img" / "s0.png"]
+
+
+@pytest.mark.parametrize("word", [word for word in MISSING if word])
+def test_words_for_a_missing_value_are_missing_factors_and_may_be_names(tmp_path, word):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text(f"stimulus,file,identity,level\n{word},a.png,{word},{word}\nb,a.png,p2,0.5\n")
+    table = read_stimuli(tmp_path / "t.csv").table
+    assert table["stimulus"].tolist() == [word, "b"]
+    assert table["identity"].tolist() == [word, "p2"]
+    assert table["level"].isna().tolist() == [True, False]

@@ -194,3 +194,24 @@ def test_a_bad_image_in_a_batch_names_its_stimulus(tmp_path):
 def test_a_batch_of_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="batch is 0"):
         list(read_batches(stimuli_of(tmp_path, 1), Preprocessing(), batch=0))
+
+
+@pytest.mark.parametrize("values", [[[0, 255]], [[0, 70_000]]])
+def test_integers_of_32_bits_without_a_stated_range_are_refused(tmp_path, values):
+    path = saved(tmp_path, Image.fromarray(np.array(values, np.int32)), "image.tif")
+    with pytest.raises(ValueError, match="its pixels are 32-bit or signed integers without a stated range"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "tif"])
+def test_several_frames_or_pages_are_refused(tmp_path, ending):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "green")]
+    path = saved(tmp_path, frames[0], f"image.{ending}", save_all=True, append_images=frames[1:])
+    with pytest.raises(ValueError, match="it holds 2 frames or pages, and one is a stimulus"):
+        read_image(path)
+
+
+def test_the_transparent_gray_of_16_bits_shows_white(tmp_path):
+    gray = np.array([[0, 1000], [32768, 65535]], np.uint16)
+    path = saved(tmp_path, Image.fromarray(gray), transparency=1000)
+    np.testing.assert_allclose(read_image(path)[..., 0], [[0, 1], [32768 / 65535, 1]], atol=1e-7)
