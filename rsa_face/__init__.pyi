@@ -14,6 +14,7 @@ from rsa_face.figures.networks import plot_study as plot_study
 from rsa_face.figures.rdms import plot_rdms as plot_rdms
 from rsa_face.figures.style import figure_style as figure_style
 from rsa_face.human.read import read_human as read_human
+from rsa_face.human.read import read_human_trials as read_human_trials
 from rsa_face.human.reliability import assess_reliability as assess_reliability
 from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
 from rsa_face.inference.localization import contrast_layers as contrast_layers

@@ -9,20 +9,45 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from pydantic import model_validator
 from scipy.special import expit, ndtri
 from scipy.stats import rankdata
 
 from rsa_face.human.arrangement import ARRANGEMENT_COLUMNS, ArrangementOptions, judge_arrangements, read_meadows
 from rsa_face.human.judgements import Floats, Judgements, must_fit, pair_index, pairs_of, share, sum_by_pair
 from rsa_face.human.rdm_files import RdmOptions, read_rdms
+from rsa_face.human.relative import NUMBER as _NUMBER
+from rsa_face.human.relative import (
+    THREE,
+    AnchoredOptions,
+    RankingOptions,
+    TripletOptions,
+    anchored_columns,
+    anchored_table,
+    judge_anchored,
+    judge_rankings,
+    judge_triplets,
+    ranking_columns,
+    ranking_table,
+    triplet_columns,
+    triplet_table,
+)
 from rsa_face.human.tables import Source, listed, naturally
 from rsa_face.human.trials import Column, Trials, other_columns, renaming
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.provenance import rng_from
 from rsa_face.schema import COMPARISONS, NOBODY, UNSIGNED, must_be_known
 from rsa_face.settings import Settings
+
+
+@dataclass(frozen=True)
+class Form:
+    """How files of a published form are laid out: settings that stand wherever none are given."""
+
+    layout: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    numbered: bool = False  # stimuli are numbers counted from 0, whose ids may be given apart
 
 
 @dataclass(frozen=True)
@@ -50,6 +75,10 @@ class HumanKind:
         Whether the same trial may occur again, for a test and its retest.
     unsigned : bool
         Whether judgements can be read of which nobody recorded whose they are.
+    table : callable, optional
+        (trials, options) -> the trials, checked, in our words, where predictions of single trials are made of them.
+    forms : dict of str to Form
+        Value of the option `form` -> how files published in that form are laid out.
     """
 
     about: str
@@ -61,6 +90,8 @@ class HumanKind:
     files: Mapping[str, Callable[[Source, Any], Judgements]] = field(default_factory=dict)
     retest: bool = True
     unsigned: bool = False
+    table: Callable[[Trials, Any], pd.DataFrame] | None = None
+    forms: Mapping[str, Form] = field(default_factory=dict)
 
 
 class RatingOptions(Settings):
@@ -82,7 +113,6 @@ class RatingOptions(Settings):
 
 
 _PAIR = (Column("stimulus_a", stimulus=True), Column("stimulus_b", stimulus=True))
-_NUMBER = Column("trial", required=False)
 
 
 def judge_ratings(trials: Trials, options: RatingOptions) -> Judgements:
@@ -126,90 +156,6 @@ def _scaled(values: Floats, how: str) -> Floats:
     spread = np.nanstd(values, axis=1, keepdims=True)
     # a participant who rates all pairs alike has no spread, and is left at 0
     return np.asarray((values - np.nanmean(values, axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0))
-
-
-_THREE = ("stimulus_1", "stimulus_2", "stimulus_3")
-
-
-class TripletOptions(Settings):
-    """How a file says which of three stimuli was the odd one.
-
-    Parameters
-    ----------
-    odd : str
-        ``id``: the column odd holds its id. ``index``: it holds 0, 1, 2 or 1, 2, 3, as `base` says. ``column``: there
-        is no such column, and it is always the stimulus in `odd_column`.
-    base : int, optional
-        What the first of the three is numbered, for `odd` = index: 0 or 1; it has no default.
-    odd_column : str, optional
-        stimulus_1, stimulus_2 or stimulus_3, for `odd` = column; it has no default, as published
-        sets disagree.
-    """
-
-    odd: Literal["id", "index", "column"] = "id"
-    base: Literal[0, 1] | None = None
-    odd_column: Literal["stimulus_1", "stimulus_2", "stimulus_3"] | None = None
-
-    @model_validator(mode="after")
-    def _says_which(self) -> "TripletOptions":
-        if self.odd == "index" and self.base is None:
-            message = "odd = index needs base, 0 or 1"
-            raise ValueError(message)
-        if self.odd == "column" and self.odd_column is None:
-            message = "odd = column needs odd_column, stimulus_1, stimulus_2 or stimulus_3"
-            raise ValueError(message)
-        return self
-
-
-def triplet_columns(options: TripletOptions, _source: Source) -> tuple[Column, ...]:
-    """Return what a file of triplets must hold."""
-    odd = Column("odd", stimulus=options.odd == "id", number=options.odd == "index", answer=True)
-    three = (Column(name, stimulus=True) for name in _THREE)
-    return (Column("participant"), *three, *(() if options.odd == "column" else (odd,)), _NUMBER)
-
-
-def judge_triplets(trials: Trials, options: TripletOptions) -> Judgements:
-    """Return 1 - P(kept together | shown together) for each participant and pair."""
-    (people, who), ids = trials.people(), trials.stimuli(*_THREE)
-    three = np.stack([trials.codes(name, ids) for name in _THREE])
-    same = (three[0] == three[1]) | (three[0] == three[2]) | (three[1] == three[2])
-    blank = np.asarray((three < 0).any(axis=0))
-    trials.fault(same & ~blank, "stimulus_1", "the three stimuli are not three different ones")
-    place = _place_of_odd(trials, options, three, ids, blank)
-    trials.no_trial_twice()
-    trials.settle()
-    # The pair at place k is the one without stimulus k: it was kept together where k is the odd one. All three pairs
-    # were shown together.
-    pairs = np.stack([pair_index(three[i], three[j], len(ids)) for i, j in ((1, 2), (0, 2), (0, 1))])
-    shape = (len(people), pairs_of(ids))
-    shown = sum_by_pair(np.tile(who, 3), pairs.reshape(-1), shape)
-    together = sum_by_pair(who, pairs[place, np.arange(len(who))], shape)
-    n_trials = np.bincount(who, minlength=len(people))
-    places = np.bincount(who * 3 + place, minlength=3 * len(people)).reshape(-1, 3)
-    bias = share(places.max(axis=1), n_trials)
-    attrs = {"response_bias": "share of the place most often odd (chance: 0.33)"}
-    distances = 1 - share(together, shown)
-    return Judgements(people, ids, distances, shown, n_trials, bias, attrs, simulated=trials.simulated)
-
-
-def _place_of_odd(
-    trials: Trials, options: TripletOptions, three: NDArray[np.int64], ids: list[str], blank: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Return which of the three is the odd one, 0, 1 or 2, in each trial."""
-    if options.odd == "column":
-        return np.full(three.shape[1], _THREE.index(options.odd_column or ""), dtype=np.int64)
-    if options.odd == "index":
-        number = trials.frame["odd"].to_numpy(float)
-        place = np.nan_to_num(number, nan=-9).astype(np.int64) - (options.base or 0)
-        wrong = ~np.isin(place, (0, 1, 2)) | (np.nan_to_num(number) % 1 != 0)
-        clause = f"is no place among three counted from {options.base}"
-        trials.fault(wrong & ~np.isnan(number), "odd", lambda row: f"{number[row]:g} {clause}")
-        return np.asarray(np.where(wrong, 0, place))
-    is_odd = three == trials.codes("odd", ids)
-    column = trials.frame["odd"]
-    outside = ~is_odd.any(axis=0) & ~blank & (column != "").to_numpy()
-    trials.fault(outside, "odd", lambda row: f"{column.iloc[row]!r} is not among the three")
-    return np.asarray(np.argmax(is_odd, axis=0), dtype=np.int64)
 
 
 class SameDiffOptions(Settings):
@@ -780,6 +726,67 @@ KINDS: dict[str, HumanKind] = {
         options=TripletOptions,
         columns=triplet_columns,
         judge=judge_triplets,
+        table=triplet_table,
+        forms={
+            "things": Form(
+                {"names": THREE, "separator": " ", "group": True},
+                {"odd": "column", "odd_column": "stimulus_3"},
+                numbered=True,
+            )
+        },
+    ),
+    "anchored": HumanKind(
+        about="Which of two is nearer to a third, the anchor; dissimilarity of a pair with an anchor is "
+        "1 - P(chosen | could be chosen).",
+        example={
+            "participant": _WHO,
+            "anchor": "id of the stimulus that the two are compared with",
+            "stimulus_a": "id of the first of the two",
+            "stimulus_b": "id of the second",
+            "nearer": "id of the nearer one; 0-1 or 1-2 with options nearer=index and base; left or right with "
+            "nearer=word",
+            "trial": _TRIAL,
+        },
+        rows=("p01,face_01,face_02,face_03,face_02,1", "p01,face_02,face_03,face_04,face_03,2",
+         "p01,face_03,face_04,face_01,face_04,3", "p01,face_04,face_01,face_02,face_02,4",
+         "p02,face_01,face_02,face_04,face_02,1", "p02,face_02,face_01,face_03,face_01,2",
+         "p02,face_03,face_04,face_02,face_02,3", "p02,face_04,face_01,face_03,face_03,4"),
+        options=AnchoredOptions,
+        columns=anchored_columns,
+        judge=judge_anchored,
+        table=anchored_table,
+        forms={
+            "nights": Form(
+                {"columns": {"anchor": "ref_path", "stimulus_a": "left_path", "stimulus_b": "right_path",
+                             "nearer": "right_vote"}, "group": True},
+                {"nearer": "index", "base": 0},
+            ),
+            "salmon": Form(
+                {"columns": {"participant": "puid", "anchor": "head", "stimulus_a": "left", "stimulus_b": "right",
+                             "nearer": "winner"}},
+                numbered=True,
+            ),
+        },
+    ),
+    "ranking": HumanKind(
+        about="Choices in the order of their likeness to a target; dissimilarity of a pair with a target is "
+        "1 - P(nearer than another choice).",
+        example={
+            "participant": _WHO,
+            "target": "id of the stimulus that the choices are compared with",
+            "choice_1": "id of the most similar choice; with option form=ranks of any, and rank_1 holds its rank",
+            "choice_2": "id of the next; with option ordered=1 only the first was chosen, the others are in no order",
+            "choice_3": "and so on, as many as there are; empty where a trial had fewer",
+            "trial": _TRIAL,
+        },
+        rows=("p01,face_01,face_02,face_03,face_04,1", "p01,face_02,face_01,face_04,face_03,2",
+         "p01,face_03,face_04,face_02,face_01,3", "p01,face_04,face_03,face_02,,4",
+         "p02,face_01,face_02,face_04,face_03,1", "p02,face_02,face_01,face_03,face_04,2",
+         "p02,face_03,face_02,face_04,face_01,3", "p02,face_04,face_02,face_01,,4"),
+        options=RankingOptions,
+        columns=ranking_columns,
+        judge=judge_rankings,
+        table=ranking_table,
     ),
     "arrangement": HumanKind(
         about="Where stimuli were put on the screen, in many trials; also Meadows' .mat and .json files.",

@@ -127,8 +127,8 @@ def read_human(
     """
     must_be_known(kind, KINDS, "kind of human data")
     row = KINDS[kind]
-    chosen = row.options.of(options)
-    source = _source(path, kind, Layout.of(layout), stimuli, ids)
+    chosen, arranged, numbered = _in_its_form(row, options, layout)
+    source = _source(path, kind, arranged, stimuli, ids, numbered=numbered)
     if source.layout.participants == NOBODY and not row.unsigned:
         kinds = ", ".join(name for name, each in KINDS.items() if each.unsigned)
         message = f"Judgements of kind {kind!r} need participants. Without them (participants=none) there is {kinds}."
@@ -138,14 +138,112 @@ def read_human(
     return _by_level(arrays, list(levels), source.layout.by) if source.layout.by else arrays[0]
 
 
+def read_human_trials(
+    path: str | Path | Sequence[str | Path],
+    *,
+    kind: str,
+    options: Mapping[str, Any] | Settings | None = None,
+    layout: Mapping[str, Any] | Layout | None = None,
+    stimuli: HasIds | Sequence[str] | str | Path | None = None,
+    ids: Sequence[str] | str | Path | None = None,
+) -> pd.DataFrame:
+    r"""Read human judgements trial by trial, checked as `read_human` checks them.
+
+    This is where predictions of single trials start, and what remains where RDMs make no sense: where there are
+    thousands of stimuli, and few pairs of them were judged.
+
+    Parameters
+    ----------
+    path : str, Path, or sequence of these
+        A file, or several that belong together.
+    kind : str
+        What was judged: triplet, anchored or ranking.
+    options : mapping or options of the kind, optional
+        How the file says what was chosen; see the options of the kind in `rsa_face.human.kinds`.
+    layout : mapping or Layout, optional
+        What the file's columns are called, and which rows count.
+    stimuli : StimulusSet, sequence of str, or path, optional
+        The stimuli there are, as for `read_human`; the categories of all columns of stimuli are in their order.
+    ids : sequence of str, path, or "stimuli", optional
+        What the stimuli of a file that numbers them are called (`form` = things or salmon), in its order.
+
+    Returns
+    -------
+    DataFrame, a row for each trial
+        The column `participant` and, all with the ids of the stimuli as categories, for triplets `stimulus_1` to
+        `stimulus_3` and `odd`; for anchored choices `anchor`, `stimulus_a`, `stimulus_b` and `nearer`; for rankings
+        `target`, `choice_1` ... from the most similar on, and `ordered`, how many of these are in order: the others
+        are all less similar. The factor of ``layout={"by": ...}`` is a column, too. Attrs: `kind`, `left_out` (counts
+        and why), `source`, `simulated`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If the kind has no trials of this sort, or as `read_human` does.
+
+    See Also
+    --------
+    read_human : The same as one RDM for each participant.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lines = "participant,anchor,stimulus_a,stimulus_b,nearer\np1,a,b,c,b\np2,b,a,c,c\n"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "anchored.csv")
+    ...     _ = file.write_text(lines)
+    ...     trials = read_human_trials(file, kind="anchored")
+    >>> trials["nearer"].tolist(), trials["nearer"].cat.categories.tolist()
+    (['b', 'c'], ['a', 'b', 'c'])
+    """
+    row = KINDS.get(kind)
+    if row is None or row.table is None:
+        must_be_known(kind, [name for name, each in KINDS.items() if each.table], "kind of trials")
+    assert row is not None
+    assert row.table is not None
+    chosen, arranged, numbered = _in_its_form(row, options, layout)
+    source = _source(path, kind, arranged, stimuli, ids, numbered=numbered)
+    trials = read_trials(source, row.columns(chosen, source) if callable(row.columns) else row.columns)
+    table = row.table(trials, chosen)
+    by = source.layout.by
+    if by:
+        table[by] = trials.frame[f"file:{by}"] if trials.has(f"file:{by}") else repeats_of(trials)
+    table.attrs = {
+        "kind": kind,
+        "left_out": dict(sorted(trials.left_out.items())),
+        "source": [one.name for one in source.paths],
+        "simulated": trials.simulated,
+    }
+    return table
+
+
+def _in_its_form(
+    row: HumanKind, options: Mapping[str, Any] | Settings | None, layout: Mapping[str, Any] | Layout | None
+) -> tuple[Any, Layout, bool]:
+    """Return options and layout with what the form of a published file says wherever nothing was given."""
+    chosen, arranged = row.options.of(options), Layout.of(layout)
+    form = row.forms.get(getattr(chosen, "form", ""))
+    if form is None:
+        return chosen, arranged, False
+    given = {name: getattr(arranged, name) for name in arranged.model_fields_set}
+    columns = {**form.layout.get("columns", {}), **arranged.columns}
+    arranged = Layout.of({**form.layout, **given, **({"columns": columns} if columns else {})})
+    named = {name: getattr(chosen, name) for name in chosen.model_fields_set}
+    return row.options.of({**form.options, **named}), arranged, form.numbered
+
+
 def _source(
     path: str | Path | Sequence[str | Path],
     kind: str,
     layout: Layout,
     stimuli: HasIds | Sequence[str] | str | Path | None,
     ids: Sequence[str] | str | Path | None,
+    *,
+    numbered: bool = False,
 ) -> Source:
-    source = Source.of(path, kind, layout)
+    source = replace(Source.of(path, kind, layout), numbered=numbered)
     known = None if stimuli is None else tuple(_ids_of(stimuli, "stimuli"))
     if ids == "stimuli" and known is None:
         message = "ids='stimuli' takes the order of the stimuli, and no stimuli are given. Give both."

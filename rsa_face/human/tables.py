@@ -186,6 +186,7 @@ class Source:
     layout: Layout = field(default_factory=Layout)
     stimuli: tuple[str, ...] | None = None
     ids: tuple[str, ...] | None = None
+    numbered: bool = False  # its stimuli are numbers, counted from 0, of `ids`
 
     @property
     def name(self) -> str:

@@ -316,9 +316,11 @@ def _checked_ids(
     trials: Trials, name: str, codes: NDArray[np.integer], values: list[str], renamed: dict[str, str] | None
 ) -> pd.Series:
     clauses = {}
-    if renamed is not None:
+    if renamed:
         lost = [value for value in values if value and value not in renamed]
-        _note(trials, name, codes, values, dict.fromkeys(lost, f"is not renamed by {trials.source.layout.rename}"))
+        table = trials.source.layout.rename
+        clause = f"is not renamed by {table}" if table else f"is no number of the {len(renamed)} ids, from 0 on"
+        _note(trials, name, codes, values, dict.fromkeys(lost, clause))
         values = [renamed.get(value, value) for value in values]
     known = trials.source.stimuli
     if known is not None:
@@ -353,9 +355,9 @@ def _note(
 
 
 def renaming(source: Source) -> dict[str, str] | None:
-    """Return the ids a source's table of names gives to the file's own."""
+    """Return the ids a source's table of names, or its ids where it numbers them, give to the file's own."""
     if source.layout.rename is None:
-        return None
+        return {str(number): name for number, name in enumerate(source.ids or ())} if source.numbered else None
     table = read_table(source.layout.rename, Layout())
     what = f"{table.path.name} renames stimuli and"
     if len(table.header) != 2 or "" in table.header:
@@ -386,7 +388,8 @@ def _is_simulated(trials: Trials) -> bool:
 
 
 PARTS = ("first", "second")
-_SHOWN = ("stimulus", "stimulus_a", "stimulus_b", "stimulus_1", "stimulus_2", "stimulus_3")
+_SHOWN = re.compile(r"stimulus(_[ab123])?|choice_\d+")
+_COMPARED_WITH = ("anchor", "target")  # of another trial, even if all stimuli are the same
 
 
 def repeats_of(trials: Trials) -> pd.Series:
@@ -401,10 +404,11 @@ def repeats_of(trials: Trials) -> pd.Series:
         number = trials.codes("trial", trials.values("trial"))
         time = pd.Series(number).groupby(frame["person"]).rank(method="dense").to_numpy() - 1
     else:
-        shown = [name for name in _SHOWN if trials.has(name)]
-        ids = trials.values(*shown)
+        shown = [str(name) for name in trials.frame if _SHOWN.fullmatch(str(name))]
+        first = [name for name in _COMPARED_WITH if trials.has(name)]
+        ids = trials.values(*shown, *first)
         alike = np.sort(np.stack([trials.codes(name, ids) for name in shown]), axis=0)
-        for place, codes in enumerate(alike):
+        for place, codes in enumerate([*alike, *(trials.codes(name, ids) for name in first)]):
             frame[f"shown_{place}"] = codes
         time = frame.groupby(list(frame.columns), sort=False).cumcount().to_numpy()
     second = np.asarray(time).astype(int) % 2 == 1

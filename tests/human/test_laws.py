@@ -13,6 +13,8 @@ from rsa_face.human.read import read_human, write_human
 HEADS = {
     "rating": "participant,stimulus_a,stimulus_b,rating",
     "triplet": "participant,stimulus_1,stimulus_2,stimulus_3,odd",
+    "anchored": "participant,anchor,stimulus_a,stimulus_b,nearer",
+    "ranking": "participant,target,choice_1,choice_2,choice_3",
     "samediff": "participant,stimulus_a,stimulus_b,response",
     "choice": "participant,stimulus,response",
     "confusion": "participant,stimulus,response",
@@ -26,6 +28,10 @@ stimulus, name = st.sampled_from(IDS), st.sampled_from(("happy", "sad"))
 ROWS = {
     "rating": st.tuples(person, pair, number).map(lambda row: [row[0], *row[1], row[2]]),
     "triplet": st.tuples(person, three, st.integers(0, 2)).map(lambda row: [row[0], *row[1], row[1][row[2]]]),
+    "anchored": st.tuples(person, three, st.integers(1, 2)).map(lambda row: [row[0], *row[1], row[1][row[2]]]),
+    "ranking": st.tuples(person, st.permutations(IDS), st.booleans()).map(
+        lambda row: [row[0], *row[1][:3], row[1][3] if row[2] else ""]
+    ),
     "samediff": st.tuples(person, pair, st.sampled_from(("same", "different"))).map(
         lambda row: [row[0], *row[1], row[2]]
     ),
@@ -40,7 +46,8 @@ ONCE = {"arrangement": 3, "features": 2}  # so many first cells may occur togeth
 def rows_of(kind):
     """Return lists of rows, with one pair that everybody certainly judged."""
     sure = {
-        "rating": ["a,ü,1"], "triplet": ["a,ü,b2,b2"], "samediff": ["a,ü,same"], "choice": ["a,happy", "ü,sad"],
+        "rating": ["a,ü,1"], "triplet": ["a,ü,b2,b2"], "anchored": ["a,ü,b2,b2"],
+        "ranking": ["a,ü,b2,"], "samediff": ["a,ü,same"], "choice": ["a,happy", "ü,sad"],
         "confusion": ["a,happy", "ü,sad"], "arrangement": ["99,a,0,0", "99,ü,1,1"], "features": ["a,1,2", "ü,3,1"],
     }  # fmt: skip
     first = [["p1", *line.split(",")] for line in sure[kind]]
