@@ -1,6 +1,7 @@
 """The names that arrays share: dimensions, coordinates and choices, stated once, and checks that hold to them."""
 
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -211,6 +212,15 @@ def must_be_network(network: str) -> None:
         "timm:NAME or package.module:callable."
     )
     raise ValueError(message)
+
+
+Array = Any
+"""Of numpy or torch: what computes with it uses names that both have, and ``...`` for any leading axes."""
+
+
+def library_of(array: Array) -> Any:
+    """Return the library that an array belongs to: numpy or torch."""
+    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
 @dataclass(frozen=True)

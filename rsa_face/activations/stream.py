@@ -29,8 +29,6 @@ from rsa_face.rdms.measures import (
     check_measures,
     dissimilarities,
     general_measure,
-    is_beyond_single,
-    is_far_from_0,
     label_rdms,
     measure_of,
     merge_moments,
@@ -50,9 +48,6 @@ from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 
 _SLAB_VALUES = 2**25
-_MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
-_FEW = 64
-_ROWS = 128  # of a product with itself, taken at once; only the upper half is computed
 
 
 def stream_rdms(
@@ -441,7 +436,7 @@ class Shelf:
         for start in range(0, self.features, step):
             stop = min(start + step, self.features)
             slab = self._held()[:, start:stop] if read is None else self._read_slab(read[:, : stop - start], start)
-            yield tensor_moments(slab, measure)
+            yield block_moments(slab, measure)
 
     def _make_room(self, values: Tensor) -> None:
         self.shape = tuple(values.shape[1:])
@@ -480,46 +475,6 @@ def _room(device: torch.device, budget: float) -> float:
         return budget
     free, _ = torch.cuda.mem_get_info(device)
     return free / 2
-
-
-def tensor_moments(slab: Tensor, measure: str) -> Moments:
-    """Return the moments of one slab of features, computed where the tensor lies.
-
-    The arithmetic is that of `rsa_face.rdms.measures.block_moments`; in torch, so that it shares the forward pass's
-    threads, or its GPU.
-    """
-    row = MEASURES[measure]
-    slab = row.prepare(slab)
-    scale = torch.maximum(slab.amax(dim=1), -slab.amin(dim=1)).double().cpu().numpy()
-    size, none = np.array([slab.shape[1]]), np.zeros((len(slab), 1))
-    if not np.isfinite(scale).all():
-        return Moments(np.zeros((len(slab), len(slab))), none, size, scale)
-    slab = slab.double() if row.most or is_beyond_single(scale) else slab
-    if row.centre == "features":
-        within, _ = _self_products(slab, slab.mean(dim=0))
-        return Moments(within.cpu().numpy(), none, size, scale)
-    mean = slab.mean(dim=1, keepdim=True)
-    square = torch.linalg.vector_norm(slab, dim=1, keepdim=True) ** 2 / slab.shape[1]
-    shift = torch.where(is_far_from_0(mean, square), mean, 0)
-    products, sums = _self_products(slab, shift)
-    rest = sums / slab.shape[1]
-    within = products - slab.shape[1] * torch.outer(rest, rest)
-    return Moments(within.cpu().numpy(), (shift[:, 0].double() + rest)[:, None].cpu().numpy(), size, scale)
-
-
-def _self_products(values: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the inner products of shifted rows, shape (stimulus, stimulus), and the rows' sums, both in float64."""
-    products = torch.zeros(len(values), len(values), dtype=torch.float64, device=values.device)
-    sums = torch.zeros(len(values), dtype=torch.float64, device=values.device)
-    # torch adds up products of very few rows in one long sum, which float32 has too few digits for
-    kind = torch.float64 if len(values) < _FEW or values.dtype == torch.float64 else torch.float32
-    parts = torch.split(values, _MOST_FEATURES, dim=1), torch.split(shift.expand_as(values), _MOST_FEATURES, dim=1)
-    for part, off in zip(*parts, strict=True):
-        shifted = (part - off).to(kind)
-        sums += shifted.sum(dim=1, dtype=torch.float64)
-        for start in range(0, len(values), _ROWS):
-            products[start : start + _ROWS, start:] += shifted[start : start + _ROWS] @ shifted[start:].T
-    return torch.triu(products) + torch.triu(products, diagonal=1).T, sums
 
 
 def _write(file: int, values: np.ndarray, offset: int) -> None:

@@ -9,13 +9,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from rsa_face.inference.kernels import (
-    Array,
     Floats,
     Truths,
     cosines,
     double_ranks,
     kept_in_order,
-    library_of,
     metric_of,
     pair_weights,
     products,
@@ -26,7 +24,17 @@ from rsa_face.inference.kernels import (
     to_vectors,
 )
 from rsa_face.rdms.align import align_stimuli
-from rsa_face.schema import COMPARISONS, PARTICIPANT, RDM, check_rdms, coords_along, factors_of, must_be_known
+from rsa_face.schema import (
+    COMPARISONS,
+    PARTICIPANT,
+    RDM,
+    Array,
+    check_rdms,
+    coords_along,
+    factors_of,
+    library_of,
+    must_be_known,
+)
 
 FEWEST_PAIRS = 3  # what three stimuli have; with fewer, any two RDMs agree or disagree by chance alone
 

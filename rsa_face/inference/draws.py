@@ -21,7 +21,6 @@ from tqdm.auto import tqdm
 from rsa_face.cluster import connect, map_in_order
 from rsa_face.inference.comparisons import FEWEST_PAIRS, alike, kernel_of, rank_correlation
 from rsa_face.inference.kernels import (
-    Array,
     Floats,
     Metric,
     Ranks,
@@ -31,7 +30,6 @@ from rsa_face.inference.kernels import (
     cosines,
     double_ranks,
     kept_in_order,
-    library_of,
     metric_of,
     pair_weights,
     pairs_of,
@@ -44,7 +42,7 @@ from rsa_face.inference.kernels import (
     weighted_products,
 )
 from rsa_face.inference.resampling import Draws
-from rsa_face.schema import COMPARISONS, PARTICIPANT, STIMULUS, Comparison
+from rsa_face.schema import COMPARISONS, PARTICIPANT, STIMULUS, Array, Comparison, library_of
 
 # From how often each participant was drawn (draw, participant) to the lower and upper noise ceiling (draw, 2).
 Bounds = Callable[[Array], Array]

@@ -1,6 +1,5 @@
 """RDMs as vectors, and the kernels that compare them: products, ranks and Kendall's tau, weighted by a draw."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -11,17 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from rsa_face.schema import Array, library_of
+
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Ranks = NDArray[np.int32]
 Truths = NDArray[np.bool_]
-Array = Any
-"""Of numpy or torch: what computes with it uses names that both have, and ``...`` for any leading axes."""
-
-
-def library_of(array: Array) -> Any:
-    """Return the library that an array belongs to: numpy or torch."""
-    return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
 def to_vectors(rdms: NDArray[Any]) -> Floats:

@@ -30,6 +30,8 @@ from rsa_face.schema import (
     STIMULUS_J,
     TRAINING_UNKNOWN,
     UNTRAINED,
+    Array,
+    library_of,
     must_be_known,
 )
 
@@ -39,6 +41,7 @@ GENERAL = "default"
 _SINGLE = 4  # bytes of a float32
 _MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
 _ROWS = 128  # of a product with itself, computed at once by one thread; only the upper half is computed
+_FEW = 64  # rows
 _LISTED = 12  # names in an error
 
 
@@ -163,29 +166,31 @@ def product_threads() -> Iterator[Executor]:
             yield pool
 
 
-def block_moments(block: np.ndarray, measure: str, pool: Executor | None = None) -> Moments:
-    """Return the moments of one block of features; 0 where a pattern is not finite, which `scale` tells."""
-    row = MEASURES[measure]
-    values = row.prepare(block if block.dtype.itemsize >= _SINGLE else block.astype(np.float32))
+def block_moments(block: Array, measure: str, pool: Executor | None = None) -> Moments:
+    """Return the moments of one block of features, computed where it lies: by numpy, or by torch and on its device.
+
+    They are 0 where a pattern is not finite, which `scale` tells.
+    """
+    xp, row = library_of(block), MEASURES[measure]
+    values = row.prepare(block if block.dtype.itemsize >= _SINGLE else xp.asarray(block, dtype=xp.float32))
     # without a copy of absolute values: a slab may be as large as memory allows
-    scale = np.maximum(values.max(axis=1), -values.min(axis=1)).astype(np.float64)
-    size = np.array([values.shape[1]])
+    scale = _in_numpy(xp.maximum(xp.amax(values, 1), -xp.amin(values, 1))).astype(np.float64)
+    size, nothing = np.array([values.shape[1]]), np.zeros((len(values), 1))
     if not np.isfinite(scale).all():
-        return Moments(np.zeros((len(values), len(values))), np.zeros((len(values), 1)), size, scale)
+        return Moments(np.zeros((len(values), len(values))), nothing, size, scale)
     if row.most or is_beyond_single(scale):  # a few outputs cost nothing in float64
-        values = values.astype(np.float64)
+        values = xp.asarray(values, dtype=xp.float64)
     if row.centre == "features":
-        return Moments(_self_products(values - values.mean(axis=0), pool), np.zeros((len(values), 1)), size, scale)
-    mean = values.mean(axis=1, keepdims=True)
+        return Moments(_in_numpy(_self_products(values, values.mean(0)[None], pool)[0]), nothing, size, scale)
+    mean = values.mean(1)[:, None]
     # the mean square tells how far from 0 a pattern lies, for its spread
-    square = np.einsum("ij,ij->i", values, values)[:, None] / values.shape[1]
-    shift = np.where(is_far_from_0(mean, square), mean, 0).astype(values.dtype)
-    shifted = values - shift if shift.any() else values
+    square = np.einsum("ij,ij->i", values, values) if xp is np else xp.linalg.vector_norm(values, dim=1) ** 2
+    shift = xp.where(is_far_from_0(mean, square[:, None] / values.shape[1]), mean, 0)
+    within, sums = _self_products(values, shift, pool)
     # what the shift in float32 left of the mean, taken off in float64
-    rest = shifted.mean(axis=1, dtype=np.float64)
-    within = _self_products(shifted, pool)
-    within -= values.shape[1] * np.outer(rest, rest)
-    return Moments(within, shift.astype(np.float64) + rest[:, None], size, scale)
+    rest = sums / values.shape[1]
+    within -= values.shape[1] * xp.outer(rest, rest)
+    return Moments(_in_numpy(within), _in_numpy(shift + rest[:, None]), size, scale)
 
 
 def is_beyond_single(scale: np.ndarray) -> bool:
@@ -242,26 +247,36 @@ def dissimilarities(moments: Moments, measure: str, ids: Sequence[str]) -> np.nd
     return np.asarray(rdm)
 
 
-def _self_products(values: np.ndarray, pool: Executor | None) -> np.ndarray:
-    products = np.zeros((len(values), len(values)))
+def _self_products(values: Array, shift: Array, pool: Executor | None) -> tuple[Array, Array]:
+    """Return the inner products (stimulus, stimulus) of rows less a shift, and the rows' sums, both in float64."""
+    xp, count = library_of(values), len(values)
+    at = {"dtype": xp.float64, "device": values.device}
+    products, sums = xp.zeros((count, count), **at), xp.zeros(count, **at)
+    # torch adds up products of very few rows in one long sum, which float32 has too few digits for
+    kind = xp.float64 if xp is not np and count < _FEW else values.dtype
+    off = xp.broadcast_to(shift, values.shape) if shift.any() else None
+    for first in range(0, values.shape[1], _MOST_FEATURES):
+        # float32 adds up a few thousand products well; longer sums go on in float64
+        part = values[:, first : first + _MOST_FEATURES]
+        shifted = xp.asarray(part if off is None else part - off[:, first : first + _MOST_FEATURES], dtype=kind)
+        sums += xp.sum(shifted, 1, dtype=xp.float64)
 
-    def fill(start: int) -> None:
+        def fill(start: int, shifted: Array = shifted) -> None:
+            products[start : start + _ROWS, start:] += shifted[start : start + _ROWS] @ shifted[start:].T
+
+        for _ in (map if pool is None else pool.map)(fill, range(0, count, _ROWS)):
+            pass
+    # only the upper half was computed: it is mirrored block by block, without a second array of that size
+    for start in range(0, count, _ROWS):
         stop = start + _ROWS
-        for first in range(0, values.shape[1], _MOST_FEATURES):
-            # float32 adds up a few thousand products well; longer sums go on in float64
-            part = values[:, first : first + _MOST_FEATURES]
-            products[start:stop, start:] += part[start:stop] @ part[start:].T
+        square = products[start:stop, start:stop]
+        square[...] = xp.triu(square) + xp.triu(square, 1).T
+        products[stop:, start:stop] = products[start:stop, stop:].T
+    return products, sums
 
-    for _ in (map if pool is None else pool.map)(fill, range(0, len(values), _ROWS)):
-        pass
-    # only the upper half was computed: mirror it, block by block
-    below = np.tril_indices(_ROWS, -1)
-    for start in range(0, len(values), _ROWS):
-        square = products[start : start + _ROWS, start : start + _ROWS]
-        inside = below if len(square) == _ROWS else np.tril_indices(len(square), -1)
-        square[inside] = square.T[inside]
-        products[start + _ROWS :, start : start + _ROWS] = products[start : start + _ROWS, start + _ROWS :].T
-    return products
+
+def _in_numpy(array: Array) -> np.ndarray:
+    return array if isinstance(array, np.ndarray) else np.asarray(array.cpu())
 
 
 def _products(moments: Moments, *, centred: bool) -> np.ndarray:

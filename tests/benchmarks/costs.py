@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from rsa_face.activations.capture import capture, resolve_device
-from rsa_face.activations.stream import tensor_moments
 from rsa_face.memory import keeping_memory
 from rsa_face.networks.zoo import Network, build_network
+from rsa_face.rdms.measures import block_moments
 from rsa_face.schema import NETWORKS
 
 FEATURES, STIMULI, BYTES = 2**14, 2**11, 4
@@ -59,7 +59,7 @@ def multiplications(network: Network, inputs: Tensor) -> int:
 def main(stimuli: int = 100_000, machines: int = 10) -> None:
     device = resolve_device("auto")
     values = torch.rand(STIMULI, FEATURES, device=device)
-    products = STIMULI**2 * FEATURES / 2 / seconds(lambda: tensor_moments(values, "correlation"), device)
+    products = STIMULI**2 * FEATURES / 2 / seconds(lambda: block_moments(values, "correlation"), device)
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     print(f"{where}: inner products at {products / 1e9:,.0f} thousand million multiplications a second")
     print(f"{stimuli:,} stimuli, main layers, float32; hours on 1 and on {machines} such machines")

@@ -6,7 +6,6 @@ import torch
 import xarray as xr
 
 import rsa_face as rf
-from rsa_face.activations.stream import tensor_moments
 from rsa_face.rdms.measures import block_moments, compute_rdms, dissimilarities, measure_of
 from rsa_face.schema import MEASURES, Measure
 from tests.rdms.test_dissimilarity import patterns, tree_of
@@ -47,7 +46,7 @@ def test_differences_in_numpy_and_torch_are_those_of_float64(seed, offset):
     difference = np.subtract(*values.T)
     expected = np.abs(difference[:, None] - difference[None, :])
     ids = [str(place) for place in range(70)]
-    for moments in (block_moments(values, "difference"), tensor_moments(torch.from_numpy(values), "difference")):
+    for moments in (block_moments(values, "difference"), block_moments(torch.from_numpy(values), "difference")):
         np.testing.assert_allclose(dissimilarities(moments, "difference", ids), expected, atol=1e-12)
 
 
@@ -116,6 +115,6 @@ def test_a_measure_that_is_added_in_one_place_can_be_used_everywhere(monkeypatch
     expected = np.arccos(np.clip(unit @ unit.T, -1, 1)) * (1 - np.eye(5))
     np.testing.assert_allclose(rdms[0], expected, atol=1e-6)
     assert rdms.attrs["definition"] == "the angle between the two patterns"
-    in_torch = dissimilarities(tensor_moments(torch.from_numpy(values), "angle"), "angle", "abcde")
+    in_torch = dissimilarities(block_moments(torch.from_numpy(values), "angle"), "angle", "abcde")
     np.testing.assert_allclose(in_torch, expected, atol=1e-6)
     assert measure_of("angle", network="net", layer="a", features=20) == "angle"
