@@ -16,13 +16,13 @@ from rsa_face.figures.style import figure_style as figure_style
 from rsa_face.human.read import read_human as read_human
 from rsa_face.human.read import read_human_trials as read_human_trials
 from rsa_face.human.reliability import assess_reliability as assess_reliability
-from rsa_face.inference.ceiling import noise_ceiling as noise_ceiling
 from rsa_face.inference.localization import contrast_layers as contrast_layers
 from rsa_face.inference.localization import localize as localize
 from rsa_face.inference.rsa import RSA as RSA
 from rsa_face.inference.rsa import Result as Result
 from rsa_face.inference.rsa import compare_layers as compare_layers
 from rsa_face.inference.rsa import load as load
+from rsa_face.inference.rsa import noise_ceiling as noise_ceiling
 from rsa_face.networks.zoo import Network as Network
 from rsa_face.networks.zoo import build_network as build_network
 from rsa_face.provenance import save as save

@@ -10,9 +10,9 @@ from scipy.stats import rankdata
 
 from rsa_face.human.judgements import Floats, triangles
 from rsa_face.human.tables import listed
-from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.comparisons import FEWEST_PAIRS
 from rsa_face.inference.resampling import by_name
+from rsa_face.inference.rsa import noise_ceiling
 from rsa_face.provenance import rng_from
 from rsa_face.schema import (
     BOUND,

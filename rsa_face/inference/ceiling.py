@@ -1,111 +1,12 @@
 """The noise ceiling: how similar to people any layer could be, given how much people differ."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from rsa_face.inference.comparisons import FEWEST_PAIRS, check_people
-from rsa_face.inference.draws import evaluate, evaluate_draws, prepare
-from rsa_face.inference.kernels import Floats, stimuli_of, to_vectors
-from rsa_face.inference.resampling import AUTO, choose_groups, draw_resamples
-from rsa_face.memory import bytes_of
-from rsa_face.provenance import rng_from
-from rsa_face.schema import BOUND, BOUNDS, COMPARISONS, PARTICIPANT, UNSIGNED, check_rdms, must_be_known
-
-
-def noise_ceiling(
-    human: xr.DataArray,
-    *,
-    comparison: str = "rho-a",
-    resample: str | None = "both",
-    draws: int = 1000,
-    seed: int = 0,
-    groups: str | None = AUTO,
-    resamples: Mapping[str, NDArray[Any]] | None = None,
-    confidence: float = 0.95,
-    memory: float = 2.0,
-    progress: bool = False,
-) -> xr.DataArray:
-    """Return the bounds between which the best possible layer would lie.
-
-    Lower bound: the mean similarity of each participant with the pool of the others; a layer that knows the others
-    would reach it. Upper bound: with the pool of all, the participant included; no layer can do better (Nili,
-    Wingfield, Walther, Su, Marslen-Wilson & Kriegeskorte 2014, 10.1371/journal.pcbi.1003553). The pool is the mean
-    of RDMs scaled as the comparison scales them; for Kendall's tau it is, as in rsatoolbox, the mean of ranks.
-    Mean ratings that nobody signed have a ceiling of another kind, without an interval: `ceiling_of_ratings`.
-
-    Parameters
-    ----------
-    human : DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs; NaN means never judged: each pair is pooled over those who judged it. Not changed.
-    comparison : str
-        As in `compare_rdms`.
-    resample : str, optional
-        ``"stimulus"``, ``"participant"`` or ``"both"``: what to draw for the interval. No interval if None.
-    draws : int
-        How many draws.
-    seed : int
-        The study's seed.
-    groups : str, optional
-        A coordinate along `stimulus_i` whose values are drawn with all their stimuli; ``"auto"``: `identity`, where
-        identities have several stimuli. None draws stimuli one by one.
-    resamples : mapping of str to array of int, optional
-        The draws to take instead, as in `draw_resamples`.
-    confidence : float
-        Of the interval.
-    memory : float
-        GiB to use at most.
-    progress : bool
-        Whether to show a progress bar.
-
-    Returns
-    -------
-    DataArray, dims (bound,)
-        Lower and upper bound, with the coordinates `interval_lower` and `interval_upper`: the percentile interval of
-        each bound over the draws. The attr `extrapolated` is where the lower bound goes with ever more participants
-        (`extrapolated_ceiling`).
-
-    Raises
-    ------
-    ValueError
-        If there is one participant only, no participant judged pairs that others did, or the RDMs cannot be compared.
-
-    Examples
-    --------
-    >>> import rsa_face as rf
-    >>> ceiling = noise_ceiling(rf.example("demo").human, comparison="corr", resample=None)
-    >>> bool(0 < ceiling[0] < ceiling[1] < 1)
-    True
-    """
-    must_be_known(comparison, COMPARISONS, "comparison")
-    check_rdms(human, along=PARTICIPANT, name="Human RDMs")
-    refuse_one_participant(human)
-    check_people(human)
-    vectors = to_vectors(human.values)
-    if human.attrs.get(UNSIGNED):
-        bounds = xr.DataArray(ceiling_of_ratings(human, comparison), {BOUND: list(BOUNDS)}, (BOUND,), "noise_ceiling")
-        bounds.attrs = {"comparison": comparison, "resample": None, "simulated": bool(human.attrs.get("simulated"))}
-        return bounds
-    bounds = xr.DataArray(ceiling_of(vectors, comparison), {BOUND: list(BOUNDS)}, (BOUND,), "noise_ceiling")
-    bounds.attrs = {"comparison": comparison, "resample": resample, "confidence": confidence, "seed": seed}
-    bounds.attrs["extrapolated"] = extrapolated_ceiling(float(bounds[0]), vectors, comparison)
-    bounds.attrs["simulated"] = bool(human.attrs.get("simulated", False))
-    if resample is None:
-        return bounds
-    rng = rng_from(seed, "bootstrap")
-    groups = choose_groups(human, groups) if resample != "participant" else None
-    drawn = draw_resamples(human, resample=resample, draws=draws, rng=rng, groups=groups, resamples=resamples)
-    nothing = np.empty((0, vectors.shape[1]))
-    evaluated = evaluate_draws(
-        nothing, vectors, drawn, comparison=comparison, memory=bytes_of(memory), progress=progress
-    )
-    interval = percentile_interval(evaluated.ceiling[0], confidence)
-    bounds.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped, "groups": groups}
-    bounds.attrs["interval_kind"] = "percentile"
-    return bounds.assign_coords(interval_lower=(BOUND, interval[:, 0]), interval_upper=(BOUND, interval[:, 1]))
+from rsa_face.inference.comparisons import FEWEST_PAIRS
+from rsa_face.inference.draws import evaluate, prepare
+from rsa_face.inference.kernels import Floats, stimuli_of
+from rsa_face.schema import COMPARISONS, PARTICIPANT, UNSIGNED
 
 
 def ceiling_of(vectors: Floats, comparison: str) -> Floats:

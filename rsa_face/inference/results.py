@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from rsa_face.inference.ceiling import percentile_interval
 from rsa_face.inference.draws import Evaluated, mean_over
@@ -22,8 +23,10 @@ from rsa_face.inference.resampling import (
 from rsa_face.inference.statistics import (
     Resampled,
     bootstrap_variance,
+    correct,
     degrees_of_freedom,
     draws_of,
+    family_p,
     p_from_draws,
     p_one_sided,
     p_two_sided,
@@ -50,6 +53,13 @@ NO_TEST = "none: unrelated RDMs have cosines above 0, so that only shuffled labe
 """What the attr `p_above_zero_kind` says where the comparison's 0 does not mean that there is no similarity."""
 
 _RESULT = (RDM, BOUND)
+
+MAXIMUM = "max"
+"""The correction by the largest t of the family."""
+
+ABOVE, BELOW = "p_above_zero", "p_below_ceiling"
+
+Columns = dict[str, tuple[str, Float[np.ndarray, " rdm"]]]
 
 
 def without_tests(result: xr.Dataset) -> xr.Dataset:
@@ -249,3 +259,47 @@ def resampled_of(result: xr.Dataset) -> Resampled:
     rows = [result[name].transpose(ROW, ...).values for name in ("similarity_jackknife", "noise_ceiling_jackknife")]
     components = [str(name) for name in result["component"].values]
     return replace(resampled, rows=np.concatenate(rows, axis=1)[:, : estimate.size], components=components)
+
+
+def to_frame(result: xr.Dataset) -> pd.DataFrame:
+    """Return a comparison as a table, a row for each layer, with what the result holds for each and the ceiling."""
+    named = ("network", "layer", "depth", "order", "measure")
+    columns: dict[str, Any] = {name: result[name].values for name in named if name in result.coords}
+    if not columns:
+        columns[RDM] = result[RDM].values
+    for name, variable in result.data_vars.items():
+        if variable.dims == (RDM,):
+            columns[str(name)] = variable.values
+        elif variable.dims == (RDM, BOUND):
+            columns |= {f"{name}_{bound}": variable.sel(bound=bound).values for bound in result[BOUND].values}
+        elif name == "noise_ceiling":
+            columns |= {f"{name}_{bound}": float(variable.sel(bound=bound)) for bound in result[BOUND].values}
+    return pd.DataFrame({**columns, **{key: result.attrs.get(key) for key in ("comparison", "simulated")}})
+
+
+def corrected_table(table: xr.Dataset, correction: str, columns: Columns) -> xr.Dataset:
+    """Add corrected p values of every family that has none yet."""
+    if correction == MAXIMUM:
+        family = _by_largest_t(table, without_above=f"{ABOVE}_corrected" in columns)
+    else:
+        raw = {name: np.asarray(table[name].values) for name in (ABOVE, BELOW) if name in table}
+        family = {f"{name}_corrected": (RDM, correct(p, method=correction)) for name, p in raw.items()}
+    return table.assign(family | columns).assign_attrs(correction=correction)
+
+
+def _by_largest_t(table: xr.Dataset, *, without_above: bool) -> Columns:
+    resampled, layers = resampled_of(table), table.sizes[RDM]
+    identity = np.eye(resampled.estimate.size)
+    families = {} if without_above else {ABOVE: (identity[:, :layers], False)}
+    if "noise_ceiling_draws" in table:
+        families[BELOW] = (identity[:, :layers] - identity[:, [LOWER_CEILING]], True)
+    return {
+        f"{name}_corrected": (
+            RDM,
+            np.maximum(
+                family_p(resampled.spread(weights), two_sided=two_sided), np.asarray(table[name].values, dtype=float)
+            ),
+        )
+        for name, (weights, two_sided) in families.items()
+        if name in table
+    }

@@ -6,12 +6,14 @@ neither the RDMs again nor draws made again. The functions at the end ask the sa
 an `RSA`, or finds the one that a result was made from.
 """
 
+import inspect
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -42,9 +44,12 @@ from rsa_face.inference.resampling import (
     group_members,
 )
 from rsa_face.inference.results import (
-    LOWER_CEILING,
+    ABOVE,
+    MAXIMUM,
+    Columns,
+    corrected_table,
     layers_of,
-    resampled_of,
+    to_frame,
     why_not_jackknifed,
     with_deletion_errors,
     with_draw_errors,
@@ -53,7 +58,7 @@ from rsa_face.inference.results import (
     without_draws,
     without_tests,
 )
-from rsa_face.inference.statistics import CORRECTIONS, correct, family_p
+from rsa_face.inference.statistics import CORRECTIONS, correct
 from rsa_face.inference.variance import METHODS, partial_draws, partial_interval, partial_similarity
 from rsa_face.memory import bytes_of
 from rsa_face.provenance import rng_from
@@ -61,6 +66,7 @@ from rsa_face.rdms.align import align_stimuli, select_stimuli
 from rsa_face.rdms.controls import StimulusTable, control_rdms
 from rsa_face.schema import (
     BOUND,
+    BOUNDS,
     COMPARISONS,
     DRAW,
     OTHER_MEASURES,
@@ -69,6 +75,8 @@ from rsa_face.schema import (
     STIMULUS,
     UNSIGNED,
     check_rdms,
+    coords_along,
+    factors_of,
     must_be_known,
     origin_of,
     stimulus_ids,
@@ -77,15 +85,43 @@ from rsa_face.schema import (
 VARIANCES = ("jackknife", "bootstrap")
 """Where the standard errors of a dual bootstrap come from."""
 
-MAXIMUM = "max"
-ABOVE, BELOW, SHUFFLED = "p_above_zero", "p_below_ceiling", "p_above_zero_shuffled"
+SHUFFLED = "p_above_zero_shuffled"
 DRAWN = ("drawn_stimuli", "drawn_participants")
 """The variables of a result that say how often each draw took each stimulus and each participant."""
 
+_OF_CEILING = ("comparison", "groups", "resample", "draws", "redrawn", "skipped", "variance", "seed", "confidence",
+               "simulated")  # fmt: skip
 _SAVED = ("layer_rdms", "human_rdms")  # the variables of a saved result that hold the RDMs it was made from
 _SAME = 1e-8  # similarities of the same RDMs differ by rounding alone
 
-Columns = dict[str, tuple[str, Float[np.ndarray, " rdm"]]]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def options_of(other: Callable[..., Any]) -> Callable[[Function], Function]:
+    """Give a function that passes its ``**options`` on what the other's signature and docstring say of them.
+
+    So each option stands once, and help and completion show it wherever it can be given.
+    """
+
+    def give(function: Function) -> Function:
+        signature, theirs = inspect.signature(function), inspect.signature(other).parameters
+        own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        names = [
+            name
+            for name, each in theirs.items()
+            if each.default is not each.empty and name not in signature.parameters
+        ]
+        more = [theirs[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in names]
+        described: Any = function
+        described.__signature__ = signature.replace(parameters=[*own, *more])
+        entries = re.split(r"^(?=\w+ : )", str(inspect.getdoc(other)), flags=re.MULTILINE)
+        texts = {entry.partition(" : ")[0]: entry.partition("\n\n")[0].rstrip() for entry in entries}
+        options = "\n".join(texts[name] for name in names)
+        text = f"{inspect.getdoc(function)}\n"
+        described.__doc__ = re.sub(r"\*\*\w+\n( +.*\n)+", lambda _: f"{options}\n", text)
+        return function
+
+    return give
 
 
 class RSA:
@@ -467,6 +503,7 @@ class Result:
             kind = {"p_above_zero_kind": "shuffle of groups" if self.rsa.groups else "shuffle"}
         return corrected_table(self.table, correction, columns).assign_attrs(kind)
 
+    @options_of(contrast_layers)
     def contrast(self, network: str, baseline: str, **options: Any) -> xr.Dataset:
         """Subtract a baseline network's similarity from another's at every matched layer: see `contrast_layers`.
 
@@ -484,6 +521,7 @@ class Result:
         """
         return contrast_layers(self.table, network=network, baseline=baseline, **options)
 
+    @options_of(localize)
     def localize(
         self, network: str = "fe_alexnet", *, baseline: str | None = "alexnet", held_out: bool = True, **options: Any
     ) -> xr.Dataset:
@@ -648,6 +686,7 @@ class Result:
         }
 
 
+@options_of(RSA.bootstrap)
 def compare_layers(
     rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "rho-a", groups: str | None = AUTO, **settings: Any
 ) -> xr.Dataset:
@@ -668,8 +707,7 @@ def compare_layers(
         What stimuli are drawn by: see `RSA`. Five groups are needed for jackknifed errors, three to be drawn at all;
         of two identities, stimuli are drawn one by one, with a warning.
     **settings
-        What to draw, how often and where to compute: `resample` (``"dual"``), `draws` (1000), `seed`, `resamples`,
-        `variance`, `confidence`, `memory`, `device`, `cluster` and `progress`, as `RSA.bootstrap` describes them.
+        As `RSA.bootstrap` takes them.
 
     Returns
     -------
@@ -703,6 +741,66 @@ def compare_layers(
     {'level': 0.68, 'identity': 0.19}
     """
     return RSA(rdms, human, comparison=comparison, groups=groups).bootstrap(**settings).table
+
+
+@options_of(RSA.bootstrap)
+def noise_ceiling(
+    human: xr.DataArray, *, comparison: str = "rho-a", groups: str | None = AUTO, **settings: Any
+) -> xr.DataArray:
+    """Return the bounds between which the best possible layer would lie.
+
+    Lower bound: the mean similarity of each participant with the pool of the others; a layer that knows the others
+    would reach it. Upper bound: with the pool of all, the participant included; no layer can do better (Nili,
+    Wingfield, Walther, Su, Marslen-Wilson & Kriegeskorte 2014, 10.1371/journal.pcbi.1003553). The pool is the mean
+    of RDMs scaled as the comparison scales them; for Kendall's tau it is, as in rsatoolbox, the mean of ranks.
+    Mean ratings that nobody signed have a ceiling of another kind, without an interval: `ceiling_of_ratings`.
+
+    Parameters
+    ----------
+    human : DataArray, dims (participant, stimulus_i, stimulus_j)
+        Human RDMs; NaN means never judged: each pair is pooled over those who judged it. Not changed.
+    comparison : str
+        As in `compare_layers`.
+    groups : str, optional
+        What stimuli are drawn by: see `RSA`.
+    **settings
+        As `RSA.bootstrap` takes them.
+
+    Returns
+    -------
+    DataArray, dims (bound,)
+        Lower and upper bound, with the coordinates `interval_lower` and `interval_upper`, those of `compare_layers`;
+        the attr `interval_kind` says which kind they are. The attr `extrapolated` is where the lower bound goes with
+        ever more participants (`extrapolated_ceiling`).
+
+    Raises
+    ------
+    ValueError
+        If there is one participant only, no participant judged pairs that others did, or the RDMs cannot be compared.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> ceiling = noise_ceiling(rf.example("demo").human, comparison="corr", draws=60)
+    >>> bool(0 < ceiling[0] < ceiling["interval_upper"][0] < ceiling[1] < 1)
+    True
+    """
+    check_rdms(human, along=PARTICIPANT, name="Human RDMs")
+    if settings.get("resample", "dual") in (None, "participant"):  # no stimuli are drawn that might belong together
+        human, groups = human.drop_vars(factors_of(human)), AUTO
+    # of no layers at all: what a comparison says of the ceiling
+    nothing = human[:0].drop_vars([name for name in coords_along(human, PARTICIPANT) if name != PARTICIPANT])
+    rsa = RSA(nothing.rename({PARTICIPANT: RDM}), human, comparison=comparison, groups=groups)
+    table = rsa._observed(None, 0, 0.95) if rsa.unsigned else rsa.bootstrap(**settings).table
+    bounds = table["noise_ceiling"].rename("noise_ceiling")
+    bounds.attrs = {name: table.attrs[name] for name in _OF_CEILING if name in table.attrs}
+    bounds.attrs["extrapolated"] = float(table["noise_ceiling_extrapolated"])
+    if "noise_ceiling_interval" not in table:
+        return bounds
+    bounds.attrs["interval_kind"] = table.attrs["interval_kind"]
+    return bounds.assign_coords(
+        {f"interval_{limit}": table["noise_ceiling_interval"].sel(limit=limit, drop=True) for limit in BOUNDS}
+    )
 
 
 def correct_layers(
@@ -804,50 +902,6 @@ def load(path: str | Path) -> xr.DataArray | xr.Dataset | Result:
     if not isinstance(array, xr.Dataset) or not array.attrs.pop("is_result", False):
         return array
     return Result.of(array.drop_dims(["stimulus_i", "stimulus_j"]), *(array[name] for name in _SAVED))
-
-
-def to_frame(result: xr.Dataset) -> pd.DataFrame:
-    """Return a comparison as a table, a row for each layer, with what the result holds for each and the ceiling."""
-    named = ("network", "layer", "depth", "order", "measure")
-    columns: dict[str, Any] = {name: result[name].values for name in named if name in result.coords}
-    if not columns:
-        columns[RDM] = result[RDM].values
-    for name, variable in result.data_vars.items():
-        if variable.dims == (RDM,):
-            columns[str(name)] = variable.values
-        elif variable.dims == (RDM, BOUND):
-            columns |= {f"{name}_{bound}": variable.sel(bound=bound).values for bound in result[BOUND].values}
-        elif name == "noise_ceiling":
-            columns |= {f"{name}_{bound}": float(variable.sel(bound=bound)) for bound in result[BOUND].values}
-    return pd.DataFrame({**columns, **{key: result.attrs.get(key) for key in ("comparison", "simulated")}})
-
-
-def corrected_table(table: xr.Dataset, correction: str, columns: Columns) -> xr.Dataset:
-    """Add corrected p values of every family that has none yet."""
-    if correction == MAXIMUM:
-        family = _by_largest_t(table, without_above=f"{ABOVE}_corrected" in columns)
-    else:
-        raw = {name: np.asarray(table[name].values) for name in (ABOVE, BELOW) if name in table}
-        family = {f"{name}_corrected": (RDM, correct(p, method=correction)) for name, p in raw.items()}
-    return table.assign(family | columns).assign_attrs(correction=correction)
-
-
-def _by_largest_t(table: xr.Dataset, *, without_above: bool) -> Columns:
-    resampled, layers = resampled_of(table), table.sizes[RDM]
-    identity = np.eye(resampled.estimate.size)
-    families = {} if without_above else {ABOVE: (identity[:, :layers], False)}
-    if "noise_ceiling_draws" in table:
-        families[BELOW] = (identity[:, :layers] - identity[:, [LOWER_CEILING]], True)
-    return {
-        f"{name}_corrected": (
-            RDM,
-            np.maximum(
-                family_p(resampled.spread(weights), two_sided=two_sided), np.asarray(table[name].values, dtype=float)
-            ),
-        )
-        for name, (weights, two_sided) in families.items()
-        if name in table
-    }
 
 
 def _with_counts(table: xr.Dataset, drawn: Draws, human: xr.DataArray) -> xr.Dataset:

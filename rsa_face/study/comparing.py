@@ -20,7 +20,8 @@ from rsa_face.inference.resampling import (
     draw_resamples,
     group_members,
 )
-from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers, held_out_similarity, to_frame
+from rsa_face.inference.results import to_frame
+from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers, held_out_similarity
 from rsa_face.inference.variance import faults_of_folds, partition_variance
 from rsa_face.provenance import rng_from, save
 from rsa_face.psychophysics.choices import read_choices

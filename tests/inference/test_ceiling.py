@@ -7,7 +7,9 @@ import pytest
 from rsatoolbox.inference import boot_noise_ceiling
 from rsatoolbox.rdm import RDMs
 
-from rsa_face.inference.ceiling import extrapolated_ceiling, noise_ceiling, percentile_interval
+import rsa_face as rf
+from rsa_face.inference.ceiling import extrapolated_ceiling, percentile_interval
+from rsa_face.inference.rsa import noise_ceiling
 from rsa_face.schema import COMPARISONS
 from tests.inference.conftest import make_vectors, to_array
 from tests.inference.simulated import simulate
@@ -43,11 +45,24 @@ def test_identical_participants_reach_a_ceiling_of_one():
     np.testing.assert_allclose(outcome, [1, 1], atol=1e-12)
 
 
-def test_both_bounds_have_an_interval(small):
-    outcome = noise_ceiling(small[1], draws=100)
+@pytest.mark.parametrize(
+    ("settings", "kind"), [({}, "t"), ({"resample": "both"}, "percentile"), ({"variance": "bootstrap"}, "t")]
+)
+def test_both_bounds_have_the_interval_that_a_comparison_gives_them(small, settings, kind):
+    outcome = noise_ceiling(small[1], draws=40, **settings)
+    table = rf.compare_layers(*small, draws=40, **settings)
+    assert outcome.attrs["interval_kind"] == kind
+    assert outcome.attrs["draws"] == 40
     assert (outcome["interval_lower"] < outcome["interval_upper"]).all()
-    assert outcome.attrs["draws"] == 100
-    assert outcome.attrs["interval_kind"] == "percentile"
+    ends = np.stack([outcome["interval_lower"], outcome["interval_upper"]], axis=1)
+    np.testing.assert_allclose(ends, table["noise_ceiling_interval"], rtol=1e-12)
+    np.testing.assert_allclose(outcome, table["noise_ceiling"], rtol=1e-12)
+
+
+def test_no_interval_is_given_where_nothing_is_resampled(small):
+    outcome = noise_ceiling(small[1], resample=None)
+    assert "interval_lower" not in outcome.coords
+    assert outcome.attrs["resample"] is None
 
 
 def test_one_participant_is_refused_by_name(small):

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.inference.kernels import to_vectors
 from rsa_face.inference.localization import contrast_layers, localize, picks_within_draws
 from rsa_face.inference.permutation import block_shuffles, blocks_of, shuffle_layers, shuffled_pairs
 from rsa_face.inference.resampling import UngroupedWarning, choose_groups
 from rsa_face.inference.results import NO_TEST, layers_of
-from rsa_face.inference.rsa import compare_layers, correct_layers, held_out_similarity
+from rsa_face.inference.rsa import compare_layers, correct_layers, held_out_similarity, noise_ceiling
 from rsa_face.inference.variance import folds_of, partition_variance, pick_in_folds, reweight_layer
 from tests.benchmarks.batched import correlate_draws
 from tests.inference.simulated import between_groups, simulate, simulate_grouped

@@ -8,12 +8,18 @@ import pytest
 import xarray as xr
 
 from rsa_face.human.reliability import assess_reliability
-from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.comparisons import compare_rdms
 from rsa_face.inference.localization import contrast_layers, localize
 from rsa_face.inference.permutation import shuffle_layers
 from rsa_face.inference.resampling import SOME_PAIRS, deletions_of
-from rsa_face.inference.rsa import RSA, add_partial, compare_layers, correct_layers, held_out_similarity
+from rsa_face.inference.rsa import (
+    RSA,
+    add_partial,
+    compare_layers,
+    correct_layers,
+    held_out_similarity,
+    noise_ceiling,
+)
 from rsa_face.inference.seeds import similarities_of, sum_over_seeds
 from rsa_face.inference.statistics import t_differences
 from rsa_face.inference.variance import partition_variance, pick_in_folds, reweight_layer

@@ -1,5 +1,6 @@
 """`RSA` and `Result` keep what was computed: further questions use the same draws, and survive a file."""
 
+import inspect
 from unittest.mock import patch
 
 import numpy as np
@@ -117,3 +118,22 @@ def test_a_result_is_a_table_of_layers(result) -> None:
     assert frame["layer"].tolist() == ["l0", "l1", "l2", "l3"] * 2
     np.testing.assert_allclose(frame["similarity"], result.table["similarity"])
     assert {"similarity_interval_lower", "p_above_zero_corrected", "noise_ceiling_upper"} <= set(frame)
+
+
+@pytest.mark.parametrize(
+    ("function", "source", "own"),
+    [
+        (rf.compare_layers, RSA.bootstrap, ["rdms", "human", "comparison", "groups"]),
+        (rf.noise_ceiling, RSA.bootstrap, ["human", "comparison", "groups"]),
+        (Result.contrast, rf.contrast_layers, ["self", "network", "baseline"]),
+        (Result.localize, rf.localize, ["self", "network", "baseline", "held_out"]),
+    ],
+)
+def test_options_that_are_passed_on_are_named_with_their_defaults_and_described(function, source, own):
+    ours, theirs = (inspect.signature(each).parameters for each in (function, source))
+    passed_on = [name for name, each in theirs.items() if each.default is not each.empty and name not in own]
+    assert list(ours) == [*own, *passed_on]
+    assert passed_on
+    for name in passed_on:
+        assert ours[name].default == theirs[name].default
+        assert f"\n{name} : " in inspect.getdoc(function)

@@ -8,9 +8,8 @@ from scipy.stats import kendalltau, rankdata, spearmanr
 
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import open_activations
-from rsa_face.inference.ceiling import noise_ceiling
 from rsa_face.inference.comparisons import compare_rdms
-from rsa_face.inference.rsa import compare_layers
+from rsa_face.inference.rsa import compare_layers, noise_ceiling
 from rsa_face.rdms.measures import compute_rdms
 from rsa_face.schema import COMPARISONS
 from tests.trust.readers import tiny_network, tiny_stimuli
