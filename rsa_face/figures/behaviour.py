@@ -14,6 +14,7 @@ from scipy.special import ndtri
 from scipy.stats import t as student
 
 from rsa_face.figures.layout import (
+    added,
     blank_axes,
     inset_mm,
     keep_source,
@@ -106,7 +107,7 @@ def _of_networks(panel: xr.Dataset, occlusion: str) -> list[Choices]:
         for place in np.flatnonzero(~known):
             seed = members.isel({NETWORK: [place]})
             name = str(seed[NETWORK].values[0])
-            choices.append(_choices_of(seed, occlusion, name, f"{network_label(name)} (no PSE)"))
+            choices.append(_choices_of(seed, occlusion, name, added(network_label(name), "no PSE")))
         if known.any():
             name, without = name_observers(members, family), int((~known).sum())
             choices.append(_choices_of(members.isel({NETWORK: known}), occlusion, family, name, without))
@@ -176,7 +177,7 @@ def name_observers(part: xr.Dataset, observer: str) -> str:
             masks = [] if everywhere else part["occlusion"].values[lacking.values.ravel()].astype(str)
             notes.append(": ".join(filter(None, ["no PSE", ", ".join(map(words_of_occlusion, masks))])))
     label = "People" if observer == PEOPLE else network_label(observer)
-    return f"{label} ({', '.join(notes)})" if notes else label
+    return added(label, ", ".join(notes)) if notes else label
 
 
 def wilson_interval(happy: np.ndarray, trials: np.ndarray, confidence: float = 0.95) -> np.ndarray:

@@ -98,10 +98,8 @@ def seeds_together(result: xr.Dataset, networks: Sequence[str]) -> list[list[str
 
 def title_of(group: Sequence[str]) -> list[str]:
     """Return what stands above networks that are drawn in one place."""
-    if len(group) == 1:
-        return [network_label(group[0])]
-    name, _, start = network_label(split_seed(group[0])[0]).partition(" ")
-    return [*filter(None, [name, start]), f"{len(group)} seeds"]
+    name, _, start = name_of(group).removesuffix(")").partition(" (")
+    return [name, *filter(None, start.split(", "))]
 
 
 def rows_in_order(result: xr.Dataset, networks: Sequence[str]) -> np.ndarray:

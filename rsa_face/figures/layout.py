@@ -287,11 +287,22 @@ def name_of(group: Sequence[str]) -> str:
     Examples
     --------
     >>> name_of(["vgg16/random/0", "vgg16/random/1"]), name_of(["vgg16"])
-    ('VGG16 random (2 seeds)', 'VGG16')
+    ('VGG16 (random, 2 seeds)', 'VGG16')
     """
     if len(group) == 1:
         return network_label(group[0])
-    return f"{network_label(split_seed(group[0])[0])} ({len(group)} seeds)"
+    return added(network_label(split_seed(group[0])[0]), f"{len(group)} seeds")
+
+
+def added(label: str, note: str) -> str:
+    """Return a label with a note in the brackets that it has, or in new ones.
+
+    Examples
+    --------
+    >>> added("VGG16", "no PSE"), added("VGG16 (random)", "no PSE")
+    ('VGG16 (no PSE)', 'VGG16 (random, no PSE)')
+    """
+    return f"{label[:-1]}, {note})" if label.endswith(")") else f"{label} ({note})"
 
 
 _SHORT_LABEL = 16

@@ -177,6 +177,7 @@ _COLORS = ("#D07C00", "#A80F3C", "#63BDB4", "#2B78AC", "#18234F")
 _MARKERS = ("o", "D", "^", "s", "v")
 NETWORK_ORDER = tuple(NETWORKS)
 NETWORK_LABELS = {name: row.label for name, row in NETWORKS.items()}
+_STARTS = {"imagenet": "ImageNet"}
 NETWORK_COLORS = dict(zip(NETWORKS, _COLORS, strict=True))
 NETWORK_MARKERS = dict(zip(NETWORKS, _MARKERS, strict=True))
 OTHER_COLORS = ("#6A6A6A", "#8C6BB1", "#5A7D2A", "#A65628", "#D16BA5")
@@ -233,9 +234,16 @@ def network_markers(networks: Iterable[str]) -> dict[str, str]:
 
 
 def network_label(network: str) -> str:
-    """Return how a network is written for readers."""
+    """Return how a network is written for readers.
+
+    Examples
+    --------
+    >>> network_label("fe_alexnet/imagenet/0"), network_label("vgg16/random"), network_label("mine")
+    ('FE-AlexNet (ImageNet, seed 0)', 'VGG16 (random)', 'mine')
+    """
     architecture, *rest = network.split("/")
-    return " ".join([NETWORK_LABELS.get(architecture, architecture), *rest])
+    words = [f"seed {word}" if word.isdigit() else _STARTS.get(word, word) for word in rest]
+    return NETWORK_LABELS.get(architecture, architecture) + (f" ({', '.join(words)})" if words else "")
 
 
 def paler(color: str, amount: float) -> str:

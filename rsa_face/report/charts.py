@@ -21,12 +21,12 @@ from rsa_face.figures.layers import (
     similarity_label,
     title_of,
 )
-from rsa_face.figures.layout import number, p_value, percent, words_of_occlusion
+from rsa_face.figures.layout import name_of, number, p_value, percent, words_of_occlusion
 from rsa_face.figures.networks import contrast_table, half_way_place, localization_table, shown_test
 from rsa_face.figures.saliency import REGION, how_mapped, shares_table
 from rsa_face.figures.style import in_order, ink, network_colors, network_label, network_markers
 from rsa_face.report.narrate import listed, localization_sentences
-from rsa_face.schema import LAYER, NETWORK, RDM, comparison_label
+from rsa_face.schema import LAYER, NETWORK, RDM, comparison_label, split_seed
 
 SYMBOLS = {
     "o": "circle", "D": "diamond", "^": "triangle-up", "s": "square", "v": "triangle-down",
@@ -46,13 +46,15 @@ Trace = dict[str, Any]
 class View:
     """One state of a chart: its name, what a screen reader says of it, and what plotly takes.
 
-    ``meta`` of a trace names the network and the role it plays, by which the page's theme colours it.
+    ``meta`` of a trace names the network and the role it plays, by which the page's theme colours it. ``table`` holds
+    the numbers, which the page offers as CSV.
     """
 
     name: str
     label: str
     traces: list[Trace]
     layout: dict[str, Any]
+    table: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,7 @@ def layer_chart(result: xr.Dataset, partial: xr.Dataset | None = None) -> Chart:
     }
     if "noise_ceiling_lower" in table:
         lower, upper = (float(table[f"noise_ceiling_{bound}"].iloc[0]) for bound in ("lower", "upper"))
-        layout["shapes"] += [{"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": lower, "y1": upper,
-                              "line": {"width": 0}, "layer": "below", "name": "ceiling"}]  # fmt: skip
+        layout["shapes"].append(_ceiling(lower, upper))
         heads.append({"x": 1.005, "xref": "paper", "xanchor": "left", "y": (lower + upper) / 2, "showarrow": False,
                       "align": "left", "text": "noise<br>ceiling"})  # fmt: skip
     excited = [
@@ -130,8 +131,53 @@ def layer_chart(result: xr.Dataset, partial: xr.Dataset | None = None) -> Chart:
     )
     pointing = f"Point at a layer for its {counted}."
     width = int(150 + 13 * axis["range"][1])
-    view = View("", label, traces, layout)
+    view = View("", label, traces, layout, table)
     return Chart("layers", "Similarity of each layer to people", hint, (view,), width, pointing=pointing)
+
+
+def answer_chart(result: xr.Dataset, partial: xr.Dataset | None, network: str, baseline: str | None = None) -> Chart:
+    """Return the curve of the network in question with its baseline behind it, small, for beside the answer.
+
+    Seeds are drawn together: all lines of one start, without their intervals.
+    """
+    partial = partial_of(result) if partial is None else partial
+    present = in_order(map(str, result[NETWORK].values))
+    seeds = {end: [name for name in present if split_seed(name)[0] == split_seed(end)[0]]
+             for end in (baseline, network) if end in present}  # fmt: skip
+    shown = [name for group in seeds.values() for name in group]
+    table = layers_table(result, partial=partial, networks=shown)
+    confidence = percent(float(result.attrs.get("confidence", 0.95)))
+    names = [str(name) for name in layers_of(result, network)[LAYER].values]
+    traces: list[Trace] = []
+    for name in shown:
+        rows = table[(table[NETWORK] == name) & table[LAYER].isin(names)]
+        curve = _curve(rows, np.array([names.index(str(layer)) for layer in rows[LAYER]]), name, confidence)
+        full = name == network and len(seeds[network]) == 1
+        traces += [{**one, "marker": {"size": 6}} if "marker" in one else one
+                   for one in curve if full or one["meta"]["role"] == "line"]  # fmt: skip
+    heads = [
+        {"x": 0, "xref": "paper", "xanchor": "left", "y": 1.01 + 0.075 * place, "yref": "paper", "yanchor": "bottom",
+         "showarrow": False, "text": f"<b>{html.escape(name_of(seeds[end]))}</b>", "name": str(end)}
+        for place, end in enumerate(seeds)
+    ]  # fmt: skip
+    layout: dict[str, Any] = {
+        "xaxis": {"tickangle": -90, **_layers_below(names)},
+        "yaxis": {"title": {"text": "Similarity to people"}, "zeroline": True},
+        "annotations": heads, "shapes": [], "showlegend": False, "height": 300,
+        "margin": {"l": 56, "r": 8, "t": 8 + 18 * len(heads), "b": 56},
+    }  # fmt: skip
+    if "noise_ceiling_lower" in table:
+        lower, upper = (float(table[f"noise_ceiling_{bound}"].iloc[0]) for bound in ("lower", "upper"))
+        layout["shapes"].append(_ceiling(lower, upper))
+        heads.append({"x": 0.01, "xref": "paper", "xanchor": "left", "y": lower, "yanchor": "top",
+                      "showarrow": False, "text": "noise ceiling"})  # fmt: skip
+    banded = any(one["meta"]["role"] == "band" for one in traces)
+    dashed = any(one["meta"]["role"] == "partial" for one in traces)
+    hint = f"Band: {confidence} interval. " * banded
+    hint += f"Dashed: without {html.escape(controls_in_words(partial))}." if dashed and partial is not None else ""
+    label = f"Similarity of the layers of {network_label(network)} to people. The table holds the same numbers."
+    view = View("", label, traces, layout, table)
+    return Chart("answer", f"{network_label(network)}, layer by layer", hint.strip(), (view,), 240)
 
 
 def localization_chart(where: xr.Dataset) -> Chart:
@@ -164,7 +210,7 @@ def localization_chart(where: xr.Dataset) -> Chart:
         "the layer out. Triangle: the answer from all the data; “none” means that no layer is. Diamond: the depth at "
         "which similarity crosses half of its rise to the peak, with its interval."
     )
-    view = View("", " ".join(localization_sentences(where)), traces, layout)
+    view = View("", " ".join(localization_sentences(where)), traces, layout, table)
     title = f"At which layer {network_label(network)} turns human-like"
     return Chart("localization", title, hint, (view,), 110 + 22 * len(layers))
 
@@ -197,7 +243,7 @@ def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart
                   "margin": {"l": 64, "r": 16, "t": 60, "b": 56}}  # fmt: skip
         pses = "; ".join(f"{one.name} {pse}" for one in shown if (pse := _pse(one)))
         label = f"Psychometric curves, {name or 'all faces'}." + (f" PSE: {pses}." if pses else "")
-        views.append(View(html.escape(name), label, traces, layout))
+        views.append(View(html.escape(name), label, traces, layout, _choices_table(shown)))
     hint = "Share of happy choices along the morph. Dots are choices, lines the mean curve of those who have a PSE"
     hint += ", thin lines single participants." if people is not None else "."
     hint += " A dotted line is a network without a PSE."
@@ -227,7 +273,8 @@ def layer_saliency_chart(shares: xr.Dataset) -> Chart:
                   "legend": {"orientation": "h", "yref": "container", "y": 1, "yanchor": "top"},
                   "margin": {"l": 64, "r": 16, "t": 30 + room_above(heads), "b": 72}}  # fmt: skip
         label = f"Share of saliency in {listed(regions)} by layer, {name}. The table holds the same numbers."
-        views.append(View(html.escape(name), label, traces, layout))
+        shown = [name for name in ("proportion", "se") if name in panel]
+        views.append(View(html.escape(name), label, traces, layout, panel[shown].to_dataframe().reset_index()))
     hint = f"{how_mapped(shares.attrs)}: how much of each layer’s map falls into each region of the face, means over "
     hint += "faces with standard errors."
     width = int(150 + 13 * axis["range"][1])
@@ -253,7 +300,8 @@ def region_chart(saliency: xr.Dataset) -> Chart | None:
                   "yaxis": {"title": {"text": "Share of saliency"}},
                   "margin": {"l": 64, "r": 16, "t": 50, "b": 52}}  # fmt: skip
         name = words_of_occlusion(str(occlusion))
-        views.append(View(html.escape(name), f"Share of saliency in {listed(regions)}, {name}.", traces, layout))
+        label = f"Share of saliency in {listed(regions)}, {name}."
+        views.append(View(html.escape(name), label, traces, layout, panel))
     hint = f"{how_mapped(saliency.attrs)}: means over faces with standard errors."
     width = 120 + 20 * table[[NETWORK, REGION]].drop_duplicates().shape[0]
     return Chart("saliency", "Saliency by region", hint, tuple(views), width, "Faces")
@@ -286,6 +334,11 @@ def place_layers(result: xr.Dataset) -> tuple[dict[str, Any], list[dict[str, Any
 def layers_of(result: xr.Dataset, network: str) -> xr.Dataset:
     """Return one network's layers, in order of depth."""
     return result.isel({RDM: rows_in_order(result, [network])})
+
+
+def _ceiling(lower: float, upper: float) -> dict[str, Any]:
+    return {"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": lower, "y1": upper, "line": {"width": 0},
+            "layer": "below", "name": "ceiling"}  # fmt: skip
 
 
 def room_above(heads: list[dict[str, Any]]) -> int:
@@ -394,7 +447,8 @@ def _difference(contrast: xr.Dataset) -> View:
     }  # fmt: skip
     minus = f"{network_label(network)} − {network_label(baseline)}"
     label = f"{minus} at {len(names)} matched layers. The table of the contrast holds the same numbers."
-    return View(network_label(baseline), label, [*_band(x, *bounds, network), {**line, **hover(*lines)}], layout)
+    traces = [*_band(x, *bounds, network), {**line, **hover(*lines)}]
+    return View(network_label(baseline), label, traces, layout, table)
 
 
 def _shares(table: pd.DataFrame, axis: str, network: str, confidence: str) -> list[Trace]:
@@ -472,6 +526,15 @@ def _choices(one: Choices) -> list[Trace]:
         dots["error_y"] = {"type": "data", "symmetric": False, "array": numbers(above), "arrayminus": numbers(below),
                            "width": 0, "thickness": 1}  # fmt: skip
     return [*traces, dots]
+
+
+def _choices_table(shown: Sequence[Choices]) -> pd.DataFrame:
+    """Return the choices that a view of curves shows, one row for each level of each observer."""
+    return pd.concat([
+        pd.DataFrame({"observer": one.observer, "level": one.levels, "p_happy": one.share, "lower": one.ends[0],
+                      "upper": one.ends[1], "pse": one.pse if np.isfinite(one.pse) else one.mean_pse})
+        for one in shown
+    ])  # fmt: skip
 
 
 def _pse(one: Choices) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import ValidationError
 
-from rsa_face.figures.layers import controls_in_words
+from rsa_face.figures.layers import controls_in_words, matched, partial_of
 from rsa_face.figures.layout import number, p_equals, percent
 from rsa_face.figures.saliency import how_mapped
 from rsa_face.figures.style import architecture_of, in_order, network_label
@@ -121,22 +121,26 @@ CITATIONS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """A study's question, what it found in a few sentences, and what they do not say."""
+    """A study's question, its answer in one sentence, what else it found, and what all that does not say."""
 
     question: str
+    headline: str
     sentences: tuple[str, ...]
     limits: tuple[str, ...]
 
 
 def answer_of(study: StudyFolder) -> Answer:
     """Return a study's question and its answer; where a stage is missing, a sentence says so."""
-    network = _network_in_question(study)
+    network = asked_of(study)
+    if network is not None and "seeds" in study.extras:
+        network = split_seed(network)[0]
     if network is None:
         question = "At which layer does a network become like people?"
     else:
         question = f"At which layer does {network_label(network)} become like people in how it arranges these faces?"
     nothing = "Layers were not compared with people in this folder, so the question has no answer here."
-    return Answer(question, tuple(findings_of(study) or [nothing]), tuple(_limits(study)))
+    headline, *others = findings_of(study) or [nothing]
+    return Answer(question, headline, tuple(others), tuple(_limits(study)))
 
 
 def tell_study(folder: str | Path) -> list[str]:
@@ -147,21 +151,122 @@ def tell_study(folder: str | Path) -> list[str]:
 
 
 def findings_of(study: StudyFolder) -> list[str]:
-    """Return what a study found: each result in a sentence or two."""
-    if study.result is None:
+    """Return what a study found: first its answer in one sentence, then each result in a sentence or two.
+
+    Where the network in question was trained with several seeds, the answer and the comparison with its baseline
+    are over all of them, and what was found of one of them alone says so.
+    """
+    result = study.result
+    if result is None:
         return []
     where, contrast = study.extras.get("localization"), _contrast_in_question(study)
     names = ("bias", "agreement", "training", "seeds")
     bias, agreement, scores, seeds = (study.extras.get(name) for name in names)
+    seeded = None if seeds is None else _rows_over_seeds(seeds)
+    if where is None:
+        located = [_not_below_ceiling(result)]
+    else:
+        peak, *located = localization_sentences(where, contrast, against_baseline=seeded is None)
+        alone = [] if seeded is None else [f"Seed {split_seed(str(where.attrs['network']))[1]} alone: {peak}"]
+        located = [*alone, *_picking(where), *located]  # without seeds the answer has said the peak
     return [
-        most_similar_sentence(study.result),
-        *(localization_sentences(where, contrast) if where is not None else [_not_below_ceiling(study.result)]),
-        *([contrast_sentence(contrast)] if contrast is not None else []),
+        headline_of(study),
         *(_over_seeds(seeds) if seeds is not None else []),
+        *located,
+        *([contrast_sentence(contrast)] if contrast is not None and seeded is None else []),
+        most_similar_sentence(result),
         *(_accuracy(scores) if scores is not None else []),
         *(_bias(bias) if bias is not None else []),
         *(_ranks(agreement) if agreement is not None else []),
     ]
+
+
+def headline_of(study: StudyFolder) -> str:
+    """Return the answer about the network in question: where, how similar, how sure, and what remains."""
+    result, where = study.result, study.extras.get("localization")
+    assert result is not None
+    partial = study.extras.get("partial")
+    partial = partial_of(result) if partial is None else partial
+    seeds = study.extras.get("seeds")
+    seeded = None if seeds is None else _rows_over_seeds(seeds)
+    if seeds is not None and seeded is not None:
+        return _headline_over_seeds(result, partial, seeds, seeded)
+    if where is not None:
+        network, layer = str(where.attrs["network"]), str(where["picked"].sel(target="peak").item())
+        if layer == NONE:
+            return _peak(where)
+        best = where.sel({LAYER: layer})
+        similarity = (
+            f"{number(float(best['similarity']))} ({_limits_of(best['similarity_band'], 'band over layers')})"
+        )
+    else:
+        network = str(asked_of(study))
+        rows = result.isel({RDM: result[NETWORK].values.astype(str) == network})
+        best = rows.isel({RDM: int(np.nanargmax(rows["similarity"].values))})
+        layer = str(best[LAYER].item())
+        spread = "no interval estimated"
+        if "similarity_interval" in best:
+            spread = _limits_of(best["similarity_interval"], f"{_level(result)} interval")
+        similarity = f"{number(float(best['similarity']))} ({spread})"
+    return (
+        f"{network_label(network)} is most like people at {layer}: {_measured(result)} {similarity}"
+        f"{_remains(result, partial, [f'{network}/{layer}'])}."
+    )
+
+
+def _headline_over_seeds(
+    result: xr.Dataset, partial: xr.Dataset | None, seeds: xr.Dataset, seeded: xr.Dataset
+) -> str:
+    best = seeded.isel(seeded=int(np.nanargmax(seeded["similarity"].values)))
+    layer, start = str(best[LAYER].item()), str(seeds.attrs["network"])
+    spread = _limits_of(best["similarity_interval"], f"{_level(seeds)} interval")
+    of_start = [name for name in dict.fromkeys(map(str, result[NETWORK].values)) if split_seed(name)[0] == start]
+    return (
+        f"{network_label(start)} is most like people at {layer}: {_measured(result)} "
+        f"{number(float(best['similarity']))} over {int(best['seeds'])} seeds ({spread}, over "
+        f"{listed(list(seeds.attrs['over']))})"
+        f"{_remains(result, partial, [f'{name}/{layer}' for name in of_start])}."
+    )
+
+
+def _measured(result: xr.Dataset) -> str:
+    return comparison_label(str(result.attrs.get("comparison", ""))) or "similarity"
+
+
+def _level(part: xr.Dataset) -> str:
+    return percent(float(part.attrs.get("confidence", 0.95)))
+
+
+def _limits_of(limits: xr.DataArray, name: str) -> str:
+    lower, upper = (number(float(limit)) for limit in limits.values)
+    return f"{name} {lower} to {upper}"
+
+
+def _remains(result: xr.Dataset, partial: xr.Dataset | None, labels: Sequence[str]) -> str:
+    """Say what remains of a similarity under the controls: of several seeds, their mean and how far they spread."""
+    if partial is None:
+        return ""
+    values = matched(partial, np.array(labels, dtype=object), "similarity")
+    if not np.isfinite(values).any():
+        return ""
+    spread = ""
+    if len(labels) > 1:
+        spread = f" ({number(float(np.nanmin(values)))} to {number(float(np.nanmax(values)))} from seed to seed)"
+    elif "partial_similarity_interval" in result:
+        interval = result["partial_similarity_interval"].isel({RDM: result[RDM].values.astype(str) == labels[0]})
+        spread = f" ({_limits_of(interval.isel({RDM: 0}), f'{_level(result)} interval')})"
+    controls = listed(controls_in_words(partial).split(", "))
+    return f"; with {controls} partialled out, {number(float(np.nanmean(values)))}{spread} remains"
+
+
+def _rows_over_seeds(seeds: xr.Dataset) -> xr.Dataset | None:
+    """Return the layers of the network in question over its seeds, if it has any."""
+    rows = seeds.isel(seeded=(seeds["start"] == str(seeds.attrs.get("network"))).values)
+    return rows if rows.sizes["seeded"] and np.isfinite(rows["similarity"].values).any() else None
+
+
+def _of_one_seed(where: xr.Dataset) -> str:
+    return f"Of seed {split_seed(str(where.attrs['network']))[1]} alone:"
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
@@ -180,13 +285,11 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 def most_similar_sentence(result: xr.Dataset) -> str:
     """Say which layer of all networks is most similar to people, how similar, and from how many data."""
     best = result.isel({RDM: int(np.nanargmax(result["similarity"].values))})
-    measured = comparison_label(str(result.attrs.get("comparison", ""))) or "similarity"
     named = {NETWORK, LAYER} <= set(best.coords)
     name = f"{network_label(str(best[NETWORK].item()))} {best[LAYER].item()}" if named else str(best[RDM].item())
     interval = ", no interval estimated"
     if "similarity_interval" in best:
-        lower, upper = (number(float(limit)) for limit in best["similarity_interval"].values)
-        interval = f", {percent(float(best.attrs.get('confidence', 0.95)))} interval {lower} to {upper}"
+        interval = f", {_limits_of(best['similarity_interval'], f'{_level(best)} interval')}"
     people = f"{result.sizes[PARTICIPANT]} participants" if PARTICIPANT in result.sizes else "the participants"
     people = f"means of {_ratings_of(result.attrs)}" if result.attrs.get(UNSIGNED) else people
     sample = f"{people} and {_stimuli_of(result)}" if "stimuli" in result.attrs else people
@@ -195,7 +298,7 @@ def most_similar_sentence(result: xr.Dataset) -> str:
         controls = listed(controls_in_words(result).split(", "))
         remains = f" With {controls} partialled out its similarity is {number(float(best['partial_similarity']))}."
     return (
-        f"Of {result.sizes[RDM]} layers, {name} is most similar to people ({measured} "
+        f"Of {result.sizes[RDM]} layers, {name} is most similar to people ({_measured(result)} "
         f"{number(float(best['similarity']))}{interval}; {sample}).{remains}"
     )
 
@@ -212,14 +315,17 @@ def _stimuli_of(result: xr.Dataset) -> str:
     )
 
 
-def localization_sentences(where: xr.Dataset, contrast: xr.Dataset | None = None) -> list[str]:
+def localization_sentences(
+    where: xr.Dataset, contrast: xr.Dataset | None = None, *, against_baseline: bool = True
+) -> list[str]:
     """Say where a network is most like people and half-way there, reaches the ceiling, and leaves its baseline.
 
     Where it never leaves it, the sentence on their contrast, if there is one, says so already.
     """
     never = "above_baseline" in where["target"].values and set(_picked_against_baseline(where)) == {NONE}
     same_baseline = contrast is not None and contrast.attrs.get("baseline") == where.attrs.get("baseline")
-    return [_peak(where), _half_way(where), _ceiling(where), *(() if never and same_baseline else _baseline(where))]
+    said = not against_baseline or (never and same_baseline)
+    return [_peak(where), _half_way(where), _ceiling(where), *(() if said else _baseline(where))]
 
 
 def _picked_against_baseline(where: xr.Dataset) -> list[str]:
@@ -301,16 +407,32 @@ def _peak(where: xr.Dataset) -> str:
             f"No layer of {network} is shown to be similar to people, {_in_draws(answer)}: the band over all of them "
             "includes 0."
         )
-    layer, held_out = where.sel({LAYER: picked}), ""
-    if "held_out_similarity" in answer:
-        value = number(float(answer["held_out_similarity"]))
-        held_out = f", and {value} on {_rest_of(where)} that did not pick it"
-        if "same_pairs_similarity" in answer:
-            same = number(float(answer["same_pairs_similarity"]))
-            held_out += f" ({same} there for the layer that they help to pick)"
+    layer = where.sel({LAYER: picked})
     similarity = _with_band(float(layer["similarity"]), layer["similarity_band"].values)
-    peak = f"{network} is most like people at {picked}, with a similarity of {similarity}{held_out}"
-    return f"{peak}. {_stability(answer)}."
+    return f"{network} is most like people at {picked}, with a similarity of {similarity}."
+
+
+def _picking(where: xr.Dataset) -> Iterator[str]:
+    """Say how sure the layer most like people is, and what it is worth where it was not picked."""
+    answer = where.sel(target="peak")
+    picked = str(answer["picked"].item())
+    if picked == NONE:
+        return
+    share = percent(float(answer["probability"].sel({LAYER: picked})))
+    held_out = _held_out(where)
+    if held_out and "same_pairs_similarity" in answer:
+        same = number(float(answer["same_pairs_similarity"]))
+        held_out += f" ({same} there for the layer that they help to pick)"
+    worth = f", and its similarity is {held_out}" if held_out else ""
+    yield f"{picked} is picked in {share} of draws{worth}; {_not_ruled_out(answer)}."
+
+
+def _held_out(where: xr.Dataset) -> str:
+    """Return what the layer most like people is worth on what did not pick it."""
+    answer = where.sel(target="peak")
+    if "held_out_similarity" not in answer or not np.isfinite(float(answer["held_out_similarity"])):
+        return ""
+    return f"{number(float(answer['held_out_similarity']))} on {_rest_of(where)} that did not pick it"
 
 
 def _rest_of(where: xr.Dataset) -> str:
@@ -404,7 +526,8 @@ def _ratings_of(attrs: Mapping[str, Any]) -> str:
     return f"{few} ratings" if few == most else f"{few} to {most} ratings"
 
 
-def _network_in_question(study: StudyFolder) -> str | None:
+def asked_of(study: StudyFolder) -> str | None:
+    """Return the network that the study asks about, or else FE-AlexNet, or the one most like people."""
     where = study.extras.get("localization")
     if where is not None:
         return str(where.attrs["network"])
@@ -503,10 +626,13 @@ def _names(along_layers: xr.Dataset) -> list[str]:
 
 def _stability(answer: xr.Dataset) -> str:
     """Say in how many draws the layer is picked, and which others may be meant."""
-    inside = [name for name, possible in zip(_names(answer), answer["in_set"].values, strict=True) if possible]
     share = percent(float(answer["probability"].sel({LAYER: answer["picked"].item()})))
-    level = percent(float(answer.attrs["confidence"]))
-    return f"It is picked in {share} of draws; the {level} set of layers not ruled out is {listed(inside)}"
+    return f"It is picked in {share} of draws; {_not_ruled_out(answer)}"
+
+
+def _not_ruled_out(answer: xr.Dataset) -> str:
+    inside = [name for name, possible in zip(_names(answer), answer["in_set"].values, strict=True) if possible]
+    return f"the {percent(float(answer.attrs['confidence']))} set of layers not ruled out is {listed(inside)}"
 
 
 def _in_draws(answer: xr.Dataset) -> str:

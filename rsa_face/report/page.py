@@ -23,6 +23,7 @@ from rsa_face.figures.style import RDM_COLORS, in_order, network_label
 from rsa_face.psychophysics.likeness import agreement_table, correlation_table
 from rsa_face.report.charts import (
     Chart,
+    answer_chart,
     contrast_chart,
     curve_chart,
     layer_chart,
@@ -33,7 +34,7 @@ from rsa_face.report.charts import (
     set_symbols,
 )
 from rsa_face.report.explorer import Explorer, explorer_of
-from rsa_face.report.narrate import answer_of, listed, methods_of
+from rsa_face.report.narrate import answer_of, asked_of, listed, methods_of
 from rsa_face.safety import write_beside
 from rsa_face.schema import NETWORK
 from rsa_face.study.folder import StudyFolder, read_results
@@ -95,13 +96,23 @@ def write_report(results: str | Path, *, out: str | Path | None = None) -> Path:
 def render_page(study: StudyFolder) -> str:
     """Return a study's report as HTML."""
     charts = _charts(study)
-    set_symbols(charts, _networks(study))
+    small = _answer_chart(study)
+    drawn = [*charts, *([small] if small is not None else [])]
+    set_symbols(drawn, _networks(study))
     explorer = explorer_of(study)
     tables, left_out = tables_of(study)
     content = {
         "charts": [
-            [{"label": view.label, "traces": view.traces, "layout": view.layout} for view in chart.views]
-            for chart in charts
+            [
+                {
+                    "label": view.label,
+                    "traces": view.traces,
+                    "layout": view.layout,
+                    "csv": view.table.to_csv(index=False, lineterminator="\n"),
+                }
+                for view in chart.views
+            ]
+            for chart in drawn
         ],
         "explorer": explorer.content if explorer else None,
         "palettes": palettes(_networks(study)),
@@ -116,6 +127,8 @@ def render_page(study: StudyFolder) -> str:
         untrained=listed([network_label(name) for name in study.untrained], most=12),
         training_unknown=listed([network_label(name) for name in study.training_unknown], most=12),
         answer=answer_of(study),
+        small=small,
+        asked=asked_of(study) or "",
         sections=sections,
         missing=study.missing,
         charts=charts,
@@ -151,6 +164,15 @@ def _charts(study: StudyFolder) -> list[Chart]:
     elif "saliency" in extras:
         charts.append(region_chart(extras["saliency"]))
     return [chart for chart in charts if chart is not None]
+
+
+def _answer_chart(study: StudyFolder) -> Chart | None:
+    """Return the curve of the network in question, for beside the answer."""
+    network, where = asked_of(study), study.extras.get("localization")
+    if study.result is None or network is None or network not in study.result[NETWORK].values:
+        return None
+    baseline = where.attrs.get("baseline") if where is not None else None
+    return answer_chart(study.result, study.extras.get("partial"), network, baseline)
 
 
 def _networks(study: StudyFolder) -> list[str]:

@@ -171,8 +171,8 @@ def test_networks_that_differ_in_their_seed_alone_stand_in_one_place(result):
     ax = plot_layers(both)
     ax.figure.draw_without_rendering()
     along = {line.get_label(): list(line.get_xdata()) for line in ax.lines if len(line.get_xdata()) > 2}
-    assert along["AlexNet random 0"] == along["AlexNet random 1"]
-    assert max(along["AlexNet random 0"]) < min(along["VGG16"])
+    assert along["AlexNet (random, seed 0)"] == along["AlexNet (random, seed 1)"]
+    assert max(along["AlexNet (random, seed 0)"]) < min(along["VGG16"])
     assert texts(ax).count("AlexNet\nrandom\n2 seeds") == 1
     assert overlapping([*ax.texts, *ax.get_xticklabels()]) == []
 
@@ -191,7 +191,7 @@ def test_many_seeds_over_one_another_leave_the_curves_their_room(result, style):
         legend, note, axes = (part.get_window_extent() for part in (ax.get_legend(), ax._right_title, ax))
         page = ax.figure.bbox
     entries = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert entries[0] == "AlexNet random (3 seeds)"
+    assert entries[0] == "AlexNet (random, 3 seeds)"
     assert len(entries) == 5
     assert axes.width > 0.5 * page.width
     assert axes.height > 0.4 * page.height

@@ -48,7 +48,7 @@ def test_a_panel_for_each_occlusion_and_a_line_for_each_family(people, networks)
     assert [panel.get_title(loc="left") for panel in ax.child_axes] == ["Whole face", "Mouth masked"]
     assert "AlexNet (2 seeds)" in texts(ax)
     assert "People (n = 3)" in texts(ax)
-    assert "simulated observers; untrained weights: VGG16 0" in texts(ax)
+    assert "simulated observers; untrained weights: VGG16 (seed 0)" in texts(ax)
     plt.close(ax.figure)
 
 

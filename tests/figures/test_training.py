@@ -30,7 +30,7 @@ def test_training_is_solid_and_validation_dashed():
 
 def test_seeds_of_one_start_share_a_colour_and_a_line_of_the_legend():
     ax = plot_training({f"vgg16/random/{seed}": HISTORY for seed in range(3)} | {"alexnet/random/0": HISTORY})
-    assert named(ax)[:2] == ["AlexNet random 0", "VGG16 random (3 seeds)"]
+    assert named(ax)[:2] == ["AlexNet (random, seed 0)", "VGG16 (random, 3 seeds)"]
     assert len({line.get_color() for line in ax.lines if line.get_label().startswith("VGG16")}) == 1
     plt.close("all")
 

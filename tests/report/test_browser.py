@@ -1,10 +1,12 @@
 """In a real browser the report loads in peace, and what a reader points at is what is shown."""
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rsa_face.figures.layout import same_stimuli, sort_stimuli
@@ -227,7 +229,7 @@ def test_a_table_is_exported_with_all_digits_and_no_formula(page, results):
 
 def test_the_layer_curve_is_drawn_and_says_what_is_pointed_at(page):
     hovers = page.execute_script(
-        """const chart = document.querySelector(".chart");
+        """const chart = document.querySelector("#layers .chart");
         return chart.data.filter((one) => one.customdata).map((one) => one.customdata.length)"""
     )
     assert hovers == [3, 4]
@@ -240,7 +242,7 @@ def test_the_answers_and_the_choices_are_drawn_and_another_view_can_be_chosen(pa
           .filter((one) => one.querySelector(".chart"))
           .map((one) => [one.id, one.querySelectorAll(".point path, path.point").length]))"""
     )
-    assert set(drawn) == {"layers", "localization", "contrast", "psychometric"}
+    assert set(drawn) == {"answer", "layers", "localization", "contrast", "psychometric"}
     assert all(count > 0 for count in drawn.values())
     state = """const chart = document.querySelector(`#${arguments[0]} .chart`);
         return [chart.getAttribute("aria-label"), JSON.stringify(chart.data.map((one) => one.y))]"""
@@ -252,6 +254,63 @@ def test_the_answers_and_the_choices_are_drawn_and_another_view_can_be_chosen(pa
         assert text not in before[0]
         assert page.execute_script(f"return document.querySelector('#{section} .viewed span').textContent") == text
     assert after[1] != before[1]
+
+
+def test_the_slider_reads_out_each_layer_and_shows_it_in_the_explorer(page, results):
+    result = load(results / "layers.nc")
+    rows = result.isel(rdm=(result["network"] == "fe_alexnet").values)
+    slide = """const slider = document.getElementById(arguments[0]);
+        slider.value = arguments[1];
+        slider.dispatchEvent(new Event("input", {bubbles: true}));"""
+    for place, (layer, value) in enumerate(zip(rows["layer"].values, rows["similarity"].values, strict=True)):
+        page.execute_script(slide, "slide-answer", str(place))
+        assert read(page, "slid").startswith(f"FE-AlexNet {layer}, similarity {value:.3f}, 95% interval")
+        assert read(page, "network-caption") == f"FE-AlexNet {layer}"
+    page.execute_script(slide, "slide-layer", "0")
+    assert read(page, "network-caption") == "FE-AlexNet relu1"
+
+
+def test_every_figure_is_downloaded_as_png_svg_and_csv(page, results):
+    save = """const done = arguments[arguments.length - 1], click = HTMLAnchorElement.prototype.click;
+        const create = URL.createObjectURL, blobs = {};
+        URL.createObjectURL = (blob) => { const url = create(blob); blobs[url] = blob; return url; };
+        HTMLAnchorElement.prototype.click = function () {
+          HTMLAnchorElement.prototype.click = click;
+          URL.createObjectURL = create;
+          const reader = new FileReader();
+          reader.onload = () => done([this.download, reader.result]);
+          reader.readAsBinaryString(blobs[this.href]);
+        };
+        document.querySelector(`#${arguments[0]} .downloads [data-format="${arguments[1]}"]`).click();"""
+    sections = page.execute_script(
+        """return [...document.querySelectorAll('section')].filter((one) => one.querySelector('.downloads'))
+          .map((one) => one.id)"""
+    )
+    assert sections == ["answer", "layers", "localization", "contrast", "psychometric", "rdms", "embeddings"]
+    for section in sections:
+        files = {kind: page.execute_async_script(save, section, kind) for kind in ("png", "svg", "csv")}
+        assert all(name.endswith(f".{kind}") for kind, (name, _) in files.items())
+        assert files["png"][1].startswith("\x89PNG")
+        assert "<svg" in files["svg"][1]
+        assert files["csv"][1].count("\n") > 3
+    table = pd.read_csv(io.StringIO(page.execute_async_script(save, "layers", "csv")[1]))
+    np.testing.assert_array_equal(table["similarity"], load(results / "layers.nc")["similarity"].values)
+    assert page.get_log("browser") == []
+
+
+def test_the_figures_alone_are_printed(page):
+    page.execute_script("window.print = () => {}; document.getElementById('print-figures').click()")
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        shown = page.execute_script(
+            """return [...document.querySelectorAll('section')]
+              .filter((one) => one.offsetParent !== null && one.offsetHeight > 40).map((one) => one.id)"""
+        )
+        assert shown == ["answer", "layers", "localization", "contrast", "psychometric", "rdms", "embeddings"]
+        assert page.execute_script("return document.querySelector('.answer').offsetParent") is None
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        page.execute_script("window.dispatchEvent(new Event('afterprint'))")
 
 
 def test_a_layer_pointed_at_says_its_value_interval_and_number_of_people(page, results):

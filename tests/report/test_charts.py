@@ -98,7 +98,7 @@ def test_seeds_are_one_curve_as_in_the_figure_and_those_without_a_pse_stand_by_t
          "curve_level": fine},
     )  # fmt: skip
     alone, curve, dots = curve_chart(None, networks).views[0].traces
-    assert (alone["name"], alone["y"], alone["mode"]) == ("VGG16 2 (no PSE)", [0.8, 0.9], "lines+markers")
+    assert (alone["name"], alone["y"], alone["mode"]) == ("VGG16 (seed 2, no PSE)", [0.8, 0.9], "lines+markers")
     np.testing.assert_allclose(curve["y"], [0.2, 0.5, 0.8])
     assert (dots["name"], dots["meta"]) == ("VGG16 (3 seeds, 1 without a PSE)", {"network": "vgg16", "role": "line"})
     np.testing.assert_allclose(dots["y"], [0.2, 0.8])

@@ -19,10 +19,12 @@ def test_the_answer_names_layers_with_their_uncertainty(study):
     answer = answer_of(replace(study, extras=extras))
     assert "FE-AlexNet" in answer.question
     best = study.result.isel(rdm=int(np.argmax(study.result["similarity"].values)))
-    assert f"{best['similarity'].item():.3f}, 95% interval" in answer.sentences[0]
-    assert answer.sentences[1:-1] == (
-        "FE-AlexNet is most like people at fc8, with a similarity of 0.200 (band 0.160 to 0.240). It is picked in "
-        "60% of draws; the 95% set of layers not ruled out is fe and fc8.",
+    assert f"{best['similarity'].item():.3f}, 95% interval" in answer.sentences[-1]
+    assert answer.headline == (
+        "FE-AlexNet is most like people at fc8: Spearman ρ-a 0.200 (band over layers 0.160 to 0.240)."
+    )
+    assert answer.sentences[:-2] == (
+        "fc8 is picked in 60% of draws; the 95% set of layers not ruled out is fe and fc8.",
         "Its similarity is half-way from the first layer to the peak at a depth of 0.60 (95% interval 0.40 to 0.75), "
         "first passed at fe.",
         "No layer is shown to reach the noise ceiling, that is, to be above 90% of its lower bound of 0.400 (about "
@@ -32,17 +34,75 @@ def test_the_answer_names_layers_with_their_uncertainty(study):
         "relu1 is the first layer to differ from AlexNet: FE-AlexNet is less like people there, by −0.050 (band "
         "−0.090 to −0.010). It is picked in 60% of draws; the 95% set of layers not ruled out is relu1 and fe.",
     )
-    assert "more like people than AlexNet at relu5 and fc8, of 3 matched layers" in answer.sentences[-1]
+    assert "more like people than AlexNet at relu5 and fc8, of 3 matched layers" in answer.sentences[-2]
     assert all(sentence.endswith(".") for sentence in answer.sentences)
     assert any("nothing about people" in limit for limit in answer.limits)
 
 
-def test_what_remains_under_the_controls_stands_beside_the_headline(study):
+def test_what_remains_under_the_controls_stands_in_the_answer_with_its_interval(study):
     similarity = study.result["similarity"]
-    result = study.result.assign(partial_similarity=similarity / 10).assign_attrs(controls=["pixels", "level"])
-    headline = answer_of(replace(study, result=result)).sentences[0]
+    controls = {"controls": ["pixels", "level"]}
+    result = study.result.assign(
+        partial_similarity=similarity / 10, partial_similarity_interval=study.result["similarity_interval"] / 10
+    ).assign_attrs(controls)
+    rows = result.isel(rdm=(result["network"] == "fe_alexnet").values)
+    best = rows.isel(rdm=int(np.argmax(rows["similarity"].values)))
+    low, high = best["partial_similarity_interval"].values
+    value = float(best["similarity"])
+    assert answer_of(replace(study, result=result, extras={})).headline == (
+        f"FE-AlexNet is most like people at {best['layer'].item()}: Spearman ρ-a {value:.3f} (95% interval "
+        f"{value - 0.05:.3f} to {value + 0.05:.3f}); with pixels and level partialled out, {value / 10:.3f} "
+        f"(95% interval {low:.3f} to {high:.3f}) remains."
+    )
+    by_draws = answer_of(replace(study, result=result, extras={"localization": localization(["fc8"] * 4)})).headline
+    assert f"; with pixels and level partialled out, {float(rows['similarity'][-1]) / 10:.3f} (95%" in by_draws
     remains = f"{float(similarity.max()) / 10:.3f}"
-    assert headline.endswith(f"With pixels and level partialled out its similarity is {remains}.")
+    assert any(one.endswith(f"With pixels and level partialled out its similarity is {remains}.")
+               for one in answer_of(replace(study, result=result)).sentences)  # fmt: skip
+
+
+def test_the_value_on_what_did_not_pick_the_layer_stands_in_the_sentence_about_picking(study):
+    where = localization(["fc8", "none", "none", "none"]).assign(
+        held_out_similarity=("target", [0.17] + [np.nan] * 3)
+    )
+    picking = answer_of(replace(study, extras={"localization": where})).sentences[0]
+    assert picking.startswith(
+        "fc8 is picked in 60% of draws, and its similarity is 0.170 on stimuli and participants that did not pick it;"
+    )
+
+
+def test_the_answer_of_a_study_with_seeds_is_over_all_of_them_and_contradicts_no_single_one(study):
+    names = {"alexnet": "alexnet/random/0", "fe_alexnet": "fe_alexnet/random/0"}
+    renamed = [names[name] for name in study.result["network"].values]
+    result = study.result.assign_coords(
+        network=("rdm", renamed),
+        rdm=[f"{n}/{la}" for n, la in zip(renamed, study.result["layer"].values, strict=True)],
+    )
+    seeds = xr.Dataset(
+        {
+            "similarity": ("seeded", [0.1, 0.3, 0.2, 0.4]),
+            "similarity_interval": (("seeded", "bound"), [[0.0, 0.2], [0.2, 0.4], [0.1, 0.3], [0.3, 0.5]]),
+            "difference": ("seeded", [np.nan, np.nan, 0.1, 0.1]),
+            "difference_interval": (("seeded", "bound"), [[np.nan] * 2] * 2 + [[0.05, 0.15]] * 2),
+        },
+        {"start": ("seeded", ["alexnet/random"] * 2 + ["fe_alexnet/random"] * 2),
+         "layer": ("seeded", ["relu1", "fc8"] * 2), "seeds": ("seeded", [3] * 4)},
+        {"network": "fe_alexnet/random", "baseline": "alexnet/random", "confidence": 0.95,
+         "over": ["seeds", "stimuli"]},
+    )  # fmt: skip
+    where = localization(["fc8", "none", "none", "none"]).assign_attrs(
+        network="fe_alexnet/random/0", baseline="alexnet/random/0"
+    )
+    extras = {"seeds": seeds, "localization": where, "contrast": contrast([-0.1] * 3)}
+    answer = answer_of(replace(study, result=result, extras=extras))
+    assert answer.question.startswith("At which layer does FE-AlexNet (random) become")
+    assert answer.headline == (
+        "FE-AlexNet (random) is most like people at fc8: Spearman ρ-a 0.400 over 3 seeds (95% interval 0.300 to "
+        "0.500, over seeds and stimuli)."
+    )
+    assert "more like people than AlexNet (random) at relu1 and fc8" in answer.sentences[0]
+    assert answer.sentences[1].startswith("Seed 0 alone: FE-AlexNet (random, seed 0) is most like people at fc8")
+    assert not any("not shown to differ" in one for one in answer.sentences)
 
 
 def test_that_no_layer_differs_from_the_baseline_is_said_once(study):
@@ -51,7 +111,7 @@ def test_that_no_layer_differs_from_the_baseline_is_said_once(study):
     assert sum(never in one for one in alone) == 1
     both = answer_of(replace(study, extras={"localization": where, "contrast": contrast([-0.1] * 3)})).sentences
     assert not any(never in one for one in both)
-    assert "not shown to differ from AlexNet at any layer" in both[-1]
+    assert "not shown to differ from AlexNet at any layer" in both[-2]
 
 
 def test_not_to_be_told_from_the_ceiling_is_not_to_reach_it(study):
@@ -61,7 +121,7 @@ def test_not_to_be_told_from_the_ceiling_is_not_to_reach_it(study):
     where = localization(["fc8", "none", "none", "none"])
     near = said(where.assign(below_ceiling=where["below_ceiling"] & (where["layer"] != "fc8")))
     assert any(one.endswith("fc8 cannot be told from it, which does not show that it reaches it.") for one in near)
-    assert near[-1] == "No layer of FE-AlexNet is shown to differ from AlexNet, as in 0% of draws."
+    assert near[-2] == "No layer of FE-AlexNet is shown to differ from AlexNet, as in 0% of draws."
     reached = said(localization(["fc8", "fc8", "none", "relu1"]))
     assert any(one.startswith("fc8 is the first layer shown to reach the noise ceiling") for one in reached)
     assert "No layer of FE-AlexNet is shown to be above AlexNet, as in 10% of draws." in reached
@@ -69,10 +129,10 @@ def test_not_to_be_told_from_the_ceiling_is_not_to_reach_it(study):
 
 def test_the_answer_says_what_was_not_asked(study):
     alone = answer_of(replace(study, extras={})).sentences
-    assert "this was not tested" in alone[-1]
-    neither = answer_of(replace(study, extras={"contrast": contrast([-0.1] * 3)})).sentences[-1]
+    assert "this was not tested" in alone[0]
+    neither = answer_of(replace(study, extras={"contrast": contrast([-0.1] * 3)})).sentences[-2]
     assert "not shown to differ from AlexNet at any layer, of 3 matched" in neither
-    assert answer_of(replace(study, result=None)).sentences[0].startswith("Layers were not compared")
+    assert answer_of(replace(study, result=None)).headline.startswith("Layers were not compared")
 
 
 def test_accuracy_and_how_far_ranks_agree_are_told_with_what_they_are_worth(study):
@@ -105,7 +165,7 @@ def test_accuracy_and_how_far_ranks_agree_are_told_with_what_they_are_worth(stud
 
 def test_the_answer_says_where_a_network_is_less_like_people(study):
     both = {"contrast": contrast([-0.3, 0.02, -0.4])}
-    sentence = answer_of(replace(study, extras=both)).sentences[-1]
+    sentence = answer_of(replace(study, extras=both)).sentences[-2]
     assert "more like people than AlexNet at relu5 and less so at relu1 and fc8" in sentence
     assert "at fc8, is −0.350 (band −0.400 to −0.300)" in sentence
 
@@ -117,7 +177,7 @@ def test_the_answer_is_about_the_contrast_with_the_baseline(study):
         "contrast_b": contrast([-0.3, -0.3, -0.3]),
         "localization": localization(["fc8"] * 4),
     }
-    assert "less like people than AlexNet" in answer_of(replace(study, extras=extras)).sentences[-1]
+    assert "less like people than AlexNet" in answer_of(replace(study, extras=extras)).sentences[-2]
 
 
 def test_methods_hold_numbers_weights_versions_and_dois(study):

@@ -53,6 +53,93 @@
     drawChart(place);
   }));
 
+  // Files of what is shown, on white paper whatever the page's theme.
+  const save = (name, blob) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  const onWhite = (make) => {
+    const before = printing;
+    printing = true;
+    document.documentElement.classList.add("printing");
+    try { return make(); } finally {
+      printing = before;
+      document.documentElement.classList.toggle("printing", before);
+    }
+  };
+  const blobOf = (uri) => {
+    const [head, body] = [uri.slice(0, uri.indexOf(",")), uri.slice(uri.indexOf(",") + 1)];
+    const text = head.endsWith("base64") ? atob(body) : decodeURIComponent(body);
+    const bytes = head.endsWith("base64") ? Uint8Array.from(text, (letter) => letter.charCodeAt(0)) : text;
+    return new Blob([bytes], { type: head.slice(5).split(";")[0] });
+  };
+  async function saveChart(place, format) {
+    const view = viewOf(place);
+    if (format === "csv") return save(`${place.dataset.name}.csv`, new Blob([view.csv], { type: "text/csv" }));
+    const [data, layout] = onWhite(() => themed(view));
+    const size = { width: Math.max(place.clientWidth, 320), height: view.layout.height };
+    const shapes = layout.shapes.filter((one) => one.name !== "slider");
+    const figure = { data, layout: { ...layout, ...size, shapes, autosize: false, paper_bgcolor: "#ffffff" } };
+    return save(`${place.dataset.name}.${format}`, blobOf(await Plotly.toImage(figure, { ...size, format, scale: format === "png" ? 3 : 1 })));
+  }
+  const savers = {};
+  document.querySelectorAll(".downloads button").forEach((button) => button.addEventListener("click", () => {
+    const section = button.closest("section");
+    const place = section.querySelector(".chart");
+    return place ? saveChart(place, button.dataset.format) : savers[section.id](button.dataset.format);
+  }));
+  const asPicture = (svg, width, height) => new Promise((done) => {
+    const image = new Image();
+    image.onload = () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [2 * width, 2 * height];
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      done(blobOf(canvas.toDataURL("image/png")));
+    };
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+  });
+  const escaped = (text) => String(text).replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+  const quoted = (text, numeric) => {
+    const safe = !numeric && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+    return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  const csvOf = (rows) => new Blob([`${rows.map((row) => row.map((one) => quoted(String(one), typeof one === "number")).join(",")).join("\n")}\n`], { type: "text/csv" });
+
+  // The layer that the slider stands on: read out, marked in the curve, and shown in the explorer.
+  let followLayer = () => {};
+  const slider = find("slide-answer");
+  if (slider) {
+    const place = slider.closest(".small").querySelector(".chart");
+    const lines = () => viewOf(place).traces.filter((trace) => trace.customdata);
+    const main = () => lines().find((trace) => trace.meta.role === "line" && trace.meta.network === slider.dataset.network);
+    const fill = (trace, n) => trace.hovertemplate.replace("<extra></extra>", "").replace(/%\{customdata\[(\d+)\](?::([+]?)\.(\d)f)?\}/g, (_, at, sign, digits) => {
+      const value = trace.customdata[n][Number(at)];
+      if (digits === undefined) return value;
+      return value === null ? "unknown" : `${sign && value > 0 ? "+" : ""}${value.toFixed(Number(digits))}`.replace("-", "−");
+    });
+    const plain = (markup) => new DOMParser().parseFromString(markup, "text/html").body.textContent;
+    slider.max = main().x.length - 1;
+    const read = () => {
+      const n = Number(slider.value);
+      const x = main().x[n];
+      const texts = lines().filter((trace) => trace.meta.network === main().meta.network)
+        .map((trace, first) => fill(trace, n).split("<br>").slice(first ? 1 : 0).map(plain).join(", "));
+      find("slid").textContent = texts.join("; ");
+      slider.setAttribute("aria-valuetext", viewOf(place).layout.xaxis.ticktext[n]);
+      const mark = { type: "line", xref: "x", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, name: "slider", line: { width: 1, dash: "dot", color: color("--quiet") } };
+      const layout = viewOf(place).layout;
+      layout.shapes = [...(layout.shapes || []).filter((one) => one.name !== "slider"), mark];
+      drawChart(place);
+    };
+    slider.addEventListener("input", () => { read(); followLayer(main().meta.network, plain(viewOf(place).layout.xaxis.ticktext[Number(slider.value)])); });
+    const best = main().y.reduce((top, value, n, all) => (value !== null && (all[top] === null || value > all[top]) ? n : top), 0);
+    slider.value = best;
+    savers.read = read;
+  }
+
   // RDM explorer.
   function decode(packed, count) {
     const bytes = Uint8Array.from(atob(packed.values), (letter) => letter.charCodeAt(0));
@@ -121,6 +208,7 @@
       && new Set(data.stimuli.map((one) => String(one.factors[name]))).size > 1
       && new Set(data.stimuli.map((one) => String(one.factors[name]))).size <= count / 2);
     const mostGroups = 30;
+    const steps = find("slide-layer");
     const human = data.human ? decode(data.human, count) : null;
     let shown = null;
     let cell = [0, count - 1];
@@ -138,6 +226,7 @@
       const layers = data.rdms.filter((rdm) => rdm.network === pick.network.value).map((rdm) => rdm.layer);
       layers.forEach((layer) => option(pick.layer, layer, layer));
       pick.layer.value = layers.includes(before) ? before : layers[layers.length - 1];
+      steps.max = layers.length - 1;
     };
 
     function select() {
@@ -147,6 +236,8 @@
       const values = decode(rdm, count);
       shown = { rdm, kept, network: { values, ...ranked(values, kept, count) }, human: human && { values: human, ...ranked(human, kept, count) } };
       cell = cell.map((n) => Math.min(n, kept.length - 1));
+      steps.value = pick.layer.selectedIndex;
+      steps.setAttribute("aria-valuetext", rdm.layer);
       find("network-caption").textContent = `${rdm.label} ${rdm.layer}`;
       draw();
       tell();
@@ -261,6 +352,30 @@
     });
     pick.network.addEventListener("change", () => { listLayers(); select(); });
     [pick.layer, pick.occlusion, pick.scale].forEach((one) => one.addEventListener("change", select));
+    steps.addEventListener("input", () => { pick.layer.selectedIndex = Number(steps.value); select(); });
+    followLayer = (network, layer) => {
+      if (!data.rdms.some((one) => one.network === network && one.layer === layer)) return;
+      pick.network.value = network;
+      listLayers();
+      pick.layer.value = layer;
+      select();
+    };
+    const named = () => `${shown.rdm.network.replace(/[^\w]+/g, "-")}-${shown.rdm.layer}`;
+    savers.rdms = async (format) => {
+      if (format === "csv") {
+        const rows = [["stimulus_i", "stimulus_j", "dissimilarity", ...(human ? ["people"] : [])]];
+        shown.kept.forEach((i, n) => shown.kept.slice(n + 1).forEach((j) => {
+          const at = i * count + j;
+          rows.push([data.stimuli[i].id, data.stimuli[j].id, ...[shown.network.values[at], ...(human ? [human[at]] : [])].map((one) => (Number.isNaN(one) ? "" : one))]);
+        }));
+        return save(`rdms-${named()}.csv`, csvOf(rows));
+      }
+      const drawn = [["network", find("network-caption").textContent], ["human", canvases.human && find("human-caption").textContent]].filter(([name]) => canvases[name]);
+      const parts = drawn.map(([name, text], n) => `<g transform="translate(${20 + 440 * n} 0)"><text y="26" font-family="sans-serif" font-size="16">${escaped(text)}</text><image y="36" width="420" height="420" href="${canvases[name].toDataURL()}"/></g>`);
+      const width = 20 + 440 * drawn.length;
+      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="476"><rect width="100%" height="100%" fill="#fff"/>${parts.join("")}</svg>`;
+      return save(`rdms-${named()}.${format}`, format === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : await asPicture(svg, width, 476));
+    };
     document.querySelector(".ramp").style.background = `linear-gradient(90deg, ${content.ramp.map((one) => `#${one}`).filter((_, n) => n % 17 === 0).join(",")})`;
     pick.network.value = data.start.network;
     listLayers();
@@ -336,6 +451,23 @@
       find("point-name").textContent = more ? `${stimulus.id} (${more})` : stimulus.id;
     }
 
+    savers.embeddings = async (format) => {
+      const one = data.embeddings[Number(pick.value)];
+      if (format === "csv") return save("points.csv", csvOf([["rdm", "stimulus", "x", "y"], ...one.points.map(([x, y], n) => [one.name, data.stimuli[one.stimuli[n]].id, x, y])]));
+      const copy = onWhite(() => {
+        const made = svg.cloneNode(true);
+        const parts = [...svg.querySelectorAll("path, circle, text")];
+        [...made.querySelectorAll("path, circle, text")].forEach((part, n) => {
+          const style = getComputedStyle(parts[n]);
+          ["fill", "stroke", "stroke-width", "font-size", "opacity"].forEach((name) => part.setAttribute(name, style.getPropertyValue(name)));
+        });
+        return made;
+      });
+      const [, , width, height] = copy.getAttribute("viewBox").split(" ").map(Number);
+      Object.entries({ xmlns: "http://www.w3.org/2000/svg", width, height, "font-family": "sans-serif" }).forEach(([name, value]) => copy.setAttribute(name, value));
+      const text = new XMLSerializer().serializeToString(copy);
+      return save(`points.${format}`, format === "svg" ? new Blob([text], { type: "image/svg+xml" }) : await asPicture(text, width, height));
+    };
     svg.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
       if (!step) return;
@@ -367,18 +499,10 @@
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     body.append(...rows.map(([, , row]) => row));
   }));
-  const quoted = (text, numeric) => {
-    const safe = !numeric && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-    return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  };
   document.querySelectorAll("button.export").forEach((button) => button.addEventListener("click", () => {
     const table = find(`table-${button.dataset.table}`);
     const lines = [...table.rows].map((row) => [...row.cells].map((cell) => quoted(cell.tagName === "TH" ? cell.textContent : valueOf(cell), cell.classList.contains("number"))).join(","));
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
-    link.download = `${button.dataset.table}.csv`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    save(`${button.dataset.table}.csv`, new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
   }));
   const copy = find("copy-methods");
   if (copy) {
@@ -395,7 +519,7 @@
   const drawers = [];
   if (content.explorer) drawers.push(explore(content.explorer));
   if (content.explorer && content.explorer.embeddings.length) drawers.push(embed(content.explorer));
-  const redraw = () => { drawCharts(); drawers.forEach((draw) => draw()); };
+  const redraw = () => { drawCharts(); if (savers.read) savers.read(); drawers.forEach((draw) => draw()); };
   dark.addEventListener("change", redraw);
   const tables = [...document.querySelectorAll("details:not(.long)")].filter((one) => one.querySelector("table"));
   let opened = [];
@@ -407,6 +531,11 @@
     tables.forEach((one) => { one.open = on || opened.includes(one); });
     redraw();
   };
+  find("print-figures").addEventListener("click", () => {
+    document.documentElement.classList.add("figures-only");
+    window.print();
+  });
+  window.addEventListener("afterprint", () => document.documentElement.classList.remove("figures-only"));
   window.addEventListener("beforeprint", () => print(true));
   window.addEventListener("afterprint", () => print(false));
   window.matchMedia("print").addEventListener("change", (event) => print(event.matches));
