@@ -525,7 +525,7 @@ def _quantiles(below: Array, values: Array, tails: Array) -> Array:
 
 
 def deviance_chance(
-    problem: Problem, theta: Float[Array, "curve 4"], *, draws: int, rng: np.random.Generator
+    problem: Problem, theta: Float[Array, "curve 4"], *, draws: int, rngs: Sequence[np.random.Generator]
 ) -> Float[Array, " curve"]:
     """Return how often choices drawn from a curve, and fitted again, lie as far from their fit as the observer's do.
 
@@ -539,7 +539,8 @@ def deviance_chance(
     for first, last in pairwise([0, *sorted({min(batch, draws) for batch in (40, 200, draws)})]):
         if not rows.size:
             break
-        simulated = draw_curves(problem.at(rows), theta[rows], draws=last - first, rng=rng, near=True)
+        streams = [rngs[row] for row in rows]
+        simulated = draw_curves(problem.at(rows), theta[rows], draws=last - first, rngs=streams, near=True)
         as_far[rows] += (simulated.deviance >= observed[rows] - 1e-9).sum(axis=0)
         count[rows] += last - first
         rows = rows[as_far[rows] < 10]
@@ -551,10 +552,10 @@ def draw_curves(
     theta: Float[Array, "curve 4"],
     *,
     draws: int,
-    rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
     near: bool = False,
 ) -> Bootstrap:
-    """Refit curves to choices drawn from the fitted ones (the parametric bootstrap).
+    """Refit curves to choices drawn from the fitted ones (the parametric bootstrap), each from a stream of its own.
 
     With `near`, a draw is fitted from the curve it was drawn from alone: enough for its deviance.
 
@@ -568,7 +569,13 @@ def draw_curves(
     for first in range(0, draws, step):
         count = min(step, draws - first)
         index = np.tile(np.arange(curves), count)
-        happy = rng.binomial(problem.trials.astype(int), chance, size=(count, *chance.shape)).astype(float)
+        happy = np.stack(
+            [
+                rng.binomial(trials, p, size=(count, p.size))
+                for rng, trials, p in zip(rngs, problem.trials.astype(int), chance, strict=True)
+            ],
+            axis=1,
+        ).astype(float)
         part = replace(problem.at(index), happy=happy.reshape(count * curves, -1))
         start = theta[index]
         if not near:

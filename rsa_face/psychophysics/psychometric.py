@@ -203,9 +203,9 @@ def fit_psychometric(
     status[rows[~converged]] = NOT_CONVERGED
     bootstrap = chance = None
     if counted:
-        chance = deviance_chance(problem, theta, draws=draws, rng=rng_from(seed, "deviance"))
+        chance = deviance_chance(problem, theta, draws=draws, rngs=result.streams(seed, "deviance"))
     if interval == "bootstrap":
-        bootstrap = draw_curves(problem, theta, draws=draws, rng=rng_from(seed, "psychometric"))
+        bootstrap = draw_curves(problem, theta, draws=draws, rngs=result.streams(seed, "psychometric"))
     dataset = xr.merge(
         [
             result.points(status),
@@ -427,6 +427,12 @@ class Fits:
         mean[fitted], sd[fitted] = pooled.centre, pooled.spread
         coords = {"pooled_parameter": ["pse", "log_width"]}
         return xr.Dataset({"population_mean": (dims, mean), "population_sd": (dims, sd)}, coords)
+
+    def streams(self, seed: int, purpose: str) -> list[np.random.Generator]:
+        """Return random numbers for each curve, by the names of observer and occlusion, whoever else is there."""
+        observers, occlusions = self.counts.observers, self.counts.occlusions
+        places = (divmod(int(row), len(occlusions)) for row in self.rows)
+        return [rng_from(seed, purpose, observers[who], occlusions[what]) for who, what in places]
 
     @property
     def _fine(self) -> np.ndarray:

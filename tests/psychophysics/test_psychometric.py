@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from scipy.special import ndtri
 from scipy.stats import chi2
 
@@ -178,6 +179,22 @@ def test_the_bootstrap_is_the_same_for_the_same_seed(simulate):
     band = first["curve_interval"]
     assert (band.sel(bound="lower") <= band.sel(bound="upper")).all()
     assert first.attrs["deviance_test"] == "simulated"
+
+
+def test_neither_the_order_of_rows_nor_who_else_is_in_the_table_changes_an_observers_numbers(simulate):
+    choices = pd.concat(
+        [
+            simulate([0.4, 0.5, 0.55], 0.1, occlusion=occlusion, seed=seed)
+            for seed, occlusion in enumerate(["none", "eyes"])
+        ]
+    )
+    fit = fit_psychometric(choices, interval="bootstrap", draws=60)
+    mixed = fit_psychometric(choices[::-1], interval="bootstrap", draws=60)
+    assert mixed["participant"].values.tolist() != fit["participant"].values.tolist()
+    alone = fit_psychometric(choices[choices["participant"] == "p001"], interval="bootstrap", draws=60)
+    for name in ("deviance_p", "pse_draws", "pse_interval", "slope_interval", "curve_interval"):
+        xr.testing.assert_allclose(mixed[name].reindex_like(fit[name]), fit[name], rtol=1e-9)
+        xr.testing.assert_allclose(alone[name].sel(participant="p001"), fit[name].sel(participant="p001"), rtol=1e-9)
 
 
 def test_simulated_choices_label_the_fit(simulate):
