@@ -539,7 +539,7 @@ def deviance_chance(
     for first, last in pairwise([0, *sorted({min(batch, draws) for batch in (40, 200, draws)})]):
         if not rows.size:
             break
-        streams = [rngs[row] for row in rows]
+        streams = [rngs[int(row)] for row in rows]
         simulated = draw_curves(problem.at(rows), theta[rows], draws=last - first, rngs=streams, near=True)
         as_far[rows] += (simulated.deviance >= observed[rows] - 1e-9).sum(axis=0)
         count[rows] += last - first
