@@ -10,7 +10,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from scipy.special import ndtri
 from scipy.stats import t as student
 
 from rsa_face.figures.layout import (
@@ -40,6 +39,7 @@ from rsa_face.figures.style import (
     network_label,
     network_markers,
 )
+from rsa_face.inference.statistics import wilson_interval
 from rsa_face.schema import NETWORK, PARTICIPANT, must_hold, origin_of, split_seed
 
 SCALES = {"signed": "Level (−1 sad to +1 happy)", "morph": "Morph (0 sad to 1 happy)"}
@@ -178,24 +178,6 @@ def name_observers(part: xr.Dataset, observer: str) -> str:
             notes.append(": ".join(filter(None, ["no PSE", ", ".join(map(words_of_occlusion, masks))])))
     label = "People" if observer == PEOPLE else network_label(observer)
     return added(label, ", ".join(notes)) if notes else label
-
-
-def wilson_interval(happy: np.ndarray, trials: np.ndarray, confidence: float = 0.95) -> np.ndarray:
-    """Return the ends of a proportion's binomial interval, within 0 and 1 (Wilson 1927).
-
-    10.1080/01621459.1927.10502953. Without trials both ends are NaN.
-
-    Examples
-    --------
-    >>> wilson_interval(np.array([0.0]), np.array([10.0])).round(3).ravel().tolist()
-    [0.0, 0.278]
-    """
-    z = float(ndtri((1 + confidence) / 2))
-    count = np.where(trials > 0, trials, np.nan)
-    share = happy / count
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return np.clip(np.stack([middle - half, middle + half]), 0, 1)
 
 
 def plot_psychometric(

@@ -266,6 +266,24 @@ def cluster_p(
     return np.where(inside, (1 + as_heavy) / (heaviest.size + 1), 1.0), number[0]
 
 
+def wilson_interval(count: Floats, trials: Floats, confidence: float = 0.95) -> Floats:
+    """Return the ends of a proportion's binomial interval, within 0 and 1 (Wilson 1927), along the first axis.
+
+    10.1080/01621459.1927.10502953. Without trials both ends are NaN.
+
+    Examples
+    --------
+    >>> wilson_interval(np.array([0.0]), np.array([10.0])).round(3).ravel().tolist()
+    [0.0, 0.278]
+    """
+    z = float(special.ndtri((1 + confidence) / 2))
+    trials = np.where(trials > 0, trials, np.nan)
+    share = count / trials
+    middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return np.clip(np.stack([middle - half, middle + half]), 0, 1)
+
+
 def _uncorrected(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
     return p.copy()
 

@@ -365,11 +365,12 @@ def reweighted(
     known = ~np.isnan(target)
     model = LinearRegression(positive=True)
     # squared differences add up over components, so that a weight for each makes a weighted distance
-    model.fit(_squared_differences(features[fit])[known], target[known])
-    return np.asarray(_squared_differences(features[out]) @ model.coef_, dtype=float), raw
+    model.fit(squared_differences(features[fit])[known], target[known])
+    return np.asarray(squared_differences(features[out]) @ model.coef_, dtype=float), raw
 
 
-def _squared_differences(scores: Float[np.ndarray, "stimulus component"]) -> Float[np.ndarray, "pair component"]:
+def squared_differences(scores: Float[np.ndarray, "stimulus component"]) -> Float[np.ndarray, "pair component"]:
+    """Return the squared difference of each pair of stimuli along each component."""
     rows, columns = np.triu_indices(scores.shape[0], 1)
     return np.asarray((scores[rows] - scores[columns]) ** 2, dtype=float)
 

@@ -6,8 +6,9 @@ import pytest
 import xarray as xr
 from scipy.special import ndtr
 
-from rsa_face.figures.behaviour import plot_psychometric, wilson_interval
+from rsa_face.figures.behaviour import plot_psychometric
 from rsa_face.figures.layout import save_figure, sources_of
+from rsa_face.inference.statistics import wilson_interval
 
 LEVELS, FINE = np.linspace(-1, 1, 5), np.linspace(-1, 1, 101)
 
