@@ -13,6 +13,7 @@ from rsa_face.figures.networks import plot_localization as plot_localization
 from rsa_face.figures.networks import plot_study as plot_study
 from rsa_face.figures.rdms import plot_rdms as plot_rdms
 from rsa_face.figures.style import figure_style as figure_style
+from rsa_face.human.prediction import predict_trials as predict_trials
 from rsa_face.human.read import read_human as read_human
 from rsa_face.human.read import read_human_trials as read_human_trials
 from rsa_face.human.reliability import assess_reliability as assess_reliability

@@ -111,6 +111,12 @@ def comparison_label(comparison: str) -> str:
     return COMPARISONS[comparison].label if comparison in COMPARISONS else comparison
 
 
+TRIAL_SCORES = {
+    "accuracy": "Trials predicted above guessing (share)",
+    "log-likelihood": "Information about trials (bits above guessing)",
+}
+"""How the prediction of trials is scored, in place of a comparison of RDMs, and what axes call it."""
+
 _CLASSIFIER = ("fc6", "relu6", "fc7", "relu7", "fc8")
 
 

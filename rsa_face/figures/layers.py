@@ -43,6 +43,7 @@ from rsa_face.schema import (
     NETWORK,
     ORDER,
     RDM,
+    TRIAL_SCORES,
     UNSIGNED,
     comparison_label,
     must_be_known,
@@ -420,7 +421,10 @@ def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: Fi
 
 def similarity_label(attrs: Mapping[Any, Any]) -> str:
     """Return what the similarity of a result is called."""
-    named = comparison_label(str(attrs.get("comparison", "")))
+    comparison = str(attrs.get("comparison", ""))
+    if comparison in TRIAL_SCORES:
+        return TRIAL_SCORES[comparison]
+    named = comparison_label(comparison)
     return f"Similarity to people ({named})" if named else "Similarity to people"
 
 

@@ -20,6 +20,7 @@ from rsa_face.human.rdm_files import RdmOptions, read_rdms
 from rsa_face.human.relative import NUMBER as _NUMBER
 from rsa_face.human.relative import (
     THREE,
+    TWO,
     AnchoredOptions,
     RankingOptions,
     TripletOptions,
@@ -30,6 +31,7 @@ from rsa_face.human.relative import (
     judge_triplets,
     ranking_columns,
     ranking_table,
+    table_of,
     triplet_columns,
     triplet_table,
 )
@@ -180,18 +182,24 @@ class SameDiffOptions(Settings):
     same: str = "same"
 
 
-def judge_same_different(trials: Trials, options: SameDiffOptions) -> Judgements:
-    """Return how well each participant tells each pair apart."""
-    (people, who), ids = trials.people(), trials.stimuli("stimulus_a", "stimulus_b")
-    a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
+def same_different_table(trials: Trials, options: SameDiffOptions) -> pd.DataFrame:
+    """Return checked same-different trials: participant, stimulus_a, stimulus_b, and the response."""
+    ids = trials.stimuli(*TWO)
     response = trials.frame["response"]
     apart = (response == options.different).to_numpy()
     neither = ~apart & (response != options.same).to_numpy() & (response != "").to_numpy()
     clause = f"is neither {options.different!r} nor {options.same!r}"
     trials.fault(neither, "response", lambda row: f"{response.iloc[row]!r} {clause}")
-    trials.no_trial_twice()
-    trials.settle()
-    same = a == b
+    table = table_of(trials, ids, {name: trials.codes(name, ids) for name in TWO})
+    return table.assign(response=pd.Categorical.from_codes(apart.astype(np.int8), pd.Index(["same", "different"])))
+
+
+def judge_same_different(trials: Trials, options: SameDiffOptions) -> Judgements:
+    """Return how well each participant tells each pair apart."""
+    table = same_different_table(trials, options)
+    people, ids = ([str(one) for one in table[name].cat.categories] for name in ("participant", TWO[0]))
+    who, a, b, apart = (table[name].cat.codes.to_numpy(np.int64) for name in ("participant", *TWO, "response"))
+    apart, same = apart == 1, a == b
     shape = (len(people), pairs_of(ids))
     pair = pair_index(a[~same], b[~same], len(ids))
     n = sum_by_pair(who[~same], pair, shape)
@@ -443,6 +451,18 @@ def judge_choices(trials: Trials, options: ChoiceOptions) -> Judgements:
         attrs,
         simulated=trials.simulated,
     )
+
+
+def choice_table(trials: Trials, options: ChoiceOptions) -> pd.DataFrame:
+    """Return checked two-choice trials: participant, stimulus, and the response, that which is counted last."""
+    if not (trials.has("response") and trials.has("stimulus")):
+        message = f"{trials.source.name} holds proportions, not trials. Name a file with a row for each response."
+        raise ValueError(message)
+    counted, answer = _answers(trials, options)
+    ids = trials.stimuli("stimulus")
+    other = next((value for value in trials.values("response") if value.lower() != answer.lower()), f"not {answer}")
+    table = table_of(trials, ids, {"stimulus": trials.codes("stimulus", ids)})
+    return table.assign(response=pd.Categorical.from_codes(counted.astype(np.int8), pd.Index([other, answer])))
 
 
 def _answers(trials: Trials, options: ChoiceOptions) -> tuple[NDArray[np.bool_], str]:
@@ -837,6 +857,7 @@ KINDS: dict[str, HumanKind] = {
         columns=(Column("participant"), *_PAIR, Column("response", answer=True),
                  Column("rt", number=True, required=False, empty=True), _NUMBER),
         judge=judge_same_different,
+        table=same_different_table,
     ),
     "choice": HumanKind(
         about="Two-choice trials such as happy or sad; stimuli are apart as their probabilities of one answer are.",
@@ -854,6 +875,7 @@ KINDS: dict[str, HumanKind] = {
         options=ChoiceOptions,
         columns=choice_columns,
         judge=judge_choices,
+        table=choice_table,
     ),
     "features": HumanKind(
         about="Each stimulus rated on several scales; stimuli are apart as their profiles of ratings are. "

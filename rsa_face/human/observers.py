@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from scipy.special import softmax
 from scipy.stats import norm
 
+from rsa_face.human.relative import KEPT, THREE
 from rsa_face.provenance import rng_from
 from rsa_face.safety import path_in, write_beside
-from rsa_face.schema import OCCLUSIONS, must_be_known
+from rsa_face.schema import OCCLUSIONS, must_be_known, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
 
 # Published, on a morph from 0 (sad) to 1 (happy): PSEs of 40 participants (github JyBmegan/PsychometricFittingCurve,
@@ -128,6 +131,57 @@ def simulate_ratings(
         truth.append((f"p{number:02d}", *(round(float(weight), 4) for weight in weights), space.noise, "true"))
     columns = ["participant", "valence", "identity", "noise", "simulated"]
     return pd.concat(ratings, ignore_index=True), pd.DataFrame(truth, columns=columns)
+
+
+def simulate_triplets(
+    rdm: xr.DataArray, *, participants: int = 20, trials: int = 200, temperature: float = 0.1, seed: int = 0
+) -> pd.DataFrame:
+    """Simulate odd-one-out trials of observers who see the distances of an RDM: the pair most alike is kept together.
+
+    Each pair of three random stimuli is kept with a probability that is a softmax of minus its dissimilarity over the
+    temperature. The attr `expected_accuracy` is how often this very RDM should predict the answer.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> level = rf.control_rdms(rf.example("demo").stimuli, ["level"])[0]
+    >>> trials = simulate_triplets(level, participants=2, trials=50)
+    >>> trials.columns.tolist(), len(trials), trials.attrs["simulated"]
+    (['participant', 'stimulus_1', 'stimulus_2', 'stimulus_3', 'odd'], 100, True)
+    """
+    square, ids = np.asarray(rdm.values, dtype=float), np.array(stimulus_ids(rdm))
+    if square.ndim != 2 or len(ids) < 3 or np.isnan(square).any():
+        message = f"One complete RDM of 3 stimuli or more is needed; it has the shape {square.shape}. Select one."
+        raise ValueError(message)
+    if temperature <= 0 or participants < 1 or trials < 1:
+        message = f"temperature={temperature}, participants={participants}, trials={trials}. Give numbers above 0."
+        raise ValueError(message)
+    shown, answer, right = [], [], []
+    for number in range(1, participants + 1):
+        rng = rng_from(seed, "triplets", number)
+        three = rng.random((trials, len(ids))).argpartition(2, axis=1)[:, :3]
+        kept = np.stack([square[three[:, i], three[:, j]] for i, j in KEPT], axis=1)
+        p = softmax(-kept / temperature, axis=1)
+        shown.append(three)
+        answer.append((p.cumsum(axis=1) < rng.random((trials, 1))).sum(axis=1).clip(max=2))
+        nearest = kept == kept.min(axis=1, keepdims=True)
+        right.append((p * nearest).sum(axis=1) / nearest.sum(axis=1))
+    codes, odd = np.concatenate(shown), np.concatenate(answer)
+    kind, columns = pd.CategoricalDtype(pd.Index(ids)), [*codes.T, codes[np.arange(len(odd)), odd]]
+    table = pd.DataFrame(
+        {"participant": np.repeat([f"p{number:02d}" for number in range(1, participants + 1)], trials)}
+        | {
+            name: pd.Categorical.from_codes(column, dtype=kind)
+            for name, column in zip((*THREE, "odd"), columns, strict=True)
+        }
+    )
+    table.attrs = {
+        "kind": "triplet",
+        "left_out": {},
+        "simulated": True,
+        "expected_accuracy": float(np.mean(np.concatenate(right))),
+    }
+    return table
 
 
 def write_observers(out_dir: str | Path, **tables: pd.DataFrame) -> list[Path]:

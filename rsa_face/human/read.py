@@ -157,7 +157,7 @@ def read_human_trials(
     path : str, Path, or sequence of these
         A file, or several that belong together.
     kind : str
-        What was judged: triplet, anchored or ranking.
+        What was judged: triplet, anchored, ranking, samediff or choice.
     options : mapping or options of the kind, optional
         How the file says what was chosen; see the options of the kind in `rsa_face.human.kinds`.
     layout : mapping or Layout, optional
@@ -173,8 +173,9 @@ def read_human_trials(
         The column `participant` and, all with the ids of the stimuli as categories, for triplets `stimulus_1` to
         `stimulus_3` and `odd`; for anchored choices `anchor`, `stimulus_a`, `stimulus_b` and `nearer`; for rankings
         `target`, `choice_1` ... from the most similar on, and `ordered`, how many of these are in order: the others
-        are all less similar. The factor of ``layout={"by": ...}`` is a column, too. Attrs: `kind`, `left_out` (counts
-        and why), `source`, `simulated`.
+        are all less similar. For same-different `stimulus_a`, `stimulus_b` and `response` (same or different); for
+        two choices `stimulus` and `response`, whose last category is the answer that is counted. The factor of
+        ``layout={"by": ...}`` is a column, too. Attrs: `kind`, `left_out` (counts and why), `source`, `simulated`.
 
     Raises
     ------

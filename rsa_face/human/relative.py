@@ -5,7 +5,7 @@ predictions of single trials start from. RDMs count, for each pair, how often it
 compared with.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +61,10 @@ def triplet_columns(options: TripletOptions, _source: Source) -> tuple[Column, .
     return (Column(PARTICIPANT), *three, *(() if options.odd == "column" else (odd,)), NUMBER)
 
 
+KEPT = ((1, 2), (0, 2), (0, 1))
+"""The pair that is kept together where the first, the second or the third of three is the odd one."""
+
+
 def triplet_table(trials: Trials, options: TripletOptions) -> pd.DataFrame:
     """Return checked triplets: participant, stimulus_1 to stimulus_3, and the odd one of them."""
     ids = trials.stimuli(*THREE)
@@ -70,7 +74,7 @@ def triplet_table(trials: Trials, options: TripletOptions) -> pd.DataFrame:
     trials.fault(same & ~blank, "stimulus_1", "the three stimuli are not three different ones")
     named = THREE.index(options.odd_column) if options.odd_column else 0
     place = _place(trials, "odd", options.odd, three, ids, base=options.base or 0, named=named)
-    return _table(trials, ids, dict(zip(THREE, three, strict=True)) | {"odd": _at(three, place)})
+    return table_of(trials, ids, dict(zip(THREE, three, strict=True)) | {"odd": _at(three, place)})
 
 
 def judge_triplets(trials: Trials, options: TripletOptions) -> Judgements:
@@ -78,9 +82,8 @@ def judge_triplets(trials: Trials, options: TripletOptions) -> Judgements:
     table = triplet_table(trials, options)
     codes = _codes_of(table, THREE)
     place = np.argmax(codes == _codes_of(table, ["odd"]), axis=0)
-    # The pair at place k is the one without stimulus k: it was kept together where k is the odd one. All three pairs
-    # were shown together.
-    compared = [(codes[i], codes[j], place == k, 1) for k, (i, j) in enumerate(((1, 2), (0, 2), (0, 1)))]
+    # all three pairs were shown together
+    compared = [(codes[i], codes[j], place == k, 1) for k, (i, j) in enumerate(KEPT)]
     about = "share of the place most often odd (chance: 0.33)"
     return _judged(table, trials, compared, _largest_share(table, place, 3), about)
 
@@ -143,7 +146,7 @@ def anchored_table(trials: Trials, options: AnchoredOptions) -> pd.DataFrame:
         trials, "nearer", options.nearer, two, ids, base=options.base or 0, named=named, words=options.words
     )
     columns = {"anchor": anchor, **dict(zip(TWO, two, strict=True)), "nearer": _at(two, place)}
-    return _table(trials, ids, columns)
+    return table_of(trials, ids, columns)
 
 
 def judge_anchored(trials: Trials, options: AnchoredOptions) -> Judgements:
@@ -227,7 +230,7 @@ def ranking_table(trials: Trials, options: RankingOptions) -> pd.DataFrame:
         ordered = np.minimum(count, options.ordered or len(names))
     # with one choice left over, its place is known
     ordered = np.where(ordered == count - 1, count, ordered).astype(np.int16)
-    table = _table(trials, ids, {"target": target, **dict(zip(names, shown, strict=True))})
+    table = table_of(trials, ids, {"target": target, **dict(zip(names, shown, strict=True))})
     table["ordered"] = ordered
     return table
 
@@ -358,7 +361,7 @@ def _place(
     return np.asarray(np.argmax(is_chosen, axis=0), dtype=np.int64)
 
 
-def _table(trials: Trials, ids: Sequence[str], columns: dict[str, NDArray[np.int32]]) -> pd.DataFrame:
+def table_of(trials: Trials, ids: Sequence[str], columns: Mapping[str, NDArray[np.integer[Any]]]) -> pd.DataFrame:
     """Return checked trials as a table of people and stimuli; every fault noted so far is raised."""
     trials.no_trial_twice()
     trials.settle()

@@ -38,6 +38,7 @@ from rsa_face.schema import (
     PARTICIPANT,
     RDM,
     STIMULUS,
+    TRIAL_SCORES,
     UNSIGNED,
     must_be_known,
     origin_of,
@@ -112,7 +113,12 @@ def questions(
 
 
 def perfect_similarity(result: xr.Dataset) -> float:
-    """Return the similarity to people of the RDM that they have in common: the ceiling of ever more participants."""
+    """Return the similarity to people of the RDM that they have in common: the ceiling of ever more participants.
+
+    Infinite where trials are predicted, whose scores are no correlations: their errors do not shrink near a maximum.
+    """
+    if str(result.attrs.get("comparison")) in TRIAL_SCORES:
+        return np.inf
     extrapolated = float(result.get("noise_ceiling_extrapolated", np.nan))
     return extrapolated if extrapolated > 0 else float(result["noise_ceiling"].values[-1])
 

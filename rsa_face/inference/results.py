@@ -64,7 +64,8 @@ Columns = dict[str, tuple[str, Float[np.ndarray, " rdm"]]]
 
 def without_tests(result: xr.Dataset) -> xr.Dataset:
     """Leave out the tests against 0 of a comparison whose 0 does not mean that there is no similarity."""
-    if COMPARISONS[str(result.attrs["comparison"])].zero_is_none:
+    comparison = COMPARISONS.get(str(result.attrs["comparison"]))
+    if comparison is None or comparison.zero_is_none:  # of trials, what is above guessing is tested
         return result
     tests = [name for name in ("p_above_zero", "p_above_zero_percentile") if name in result]
     return result.drop_vars(tests).assign_attrs(p_above_zero_kind=NO_TEST)

@@ -73,6 +73,7 @@ from rsa_face.schema import (
     PARTICIPANT,
     RDM,
     STIMULUS,
+    STIMULUS_I,
     UNSIGNED,
     check_rdms,
     coords_along,
@@ -297,17 +298,6 @@ class RSA:
             )
             raise ValueError(message)
         table = self._observed(resample, seed, confidence)
-        if resample is None:
-            stimuli = self.human.sizes["stimulus_i"]
-            return Result(self, without_tests(with_errors_over_people(table, stimuli, confidence)), None)
-        drawn = draw_resamples(
-            self.human,
-            resample=resample,
-            draws=draws,
-            rng=rng_from(seed, "bootstrap"),
-            groups=self.groups,
-            resamples=resamples,
-        )
 
         def evaluated(some: Draws, *, progress: bool) -> Evaluated:
             settings: dict[str, Any] = {
@@ -316,25 +306,26 @@ class RSA:
                 "progress": progress,
             }
             if cluster is None:
-                return evaluate_draws(self.layers, self.people, some, device=device, **settings)
-            return evaluate_draws_on(cluster, self.layers, self.people, some, **settings)
+                values = evaluate_draws(self.layers, self.people, some, device=device, **settings)
+            else:
+                values = evaluate_draws_on(cluster, self.layers, self.people, some, **settings)
+            if self.unsigned:  # from halves of ratings, and taken as known
+                return replace(values, ceiling=np.broadcast_to(self.noise_ceiling, values.ceiling.shape))
+            return values
 
-        values = evaluated(drawn, progress=progress)
-        if self.unsigned:  # from halves of ratings, and taken as known
-            values = replace(values, ceiling=np.broadcast_to(self.noise_ceiling, values.ceiling.shape))
-        table.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped}
-        table = _with_counts(with_draws(table, drawn, values), drawn, self.human)
-        reason = (
-            why_not_jackknifed(drawn.units, self.groups) if variance == "jackknife" and resample == "dual" else ""
+        return Result(
+            self,
+            *resample_table(
+                table,
+                self.human,
+                evaluated,
+                draws=draws,
+                groups=self.groups,
+                resamples=resamples,
+                variance=variance,
+                progress=progress,
+            ),
         )
-        if reason:
-            warnings.warn(f"{reason} Use more, or variance='bootstrap' if that is meant.", stacklevel=2)
-            table.attrs["variance_reason"] = reason
-        if variance == "bootstrap" or resample != "dual" or reason:
-            return Result(self, without_tests(with_draw_errors(table, drawn, values)), drawn)
-        deletions = deletions_of(self.human, groups=self.groups)
-        left = evaluated(deletions.draws, progress=False)
-        return Result(self, without_tests(with_deletion_errors(table, deletions, left)), drawn, deletions)
 
     def permute(self, shuffles: int = 1000, *, seed: int = 0, labels: str = "both") -> xr.Dataset:
         """Test each layer against shuffled stimulus labels, within groups where there are groups.
@@ -384,6 +375,41 @@ class RSA:
             "simulated": bool(self.rdms.attrs.get("simulated", False) or self.human.attrs.get("simulated", False)),
         }
         return table
+
+
+def resample_table(
+    table: xr.Dataset,
+    human: xr.DataArray,
+    evaluated: Callable[..., Evaluated],
+    *,
+    draws: int,
+    groups: str | None,
+    variance: str,
+    resamples: Mapping[str, NDArray[Any]] | None = None,
+    progress: bool = False,
+) -> tuple[xr.Dataset, Draws | None, Deletions | None]:
+    """Add to a table of what is observed its draws, errors and tests, whatever was evaluated in each draw.
+
+    `human` names participants and stimuli, by its coordinates; `table` says what is resampled, by its attrs.
+    """
+    resample, seed = table.attrs["resample"], int(table.attrs["seed"])
+    if resample is None:
+        confidence = float(table.attrs["confidence"])
+        return without_tests(with_errors_over_people(table, human.sizes[STIMULUS_I], confidence)), None, None
+    rng = rng_from(seed, "bootstrap")
+    drawn = draw_resamples(human, resample=resample, draws=draws, rng=rng, groups=groups, resamples=resamples)
+    values = evaluated(drawn, progress=progress)
+    table.attrs |= {"draws": len(drawn), "redrawn": drawn.redrawn, "skipped": drawn.skipped}
+    table = _with_counts(with_draws(table, drawn, values), drawn, human)
+    reason = why_not_jackknifed(drawn.units, groups) if variance == "jackknife" and resample == "dual" else ""
+    if reason:
+        warnings.warn(f"{reason} Use more, or variance='bootstrap' if that is meant.", stacklevel=3)
+        table.attrs["variance_reason"] = reason
+    if variance == "bootstrap" or resample != "dual" or reason:
+        return without_tests(with_draw_errors(table, drawn, values)), drawn, None
+    deletions = deletions_of(human, groups=groups)
+    left = evaluated(deletions.draws, progress=False)
+    return without_tests(with_deletion_errors(table, deletions, left)), drawn, deletions
 
 
 class Result:
