@@ -13,7 +13,8 @@ human_app = typer.Typer(name="human", help="Check, convert or simulate human dat
 datasets_app = typer.Typer(name="datasets", help="List or fetch public data sets.", no_args_is_help=True)
 
 _KINDS = completing(registry="human.kinds.KINDS")
-_File = Annotated[list[Path], typer.Argument(help="A file of human data, or several that belong together.")]
+_VERBATIM = ("separator", "encoding", "answer", "same", "different", "files", "wide", "sheet")
+_File = Annotated[list[Path], typer.Argument(help="A file of human data, several that belong together, or a folder.")]
 _Kind = Annotated[
     str,
     typer.Option(
@@ -40,7 +41,16 @@ _Layout = Annotated[
         "-l",
         help="How the file is laid out; may be repeated: columns.participant=subj, keep.practice=0, drop.late=1, "
         "by=occlusion, group=true, rename=ids.csv, participants=people.csv (or none), names=p, separator=;, "
-        "encoding=cp1252.",
+        "encoding=cp1252, files={participant}_ses-{session}, wide=rater_{participant}, recode.response.j=anger, "
+        "preamble=3, sheet=Trials.",
+    ),
+]
+_From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="The experiment software that wrote the file; known from its header if not given.",
+        autocompletion=completing(registry="human.experiments.SOFTWARE"),
     ),
 ]
 
@@ -53,6 +63,7 @@ def check(
     ids: _Ids = None,
     option: _Options = [],  # noqa: B006 - typer copies it
     layout: _Layout = [],  # noqa: B006
+    software: _From = None,
     comparison: Annotated[
         Literal["spearman", "corr", "rho-a"], typer.Option(help="How people are compared with people.")
     ] = "spearman",
@@ -66,7 +77,7 @@ def check(
     from rsa_face.human.reliability import advise, assess_reliability, reliability_table, summarise
 
     given: dict[str, Any] = {"kind": kind, "options": _settings(option), "stimuli": stimuli, "ids": _ids(ids)}
-    arranged = _settings(layout)
+    arranged = _layout(layout, software)
     human = read_human(file, layout=arranged, **given)
     pages: list[dict[str, Any]] = []
     for level, part in _parts(human):
@@ -103,12 +114,13 @@ def convert(
     ids: _Ids = None,
     option: _Options = [],  # noqa: B006 - typer copies it
     layout: _Layout = [],  # noqa: B006
+    software: _From = None,
 ) -> None:
     """Write human data as RDMs, one for each participant."""
     from rsa_face.human.read import read_human, write_human
 
     human = read_human(
-        file, kind=kind, options=_settings(option), layout=_settings(layout), stimuli=stimuli, ids=_ids(ids)
+        file, kind=kind, options=_settings(option), layout=_layout(layout, software), stimuli=stimuli, ids=_ids(ids)
     )
     say(*(write_human(part, _at_level(path, level)) for level, part in _parts(human) for path in out))
 
@@ -225,12 +237,20 @@ def _settings(words: list[str]) -> dict[str, Any]:
         # names in the file and words of people stay text; the settings' own values are read as YAML has them
         read = parts if dot or outer == "names" else [plain_value(part) for part in parts]
         one: Any = read[0] if len(read) == 1 and outer not in ("names", "scales", "responses") else read
-        one = value if outer in ("separator", "encoding", "answer", "same", "different") else one
-        if dot:
+        one = value if outer in _VERBATIM else one
+        if outer == "recode":
+            column, _, theirs = inner.partition(".")
+            settings.setdefault(outer, {}).setdefault(column, {})[theirs] = value
+        elif dot:
             settings.setdefault(outer, {})[inner] = one
         else:
             settings[outer] = one
     return settings
+
+
+def _layout(words: list[str], software: str | None) -> dict[str, Any]:
+    """Return the layout from words, and the software that was named beside them."""
+    return _settings(words) | ({"software": software} if software is not None else {})
 
 
 def _ids(ids: Path | None) -> str | Path | None:

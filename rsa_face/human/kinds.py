@@ -329,11 +329,12 @@ def _counted(
         number = trials.frame[name].to_numpy(float)
         wrong = (number < 0) | (np.nan_to_num(number) % 1 != 0)
         trials.fault(wrong, name, lambda row, number=number: f"{number[row]:g} is no count")  # type: ignore[misc] # bound now
-    trials.once(("participant", "stimulus"), "stimulus", "{} is counted again for the same participant")
+    again = "{} is counted again for the same participant (several sessions? name the column: layout columns.session)"
+    trials.once(("participant", "stimulus"), "stimulus", again)
     trials.settle()
     must_fit(*shape, trials.source.name, features=len(names))
     counts = np.zeros((*shape, len(names)))
-    counts[who, what] = trials.frame[names].to_numpy(float)
+    np.add.at(counts, (who, what), trials.frame[names].to_numpy(float))  # over sessions
     renamed = renaming(trials.source) if options.distance == "confusability" else None
     return counts, [renamed.get(name, name) for name in names] if renamed else names
 
@@ -593,12 +594,15 @@ def judge_features(trials: Trials, options: FeatureOptions) -> Judgements:
     if trials.source.layout.participants == NOBODY:
         return _judge_mean_ratings(trials, options, scales)
     (people, who), ids = trials.people(), trials.stimuli("stimulus")
-    trials.once(("participant", "stimulus"), "stimulus", "{} is rated again by the same participant")
+    again = "{} is rated again by the same participant (several sessions? name their column: layout columns.session)"
+    trials.once(("participant", "stimulus"), "stimulus", again)
     trials.settle()
     must_fit(len(people), len(ids), trials.source.name, features=len(scales))
     ratings = trials.frame[scales].to_numpy(float)
-    rated = np.full((len(people), len(ids), len(scales)), np.nan)
-    rated[who, trials.codes("stimulus", ids)] = ratings
+    place = who * len(ids) + trials.codes("stimulus", ids)
+    times = np.bincount(place, minlength=len(people) * len(ids))
+    total = [np.bincount(place, weights=column, minlength=len(times)) for column in ratings.T]  # over sessions
+    rated = share(np.stack(total, axis=-1), times[:, None]).reshape(len(people), len(ids), len(scales))
     distances = np.array([_distances(profile, options.distance) for profile in rated])
     attrs = {
         "distance": options.distance,

@@ -22,6 +22,7 @@ import scipy.io
 import xarray as xr
 from numpy.typing import NDArray
 
+from rsa_face.human.experiments import named_parts, open_sheet, read_sheet
 from rsa_face.human.judgements import (
     SESSION_NAMES,
     Floats,
@@ -44,7 +45,6 @@ from rsa_face.human.tables import (
     listed,
     naturally,
     raise_faults,
-    read_table,
 )
 from rsa_face.human.trials import Column, read_trials
 from rsa_face.inference.kernels import stimuli_of
@@ -125,13 +125,16 @@ class Stack:
 
 def read_rdms(source: Source, options: RdmOptions) -> Judgements:
     """Read the RDMs of one or several files, matched by stimulus id, as many rows as the files hold RDMs."""
+    if source.layout.files is not None:
+        named_parts(source.paths, source.layout.files)
     stacks = []
     for path in source.paths:
         if path.suffix.lower() not in _READERS:
             message = f"RDMs cannot be read from {path.name}. Convert it to a file ending in {', '.join(_READERS)}."
             raise ValueError(message)
         stack = _READERS[path.suffix.lower()](path, source, options)
-        stack = _with_people(_with_stimuli(stack, source), options, single=len(source.paths) > 1)
+        stack = _with_parts_of_name(_with_stimuli(stack, source), source.layout)
+        stack = _with_people(stack, options, single=len(source.paths) > 1)
         stacks.append(_checked(stack, options))
     return _joined(stacks, source, options)
 
@@ -166,6 +169,14 @@ def _with_stimuli(stack: Stack, source: Source) -> Stack:
 def _numbered(what: str, count: int) -> list[str]:
     width = max(2, len(str(count)))
     return [f"{what}_{number:0{width}d}" for number in range(1, count + 1)]
+
+
+def _with_parts_of_name(stack: Stack, layout: Layout) -> Stack:
+    """Return the stack with the participant and whatever else the name of its file says."""
+    parts = named_parts([stack.path], layout.files)[0] if layout.files is not None else {}
+    count = len(stack.matrices)
+    people = [parts.pop(PARTICIPANT)] * count if PARTICIPANT in parts else stack.participants
+    return replace(stack, participants=people, coords={**{k: [v] * count for k, v in parts.items()}, **stack.coords})
 
 
 def _with_people(stack: Stack, options: RdmOptions, *, single: bool) -> Stack:
@@ -723,14 +734,14 @@ def _saved(path: Path, array: xr.DataArray) -> Stack:
 def _read_csv(path: Path, source: Source, _options: RdmOptions) -> Stack:
     """Read RDMs from delimited text, in whichever of three forms it is."""
     layout = source.layout
-    table = read_table(path, layout)
+    table = read_sheet(path, layout)
     if {layout.in_file(name)[0] for name in ("stimulus_a", "stimulus_b")} <= set(table.header):
         return _from_pairs(path, source)
     # even the first line may hold an RDM's numbers: there are then as many lines as cells
     numbers = "" not in table.header and not as_numbers(table.header)[1]
     if not layout.names and numbers and len(table.rows) + 1 == len(table.header):
         names = tuple(map(str, range(len(table.header))))
-        bare = read_table(path, layout.changed(names=names))
+        bare = read_sheet(path, layout.changed(names=names))
         return Stack(path, _numbers(bare, names)[None], simulated=bare.simulated)
     return _from_squares(table, layout.in_file(PARTICIPANT)[0], _factors_of(table, layout))
 
@@ -784,7 +795,8 @@ def _differing(file: str, name: str, row_ids: list[str], ids: list[str], line: i
     whose = f" of {name!r}" if name else ""
     problems = [f"row {one!r}{whose} is no column" for one in naturally(set(row_ids) - set(ids))]
     problems += [f"column {one!r} is no row{whose}" for one in naturally(set(ids) - set(row_ids))]
-    problems += [f"row {one!r}{whose} occurs {row_ids.count(one)} times" for one in repeated(row_ids)]
+    again = "(several sessions? tell them apart in a column session, before the ids)"
+    problems += [f"row {one!r}{whose} occurs {row_ids.count(one)} times {again}" for one in repeated(row_ids)]
     return [Fault(file, line, "", one) for one in problems]
 
 
@@ -804,7 +816,7 @@ def _numbers(table: Table, names: Sequence[str]) -> Floats:
 
 def _from_pairs(path: Path, source: Source) -> Stack:
     single = Source((path,), source.kind, source.layout, source.stimuli)
-    header = read_table(path, source.layout, []).header
+    header = open_sheet(path, source.layout).header
     sessions = next((name for name in SESSION_NAMES if name in {*header, *source.layout.columns}), None)
     sessions = sessions if source.layout.by is None else source.layout.by
     trials = read_trials(single, (*PAIR_COLUMNS, *([Column(sessions)] if sessions else [])))

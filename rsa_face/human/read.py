@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from rsa_face.human.experiments import read_sheet
 from rsa_face.human.judgements import (
     SESSION_NAMES,
     Judgements,
@@ -30,7 +31,6 @@ from rsa_face.human.tables import (
     listed,
     naturally,
     raise_faults,
-    read_table,
     warn_alike,
 )
 from rsa_face.human.trials import Trials, read_trials, repeats_of
@@ -259,9 +259,9 @@ def _ids_of(given: Any, what: str) -> list[str]:
         if not path.is_file():
             message = f"No such file of {what}: {str(path)!r}. Check the path."
             raise FileNotFoundError(message)
-        table = read_table(path, Layout())
+        table = read_sheet(path, Layout())
         if STIMULUS not in table.codes and len(table.header) == 1:  # a list of ids without a header
-            table = read_table(path, Layout(names=(STIMULUS,)))
+            table = read_sheet(path, Layout(names=(STIMULUS,)))
         _must_have(table, STIMULUS)
         ids = table.column(STIMULUS)
     else:
@@ -282,7 +282,7 @@ def _judged(source: Source, row: HumanKind, options: Any) -> dict[str, Judgement
     """Return the judgements of each level of the factor asked for; one, without a name, if none is."""
     by = source.layout.by
     read = row.files.get(source.paths[0].suffix.lower(), row.files.get(""))
-    if read is not None:
+    if read is not None and not (source.layout.software and row.judge is not None):
         judged = read(source, options)
         sessions = next((judged.coords[name] for name in SESSION_NAMES if name in judged.coords), None)
         people = judged.participants
@@ -353,7 +353,7 @@ def _refuse_never_judged(judged: Judgements, source: Source) -> None:
 
 def _with_participants(array: xr.DataArray, path: Path) -> xr.DataArray:
     """Return the array with what the table of participants knows of each, such as the group."""
-    table = read_table(path, Layout())
+    table = read_sheet(path, Layout())
     _must_have(table, PARTICIPANT)
     known = table.column(PARTICIPANT)
     people = [str(one) for one in array[PARTICIPANT].values]

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from rsa_face.human.experiments import open_sheet
 from rsa_face.human.judgements import Floats, Ints, Judgements, pair_index, pairs_of, share
-from rsa_face.human.tables import Source, read_table
+from rsa_face.human.tables import Source
 from rsa_face.human.trials import Column, Trials
 from rsa_face.schema import PARTICIPANT
 from rsa_face.settings import Settings
@@ -188,7 +189,7 @@ class RankingOptions(Settings):
 def choices_in(source: Source) -> list[str]:
     """Return the columns choice_1, choice_2 ... that a file has, two at least."""
     layout = source.layout
-    names = {*read_table(source.paths[0], layout, []).header, *layout.columns}
+    names = {*open_sheet(source.paths[0], layout).header, *layout.columns}
     numbers = [int(name[7:]) for name in names if name.startswith("choice_") and name[7:].isdecimal()]
     return [f"choice_{number}" for number in range(1, max([2, *numbers]) + 1)]
 

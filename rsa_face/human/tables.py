@@ -9,10 +9,11 @@ import csv
 import re
 import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TextIO
+from typing import Annotated, Any, Literal, Self, TextIO
 
 import numpy as np
 import pandas as pd
@@ -35,16 +36,17 @@ class Fault:
     line: int
     column: str
     problem: str
+    unit: str = "line"
 
     def __str__(self) -> str:
-        place = f"{self.file}, line {self.line}" if self.line else self.file
+        place = f"{self.file}, {self.unit} {self.line}" if self.line else self.file
         return f"{place}{f', column {self.column}' if self.column else ''}: {self.problem}"
 
 
-def raise_faults(faults: Iterable[Fault], rule: str, *, then: str = FIX_LINES) -> None:
+def raise_faults(faults: Iterable[Fault], rule: str, *, then: str = FIX_LINES, of: int = 0) -> None:
     """Raise all faults as one error in the order of the files, up to twenty of them, with the rule they break.
 
-    What is wrong in the same way in several files is said once for all of them.
+    What is wrong in the same way in several files is said once for all of them; `of` is how many files there are.
     """
     each = sorted(set(faults))
     files: dict[tuple[str, str], set[str]] = {}
@@ -57,7 +59,9 @@ def raise_faults(faults: Iterable[Fault], rule: str, *, then: str = FIX_LINES) -
             lines.append(str(one))
         elif key not in grouped:
             grouped.add(key)
-            lines.append(str(replace(one, file=f"{len(files[key])} files, such as {one.file}")))
+            count = len(files[key])
+            which = f"all {count}" if count == of else str(count)
+            lines.append(str(replace(one, file=f"in {which} files, such as {one.file}")))
     if lines:
         more = f"\n  and {len(lines) - MOST} more" if len(lines) > MOST else ""
         shown = "".join(f"\n  {line}" for line in lines[:MOST])
@@ -128,6 +132,22 @@ class Layout(Settings):
         Column of the file -> the values whose rows are read; the others are counted and left out.
     drop : dict of str to tuple of str
         Column of the file -> the values whose rows are left out (time-outs, catch trials), and counted.
+    recode : dict of str to dict of str to str
+        Column of ours -> what the file writes -> what is meant: ``{"response": {"j": "anger", "f": "fear"}}``.
+    files : str, optional
+        What the names of files say, where each holds one participant or session: ``{participant}_ses-{session}``, or
+        a regular expression with named groups; with a slash, the folders above, too. Its parts become columns.
+    wide : str, optional
+        How the columns are called that hold the answers of several annotators (or to several questions) in one row:
+        ``rater_{participant}``, ``Q_{stimulus}``, or ``{participant}_{column}`` where each has several columns. A row
+        is read as one trial for each of them who answered.
+    preamble : int, optional
+        How many lines stand above the header, beside remarks that begin with ``#``.
+    software : str, optional
+        Which experiment software wrote the file, a key of `rsa_face.human.experiments.SOFTWARE`; taken from its
+        header if not given.
+    sheet : str, optional
+        The sheet to read, in an Excel file that holds several.
     by : str, optional
         A factor's column in the file, such as occlusion: one RDM per participant and level of it. ``repeat``, where
         the file has no such column, splits the repeats of the same trial: the first, third ... and the others.
@@ -148,6 +168,12 @@ class Layout(Settings):
     names: tuple[str, ...] | None = None
     keep: dict[str, tuple[str, ...]] = Field(default={})
     drop: dict[str, tuple[str, ...]] = Field(default={})
+    recode: dict[str, dict[str, str]] = Field(default={})
+    files: str | None = None
+    wide: str | None = None
+    preamble: Annotated[int, Field(ge=0)] | None = None
+    software: str | None = None
+    sheet: str | None = None
     by: str | None = None
     group: bool = False
     participants: Literal["none"] | Path | None = None
@@ -196,13 +222,31 @@ class Source:
 
     @classmethod
     def of(cls, path: str | Path | Sequence[str | Path], kind: str, layout: Layout) -> Self:
-        """Return the source of one or several files, all of which must exist."""
-        paths = tuple(Path(one) for one in ([path] if isinstance(path, str | Path) else path))
+        """Return the source of one or several files, all of which must exist; a folder stands for its tables."""
+        given = [Path(one) for one in ([path] if isinstance(path, str | Path) else path)]
+        paths = tuple(file for one in given for file in files_in(one))
         absent = [str(one) for one in paths if not one.is_file()]
         if absent or not paths:
             message = f"No such file: {', '.join(map(repr, absent)) or 'none is given'}. Check the path."
             raise FileNotFoundError(message)
         return cls(paths, kind, layout)
+
+
+_TABLES = (".csv", ".tsv", ".tab", ".txt", ".log", ".json", ".xlsx", ".xlsm")
+
+
+def files_in(path: Path) -> list[Path]:
+    """Return the tables in a folder and below it, or those that a name with ``*`` stands for, as people count."""
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if file.suffix.lower() in _TABLES and file.is_file()]
+    elif "*" in path.name and not path.exists():
+        files = [file for file in path.parent.glob(path.name) if file.is_file()]
+    else:
+        return [path]
+    if not files:
+        message = f"No table in {str(path)!r}: it holds none of {', '.join(_TABLES)}. Check the path."
+        raise FileNotFoundError(message)
+    return [Path(name) for name in naturally(map(str, files))]
 
 
 _ROWS_AT_ONCE = 250_000
@@ -229,6 +273,17 @@ class Table:
     rows: NDArray[np.int32]
     encoding: str
     separator: str
+    software: str = ""
+    unit: str = "line"
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def select(self, rows: NDArray[np.bool_], why: str) -> "Table":
+        """Return the table with some of its rows; the others are counted, unless they never were data."""
+        if rows.all():
+            return self
+        left_out = self.left_out + Counter({why: int((~rows).sum())} if why else {})
+        codes = {name: codes[rows] for name, codes in self.codes.items()}
+        return replace(self, codes=codes, rows=self.rows[rows], left_out=left_out)
 
     def column(self, name: str) -> list[str]:
         """Return a column as text, cell by cell."""
@@ -240,16 +295,24 @@ class Table:
         return any(re.fullmatch(r"simulated\s*[:=]\s*(true|yes|1)", line, re.IGNORECASE) for line in self.remarks)
 
 
-def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) -> Table:
-    """Read some columns of a delimited text file.
+@dataclass(frozen=True)
+class Head:
+    """What stands above the rows of a delimited text, and how it is written."""
 
-    Lines that begin with ``#`` above the header are remarks; blank lines are left out; quoted cells may hold
-    separators and line ends. Values stay text, exactly as written but for blanks around them and marks of the
-    encoding, which files have inside when they were put together from several.
-    """
-    encoding = layout.encoding or _encoding_of(path)
+    path: Path
+    encoding: str
+    separator: str
+    remarks: tuple[str, ...]
+    header: tuple[str, ...]
+    first_line: int
+    body: int  # where the rows begin
+
+
+def head_of(path: Path, layout: Layout) -> Head:
+    """Read what stands above the rows of a delimited text file."""
+    encoding = layout.encoding or encoding_of(path)
     with path.open(encoding=encoding, newline="") as file:
-        remarks, first = _remarks_of(file)
+        remarks, first = _remarks_of(file, preamble=layout.preamble or 0)
         if not first.strip():
             message = f"{path.name} is empty. A table has a header and rows."
             raise ValueError(message)
@@ -258,17 +321,31 @@ def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) 
         header = layout.names or tuple(map(_clean, cells))
         if layout.names:
             file.seek(0)
-            _remarks_of(file, keep_first=True)
-        names = [name for name in dict.fromkeys(header) if wanted is None or name in wanted]
-        twice = [name for name in names if name and header.count(name) > 1]
-        if twice:
-            message = f"{path.name} has the columns {listed(twice)} more than once. Rename them."
-            raise ValueError(message)
-        first_line, body = len(remarks) + (1 if layout.names else 2), file.tell()
+            _remarks_of(file, preamble=layout.preamble or 0, keep_first=True)
+        return Head(
+            path, encoding, separator, remarks, header, len(remarks) + (1 if layout.names else 2), file.tell()
+        )
+
+
+def read_table(head: Head, layout: Layout, wanted: Sequence[str] | None = None) -> Table:
+    """Read some columns of a delimited text file.
+
+    Lines that begin with ``#`` above the header are remarks; blank lines are left out; quoted cells may hold
+    separators and line ends. Values stay text, exactly as written but for blanks around them and marks of the
+    encoding, which files have inside when they were put together from several.
+    """
+    path, header, separator = head.path, head.header, head.separator
+    names = [name for name in dict.fromkeys(header) if wanted is None or name in wanted]
+    twice = [name for name in names if name and header.count(name) > 1]
+    if twice:
+        message = f"{path.name} has the columns {listed(twice)} more than once. Rename them."
+        raise ValueError(message)
+    with path.open(encoding=head.encoding, newline="") as file:
+        file.seek(head.body)
         encoded = _encode(file, header, names, separator)
         if encoded is None:
-            surplus = _surplus(path, encoding, separator, first_line, len(header))
-            file.seek(body)
+            surplus = _surplus(path, head.encoding, separator, head.first_line, len(header))
+            file.seek(head.body)
             encoded = _encode(file, (*header, *[""] * surplus), names, separator)
     if encoded is None:
         message = f"{path.name} ends inside a quoted cell. Close the quotes; a quote within one is written twice."
@@ -278,7 +355,7 @@ def read_table(path: Path, layout: Layout, wanted: Sequence[str] | None = None) 
     if broken:
         message = f"{path.name} has a NUL (\\0) in {listed(broken)}. Save it again as text."
         raise ValueError(message)
-    table = Table(path, header, codes, values, remarks, first_line, rows, encoding, separator)
+    table = Table(path, header, codes, values, head.remarks, head.first_line, rows, head.encoding, separator)
     if not layout.names:
         _refuse_repeated_header(table, names)
     return table
@@ -321,14 +398,14 @@ def _why_no_number(text: str, *, unclear: bool) -> str:
     return "is not a number"
 
 
-def warn_of_thousands(table: Table, name: str) -> None:
+def warn_of_thousands(values: Sequence[str], name: str, source: str) -> None:
     """Warn where every number with a point could have it between thousands: 1.200 beside 950."""
-    values = [value for value in table.values[name] if value not in MISSING]
-    points = [value for value in values if "." in value]
-    if points and len(points) < len(values) and all(_THOUSANDS.fullmatch(value) for value in points):
+    numbers = [value for value in values if value not in MISSING]
+    points = [value for value in numbers if "." in value]
+    if points and len(points) < len(numbers) and all(_THOUSANDS.fullmatch(value) for value in points):
         message = (
-            f"Column {name} of {table.path.name} has {listed(points, 3)}, read as {float(points[0]):g} and so on. If "
-            "the points separate thousands, remove them."
+            f"Column {name} of {source} has {listed(points, 3)}, read as {float(points[0]):g} and so on. If the "
+            "points separate thousands, remove them."
         )
         warnings.warn(message, stacklevel=3)
 
@@ -336,8 +413,8 @@ def warn_of_thousands(table: Table, name: str) -> None:
 def lines_of(table: Table, rows: Sequence[int]) -> list[int]:
     """Return the lines of the file on which some rows begin."""
     places = [int(table.rows[row]) for row in rows]
-    if not places:
-        return []
+    if not places or table.unit != "line":
+        return [table.first_line + place for place in places]
     starts, wanted = {}, set(places)
     for place, (line, _) in enumerate(_records(table.path, table.encoding, table.separator, table.first_line)):
         if place in wanted:
@@ -359,7 +436,8 @@ def _records(path: Path, encoding: str, separator: str, first_line: int) -> Iter
             line = first_line + reader.line_num
 
 
-def _encoding_of(path: Path) -> str:
+def encoding_of(path: Path) -> str:
+    """Return the encoding of a text: that of its mark, or UTF-8, in which all of it must be."""
     with path.open("rb") as file:
         head = file.read(4096)
         marked = next((name for mark, name in _MARKS if head.startswith(mark)), "")
@@ -397,9 +475,9 @@ def _raise_undecodable(path: Path) -> None:
     raise_faults(faults, f"{path.name} is not in one encoding", then=then)
 
 
-def _remarks_of(file: TextIO, *, keep_first: bool = False) -> tuple[tuple[str, ...], str]:
+def _remarks_of(file: TextIO, *, preamble: int, keep_first: bool = False) -> tuple[tuple[str, ...], str]:
     """Return the lines above the header, without their mark, and the header; the file then stands behind it."""
-    remarks: list[str] = []
+    remarks = [file.readline().strip().removeprefix("#").strip() for _ in range(preamble)]
     while True:
         place = file.tell()
         line = file.readline()

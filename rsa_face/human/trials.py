@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rsa_face.human.experiments import Sheet, named_parts, open_sheet, read_sheet, stimulus_of
 from rsa_face.human.tables import (
     GROUP,
     Fault,
@@ -23,7 +24,6 @@ from rsa_face.human.tables import (
     listed,
     naturally,
     raise_faults,
-    read_table,
     seen_as,
     warn_of_thousands,
 )
@@ -69,11 +69,12 @@ class Trials:
             first.setdefault((int(self.file[row]), text), []).append(int(row))
         rest = len(rows) - 20_000
         for (file, text), places in list(first.items())[:200]:
-            line = lines_of(self.tables[file], [int(self.row[places[0]])])[0]
-            more = f", and on {len(places) - 1:,} more lines" if len(places) > 1 else ""
-            more += f", and {rest:,} more lines are wrong" if rest > 0 else ""
+            table = self.tables[file]
+            line = lines_of(table, [int(self.row[places[0]])])[0]
+            more = f", and on {len(places) - 1:,} more {table.unit}s" if len(places) > 1 else ""
+            more += f", and {rest:,} more {table.unit}s are wrong" if rest > 0 else ""
             name = self.columns.get(column, column)
-            self.faults.append(Fault(self.tables[file].path.name, line, name, f"{text}{more}"))
+            self.faults.append(Fault(table.path.name, line, name, f"{text}{more}", table.unit))
 
     def no_trial_twice(self) -> None:
         """Note a fault where trials are numbered and a participant's number occurs again."""
@@ -82,7 +83,7 @@ class Trials:
 
     def once(self, columns: Sequence[str], column: str, clause: str) -> None:
         """Note a fault where the same values of some columns occur again; the clause takes the value of one."""
-        again = self.frame.duplicated([name for name in columns if self.has(name)]).to_numpy()
+        again = self.frame.duplicated([name for name in (*columns, SESSION) if self.has(name)]).to_numpy()
         values = self.frame[column]
         self.fault(again, column, lambda row: clause.format(repr(values.iloc[row])))
 
@@ -94,7 +95,8 @@ class Trials:
 
     def settle(self) -> None:
         """Raise the faults noted so far, if there are any."""
-        raise_faults(self.faults, f"{self.source.name} is read as trials of kind {self.source.kind!r}")
+        rule = f"{self.source.name} is read as trials of kind {self.source.kind!r}"
+        raise_faults(self.faults, rule, of=len(self.tables))
 
     def select(self, rows: NDArray[np.bool_]) -> "Trials":
         """Return the trials of some rows."""
@@ -139,7 +141,8 @@ class Trials:
 
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = re.compile(rf"\d{{1,2}}-({_MONTHS})|({_MONTHS})-\d\d|\d{{1,4}}[-/.]\d{{1,2}}[-/.]\d{{1,4}}.*", re.IGNORECASE)
-REPEAT = "repeat"
+REPEAT, SESSION = "repeat", "session"
+_PREAMBLE = 60  # lines among which a header is looked for
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no", "")
 
 
@@ -150,15 +153,29 @@ def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
     and every cell is checked. What is wrong is noted in `faults`, for the kind's own checks to add to.
     """
     layout = source.layout
-    wanted = list(dict.fromkeys(name for column in columns for name in layout.in_file(column.name)))
-    tables = tuple(read_table(path, layout, [*wanted, *layout.selectors, "simulated"]) for path in source.paths)
+    columns = (*columns, *([] if any(one.name == SESSION for one in columns) else [Column(SESSION, required=False)]))
+    answers = [column.name for column in columns if column.answer]
+    if layout.files is not None:
+        named_parts(source.paths, layout.files)
+    sheets = [open_sheet(path, layout) for path in source.paths]
+    layouts = [sheet.named([column.name for column in columns], answers, layout) for sheet in sheets]
+    faults = [
+        fault for sheet, own in zip(sheets, layouts, strict=True) for fault in _missing_columns(sheet, columns, own)
+    ]
     raise_faults(
-        [fault for table in tables for fault in _missing_columns(table, columns, layout)],
+        faults,
         f"A file of kind {source.kind!r} has columns of its own",
         then="Say what the file calls them: --layout columns.OURS=THEIRS, or in Python and study files layout: "
         "{columns: {OURS: THEIRS}}; `human_data/README.md` lists ours.",
+        of=len(sheets),
     )
-    frames = [_raw_frame(table, columns, layout) for table in tables]
+    tables, frames = [], []
+    for sheet, own in zip(sheets, layouts, strict=True):
+        wanted = list(dict.fromkeys(name for column in columns for name in own.in_file(column.name)))
+        table = sheet.read([*wanted, *layout.selectors, "simulated"])
+        frames.append(_raw_frame(table, columns, own))
+        # kept for the lines of its faults alone
+        tables.append(replace(table, codes={}, values={}))
     frame = _stacked(frames)
     if any(column.name == "stimulus" for column in columns) and "stimulus" not in frame and source.ids is not None:
         ids, rows = list(source.ids), len(frame)
@@ -169,12 +186,14 @@ def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
     trials = Trials(
         frame,
         source,
-        tables,
+        tuple(tables),
         np.concatenate([np.full(len(one), n, np.int32) for n, one in enumerate(frames)]),
         np.concatenate([np.arange(len(one), dtype=np.int32) for one in frames]),
-        columns={column.name: "+".join(layout.in_file(column.name)) for column in columns},
+        left_out=sum((table.left_out for table in tables), Counter()),
+        columns={one.name: "+".join(layouts[0].in_file(one.name)) for one in columns if one.name != SESSION},
     )
-    trials = _checked(_answered(_filtered(trials, layout), columns), columns)
+    trials = _within_sessions(_filtered(_of_stimuli(trials, columns), layout))
+    trials = _checked(_answered(trials, columns), columns)
     return replace(trials, simulated=_is_simulated(trials))
 
 
@@ -182,35 +201,63 @@ def other_columns(source: Source) -> list[str]:
     """Return the columns of a file that hold neither ids nor what rows are selected by: responses, or scales."""
     layout = source.layout
     taken = {*layout.in_file("participant"), *layout.in_file("stimulus"), *layout.selectors}
-    taken |= {"simulated", "participant", "stimulus", "trial", ""}
-    return [name for name in read_table(source.paths[0], layout, []).header if name not in taken]
+    taken |= {"simulated", "participant", "stimulus", "trial", SESSION, *layout.in_file(SESSION), ""}
+    return [name for name in open_sheet(source.paths[0], layout).header if name not in taken]
 
 
-def _missing_columns(table: Table, columns: Sequence[Column], layout: Layout) -> list[Fault]:
+def _missing_columns(sheet: Sheet, columns: Sequence[Column], layout: Layout) -> list[Fault]:
     lacks = []
     for column in columns:
         name = column.name
         if not (column.required or name in layout.columns) or (name == "participant" and layout.group):
             continue
-        hint = " (layout participants=none for ratings that nobody signed, group=true for a curve of a group)"
+        hint = (
+            " (layout files={participant} takes it from the names of files, participants=none is for ratings that "
+            "nobody signed, group=true for a curve of a group)"
+        )
         hint = hint if name == "participant" else ""
-        absent = [one for one in layout.in_file(name) if one not in table.codes]
+        absent = [one for one in layout.in_file(name) if one not in sheet.header]
         lacks += [f"there is no column {one!r}{hint}" for one in absent]
     lacks += [
         f"there is no column {name!r} to select by"
         for name in layout.selectors
-        if name not in table.codes and (name != REPEAT or name in (*layout.keep, *layout.drop))
+        if name not in sheet.header and (name != REPEAT or name in (*layout.keep, *layout.drop))
     ]
     unknown = sorted(set(layout.columns) - {column.name for column in columns})
     lacks += [f"{name!r} is no column of this kind" for name in unknown]
-    has = f"it has {listed([name for name in table.header if name], most=12)}"
-    if not as_numbers(table.header)[1]:
+    if not lacks:
+        return []
+    has = f"it has {listed([name for name in sheet.header if name], most=12)}"
+    if not as_numbers(sheet.header)[1]:
         has += ", which look like a first row: name the columns with layout names if there is no header"
-    return [Fault(table.path.name, table.first_line - 1, "", f"{lack}; {has}") for lack in lacks]
+    required = [one for column in columns if column.required for one in layout.in_file(column.name)]
+    has += _header_further_down(sheet, required)
+    return [Fault(sheet.path.name, sheet.header_line, "", f"{lack}; {has}") for lack in lacks]
+
+
+def _header_further_down(sheet: Sheet, names: Sequence[str]) -> str:
+    """Return where the columns' names stand if that is further down, below a preamble."""
+    if sheet.path.suffix.lower() not in (".csv", ".tsv", ".tab", ".txt"):
+        return ""
+    with sheet.path.open(encoding="utf-8-sig", errors="replace") as file:
+        lines = [line for line, _ in zip(file, range(_PREAMBLE), strict=False)]
+    for above, line in enumerate(lines):
+        cells = {cell.strip(' "') for cell in re.split(r"[\t,;|]", line.strip())}
+        if above and len(names) > 1 and set(names) <= cells:
+            return f"; they stand on line {above + 1}: layout preamble={above}"
+    return ""
 
 
 def _raw_frame(table: Table, columns: Sequence[Column], layout: Layout) -> pd.DataFrame:
     made = {column.name: _joined(table, layout.in_file(column.name)) for column in columns}
+    for name, meant in layout.recode.items():
+        if (column := made.get(name)) is not None:
+            values = [meant.get(str(value), str(value)) for value in column.categories]
+            made[name] = _sorted_categories(column.codes, values)
+    if table.software:
+        for one in columns:
+            if one.stimulus and (column := made.get(one.name)) is not None:
+                made[one.name] = _sorted_categories(column.codes, [stimulus_of(str(v)) for v in column.categories])
     made |= {f"file:{name}": _joined(table, (name,)) for name in [*layout.selectors, "simulated"]}
     frame = pd.DataFrame(
         {name: column for name, column in made.items() if column is not None}, index=pd.RangeIndex(len(table.rows))
@@ -272,16 +319,42 @@ def _filtered(trials: Trials, layout: Layout) -> Trials:
     return trials
 
 
+def _of_stimuli(trials: Trials, columns: Sequence[Column]) -> Trials:
+    """Leave out the rows without any stimulus that experiment software writes for its other screens."""
+    shown = [column.name for column in columns if column.stimulus and not column.answer and trials.has(column.name)]
+    if not shown or not any(table.software for table in trials.tables):
+        return trials
+    of_software = np.array([bool(table.software) for table in trials.tables])[trials.file]
+    blank = np.all([trials.frame[name].isin(MISSING) for name in shown], axis=0) & of_software
+    return trials.leave_out(np.asarray(blank), "screens without a stimulus")
+
+
+def _within_sessions(trials: Trials) -> Trials:
+    """Return the trials with numbers that tell those of different sessions apart."""
+    if not (trials.has(SESSION) and trials.has("trial")):
+        return trials
+    session, trial = (trials.frame[name].cat for name in (SESSION, "trial"))
+    both = session.codes.to_numpy().astype(np.int64) * len(trial.categories) + trial.codes.to_numpy()
+    places, unique = pd.factorize(both)
+    names = [
+        f"{session.categories[code // len(trial.categories)]}/{trial.categories[code % len(trial.categories)]}"
+        for code in map(int, unique)
+    ]
+    frame = trials.frame.assign(trial=_sorted_categories(places, names))
+    return replace(trials, frame=frame)
+
+
 def _answered(trials: Trials, columns: Sequence[Column]) -> Trials:
     """Leave out the rows whose answer is missing by a word for it, as programs write it for a time-out."""
+    programs = all(table.software for table in trials.tables)
     for column in columns:
         if column.answer and trials.has(column.name):
             values = trials.frame[column.name]
-            words = [str(word) for word in values.cat.categories if word and word in MISSING]
+            words = [str(word) for word in values.cat.categories if word in MISSING and (word or programs)]
             named = trials.columns.get(column.name, column.name)
             for word in words:
                 rows = (trials.frame[column.name] == word).to_numpy()
-                trials = trials.leave_out(rows, f"{named} is missing ({word})")
+                trials = trials.leave_out(rows, f"{named} is missing ({word or 'empty'})")
     if trials.frame.empty:
         message = f"{trials.source.name} holds no answers: {dict(trials.left_out)}. Check the columns (layout)."
         raise ValueError(message)
@@ -304,8 +377,7 @@ def _checked(trials: Trials, columns: Sequence[Column]) -> Trials:
             numbers, wrong = as_numbers(values)
             clauses = {values[place]: clause for place, clause in wrong.items()}
             _note(trials, column.name, codes, values, clauses)
-            for table in trials.tables:
-                warn_of_thousands(table, trials.columns[column.name])
+            warn_of_thousands(values, trials.columns[column.name], trials.source.name)
             made[column.name] = pd.Series(numbers[codes])
         if column.stimulus:
             made[column.name] = _checked_ids(trials, column.name, codes, values, renamed)
@@ -358,7 +430,7 @@ def renaming(source: Source) -> dict[str, str] | None:
     """Return the ids a source's table of names, or its ids where it numbers them, give to the file's own."""
     if source.layout.rename is None:
         return {str(number): name for number, name in enumerate(source.ids or ())} if source.numbered else None
-    table = read_table(source.layout.rename, Layout())
+    table = read_sheet(source.layout.rename, Layout())
     what = f"{table.path.name} renames stimuli and"
     if len(table.header) != 2 or "" in table.header:
         message = f"{what} has the columns {list(table.header)}, not two with names. Put a line above them: old,new."

@@ -5,7 +5,7 @@ import pytest
 
 from rsa_face.human.kinds import KINDS
 from rsa_face.human.read import read_human
-from rsa_face.human.tables import Layout, as_numbers, read_table
+from rsa_face.human.tables import Layout, as_numbers, head_of
 from rsa_face.schema import MISSING
 
 ROWS = {kind: [",".join(row.example), *row.rows] for kind, row in KINDS.items() if kind != "rdm"}
@@ -143,11 +143,13 @@ def test_row_names_and_backslashes_are_called_by_their_name(tmp_path):
 
 def test_what_is_wrong_in_all_files_alike_is_said_once(tmp_path):
     files = [write(tmp_path, ["who,a,b,rating", "p,x,y,1"], f"p{number:02d}.csv") for number in range(94)]
-    with pytest.raises(ValueError, match=r"^3 faults:\n  94 files, such as p00\.csv, line 1: there is no column"):
+    with pytest.raises(
+        ValueError, match=r"^3 faults:\n  in all 94 files, such as p00\.csv, line 1: there is no column"
+    ):
         read_human(files, kind="rating")
 
 
 def test_lines_are_right_below_a_line_that_names_the_separator(tmp_path):
     with pytest.raises(ValueError, match=r"line 4, column rating: 'x' is not a number"):
         read_human(write(tmp_path, ["sep=,", *RATING[:2], "p1,a,c,x"]), kind="rating")
-    assert read_table(tmp_path / "trials.csv", Layout()).first_line == 3
+    assert head_of(tmp_path / "trials.csv", Layout()).first_line == 3
