@@ -39,6 +39,9 @@ UNSIGNED = "unsigned"
 MISSING = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None")
 """What tables write where a value is missing, whatever the program."""
 
+PAIR = "pair"
+"""The coordinate of stimuli that were judged in one pair each: the pair is then what is drawn."""
+
 AUTO_GROUPS = "auto"
 """`groups` that are chosen from the stimuli, see `inference.resampling.choose_groups`."""
 

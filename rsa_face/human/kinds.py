@@ -39,7 +39,7 @@ from rsa_face.human.tables import Source, listed, naturally
 from rsa_face.human.trials import Column, Trials, other_columns, renaming
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.provenance import rng_from
-from rsa_face.schema import COMPARISONS, NOBODY, UNSIGNED, must_be_known
+from rsa_face.schema import COMPARISONS, NOBODY, PAIR, UNSIGNED, must_be_known
 from rsa_face.settings import Settings
 
 
@@ -148,6 +148,30 @@ def judge_ratings(trials: Trials, options: RatingOptions) -> Judgements:
     }
     distances = _scaled(share(total, counts), options.values)
     return Judgements(people, ids, distances, counts, n_trials, bias, attrs, simulated=trials.simulated)
+
+
+def judge_pairs(trials: Trials, options: RatingOptions) -> Judgements:
+    """Return each participant's mean rating of each pair of a list in which no stimulus stands in two pairs.
+
+    Pairs that share no stimulus are independent of one another, and are then what is resampled (`choose_groups`).
+    """
+    ids = trials.stimuli("stimulus_a", "stimulus_b")
+    a, b = trials.codes("stimulus_a", ids), trials.codes("stimulus_b", ids)
+    trials.fault((a == b) & (a >= 0), "stimulus_b", "is the other stimulus of the pair itself")
+    whole = (a != b) & (a >= 0) & (b >= 0)
+    first, second = (np.stack(two, axis=1)[whole].ravel() for two in ((a, b), (b, a)))
+    partner = np.full(len(ids), -1)
+    partner[first[::-1]] = second[::-1]  # the one that stands first in the file
+    for column, one, other in (("stimulus_a", a, b), ("stimulus_b", b, a)):
+        names = trials.frame[column]
+
+        def elsewhere(row: int, names: pd.Series = names) -> str:
+            return f"{names.iloc[row]!r} stands in another pair as well (kind rating is for stimuli in several pairs)"
+
+        trials.fault(whole & (partner[one] != other), column, elsewhere)
+    judged = judge_ratings(trials, options)
+    judged.attrs["unit"] = PAIR
+    return judged
 
 
 def _scaled(values: Floats, how: str) -> Floats:
@@ -811,6 +835,22 @@ KINDS: dict[str, HumanKind] = {
         columns=ranking_columns,
         judge=judge_rankings,
         table=ranking_table,
+    ),
+    "pairs": HumanKind(
+        about="How different the two of each pair are, where no stimulus stands in two pairs: pairs are drawn.",
+        example={
+            "participant": _WHO,
+            "stimulus_a": "id of the first stimulus of the pair; a stimulus stands in one pair alone",
+            "stimulus_b": "id of the second stimulus",
+            "rating": "a number; say what is high with option direction; 1 and 0 for different and same",
+            "trial": _TRIAL,
+        },
+        rows=("p01,face_01,face_02,2,1", "p01,face_03,face_04,6,2", "p01,face_05,face_06,4,3",
+         "p01,face_07,face_08,5,4", "p02,face_01,face_02,1,1", "p02,face_03,face_04,7,2", "p02,face_05,face_06,3,3",
+         "p02,face_07,face_08,5,4"),
+        options=RatingOptions,
+        columns=(Column("participant"), *_PAIR, Column("rating", number=True, answer=True), _NUMBER),
+        judge=judge_pairs,
     ),
     "arrangement": HumanKind(
         about="Where stimuli were put on the screen, in many trials; also Meadows' .mat and .json files.",

@@ -34,6 +34,7 @@ from rsa_face.human.tables import (
     warn_alike,
 )
 from rsa_face.human.trials import Trials, read_trials, repeats_of
+from rsa_face.inference.resampling import with_pairs
 from rsa_face.provenance import save
 from rsa_face.rdms.toolbox import to_rsatoolbox
 from rsa_face.safety import must_be_plain_names, write_beside
@@ -330,7 +331,7 @@ def _finished(judged: Judgements, source: Source, options: Settings) -> xr.DataA
         array.attrs["group"] = "one curve of a group, not a participant: it gives no noise ceiling"
     if isinstance(source.layout.participants, Path):
         array = _with_participants(array, source.layout.participants)
-    return check_rdms(array, along=PARTICIPANT, name=f"Human RDMs of {source.name}")
+    return with_pairs(check_rdms(array, along=PARTICIPANT, name=f"Human RDMs of {source.name}"))
 
 
 def _refuse_never_judged(judged: Judgements, source: Source) -> None:

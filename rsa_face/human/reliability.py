@@ -18,6 +18,7 @@ from rsa_face.schema import (
     BOUND,
     BOUNDS,
     DRAW,
+    PAIR,
     PARTICIPANT,
     STIMULUS_I,
     STIMULUS_J,
@@ -397,6 +398,11 @@ def summarise(human: xr.DataArray) -> dict[str, str]:
         if human[name].dims == (PARTICIPANT,) and name not in (PARTICIPANT, "n_trials", "response_bias"):
             levels, counts = np.unique(human[name].values.astype(str), return_counts=True)
             summary[str(name)] = ", ".join(f"{value}: {count}" for value, count in zip(levels, counts, strict=True))
+    if PAIR in human.coords:
+        count = len(ids) // 2
+        share_of = (~np.isnan(values)).sum(axis=1) / count
+        summary["pairs"] = f"{count:,} that share no stimulus; a participant judged {_between(share_of, '.0%')}"
+        del summary["nobody judged"]
     if human.attrs.get("trials_known") is False:
         summary["trials"] = "not in the file"
         summary["judgements a pair"] = "not in the file"
@@ -406,7 +412,7 @@ def summarise(human: xr.DataArray) -> dict[str, str]:
         summary["pairs"] = f"{values.shape[1]:,}"
         halves = ", ".join(f"{name} {value:.3f}" for name, value in human.attrs["split_half"].items())
         summary["similarity of halves"] = f"{halves} (mean of {human.attrs['halves']} random halves of the ratings)"
-    hidden = (*_KNOWN, "trials_known", "averaged_over")
+    hidden = (*_KNOWN, "trials_known", "averaged_over", "unit")
     attrs = {str(k): v for k, v in human.attrs.items() if k not in hidden and v not in ([], {}, None, "")}
     return summary | {name.replace("_", " "): str(value) for name, value in attrs.items()}
 
@@ -432,7 +438,10 @@ def advise(human: xr.DataArray, reliability: xr.Dataset | None, *, matched: bool
     elif human.sizes[PARTICIPANT] == 1:
         advice.append("There is one participant: similarities can be computed, but no noise ceiling.")
     never = int(np.isnan(triangles(human.values)).all(axis=0).sum())
-    if never:
+    if PAIR in human.coords:
+        count = human.sizes[STIMULUS_I] // 2
+        advice.append(f"Each stimulus was judged in one pair alone: the {count} pairs are compared, and drawn.")
+    elif never:
         advice.append(f"Nobody judged {never:,} pairs: they are left out of every comparison, never filled in.")
     if human.attrs.get("unlinked"):
         who = listed(human.attrs["unlinked"])

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from rsa_face.inference.comparisons import FEWEST_PAIRS
-from rsa_face.inference.draws import evaluate, prepare
+from rsa_face.inference.draws import evaluate, prepare_judged
 from rsa_face.inference.kernels import Floats, stimuli_of
 from rsa_face.schema import COMPARISONS, PARTICIPANT, UNSIGNED
 
@@ -19,7 +19,7 @@ def ceiling_of(vectors: Floats, comparison: str) -> Floats:
             "others judged too. Use `compare_rdms` for the similarities with each participant."
         )
         raise ValueError(message)
-    ready = prepare(np.empty((0, vectors.shape[1])), vectors, comparison)
+    ready = prepare_judged(np.empty((0, vectors.shape[1])), vectors, comparison)
     _, bounds = evaluate(ready, np.ones(stimuli_of(vectors.shape[1])))
     return np.asarray(bounds(np.ones((1, len(vectors))))[0])
 

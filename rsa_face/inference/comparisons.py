@@ -23,6 +23,7 @@ from rsa_face.inference.kernels import (
     tau,
     to_vectors,
 )
+from rsa_face.inference.resampling import with_pairs
 from rsa_face.rdms.align import align_stimuli
 from rsa_face.schema import (
     COMPARISONS,
@@ -65,6 +66,7 @@ def comparable(rdms: xr.DataArray, human: xr.DataArray) -> tuple[xr.DataArray, x
     check_rdms(rdms, along=RDM, name="Layer RDMs")
     rdms = align_stimuli(rdms, human, names=("layer RDMs", "human RDMs"))
     check_people(human, faults=faults_of_layers(rdms))
+    human = with_pairs(human)
     return rdms, human.assign_coords({n: v for n, v in factors_of(rdms).items() if n not in human.coords})
 
 

@@ -72,6 +72,8 @@ class Prepared:
     columns : array, shape (pair, rdm + participant), or None
         Layers and participants side by side, a row for each pair, so that the pairs of a draw are quick to gather;
         their means are off where the comparison is centred. None where ranks are compared or pairs are missing.
+    places : array of int, shape (pair,), or None
+        Which pairs of the stimuli these are; None for all of them.
     """
 
     comparison: str
@@ -80,6 +82,7 @@ class Prepared:
     sorted_layers: Sorted | None
     sorted_people: Sorted | None
     columns: Floats | None = None
+    places: Whole | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +267,7 @@ def on_threads(
 ) -> Engine:
     """Return the engine that computes draws one by one with compiled loops, on several threads."""
     workers = _workers_within(memory, workers, len(layers), people.shape)
-    prepared = prepare(layers, people, comparison)
+    prepared = prepare_judged(layers, people, comparison)
     # draws of the same stimuli, such as deletions that differ in the participant alone, share one evaluation; their
     # ceilings are computed one by one, since the pools of many participants are large
     return Engine(
@@ -289,9 +292,19 @@ def prepare(layers: Floats, people: Floats, comparison: str) -> Prepared:
     return Prepared(comparison, layers, people, None, None, np.ascontiguousarray(both.T))
 
 
+def prepare_judged(layers: Floats, people: Floats, comparison: str) -> Prepared:
+    """Do what `prepare` does without the pairs that nobody judged, where these are most: they weigh nothing."""
+    row = COMPARISONS[comparison]
+    judged = (~np.isnan(people)).any(axis=0)
+    if row.kernel is not None or row.whitened or 2 * judged.sum() > judged.size:
+        return prepare(layers, people, comparison)
+    places = np.flatnonzero(judged)
+    return replace(prepare(layers[:, places], people[:, places], comparison), places=places)
+
+
 def evaluate(prepared: Prepared, stimuli: NDArray[Any]) -> tuple[Floats, Bounds]:
     """Compare all layers with all participants in a draw of stimuli."""
-    weights = pair_weights(stimuli)
+    weights = pair_weights(stimuli) if prepared.places is None else pair_weights(stimuli)[prepared.places]
     judged = ~np.isnan(prepared.people)
     if judged.all():
         return _evaluate_judged(prepared, weights, stimuli, np.arange(len(judged)))

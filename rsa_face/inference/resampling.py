@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from rsa_face.inference.kernels import Truths, Whole
-from rsa_face.schema import AUTO_GROUPS, PARTICIPANT, STIMULUS, STIMULUS_I, factors_of, must_be_known
+from rsa_face.schema import AUTO_GROUPS, PAIR, PARTICIPANT, STIMULUS, STIMULUS_I, factors_of, must_be_known
 
 RESAMPLES: dict[str, tuple[str, ...]] = {
     "stimulus": ("stimulus",),
@@ -93,8 +93,14 @@ def choose_groups(human: xr.DataArray, groups: str | None = AUTO) -> str | None:
     values too small. Other factors (level, category) are conditions that a study repeats on purpose, and are never
     chosen. With a single identity nothing is grouped, and results are about that person's face; two identities cannot
     be drawn, which is warned of, as is ``None`` where ``"auto"`` would have grouped.
+
+    Where every stimulus was judged in one pair alone (kind ``pairs``), pairs share no stimulus, and the pair is
+    drawn, whatever the factors; only a factor that keeps the stimuli of each pair together may be named instead.
     """
     factors = factors_of(human)
+    labels = pair_labels(human)
+    if labels is not None:
+        return _groups_of_pairs(human, groups, labels)
     if groups is not None and groups != AUTO:
         must_be_known(groups, factors, "factor of the groups")
         return groups
@@ -122,11 +128,71 @@ def choose_groups(human: xr.DataArray, groups: str | None = AUTO) -> str | None:
     return GROUP_FACTOR
 
 
+def pair_labels(human: xr.DataArray) -> list[str] | None:
+    """Return the pair that each stimulus was judged in, where each was judged in one pair alone; otherwise None."""
+    ids = [str(name) for name in human[STIMULUS_I].values]
+    partner = np.full(len(ids), -1)
+    for square in human.values:
+        known = ~np.isnan(square)
+        np.fill_diagonal(known, val=False)
+        if known.sum() > len(ids):  # most RDMs: decided by the first participant
+            return None
+        first, second = np.nonzero(known)
+        taken = partner[first] >= 0
+        if len(np.unique(first)) < len(first) or (partner[first][taken] != second[taken]).any():
+            return None
+        partner[first] = second
+    if (partner < 0).any():
+        return None
+    return [" + ".join(sorted((ids[place], ids[other]))) for place, other in enumerate(partner)]
+
+
+def with_pairs(human: xr.DataArray) -> xr.DataArray:
+    """Return human RDMs with the coordinate `pair` where every stimulus was judged in one pair alone."""
+    labels = None if PAIR in human.coords or human.ndim != 3 else pair_labels(human)
+    return human if labels is None else human.assign_coords({PAIR: (STIMULUS_I, labels)})
+
+
+def _groups_of_pairs(human: xr.DataArray, groups: str | None, labels: list[str]) -> str:
+    if groups is None or groups in (AUTO, PAIR):
+        if PAIR not in factors_of(human):
+            message = f"No coordinate {PAIR!r}, which says what is drawn together: each stimulus was judged in one "
+            message += "pair. Add it with `rsa_face.inference.resampling.with_pairs`."
+            raise ValueError(message)
+        return PAIR
+    must_be_known(groups, factors_of(human), "factor of the groups")
+    values = np.asarray(human[groups].values, dtype=str)
+    split = sorted({pair for pair in labels if len(set(values[np.asarray(labels) == pair])) > 1})
+    if split:
+        message = (
+            f"groups={groups!r} splits pairs, such as {split[0]}, of which nothing else was judged. Use "
+            "groups='auto': the pair is drawn."
+        )
+        raise ValueError(message)
+    return groups
+
+
+def _once_for_each_pair(counts: Whole, human: xr.DataArray) -> Whole:
+    """Return how often stimuli are drawn, so that a pair that was drawn k times weighs k and not its square.
+
+    The weight of a pair is the product of how often its two stimuli were drawn; with pairs that share no stimulus,
+    the second of each therefore stands once in a draw.
+    """
+    if PAIR not in human.coords or pair_labels(human) is None:
+        return counts
+    labels = np.asarray(human[PAIR].values, dtype=str)
+    second = np.ones(len(labels), dtype=bool)
+    second[np.unique(labels, return_index=True)[1]] = False
+    return np.where(second, np.minimum(counts, 1), counts)
+
+
 def describe_groups(human: xr.DataArray, groups: str | None) -> str:
     """Return in a few words what is drawn together: ``by identity, 6 groups of 9 stimuli``."""
     if groups is None:
         return "one by one"
     counts = np.unique(np.asarray(human[groups].values, dtype=str), return_counts=True)[1]
+    if groups == PAIR:
+        return f"as the {len(counts)} pairs that were judged"
     least, most = int(counts.min()), int(counts.max())
     return f"by {groups}, {len(counts)} groups of {least if least == most else f'{least} to {most}'} stimuli"
 
@@ -142,10 +208,10 @@ def draw_resamples(
 ) -> Draws:
     """Draw stimuli and participants with replacement, or take the draws given.
 
-    The pair is never drawn: dissimilarities that share a stimulus are not independent. Each 64 draws have a random
-    stream of their own, so that a draw depends neither on how many follow nor on how they are computed; nor does it
-    depend on the order of stimuli and participants. Draws with fewer than three different stimuli (or groups) are
-    drawn again and counted.
+    The pair is never drawn where pairs share stimuli, since their dissimilarities are not independent. Each 64 draws
+    have a random stream of their own, so that a draw depends neither on how many follow nor on how they are computed;
+    nor does it depend on the order of stimuli and participants. Draws with fewer than three different stimuli (or
+    groups) are drawn again and counted.
     """
     must_be_known(resample, RESAMPLES, "resample")
     members = group_members(human, groups)
@@ -166,7 +232,7 @@ def draw_resamples(
         counts, redrawn = _given(resamples, units, wanted), 0
     grouped, people = counts
     usable = np.count_nonzero(grouped, axis=1) >= FEWEST_GROUPS
-    return Draws(resample, grouped @ members, people, usable, redrawn, units)
+    return Draws(resample, _once_for_each_pair(grouped @ members, human), people, usable, redrawn, units)
 
 
 def draws_from_counts(resample: str, stimuli: Whole, people: Whole, *, members: Whole, redrawn: int) -> Draws:

@@ -11,12 +11,13 @@ from rsa_face.human.trials import Column, read_trials
 ROWS = {kind: [",".join(t.example), *t.rows] for kind, t in KINDS.items() if kind != "rdm"}
 STIMULUS_COLUMN = {
     "rating": "stimulus_b",
+    "pairs": "stimulus_b",
     "triplet": "stimulus_2",
     "samediff": "stimulus_b",
     "anchored": "anchor",
     "ranking": "choice_2",
 }
-NUMBER_COLUMN = {"rating": "rating", "arrangement": "x", "samediff": "rt", "features": "happy"}
+NUMBER_COLUMN = {"rating": "rating", "pairs": "rating", "arrangement": "x", "samediff": "rt", "features": "happy"}
 
 
 def write(tmp_path, lines, name="trials.csv", encoding="utf-8"):
