@@ -22,7 +22,7 @@ from scipy.special import expit, log_softmax, logit
 
 from rsa_face.human.relative import KEPT, THREE, TWO
 from rsa_face.human.tables import listed
-from rsa_face.inference.draws import Engine, Evaluated, mean_over, run_draws
+from rsa_face.inference.draws import Answers, Engine, Evaluated, mean_over, run_draws
 from rsa_face.inference.resampling import AUTO, Draws, by_name, choose_groups, group_members, unit_names
 from rsa_face.inference.results import without_draws
 from rsa_face.inference.rsa import VARIANCES, resample_table
@@ -733,7 +733,7 @@ def _engine(task: _Task, above: Floats, others: _Others, predicted: _Predicted, 
     guessing = predicted.guessing[place][:, None]
     everybody = _ceilings(others, np.ones(len(task.people)), place) - guessing
 
-    def evaluate(stimuli: NDArray[Any]) -> tuple[Floats, Callable[[Floats], Floats]]:
+    def evaluate(stimuli: NDArray[Any]) -> Answers:
         weights = np.prod(stimuli[0][task.shown], axis=1, dtype=float)
         table = _mean_of_people(task, weights, above)
 
@@ -744,7 +744,7 @@ def _engine(task: _Task, above: Floats, others: _Others, predicted: _Predicted, 
                 rows.append(_bounds_of(task, weights * others.known, of_draw, row))
             return np.stack(rows)
 
-        return table, bounds
+        return Answers.of(table, bounds)
 
     return Engine(draws.alike, 1, 1, evaluate, lambda counts: counts.astype(np.float64), np.asarray)
 

@@ -20,8 +20,8 @@ def ceiling_of(vectors: Floats, comparison: str) -> Floats:
         )
         raise ValueError(message)
     ready = prepare_judged(np.empty((0, vectors.shape[1])), vectors, comparison)
-    _, bounds = evaluate(ready, np.ones(stimuli_of(vectors.shape[1])))
-    return np.asarray(bounds(np.ones((1, len(vectors))))[0])
+    everything = evaluate(ready, np.ones(stimuli_of(vectors.shape[1])))
+    return np.asarray(everything.bounds(np.ones((1, len(vectors))))[0])
 
 
 def ceiling_of_ratings(human: xr.DataArray, comparison: str) -> Floats:

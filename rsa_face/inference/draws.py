@@ -11,7 +11,8 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +23,14 @@ from rsa_face.cluster import connect, map_in_order
 from rsa_face.inference.comparisons import FEWEST_PAIRS, alike, kernel_of, rank_correlation
 from rsa_face.inference.kernels import (
     Floats,
-    Metric,
-    Ranks,
     Sorted,
     Truths,
     Whole,
+    compare_with_pools,
     cosines,
     double_ranks,
     kept_in_order,
+    leave_two_out,
     metric_of,
     pair_weights,
     pairs_of,
@@ -37,19 +38,37 @@ from rsa_face.inference.kernels import (
     products,
     quotient,
     sort_once,
+    squared_ranks,
+    summed_ranks,
     take,
     tau,
     weighted_products,
+    weighted_sums,
 )
 from rsa_face.inference.resampling import Draws
 from rsa_face.schema import COMPARISONS, PARTICIPANT, STIMULUS, Array, Comparison, library_of
 
-# From how often each participant was drawn (draw, participant) to the lower and upper noise ceiling (draw, 2).
-Bounds = Callable[[Array], Array]
+
+class Answers(NamedTuple):
+    """What a draw of stimuli says of draws of participants: functions of how often each was drawn.
+
+    Of counts (draw, participant), `means` returns mean similarities (draw, rdm), `bounds` the lower and upper noise
+    ceiling (draw, 2).
+    """
+
+    means: Callable[[Array], Array]
+    bounds: Callable[[Array], Array]
+
+    @classmethod
+    def of(cls, table: Array, bounds: Callable[[Array], Array]) -> "Answers":
+        """Return the answers that a table of similarities (..., rdm, participant) gives."""
+        return cls(lambda times: mean_over(table, times[:, None]), bounds)
+
 
 _FLAT = 1e-13  # an RDM whose variance in a draw is a smaller part of its mean square has one value only
 _GRID = 2.0**40  # pooled ranks that differ by less than this part of their range are ties
 _NUMBER = 8  # bytes of a float64
+_FEW_DRAWS = 8  # for each participant: so many draws of participants are mixed one by one
 _TOGETHER = 64  # draws that a worker of a cluster takes at a time
 
 
@@ -114,7 +133,7 @@ class Engine:
     workers : int
         How many batches at a time.
     evaluate : callable
-        From how often each stimulus was drawn (draw, stimulus) to similarities (..., rdm, participant) and `Bounds`.
+        From how often each stimulus was drawn (draw, stimulus) to `Answers`.
     array, back : callable
         From numpy to where it is computed, as float64, and back.
     """
@@ -122,7 +141,7 @@ class Engine:
     batches: list[Whole]
     width: int
     workers: int
-    evaluate: Callable[[NDArray[Any]], tuple[Array, Bounds]]
+    evaluate: Callable[[NDArray[Any]], Answers]
     array: Callable[[NDArray[Any]], Array]
     back: Callable[[Array], Floats]
 
@@ -166,10 +185,9 @@ def run_draws(engine: Engine, draws: Draws, layers: int, *, progress: bool = Fal
             for place, kind in enumerate(draws.kinds):
                 evaluated = everything if kind == PARTICIPANT else drawn
                 assert evaluated is not None
-                table, bounds = evaluated
                 taken = library_of(times).ones_like(times) if kind == STIMULUS else times
-                similarity[place, some] = engine.back(mean_over(table, taken[:, None]))
-                ceiling[place, some] = engine.back(bounds(taken))
+                similarity[place, some] = engine.back(evaluated.means(taken))
+                ceiling[place, some] = engine.back(evaluated.bounds(taken))
         return len(batch)
 
     bar = tqdm(total=int(draws.usable.sum()), disable=None if progress else True, desc="draws", unit="draw")
@@ -191,35 +209,35 @@ def mean_over(values: Array, times: Array) -> Array:
     return xp.where(counts > 0, sums / xp.where(counts > 0, counts, 1.0), xp.nan)
 
 
-def _compare_products(
-    gram: Array, sums: Array, squares: Array, total: Array, *, centred: bool
-) -> tuple[Array, Bounds]:
-    """Return plain cosines or correlations in a draw from weighted products (..., rdm, participant).
-
-    The RDMs are layers, then participants; `sums` and `squares` (..., rdm) are theirs, `total` (...) of the weights.
-    """
-    xp = library_of(gram)
-    first = gram.shape[-2] - gram.shape[-1]
+def _lengths(sums: Array, squares: Array, total: Array, *, centred: bool) -> Array:
+    """Return one over the length of each RDM in a draw; 0 of one that has a single value."""
+    xp = library_of(squares)
     if centred:
         # the RDMs were centred over all pairs before, so that what a draw's own mean takes off is small
-        raw = squares
-        gram = gram - sums[..., :, None] * (sums[..., first:] / total[..., None])[..., None, :]
-        squares = raw - sums**2 / total[..., None]
-        squares = xp.where(squares <= _FLAT * raw, 0.0, squares)
-    inverse = quotient(xp.ones_like(squares), xp.sqrt(squares))
-    gram = gram * (inverse[..., :, None] * inverse[..., None, first:])
-    return gram[..., :first, :], lambda times: _bounds_of_products(gram[..., first:, :], times)
+        around = squares - sums**2 / total
+        squares = xp.where(around <= _FLAT * squares, 0.0, around)
+    return quotient(xp.ones_like(squares), xp.sqrt(squares))
+
+
+def _bounds_of_sums(between: Array, known: Array, times: Array) -> Array:
+    """Return the ceiling from the products of each participant (..., participant) with the sum of all who were drawn.
+
+    RDMs have the length 1, or 0 where they are not `known`. What a pool is without somebody follows from that of all.
+    """
+    xp = library_of(between)
+    alone = ((times > 0).sum(-1) == 1)[..., None]
+    of_all = xp.linalg.vecdot(between, times)[..., None]
+    lower = xp.where(alone, between, between - times * known)
+    squares = xp.where(alone, of_all, of_all - 2 * times * between + times**2 * known)
+    pools = xp.stack([squares, xp.broadcast_to(of_all, squares.shape)], -2)
+    norms = xp.sqrt(xp.clip(pools * known[..., None, :], 0.0, None))
+    return _mean_over_drawn(quotient(xp.stack([lower, between], -2), norms), times)
 
 
 def _bounds_of_products(gram: Array, times: Array) -> Array:
     """Return the ceiling from the participants' products alone: a pool is a sum of them."""
-    xp = library_of(gram)
-    # sums over participants need no sums over pairs: everything follows from the products of participants
-    pools = _pools(times)
-    between = pools @ gram  # of each pool with each participant
-    squares = xp.linalg.vecdot(between, pools)  # of each pool with itself
-    of_people = xp.linalg.diagonal(gram)
-    return _bounds(xp.linalg.diagonal(between), between[..., -1, :], squares, of_people, times)
+    between = (times[..., None, :] @ gram)[..., 0, :]
+    return _bounds_of_sums(between, library_of(gram).linalg.diagonal(gram), times)
 
 
 def _bounds(lower: Array, upper: Array, squares: Array, of_people: Array, times: Array) -> Array:
@@ -268,11 +286,11 @@ def on_threads(
     """Return the engine that computes draws one by one with compiled loops, on several threads."""
     workers = _workers_within(memory, workers, len(layers), people.shape)
     prepared = prepare_judged(layers, people, comparison)
-    # draws of the same stimuli, such as deletions that differ in the participant alone, share one evaluation; their
-    # ceilings are computed one by one, since the pools of many participants are large
+    # draws of the same stimuli, such as deletions that differ in the participant alone, share one evaluation; the
+    # largest come first, so that no thread is left alone with them
     return Engine(
-        draws.alike,
-        1,
+        sorted(draws.alike, key=len, reverse=True),
+        len(draws) if COMPARISONS[comparison].scores in ("ranks", "products") else 1,
         workers,
         lambda stimuli: evaluate(prepared, stimuli[0]),
         lambda counts: counts.astype(np.float64),
@@ -302,80 +320,159 @@ def prepare_judged(layers: Floats, people: Floats, comparison: str) -> Prepared:
     return replace(prepare(layers[:, places], people[:, places], comparison), places=places)
 
 
-def evaluate(prepared: Prepared, stimuli: NDArray[Any]) -> tuple[Floats, Bounds]:
+def evaluate(prepared: Prepared, stimuli: NDArray[Any]) -> Answers:
     """Compare all layers with all participants in a draw of stimuli."""
-    weights = pair_weights(stimuli) if prepared.places is None else pair_weights(stimuli)[prepared.places]
+    weights, row = pair_weights(stimuli), COMPARISONS[prepared.comparison]
+    weights = weights if prepared.places is None else weights[prepared.places]
+    if prepared.columns is not None:
+        return _by_plain_products(prepared, weights)
     judged = ~np.isnan(prepared.people)
-    if judged.all():
-        return _evaluate_judged(prepared, weights, stimuli, np.arange(len(judged)))
+    if row.kernel is None and judged.all():
+        return {"products": _by_products, "ranks": _by_ranks, "kendall": _by_kendall}[row.scores](
+            prepared, weights, stimuli
+        )
     similarity = np.full((len(prepared.layers), len(judged)), np.nan)
     # participants who judged the same pairs have the same weights, and so the same ranks of the layers
     for members, pairs in alike(judged):
         shared = weights * pairs
         if np.count_nonzero(shared) >= FEWEST_PAIRS:
-            similarity[:, members], _ = _evaluate_judged(prepared, shared, stimuli, members)
-    return similarity, _of_each(lambda times: _ceiling_with_gaps(prepared, weights, stimuli, times))
+            similarity[:, members] = _similarities(prepared, shared, stimuli, members)
+    return Answers.of(similarity, _of_each(lambda times: _ceiling_with_gaps(prepared, weights, stimuli, times)))
 
 
-def _of_each(bounds: Callable[[NDArray[Any]], Floats]) -> Bounds:
+def _of_each(bounds: Callable[[NDArray[Any]], Floats]) -> Callable[[Array], Array]:
     """Return the function that computes the ceiling for each row of counts."""
     return lambda times: np.stack([bounds(row) for row in times])
 
 
-def _evaluate_judged(
-    prepared: Prepared, weights: Floats, stimuli: NDArray[Any], members: Whole
-) -> tuple[Floats, Bounds]:
+def _similarities(prepared: Prepared, weights: Floats, stimuli: NDArray[Any], members: Whole) -> Floats:
     """Compare all layers with participants who judged every pair of a weight."""
     row = COMPARISONS[prepared.comparison]
-    if prepared.columns is not None:
-        places = np.flatnonzero(weights)
-        gram, sums, squares = weighted_products(prepared.columns, places, weights[places], len(prepared.layers))
-        return _compare_products(gram, sums, squares, weights.sum(), centred=row.centred)
-    if row.kernel is not None:
-        similarity = row.kernel(prepared.layers, prepared.people[members], weights, stimuli)
-        return similarity, _of_each(lambda times: _ceiling_with_gaps(prepared, weights, stimuli, times))
-    if row.scores == "products":
-        metric = metric_of(weights, stimuli, centred=row.centred, whitened=row.whitened)
-        return _by_products(prepared.layers, prepared.people[members], metric)
     if prepared.sorted_layers is None or prepared.sorted_people is None:
-        message = f"RDMs are not sorted, which {prepared.comparison} needs. Use `prepare`."
-        raise ValueError(message)
+        return kernel_of(prepared.comparison)(prepared.layers, prepared.people[members], weights, stimuli)
     ranks, counts = double_ranks(prepared.sorted_layers, weights)
     chosen = Sorted(prepared.sorted_people.order[members], prepared.sorted_people.tied[members])
     people, _ = double_ranks(chosen, weights)
     if row.scores == "kendall":  # which also needs the order itself
         ordered = kept_in_order(prepared.sorted_layers, weights)
-        similarity = tau((ranks, ordered), people, counts, tie_corrected=row.tie_corrected)
-    else:
-        similarity = rank_correlation(ranks, people, counts.astype(np.float64), tie_corrected=row.tie_corrected)
-    return similarity, _of_each(lambda times: _ceiling_of_ranks(people, counts, times, row))
+        return tau((ranks, ordered), people, counts, tie_corrected=row.tie_corrected)
+    return np.asarray(rank_correlation(ranks, people, counts.astype(np.float64), tie_corrected=row.tie_corrected))
 
 
-def _by_products(layers: Floats, people: Floats, metric: Metric) -> tuple[Floats, Bounds]:
-    """Return cosines or correlations in a draw where pairs are missing, or the metric is whitened."""
-    chosen = take(people, metric)
+def _by_plain_products(prepared: Prepared, weights: Floats) -> Answers:
+    """Answer by cosines or correlations: means over participants are products with their sum.
+
+    Only for many draws of participants at once are the products of all with all the shorter way.
+    """
+    columns, first = prepared.columns, len(prepared.layers)
+    assert columns is not None
+    places = np.flatnonzero(weights)
+    heavy, total, people = weights[places], weights.sum(), columns.shape[1] - first
+    sums, squares = weighted_sums(columns, places, heavy)
+    centred = COMPARISONS[prepared.comparison].centred
+    inverse = _lengths(sums, squares, total, centred=centred)
+    known = (inverse[first:] > 0).astype(np.float64)
+
+    def products_with(mixed: Floats) -> Floats:
+        scaled = np.ascontiguousarray(mixed * inverse[first:, None])
+        both = weighted_products(columns, places, heavy, scaled)
+        if centred:
+            both = both - np.outer(sums, sums[first:] @ scaled / total)
+        return np.asarray(both * inverse[:, None])
+
+    gram = cache(lambda: products_with(np.eye(people)))
+
+    def sums_of(times: NDArray[Any]) -> Floats:
+        many = len(times) * _FEW_DRAWS > people
+        return np.asarray((gram() @ times.T if many else products_with(times.T.astype(np.float64))).T)
+
+    return Answers(
+        lambda times: sums_of(times)[:, :first] / times.sum(axis=-1, keepdims=True),
+        lambda times: _bounds_of_sums(sums_of(times)[:, first:], known[None], times),
+    )
+
+
+def _by_products(prepared: Prepared, weights: Floats, stimuli: NDArray[Any]) -> Answers:
+    """Answer by cosines or correlations where the metric is whitened."""
+    row = COMPARISONS[prepared.comparison]
+    metric = metric_of(weights, stimuli, centred=row.centred, whitened=row.whitened)
+    chosen = take(prepared.people, metric)
     lengths = np.sqrt(np.einsum("ij,ij,j->i", chosen, chosen, metric.weights))
     chosen /= np.where(lengths > 0, lengths, 1)[:, None]
-    similarity = cosines(*products(take(layers, metric), chosen, metric))
+    similarity = cosines(*products(take(prepared.layers, metric), chosen, metric))
     gram = products(chosen, chosen, metric)[0]
-    return similarity, lambda times: _bounds_of_products(gram, times)
+    return Answers.of(similarity, lambda times: _bounds_of_products(gram, times))
 
 
-def _ceiling_of_ranks(ranks: Ranks, weights: Ranks, people: NDArray[Any], row: Comparison) -> Floats:
-    """Return the ceiling in a draw whose participants' pairs all have a rank."""
-    drawn = np.flatnonzero(people)
-    # -1 leaves nobody out: the pool of all comes last, and is the only one where one participant alone was drawn
-    left_out = np.append(drawn if len(drawn) > 1 else -1, -1).astype(np.int64)
-    pooled, ordered = (np.empty((len(left_out), ranks.shape[1]), dtype=np.int32) for _ in range(2))
-    pooled_ranks(ranks, weights, np.asarray(people, dtype=np.int64), left_out, pooled, ordered)
-    ranks_drawn = np.ascontiguousarray(ranks[drawn])
-    if row.scores == "kendall":
-        corrected = row.tie_corrected
-        lower = tau((pooled[:-1], ordered[:-1]), ranks_drawn, weights, tie_corrected=corrected, matched=True)
-        upper = tau((pooled[-1:], ordered[-1:]), ranks_drawn, weights, tie_corrected=corrected)
+def _by_kendall(prepared: Prepared, weights: Floats, stimuli: NDArray[Any]) -> Answers:
+    """Answer by Kendall's tau."""
+    assert prepared.sorted_people is not None
+    people, counts = double_ranks(prepared.sorted_people, weights)
+    corrected = COMPARISONS[prepared.comparison].tie_corrected
+
+    def bounds(times: NDArray[Any]) -> Floats:
+        drawn = np.flatnonzero(times)
+        # -1 leaves nobody out: the pool of all comes last, and is the only one where one participant alone was drawn
+        left_out = np.append(drawn if len(drawn) > 1 else -1, -1).astype(np.int64)
+        pooled, ordered = (np.empty((len(left_out), people.shape[1]), dtype=np.int32) for _ in range(2))
+        pooled_ranks(people, counts, np.asarray(times, dtype=np.int64), left_out, pooled, ordered)
+        ranks = np.ascontiguousarray(people[drawn])
+        lower = tau((pooled[:-1], ordered[:-1]), ranks, counts, tie_corrected=corrected, matched=True)
+        upper = tau((pooled[-1:], ordered[-1:]), ranks, counts, tie_corrected=corrected)
         return np.array([lower.mean(), upper.mean()])
-    heavy, once = weights.astype(np.float64), np.ones(len(drawn))
-    return np.asarray(_bounds_of_ranks(pooled, ranks_drawn, heavy, once, tie_corrected=row.tie_corrected))
+
+    return Answers.of(_similarities(prepared, weights, stimuli, np.arange(len(people))), _of_each(bounds))
+
+
+def _by_ranks(prepared: Prepared, weights: Floats, _stimuli: NDArray[Any]) -> Answers:
+    """Answer by rank correlations: means over participants are products with their mean, not means of products."""
+    assert prepared.sorted_layers is not None
+    assert prepared.sorted_people is not None
+    corrected = COMPARISONS[prepared.comparison].tie_corrected
+    layers, counts = double_ranks(prepared.sorted_layers, weights)
+    people, _ = double_ranks(prepared.sorted_people, weights)
+    middle, total = int(counts.sum()) + 1, float(counts.sum())
+    centred = np.asarray(layers - middle, dtype=np.float64)
+    heavy = centred * counts
+    # rho-a divides by what ranks would vary without ties
+    longest = np.sqrt((total**3 - total) / 3)
+    lengths, scales = np.full(len(layers), longest), np.full(len(people), 1 / longest)
+    if corrected:
+        lengths = np.sqrt(np.vecdot(centred, heavy))
+        scales = quotient(np.ones(len(people)), np.sqrt(squared_ranks(people, counts)))
+
+    def pool(times: Floats) -> Floats:
+        each = times * scales
+        return np.asarray(summed_ranks(people, each) - each.sum() * middle)
+
+    def means(times: NDArray[Any]) -> Floats:
+        each = np.stack([heavy @ pool(row.astype(np.float64)) for row in times])
+        return np.asarray(quotient(each, lengths * times.sum(axis=-1, keepdims=True)))
+
+    def bound(times: Whole, others: tuple[Floats, Floats] | None) -> Floats:
+        drawn, alone = times > 0, times if others is None else np.zeros_like(times)
+        total, everybody = summed_ranks(people, times), pool(drawn.astype(np.float64))
+        products, squares = compare_with_pools(people, counts, alone, total, everybody)
+        if others is not None:
+            products[:-1], squares[:-1] = others
+        norms = np.sqrt(squares) if corrected else np.full(len(squares), longest)
+        products[:-1] *= scales  # `everybody` has them already
+        each = quotient(products, norms)
+        return np.array([each[:-1][drawn].mean(), each[-1] / drawn.sum()])
+
+    def bounds(times: NDArray[Any]) -> Floats:
+        whole = np.asarray(times, dtype=np.int64)
+        without_one = (whole.sum(axis=1) == len(people) - 1) & (whole.max(axis=1) == 1)
+        others = None
+        if len(people) > 2 and 2 * without_one.sum() > len(people):
+            others = leave_two_out(people, counts, summed_ranks(people, np.ones_like(whole[0])))
+        given = [
+            None if others is None or not one else (others[0][row.argmin()], others[1][row.argmin()])
+            for one, row in zip(without_one, whole, strict=True)
+        ]
+        return np.stack([bound(row, those) for row, those in zip(whole, given, strict=True)])
+
+    return Answers(means, bounds)
 
 
 def _ceiling_with_gaps(prepared: Prepared, weights: Floats, stimuli: NDArray[Any], people: NDArray[Any]) -> Floats:
@@ -484,7 +581,7 @@ def in_torch(device: str, layers: Floats, people: Floats, draws: Draws, *, compa
     def array(values: NDArray[Any]) -> Array:
         return torch.as_tensor(values, dtype=torch.float64, device=device)
 
-    def evaluate_chunk(stimuli: NDArray[Any]) -> tuple[Array, Bounds]:
+    def evaluate_chunk(stimuli: NDArray[Any]) -> Answers:
         drawn = array(stimuli)
         return weigh(drawn[:, rows] * drawn[:, columns])
 
@@ -493,21 +590,26 @@ def in_torch(device: str, layers: Floats, people: Floats, draws: Draws, *, compa
     return Engine(batches, chunk, 1, evaluate_chunk, array, lambda values: values.cpu().numpy())
 
 
-def _products_in_torch(prepared: Prepared, device: str) -> Callable[[Array], tuple[Array, Bounds]]:
+def _products_in_torch(prepared: Prepared, device: str) -> Callable[[Array], Answers]:
     """Return the function that compares products in the draws of these weights (draw, pair)."""
     import torch
 
     columns, first = torch.as_tensor(prepared.columns, device=device), len(prepared.layers)
     centred = COMPARISONS[prepared.comparison].centred
 
-    def weigh(weights: Array) -> tuple[Array, Bounds]:
+    def weigh(weights: Array) -> Answers:
+        sums, total = weights @ columns, weights.sum(-1)[..., None]
+        inverse = _lengths(sums, weights @ columns**2, total, centred=centred)
         gram = columns.mT @ (columns[:, first:] * weights[..., None])
-        return _compare_products(gram, weights @ columns, weights @ columns**2, weights.sum(-1), centred=centred)
+        if centred:
+            gram = gram - sums[..., :, None] * (sums[..., first:] / total)[..., None, :]
+        gram = gram * (inverse[..., :, None] * inverse[..., None, first:])
+        return Answers.of(gram[..., :first, :], lambda times: _bounds_of_products(gram[..., first:, :], times))
 
     return weigh
 
 
-def _ranks_in_torch(prepared: Prepared, row: Comparison, device: str) -> Callable[[Array], tuple[Array, Bounds]]:
+def _ranks_in_torch(prepared: Prepared, row: Comparison, device: str) -> Callable[[Array], Answers]:
     """Return the function that compares ranks in the draws of these weights (draw, pair)."""
     import torch
 
@@ -522,7 +624,7 @@ def _ranks_in_torch(prepared: Prepared, row: Comparison, device: str) -> Callabl
     )
     split = len(prepared.layers)
 
-    def weigh(weights: Array) -> tuple[Array, Bounds]:
+    def weigh(weights: Array) -> Answers:
         ranks = weights.new_empty((len(weights), len(orders), weights.shape[1]))
         for rdm, order in enumerate(orders):
             # one RDM at a time: its order is the same in all draws, only the weights differ
@@ -538,7 +640,7 @@ def _ranks_in_torch(prepared: Prepared, row: Comparison, device: str) -> Callabl
             pooled = torch.empty_like(pools).scatter_(-1, order, _ranks_of_runs(heavy, *runs))
             return _bounds_of_ranks(pooled, people, weights, times, tie_corrected=row.tie_corrected)
 
-        return table, bounds
+        return Answers.of(table, bounds)
 
     return weigh
 

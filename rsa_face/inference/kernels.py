@@ -85,7 +85,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return loop
 
 
-_DIGIT = 11  # bits of one pass of the radix sort
+_DIGIT = 13  # bits of one pass of the radix sort: as many counters as the fastest cache holds
 _HALF = 32  # bits of a packed pair that hold its weight; the others hold its place
 
 
@@ -205,42 +205,61 @@ def rank_whole(keys: Whole, weights: Ranks) -> tuple[Ranks, Ranks]:
     >>> (ranks / 2).tolist(), ordered.tolist()
     ([4.0, 2.0, 2.0], [1, 2, 0])
     """
-    ranks, ordered, spare = (np.empty(len(keys), dtype=np.int32) for _ in range(3))
-    _rank_whole(keys, weights, ranks, ordered, spare)
+    ranks, ordered = np.empty(len(keys), dtype=np.int32), np.empty(len(keys), dtype=np.int32)
+    _rank_whole(keys, weights, ranks, ordered)
     return ranks, ordered
 
 
 @compiled
-def _rank_whole(keys: Any, weights: Any, ranks: Any, ordered: Any, spare: Any) -> Any:
+def _rank_whole(keys: Any, weights: Any, ranks: Any, ordered: Any) -> Any:
+    packed, width = _sort_whole(keys, _room_to_sort(len(keys)))
+    places = (np.uint64(1) << width) - np.uint64(1)
+    for index in range(len(keys)):
+        ordered[index] = packed[index] & places
+    _rank_in_order(keys, weights, ranks, ordered)
+
+
+@compiled
+def _room_to_sort(size: Any) -> Any:
+    """Return the arrays that `_sort_whole` works in, which serve one sort after another."""
+    return np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.uint64), np.empty(1 << _DIGIT, dtype=np.int32)
+
+
+@compiled
+def _sort_whole(keys: Any, room: Any) -> Any:
+    """Return whole numbers in order, each with its place in the lowest bits, and how many bits these are."""
     size = len(keys)
-    # least significant digits first: each pass keeps the order of the passes before it, so that ties stay in order
-    source, target = ordered, spare
+    source, target, counts = room
+    lowest, highest = (keys.min(), keys.max()) if size else (0, 0)
+    span, width, bits = np.uint64(highest - lowest), np.uint64(0), np.uint64(0)
+    while np.uint64(size) >> width > 0:
+        width += np.uint64(1)
+    while span >> bits > 0:
+        bits += np.uint64(1)
+    passes = (int(bits) + _DIGIT - 1) // _DIGIT
+    digit = np.uint64((int(bits) + passes - 1) // max(passes, 1))
+    mask = (np.uint64(1) << digit) - np.uint64(1)
     for index in range(size):
-        source[index] = index
-    highest = keys.max() if size else 0
-    counts = np.empty(1 << _DIGIT, dtype=np.int64)
-    shift = 0
-    while highest >> shift > 0:
+        # packed, so that no pass has to look up a number by its place
+        source[index] = (np.uint64(keys[index] - lowest) << width) | np.uint64(index)
+    # least significant digits first: each pass keeps the order of the passes before it, so that ties stay in order
+    for step in range(passes):
+        shift, total = width + digit * np.uint64(step), 0
         counts[:] = 0
         for index in range(size):
-            counts[(keys[index] >> shift) & ((1 << _DIGIT) - 1)] += 1
-        total = 0
+            counts[(source[index] >> shift) & mask] += 1
         # counts become the places where each digit begins
-        for digit in range(1 << _DIGIT):
-            count = counts[digit]
-            counts[digit] = total
-            total += count
+        for bucket in range(1 << int(digit)):
+            number = counts[bucket]
+            counts[bucket] = total
+            total += number
         for index in range(size):
-            place = source[index]
-            digit = (keys[place] >> shift) & ((1 << _DIGIT) - 1)
-            target[counts[digit]] = place
-            counts[digit] += 1
+            pair = source[index]
+            value = (pair >> shift) & mask  # no name of a signed number: numba makes floats of both together
+            target[np.uint64(counts[value])] = pair
+            counts[value] += 1
         source, target = target, source
-        shift += _DIGIT
-    # after an odd number of passes the order lies in the spare array
-    if (shift // _DIGIT) % 2 == 1:
-        ordered[:] = source
-    _rank_in_order(keys, weights, ranks, ordered)
+    return source, width
 
 
 @compiled
@@ -265,16 +284,90 @@ def _rank_in_order(keys: Any, weights: Any, ranks: Any, ordered: Any) -> Any:
 @compiled
 def pooled_ranks(ranks: Any, weights: Any, people: Any, left_out: Any, pooled: Any, ordered: Any) -> None:
     """Rank the sum of the participants' ranks, once for each participant left out."""
-    total = np.zeros(ranks.shape[1], dtype=np.int64)
-    for person in range(len(people)):
-        if people[person] > 0:
-            total += people[person] * ranks[person]
-    spare = np.empty(len(total), dtype=np.int32)
+    total = summed_ranks(ranks, people)
     for pool in range(len(left_out)):
         person = left_out[pool]
         # a pool without somebody is the sum of all less their ranks, so no sum is made again
         keys = total if person < 0 else total - people[person] * ranks[person]
-        _rank_whole(keys, weights, pooled[pool], ordered[pool], spare)
+        _rank_whole(keys, weights, pooled[pool], ordered[pool])
+
+
+@compiled
+def summed_ranks(ranks: Any, times: Any) -> Any:
+    """Return the sum of ranks (participant, pair), each times what `times` says, in the numbers of that."""
+    total = np.zeros(ranks.shape[1], dtype=times.dtype)
+    for person in range(len(times)):
+        if times[person] != 0:
+            total += times[person] * ranks[person]
+    return total
+
+
+@compiled
+def squared_ranks(ranks: Any, weights: Any) -> Any:
+    """Return the products of ranks (participant, pair), less their mean, with themselves."""
+    middle, squares = weights.sum() + 1, np.zeros(len(ranks))
+    for person in range(len(ranks)):
+        for pair in range(len(weights)):
+            off = np.float64(ranks[person, pair] - middle)
+            squares[person] += off * off * weights[pair]
+    return squares
+
+
+@compiled
+def compare_with_pools(ranks: Any, weights: Any, people: Any, total: Any, everybody: Any) -> Any:
+    """Return the products of participants' ranks with the pool of the others, and that of `everybody` with all.
+
+    Ranks are doubled, less their mean; the products of each pool with itself come second. The pool of all comes last.
+    It is also that of the others where one participant alone was drawn. Each pool is ranked and multiplied in one go,
+    so that nothing of the size (participant, pair) is written.
+    """
+    middle, alone, count = weights.sum() + 1, np.count_nonzero(people) == 1, len(people)
+    products, squares, room = np.zeros(count + 1), np.zeros(count + 1), _room_to_sort(len(total))
+    products[count], squares[count] = _product_in_order(_sort_whole(total, room), everybody, 0, weights)
+    for person in range(count):
+        if people[person] > 0:
+            pool = _sort_whole(total if alone else total - people[person] * ranks[person], room)
+            products[person], squares[person] = _product_in_order(pool, ranks[person], middle, weights)
+    return products, squares
+
+
+@compiled
+def leave_two_out(ranks: Any, weights: Any, total: Any) -> Any:
+    """Return the products of `compare_with_pools` with the others when each participant (row) was left out before.
+
+    A pool without two participants is the same whichever of them was left out first: it is ranked once for both.
+    """
+    count, middle, room = len(ranks), weights.sum() + 1, _room_to_sort(len(total))
+    products, squares = np.zeros((count, count)), np.zeros((count, count))
+    for one in range(count):
+        for other in range(one):
+            pool = _sort_whole(total - ranks[one] - ranks[other], room)
+            products[one, other], squares[one, other] = _product_in_order(pool, ranks[other], middle, weights)
+            products[other, one], squares[other, one] = _product_in_order(pool, ranks[one], middle, weights)
+    return products, squares
+
+
+@compiled
+def _product_in_order(order: Any, values: Any, mean: Any, weights: Any) -> Any:
+    """Return the product of sorted numbers' doubled ranks with values less their mean, and with themselves."""
+    packed, width = order
+    places, middle = (np.uint64(1) << width) - np.uint64(1), weights.sum() + 1
+    product, square = 0.0, 0.0
+    before, start, size = 0, 0, len(packed)
+    while start < size:
+        key, weight, other, stop = packed[start] >> width, 0, 0.0, start
+        while stop < size and packed[stop] >> width == key:
+            place = packed[stop] & places
+            weight += weights[place]
+            other += weights[place] * (values[place] - mean)
+            stop += 1
+        off = np.float64(2 * before + weight + 1 - middle)  # ties share their mean rank
+        # whole numbers: up to some 400 stimuli the sums are exact
+        product += off * other
+        square += off * off * weight
+        before += weight
+        start = stop
+    return product, square
 
 
 _ROWS = 512  # of RDMs side by side, which stay in the processor's cache
@@ -360,28 +453,38 @@ def quotient(values: Array, by: Array) -> Array:
 
 
 @compiled
-def weighted_products(columns: Any, places: Any, weights: Any, layers: Any) -> Any:
-    """Return the weighted products, sums and squares of the rows that occur, a cacheful of rows at a time."""
+def weighted_sums(columns: Any, places: Any, weights: Any) -> Any:
+    """Return the weighted sums and squares of the rows that occur."""
     rdms = columns.shape[1]
-    gram = np.zeros((rdms, rdms - layers))
     sums, squares = np.zeros(rdms), np.zeros(rdms)
-    block, heavy = np.empty((_ROWS, rdms)), np.empty((_ROWS, rdms - layers))
+    for row in range(len(places)):
+        weight = weights[row]
+        values = columns[places[row]]
+        for rdm in range(rdms):
+            heavy = weight * values[rdm]
+            sums[rdm] += heavy
+            squares[rdm] += heavy * values[rdm]
+    return sums, squares
+
+
+@compiled
+def weighted_products(columns: Any, places: Any, weights: Any, mixed: Any) -> Any:
+    """Return the weighted products of all RDMs with mixtures (participant, mixture) of the last ones.
+
+    Of the rows that occur, a cacheful at a time: each value is read from memory once.
+    """
+    rdms, people = columns.shape[1], mixed.shape[0]
+    products = np.zeros((rdms, mixed.shape[1]))
+    block, heavy = np.empty((_ROWS, rdms)), np.empty((_ROWS, people))
     for start in range(0, len(places), _ROWS):
         size = min(_ROWS, len(places) - start)
         for row in range(size):
-            weight = weights[start + row]
             values = columns[places[start + row]]
-            for rdm in range(rdms):
-                # gathered, summed and squared while it is in the cache: each value is read from memory once
-                value = values[rdm]
-                block[row, rdm] = value
-                sums[rdm] += weight * value
-                squares[rdm] += weight * value * value
-            for person in range(rdms - layers):
-                # participants alone carry the weights: products with layers need them on one side
-                heavy[row, person] = weight * values[layers + person]
-        gram += np.dot(block[:size].T, heavy[:size])
-    return gram, sums, squares
+            block[row] = values
+            # participants alone carry the weights: products with layers need them on one side
+            heavy[row] = weights[start + row] * values[rdms - people :]
+        products += np.dot(block[:size].T, np.dot(heavy[:size], mixed))
+    return products
 
 
 def _row_sums(metric: Metric) -> tuple[sparse.csr_array, Floats]:

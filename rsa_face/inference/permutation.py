@@ -240,7 +240,7 @@ def _compared_again(
         moved = people[:, shuffled_pairs(order)]
         ranked = None if prepared.sorted_people is None else sort_once(moved)
         shuffled = replace(prepared, people=moved, sorted_people=ranked, columns=None)
-        return np.asarray(np.nanmean(evaluate(shuffled, once)[0], axis=1))
+        return np.asarray(evaluate(shuffled, once).means(np.ones((1, len(people))))[0])
 
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(processors()) as pool:
         return np.stack(list(pool.map(compare, back)))
