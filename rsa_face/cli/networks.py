@@ -545,17 +545,24 @@ def _weights() -> None:
 def inspect(
     file: Annotated[str, typer.Argument(help="A file of weights, or hf://OWNER/REPO/FILE.")],
     layout: Layout = "auto",
+    network: Annotated[
+        str, typer.Option(help="The network; auto: recognised by the names of tensors.", autocompletion=NETWORK_NAMES)
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Show which network a file of weights is for, whose names it uses, and which parts would load."""
-    from rsa_face.networks.weights import inspect_weights
+    from rsa_face.networks.convert import inspect_file
 
-    contents = inspect_weights(file, layout=layout)
+    contents = inspect_file(file, layout=layout, network=network)
     if as_json:
         say(json.dumps(contents))
         return
     for name, value in contents.items():
-        say(f"{name}: {', '.join(map(str, value)) or 'none' if isinstance(value, list) else value}")
+        shown = value
+        if isinstance(value, list):
+            more = f" and {len(value) - _MOST_SHOWN} more" if len(value) > _MOST_SHOWN else ""
+            shown = f"{', '.join(map(str, value[:_MOST_SHOWN])) or 'none'}{more}"
+        say(f"{name}: {'unknown' if shown is None else shown}")
 
 
 @weights_app.command("convert")
@@ -569,11 +576,41 @@ def convert(
     classes: Annotated[
         int | None, typer.Option(help="Outputs of the last layer.", show_default="those of the file")
     ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="OLD=NEW: what begins names in the file and in the network (.OLD=.NEW: anywhere in them; OLD=: left "
+            "out); may be repeated."
+        ),
+    ] = None,
+    bgr: Annotated[bool, typer.Option(help="The original takes blue, green, red.")] = False,
+    preprocessing: Annotated[
+        str | None,
+        typer.Option(
+            help="What input the weights expect, as in a study: {resize: 112, crop: 112, mean: [.5, .5, .5]}."
+        ),
+    ] = None,
+    outputs: Annotated[str, typer.Option(help="What the outputs stand for, with commas between.")] = "",
 ) -> None:
     """Convert a file of weights to safetensors, list what was mapped and what not, and check a forward pass."""
     from rsa_face.networks.convert import convert_weights
 
-    conversion = convert_weights(file, out, network=network, layout=layout, classes=classes)
+    pairs = [word.partition("=") for word in rename or []]
+    bad = [old or new for old, equals, new in pairs if not (old and equals)]
+    if bad:
+        message = f"--rename is {bad[0]!r}. Give OLD=NEW."
+        raise ValueError(message)
+    conversion = convert_weights(
+        file,
+        out,
+        network=network,
+        layout=layout,
+        classes=classes,
+        rename={old: new for old, _, new in pairs},
+        bgr=bgr,
+        preprocessing=_preprocessing(preprocessing),
+        outputs=split(outputs),
+    )
     say(*(f"{key} <- {name}" for key, name in conversion.mapped.items()))
     for what, names in (("left out", conversion.left_out), ("missing", conversion.missing)):
         say(f"{what}: {', '.join(names) or 'nothing'}")
@@ -581,3 +618,21 @@ def convert(
     count = len(conversion.mapped)
     say(f"{conversion.network}: {count} tensors; outputs for noise {low:.4g} to {high:.4g}, by both files")
     say(conversion.out)
+
+
+def _preprocessing(text: str | None) -> Any:
+    """Return the preprocessing that an option describes as a study file does."""
+    from rsa_face.safety import in_short, plain_value
+    from rsa_face.stimuli.preprocessing import Preprocessing
+
+    if text is None:
+        return None
+    try:
+        values = plain_value(text)
+    except Exception as error:  # of YAML's parser
+        message = f"--preprocessing is {text!r}: {in_short(error)}. Write {{resize: 112, crop: 112}}."
+        raise ValueError(message) from error
+    if not isinstance(values, dict):
+        message = f"--preprocessing is {text!r}, not keys and values. Write {{resize: 112, crop: 112}}."
+        raise ValueError(message)
+    return Preprocessing(**values)

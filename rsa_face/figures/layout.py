@@ -308,15 +308,34 @@ def added(label: str, note: str) -> str:
 _SHORT_LABEL = 16
 
 
+def short_layers(names: Sequence[str]) -> list[str]:
+    """Return layer names for an axis: of a long path, the end that no other layer there has, behind an ellipsis.
+
+    Examples
+    --------
+    >>> short_layers(["encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1", "heads.head"])
+    ['…encoder_layer_0', '…encoder_layer_1', 'heads.head']
+    """
+    distinct = set(names)
+    shorter = {}
+    for name in distinct:
+        parts = name.split(".")
+        ends = [".".join(parts[place:]) for place in range(len(parts) - 1, 0, -1)] if len(name) > _SHORT_LABEL else []
+        alone = (end for end in ends if not any(f".{other}".endswith(f".{end}") for other in distinct - {name}))
+        end = next(alone, name)
+        shorter[name] = name if end == name else f"…{end}"
+    return [shorter[name] for name in names]
+
+
 def name_layers_below(ax: Axes, places: np.ndarray, names: Sequence[str], style: FigureStyle) -> None:
     """Write layer names upright under an axis, so that none touches another.
 
     They are written small where that lets all of them stand, and else as many as fit are written; every layer keeps
-    its mark in the figure.
+    its mark in the figure. Of long paths only the end is written.
     """
     low, high = ax.get_xlim()
     fitting, size = _that_fit(places, size_mm(ax)[0] / (high - low), style)
-    texts = [printable(name) for name, shown in zip(names, fitting, strict=True) if shown]
+    texts = [printable(name) for name, shown in zip(short_layers(names), fitting, strict=True) if shown]
     ax.set_xticks(places[fitting], texts, rotation=90, fontsize=size, parse_math=False)
     ax.tick_params(axis="x", length=0.2 * style.small_pt, pad=0.25 * style.small_pt)
 

@@ -32,6 +32,7 @@ from rsa_face.figures.layout import (
     points_mm,
     printable,
     same_stimuli,
+    short_layers,
     size_mm,
     sort_stimuli,
     thumbnail,
@@ -688,7 +689,7 @@ def _draw_layers_by_layers(ax: Axes, values: xr.DataArray, names: Sequence[str],
     bar.outline.set_visible(False)
     rows, columns = ([str(name) for name in values[dim].values] for dim in values.dims)
     name_layers_below(ax, np.arange(len(columns), dtype=float), columns, style)
-    ax.set_yticks(np.arange(len(rows)), rows, fontsize=style.least_pt, parse_math=False)
+    ax.set_yticks(np.arange(len(rows)), short_layers(rows), fontsize=style.least_pt, parse_math=False)
     ax.set_ylabel(network_label(names[0]))
     ax.set_xlabel(network_label(names[1]))
     ax.spines[:].set_visible(False)
@@ -723,7 +724,8 @@ def _name_layers(ax: Axes, similarity: xr.DataArray, style: FigureStyle) -> None
     name_layers_below(ax, places, names, style)
     shown = ax.get_xticks()
     size = ax.get_xticklabels()[0].get_fontsize()
-    ax.set_yticks(shown, [names[int(tick)] for tick in shown], fontsize=size, parse_math=False)
+    written = short_layers(names)
+    ax.set_yticks(shown, [written[int(tick)] for tick in shown], fontsize=size, parse_math=False)
     ax.tick_params(axis="y", length=0.2 * style.small_pt, pad=0.25 * style.small_pt)
     ax.spines[:].set_visible(False)
 

@@ -177,11 +177,15 @@ _COLORS = ("#D07C00", "#A80F3C", "#63BDB4", "#2B78AC", "#18234F")
 _MARKERS = ("o", "D", "^", "s", "v")
 NETWORK_ORDER = tuple(NETWORKS)
 NETWORK_LABELS = {name: row.label for name, row in NETWORKS.items()}
-_STARTS = {"imagenet": "ImageNet"}
 NETWORK_COLORS = dict(zip(NETWORKS, _COLORS, strict=True))
 NETWORK_MARKERS = dict(zip(NETWORKS, _MARKERS, strict=True))
-OTHER_COLORS = ("#6A6A6A", "#8C6BB1", "#5A7D2A", "#A65628", "#D16BA5")
+OTHER_COLORS = ("#8C6BB1", "#5A7D2A", "#A65628", "#D16BA5", "#6A6A6A")
 OTHER_MARKERS = ("P", "X", "<", ">", "h")
+# how the usual starts of weights are written
+_STARTS = {
+    "imagenet": "ImageNet", "vggface": "VGGFace", "vgg-face": "VGG-Face", "vggface2": "VGGFace2",
+    "affectnet": "AffectNet",
+}  # fmt: skip
 HUMAN_COLOR = "#3A3A3A"
 CEILING_COLOR = "#D9D9D9"
 QUIET = "#6E6E6E"
@@ -242,7 +246,7 @@ def network_label(network: str) -> str:
     ('FE-AlexNet (ImageNet, seed 0)', 'VGG16 (random)', 'mine')
     """
     architecture, *rest = network.split("/")
-    words = [f"seed {word}" if word.isdigit() else _STARTS.get(word, word) for word in rest]
+    words = [f"seed {word}" if word.isdigit() else _STARTS.get(word.lower(), word) for word in rest]
     return NETWORK_LABELS.get(architecture, architecture) + (f" ({', '.join(words)})" if words else "")
 
 

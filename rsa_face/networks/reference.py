@@ -77,10 +77,20 @@ def build_reference(
 @cache
 def survey_reference(name: str, side: int | None = None) -> Survey:
     """Return what can be recorded of a library's network, from a pass without values through random weights."""
+    built = _without_values(name)
+    return survey(built.module, side or built.preprocessing.crop)
+
+
+def skeleton_of(name: str) -> dict[str, Tensor]:
+    """Return the parameters of a network by reference, by name and without values."""
+    return _without_values(name).module.state_dict()
+
+
+def _without_values(name: str) -> Built:
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")
-        built = build_reference(name, weights="random", seed=0, classes=None, head="file")
-    return survey(built.module, side or built.preprocessing.crop)
+        weights = LIBRARY if is_builder(name) else "random"
+        return build_reference(name, weights=weights, seed=0, classes=None, head="file")
 
 
 def must_be_reference(name: str) -> None:

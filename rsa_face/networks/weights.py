@@ -7,23 +7,20 @@ and checked key by key. No code in a file runs.
 import json
 import logging
 import re
-import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 from urllib.error import URLError
 
-import numpy as np
-import safetensors.torch
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from torchvision import models
 
 from rsa_face.networks.attention import block_place
+from rsa_face.networks.formats import ELSEWHERE, FORMATS, REVERSED, must_have_reader, read_content
 from rsa_face.networks.settings import Attention
 from rsa_face.provenance import hash_content, hash_file, rng_from, unsealed
 from rsa_face.safety import must_not_swell, reading
@@ -32,7 +29,6 @@ from rsa_face.stimuli.preprocessing import Preprocessing
 
 log = logging.getLogger(__name__)
 
-FORMATS = (".safetensors", ".pth", ".pt", ".bin", ".tar", ".ckpt", ".mat")
 _WRAPPINGS = (
     "state_dict", "model_state_dict", "model", "net", "network", "weights",
     "state_dict_ema", "ema_state_dict", "model_ema", "ema",
@@ -47,14 +43,17 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 _OXFORD = [f"conv{block}_{place}" for block, count in enumerate((2, 2, 3, 3, 3), 1) for place in range(1, count + 1)]
 
-LAYOUTS = ("torchvision", "rsa-face", "vgg-face", "vgg-face-bgr", "se-alexnet")
-_FACE_MEAN = (129.1863 / 255, 104.7624 / 255, 93.5940 / 255)
-_FACES = Preprocessing(mean=_FACE_MEAN, sd=(1 / 255,) * 3)
+_OXFORD_LAYOUTS = ("vgg-face", "vgg-face-bgr", "vgg-imagenet", "vgg-imagenet-bgr")
+LAYOUTS = ("torchvision", "rsa-face", *_OXFORD_LAYOUTS, "se-alexnet")
+_FACES = Preprocessing(mean=(129.1863 / 255, 104.7624 / 255, 93.5940 / 255), sd=(1 / 255,) * 3)
+_OBJECTS = Preprocessing(mean=(123.68 / 255, 116.779 / 255, 103.939 / 255), sd=(1 / 255,) * 3)
 PREPROCESSINGS: dict[str, Preprocessing] = {
     "torchvision": Preprocessing(),
     "rsa-face": Preprocessing(),
     "vgg-face": _FACES,
     "vgg-face-bgr": _FACES,
+    "vgg-imagenet": _OBJECTS,
+    "vgg-imagenet-bgr": _OBJECTS,
     "se-alexnet": Preprocessing(resize=(224, 224), mean=(0.5,) * 3, sd=(0.5,) * 3),
 }
 # The eight expressions of AffectNet by their codes (Mollahosseini, Hasani & Mahoor 2019, 10.1109/TAFFC.2017.2740923),
@@ -165,22 +164,28 @@ class Layout:
     @property
     def reverses_colours(self) -> bool:
         """Whether the file's first convolution takes blue, green, red, and is turned around on the way in."""
-        return self.name == "vgg-face-bgr"
+        return self.name.endswith("-bgr")
 
 
 def recognise(
-    shapes: Shapes, *, layout: str = "auto", source: str = "the file", attention: Sequence[Attention] = ()
+    shapes: Shapes,
+    *,
+    layout: str = "auto",
+    source: str = "the file",
+    attention: Sequence[Attention] = (),
+    reverse: bool = False,
 ) -> Layout:
     """Recognise whose weights a file holds by the names and shapes of its tensors.
 
-    Oxford's VGG-Face is recognised by ``conv1_1`` (takes red, green, blue) or ``conv_1_1`` (conversions of the Torch
-    file, which take blue, green, red). A conversion of the Caffe file may bear the first names and take the second
+    Oxford's VGG16 is recognised by ``conv1_1`` (takes red, green, blue) or ``conv_1_1`` (conversions of the Torch
+    file, which take blue, green, red, as Caffe's and Keras's own files do: `reverse`); it is that of ImageNet where
+    it has 1,000 classes, else VGG-Face. A conversion of the Caffe file may bear the first names and take the second
     order: nothing in the file tells, so name the layout ``vgg-face-bgr`` then. A file of the SE-AlexNet laboratory
     without a block bears torchvision's names: name the layout ``se-alexnet`` for its preprocessing.
     """
     must_be_known(layout, ("auto", *LAYOUTS), "weights layout")
     if any(re.match(r"conv_?\d_\d\.", key) for key in shapes):
-        return _oxford(shapes, layout)
+        return _oxford(shapes, layout, reverse=reverse)
     gates = _gates(shapes)
     blocks = [(_block(at, keys, shapes, gates, attention), keys) for at, keys in gates.items()]
     plain = _without_blocks(shapes, gates)
@@ -228,7 +233,7 @@ def _gate_keys(attention: list[Attention]) -> list[tuple[list[str], Attention]]:
     return keys
 
 
-def _oxford(shapes: Shapes, layout: str) -> Layout:
+def _oxford(shapes: Shapes, layout: str, *, reverse: bool) -> Layout:
     torch_file = any(key.startswith("conv_") for key in shapes)
     written = [name.replace("conv", "conv_") if torch_file else name for name in _OXFORD] + ["fc6", "fc7", "fc8"]
     weights = [key for key in keys_of("vgg16") if key.endswith(".weight")]
@@ -239,9 +244,10 @@ def _oxford(shapes: Shapes, layout: str) -> Layout:
         for what in ("weight", "bias")
         if f"{name}.{what}" in shapes
     }
-    name = layout if layout in ("vgg-face", "vgg-face-bgr") else ("vgg-face-bgr" if torch_file else "vgg-face")
     unknown = tuple(sorted(set(shapes) - set(keys.values())))
     classes = shapes["fc8.weight"][0] if "fc8.weight" in shapes else None
+    name = f"{'vgg-imagenet' if classes == 1000 else 'vgg-face'}{'-bgr' if torch_file or reverse else ''}"
+    name = layout if layout in _OXFORD_LAYOUTS else name
     return Layout(name, "vgg16", keys, unknown, classes, preprocessing=PREPROCESSINGS[name])
 
 
@@ -335,7 +341,8 @@ def read_weights(
     rule, then = "The record in a file of weights is what this package wrote", "Choose another file."
     with reading(Path(path), rule, then=then):
         blocks = [Attention(**block) for block in record.get("attention", [])] or attention
-    content = recognise(shapes, layout=layout, source=str(path), attention=blocks)
+    reverse = Path(path).suffix in REVERSED
+    content = recognise(shapes, layout=layout, source=str(path), attention=blocks, reverse=reverse)
     with reading(Path(path), rule, then=then):
         content = with_record(content, record)
     tensors = {key: _fitted(key, state[name]) for key, name in content.keys.items()}
@@ -452,11 +459,12 @@ def inspect_weights(weights: str | Path, *, layout: str = "auto") -> dict[str, A
 def read_state(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict from a file, never running code that may be in it."""
     path = must_be_a_file(path)
+    must_have_reader(path)
     then = (
         "Download it again, or save the state dict alone where it was made: torch.save(net.state_dict(), 'net.pt')."
     )
     with reading(path, _TENSORS_ALONE, then=then):
-        state = _state_in(path)
+        state = read_content(path)
     state = _unwrapped(state)
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()) or not state:
         message = (
@@ -573,6 +581,9 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -
 def must_be_a_file(path: str | Path) -> Path:
     """Refuse a weights file that is not there, or of a kind that is not read."""
     path = Path(path)
+    if path.suffix in ELSEWHERE:
+        message = f"Weights of {path.name!r} cannot be read: {ELSEWHERE[path.suffix]}."
+        raise ValueError(message)
     if path.suffix not in FORMATS:
         message = (
             f"Unknown weights: {str(path)!r}. Choose random, imagenet, hf://OWNER/REPO/FILE or a file ending in "
@@ -583,44 +594,6 @@ def must_be_a_file(path: str | Path) -> Path:
         message = f"No such weights file: {str(path)!r}. Check the path."
         raise FileNotFoundError(message)
     return path
-
-
-def _state_in(path: Path) -> object:
-    if path.suffix == ".safetensors":
-        return safetensors.torch.load_file(path)
-    if path.suffix == ".mat":
-        return _matconvnet(path)
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            must_not_swell(sum(part.file_size for part in archive.infolist()), path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:  # torch's own words say how to run what is in it
-        message = "it was not written by torch, or holds code or other objects, none of which was run"
-        raise UnpicklingError(message) from error
-
-
-def _matconvnet(path: Path) -> dict[str, Tensor]:
-    """Read the convolutions of a MatConvNet file, in which a fully connected layer is a convolution over its map."""
-    import scipy.io
-
-    must_not_swell(path.stat().st_size, path)
-    content = scipy.io.loadmat(path, squeeze_me=False, struct_as_record=True)
-    net = content["net"][0, 0] if "net" in content else content
-    state: dict[str, Tensor] = {}
-    for entry in np.ravel(net["layers"]):
-        layer = entry[0, 0] if isinstance(entry, np.ndarray) else entry
-        fields = layer.dtype.names or ()
-        older = [layer[name] for name in ("filters", "biases") if name in fields]
-        filters = np.ravel(layer["weights"]) if "weights" in fields else older
-        if len(filters) < 2:
-            continue
-        name, kernel = str(np.ravel(layer["name"])[0]), np.asarray(filters[0], np.float32)
-        kernel = kernel.reshape(*kernel.shape, *[1] * (4 - kernel.ndim))  # Matlab drops axes of length 1 at the end
-        # rows, columns, channels, filters there; filters, channels, rows, columns here
-        state[f"{name}.weight"] = torch.from_numpy(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
-        state[f"{name}.bias"] = torch.from_numpy(np.ascontiguousarray(np.ravel(filters[1]), dtype=np.float32))
-    return state
 
 
 def _unwrapped(state: object) -> object:

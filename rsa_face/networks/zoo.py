@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torchvision import models
 
 from rsa_face.networks.attention import insert_attention
+from rsa_face.networks.formats import FORMATS
 from rsa_face.networks.layers import Layer, name_layers, select_layers
 from rsa_face.networks.reference import build_reference
 from rsa_face.networks.settings import Attention
 from rsa_face.networks.survey import Survey, survey, unwrapped
 from rsa_face.networks.weights import (
-    FORMATS,
     Layout,
     find_weights,
     imagenet_file,
@@ -277,7 +277,7 @@ def build_network(
     weights : str or Path, optional
         ``random`` (from the seed), the default but for a callable; ``imagenet`` (torchvision's, downloaded once; of
         the five, the last layer starts at random unless there are 1,000 classes); ``library``, the library's own or
-        what the callable puts in; a file (``.safetensors``, ``.pth``, ``.pt``, ``.bin``, ``.tar``, ``.ckpt``); or
+        what the callable puts in; a file (of torch, safetensors, MatConvNet, Caffe, Keras or ONNX); or
         ``hf://OWNER/REPO/FILE``.
     seed : int
         For all weights that start at random.
@@ -381,9 +381,10 @@ def _by_reference(
     built = build_reference(name, weights=weights, seed=seed, classes=classes, head=head, trained=trained)
     preprocessing = preprocessing or built.preprocessing
     noted = survey(built.module, preprocessing.crop)
+    built.module.eval()  # some networks' own eval() returns nothing
     return Network(
         name=called,
-        module=built.module.eval(),
+        module=built.module,
         layers=noted.layers,
         preprocessing=preprocessing,
         architecture=name,

@@ -21,7 +21,7 @@ from rsa_face.figures.layers import (
     similarity_label,
     title_of,
 )
-from rsa_face.figures.layout import name_of, number, p_value, percent, words_of_occlusion
+from rsa_face.figures.layout import name_of, number, p_value, percent, short_layers, words_of_occlusion
 from rsa_face.figures.networks import contrast_table, half_way_place, localization_table, shown_test
 from rsa_face.figures.saliency import REGION, how_mapped, shares_table
 from rsa_face.figures.style import in_order, ink, network_colors, network_label, network_markers
@@ -323,7 +323,7 @@ def place_layers(result: xr.Dataset) -> tuple[dict[str, Any], list[dict[str, Any
         places |= dict.fromkeys(group, x)
         start += len(x) + _GAP
         ticks += x.tolist()
-        names += [html.escape(str(name)) for name in layers]
+        names += [html.escape(name) for name in short_layers([str(name) for name in layers])]
         title = "<br>".join(html.escape(line) for line in title_of(group))
         heads.append({"x": float(x.mean()), "y": 1.02, "yref": "paper", "yanchor": "bottom", "showarrow": False,
                       "text": f"<b>{title}</b>", "name": group[-1]})  # fmt: skip

@@ -697,9 +697,9 @@ def _networks(study: StudyFolder, cited: list[str]) -> str:
     networks_named = []
     for name in networks:
         layers = [str(layer) for layer in part[LAYER].values[part[NETWORK].values.astype(str) == name]]
-        networks_named.append(
-            f"{network_label(name)} ({len(layers)} layers, {layers[0]} to {layers[-1]}{_weights(study, name)})"
-        )
+        label = network_label(name)
+        opened = f"{label[:-1]}; " if label.endswith(")") else f"{label} ("
+        networks_named.append(f"{opened}{len(layers)} layers, {layers[0]} to {layers[-1]}{_weights(study, name)})")
         if "imagenet" in _weights(study, name):
             networks_named[-1] = networks_named[-1].replace(
                 "weights: imagenet", "weights: imagenet, Deng et al. 2009"

@@ -69,6 +69,7 @@ def test_unknown_networks_come_last_and_get_their_own_colour():
     assert in_order(["zoo", "vgg16", "fe_alexnet"]) == ["fe_alexnet", "vgg16", "zoo"]
     assert network_colors(["zoo", "vgg16"])["zoo"] not in NETWORK_COLORS.values()
     assert network_label("fe_alexnet/imagenet/0") == "FE-AlexNet (ImageNet, seed 0)"
+    assert network_label("resnet50/mine") == "resnet50 (mine)"
 
 
 @pytest.mark.parametrize("color", [*NETWORK_COLORS.values(), "#ffffff"])
