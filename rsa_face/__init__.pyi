@@ -13,6 +13,7 @@ from rsa_face.figures.networks import plot_localization as plot_localization
 from rsa_face.figures.networks import plot_study as plot_study
 from rsa_face.figures.rdms import plot_rdms as plot_rdms
 from rsa_face.figures.style import figure_style as figure_style
+from rsa_face.human.choices import read_choices as read_choices
 from rsa_face.human.prediction import predict_trials as predict_trials
 from rsa_face.human.read import read_human as read_human
 from rsa_face.human.read import read_human_trials as read_human_trials
@@ -29,7 +30,6 @@ from rsa_face.networks.zoo import Network as Network
 from rsa_face.networks.zoo import build_network as build_network
 from rsa_face.provenance import save as save
 from rsa_face.psychophysics.choices import network_choices as network_choices
-from rsa_face.psychophysics.choices import read_choices as read_choices
 from rsa_face.psychophysics.psychometric import fit_psychometric as fit_psychometric
 from rsa_face.rdms.align import shared_stimuli as shared_stimuli
 from rsa_face.rdms.controls import control_rdms as control_rdms

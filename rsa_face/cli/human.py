@@ -7,13 +7,24 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from rsa_face.cli.shared import Json, Seed, StimulusTable, completing, draw, say, split
+from rsa_face.cli.shared import (
+    FromSoftware,
+    Json,
+    LayoutWords,
+    Seed,
+    StimulusTable,
+    completing,
+    draw,
+    layout_of,
+    say,
+    settings_of,
+    split,
+)
 
 human_app = typer.Typer(name="human", help="Check, convert or simulate human data.", no_args_is_help=True)
 datasets_app = typer.Typer(name="datasets", help="List or fetch public data sets.", no_args_is_help=True)
 
 _KINDS = completing(registry="human.kinds.KINDS")
-_VERBATIM = ("separator", "encoding", "answer", "same", "different", "files", "wide", "sheet")
 _File = Annotated[list[Path], typer.Argument(help="A file of human data, several that belong together, or a folder.")]
 _Kind = Annotated[
     str,
@@ -34,25 +45,6 @@ _Options = Annotated[
         "--option", "-o", help="An option of the kind: direction=similarity, scale=1,7, ...; may be repeated."
     ),
 ]
-_Layout = Annotated[
-    list[str],
-    typer.Option(
-        "--layout",
-        "-l",
-        help="How the file is laid out; may be repeated: columns.participant=subj, keep.practice=0, drop.late=1, "
-        "by=occlusion, group=true, rename=ids.csv, participants=people.csv (or none), names=p, separator=;, "
-        "encoding=cp1252, files={participant}_ses-{session}, wide=rater_{participant}, recode.response.j=anger, "
-        "preamble=3, sheet=Trials.",
-    ),
-]
-_From = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        help="The experiment software that wrote the file; known from its header if not given.",
-        autocompletion=completing(registry="human.experiments.SOFTWARE"),
-    ),
-]
 
 
 @human_app.command()
@@ -62,8 +54,8 @@ def check(
     stimuli: _Stimuli = None,
     ids: _Ids = None,
     option: _Options = [],  # noqa: B006 - typer copies it
-    layout: _Layout = [],  # noqa: B006
-    software: _From = None,
+    layout: LayoutWords = [],  # noqa: B006
+    software: FromSoftware = None,
     comparison: Annotated[
         Literal["spearman", "corr", "rho-a"], typer.Option(help="How people are compared with people.")
     ] = "spearman",
@@ -76,8 +68,8 @@ def check(
     from rsa_face.human.read import read_human
     from rsa_face.human.reliability import advise, assess_reliability, reliability_table, summarise
 
-    given: dict[str, Any] = {"kind": kind, "options": _settings(option), "stimuli": stimuli, "ids": _ids(ids)}
-    arranged = _layout(layout, software)
+    given: dict[str, Any] = {"kind": kind, "options": settings_of(option), "stimuli": stimuli, "ids": _ids(ids)}
+    arranged = layout_of(layout, software)
     human = read_human(file, layout=arranged, **given)
     pages: list[dict[str, Any]] = []
     for level, part in _parts(human):
@@ -113,14 +105,19 @@ def convert(
     stimuli: _Stimuli = None,
     ids: _Ids = None,
     option: _Options = [],  # noqa: B006 - typer copies it
-    layout: _Layout = [],  # noqa: B006
-    software: _From = None,
+    layout: LayoutWords = [],  # noqa: B006
+    software: FromSoftware = None,
 ) -> None:
     """Write human data as RDMs, one for each participant."""
     from rsa_face.human.read import read_human, write_human
 
     human = read_human(
-        file, kind=kind, options=_settings(option), layout=_layout(layout, software), stimuli=stimuli, ids=_ids(ids)
+        file,
+        kind=kind,
+        options=settings_of(option),
+        layout=layout_of(layout, software),
+        stimuli=stimuli,
+        ids=_ids(ids),
     )
     say(*(write_human(part, _at_level(path, level)) for level, part in _parts(human) for path in out))
 
@@ -220,37 +217,6 @@ def fetch(
     folder = fetch_dataset(name, out, source=source, size=size, progress=True)
     say(f"Cite: {DATASETS[name].citation}\nLicence: {DATASETS[name].licence}")
     say(*sorted([*folder.glob("*.csv"), *folder.glob("*.nc")]))
-
-
-def _settings(words: list[str]) -> dict[str, Any]:
-    """Return settings from words such as scale=1,7 and columns.participant=subj."""
-    from rsa_face.safety import plain_value
-
-    settings: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not name:
-            message = f"{word!r} is no setting. Write name=value, such as scale=1,7."
-            raise ValueError(message)
-        outer, dot, inner = name.partition(".")
-        parts = value.split(",") if "," in value and value != "," else [value]
-        # names in the file and words of people stay text; the settings' own values are read as YAML has them
-        read = parts if dot or outer == "names" else [plain_value(part) for part in parts]
-        one: Any = read[0] if len(read) == 1 and outer not in ("names", "scales", "responses") else read
-        one = value if outer in _VERBATIM else one
-        if outer == "recode":
-            column, _, theirs = inner.partition(".")
-            settings.setdefault(outer, {}).setdefault(column, {})[theirs] = value
-        elif dot:
-            settings.setdefault(outer, {})[inner] = one
-        else:
-            settings[outer] = one
-    return settings
-
-
-def _layout(words: list[str], software: str | None) -> dict[str, Any]:
-    """Return the layout from words, and the software that was named beside them."""
-    return _settings(words) | ({"software": software} if software is not None else {})
 
 
 def _ids(ids: Path | None) -> str | Path | None:

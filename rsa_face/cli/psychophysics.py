@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from rsa_face.cli.shared import NETWORK_NAMES, Json, Seed, draw, numbers, print_table, say
+from rsa_face.cli.shared import (
+    NETWORK_NAMES,
+    FromSoftware,
+    Json,
+    LayoutWords,
+    Seed,
+    draw,
+    layout_of,
+    numbers,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from rsa_face.networks.zoo import Network
@@ -24,12 +35,23 @@ _NAMED = typer.Option(
 
 @psychophysics_app.command()
 def psychometric(
-    choices: Annotated[Path, typer.Argument(help="Choices of people (CSV): participant, level and response.")],
+    choices: Annotated[
+        list[Path], typer.Argument(help="Choices of people: files with participant, level and response, or a folder.")
+    ],
     network: Annotated[list[str] | None, _NAMED] = None,
     stimuli: Annotated[Path | None, typer.Option(help="The stimulus table that the networks judge.")] = None,
     answers: Annotated[
         Path | None, typer.Option(help="Choices of networks (CSV), if they have been made already.")
     ] = None,
+    high: Annotated[
+        str | None, typer.Option(help="The answer that high levels favour: its probability is fitted (anger).")
+    ] = None,
+    low: Annotated[str | None, typer.Option(help="The other answer (fear).")] = None,
+    variable: Annotated[str | None, typer.Option(help="What the levels are, for labels (morph).")] = None,
+    unit: Annotated[str, typer.Option(help="The unit of the levels (%).")] = "",
+    condition: Annotated[str | None, typer.Option(help="What conditions differ in (part shown).")] = None,
+    layout: LayoutWords = [],  # noqa: B006 - typer copies it
+    software: FromSoftware = None,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("psychometric"),
     sigmoid: Annotated[Literal["gaussian", "logistic"], typer.Option(help="Shape of the curve.")] = "gaussian",
     method: Annotated[
@@ -44,17 +66,23 @@ def psychometric(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Fit each observer's psychometric curve, with a figure: PSE (happy is chosen half the time), slope, lapses."""
+    """Fit each observer's psychometric curve, with a figure: PSE (happy is chosen half the time), slope, lapses.
+
+    Answers other than happy and sad are named with --high and --low.
+    """
     from rsa_face.figures.behaviour import plot_psychometric
+    from rsa_face.human.choices import read_choices
     from rsa_face.provenance import load
-    from rsa_face.psychophysics.choices import read_choices
     from rsa_face.psychophysics.psychometric import Curve
     from rsa_face.study.behaviour import tabulate_curves, write_psychophysics
 
     bounds: dict[str, Any] = {"guess": numbers(guess, "guess", most=2), "lapse": numbers(lapse, "lapse", most=2)}
     curve = Curve(sigmoid=sigmoid, method=method, pooling=pooling, **bounds)
-    people = read_choices(choices)
-    judged = read_choices(answers) if answers is not None else _choices_of(network, stimuli)
+    two = _two(high, low)
+    arranged = layout_of(layout, software)
+    words: dict[str, Any] = {"variable": variable, "unit": unit, "condition": condition}
+    people = read_choices(choices, layout=arranged, answers=two, **words)
+    judged = read_choices(answers, answers=two) if answers is not None else _choices_of(network, stimuli, two)
     written = write_psychophysics(people, judged, out, curve=curve, draws=draws, seed=seed)
     fits: dict[str, Any] = {path.stem: load(path) for path in written if path.suffix == ".nc"}
     both = fits["psychometric"], fits.get("psychometric_networks")
@@ -136,7 +164,14 @@ def _networks(words: list[str]) -> "Iterator[Network]":
         yield build_network(name, weights=weights or None)
 
 
-def _choices_of(network: list[str] | None, stimuli: Path | None) -> Any:
+def _two(high: str | None, low: str | None) -> dict[str, str] | None:
+    if (high is None) != (low is None):
+        message = f"--{'low' if low is None else 'high'} is missing. Name both answers, or neither."
+        raise ValueError(message)
+    return None if high is None or low is None else {"high": high, "low": low}
+
+
+def _choices_of(network: list[str] | None, stimuli: Path | None, two: dict[str, str] | None) -> Any:
     from rsa_face.psychophysics.choices import network_choices
     from rsa_face.stimuli.catalogue import read_stimuli
 
@@ -147,20 +182,20 @@ def _choices_of(network: list[str] | None, stimuli: Path | None) -> Any:
             f"--stimuli is missing: {', '.join(network)} cannot judge faces without them. Give a stimulus table."
         )
         raise ValueError(message)
-    return network_choices(_networks(network), read_stimuli(stimuli))
+    return network_choices(_networks(network), read_stimuli(stimuli), answers=two)
 
 
 def _print_curves(table: Any) -> None:
     import numpy as np
 
-    kind = str(table["kind"].iloc[0])
+    kind, condition = str(table["kind"].iloc[0]), str(table.columns[2])
     rows = []
     for row in table.to_dict("records"):
         # without a PSE the status says why, and its interval how little the choices tell
         cells = ["" if np.isnan(row[name]) else f"{row[name]:.{digits}f}" for name, digits in _PRINTED.items()]
         known = not np.isnan(row.get("pse_lower", np.nan))
         cells.insert(1, f"{row['pse_lower']:.3f} to {row['pse_upper']:.3f}" if known else "")
-        rows.append([row["observer"], row["occlusion"], *cells, row["status"], row["bound"]])
-    words = [kind, "occlusion", "status", "at a bound"]
-    columns = [kind, "occlusion", "PSE", "interval", "slope", "lapse", "status", "at a bound"]
-    print_table(columns, rows, title=f"Psychometric curves, a row for each {kind} and occlusion", words=words)
+        rows.append([row["observer"], row[condition], *cells, row["status"], row["bound"]])
+    words = [kind, condition, "status", "at a bound"]
+    columns = [kind, condition, "PSE", "interval", "slope", "lapse", "status", "at a bound"]
+    print_table(columns, rows, title=f"Psychometric curves, a row for each {kind} and {condition}", words=words)

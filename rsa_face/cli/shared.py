@@ -148,3 +148,54 @@ Cluster = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random: the same seed gives the same numbers.")]
+LayoutWords = Annotated[
+    list[str],
+    typer.Option(
+        "--layout",
+        "-l",
+        help="How the file is laid out; may be repeated: columns.participant=subj, keep.practice=0, drop.late=1, "
+        "by=occlusion, group=true, rename=ids.csv, participants=people.csv (or none), names=p, separator=;, "
+        "encoding=cp1252, files={participant}_ses-{session}, wide=rater_{participant}, recode.response.j=anger, "
+        "preamble=3, sheet=Trials.",
+    ),
+]
+FromSoftware = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="The experiment software that wrote the file; known from its header if not given.",
+        autocompletion=completing(registry="human.experiments.SOFTWARE"),
+    ),
+]
+_VERBATIM = ("separator", "encoding", "answer", "same", "different", "files", "wide", "sheet")
+
+
+def settings_of(words: list[str]) -> dict[str, Any]:
+    """Return settings from words such as scale=1,7 and columns.participant=subj."""
+    from rsa_face.safety import plain_value
+
+    settings: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            message = f"{word!r} is no setting. Write name=value, such as scale=1,7."
+            raise ValueError(message)
+        outer, dot, inner = name.partition(".")
+        parts = value.split(",") if "," in value and value != "," else [value]
+        # names in the file and words of people stay text; the settings' own values are read as YAML has them
+        read = parts if dot or outer == "names" else [plain_value(part) for part in parts]
+        one: Any = read[0] if len(read) == 1 and outer not in ("names", "scales", "responses") else read
+        one = value if outer in _VERBATIM else one
+        if outer == "recode":
+            column, _, theirs = inner.partition(".")
+            settings.setdefault(outer, {}).setdefault(column, {})[theirs] = value
+        elif dot:
+            settings.setdefault(outer, {})[inner] = one
+        else:
+            settings[outer] = one
+    return settings
+
+
+def layout_of(words: list[str], software: str | None) -> dict[str, Any]:
+    """Return the layout from words, and the software that was named beside them."""
+    return settings_of(words) | ({"software": software} if software is not None else {})

@@ -40,12 +40,12 @@ from rsa_face.figures.style import (
     network_markers,
 )
 from rsa_face.inference.statistics import wilson_interval
+from rsa_face.psychophysics.choices import ChoiceWords
 from rsa_face.schema import NETWORK, PARTICIPANT, must_hold, origin_of, split_seed
 
-SCALES = {"signed": "Level (−1 sad to +1 happy)", "morph": "Morph (0 sad to 1 happy)"}
 PEOPLE = "people"
 _PER_ROW = 4
-_LOWEST = -0.12  # of P(happy): room for arrows below the curves
+_LOWEST = -0.12  # of the probability: room for arrows below the curves
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Choices:
     observer: str  # `people`, the family that a network's seeds share, or a seed without a PSE
     name: str  # for readers, with how many they are and how many have no PSE
     levels: np.ndarray
-    share: np.ndarray  # of happy among all choices at a level
+    share: np.ndarray  # of the high answer among all choices at a level
     ends: np.ndarray  # of its binomial interval, (2, level); NaN where answers are not trials
     trials: np.ndarray
     fine: np.ndarray  # the levels of the curves
@@ -180,6 +180,17 @@ def name_observers(part: xr.Dataset, observer: str) -> str:
     return added(label, ", ".join(notes)) if notes else label
 
 
+def words_of(*fits: xr.Dataset | None) -> ChoiceWords:
+    """Return the words of the task that curves were fitted to."""
+    return ChoiceWords.from_attrs(*(fit.attrs for fit in fits if fit is not None))
+
+
+def name_of_condition(occlusion: str, words: ChoiceWords) -> str:
+    """Return what a panel is called: what was masked, or a condition by its own name."""
+    name = f"{words.condition}: {printable(occlusion)}" if words.condition else words_of_occlusion(occlusion)
+    return f"{name[:1].upper()}{name[1:]}"
+
+
 def plot_psychometric(
     people: xr.Dataset | None, networks: xr.Dataset | None = None, *, ax: Axes | None = None
 ) -> Axes:
@@ -187,9 +198,9 @@ def plot_psychometric(
 
     Points of people are all their trials together, with binomial intervals; their curve is the mean of the
     participants' own, with the interval of that mean. A network's curve is the mean over its seeds, with their
-    range. The mark on a curve is its PSE, where happy is chosen half the time. No curve takes in observers whose
-    PSE is undetermined: each such seed is a dotted line of its own, with an arrow on the lower edge to the side
-    where its PSE would lie.
+    range. The mark on a curve is its PSE, where the high answer (happy) is chosen half the time. No curve takes in
+    observers whose PSE is undetermined: each such seed is a dotted line of its own, with an arrow on the lower edge
+    to the side where its PSE would lie.
 
     Parameters
     ----------
@@ -226,7 +237,7 @@ def plot_psychometric(
         fault = f"Levels of people and networks are on different scales, {sorted(scales)}" if parts else "No curves"
         message = f"{fault}. Give fits of choices along the same morph."
         raise ValueError(message)
-    choices = choices_of(people, networks)
+    choices, words = choices_of(people, networks), words_of(people, networks)
     occlusions = list(dict.fromkeys(one.occlusion for one in choices))
     looks = _looks_of(people, networks)
     entries = [(name_observers(people, PEOPLE), looks[PEOPLE])] if people is not None else []
@@ -253,12 +264,12 @@ def plot_psychometric(
             for one in choices:
                 if one.occlusion == occlusion:
                     _draw_choices(panel, one, looks[one.observer], style)
-            panel.set(ylim=(_LOWEST, 1.03), yticks=[0, 0.5, 1], ylabel="P(happy)" if column == 0 else "")
-            panel.set_title(words_of_occlusion(occlusion).capitalize(), loc="left", parse_math=False)
+            panel.set(ylim=(_LOWEST, 1.03), yticks=[0, 0.5, 1], ylabel=words.chance if column == 0 else "")
+            panel.set_title(name_of_condition(occlusion, words), loc="left", parse_math=False)
         # written once for all panels: under each of them it would be wider than they are
-        ax.text((left + width - line) / 2, foot - 0.9 * line, SCALES.get(next(iter(scales)), "Level"),
+        ax.text((left + width - line) / 2, foot - 0.9 * line, words.axis(next(iter(scales))),
                 fontsize=style.text_pt, ha="center", va="center")  # fmt: skip
-        _draw_legend(ax, entries, foot, style)
+        _draw_legend(ax, entries, foot, style, words)
         attrs = {"simulated": people is not None and people.attrs.get("simulated")}
         shown: list[str] = []
         if networks is not None:
@@ -316,7 +327,9 @@ def _point_outside(panel: Axes, one: Choices, look: Mapping[str, Any], style: Fi
                zorder=3)  # fmt: skip
 
 
-def _draw_legend(ax: Axes, entries: Iterable[tuple[str, Mapping[str, Any]]], top: float, style: FigureStyle) -> None:
+def _draw_legend(
+    ax: Axes, entries: Iterable[tuple[str, Mapping[str, Any]]], top: float, style: FigureStyle, words: ChoiceWords
+) -> None:
     letter, line = 0.58 * points_mm(style.small_pt), 1.5 * points_mm(style.small_pt)
     left = 4.2 * points_mm(style.text_pt)
     x, y = left, top + 0.6 * line
@@ -329,7 +342,7 @@ def _draw_legend(ax: Axes, entries: Iterable[tuple[str, Mapping[str, Any]]], top
                 parse_math=False)  # fmt: skip
         x += width
     arrows = any(drawn.get_marker() in ("<", ">") for panel in ax.child_axes for drawn in panel.lines)
-    key = "Marks on the curves: PSE, where happy is chosen half the time"
+    key = f"Marks on the curves: PSE, where {printable(words.attrs['high'])} is chosen half the time"
     key += "; dotted, with arrows: networks without a PSE." if arrows else "."
     ax.text(left, y + line, key, color=QUIET, va="center", fontsize=style.small_pt)
 

@@ -39,6 +39,7 @@ from rsa_face.human.tables import Source, listed, naturally
 from rsa_face.human.trials import Column, Trials, other_columns, renaming
 from rsa_face.inference.comparisons import compare_vectors
 from rsa_face.provenance import rng_from
+from rsa_face.psychophysics.choices import PAIRS, Answers
 from rsa_face.schema import COMPARISONS, NOBODY, PAIR, UNSIGNED, must_be_known
 from rsa_face.settings import Settings
 
@@ -394,9 +395,6 @@ def _confusability(profiles: Floats, names: list[str], ids: list[str], trials: T
     return np.asarray(1 - mean[:, i, j])
 
 
-_PAIRS_OF_ANSWERS = (("happy", "sad"), ("yes", "no"), ("1", "0"), ("true", "false"))
-
-
 class ChoiceOptions(Settings):
     """How two-choice trials become dissimilarities.
 
@@ -407,6 +405,8 @@ class ChoiceOptions(Settings):
         difference of a logistic curve of `level`, fitted to each participant.
     answer : str, optional
         The response whose probability P is; the first of happy/sad, yes/no, 1/0, true/false if not given.
+    answers : Answers, optional
+        Both responses: ``{high: anger, low: fear}``, in place of `answer`; any other is a fault.
     clip : str
         What keeps z finite. ``loglinear``: P = (k + 0.5) / (n + 1) [1]_. ``extreme``: 0 and 1 become 1/(2n) and
         1 - 1/(2n) [2]_.
@@ -423,6 +423,7 @@ class ChoiceOptions(Settings):
 
     distance: Literal["difference", "probit", "curve"] = "difference"
     answer: str | None = None
+    answers: Answers | None = None
     clip: Literal["loglinear", "extreme"] = "loglinear"
     bounds: tuple[float, float] = (0.01, 0.99)
 
@@ -494,10 +495,12 @@ def _answers(trials: Trials, options: ChoiceOptions) -> tuple[NDArray[np.bool_],
     """Return whether each response is the answer counted; a third response is a fault."""
     responses = trials.values("response")
     lowered = {value.lower() for value in responses}
-    pair = next((p for p in _PAIRS_OF_ANSWERS if set(p) & lowered and (set(p) <= lowered or lowered <= set(p))), ())
+    pair = next((p for p in PAIRS if set(p) & lowered and (set(p) <= lowered or lowered <= set(p))), ())
     if options.answer and options.answer.lower() not in pair:
         pair = ()
     answer = options.answer or (pair[0] if pair else None)
+    if options.answers is not None:
+        answer, pair = options.answers.high, (options.answers.high.lower(), options.answers.low.lower())
     if answer is None:
         has = listed(responses)
         message = f"Which response is counted is not known: {trials.source.name} has {has}. Name it: option answer."

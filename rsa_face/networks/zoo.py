@@ -500,16 +500,16 @@ def make_skeleton(name: str, classes: int, attention: tuple[Attention, ...], *, 
     return module.to_empty(device=device)
 
 
-def answer_places(network: Network) -> tuple[int, int]:
-    """Return which of a network's outputs stand for sad and for happy."""
-    if not network.outputs and _width(network) == 2:
+def answer_places(network: Network, answers: tuple[str, str] = ANSWERS) -> tuple[int, int]:
+    """Return which of a network's outputs stand for two answers, the low one (sad) first."""
+    if not network.outputs and _width(network) == 2 and answers == ANSWERS:
         return 0, 1
-    lacking = [answer for answer in ANSWERS if answer not in network.outputs]
+    lacking = [answer for answer in answers if answer not in network.outputs]
     if lacking:
         named = list(network.outputs) or f"{_width(network)} outputs without names"
-        message = f"{network.name} has no outputs for sad and happy, only {named}."
-        raise ValueError(message + " Train it for valence first.")
-    return network.outputs.index("sad"), network.outputs.index("happy")
+        message = f"{network.name} has no outputs for {answers[0]} and {answers[1]}, only {named}."
+        raise ValueError(message + (" Train it for valence first." if answers == ANSWERS else " Name two of them."))
+    return network.outputs.index(answers[0]), network.outputs.index(answers[1])
 
 
 def _width(network: Network) -> int:

@@ -1,30 +1,124 @@
-"""Choices, of people from a table or of networks: who was shown what, and whether the answer was happy or sad."""
+"""Choices between two answers, of people or of networks: who was shown what, and which of the two was given."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from pydantic import field_validator, model_validator
 
 from rsa_face.provenance import rng_from
-from rsa_face.safety import must_be_plain_names, reading
+from rsa_face.safety import must_be_plain_names
 from rsa_face.schema import MISSING, NETWORK, OCCLUSIONS, PARTICIPANT, TRAINING_UNKNOWN, UNTRAINED, origin_of
+from rsa_face.settings import Settings
 from rsa_face.stimuli.catalogue import StimulusSet
 
 if TYPE_CHECKING:
     from rsa_face.networks.zoo import Network
 
-ANSWERS = ("sad", "happy")
+# Answers that need no telling which is the high one.
+PAIRS = (("happy", "sad"), ("yes", "no"), ("1", "0"), ("true", "false"))
 # The level that favours neither answer: levels go from -1 sad to +1 happy, or along the morph from 0 sad to 1 happy.
 MIDDLES = {"signed": 0.0, "morph": 0.5}
 
 
+TELL = "answers={high: ..., low: ...}"
+
+
+class Answers(Settings):
+    """The two answers of a task.
+
+    Parameters
+    ----------
+    high : str
+        The answer that is counted, and that high levels favour: the curve is its probability.
+    low : str
+        The other one.
+    """
+
+    high: str = "happy"
+    low: str = "sad"
+
+    @field_validator("high", "low", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) else value
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.high.strip().lower() == self.low.strip().lower():
+            message = f"high and low are both {self.high!r}; name two answers"
+            raise ValueError(message)
+        return self
+
+
+class ChoiceWords(Settings):
+    """What a two-choice task asked, in the words of its figures, tables and reports.
+
+    Parameters
+    ----------
+    answers : Answers, optional
+        The two answers. Happy and sad, yes and no, 1 and 0, true and false need not be named.
+    variable : str, optional
+        What the levels are: ``morph``, ``coherence``, ...
+    unit : str
+        Of the levels: ``%``, ``deg``, ...
+    condition : str, optional
+        What conditions differ in, where it is not what was masked: ``part shown``.
+    """
+
+    answers: Answers | None = None
+    variable: str | None = None
+    unit: str = ""
+    condition: str | None = None
+
+    @classmethod
+    def from_attrs(cls, *attrs: Mapping[Any, Any]) -> Self:
+        """Return the words of choices or curves from their attrs, the first that have any."""
+        given: Mapping[Any, Any] = next((one for one in attrs if "high" in one), {})
+        answers = Answers(high=given["high"], low=given["low"]) if given else Answers()
+        words = {name: given[name] for name in ("variable", "unit", "condition") if given.get(name)}
+        return cls(answers=answers, **words)
+
+    @property
+    def attrs(self) -> dict[Any, Any]:
+        """The words as attrs, which any file can hold."""
+        answers = self.answers or Answers()
+        rest = {"variable": self.variable or "", "unit": self.unit, "condition": self.condition or ""}
+        return {"high": answers.high, "low": answers.low, **rest}
+
+    @property
+    def chance(self) -> str:
+        """The label of the probability: ``P(anger)``."""
+        return f"P({self.attrs['high']})"
+
+    def axis(self, scale: str) -> str:
+        """Return the label of the levels, of some scale.
+
+        Examples
+        --------
+        >>> ChoiceWords(answers={"high": "anger", "low": "fear"}, variable="morph", unit="%").axis("other")
+        'Morph (%), fear to anger'
+        """
+        high, low = self.attrs["high"], self.attrs["low"]
+        if self.variable:
+            unit = f" ({self.unit})" if self.unit else ""
+            return f"{self.variable[:1].upper()}{self.variable[1:]}{unit}, {low} to {high}"
+        ends = {"signed": f" (−1 {low} to +1 {high})", "morph": f" (0 {low} to 1 {high})"}
+        return f"{'Morph' if scale == 'morph' else 'Level'}{ends.get(scale, f', {low} to {high}')}"
+
+
+def guess_answers(responses: Iterable[object]) -> Answers:
+    """Return the pair of answers that some responses are of; happy and sad where they are of none that is known."""
+    given = {str(one).strip().lower() for one in responses}
+    pair = next((pair for pair in PAIRS if set(pair) & given), PAIRS[0])
+    return Answers(high=pair[0], low=pair[1])
+
+
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How often each observer answered happy, at each level, under each occlusion.
+    """How often each observer gave the high answer (`happy`), at each level, under each occlusion or condition.
 
     Where the table gives chances instead of answers, a trial is a row, `happy` sums the chances, and `answered` is
     false: they have no binomial spread.
@@ -39,78 +133,38 @@ class Counts:
     answered: bool
     scale: str  # signed, morph or other
     simulated: bool
+    words: ChoiceWords
 
 
-def read_choices(path: str | Path) -> pd.DataFrame:
-    """Read a table of choices and check every row of it.
+def check_choices(
+    table: pd.DataFrame,
+    *,
+    words: ChoiceWords | Mapping[str, Any] | None = None,
+    name: str = "the table of choices",
+) -> pd.DataFrame:
+    """Check every row of a table of choices, and return it with its answers as numbers.
 
-    Parameters
-    ----------
-    path : str or Path
-        A CSV (or TSV) file with a row for each trial. Columns `participant` or `network` (with `seed`, if there are
-        several), `level`, and `response` (happy or sad); optional `stimulus`, `occlusion` (``none`` if absent) and
-        `simulated` (true or false). Instead of `response`, a row may give the chance `p_happy` in 0-1, with the
-        number of `trials` it was counted from where there were any. Levels are -1 sad ... +1 happy, or 0 sad ... 1
-        happy as in the published morphs, and are kept as they are. Lines that begin with ``#`` above the header are
-        remarks; ``# simulated: true`` marks all rows.
-
-    Returns
-    -------
-    DataFrame
-        Columns `participant` or `network`, `occlusion`, `level`, `happy` (0-1) and `trials` (NaN where a chance was
-        not counted from any), and `stimulus` where there is one. ``attrs["simulated"]`` says whether any row is
-        simulated, ``attrs["left_out"]`` how many rows have no answer (NA, None, null ..., as for a time-out).
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is not a table, columns are missing, a level is missing or not a number, or an answer is empty or
-        neither happy nor sad; up to twenty faults at once, with their lines.
-
-    Examples
-    --------
-    >>> from rsa_face.study.config import STUDIES
-    >>> choices = read_choices(STUDIES / "demo" / "choices.csv")
-    >>> choices.columns.tolist()
-    ['participant', 'occlusion', 'level', 'happy', 'trials', 'stimulus']
+    The table is one that somebody made in Python; `read_choices` reads one from files.
     """
-    path = Path(path)
-    if not path.is_file():
-        message = f"No such file: {str(path)!r}. Check the path of the table of choices."
-        raise FileNotFoundError(message)
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        remarks = [line.lstrip("# ").strip().lower() for line in takewhile(lambda one: one.startswith("#"), file)]
-    with reading(path, "A table of choices is a CSV or TSV file in UTF-8", then="Save it as one."):
-        table = pd.read_csv(
-            path,
-            sep="\t" if path.suffix.lower() in (".tsv", ".tab") else ",",
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            compression=None,
-            skiprows=len(remarks),
-        )
-    table.attrs["simulated"] = "simulated: true" in remarks
-    counted = " (lines counted from its header)" if remarks else ""
-    return check_choices(table, name=f"{path.name}{counted}")
-
-
-def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") -> pd.DataFrame:
-    """Check every row of a table of choices, and return it with its answers as numbers; see `read_choices`."""
     if table.attrs.get("checked"):
         return table
-    observer = _observer_of(table, name)
+    asked = ChoiceWords.of(words)
+    if "condition" in table and "occlusion" not in table:
+        table = table.rename(columns={"condition": "occlusion"})
+        asked = asked.changed(condition=asked.condition or "condition")
+    observer, chance = _observer_of(table, name)
     missing = _is_missing(table["response"], words=True) if "response" in table else np.zeros(len(table), dtype=bool)
-    faults = [*_faults_of_level(table, missing), *_faults_of_answers(table, missing)]
+    given = _words(table.loc[~missing, "response"]) if "response" in table else [chance.removeprefix("p_")]
+    asked = asked.changed(answers=asked.answers or guess_answers(pd.unique(pd.Series(given))))
+    answers = asked.answers or Answers()
+    faults = [*_faults_of_level(table, missing), *_faults_of_answers(table, missing, answers, chance)]
     for column in {observer, "stimulus", *(["seed"] if observer == NETWORK else [])} & set(table.columns):
         faults += [f"line {line} has no {column}" for line in _lines(_is_missing(table[column]))]
     if faults:
         more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
         message = (
-            f"Levels that are not numbers, or answers that are neither happy nor sad, in {name}: "
-            f"{'; '.join(faults[:20])}{more}. Fix or remove these lines."
+            f"Levels that are not numbers, or answers that are neither {answers.high} nor {answers.low}, in {name}: "
+            f"{'; '.join(faults[:20])}{more}. Fix or remove these lines, or name other answers: {TELL}."
         )
         raise ValueError(message)
     for column in (observer, "occlusion", "stimulus"):
@@ -118,7 +172,7 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
     simulated = table.attrs.get("simulated", False)
     if "simulated" in table:
         simulated = table["simulated"].astype(str).str.strip().str.lower().isin(("true", "1", "yes")).any()
-    clean = _cleaned(table[~missing], observer)
+    clean = _cleaned(table[~missing], observer, answers, chance)
     if clean.empty:
         message = f"No answers in {name}: the response is missing in all of {len(missing)} rows. Check its columns."
         raise ValueError(message)
@@ -126,12 +180,13 @@ def check_choices(table: pd.DataFrame, *, name: str = "the table of choices") ->
         "checked": True,
         "simulated": bool(simulated),
         **origin_of(table.attrs),
+        **asked.attrs,
         "left_out": int(missing.sum()),
     }
     return clean
 
 
-def _cleaned(table: pd.DataFrame, observer: str) -> pd.DataFrame:
+def _cleaned(table: pd.DataFrame, observer: str, answers: Answers, chance: str) -> pd.DataFrame:
     """Return a checked table with one name for each observer and with numbers as such."""
     observers = table[observer].astype(str)
     if observer == NETWORK and "seed" in table:
@@ -141,27 +196,30 @@ def _cleaned(table: pd.DataFrame, observer: str) -> pd.DataFrame:
         clean["occlusion"] = table["occlusion"].fillna("none").replace("", "none").astype(str).to_numpy()
     clean["level"] = table["level"].astype(float).to_numpy()
     if "response" in table:
-        clean["happy"], clean["trials"] = (_words(table["response"]) == "happy").astype(float), 1.0
+        high = answers.high.strip().lower()
+        clean["chosen"], clean["trials"] = (_words(table["response"]) == high).astype(float), 1.0
     else:
-        clean["happy"] = table["p_happy"].astype(float).to_numpy()
+        clean["chosen"] = table[chance].astype(float).to_numpy()
         clean["trials"] = table["trials"].astype(float).to_numpy() if "trials" in table else np.nan
     if "stimulus" in table:
         clean["stimulus"] = table["stimulus"].astype(str).to_numpy()
     return clean
 
 
-def _observer_of(table: pd.DataFrame, name: str) -> str:
+def _observer_of(table: pd.DataFrame, name: str) -> tuple[str, str]:
+    """Return the column of observers, and that of the chance of the high answer (empty where there are responses)."""
     columns = [str(column) for column in table.columns]
     observers = [column for column in (PARTICIPANT, NETWORK) if column in columns]
-    answers = [column for column in ("response", "p_happy") if column in columns]
+    chances = [column for column in columns if column == "p" or column.startswith("p_")]
+    given = [*chances, *(["response"] if "response" in columns else [])]
     faults = [] if len(observers) == 1 else ["participant or network"]
-    faults += [] if len(answers) == 1 else ["response or p_happy"]
+    faults += [] if len(given) == 1 else ["response or p_happy (or p, of any answer)"]
     faults += [] if "level" in columns else ["level"]
     if faults or table.empty:
         what = f"it has {columns}; give it one of each of {'; '.join(faults)}" if faults else "it has no rows"
         message = f"No observer, level or answer in {name}: {what}."
         raise ValueError(message)
-    return observers[0]
+    return observers[0], "".join(chances)
 
 
 def _is_missing(values: pd.Series, *, words: bool = False) -> np.ndarray:
@@ -182,13 +240,14 @@ def _faults_of_level(table: pd.DataFrame, missing: np.ndarray) -> list[str]:
     ]
 
 
-def _faults_of_answers(table: pd.DataFrame, missing: np.ndarray) -> list[str]:
+def _faults_of_answers(table: pd.DataFrame, missing: np.ndarray, answers: Answers, chance: str) -> list[str]:
     if "response" in table:
-        wrong = ~np.isin(_words(table["response"]), ANSWERS) & ~missing
+        two = [one.strip().lower() for one in (answers.high, answers.low)]
+        wrong = ~np.isin(_words(table["response"]), two) & ~missing
         return [f"line {line} answers {_shown(table, 'response', line)}" for line in _lines(wrong)]
-    chances = pd.to_numeric(table["p_happy"], errors="coerce").to_numpy(dtype=float)
+    chances = pd.to_numeric(table[chance], errors="coerce").to_numpy(dtype=float)
     faults = [
-        f"line {line} has p_happy {_shown(table, 'p_happy', line)}"
+        f"line {line} has {chance} {_shown(table, chance, line)}"
         for line in _lines(~((chances >= 0) & (chances <= 1)))
     ]
     if "trials" in table:
@@ -208,7 +267,7 @@ def _lines(wrong: np.ndarray) -> list[int]:
 
 
 def count_choices(choices: pd.DataFrame, *, scale: str = "auto") -> Counts:
-    """Count happy answers by observer, occlusion and level."""
+    """Count high answers by observer, occlusion and level."""
     observer = PARTICIPANT if PARTICIPANT in choices else NETWORK
     who, observers = pd.factorize(choices[observer])
     where, occlusions = pd.factorize(choices["occlusion"])
@@ -219,7 +278,7 @@ def count_choices(choices: pd.DataFrame, *, scale: str = "auto") -> Counts:
     cell = np.ravel_multi_index((who, where, place.ravel()), shape)
     size = int(np.prod(shape))
     shown = np.bincount(cell, weights=trials, minlength=size).reshape(shape)
-    happy = np.bincount(cell, weights=trials * choices["happy"].to_numpy(dtype=float), minlength=size).reshape(shape)
+    happy = np.bincount(cell, weights=trials * choices["chosen"].to_numpy(dtype=float), minlength=size).reshape(shape)
     happy = np.round(happy) if answered and np.allclose(happy, np.round(happy), atol=1e-6) else happy
     # the unmasked face comes first, then the masks in the order of every figure, then whatever else there is
     known = {name: rank for rank, name in enumerate(OCCLUSIONS)}
@@ -234,6 +293,7 @@ def count_choices(choices: pd.DataFrame, *, scale: str = "auto") -> Counts:
         answered,
         scale_of(levels) if scale == "auto" else scale,
         bool(choices.attrs.get("simulated", False)),
+        ChoiceWords.from_attrs(choices.attrs),
     )
 
 
@@ -266,13 +326,14 @@ def network_choices(
     networks: "Network | Iterable[Network]",
     stimuli: StimulusSet,
     *,
+    answers: Answers | Mapping[str, str] | None = None,
     trials: int | None = None,
     seed: int = 0,
     batch: int = 32,
 ) -> pd.DataFrame:
-    """Let networks answer happy or sad to each face.
+    """Let networks answer happy or sad, or one of any two answers, to each face.
 
-    The two-way readout: the exponentials of the outputs for happy and sad, renormalised to these two, whatever
+    The two-way readout: the exponentials of the outputs for the two answers, renormalised to these two, whatever
     other classes there are. A network's probabilities are exact; they have no binomial spread, and its uncertainty
     is that over its seeds.
 
@@ -283,6 +344,8 @@ def network_choices(
         output stands for what; two nameless outputs are taken for sad and happy, in this order. Not changed.
     stimuli : StimulusSet
         With the factor `level`, and `occlusion` where there is any.
+    answers : Answers or mapping, optional
+        The outputs that stand for the two answers: ``{"high": "anger", "low": "fear"}``. Happy and sad if not given.
     trials : int, optional
         If given, so many choices are drawn from each probability instead.
     seed : int
@@ -293,13 +356,13 @@ def network_choices(
     Returns
     -------
     DataFrame, one row a network and stimulus
-        Columns `network`, `stimulus`, `level`, `occlusion` and `p_happy`; with `trials`, `p_happy` is the share of
-        happy choices and `trials` their number. ``attrs["untrained"]`` names networks whose readout is random.
+        Columns `network`, `stimulus`, `level`, `occlusion` and `p_happy` (``p_anger``, ...); with `trials`, it is the
+        share of these choices and `trials` their number. ``attrs["untrained"]`` names networks with a random readout.
 
     Raises
     ------
     ValueError
-        If the stimuli have no level, or a network no outputs for happy and sad.
+        If the stimuli have no level, or a network no outputs for the two answers.
 
     Examples
     --------
@@ -318,13 +381,14 @@ def network_choices(
     if "level" not in stimuli.table:
         message = f"Stimuli without the factor level cannot be judged along it: they have {stimuli.factors}. Add it."
         raise ValueError(message)
+    two = Answers.of(answers)
     tables, origins = [], []
     for network in [networks] if isinstance(networks, Network) else networks:
-        chance = _probabilities(network, stimuli, batch)
+        chance = _probabilities(network, stimuli, batch, two)
         if trials is not None:
             rng = rng_from(seed, "choices", network.name)
             chance = rng.binomial(trials, chance) / trials
-        table = stimuli.table[["stimulus", "level"]].assign(network=network.name, p_happy=chance)
+        table = stimuli.table[["stimulus", "level"]].assign(network=network.name, **{f"p_{two.high}": chance})
         table["occlusion"] = stimuli.table.get("occlusion", "none")
         tables.append(table if trials is None else table.assign(trials=trials))
         *_, readout = (name for name, _ in network.module.named_parameters())
@@ -335,7 +399,7 @@ def network_choices(
     return together
 
 
-def _probabilities(network: "Network", stimuli: StimulusSet, batch: int) -> np.ndarray:
+def _probabilities(network: "Network", stimuli: StimulusSet, batch: int, answers: Answers) -> np.ndarray:
     # torch loads here, so that tables of choices are read without it
     import torch
 
@@ -343,7 +407,7 @@ def _probabilities(network: "Network", stimuli: StimulusSet, batch: int) -> np.n
     from rsa_face.networks.zoo import answer_places
     from rsa_face.stimuli.images import read_batches
 
-    sad, happy = answer_places(network)
+    sad, happy = answer_places(network, (answers.low, answers.high))
     device = next(network.module.parameters()).device
     chances = []
     with torch.no_grad(), evaluating(network.module):

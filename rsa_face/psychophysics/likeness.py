@@ -111,7 +111,8 @@ def _moments(values: Array, weights: Array) -> tuple[Array, Array]:
 def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: float | None = None) -> xr.DataArray:
     """Compare the errors of each observer of one table with those of each of another, face by face.
 
-    A face is answered rightly if happy on the happy side of the morph's middle and sad on the sad side; faces at
+    A face is answered rightly if happy on the happy side of the morph's middle and sad on the sad side (or whichever
+    the high and the low answer are); faces at
     the middle have no right answer and are left out. An observer who saw a face several times counts with the
     share of right answers; a probability counts as the answer it favours.
 
@@ -175,9 +176,9 @@ def kappa_of_errors(
 def _shares(table: pd.DataFrame, occlusion: str, stimuli: list[str], middle: float) -> Array:
     observer = _observer(table)
     chosen = table[(table["occlusion"] == occlusion) & (table["level"] != middle) & table["stimulus"].isin(stimuli)]
-    happy = chosen["happy"].to_numpy(dtype=float)
-    happy = np.where(chosen["trials"].isna(), (happy > 0.5).astype(float), happy)
-    right = np.where(chosen["level"] > middle, happy, 1 - happy)
+    high = chosen["chosen"].to_numpy(dtype=float)
+    high = np.where(chosen["trials"].isna(), (high > 0.5).astype(float), high)
+    right = np.where(chosen["level"] > middle, high, 1 - high)
     shares = chosen.assign(right=right).pivot_table(
         index=observer, columns="stimulus", values="right", aggfunc="mean"
     )

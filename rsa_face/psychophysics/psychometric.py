@@ -116,16 +116,17 @@ def fit_psychometric(
 ) -> xr.Dataset:
     """Fit a psychometric curve to each observer's choices under each occlusion.
 
-    The PSE is the level at which happy is chosen half the time: where the whole curve is at one half. The midpoint
-    is the middle of the sigmoid itself, guesses and lapses set aside. Observers whose PSE the choices do not
-    determine have the status ``undetermined``, and no PSE, midpoint or slope, so that no mean takes them in: their
-    curve is at one half only outside the levels shown, or the choices leave an end of its 95 % interval open, or
-    this is wider than the range of levels.
+    The PSE is the level at which happy (or whichever is the high answer) is chosen half the time: where the whole
+    curve is at one half. The midpoint is the middle of the sigmoid itself, guesses and lapses set aside. Observers
+    whose PSE the choices do not determine have the status ``undetermined``, and no PSE, midpoint or slope, so that
+    no mean takes them in: their curve is at one half only outside the levels shown, or the choices leave an end of
+    its 95 % interval open, or this is wider than the range of levels.
 
     Parameters
     ----------
     choices : DataFrame, one row a trial
-        As `read_choices` describes: `participant` or `network`, `level`, and `response` or `p_happy`. Not changed.
+        As `read_choices` describes: `participant` or `network`, `level`, and `response` or `p_happy`. Other
+        answers than happy and sad are named when they are read, or in `check_choices`. Not changed.
     curve : Curve or mapping, optional
         What to fit.
     interval : {"auto", "posterior", "bootstrap", "none"}
@@ -273,7 +274,7 @@ def _attrs(curve: Curve, counts: Counts, pooled: Pooled | None) -> dict[str, obj
         name: list(value) if isinstance(value, tuple) else value for name, value in curve.record().items()
     }
     attrs |= {"level_scale": counts.scale, "middle": MIDDLES.get(counts.scale), "simulated": counts.simulated}
-    attrs["answers"] = "trials" if counts.answered else "chances"
+    attrs |= {"answers": "trials" if counts.answered else "chances", **counts.words.attrs}
     return attrs if pooled is None else attrs | {"population_converged": pooled.converged}
 
 
@@ -497,6 +498,7 @@ def fit_bayesian(
         "level_scale": counts.scale,
         "middle": MIDDLES.get(counts.scale),
         "simulated": counts.simulated,
+        **counts.words.attrs,
     }
     return xr.Dataset(variables, coords, attrs)
 

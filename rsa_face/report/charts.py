@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.figures.behaviour import PEOPLE, SCALES, Choices, choices_of
+from rsa_face.figures.behaviour import PEOPLE, Choices, choices_of, name_of_condition, words_of
 from rsa_face.figures.layers import (
     controls_in_words,
     layers_table,
@@ -229,26 +229,31 @@ def contrast_chart(contrasts: Mapping[str, xr.Dataset]) -> Chart:
 
 def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart | None:
     """Return the psychometric curves of people and networks, a view for each occlusion."""
-    choices = choices_of(people, networks)
+    choices, words = choices_of(people, networks), words_of(people, networks)
     if not choices:
         return None
+    high = words.attrs["high"]
     scale = next((str(part.attrs.get("level_scale")) for part in (people, networks) if part is not None), "")
     views = []
     for occlusion in dict.fromkeys(one.occlusion for one in choices):
         shown = [one for one in choices if one.occlusion == occlusion]
         traces = [trace for one in shown for trace in _choices(one)]
-        name = words_of_occlusion(occlusion)
-        layout = {"xaxis": {"title": {"text": SCALES.get(scale, "Level")}},
-                  "height": 430, "showlegend": True, "yaxis": {"title": {"text": "P(happy)"}, "range": [-0.03, 1.03]},
+        name = name_of_condition(occlusion, words)
+        axes = html.escape(words.axis(scale)), html.escape(words.chance)
+        layout = {"xaxis": {"title": {"text": axes[0]}},
+                  "height": 430, "showlegend": True, "yaxis": {"title": {"text": axes[1]}, "range": [-0.03, 1.03]},
                   "margin": {"l": 64, "r": 16, "t": 60, "b": 56}}  # fmt: skip
         pses = "; ".join(f"{one.name} {pse}" for one in shown if (pse := _pse(one)))
         label = f"Psychometric curves, {name or 'all faces'}." + (f" PSE: {pses}." if pses else "")
-        views.append(View(html.escape(name), label, traces, layout, _choices_table(shown)))
-    hint = "Share of happy choices along the morph. Dots are choices, lines the mean curve of those who have a PSE"
+        views.append(View(html.escape(name), label, traces, layout, _choices_table(shown, high)))
+    variable = html.escape(words.variable or "morph")
+    hint = f"Share of {html.escape(high)} choices along the {variable}. "
+    hint += "Dots are choices, lines the mean curve of those who have a PSE"
     hint += ", thin lines single participants." if people is not None else "."
     hint += " A dotted line is a network without a PSE."
-    pointing = "Point at a dot for the PSE, the level at which happy is chosen half the time."
-    return Chart("psychometric", "Psychometric curves", hint, tuple(views), 320, "Faces", pointing)
+    pointing = f"Point at a dot for the PSE, the level at which {html.escape(high)} is chosen half the time."
+    which = html.escape(words.condition[:1].upper() + words.condition[1:]) if words.condition else "Faces"
+    return Chart("psychometric", "Psychometric curves", hint, tuple(views), 320, which, pointing)
 
 
 def layer_saliency_chart(shares: xr.Dataset) -> Chart:
@@ -528,10 +533,10 @@ def _choices(one: Choices) -> list[Trace]:
     return [*traces, dots]
 
 
-def _choices_table(shown: Sequence[Choices]) -> pd.DataFrame:
+def _choices_table(shown: Sequence[Choices], high: str) -> pd.DataFrame:
     """Return the choices that a view of curves shows, one row for each level of each observer."""
     return pd.concat([
-        pd.DataFrame({"observer": one.observer, "level": one.levels, "p_happy": one.share, "lower": one.ends[0],
+        pd.DataFrame({"observer": one.observer, "level": one.levels, f"p_{high}": one.share, "lower": one.ends[0],
                       "upper": one.ends[1], "pse": one.pse if np.isfinite(one.pse) else one.mean_pse})
         for one in shown
     ])  # fmt: skip

@@ -938,7 +938,8 @@ def _behaviour(study: StudyFolder, cited: list[str]) -> Iterator[str]:
         also = " and of the networks" if "psychometric_networks" in study.extras else ""
         yield (
             f"Choices{of}{also} were fitted with a {curve} curve with guesses and lapses (Wichmann & Hill 2001); its "
-            "point of subjective equality (PSE) is the level at which happy is chosen half the time."
+            f"point of subjective equality (PSE) is the level at which {people.attrs.get('high', 'happy')} is chosen "
+            "half the time."
         )
         without = int((people["status"] == "undetermined").sum()) if "status" in people else 0
         if without:

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.provenance import save
-from rsa_face.psychophysics.choices import check_choices, count_choices, scale_of, to_morph
+from rsa_face.psychophysics.choices import ChoiceWords, check_choices, count_choices, scale_of, to_morph
 from rsa_face.psychophysics.likeness import error_consistency, human_likeness
 from rsa_face.psychophysics.psychometric import UNFITTED, Curve, first_status, fit_psychometric
 from rsa_face.safety import write_table
@@ -36,6 +36,7 @@ def write_psychophysics(
         written.append(save(fits[0], out / "psychometric.nc"))
     if networks is not None:
         answered = check_choices(networks)
+        must_answer_alike(chosen, answered)
         answered = answered if chosen is None else _on_scale_of(answered, chosen)
         fits.append(fit_psychometric(answered, curve.changed(pooling="none"), seed=seed))
         written.append(save(fits[-1], out / "psychometric_networks.nc"))
@@ -48,14 +49,24 @@ def write_psychophysics(
     return [*written, out / "psychometric.csv"]
 
 
+def must_answer_alike(people: pd.DataFrame | None, networks: pd.DataFrame) -> None:
+    """Refuse people and networks that chose between different answers."""
+    words = [ChoiceWords.from_attrs(table.attrs).attrs for table in (people, networks) if table is not None]
+    pairs = [f"{one['high']} or {one['low']}" for one in words]
+    if len({pair.lower() for pair in pairs}) > 1:
+        message = f"People answered {pairs[0]}, networks {pairs[1]}. Compare choices between the same two answers."
+        raise ValueError(message)
+
+
 def tabulate_curves(fit: xr.Dataset) -> pd.DataFrame:
     """Return fitted curves as a table, a row for each observer and occlusion."""
     kind = "participant" if "participant" in fit.dims else "network"
+    condition = ChoiceWords.from_attrs(fit.attrs).condition or "occlusion"
     rows = []
     for observer in fit[kind].values:
         for occlusion in fit["occlusion"].values:
             one = fit.sel({kind: observer, "occlusion": occlusion})
-            row: dict[str, object] = {"observer": str(observer), "kind": kind, "occlusion": str(occlusion)}
+            row: dict[str, object] = {"observer": str(observer), "kind": kind, condition: str(occlusion)}
             for name in _COLUMNS:
                 row[name] = float(one[name])
                 if f"{name}_interval" in one:

@@ -2,11 +2,13 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from rsa_face.human.choices import read_choices
 from rsa_face.human.read import read_human
 from rsa_face.inference.ceiling import refuse_one_participant
 from rsa_face.inference.comparisons import check_people
@@ -24,7 +26,6 @@ from rsa_face.inference.results import to_frame
 from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers, held_out_similarity
 from rsa_face.inference.variance import faults_of_folds, partition_variance
 from rsa_face.provenance import rng_from, save
-from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.likeness import agreement_table, correlation_table, relate_measures
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
@@ -54,11 +55,8 @@ def read_people(run: Run) -> None:
     section = run.study.human
     assert section is not None
     about = run.stimuli.select(**section.where) if section.where else run.stimuli
-    options = dict(section.options)
-    ids, layout = options.pop("ids", None), options.pop("layout", None)
-    human = read_human(
-        section.table, kind=section.kind, options=options or None, layout=layout, stimuli=about.ids, ids=ids
-    )
+    given: dict[str, Any] = {name: getattr(section, name) for name in ("kind", "options", "layout", "ids")}
+    human = read_human(section.table, stimuli=about.ids, **given)
     human = _grouped(human, about, run.study.inference.groups)
     refuse_one_participant(human)
     check_people(human)
@@ -257,11 +255,16 @@ def fit_curves(run: Run) -> list[Path]:
     """
     study, section = run.study, run.study.psychophysics
     assert section is not None
-    people = None if section.table is None else read_choices(section.table)
+    people = None if section.table is None else read_choices(section.table, **section.reading)
     answers = read_choices(run.folder / "answers.csv") if run.has("answers.csv") else None
     if answers is not None and not any_curve(answers):
         run.say("left out: the networks' curves, since each gives one answer to every face")
         answers = None
+    if people is not None and answers is not None:
+        asked = {name: people.attrs[name] for name in ("high", "low")}
+        if asked != {name: answers.attrs[name] for name in ("high", "low")}:
+            run.say(f"left out: the networks' curves, since people answered {' or '.join(asked.values())}")
+            answers = None
     human = run.array("human_rdms.nc") if run.has("human_rdms.nc") else None
     return write_psychophysics(
         people,

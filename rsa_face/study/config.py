@@ -25,6 +25,7 @@ from pydantic import (
 from rsa_face.human.kinds import KINDS
 from rsa_face.human.tables import Layout
 from rsa_face.networks.settings import Attention, GateHeld
+from rsa_face.psychophysics.choices import ChoiceWords
 from rsa_face.psychophysics.psychometric import Curve
 from rsa_face.safety import check_name, in_short, must_be_plain_names, one_part, read_yaml, same_file
 from rsa_face.schema import (
@@ -74,11 +75,15 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
 def _existing(value: Any, info: ValidationInfo) -> Any:
     path = _resolved(value, info)
     recorded = bool((info.context or {}).get("recorded"))  # what a manifest says was there when the study ran
-    if isinstance(path, Path) and not recorded and not path.exists():
+    if isinstance(path, Path) and not recorded and not path.exists() and not _stands_for_files(path):
         made_by = info.data.get("made_by")
         message = f"there is no file {str(path)!r}; {f'it is made by: {made_by}' if made_by else 'check the path'}"
         raise ValueError(message)
     return path
+
+
+def _stands_for_files(path: Path) -> bool:
+    return "*" in path.name and any(path.parent.glob(path.name))
 
 
 def _to_write(value: Any, info: ValidationInfo) -> Any:
@@ -140,7 +145,7 @@ PathToWrite = Annotated[Path, BeforeValidator(_to_write)]
 
 
 def _stimuli_or_existing(value: Any, info: ValidationInfo) -> Any:
-    return value if value in ("stimuli", None) else _existing(value, info)
+    return value if value in ("stimuli", None) or isinstance(value, list | tuple) else _existing(value, info)
 
 
 def _control(value: Any, info: ValidationInfo) -> Any:
@@ -164,6 +169,8 @@ Cluster = Annotated[
     str, matching(r"local:[1-9]\d*|(tcp|tls)://.+:\d+", "local:N or tcp://HOST:PORT, such as local:2")
 ]
 HeldOut = Annotated[Path | Literal["stimuli"] | None, BeforeValidator(_stimuli_or_existing)]
+Tables = ExistingPath | Annotated[tuple[ExistingPath, ...], Field(min_length=1)]
+Ids = Annotated[Path | Literal["stimuli"] | tuple[str, ...] | None, BeforeValidator(_stimuli_or_existing)]
 Value = str | float
 
 
@@ -381,30 +388,60 @@ class RdmsSection(Settings):
     measure: Annotated[str | dict[str, str], BeforeValidator(_measure)] = "correlation"
 
 
-class HumanSection(Settings):
-    """The human data, what kind they are, and which stimuli they are about."""
+class StudyLayout(Layout):
+    """What cannot be known from a file of trials alone; its files are relative to the study file."""
 
-    table: ExistingPath
+    participants: Literal["none"] | ExistingPath | None = None
+    rename: ExistingPath | None = None
+
+
+class HumanSection(Settings):
+    """The human data, what kind they are, and which stimuli they are about.
+
+    `table` may be several files, a folder, or a name with ``*``. `layout`, `ids` and `options` are those of
+    `rsa_face.read_human` (files written before these were keys have the first two among the options).
+    """
+
+    table: Tables
     kind: HumanKind
     where: dict[str, str | float] = Field({})
+    layout: StudyLayout | None = None
+    ids: Ids = None
     options: dict[str, Any] = Field({})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lift(cls, values: Any) -> Any:
+        """Take layout and ids out of the options, where they once were."""
+        options = values.get("options") if isinstance(values, dict) else None
+        if not isinstance(options, dict):
+            return values
+        lifted = {name: options[name] for name in ("layout", "ids") if name in options and name not in values}
+        return {**values, **lifted, "options": {k: v for k, v in options.items() if k not in lifted}}
 
     @model_validator(mode="after")
     def _check_options(self) -> Self:
-        options = {name: value for name, value in self.options.items() if name not in ("ids", "layout")}
-        KINDS[self.kind].options.of(options)
-        Layout.of(self.options.get("layout"))
+        KINDS[self.kind].options.of(self.options)
         return self
 
 
-class PsychophysicsSection(Settings):
-    """Two-choice trials, happy or sad, along the morph: people's psychometric curves, and the trained networks'.
+class PsychophysicsSection(ChoiceWords):
+    """Choices between two answers along a morph: people's psychometric curves, and the trained networks'.
 
-    Without a table of people's choices the curves are the networks' alone.
+    Without a table of people's choices the curves are the networks' alone. `table` may be several files, a folder, or
+    a name with ``*``, laid out as `layout` says; `answers` names others than happy and sad, and `variable`, `unit`
+    and `condition` how levels and conditions are called.
     """
 
-    table: ExistingPath | None = None
+    table: Tables | None = None
+    layout: StudyLayout | None = None
     curve: Curve = Curve()
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What `rsa_face.read_choices` is given beside the table."""
+        words = {name: getattr(self, name) for name in ("answers", "variable", "unit", "condition")}
+        return {"layout": self.layout, **words}
 
 
 class SaliencySection(Settings):

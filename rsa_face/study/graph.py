@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import xarray as xr
 
+from rsa_face.human.tables import files_in
 from rsa_face.provenance import code_hash, hash_content, hash_file, load, sealed, unsealed, versions
 from rsa_face.safety import hold, lock_in, must_stay_inside, read_json, remove_drafts, write_beside
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
@@ -331,7 +332,7 @@ class Run:
         recorded = self.manifest.outputs()
         given = [file for file in (*step.files("reads"), *step.files("uses")) if self.has(file)]
         stage, tree = step.stage, _tree(step)
-        named = [value for key in stage.data for value in _picked(tree, key) if isinstance(value, str)]
+        named = [str(file) for key in stage.data for value in _picked(tree, key) for file in _files_of(value)]
         return {
             "code": code_of(stage),
             "settings": {key: _picked(tree, key) for key in stage.settings},
@@ -339,6 +340,14 @@ class Run:
             "reads": {file: recorded[file] for file in given},
             **{name: getattr(self, name).content_hash() for name in stage.content},
         }
+
+
+def _files_of(value: Any) -> Iterator[Path]:
+    """Yield the files that a value of a study file names, several or those of a folder."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, str):
+            path = Path(one)
+            yield from files_in(path) if path.is_dir() or "*" in path.name else [path]
 
 
 def code_of(stage: Stage) -> dict[str, str]:

@@ -11,11 +11,12 @@ from tqdm import tqdm
 
 from rsa_face.activations.capture import resolve_device
 from rsa_face.cluster import find_distributed
+from rsa_face.human.choices import read_choices
 from rsa_face.networks.attention import hold_gate
 from rsa_face.networks.weights import HUB, find_hub
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import save
-from rsa_face.psychophysics.choices import network_choices, read_choices
+from rsa_face.psychophysics.choices import network_choices
 from rsa_face.rdms.controls import check_controls
 from rsa_face.safety import write_beside
 from rsa_face.schema import PARTICIPANT, is_builder, split_seed
@@ -42,10 +43,14 @@ def check_study(run: Run) -> None:
         if is_builder(section.name):  # reading a study runs no code; its layers are known when it is built
             build_start(section).select(layers_of(study, section))
     check_controls(run.stimuli, study.inference.controls)
-    choices = study.psychophysics.table if study.psychophysics is not None else None
-    if choices is not None and PARTICIPANT not in read_choices(choices):
+    asked = study.psychophysics
+    if (
+        asked is not None
+        and asked.table is not None
+        and PARTICIPANT not in read_choices(asked.table, **asked.reading)
+    ):
         message = (
-            f"{choices.name} has no column participant. A study takes people's choices and "
+            "The choices of `psychophysics` have no column participant. A study takes people's choices and "
             "asks its networks itself. Name people's choices, or remove `psychophysics`."
         )
         raise ValueError(message)

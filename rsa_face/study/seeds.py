@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from rsa_face.human.choices import read_choices
 from rsa_face.human.observers import PSE_MEAN, PSE_SD
 from rsa_face.inference.seeds import (
     AGAINST,
@@ -26,7 +27,6 @@ from rsa_face.inference.seeds import (
     sum_over_seeds,
 )
 from rsa_face.provenance import load, save
-from rsa_face.psychophysics.choices import read_choices
 from rsa_face.psychophysics.psychometric import Curve, fit_psychometric
 from rsa_face.safety import write_table
 from rsa_face.schema import LAYER, NETWORK, UNSIGNED, split_seed, table_along

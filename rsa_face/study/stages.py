@@ -279,7 +279,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("stimuli.csv",),
         writes=("human_rdms.nc",),
         settings=("human", "inference.groups"),
-        data=("human.table",),
+        data=("human.table", "human.ids", "human.layout.participants", "human.layout.rename"),
         meaning="the human RDMs",
     ),
     Stage(
@@ -425,14 +425,14 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "psychometric curves",
         "comparing:fit_curves",
-        code=(*_INFERENCE, *_CHOICES),
+        code=("human", *_INFERENCE, *_CHOICES),
         when=lambda study: study.psychophysics is not None,
         unless="comparing:why_no_curves",
         uses=("answers.csv", "human_rdms.nc"),
         writes=("psychometric.csv",),
         may_write=("psychometric.nc", "psychometric_networks.nc", "psychometric_likeness.nc"),
-        settings=("psychophysics.curve", *_DRAWN),
-        data=("psychophysics.table",),
+        settings=("psychophysics", *_DRAWN),
+        data=("psychophysics.table", "psychophysics.layout.participants", "psychophysics.layout.rename"),
         meaning="the psychometric curves",
     ),
     Stage(

@@ -7,13 +7,13 @@ import torch
 from PIL import Image
 from torch import nn
 
+from rsa_face.human.choices import read_choices
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.zoo import Network, answer_places
 from rsa_face.psychophysics.choices import (
     check_choices,
     count_choices,
     network_choices,
-    read_choices,
     scale_of,
     to_morph,
 )
@@ -139,14 +139,14 @@ def test_simulated_rows_label_the_table(tmp_path):
     read = read_choices(tmp_path / "choices.csv")
     assert read.attrs["simulated"] is True
     assert count_choices(read).simulated
-    assert read["happy"].tolist() == [0, 0, 1, 1]
+    assert read["chosen"].tolist() == [0, 0, 1, 1]
 
 
 def test_a_file_that_is_not_there_or_not_a_table_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.csv"):
         read_choices(tmp_path / "nowhere.csv")
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(ValueError, match=r"empty.csv' cannot be read"):
+    with pytest.raises(ValueError, match=r"empty\.csv is empty"):
         read_choices(tmp_path / "empty.csv")
 
 
@@ -154,8 +154,8 @@ def test_a_remark_above_the_header_labels_simulated_choices(tmp_path):
     path = tmp_path / "choices.csv"
     path.write_text("# simulated: true\n# by hand\nparticipant,level,response\na,-1,sad\na,1,happy\n")
     assert read_choices(path).attrs["simulated"] is True
-    path.write_text("# by hand\nparticipant,level,response\na,-1,sad\na,1,maybe\n")
-    with pytest.raises(ValueError, match=r"lines counted from its header\): line 3 answers 'maybe'"):
+    path.write_text("# by hand\n\nparticipant,level,response\na,-1,sad\na,1,maybe\n")
+    with pytest.raises(ValueError, match=r"choices\.csv, line 5, column response: 'maybe' is neither happy"):
         read_choices(path)
 
 

@@ -327,3 +327,59 @@ def test_what_a_network_cannot_have_is_refused(folder, old, new, words):
 def test_reading_a_study_runs_no_builder(folder):
     study = load_study(written(folder, REFERENCES.replace("odd:twice, ", "odd:broken, ").replace("twice", "broken")))
     assert study.networks[2].called == "broken"
+
+
+PEOPLE = """\
+human:
+  table: data/p*.csv
+  kind: choice
+  layout: {files: "{participant}", columns: {stimulus: face}, rename: ids.csv}
+  ids: stimuli
+  options: {answers: {high: anger, low: fear}}
+psychophysics:
+  table: [data/p1.csv, data/p2.csv]
+  answers: {high: 1, low: 0}
+  variable: coherence
+  condition: part shown
+  layout: {columns: {level: coherence, condition: part}}
+"""
+
+
+@pytest.fixture
+def people(folder):
+    (folder / "data").mkdir()
+    for name in ("data/p1.csv", "data/p2.csv", "ids.csv"):
+        (folder / name).write_text("face,response\n")
+    return folder
+
+
+def test_layout_ids_and_options_are_keys_of_the_sections_and_files_are_relative(people):
+    study = load_study(written(people, GOOD + PEOPLE))
+    assert study.human.table == people / "data" / "p*.csv"
+    assert study.human.layout.files == "{participant}"
+    assert study.human.layout.rename == people / "ids.csv"
+    assert study.human.ids == "stimuli"
+    assert study.psychophysics.table == (people / "data" / "p1.csv", people / "data" / "p2.csv")
+    assert (study.psychophysics.answers.high, study.psychophysics.variable) == ("1", "coherence")
+    assert study.psychophysics.reading["layout"].columns == {"level": "coherence", "condition": "part"}
+
+
+def test_layout_and_ids_are_still_taken_from_the_options(people):
+    old = "human: {table: data/p1.csv, kind: rating, options: {ids: stimuli, layout: {participants: none}}}\n"
+    study = load_study(written(people, GOOD + old))
+    assert (study.human.ids, study.human.layout.participants, study.human.options) == ("stimuli", "none", {})
+
+
+@pytest.mark.parametrize(
+    ("good", "wrong", "fault"),
+    [
+        ("data/p*.csv", "data/q*.csv", r"line 7: human\.table: there is no file"),
+        ("rename: ids.csv", "rename: gone.csv", r"line 9: human\.layout\.rename: there is no file"),
+        ("columns: {stimulus: face}", "colums: {}", r"line 9: human\.layout\.colums: is not a key here"),
+        ("low: 0", "low: 1", r"line 14: psychophysics\.answers: high and low are both '1'"),
+        ("p2.csv]", "p3.csv]", r"line 13: psychophysics\.table\.1: there is no file"),
+    ],
+)
+def test_what_is_wrong_in_a_layout_has_its_line(people, good, wrong, fault):
+    with pytest.raises(ValueError, match=fault):
+        load_study(written(people, (GOOD + PEOPLE).replace(good, wrong)))

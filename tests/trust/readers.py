@@ -23,13 +23,14 @@ from torch import nn
 from rsa_face.activations.extract import extract
 from rsa_face.activations.store import describe_store, open_activations, verify_store
 from rsa_face.cli.networks import training_settings
+from rsa_face.human.choices import read_choices
 from rsa_face.human.kinds import KINDS, template_of
 from rsa_face.human.read import read_human
 from rsa_face.networks.layers import name_modules
 from rsa_face.networks.weights import read_record, read_state, read_weights
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import load, save
-from rsa_face.psychophysics.choices import count_choices, read_choices
+from rsa_face.psychophysics.choices import count_choices
 from rsa_face.rdms.controls import control_rdms
 from rsa_face.rdms.measures import compute_rdms
 from rsa_face.report.page import write_report

@@ -17,10 +17,10 @@ from rsa_face.activations.extract import extract
 from rsa_face.activations.store import _hash_of_columns, describe_store, open_activations, verify_store
 from rsa_face.cli import main
 from rsa_face.human import datasets, rdm_files
+from rsa_face.human.choices import read_choices
 from rsa_face.human.read import read_human
 from rsa_face.networks.weights import read_state
 from rsa_face.provenance import hash_file, load, save, sealed
-from rsa_face.psychophysics.choices import read_choices
 from rsa_face.report.page import write_report
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.stimuli.images import read_image
