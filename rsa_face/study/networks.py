@@ -9,17 +9,19 @@ import pandas as pd
 import xarray as xr
 from tqdm import tqdm
 
-from rsa_face.activations.capture import resolve_device
+from rsa_face.activations.capture import capture, resolve_device
 from rsa_face.cluster import find_distributed
 from rsa_face.human.choices import read_choices
+from rsa_face.human.tables import listed
 from rsa_face.networks.attention import hold_gate
 from rsa_face.networks.weights import HUB, find_hub
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import save
-from rsa_face.psychophysics.choices import network_choices
+from rsa_face.psychophysics.choices import Answers, network_choices, scale_of
 from rsa_face.rdms.controls import check_controls
-from rsa_face.safety import write_beside
-from rsa_face.schema import PARTICIPANT, is_builder, split_seed
+from rsa_face.safety import in_short, one_part, write_beside
+from rsa_face.schema import PARTICIPANT, is_builder, is_reference, split_seed
+from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
 from rsa_face.stimuli.occlusion import REGIONS, occlude, region_boxes
 from rsa_face.study.config import NetworkSection, layers_of, networks_of
@@ -39,26 +41,91 @@ def check_study(run: Run) -> None:
         find_distributed(study.cluster)
     for weights in {network.weights for network in study.networks if network.weights.startswith(HUB)}:
         find_hub(weights)
-    for section in study.networks:
-        if is_builder(section.name):  # reading a study runs no code; its layers are known when it is built
-            build_start(section).select(layers_of(study, section))
+    _check_layers(run)
     check_controls(run.stimuli, study.inference.controls)
-    asked = study.psychophysics
-    if (
-        asked is not None
-        and asked.table is not None
-        and PARTICIPANT not in read_choices(asked.table, **asked.reading)
-    ):
-        message = (
-            "The choices of `psychophysics` have no column participant. A study takes people's choices and "
-            "asks its networks itself. Name people's choices, or remove `psychophysics`."
-        )
-        raise ValueError(message)
+    _check_judged(run)
+    _check_choices(run)
     if study.saliency is not None:
         _check_saliency(run)
     if study.training is not None and study.training.held_out is not None:
         must_show(run.held_out_faces, (SAD, HAPPY), "the held-out table")
         must_not_share_faces(run.training_faces, run.held_out_faces)
+
+
+def _check_layers(run: Run) -> None:
+    """Refuse layers that cannot be recorded, by a pass of one stimulus through networks of which it is not known.
+
+    Of the five networks, with their own preprocessing, it is known. What was recorded already is not tried.
+    """
+    first, tried = StimulusSet(run.stimuli.table.head(1)), []
+    for section in networks_of(run.study):
+        wanted = layers_of(run.study, section)
+        case = section.name, section.preprocessing, section.attention, wanted
+        in_file = section.may_attend and section.attention is None and section.has_file  # blocks that a file may hold
+        known = not is_reference(section.name) and (section.preprocessing is None or in_file)
+        if known or case in tried or run.has(f"rdms/{one_part(section.called)}.nc"):
+            continue
+        tried.append(case)
+        random = section if is_builder(section.name) else section.model_copy(update={"weights": "random"})
+        network = build_start(random)
+        inputs = next(iter(read_batches(first, network.preprocessing, batch=1)))
+        layers = network.select(wanted)
+        try:
+            capture(network, layers, inputs)
+        except RuntimeError as error:  # torch's own, of shapes that do not fit
+            size = network.preprocessing.crop
+            message = (
+                f"{section.called} cannot be run on images of {size} x {size} pixels: {in_short(error)}. Give it the "
+                "`preprocessing` that it was built for."
+            )
+            raise ValueError(message) from error
+
+
+def _check_judged(run: Run) -> None:
+    """Refuse judgements of stimuli whose layer RDMs the study does not make."""
+    human, where = run.study.human, run.study.activations.where
+    if human is None or not where:
+        return
+    about = run.stimuli.select(**human.where) if human.where else run.stimuli
+    recorded = set(run.stimuli.select(**where).ids)
+    missing = [stimulus for stimulus in about.ids if stimulus not in recorded]
+    if missing:
+        message = (
+            f"{len(missing)} of {len(about)} stimuli that people judged would have no layer RDMs: {listed(missing)}. "
+            "Let `where` of `human` and of `activations` choose the same ones."
+        )
+        raise ValueError(message)
+
+
+def _check_choices(run: Run) -> None:
+    """Refuse choices that are nobody's, of other stimuli, or along another scale than the networks'."""
+    section = run.study.psychophysics
+    if section is None or section.table is None:
+        return
+    choices = read_choices(section.table, **section.reading)
+    if PARTICIPANT not in choices:
+        message = (
+            "The choices of `psychophysics` have no column participant. A study takes people's choices and "
+            "asks its networks itself. Name people's choices, or remove `psychophysics`."
+        )
+        raise ValueError(message)
+    shown = sorted(set(choices["stimulus"])) if "stimulus" in choices else run.stimuli.ids
+    if not set(shown) & set(run.stimuli.ids):
+        message = (
+            f"None of the stimuli in the choices of `psychophysics` ({listed(shown, 4)}) is in the study "
+            f"({listed(run.stimuli.ids, 4)}). Rename them (layout rename), or leave out their column."
+        )
+        raise ValueError(message)
+    answers = Answers(high=choices.attrs["high"], low=choices.attrs["low"])
+    if answers != Answers() or not can_answer(run.study) or "level" not in run.stimuli.factors:
+        return
+    scales = [scale_of(table["level"].to_numpy(dtype=float)) for table in (choices, run.stimuli.table)]
+    if scales[0] != scales[1] and scales != ["morph", "signed"]:
+        message = (
+            f"People's levels are on the scale {scales[0]!r} and the stimuli's on {scales[1]!r}, so that networks "
+            "cannot be compared with people. Give both from -1 to +1, or people's from 0 to 1."
+        )
+        raise ValueError(message)
 
 
 def _check_saliency(run: Run) -> None:
