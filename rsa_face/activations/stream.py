@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from rsa_face.activations.capture import capture, resolve_device
-from rsa_face.activations.extract import must_have_names_of_their_own
+from rsa_face.activations.extract import POOLS, must_have_names_of_their_own
 from rsa_face.memory import bytes_of, keeping_memory
 from rsa_face.networks.layers import Layer
 from rsa_face.networks.survey import evaluating
@@ -56,6 +56,7 @@ def stream_rdms(
     *,
     measure: str | Mapping[str, str] = "correlation",
     layers: str | Sequence[str] = "main",
+    pool: str = "none",
     device: str = "auto",
     batch: int = 32,
     memory: float = 3.0,
@@ -80,6 +81,8 @@ def stream_rdms(
         `compute_rdms`, by which a layer of few features is treated alike.
     layers : str or sequence of str
         ``main``, ``all`` or names.
+    pool : {"none", "mean", "class"}
+        ``mean`` takes the mean over space or tokens, ``class`` the first of the tokens, as `Options` does.
     device : str
         ``auto``, ``cpu`` or ``cuda``.
     batch : int
@@ -120,6 +123,7 @@ def stream_rdms(
         [general],
         by_layer=measure if isinstance(measure, Mapping) else {},
         layers=layers,
+        pool=pool,
         device=device,
         batch=batch,
         memory=memory,
@@ -135,6 +139,7 @@ def stream_measures(
     *,
     by_layer: Mapping[str, str],
     layers: str | Sequence[str] = "main",
+    pool: str = "none",
     device: str = "auto",
     batch: int = 32,
     memory: float = 3.0,
@@ -146,7 +151,8 @@ def stream_measures(
     for measure in [*measures, *by_layer.values()]:
         must_be_known(measure, single, "measure")
     must_have_names_of_their_own(networks)
-    running = Running(resolve_device(device), batch, bytes_of(memory), scratch, progress)
+    must_be_known(pool, POOLS, "pool")
+    running = Running(resolve_device(device), batch, bytes_of(memory), scratch, progress, POOLS[pool])
     chosen = [(network, network.select(layers if isinstance(layers, str) else list(layers))) for network in networks]
     check_measures(by_layer, [(network.name, layer.name) for network, wanted in chosen for layer in wanted])
     count, total = len(stimuli), sum(len(wanted) for _, wanted in chosen)
@@ -163,7 +169,8 @@ def stream_measures(
                 for measure in measures
             }
 
-        run = _breadth_first if is_chain(network) else _in_groups
+        # what is pooled is small: one pass then serves all layers
+        run = _breadth_first if is_chain(network) and pool == "none" else _in_groups
         for layer, chosen_measures, moments in run(network, wanted, stimuli, made_by, running):
             label = {NETWORK: network.name, LAYER: layer.name, DEPTH: layer.depth, ORDER: layer.order}
             label |= {UNTRAINED: network.rests_on_random(layer), TRAINING_UNKNOWN: network.trained is None}
@@ -189,6 +196,7 @@ class Running:
     budget: float
     scratch: str | Path | None
     progress: bool
+    pool: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -278,9 +286,9 @@ def _in_groups(
 ) -> Iterator[tuple[Layer, dict[str, str], dict[str, Moments]]]:
     """Yield the same of a network that is no chain: its layers in groups that fit into memory, a pass for each."""
     hidden, room = None if running.progress else True, _room(running.device, running.budget)
-    groups = _groups(wanted, room / (4 * len(stimuli)))
     network.module.to(running.device)
     try:
+        groups = _groups(wanted, _features(network, wanted, stimuli, running), room / (4 * len(stimuli)))
         with (
             keeping_memory() as release,
             tqdm(total=len(wanted), desc=network.name, unit="layer", disable=hidden) as bar,
@@ -296,7 +304,8 @@ def _in_groups(
                         for layer in group
                     }
                     for index, inputs in enumerate(read_batches(stimuli, network.preprocessing, batch=running.batch)):
-                        for name, values in capture(network, group, inputs.to(running.device)).items():
+                        captured = capture(network, group, inputs.to(running.device), keep=running.pool)
+                        for name, values in captured.items():
                             shelves[name].put(index, values.float())
                     for layer in group:
                         with shelves[layer.name] as shelf:  # its memory is given back when its moments are taken
@@ -308,12 +317,21 @@ def _in_groups(
         network.module.to("cpu")
 
 
-def _groups(layers: Sequence[Layer], features: float) -> list[list[Layer]]:
-    """Return layers in groups of not more features than fit, in their order; one of unknown size is alone."""
+def _features(network: Network, wanted: Sequence[Layer], stimuli: StimulusSet, running: Running) -> list[int]:
+    """Return how many values a stimulus has in each layer, as they are kept."""
+    if running.pool is None and all(layer.shape for layer in wanted):
+        return [math.prod(layer.shape) for layer in wanted]
+    one = StimulusSet(stimuli.table.iloc[:1].reset_index(drop=True))
+    (inputs,) = read_batches(one, network.preprocessing, batch=1)
+    captured = capture(network, wanted, inputs.to(running.device), keep=running.pool)
+    return [captured[layer.name][0].numel() for layer in wanted]
+
+
+def _groups(layers: Sequence[Layer], sizes: Sequence[int], features: float) -> list[list[Layer]]:
+    """Return layers in groups of not more features than fit, in their order."""
     groups: list[list[Layer]] = []
     left = 0.0
-    for layer in layers:
-        size = math.prod(layer.shape) if layer.shape else features
+    for layer, size in zip(layers, sizes, strict=True):
         if groups and size <= left:
             groups[-1].append(layer)
         else:

@@ -37,6 +37,10 @@ activations_app = typer.Typer(
 )
 weights_app = typer.Typer(name="weights", help="Look into files of weights, or convert them.", no_args_is_help=True)
 
+Pool = Annotated[
+    Literal["none", "mean", "class"],
+    typer.Option(help="Keep all of a layer, the mean over space or tokens, or a transformer's class token."),
+]
 Store = Annotated[Path, typer.Argument(help="A store of activations (.zarr folder).")]
 Layout = Annotated[
     str,
@@ -210,10 +214,7 @@ def extract_command(
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"], typer.Option(help="Precision in the store.")
     ] = "float32",
-    pool: Annotated[
-        Literal["none", "mean", "class"],
-        typer.Option(help="Keep all of a layer, the mean over space or tokens, or a transformer's class token."),
-    ] = "none",
+    pool: Pool = "none",
     projection: Annotated[
         int | None, typer.Option(help="Keep this many random projections of each larger layer.")
     ] = None,
@@ -274,6 +275,7 @@ def rdms_command(
         ),
     ] = None,
     layers: Layers = "main",
+    pool: Pool = "none",
     stream: Annotated[bool, typer.Option(help="Compute RDMs without storing activations.")] = True,
     device: Device = "auto",
     batch: Batch = 32,
@@ -290,7 +292,7 @@ def rdms_command(
     measures = [name for name, equals, _ in pairs if not equals]
     by_layer = {layer: name for layer, equals, name in pairs if equals}
     of_study = table.suffix in (".yaml", ".yml")
-    given = {"--network": network, "--seed": seed, "--occlusion": occlusion}
+    given = {"--network": network, "--seed": seed, "--occlusion": occlusion, "--pool": pool if pool != "none" else ""}
     _must_suit(given, out, of_study=of_study)
     if of_study:
         from rsa_face.study.batch import BATCH, batch_of
@@ -311,6 +313,7 @@ def rdms_command(
             measures=tuple(measures or ["correlation"]),
             by_layer=by_layer,
             layers=_layers(layers),
+            pool=pool,
         )
     if show:
         _print_units({unit.name: is_done(wanted, unit) for unit in wanted.units})

@@ -42,6 +42,7 @@ _SINGLE = 4  # bytes of a float32
 _MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
 _ROWS = 128  # of a product with itself, computed at once by one thread; only the upper half is computed
 _FEW = 64  # rows
+_SMALL = 2**22  # values
 _LISTED = 12  # names in an error
 
 
@@ -252,8 +253,9 @@ def _self_products(values: Array, shift: Array, pool: Executor | None) -> tuple[
     xp, count = library_of(values), len(values)
     at = {"dtype": xp.float64, "device": values.device}
     products, sums = xp.zeros((count, count), **at), xp.zeros(count, **at)
-    # torch adds up products of very few rows in one long sum, which float32 has too few digits for
-    kind = xp.float64 if xp is not np and count < _FEW else values.dtype
+    # torch adds up products of very few rows in one long sum, which float32 has too few digits for; and what is small
+    # costs little: patterns of few features (pooled ones) may differ in the last digits of float32
+    kind = xp.float64 if count < _FEW or count * values.shape[1] <= _SMALL else values.dtype
     off = xp.broadcast_to(shift, values.shape) if shift.any() else None
     for first in range(0, values.shape[1], _MOST_FEATURES):
         # float32 adds up a few thousand products well; longer sums go on in float64

@@ -12,7 +12,7 @@ from typing import Any
 import xarray as xr
 
 from rsa_face.activations.capture import resolve_device
-from rsa_face.activations.extract import extract
+from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import lock_of
 from rsa_face.activations.stream import stream_measures
 from rsa_face.networks.reference import known_layers
@@ -85,6 +85,7 @@ class Batch:
     measures: tuple[str, ...] = ("correlation",)
     by_layer: Mapping[str, str] = field(default_factory=dict)
     layers: str | tuple[str, ...] = "main"
+    pool: str = "none"
 
     def __post_init__(self) -> None:
         single = [name for name, row in MEASURES.items() if not row.repeated]
@@ -123,8 +124,9 @@ class Batch:
         layers = self.layers_of(unit.network)
         rows = {name: row.definition for name, row in MEASURES.items()}  # a measure that changes makes other RDMs
         measures = [self.measure_of(unit), rows]
+        pooled = [] if self.pool == "none" else [self.pool]
         return hash_content(
-            unit.name, unit.network.identity, layers, self.seen(unit.occlusion).content_hash(), measures
+            unit.name, unit.network.identity, layers, self.seen(unit.occlusion).content_hash(), measures, *pooled
         )
 
 
@@ -265,6 +267,7 @@ def _run(
             measures,
             by_layer=_measures_among(batch.by_layer, first.network),
             layers=batch.layers_of(first.network),
+            pool=batch.pool,
             memory=memory,
             **how,
         )
@@ -273,7 +276,8 @@ def _run(
     called = f"{first.network.name}-seed{first.network.seed}-{first.occlusion}"
     store = path_in(batch.folder / "stores", called, "The batch's store", suffix=".zarr")
     layers = batch.layers_of(first.network)
-    tree = extract([network], stimuli, store, layers=layers, cluster=cluster, **how)
+    options = Options(pool=batch.pool)
+    tree = extract([network], stimuli, store, layers=layers, options=options, cluster=cluster, **how)
     for unit in units:
         yield unit, compute_rdms(tree, measure=batch.measure_of(unit), memory=memory, cluster=cluster)
 
@@ -305,6 +309,7 @@ def batch_of(
         measures=tuple(measures) or (general_measure(study.rdms.measure),),
         by_layer=layers_with_their_own(study.rdms.measure) | dict(by_layer or {}),
         layers=study.activations.layers,
+        pool=study.activations.pool,
     )
 
 

@@ -355,12 +355,14 @@ class TrainingSection(Recipe):
 class ActivationsSection(Settings):
     """Which layers are recorded, and whether they are stored: without a store, RDMs are streamed.
 
-    `where` picks the stimuli that RDMs are of, by factors: masked faces that nobody judged need none.
+    `where` picks the stimuli that RDMs are of, by factors: masked faces that nobody judged need none. `pool` takes of
+    each layer the ``mean`` over places or tokens, or a transformer's ``class`` token.
     """
 
     store: PathToWrite | None = None
     where: dict[str, Value | tuple[Value, ...]] = Field(default={})
     layers: Layers = "main"
+    pool: Literal["none", "mean", "class"] = "none"
     dtype: Literal["float32", "float16"] = "float32"
     batch: Annotated[int, Field(ge=1)] = 32
     device: Device = "auto"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.activations.extract import extract
+from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.stream import stream_rdms
 from rsa_face.inference.variance import pick_in_folds, reweight_layer
 from rsa_face.networks.zoo import Network
@@ -53,6 +53,7 @@ def measure_network(run: Run, section: NetworkSection) -> None:
             stimuli,
             measure=measure,
             layers=layers,
+            pool=recorded.pool,
             device=recorded.device,
             batch=recorded.batch,
             progress=run.progress,
@@ -66,6 +67,7 @@ def measure_network(run: Run, section: NetworkSection) -> None:
             device=recorded.device,
             batch=recorded.batch,
             dtype=recorded.dtype,
+            options=Options(pool=recorded.pool),
             cluster=study.cluster,
             progress=run.progress,
         )
@@ -120,7 +122,8 @@ def reweight_peak(run: Run) -> None:
     stimuli = StimulusSet(table[table[STIMULUS].isin(stimulus_ids(human))].reset_index(drop=True))
     with tempfile.TemporaryDirectory(dir=run.folder) as folder:
         store, layers = Path(folder) / "peak.zarr", [name for name, _ in often]
-        tree = extract([build(run, section)], stimuli, store, layers=layers)
+        options = Options(pool=run.study.activations.pool)
+        tree = extract([build(run, section)], stimuli, store, layers=layers, options=options)
         activations = {str(leaf.name): leaf.dataset["activation"].load() for leaf in tree.leaves}
     weighed = reweight_layer(activations, human, picked=picked, **folds)
     weighed = weighed.assign_attrs(network=section.called, layer=often[0][0])

@@ -328,7 +328,7 @@ STAGES: tuple[Stage, ...] = (
         uses=("weights/{trained}.safetensors",),
         writes=("rdms/{plain}.nc",),
         settings=("network", "measure", "activations.where", "activations.layers", "activations.dtype",
-                  "activations.batch"),
+                  "activations.batch", "activations.pool"),
         data=("network.weights",),
         content=("stimuli",),
     ),

@@ -181,6 +181,20 @@ def test_streamed_rdms_of_any_graph_are_those_of_a_store(resnet, vit, stimuli, t
     assert streamed.attrs["untrained"] == stored.attrs["untrained"] == ["resnet18", "vit"]
 
 
+@pytest.mark.parametrize(("pool", "memory"), [("mean", 3.0), ("class", 3.0), ("mean", 1e-5)])
+def test_pooled_rdms_are_those_of_a_store_streamed_too(resnet, vit, fe_alexnet, stimuli, tmp_path, pool, memory):
+    networks = [resnet, vit, fe_alexnet]
+    stored = compute_rdms(extract(networks, stimuli, tmp_path / "a.zarr", batch=4, options=Options(pool=pool)))
+    streamed = stream_rdms(networks, stimuli, batch=4, pool=pool, memory=memory)
+    assert streamed["rdm"].values.tolist() == stored["rdm"].values.tolist()
+    scale = np.maximum(stored.max(("stimulus_i", "stimulus_j")), 1)  # distances of logits have the units of logits
+    np.testing.assert_allclose(streamed / scale, stored / scale, atol=1e-6)
+    whole = stream_rdms(networks, stimuli, batch=4)
+    changed = abs(whole - streamed).max(("stimulus_i", "stimulus_j")) > 1e-3
+    assert changed.sel(rdm=f"vit/{vit.select('main')[0].name}")
+    assert bool(changed.sel(rdm="resnet18/layer1.0")) is (pool == "mean")
+
+
 def test_what_streams_in_little_memory_writes_to_its_scratch_folder_and_removes_that(resnet, stimuli, tmp_path):
     stream_rdms([resnet], stimuli, layers=["conv1", "layer1"], memory=0.001, scratch=tmp_path)
     assert not any(tmp_path.iterdir())
