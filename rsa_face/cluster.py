@@ -1,15 +1,24 @@
 """The dask workers that a stage may run on: some on this machine, or a scheduler elsewhere."""
 
+import hashlib
+import logging
+import os
+import platform
 import re
 import signal
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from importlib import import_module
+from functools import cache, partial
+from importlib import import_module, metadata
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+_MOMENT = 5.0  # seconds after which a scheduler without workers is said to be waited for
 
 
 @contextmanager
@@ -22,7 +31,7 @@ def connect(cluster: str) -> Iterator[Any]:
             workers = distributed.LocalCluster(
                 n_workers=int(workers_wanted), threads_per_worker=1, processes=True, dashboard_address=None
             )
-        with workers, distributed.Client(workers) as client:
+        with workers, distributed.Client(workers) as client, _naming_what_ended(distributed, cluster):
             yield client
         return
     try:
@@ -30,8 +39,39 @@ def connect(cluster: str) -> Iterator[Any]:
     except (OSError, TimeoutError) as error:
         message = f"No scheduler answers at {cluster!r}. Start it first."
         raise ValueError(message) from error
-    with client:
+    with client, _naming_what_ended(distributed, cluster):
+        _wait_for_workers(client, cluster)
         yield client
+
+
+@contextmanager
+def _naming_what_ended(distributed: Any, cluster: str) -> Iterator[None]:
+    """Say what ended meanwhile, and how to go on, in place of a library's words."""
+    for name in ("distributed.client", "distributed.utils"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    except distributed.KilledWorker as error:
+        message = (
+            f"Workers of {cluster} were killed again and again at the same work, most likely because they ran out of "
+            "memory. Give each more, or start fewer on a machine, and run the same command: it goes on."
+        )
+        raise MemoryError(message) from error
+    except (distributed.comm.CommClosedError, CancelledError, ConnectionError, TimeoutError) as error:
+        message = (
+            f"The scheduler at {cluster} ended. Start it and its workers again, and run the same command: it goes on."
+        )
+        raise ConnectionError(message) from error
+
+
+def _wait_for_workers(client: Any, cluster: str) -> None:
+    """Wait for the first worker, however late, and say so where it takes more than a moment."""
+    try:
+        client.wait_for_workers(1, timeout=_MOMENT)
+    except TimeoutError:
+        message = f"The scheduler at {cluster} has no workers yet; waiting for one. Start some: dask worker {cluster}"
+        warnings.warn(message, stacklevel=4)
+        client.wait_for_workers(1)
 
 
 @contextmanager
@@ -69,7 +109,7 @@ def map_in_order(
     give the same result, and do no harm, if it is run twice.
     """
     sent = [] if shared is None else [[_share(client, shared)] * len(items)]
-    futures = client.map(function, items, *sent, pure=False, retries=2)
+    futures = client.map(partial(_checked, function, _build()), items, *sent, pure=False, retries=2)
     try:
         for future in futures:
             result: Result = future.result()
@@ -77,6 +117,32 @@ def map_in_order(
             yield result
     finally:
         client.cancel(futures)
+
+
+def _checked(function: Callable[..., Result], build: str, *arguments: Any) -> Result:
+    """Run a function on a worker; say which machine has other code, or lacks a folder."""
+    machine = f"The worker on {platform.node()} (process {os.getpid()})"
+    if _build() != build:
+        message = f"{machine} has rsa_face {_build()}, and this command {build}. Install the same version there."
+        raise ValueError(message)
+    try:
+        return function(*arguments)
+    except FileNotFoundError as error:
+        message = f"{machine} does not see a file: {error}. Mount its folder there under the same path."
+        raise ValueError(message) from error
+
+
+@cache
+def _build() -> str:
+    """Return the version of this package, and the hash of its code: workers must compute the same."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    try:
+        version = metadata.version("rsa-face")
+    except metadata.PackageNotFoundError:
+        version = "of unknown version"
+    return f"{version} ({digest.hexdigest()[:8]})"
 
 
 def _share(client: Any, shared: Any) -> Any:
