@@ -28,6 +28,7 @@ _MOST_NAMED = 20
 _PLAIN = "Use letters, digits, hyphens, underscores and dots"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
 _DRAFT = re.compile(r"\.rsa_face-[0-9a-f]{16}-.+")  # no name that anything else gives: such files are removed
 _HOUR = 3600.0  # longer than a file is written to without a pause; reports and figures may be at work here
 _PATIENCE = 0.5  # seconds: whoever only looks whether a place is held, holds it for a moment
@@ -268,13 +269,20 @@ def writable_folder(out_dir: str | Path) -> Path:
 
 @contextmanager
 def hold(place: Path, lock: Path, *, rule: str) -> Iterator[None]:
-    """Keep other processes from writing to a place; if this one is killed, the hold ends with it."""
-    held = filelock.FileLock(lock, timeout=_PATIENCE)
+    """Keep other processes from writing to a place; if this one is killed, the hold ends with it.
+
+    On a file system without locks, a file marks the place instead. That of a process killed on this machine holds
+    nothing; that of one on another machine must be removed by hand, which the refusal says.
+    """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        held.acquire(poll_interval=_OFTEN)
+        held = _acquired(lock, _PATIENCE)
     except filelock.Timeout as error:
-        message = f"{_said_in(lock)} is writing to {str(place)!r}. {rule}. Wait for it, or choose another folder."
+        mark = _mark_of(lock)
+        ended = f" If it was killed, remove {str(mark)!r}." if mark.exists() else ""
+        message = (
+            f"{_said_in(lock)} is writing to {str(place)!r}. {rule}. Wait for it, or choose another folder.{ended}"
+        )
         raise ValueError(message) from error
     except OSError as error:
         message = f"Cannot write to {str(lock.parent)!r}: {error}. Make the folder writable."
@@ -295,12 +303,28 @@ def holder_of(lock: Path) -> str:
     if not lock.is_file():
         return ""
     try:
-        with filelock.FileLock(lock, timeout=_GLANCE).acquire(poll_interval=_OFTEN):
-            return ""
+        _acquired(lock, _GLANCE).release()
+        return ""
     except filelock.Timeout:
         return _said_in(lock)
     except OSError:  # of a folder that others may write to: what is held there is not for this process to know
         return ""
+
+
+def _acquired(lock: Path, patience: float) -> filelock.BaseFileLock:
+    held: filelock.BaseFileLock = filelock.FileLock(lock, timeout=patience)
+    try:
+        held.acquire(poll_interval=_OFTEN)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        held = filelock.SoftFileLock(_mark_of(lock), timeout=patience)
+        held.acquire(poll_interval=_OFTEN)
+    return held
+
+
+def _mark_of(lock: Path) -> Path:
+    return lock.with_name(f"{lock.name}.mark")
 
 
 def lock_in(folder: Path) -> Path:

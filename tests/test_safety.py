@@ -1,11 +1,14 @@
 """Names that somebody gives lead to files inside their folder, and nothing else is written or removed."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
 import unicodedata
 from pathlib import Path, PureWindowsPath
 
+import matplotlib.pyplot as plt
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,10 +16,13 @@ from torch import nn
 
 import rsa_face as rf
 from rsa_face.activations.store import hold_store, network_names, remove_store
+from rsa_face.figures.layout import save_figure
 from rsa_face.networks.layers import Layer, name_modules
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.safety import (
     fault_of_name,
+    hold,
+    holder_of,
     must_be_file_names,
     path_in,
     remove_drafts,
@@ -270,3 +276,37 @@ def _faces(folder):
 
     draw_faces(folder / "faces", identities=2, levels=2, size=32)
     return read_training(folder / "faces/stimuli.csv", label="level")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_the_file_system_has_no_locks_a_mark_holds_the_place(tmp_path, monkeypatch, number):
+    def refuse(*_args, **_options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    lock = tmp_path / ".lock"
+    with hold(tmp_path, lock, rule="One at a time"):
+        assert holder_of(lock).startswith(f"process {os.getpid()}")
+        with (
+            pytest.raises(ValueError, match=r"is writing to .* If it was killed, remove .*\.lock\.mark"),
+            hold(tmp_path, lock, rule="One at a time"),
+        ):
+            pass
+    assert holder_of(lock) == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("kind", ["pdf", "svg", "png"])
+def test_a_disk_that_fills_under_a_figure_is_named(tmp_path, monkeypatch, kind):
+    write = Path.write_bytes
+
+    def full(path, content):
+        return write(Path("/dev/full"), content)
+
+    figure = plt.figure()
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=rf"No room to write .*figure\.{kind}.*Free some"):
+        save_figure(figure, tmp_path / "figure", formats=[kind])
+    plt.close(figure)

@@ -45,7 +45,7 @@ def print_table(
     table = Table(title=Text(plain(title)), caption=Text(plain(caption)) if caption else None)
     for name in columns:
         # a name is broken over lines rather than cut
-        table.add_column(name, justify="left" if name in words else "right", overflow="fold")
+        table.add_column(Text(plain(name)), justify="left" if name in words else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
     Console().print(table)

@@ -1,5 +1,6 @@
 """What figures share: axes of a size in mm, notes, legends, ticks, the order and pictures of stimuli, saving."""
 
+import io
 import logging
 import re
 import textwrap
@@ -557,8 +558,11 @@ def save_figure(
 
 def _write_image(figure: Figure, path: Path, kind: str, dpi: int, about: str) -> Path:
     origin = {_ABOUT[kind]: about} if about else {}
-    with mpl.rc_context(_REAL_TEXT), write_beside(path) as beside:
-        figure.savefig(beside, dpi=dpi, format=kind, metadata={**_DATELESS[kind], **origin})
+    content = io.BytesIO()  # in memory: of a full disk, matplotlib's PDF writer says nothing that helps
+    with mpl.rc_context(_REAL_TEXT):
+        figure.savefig(content, dpi=dpi, format=kind, metadata={**_DATELESS[kind], **origin})
+    with write_beside(path) as beside:
+        beside.write_bytes(content.getbuffer())
     return path
 
 

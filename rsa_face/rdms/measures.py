@@ -417,7 +417,8 @@ def label_rdms(
         STIMULUS_J: ids,
     }
     coords |= {name: (RDM, [label[name] for label in labels]) for name in (NETWORK, LAYER, DEPTH, ORDER, MEASURE)}
-    factors = [str(name) for name in stimuli if str(name) != STIMULUS]
+    # by name: a store lists them in another order each time, and files of equal content should be equal
+    factors = sorted(str(name) for name in stimuli if str(name) != STIMULUS)
     coords |= {name: (STIMULUS_I, _as_plain(stimuli[name])) for name in factors}
     kinds = (UNTRAINED, TRAINING_UNKNOWN)
     origin = {kind: sorted({str(label[NETWORK]) for label in labels if label.get(kind)}) for kind in kinds}

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 
+from rsa_face.provenance import save
 from rsa_face.rdms.measures import compute_rdms
 
 SCIPY = {"correlation": "correlation", "cosine": "cosine", "euclidean": "sqeuclidean"}
@@ -243,3 +244,17 @@ def test_each_part_of_a_layer_is_read_once(monkeypatch):
     compute_rdms(tree_of(conv=patterns(0, (7, 50, 6, 6))), memory=2e-5)
     assert len(read) > 3
     assert [part for start, stop in read for part in range(start, stop)] == list(range(50))
+
+
+def test_a_file_of_rdms_is_the_same_in_whatever_order_a_store_lists_the_factors(tmp_path):
+    values = np.random.default_rng(0).random((4, 6)).astype(np.float32)
+    factors = {name: ("stimulus", list("wxyz")) for name in ("level", "identity", "occlusion")}
+    files = []
+    for order in (list(factors), list(factors)[::-1]):
+        coords = {name: factors[name] for name in order}
+        attrs = {"network": "n", "layer": "fc", "depth": 1.0, "order": 0, "place": 0, "untrained": True}
+        layer = xr.Dataset({"activation": (("stimulus", "feature"), values)}, {"stimulus": list("abcd")}, attrs)
+        root = xr.Dataset(coords={**coords, "stimulus": list("abcd")})
+        rdms = compute_rdms(xr.DataTree.from_dict({"/": root, "/n/fc": layer}), measure="euclidean")
+        files.append(save(rdms, tmp_path / f"{order[0]}.nc").read_bytes())
+    assert files[0] == files[1]
