@@ -50,6 +50,7 @@ from rsa_face.study.config import example as example
 from rsa_face.study.config import load_study as load_study
 from rsa_face.study.folder import read_results as read_results
 from rsa_face.study.graph import run_study as run_study
+from rsa_face.study.multiverse import run_multiverse as run_multiverse
 from rsa_face.training.loop import train_valence as train_valence
 from rsa_face.training.settings import TrainingSettings as TrainingSettings
 

@@ -70,6 +70,32 @@ def demo(
 
 
 @study_app.command()
+def multiverse(
+    study: Annotated[str, typer.Argument(help="A study file (YAML) with a section multiverse; it was run before.")],
+    output: Output = None,
+    quiet: Quiet = False,
+    sort: Annotated[
+        Literal["difference", "peak_depth", "half_way_depth"], typer.Option(help="What the figure is ordered by.")
+    ] = "difference",
+) -> None:
+    """Analyse a study in every way that its file names, as a table and a specification curve.
+
+    From the RDMs that the study has made; stopped, the same command goes on where it was.
+    """
+    from rsa_face.figures.multiverse import plot_multiverse
+    from rsa_face.report.narrate import multiverse_sentences
+    from rsa_face.study.config import load_study
+    from rsa_face.study.multiverse import run_multiverse
+
+    loaded = load_study(study, output=output)
+    table = run_multiverse(loaded, say=(lambda _: None) if quiet else (lambda line: say(line, err=True)))
+    say(loaded.output / "multiverse.csv", loaded.output / "multiverse.nc")
+    if (table["reason"] == "").any():
+        say(*draw(lambda: plot_multiverse(table, sort=sort), loaded.output / "figures" / "multiverse"))
+    say(*multiverse_sentences(table))
+
+
+@study_app.command()
 def status(
     folder: Annotated[
         Path, typer.Argument(help="A folder with the results of studies, a folder of RDMs, or an activation store.")
@@ -265,6 +291,7 @@ def _plots_of_result(study: "StudyFolder", rdms: Any, human: Any) -> Iterator[tu
 def _plots_of_extras(study: "StudyFolder") -> Iterator[tuple[str, Plot]]:
     from rsa_face.figures.agreement import plot_agreement, plot_reliability
     from rsa_face.figures.behaviour import plot_psychometric
+    from rsa_face.figures.multiverse import plot_multiverse
     from rsa_face.figures.networks import plot_contrast, plot_localization
     from rsa_face.figures.saliency import plot_saliency
 
@@ -284,6 +311,8 @@ def _plots_of_extras(study: "StudyFolder") -> Iterator[tuple[str, Plot]]:
     if "saliency_maps" in extras:
         maps = next(iter(extras["saliency_maps"].data_vars.values())).assign_attrs(extras["saliency_maps"].attrs)
         yield "saliency", lambda: plot_saliency(maps, regions=extras.get("saliency"))
+    if "multiverse" in extras:
+        yield "multiverse", lambda: plot_multiverse(extras["multiverse"])
     if "agreement" in extras:
         yield "agreement", lambda: plot_agreement(extras["agreement"])
 

@@ -257,7 +257,8 @@ def resampled_of(result: xr.Dataset) -> Resampled:
     resampled = Resampled(estimate, draws, str(result.attrs["resample"]), units, int(result.attrs["seed"]))
     if "similarity_jackknife" not in result:
         return resampled
-    rows = [result[name].transpose(ROW, ...).values for name in ("similarity_jackknife", "noise_ceiling_jackknife")]
+    names = [name for name in ("similarity_jackknife", "noise_ceiling_jackknife") if name in result]
+    rows = [result[name].transpose(ROW, ...).values for name in names]
     components = [str(name) for name in result["component"].values]
     return replace(resampled, rows=np.concatenate(rows, axis=1)[:, : estimate.size], components=components)
 

@@ -35,6 +35,7 @@ from rsa_face.inference.localization import TARGET, contrast_layers, left_out, l
 from rsa_face.inference.permutation import FEWEST_SHUFFLES, blocks_of, count_shuffles, shuffles_of
 from rsa_face.inference.resampling import (
     AUTO,
+    ROW,
     Deletions,
     Draws,
     choose_groups,
@@ -42,6 +43,7 @@ from rsa_face.inference.resampling import (
     draw_resamples,
     draws_from_counts,
     group_members,
+    jackknife_rows,
 )
 from rsa_face.inference.results import (
     ABOVE,
@@ -619,6 +621,60 @@ class Result:
         Dataset, dims (rdm, ...)
             The table with the partial similarities.
         """
+        partial, _ = self._partial(controls, method)
+        renamed = partial.rename({name: f"partial_{name}" for name in partial})
+        return self.table.assign(renamed.data_vars).assign_attrs(partial.attrs)
+
+    def given(self, controls: xr.DataArray | Sequence[str | Path], *, method: str | None = None) -> xr.Dataset:
+        """Return what remains of each similarity given control RDMs as a comparison that can be localized.
+
+        Parameters
+        ----------
+        controls, method
+            As `partial` takes them.
+
+        Returns
+        -------
+        Dataset, dims (rdm, draw)
+            `similarity` is the partial one, with its draws and jackknifed rows; it has no noise ceiling and no tests.
+        """
+        partial, left = self._partial(controls, method)
+        partial = partial.assign_attrs(self.table.attrs | partial.attrs)
+        if left is None:
+            return partial
+        rows, components = jackknife_rows(left, self.deletions)
+        return partial.assign(similarity_jackknife=((ROW, RDM), rows)).assign_coords(component=(ROW, components))
+
+    def _partial(
+        self, controls: xr.DataArray | Sequence[str | Path], method: str | None
+    ) -> tuple[xr.Dataset, Float[np.ndarray, "deletion rdm"] | None]:
+        """Return partial similarities with their draws, and, where errors are jackknifed, what deletions give."""
+        rsa, (controls, given, method) = self.rsa, self._controls(controls, method)
+        each = partial_similarity(rsa.layers, rsa.people, given, method=method)
+        mean = mean_over(each, np.ones(each.shape[1]))
+        columns: dict[str, Any] = {"participant_similarity": ((RDM, PARTICIPANT), each), "similarity": (RDM, mean)}
+        left = None
+        if self.table.attrs.get("resample") is not None:
+            drawn = self._draws("partial similarity")
+            draws = partial_draws(rsa.layers, rsa.people, given, drawn, method=method)
+            if self.table.attrs.get("variance") == "jackknife":
+                left = partial_draws(rsa.layers, rsa.people, given, self.deletions.draws, method=method)[0]
+            without = None if left is None else (self.deletions, left)
+            confidence = float(self.table.attrs["confidence"])
+            interval = partial_interval(mean, draws, drawn, without, confidence=confidence)
+            columns["similarity_interval"] = ((RDM, BOUND), interval)
+            for place, kind in enumerate(drawn.kinds):
+                columns["similarity_draws" + ("" if place == 0 else f"_{kind}")] = ((DRAW, RDM), draws[place])
+        named = {"controls": [str(name) for name in controls[RDM].values], "partial_comparison": method}
+        coords = {
+            name: coord for name, coord in self.table.coords.items() if set(coord.dims) <= {RDM, PARTICIPANT, BOUND}
+        }
+        return xr.Dataset(columns, coords, named), left
+
+    def _controls(
+        self, controls: xr.DataArray | Sequence[str | Path], method: str | None
+    ) -> tuple[xr.DataArray, Float[np.ndarray, "control pair"], str]:
+        """Return control RDMs, checked and lined up with the people, and the partial correlation to take."""
         rsa = self.rsa
         if not isinstance(controls, xr.DataArray):
             if rsa.stimuli is None:
@@ -629,28 +685,9 @@ class Result:
         controls = align_stimuli(controls, rsa.human, names=("controls", "people"))
         method = COMPARISONS[rsa.comparison].partial if method is None else method
         must_be_known(method, METHODS, "partial correlation")
-        given = to_vectors(controls.values)
-        _refuse_gaps(controls, given)
-        each = partial_similarity(rsa.layers, rsa.people, given, method=method)
-        mean = mean_over(each, np.ones(each.shape[1]))
-        columns: dict[str, object] = {
-            "partial_participant_similarity": ((RDM, PARTICIPANT), each),
-            "partial_similarity": (RDM, mean),
-        }
-        if self.table.attrs.get("resample") is not None:
-            drawn = self._draws("partial similarity")
-            draws = partial_draws(rsa.layers, rsa.people, given, drawn, method=method)
-            left = None
-            if self.table.attrs.get("variance") == "jackknife":
-                without = partial_draws(rsa.layers, rsa.people, given, self.deletions.draws, method=method)
-                left = self.deletions, without[0]
-            confidence = float(self.table.attrs["confidence"])
-            interval = partial_interval(mean, draws, drawn, left, confidence=confidence)
-            columns["partial_similarity_interval"] = ((RDM, BOUND), interval)
-            for place, kind in enumerate(drawn.kinds):
-                columns["partial_similarity_draws" + ("" if place == 0 else f"_{kind}")] = ((DRAW, RDM), draws[place])
-        named = {"controls": [str(name) for name in controls[RDM].values], "partial_comparison": method}
-        return self.table.assign(columns).assign_attrs(named)
+        vectors = to_vectors(controls.values)
+        _refuse_gaps(controls, vectors)
+        return controls, vectors, method
 
     def to_frame(self) -> pd.DataFrame:
         """Return the layers as a table: similarity, interval, raw and corrected p values, noise ceiling.

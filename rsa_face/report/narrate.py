@@ -332,6 +332,37 @@ def _picked_against_baseline(where: xr.Dataset) -> list[str]:
     return [str(where["picked"].sel(target=target).item()) for target in ("above_baseline", "differs_from_baseline")]
 
 
+def multiverse_sentences(multiverse: xr.Dataset) -> list[str]:
+    """Say in how many of many analyses the study's own answers hold, and which analyses could not be made."""
+    made = np.isfinite(multiverse["half_way_depth"].values)
+    shown, total = multiverse.isel(universe=np.flatnonzero(made)), multiverse.sizes["universe"]
+    count = int(made.sum())
+    gone = [f"{number} because: {reason}" for reason, number in dict(multiverse.attrs.get("impossible", {})).items()]
+    lost = [f"{total - count} of {total} analyses could not be made: {'; '.join(gone)}."] if gone else []
+    if not count:
+        return lost
+    network, baseline = (network_label(str(multiverse.attrs[name])) for name in ("network", "baseline"))
+    layers = [str(name) for name in shown["peak_layer"].values]
+    own = np.flatnonzero(shown["own"].values)
+    said = str(shown["peak_layer"].values[own[0]]) if own.size else max(set(layers), key=layers.count)
+    depth, half = shown["peak_depth"].values, shown["half_way_depth"].values
+    lines = [
+        f"In {layers.count(said)} of {count} analyses the layer of {network} most like people is {said}"
+        f"{', as in the study' if own.size else ''}; its depth lies between {number(depth.min(), digits=2)} and "
+        f"{number(depth.max(), digits=2)}.",
+        f"Half-way depth lies between {number(half.min(), digits=2)} and {number(half.max(), digits=2)}"
+        + (f"; in the study it is {number(half[own[0]], digits=2)}." if own.size else "."),
+    ]
+    low, high = shown["difference_interval"].transpose(BOUND, "universe").values
+    known = np.isfinite(shown["difference"].values)
+    if known.any():
+        lines.append(
+            f"{network} is more like people than {baseline} in {int((low > 0).sum())} of {int(known.sum())} "
+            f"analyses, and less so in {int((high < 0).sum())}; in the others the interval holds 0."
+        )
+    return [*lines, *lost]
+
+
 def contrast_sentence(contrast: xr.Dataset) -> str:
     """Say at which layers a network is more or less like people than another, by the band over all of them."""
     network, baseline = (network_label(str(contrast.attrs.get(name))) for name in ("network", "baseline"))

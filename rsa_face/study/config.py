@@ -138,6 +138,9 @@ def _network(value: str) -> str:
 
 Once = AfterValidator(_once)
 NetworkName = Annotated[str, AfterValidator(_network)]
+MeasureName = Annotated[
+    str, _one_of([name for name, row in MEASURES.items() if not row.repeated], "measure without repeats")
+]
 ComparisonName = Annotated[str, _one_of(COMPARISONS, "comparison")]
 HumanKind = Annotated[str, _one_of(KINDS, "kind of human data")]
 ExistingPath = Annotated[Path, BeforeValidator(_existing)]
@@ -492,6 +495,28 @@ class InferenceSection(Settings):
         return self.correction or ("max" if self.resample else "holm")
 
 
+class ExclusionSection(Settings):
+    """What one of several analyses leaves out: participants by name, stimuli by the values of factors."""
+
+    participants: tuple[str, ...] = ()
+    stimuli: dict[str, Value | tuple[Value, ...]] = Field(default={})
+
+
+class MultiverseSection(Settings):
+    """Analyses that could have been made as well: of each kind, those beside the study's own.
+
+    `layers` are sets of layers by name, as patterns of layers' names (``relu: ["relu*"]``); `controls` lists of
+    control RDMs that are taken out together; `exclusions` what is left out, by name.
+    """
+
+    measure: Annotated[tuple[MeasureName, ...], Once] = ()
+    comparison: Annotated[tuple[ComparisonName, ...], Once] = ()
+    layers: dict[Name, Layers] = Field(default={})
+    controls: tuple[tuple[Control, ...], ...] = ()
+    exclusions: dict[Name, ExclusionSection] = Field(default={})
+    draws: Annotated[int, Field(ge=20)] = 200
+
+
 Loc = tuple[int | str, ...]
 _FORMS = ("str", "int", "float", "bool")
 _KEY = re.compile(r"[a-z_]\w*")
@@ -517,6 +542,7 @@ class Study(Settings):
     inference: InferenceSection = InferenceSection()
     psychophysics: PsychophysicsSection | None = Field(None, validation_alias=_PSYCHOPHYSICS)
     saliency: SaliencySection | None = None
+    multiverse: MultiverseSection | None = None
     cluster: Cluster | None = None
     output: PathToWrite
 

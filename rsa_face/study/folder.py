@@ -48,7 +48,7 @@ _EXPECTED: dict[str, tuple[str, ...]] = {
     "rdms.nc": (RDM, STIMULUS_I, STIMULUS_J),
     "human_rdms.nc": (PARTICIPANT, STIMULUS_I, STIMULUS_J),
 }
-BESIDE = ("partial", "reliability")  # written by other commands than those of a study
+BESIDE = ("partial", "reliability", "multiverse")  # written by other commands than those of a study
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,6 +330,7 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "partial": ("similarity", (RDM,)),
     "training": ("accuracy", (NETWORK,)),
     "seeds": ("difference", ("seeded",)),
+    "multiverse": ("half_way_depth", ("universe",)),
 }
 
 
@@ -346,6 +347,13 @@ _ALSO: dict[str, tuple[str, ...]] = {
         "half_way_layer",
     ),
     "contrast": ("difference_band",),
+    "multiverse": (
+        "peak_depth",
+        "peak_layer",
+        "difference",
+        "reason",
+        *(f"{name}_interval" for name in ("peak_depth", "difference", "half_way_depth")),
+    ),
     "agreement": (
         "value",
         "peak_layer",

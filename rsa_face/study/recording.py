@@ -40,6 +40,12 @@ _AT_A_TIME = 32
 
 def measure_network(run: Run, section: NetworkSection) -> None:
     """Make the RDM of every layer of a network."""
+    path = path_in(run.folder / "rdms", one_part(section.called), "The network name", suffix=".nc")
+    save(rdms_of(run, section), path)
+
+
+def rdms_of(run: Run, section: NetworkSection) -> xr.DataArray:
+    """Return the RDM of every layer of a network, by the study's measure."""
     study, recorded, plain = run.study, run.study.activations, one_part(section.called)
     layers = layers_of(study, section)
     measure = measures_of(study, section)
@@ -48,7 +54,7 @@ def measure_network(run: Run, section: NetworkSection) -> None:
     if study.training is None:
         note_weights(network, run)
     if recorded.store is None and study.cluster is None:
-        rdms = stream_rdms(
+        return stream_rdms(
             [network],
             stimuli,
             measure=measure,
@@ -58,21 +64,19 @@ def measure_network(run: Run, section: NetworkSection) -> None:
             batch=recorded.batch,
             progress=run.progress,
         )
-    else:
-        tree = extract(
-            [network],
-            stimuli,
-            path_in(recorded.store or run.folder / "stores", plain, "The network name", suffix=".zarr"),
-            layers=layers,
-            device=recorded.device,
-            batch=recorded.batch,
-            dtype=recorded.dtype,
-            options=Options(pool=recorded.pool),
-            cluster=study.cluster,
-            progress=run.progress,
-        )
-        rdms = compute_rdms(tree, measure=measure, cluster=study.cluster)
-    save(rdms, path_in(run.folder / "rdms", plain, "The network name", suffix=".nc"))
+    tree = extract(
+        [network],
+        stimuli,
+        path_in(recorded.store or run.folder / "stores", plain, "The network name", suffix=".zarr"),
+        layers=layers,
+        device=recorded.device,
+        batch=recorded.batch,
+        dtype=recorded.dtype,
+        options=Options(pool=recorded.pool),
+        cluster=study.cluster,
+        progress=run.progress,
+    )
+    return compute_rdms(tree, measure=measure, cluster=study.cluster)
 
 
 def join_networks(run: Run) -> None:
