@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from jaxtyping import Float
-from scipy.stats import permutation_test, rankdata
+from scipy.stats import norm, permutation_test, rankdata
 
 from rsa_face.provenance import rng_from
 from rsa_face.psychophysics.choices import MIDDLES, check_choices, scale_of
@@ -108,7 +108,16 @@ def _moments(values: Array, weights: Array) -> tuple[Array, Array]:
     return mean.reshape(-1, *values.shape[1:]), spread.reshape(-1, *values.shape[1:])
 
 
-def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: float | None = None) -> xr.DataArray:
+def error_consistency(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    *,
+    middle: float | None = None,
+    draws: int = 1000,
+    confidence: float = 0.95,
+    half_width: float = 0.1,
+    seed: int = 0,
+) -> xr.DataArray:
     """Compare the errors of each observer of one table with those of each of another, face by face.
 
     A face is answered rightly if happy on the happy side of the morph's middle and sad on the sad side (or whichever
@@ -116,9 +125,15 @@ def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: floa
     the middle have no right answer and are left out. An observer who saw a face several times counts with the
     share of right answers; a probability counts as the answer it favours.
 
+    Coordinates beside kappa say how sure it is, since kappas of few trials scatter widely: `trials`, the faces that
+    both were shown; `interval_lower` and `interval_upper`, the percentile interval over faces drawn with replacement;
+    `standard_error`; and `trials_needed`, how many faces would make an interval reach `half_width` to either side.
+    They are about other faces, for these two observers. NaN where an observer made no errors, or nothing else.
+
     References
     ----------
-    Geirhos, Meding & Wichmann 2020, 10.48550/arXiv.2006.16736.
+    Geirhos, Meding & Wichmann 2020, 10.48550/arXiv.2006.16736; intervals: Klein et al. 2025,
+    10.48550/arXiv.2507.06645.
 
     Examples
     --------
@@ -129,6 +144,9 @@ def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: floa
     0.5
     """
     tables = [check_choices(first), check_choices(second)]
+    if not (0 < confidence < 1 and half_width > 0 and draws >= 20):
+        message = f"confidence={confidence}, half_width={half_width}, draws={draws}. Give 0.95, 0.1 and 20 or more."
+        raise ValueError(message)
     if any("stimulus" not in table for table in tables):
         message = "No column stimulus in a table of choices, and faces are matched by id. Add it."
         raise ValueError(message)
@@ -139,30 +157,98 @@ def error_consistency(first: pd.DataFrame, second: pd.DataFrame, *, middle: floa
     same = names[0][1] == names[1][1]
     dims = [f"{column}_{place}" if same else column for place, column in names]
     observers = [list(dict.fromkeys(table[column])) for table, (_, column) in zip(tables, names, strict=True)]
-    kappas = np.stack(
-        [
-            kappa_of_errors(*(_shares(table, occlusion, stimuli, middle) for table in tables))
-            for occlusion in occlusions
-        ],
-        axis=-1,
-    )
+    kappas, coords = [], []
+    for occlusion in occlusions:
+        shares = [_shares(table, occlusion, stimuli, middle) for table in tables]
+        kappas.append(kappa_of_errors(shares[0], shares[1]))
+        rng = rng_from(seed, "error consistency", occlusion)
+        coords.append(_over_trials(shares[0], shares[1], draws, confidence, half_width, rng))
     at_middle = tables[0].loc[tables[0]["level"] == middle, "stimulus"].nunique()
     simulated = any(table.attrs["simulated"] for table in tables)
     return xr.DataArray(
-        kappas,
-        {dims[0]: observers[0], dims[1]: observers[1], "occlusion": occlusions},
+        np.stack(kappas, axis=-1),
+        {dims[0]: observers[0], dims[1]: observers[1], "occlusion": occlusions}
+        | {name: ((*dims, "occlusion"), np.stack([one[name] for one in coords], axis=-1)) for name in coords[0]},
         (*dims, "occlusion"),
         name="error_consistency",
-        attrs={"left_out": int(at_middle), "middle": middle, "simulated": simulated},
+        attrs={
+            "left_out": int(at_middle),
+            "middle": middle,
+            "simulated": simulated,
+            "confidence": confidence,
+            "interval_kind": "percentile over faces",
+            "half_width": half_width,
+            "draws": draws,
+            "seed": seed,
+        },
     )
 
 
+def _over_trials(
+    first: Float[Array, "first stimulus"],
+    second: Float[Array, "second stimulus"],
+    draws: int,
+    confidence: float,
+    half_width: float,
+    rng: np.random.Generator,
+) -> dict[str, Float[Array, "first second"]]:
+    """Return how far kappas stray over faces drawn with replacement, and how many faces would be needed."""
+    count = first.shape[1]
+    trials = np.isfinite(first).astype(float) @ np.isfinite(second).astype(float).T
+    times = rng.multinomial(count, np.full(count, 1 / count), size=draws) if count else np.ones((draws, 0))
+    drawn = np.stack([kappa_of_errors(first, second, row) for row in times])
+    # a draw without errors has no kappa; where most have none, nor has the interval
+    known = np.isfinite(drawn).mean(axis=0) > 0.5
+    filled = np.where(known, drawn, 0.0)
+    ends = np.nanquantile(filled, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    error = np.nanstd(filled, axis=0, ddof=1) * np.sqrt(trials / np.maximum(trials - 1, 1))
+    needed = np.ceil(trials * (norm.isf((1 - confidence) / 2) * error / half_width) ** 2)
+    values = {"interval_lower": ends[0], "interval_upper": ends[1], "standard_error": error, "trials_needed": needed}
+    return {"trials": trials, **{name: np.where(known, value, np.nan) for name, value in values.items()}}
+
+
+def trials_for_consistency(
+    kappa: float, accuracy: tuple[float, float], *, half_width: float = 0.1, confidence: float = 0.95
+) -> int:
+    """Return how many trials an error consistency needs to be known within so much to either side, before any data.
+
+    From the accuracies that are expected of the two observers: the variance of kappa is that of its linear terms
+    (Fleiss, Cohen & Everitt 1969, 10.1037/h0028106). The nearer to 1 the accuracies, the more trials.
+
+    Examples
+    --------
+    >>> trials_for_consistency(0.4, (0.8, 0.8)), trials_for_consistency(0.4, (0.95, 0.95))
+    (489, 1581)
+    """
+    one, other = accuracy
+    expected = one * other + (1 - one) * (1 - other)
+    observed = kappa * (1 - expected) + expected
+    both = (observed + one + other - 1) / 2
+    joint = np.array([both, one - both, other - both, both + 1 - one - other])  # both right, first, second, neither
+    if not (min(accuracy) > 0 and max(accuracy) < 1 and half_width > 0 and 0 < confidence < 1 and joint.min() >= 0):
+        message = (
+            f"kappa={kappa} cannot be, at accuracies {accuracy}, half_width={half_width}, confidence={confidence}. "
+            "Give accuracies between 0 and 1, and a kappa that they allow."
+        )
+        raise ValueError(message)
+    right = np.array([[1, 1, 0, 0], [1, 0, 1, 0]]) - np.array([[one], [other]])
+    chance = (2 * other - 1) * right[0] + (2 * one - 1) * right[1]
+    influence = (np.array([1, 0, 0, 1]) - observed - (1 - kappa) * chance) / (1 - expected)
+    variance = float((joint * influence**2).sum())
+    return int(np.ceil(variance * (norm.isf((1 - confidence) / 2) / half_width) ** 2))
+
+
 def kappa_of_errors(
-    first: Float[Array, "first stimulus"], second: Float[Array, "second stimulus"]
+    first: Float[Array, "first stimulus"], second: Float[Array, "second stimulus"], times: Array | None = None
 ) -> Float[Array, "first second"]:
-    """Return Cohen's kappa of being right, for each pair of observers over the stimuli both were shown."""
+    """Return Cohen's kappa of being right, for each pair of observers over the stimuli both were shown.
+
+    Each stimulus counts as often as `times` says.
+    """
     shown = [np.isfinite(part).astype(float) for part in (first, second)]
     right = [np.nan_to_num(part) for part in (first, second)]
+    if times is not None:
+        shown[0], right[0] = shown[0] * times, right[0] * times
     wrong = [all_of - part for all_of, part in zip(shown, right, strict=True)]
     shared = shown[0] @ shown[1].T
     count = np.where(shared > 0, shared, np.nan)

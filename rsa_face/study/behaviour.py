@@ -43,6 +43,8 @@ def write_psychophysics(
         if chosen is not None and fits[0].sizes.get("participant", 0) >= 3:
             matched = "stimulus" in chosen and "stimulus" in answered
             consistency = error_consistency(answered, chosen) if matched else None
+            if consistency is not None:
+                written += _write_consistency(consistency, out)
             likeness = human_likeness(*fits, consistency=consistency, draws=draws, seed=seed, resamples=resamples)
             written.append(save(likeness, out / "psychometric_likeness.nc"))
     write_table(pd.concat([tabulate_curves(fit) for fit in fits]), out / "psychometric.csv")
@@ -56,6 +58,13 @@ def must_answer_alike(people: pd.DataFrame | None, networks: pd.DataFrame) -> No
     if len({pair.lower() for pair in pairs}) > 1:
         message = f"People answered {pairs[0]}, networks {pairs[1]}. Compare choices between the same two answers."
         raise ValueError(message)
+
+
+def _write_consistency(consistency: xr.DataArray, out: Path) -> list[Path]:
+    """Write how consistent the errors of networks and people are, with what says how sure it is."""
+    table = consistency.to_dataframe().reset_index().assign(simulated=consistency.attrs["simulated"])
+    write_table(table, out / "error_consistency.csv")
+    return [save(consistency, out / "error_consistency.nc"), out / "error_consistency.csv"]
 
 
 def tabulate_curves(fit: xr.Dataset) -> pd.DataFrame:

@@ -8,7 +8,13 @@ from scipy import stats
 from scipy.special import ndtr
 from sklearn.metrics import cohen_kappa_score
 
-from rsa_face.psychophysics.likeness import MEASURES, error_consistency, human_likeness, kappa_of_errors
+from rsa_face.psychophysics.likeness import (
+    MEASURES,
+    error_consistency,
+    human_likeness,
+    kappa_of_errors,
+    trials_for_consistency,
+)
 from rsa_face.psychophysics.psychometric import fit_psychometric
 
 LEVELS = np.linspace(0, 1, 11)
@@ -249,6 +255,61 @@ def test_kappa_is_cohens():
     ours = kappa_of_errors(first.astype(float), second.astype(float))
     theirs = [[cohen_kappa_score(one, other) for other in second] for one in first]
     np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def correlated_errors(rng, trials, *, kappa, accuracy):
+    """Return who was right in each trial, of two observers of one accuracy whose errors have a kappa."""
+    expected = accuracy**2 + (1 - accuracy) ** 2
+    both = (kappa * (1 - expected) + expected + 2 * accuracy - 1) / 2
+    joint = [both, accuracy - both, accuracy - both, 1 + both - 2 * accuracy]
+    cells = rng.choice(4, size=trials, p=joint)
+    return np.isin(cells, [0, 1]).astype(float), np.isin(cells, [0, 2]).astype(float)
+
+
+def test_planned_trials_make_kappa_stray_as_little_as_was_asked():
+    trials = trials_for_consistency(0.4, (0.8, 0.8), half_width=0.1)
+    rng = np.random.default_rng(0)
+    kappas = [kappa_of_errors(*(one[None] for one in correlated_errors(rng, trials, kappa=0.4, accuracy=0.8))).item()
+              for _ in range(2000)]  # fmt: skip
+    assert np.mean(kappas) == pytest.approx(0.4, abs=0.01)
+    # an SD of 2,000 values is known within 1.6 % (one standard error)
+    assert 1.96 * np.std(kappas) == pytest.approx(0.1, rel=0.05)
+
+
+def test_impossible_plans_are_refused():
+    with pytest.raises(ValueError, match="kappa=0"):
+        trials_for_consistency(0.99, (0.6, 0.9))
+    with pytest.raises(ValueError, match=r"half_width=0\.0"):
+        trials_for_consistency(0.2, (0.8, 0.8), half_width=0.0)
+
+
+def as_answers(name, right, column="participant"):
+    level = np.tile([-1.0, 1.0], len(right) // 2)
+    happy = (level > 0) == (right == 1)
+    stimuli = [f"s{place:03d}" for place in range(len(right))]
+    return pd.DataFrame(
+        {column: name, "stimulus": stimuli, "level": level, "response": np.where(happy, "happy", "sad")}
+    )
+
+
+def test_intervals_of_kappa_are_over_trials_and_hold_it_as_often_as_they_say():
+    rng, inside, needed = np.random.default_rng(3), [], []
+    for _ in range(60):
+        first, second = correlated_errors(rng, 200, kappa=0.4, accuracy=0.8)
+        tables = as_answers("a", first), as_answers("n", second, "network")
+        kappa = error_consistency(*tables, draws=200, half_width=0.1, middle=0.0)
+        inside.append(kappa["interval_lower"].item() < 0.4 < kappa["interval_upper"].item())
+        needed.append(kappa["trials_needed"].item())
+    assert kappa["trials"].item() == 200
+    assert 0.85 <= np.mean(inside) <= 1.0  # 95 %: 60 intervals miss more than 9 times in one of 1,000 runs
+    assert np.median(needed) == pytest.approx(trials_for_consistency(0.4, (0.8, 0.8)), rel=0.15)
+
+
+def test_an_observer_without_errors_has_no_interval_either():
+    none = error_consistency(observer("a", answers()), observer("n", answers(), "network"))
+    assert np.isnan(none["interval_lower"].item())
+    assert np.isnan(none["trials_needed"].item())
+    assert none["trials"].item() == 7
 
 
 def test_equal_errors_are_1_independent_ones_near_0_and_no_errors_nothing():
