@@ -130,6 +130,8 @@ def choose_groups(human: xr.DataArray, groups: str | None = AUTO) -> str | None:
 
 def pair_labels(human: xr.DataArray) -> list[str] | None:
     """Return the pair that each stimulus was judged in, where each was judged in one pair alone; otherwise None."""
+    if human.ndim != 3:  # trials, or RDMs by level, are drawn by their stimuli
+        return None
     ids = [str(name) for name in human[STIMULUS_I].values]
     partner = np.full(len(ids), -1)
     for square in human.values:
@@ -149,7 +151,7 @@ def pair_labels(human: xr.DataArray) -> list[str] | None:
 
 def with_pairs(human: xr.DataArray) -> xr.DataArray:
     """Return human RDMs with the coordinate `pair` where every stimulus was judged in one pair alone."""
-    labels = None if PAIR in human.coords or human.ndim != 3 else pair_labels(human)
+    labels = None if PAIR in human.coords else pair_labels(human)
     return human if labels is None else human.assign_coords({PAIR: (STIMULUS_I, labels)})
 
 
