@@ -498,4 +498,4 @@ def _first_repeated(node: yaml.Node | None, seen: set[int]) -> str:
         if isinstance(key, yaml.ScalarNode) and key.value in lines:
             return f"{key.value!r} (lines {lines[key.value]} and {line})"
         lines[str(key.value)] = line
-    return next((found for part in _inside(node) if (found := _first_repeated(part, seen))), "")
+    return next(filter(None, (_first_repeated(part, seen) for part in _inside(node))), "")

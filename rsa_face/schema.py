@@ -215,9 +215,9 @@ def must_be_network(network: str) -> None:
     if network in NETWORKS or is_reference(network):
         return
     near = get_close_matches(network, NETWORKS, n=1, cutoff=0.6)
-    meant = f"Did you mean {near[0]}? " if near else ""
+    guess = f"Did you mean {near[0]}? " if near else ""
     message = (
-        f"Unknown network: {network!r}. {meant}Choose one of {', '.join(NETWORKS)}, or torchvision:NAME, "
+        f"Unknown network: {network!r}. {guess}Choose one of {', '.join(NETWORKS)}, or torchvision:NAME, "
         "timm:NAME or package.module:callable."
     )
     raise ValueError(message)

@@ -506,8 +506,8 @@ def _read(file: int, values: np.ndarray, offset: int) -> None:
     content = memoryview(values).cast("B")
     done = 0
     while done < len(content):
-        got = os.preadv(file, [content[done:]], offset + done)
-        if not got:
+        count = os.preadv(file, [content[done:]], offset + done)
+        if not count:
             message = "the temporary file of streamed activations ended early; was it cut by another program?"
             raise OSError(message)
-        done += got
+        done += count

@@ -100,7 +100,9 @@ class _Originals:
 
     def __post_init__(self) -> None:
         if (self.folder / SUMS).is_file():
-            with reading(self.folder / SUMS, "A list of checksums must be UTF-8", then="Remove it and fetch again."):
+            with reading(
+                self.folder / SUMS, "A list of checksums is a text in UTF-8", then="Remove it and fetch again."
+            ):
                 lines = (self.folder / SUMS).read_text("utf-8").splitlines()
             self.recorded.update((name, digest) for digest, _, name in (line.partition("  ") for line in lines))
 
@@ -299,7 +301,7 @@ def _unpack_omi(originals: Path, folder: Path, size: int | None) -> None:
 def _omi_ratings(originals: Path) -> pd.DataFrame:
     """Return all ratings, in no order that means anything: nobody says whose they are."""
     path = _either(originals, _OMI_RATINGS)
-    with reading(path, "Ratings must be a CSV file in UTF-8", then="Fetch it again."):
+    with reading(path, "Ratings are a CSV file in UTF-8", then="Fetch it again."):
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
                 must_not_swell(sum(part.file_size for part in archive.infolist()), path)
@@ -389,7 +391,7 @@ def _london_people(originals: Path) -> dict[str, dict[str, Any]]:
     path = _either(originals, _LONDON_INFO)
     renamed = {"face_id": "identity", "face_age": "age", "face_gender": "gender", "face_eth": "ethnicity"}
     names = ("gender", "age", "ethnicity")
-    with reading(path, "The table of people must be a CSV file in UTF-8", then="Fetch it again."):
+    with reading(path, "The table of people is a CSV file in UTF-8", then="Fetch it again."):
         text = {"face_id": str, "identity": str}
         frame = (
             pd.read_csv(path, dtype=text).rename(columns=renamed).drop_duplicates("identity").set_index("identity")
@@ -399,7 +401,7 @@ def _london_people(originals: Path) -> dict[str, dict[str, Any]]:
 
 def _landmarks(path: Path, identity: str) -> np.ndarray:
     """Return a face's points in pixels of its file: from a template of WebMorph, or a table of all faces."""
-    with reading(path, "Landmarks must be a template or a table of numbers", then="Fetch them again."):
+    with reading(path, "Landmarks are a template or a table of numbers", then="Fetch them again."):
         if path.suffix == ".csv":
             frame = pd.read_csv(path)
             points = frame[frame["stimulus"] == f"{identity}_neutral"].sort_values("point")

@@ -74,75 +74,39 @@ _TOGETHER = 64  # draws that a worker of a cluster takes at a time
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Layer and human RDMs, made ready for many draws.
-
-    Parameters
-    ----------
-    comparison : str
-        The comparison.
-    layers : array, shape (rdm, pair)
-        Layer RDMs, whole.
-    people : array, shape (participant, pair)
-        Human RDMs; NaN means never judged.
-    sorted_layers : Sorted or None
-        The layers, sorted; None where the comparison needs no ranks.
-    sorted_people : Sorted or None
-        The participants, sorted.
-    columns : array, shape (pair, rdm + participant), or None
-        Layers and participants side by side, a row for each pair, so that the pairs of a draw are quick to gather;
-        their means are off where the comparison is centred. None where ranks are compared or pairs are missing.
-    places : array of int, shape (pair,), or None
-        Which pairs of the stimuli these are; None for all of them.
-    """
+    """Layer and human RDMs, made ready for many draws."""
 
     comparison: str
-    layers: Floats
-    people: Floats
-    sorted_layers: Sorted | None
-    sorted_people: Sorted | None
+    layers: Floats  # (rdm, pair): layer RDMs, whole
+    people: Floats  # (participant, pair): human RDMs; NaN means never judged
+    sorted_layers: Sorted | None  # the layers, sorted; None where the comparison needs no ranks
+    sorted_people: Sorted | None  # the participants, sorted
+    # (pair, rdm + participant): layers and participants side by side, a row for each pair, so that the pairs of a
+    # draw are quick to gather; their means are off where the comparison is centred. None where ranks are compared or
+    # pairs are missing
     columns: Floats | None = None
-    places: Whole | None = None
+    places: Whole | None = None  # which pairs of the stimuli these are; None for all of them
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """What the draws gave.
+    """What the draws gave."""
 
-    Parameters
-    ----------
-    similarity : array, shape (kind, draw, rdm)
-        Mean similarity over the participants of each draw; NaN in draws that were skipped.
-    ceiling : array, shape (kind, draw, bound)
-        Lower and upper bound of the noise ceiling in each draw.
-    """
-
+    # (kind, draw, rdm): mean similarity over the participants of each draw; NaN in draws that were skipped
     similarity: Floats
-    ceiling: Floats
+    ceiling: Floats  # (kind, draw, bound): lower and upper bound of the noise ceiling in each draw
 
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """Where and how draws are computed.
+    """Where and how draws are computed."""
 
-    Parameters
-    ----------
-    batches : list of array of int
-        Draws whose similarities are computed together: of the same stimuli, or as many as fit into memory.
-    width : int
-        How many of them have their participants averaged together.
-    workers : int
-        How many batches at a time.
-    evaluate : callable
-        From how often each stimulus was drawn (draw, stimulus) to `Answers`.
-    array, back : callable
-        From numpy to where it is computed, as float64, and back.
-    """
-
+    # draws whose similarities are computed together: of the same stimuli, or as many as fit into memory
     batches: list[Whole]
-    width: int
-    workers: int
-    evaluate: Callable[[NDArray[Any]], Answers]
-    array: Callable[[NDArray[Any]], Array]
+    width: int  # how many of them have their participants averaged together
+    workers: int  # how many batches at a time
+    evaluate: Callable[[NDArray[Any]], Answers]  # from how often each stimulus was drawn (draw, stimulus)
+    array: Callable[[NDArray[Any]], Array]  # from numpy to where it is computed, as float64, and back
     back: Callable[[Array], Floats]
 
 
@@ -185,9 +149,9 @@ def run_draws(engine: Engine, draws: Draws, layers: int, *, progress: bool = Fal
             for place, kind in enumerate(draws.kinds):
                 evaluated = everything if kind == PARTICIPANT else drawn
                 assert evaluated is not None
-                taken = library_of(times).ones_like(times) if kind == STIMULUS else times
-                similarity[place, some] = engine.back(evaluated.means(taken))
-                ceiling[place, some] = engine.back(evaluated.bounds(taken))
+                each = library_of(times).ones_like(times) if kind == STIMULUS else times
+                similarity[place, some] = engine.back(evaluated.means(each))
+                ceiling[place, some] = engine.back(evaluated.bounds(each))
         return len(batch)
 
     bar = tqdm(total=int(draws.usable.sum()), disable=None if progress else True, desc="draws", unit="draw")

@@ -91,18 +91,10 @@ _HALF = 32  # bits of a packed pair that hold its weight; the others hold its pl
 
 @dataclass(frozen=True, eq=False)
 class Sorted:
-    """RDM vectors sorted once, so that no draw has to sort them again.
+    """RDM vectors sorted once, so that no draw has to sort them again."""
 
-    Parameters
-    ----------
-    order : array of uint32, shape (rdm, pair)
-        The pairs of each RDM from the least to the most dissimilar.
-    tied : array of bool, shape (rdm, pair)
-        Whether a pair, in that order, is as dissimilar as the one before it.
-    """
-
-    order: NDArray[np.uint32]
-    tied: Truths
+    order: NDArray[np.uint32]  # (rdm, pair): the pairs of each RDM from the least to the most dissimilar
+    tied: Truths  # (rdm, pair): whether a pair, in that order, is as dissimilar as the one before it
 
 
 def sort_once(vectors: Floats) -> Sorted:
@@ -375,27 +367,13 @@ _ROWS = 512  # of RDMs side by side, which stay in the processor's cache
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """The inner product of RDM vectors in a draw.
+    """The inner product of RDM vectors in a draw."""
 
-    Parameters
-    ----------
-    weights : array of float64, shape (place,)
-        How often each pair occurs.
-    places : array of int64, shape (place,)
-        Which pairs occur.
-    stimuli : array of float64, shape (stimulus,)
-        How often each stimulus was drawn.
-    centred : bool
-        Whether the mean dissimilarity is taken off first: correlation rather than cosine.
-    whitened : bool
-        Whether the covariance of dissimilarities that share a stimulus is taken out.
-    """
-
-    weights: Floats
-    places: Whole
-    stimuli: Floats
-    centred: bool
-    whitened: bool
+    weights: Floats  # (place,): how often each pair occurs
+    places: Whole  # (place,): which pairs occur
+    stimuli: Floats  # (stimulus,): how often each stimulus was drawn
+    centred: bool  # whether the mean dissimilarity is taken off first: correlation rather than cosine
+    whitened: bool  # whether the covariance of dissimilarities that share a stimulus is taken out
 
 
 def metric_of(weights: Floats, stimuli: NDArray[np.generic], *, centred: bool, whitened: bool) -> Metric:

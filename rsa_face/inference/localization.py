@@ -50,34 +50,18 @@ TARGETS = (PEAK, CEILING, ABOVE, DIFFERS)
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What is asked of each layer of a network.
+    """What is asked of each layer of a network."""
 
-    Parameters
-    ----------
-    target : str
-        One of `TARGETS`.
-    weights : array, shape (quantity, layer)
-        The weighted sum of a result's quantities that is looked at: a similarity, its excess over a share of the
-        ceiling, a difference.
-    layers : array, shape (layer,)
-        The places of these layers in the network, in order of depth.
-    margin : float
-        By how much the sum must be above 0 (for `DIFFERS`, away from 0) to count.
-    tested : bool
-        Whether no layer may be the answer; a peak that cannot be tested against 0 is the largest similarity.
-    bound : float
-        For `CEILING`, the similarity that a layer is to exceed.
-    perfect : float
-        For `CEILING`, the similarity to people of the RDM that they have in common.
-    """
-
-    target: str
+    target: str  # one of `TARGETS`
+    # the weighted sum of a result's quantities that is looked at: a similarity, its excess over a share of the
+    # ceiling, a difference
     weights: Float[np.ndarray, "quantity layer"]
-    layers: Int[np.ndarray, " layer"]
-    margin: float = 0.0
+    layers: Int[np.ndarray, " layer"]  # the places of these layers in the network, in order of depth
+    margin: float = 0.0  # by how much the sum must be above 0 (for `DIFFERS`, away from 0) to count
+    # whether no layer may be the answer; a peak that cannot be tested against 0 is the largest similarity
     tested: bool = True
-    bound: float = 0.0
-    perfect: float = np.nan
+    bound: float = 0.0  # for `CEILING`, the similarity that a layer is to exceed
+    perfect: float = np.nan  # for `CEILING`, the similarity to people of the RDM that they have in common
 
     def spread(self, resampled: Resampled) -> Spread:
         """Return the sum of each layer with its spread; layers that two networks share have none."""

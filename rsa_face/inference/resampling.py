@@ -33,30 +33,15 @@ _BLOCK = 64  # draws that share a stream of random numbers
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """How often everything was drawn, in each draw.
+    """How often everything was drawn, in each draw."""
 
-    Parameters
-    ----------
-    resample : str
-        ``"stimulus"``, ``"participant"``, ``"both"`` or ``"dual"``.
-    stimuli : array of int64, shape (draw, stimulus)
-        How often each stimulus was drawn; 1 where stimuli are not resampled.
-    participants : array of int64, shape (draw, participant)
-        How often each participant was drawn; 1 where participants are not resampled.
-    usable : array of bool, shape (draw,)
-        Whether a draw holds at least three different stimuli or groups.
-    redrawn : int
-        How many draws were thrown away because they held fewer, and drawn again.
-    units : tuple of int
-        How many stimuli (or groups of them) and participants there are to draw from.
-    """
-
-    resample: str
-    stimuli: Whole
+    resample: str  # ``"stimulus"``, ``"participant"``, ``"both"`` or ``"dual"``
+    stimuli: Whole  # (draw, stimulus): how often each stimulus was drawn; 1 where stimuli are not resampled
+    # (draw, participant): how often each participant was drawn; 1 where participants are not resampled
     participants: Whole
-    usable: Truths
-    redrawn: int
-    units: tuple[int, int]
+    usable: Truths  # (draw,): whether a draw holds at least three different stimuli or groups
+    redrawn: int  # how many draws were thrown away because they held fewer, and drawn again
+    units: tuple[int, int]  # how many stimuli (or groups of them) and participants there are to draw from
 
     def __len__(self) -> int:
         return len(self.stimuli)
@@ -317,25 +302,25 @@ def _given(resamples: Mapping[str, NDArray[Any]], units: tuple[int, int], wanted
     if sorted(resamples) != sorted(wanted):
         message = f"`resamples` gives draws of {sorted(resamples)}, not of {sorted(wanted)}. Give these."
         raise ValueError(message)
-    taken = {name: np.atleast_2d(np.asarray(resamples[name])) for name in wanted}
-    lengths = {name: len(array) for name, array in taken.items()}
+    positions = {name: np.atleast_2d(np.asarray(resamples[name])) for name in wanted}
+    lengths = {name: len(array) for name, array in positions.items()}
     if len(set(lengths.values())) > 1:
         message = (
             f"`resamples` gives unequal numbers of draws: {lengths}. Give as many of stimuli as of participants."
         )
         raise ValueError(message)
-    made = []
+    counts = []
     for name, count in zip((STIMULUS, PARTICIPANT), units, strict=True):
-        if name not in taken:
-            made.append(np.ones((next(iter(lengths.values())), count), dtype=np.int64))
+        if name not in positions:
+            counts.append(np.ones((next(iter(lengths.values())), count), dtype=np.int64))
             continue
-        array = taken[name]
+        array = positions[name]
         if array.dtype.kind not in "iu" or array.size == 0 or array.min() < 0 or array.max() >= count:
             span = f"{array.min()} to {array.max()}" if array.size else "none"
             message = f"`resamples[{name!r}]` holds {array.dtype} {span}. Give whole numbers from 0 to {count - 1}."
             raise ValueError(message)
-        made.append(np.stack([np.bincount(row, minlength=count) for row in array]))
-    return made[0], made[1]
+        counts.append(np.stack([np.bincount(row, minlength=count) for row in array]))
+    return counts[0], counts[1]
 
 
 ROW = "jackknife"
@@ -358,24 +343,16 @@ CROSSED = 200  # pairs that are left out with a participant as well: each such d
 
 @dataclass(frozen=True, eq=False)
 class Deletions:
-    """What to leave out.
+    """What to leave out."""
 
-    Parameters
-    ----------
-    draws : Draws
-        Draws with multiplicities of 0 and 1. Those that leave out the same stimuli follow one another, so that they
-        share one evaluation.
-    sets : array of int, shape (1 + group + pair,)
-        Which draw leaves out no stimulus, each stimulus (or group), and each pair, with all participants.
-    pairs : array of int, shape (pair, 2)
-        The pairs of stimuli (or groups).
-    crossed : array of int, shape (cell, 3)
-        For each set that is left out together with a participant: the set, the participant, and the draw.
-    """
-
+    # draws with multiplicities of 0 and 1. Those that leave out the same stimuli follow one another, so that they
+    # share one evaluation
     draws: Draws
+    # (1 + group + pair,): which draw leaves out no stimulus, each stimulus (or group), and each pair, with all
+    # participants
     sets: Whole
-    pairs: Int[np.ndarray, "pair 2"]
+    pairs: Int[np.ndarray, "pair 2"]  # the pairs of stimuli (or groups)
+    # for each set that is left out together with a participant: the set, the participant, and the draw
     crossed: Int[np.ndarray, "cell 3"]
 
 

@@ -190,24 +190,12 @@ UPPER_CEILING = -1
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """Layers of two networks, side by side.
+    """Layers of two networks, side by side."""
 
-    Parameters
-    ----------
-    network : array, shape (layer,)
-        Places along the result's `rdm` of one network's layers, in order of depth.
-    baseline : array, shape (layer,)
-        Places of the other network's layers that are set beside these.
-    alone : tuple of str
-        Layers of the network that have no counterpart.
-    by : str
-        ``name`` or ``depth``.
-    """
-
-    network: Int[np.ndarray, " layer"]
-    baseline: Int[np.ndarray, " layer"]
-    alone: tuple[str, ...]
-    by: str
+    network: Int[np.ndarray, " layer"]  # places along the result's `rdm` of one network's layers, in order of depth
+    baseline: Int[np.ndarray, " layer"]  # places of the other network's layers that are set beside these
+    alone: tuple[str, ...]  # layers of the network that have no counterpart
+    by: str  # ``name`` or ``depth``
 
 
 def layers_of(result: xr.Dataset, network: str) -> Int[np.ndarray, " layer"]:

@@ -719,7 +719,7 @@ class Result:
 
     def _draws(self, what: str) -> Draws:
         if self._drawn is None:
-            message = f"{what.capitalize()} needs draws, but nothing was resampled. Use bootstrap('dual')."
+            message = f"No draws for {what}: nothing was resampled. Use bootstrap('dual')."
             raise ValueError(message)
         return self._drawn
 

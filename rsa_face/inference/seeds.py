@@ -20,27 +20,14 @@ Sampling = Callable[
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What was measured of each network, and how it strays with the stimuli and participants there happened to be.
+    """What was measured of each network, and how it strays with the stimuli and participants there happened to be."""
 
-    Parameters
-    ----------
-    networks : tuple of str
-        Named ``architecture/pretraining/seed``.
-    quantities : tuple of str
-        Layers, occlusions, regions: whatever was measured.
-    values : array, shape (network, quantity)
-        NaN where a network lacks a quantity.
-    sampling : callable, optional
-        The variance of weighted sums over stimuli and participants; none if only seeds are known to vary.
-    over : tuple of str
-        What `sampling` stands for.
-    """
-
-    networks: tuple[str, ...]
-    quantities: tuple[str, ...]
-    values: Float[np.ndarray, "network quantity"]
+    networks: tuple[str, ...]  # named ``architecture/pretraining/seed``
+    quantities: tuple[str, ...]  # layers, occlusions, regions: whatever was measured
+    values: Float[np.ndarray, "network quantity"]  # NaN where a network lacks a quantity
+    # the variance of weighted sums over stimuli and participants; none if only seeds are known to vary
     sampling: Sampling | None = None
-    over: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()  # what `sampling` stands for
 
     @property
     def starts(self) -> dict[str, dict[int, int]]:
@@ -54,24 +41,13 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class OverSeeds:
-    """Weighted sums, averaged over seeds, and how sure they are.
+    """Weighted sums, averaged over seeds, and how sure they are."""
 
-    Parameters
-    ----------
-    each : array, shape (seed, sum)
-        Of the networks of each seed.
-    variances : array, shape (source, sum)
-        Of the means: over seeds, and over stimuli and participants where these are known to vary.
-    freedoms : array, shape (source, sum)
-        Degrees of freedom of the variances.
-    over : tuple of str
-        What the variances are over.
-    """
-
-    each: Float[np.ndarray, "seed sum"]
+    each: Float[np.ndarray, "seed sum"]  # of the networks of each seed
+    # of the means: over seeds, and over stimuli and participants where these are known to vary
     variances: Float[np.ndarray, "source sum"]
-    freedoms: Float[np.ndarray, "source sum"]
-    over: tuple[str, ...]
+    freedoms: Float[np.ndarray, "source sum"]  # degrees of freedom of the variances
+    over: tuple[str, ...]  # what the variances are over
 
     @property
     def estimate(self) -> Float[np.ndarray, " sum"]:

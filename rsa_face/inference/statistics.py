@@ -304,33 +304,17 @@ TOLERANCE = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """Estimates and their bootstrap draws, from which any weighted sum of them gets its spread.
+    """Estimates and their bootstrap draws, from which any weighted sum of them gets its spread."""
 
-    Parameters
-    ----------
-    estimate : array, shape (quantity,)
-        Computed from all stimuli and participants, not from draws.
-    draws : array, shape (kind, draw, quantity)
-        In the order of `resampling.RESAMPLES`; NaN in draws that were skipped.
-    resample : str
-        What was drawn.
-    units : tuple of int
-        How many stimuli (or groups) and participants there are.
-    seed : int
-        Of the chance in the standard errors themselves.
-    rows : array, shape (row, quantity), optional
-        What `jackknife_rows` made of them; standard errors come from the draws if not given.
-    components : sequence of str
-        The component of each row.
-    """
-
-    estimate: Float[np.ndarray, " quantity"]
+    estimate: Float[np.ndarray, " quantity"]  # computed from all stimuli and participants, not from draws
+    # in the order of `resampling.RESAMPLES`; NaN in draws that were skipped
     draws: Float[np.ndarray, "kind draw quantity"]
-    resample: str
-    units: tuple[int, int]
-    seed: int = 0
+    resample: str  # what was drawn
+    units: tuple[int, int]  # how many stimuli (or groups) and participants there are
+    seed: int = 0  # of the chance in the standard errors themselves
+    # what `jackknife_rows` made of them; standard errors come from the draws if not given
     rows: Float[np.ndarray, "row quantity"] | None = None
-    components: Sequence[str] = ()
+    components: Sequence[str] = ()  # the component of each row
 
     def only(self, places: Sequence[int] | Int[np.ndarray, " some"]) -> "Resampled":
         """Return some of the estimates, which makes sums of them quicker."""
@@ -352,28 +336,17 @@ class Resampled:
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """Estimates, and how they stray together under resampling.
+    """Estimates, and how they stray together under resampling."""
 
-    Parameters
-    ----------
-    estimate : array, shape (quantity,)
-        Computed from all stimuli and participants, not from draws.
-    deviations : array, shape (draw, quantity)
-        Draws about their own mean, scaled to the standard error, so that a bias of the draws or the inflated
-        variance of resampling two factors at once does not enter.
-    error : array, shape (quantity,)
-        The standard error of each estimate; 0 where it cannot stray (two layers that compute the same).
-    freedom : array, shape (quantity,)
-        Degrees of freedom of the standard errors; infinite where they are known.
-    seed : int
-        Of the chance in the standard errors themselves.
-    """
-
-    estimate: Float[np.ndarray, " quantity"]
+    estimate: Float[np.ndarray, " quantity"]  # computed from all stimuli and participants, not from draws
+    # draws about their own mean, scaled to the standard error, so that a bias of the draws or the inflated variance
+    # of resampling two factors at once does not enter
     deviations: Float[np.ndarray, "draw quantity"]
+    # the standard error of each estimate; 0 where it cannot stray (two layers that compute the same)
     error: Float[np.ndarray, " quantity"]
+    # degrees of freedom of the standard errors; infinite where they are known
     freedom: Float[np.ndarray, " quantity"]
-    seed: int = 0
+    seed: int = 0  # of the chance in the standard errors themselves
 
     def scores(self, values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
         """Return values over their standard errors, on the normal scale by the degrees of freedom of each.

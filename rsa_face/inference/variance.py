@@ -1,7 +1,6 @@
 """What a layer shares with people besides controls: partial similarity, unique variance, reweighted layers."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +10,10 @@ from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
-from threadpoolctl import threadpool_limits
 
 from rsa_face.inference.ceiling import percentile_interval
 from rsa_face.inference.comparisons import FEWEST_PAIRS, alike, check_people, comparable, compare_vectors
-from rsa_face.inference.draws import mean_over
+from rsa_face.inference.draws import Answers, Engine, mean_over, processors, run_draws
 from rsa_face.inference.kernels import Sorted, double_ranks, pair_weights, sort_once, stimuli_of, to_vectors
 from rsa_face.inference.resampling import (
     AUTO,
@@ -37,6 +35,7 @@ from rsa_face.schema import (
     STIMULUS,
     STIMULUS_I,
     UNSIGNED,
+    Array,
     check_rdms,
     coords_along,
     must_be_known,
@@ -109,24 +108,14 @@ def partial_draws(
     method: str,
 ) -> Float[np.ndarray, "kind draw rdm"]:
     """Return the mean partial correlation of each layer in every draw."""
-    values = np.full((len(drawn.kinds), len(drawn), layers.shape[0]), np.nan)
     ready = _ready(layers, people, controls, method)
-    everything = _compare_ready(ready, np.ones(drawn.stimuli.shape[1], dtype=int))
-    everyone = np.ones(people.shape[0])
 
-    def run(same: Int[np.ndarray, " draw"]) -> None:
-        each = everything
-        if drawn.kinds != (PARTICIPANT,):
-            each = _compare_ready(ready, drawn.stimuli[same[0]])
-        for draw in same:
-            for place, kind in enumerate(drawn.kinds):
-                of_kind = everything if kind == PARTICIPANT else each
-                times = everyone if kind == "stimulus" else drawn.participants[draw]
-                values[place, draw] = mean_over(of_kind, times)
+    def evaluate(stimuli: Int[np.ndarray, "draw stimulus"]) -> Answers:
+        without_ceiling = lambda times: np.full((len(times), 2), np.nan)  # noqa: E731
+        return Answers.of(_compare_ready(ready, stimuli[0]), without_ceiling)
 
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor() as pool:
-        list(pool.map(run, drawn.alike))
-    return values
+    engine = Engine(drawn.alike, 1, processors(), evaluate, np.asarray, np.asarray)
+    return run_draws(engine, drawn, len(layers)).similarity
 
 
 def _centred(
@@ -451,7 +440,7 @@ def _columns_of(sets: Mapping[str, Sequence[str]], rdms: xr.DataArray) -> dict[s
     if len(sets) < 2:
         faults.append(f"there is only {list(sets)}")
     if faults:
-        message = f"Variance is split among two sets of layers or more, but {'; '.join(faults[:20])}. Name layers."
+        message = f"Cannot split the variance: {'; '.join(faults[:20])}. Name two sets of layers or more."
         raise ValueError(message)
     return {name: np.array([place[member] for member in members]) for name, members in sets.items()}
 

@@ -450,13 +450,18 @@ def _observers(fit: xr.Dataset, levels: Array) -> Observers:
 def _weights(names: Array, draws: int, seed: int, resamples: Mapping[str, Array] | None) -> Array:
     people = len(names)
     if resamples is None:  # drawn in the order of their names, wherever these stand
-        taken = np.argsort(names, kind="stable")[rng_from(seed, "participants").integers(0, people, (draws, people))]
+        positions = np.argsort(names, kind="stable")[
+            rng_from(seed, "participants").integers(0, people, (draws, people))
+        ]
     else:
-        taken = np.atleast_2d(np.asarray(resamples[PARTICIPANT]))
-    if taken.min() < 0 or taken.max() >= people:
-        message = f"Draws that run from {taken.min()} to {taken.max()} are not positions among {people} participants."
+        positions = np.atleast_2d(np.asarray(resamples[PARTICIPANT]))
+    if positions.min() < 0 or positions.max() >= people:
+        message = (
+            f"`resamples` runs from {positions.min()} to {positions.max()}: these are not positions among {people} "
+            f"participants. Give numbers from 0 to {people - 1}."
+        )
         raise ValueError(message)
-    return np.stack([np.bincount(row, minlength=people) for row in taken]).astype(float)
+    return np.stack([np.bincount(row, minlength=people) for row in positions]).astype(float)
 
 
 def _matched(consistency: xr.DataArray, people: xr.Dataset, networks: xr.Dataset) -> Array:

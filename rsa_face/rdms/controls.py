@@ -176,7 +176,7 @@ def _made(
 
 def _factor_differences(stimuli: StimulusTable, name: str, *, named: bool) -> Float[np.ndarray, "stimulus stimulus"]:
     column = stimuli.table[name]
-    absent = [stimulus for stimulus, gone in zip(stimuli.ids, column.isna(), strict=True) if gone]
+    absent = [stimulus for stimulus, missing in zip(stimuli.ids, column.isna(), strict=True) if missing]
     if absent:
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
         message = f"The factor {name!r} has no value for {absent[:20]}{more}. Add it, or leave the control out."
@@ -217,7 +217,7 @@ def _read_square_table(path: Path) -> xr.DataArray:
     if not path.is_file():
         message = f"No such file: {str(path)!r}. Check the path of the control RDM."
         raise FileNotFoundError(message)
-    with reading(path, "A control RDM must be a square table of numbers", then="Write it again."):
+    with reading(path, "A control RDM is a square table of numbers", then="Write it again."):
         frame = pd.read_csv(path, index_col=0, encoding="utf-8-sig", compression=None)
         values = frame.to_numpy(dtype=float)
     if values.shape[0] != values.shape[1]:

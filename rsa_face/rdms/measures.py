@@ -479,7 +479,7 @@ def _values_of(slab: xr.DataArray, layer: str, store: str | None) -> np.ndarray:
     if store is None:
         return np.asarray(slab.values)
     then = f"Run rsa-face activations remove {store}, then the same command again: it is extracted again."
-    with reading(Path(store), f"Stored activations of {layer} must be whole", then=then):
+    with reading(Path(store), f"The stored activations of {layer} are damaged", then=then):
         return np.asarray(slab.values)
 
 

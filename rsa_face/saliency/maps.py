@@ -167,9 +167,8 @@ def _score(network: Network, answer: str) -> tuple[int, int] | None:
     if answer != "given":
         return (sad, happy) if answer == "happy" else (happy, sad)
     if {sad, happy} != {0, 1}:
-        message = (
-            f"answer is 'given', but {network.name} has {len(network.outputs)} outputs, not two. Choose happy or sad."
-        )
+        outputs = len(network.outputs)
+        message = f"answer='given' takes one of two outputs, and {network.name} has {outputs}. Choose happy or sad."
         raise ValueError(message)
     return None
 

@@ -86,24 +86,13 @@ _TRAITS: tuple[tuple[str, str, str, float], ...] = (
 
 @dataclass(frozen=True)
 class Look:
-    """How faces are shown: view, light, colour, and how much view and light vary from image to image.
+    """How faces are shown: view, light, colour, and how much view and light vary from image to image."""
 
-    Parameters
-    ----------
-    view : View
-        View and light of every image, or their middle where they vary.
-    vary_view : float
-        Degrees: yaw is drawn evenly within plus and minus this, pitch within half of it.
-    vary_light : float
-        Degrees: the light's azimuth is drawn evenly within plus and minus this, its elevation within half of it.
-    colour : bool
-        Colour images, or gray ones. Skin and eyes are the same for all identities either way.
-    """
-
-    view: View = field(default_factory=View)
-    vary_view: float = 0.0
+    view: View = field(default_factory=View)  # view and light of every image, or their middle where they vary
+    vary_view: float = 0.0  # degrees: yaw is drawn evenly within plus and minus this, pitch within half of it
+    # degrees: the light's azimuth is drawn evenly within plus and minus this, its elevation within half of it
     vary_light: float = 0.0
-    colour: bool = False
+    colour: bool = False  # colour images, or gray ones. Skin and eyes are the same for all identities either way
 
 
 @dataclass(frozen=True, eq=False)

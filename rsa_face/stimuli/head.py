@@ -345,19 +345,11 @@ def _brows() -> np.ndarray:
 
 @dataclass(frozen=True)
 class View:
-    """Where a face is seen and lit from.
+    """Where a face is seen and lit from."""
 
-    Parameters
-    ----------
-    yaw, pitch : float
-        Degrees the head turns to the viewer's right and nods upward.
-    azimuth, elevation : float
-        Degrees from which the main light falls: to the viewer's right, and from above.
-    """
-
-    yaw: float = 0.0
+    yaw: float = 0.0  # degrees the head turns to the viewer's right and nods upward
     pitch: float = 0.0
-    azimuth: float = -19.0
+    azimuth: float = -19.0  # degrees from which the main light falls: to the viewer's right, and from above
     elevation: float = 25.0
 
 

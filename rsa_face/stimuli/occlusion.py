@@ -135,9 +135,9 @@ def _check_whole(stimuli: StimulusSet, regions: Sequence[str]) -> None:
         masked = sorted(set(stimuli.table["occlusion"]) - {"none"})
         message = f'Faces are masked already: occlusion {masked}. Select occlusion="none" first.'
         raise ValueError(message)
-    taken = sorted({f"{stimulus}_{region}" for stimulus in stimuli.ids for region in regions} & set(stimuli.ids))
-    if taken:
-        message = f"Masked faces are named <id>_<region>, but the table already has {taken[:8]}. Rename these."
+    twins = sorted({f"{stimulus}_{region}" for stimulus in stimuli.ids for region in regions} & set(stimuli.ids))
+    if twins:
+        message = f"Masked faces would be called <id>_<region> like others in the table: {twins[:8]}. Rename these."
         raise ValueError(message)
 
 

@@ -161,7 +161,7 @@ def test_draws_handed_in_are_the_ones_taken(people, networks):
     only_first = human_likeness(*fits, resamples={"participant": np.zeros((5, 3), dtype=int)})
     drawn = only_first["family_delta_pse_draws"].sel(family="fe_alexnet", occlusion="none")
     np.testing.assert_allclose(drawn, 0.1, atol=1e-4)
-    with pytest.raises(ValueError, match="run from 0 to 7"):
+    with pytest.raises(ValueError, match="from 0 to 7"):
         human_likeness(*fits, resamples={"participant": np.array([[0, 7, 1]])})
 
 
