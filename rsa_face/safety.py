@@ -371,6 +371,19 @@ def read_table(
         return pd.read_csv(path, sep=separator, dtype=dtype, encoding="utf-8-sig", compression=None)
 
 
+def first_of(items: Iterable[object], between: str = "", *, most: int = 20) -> str:
+    """Return the first of some items, as a list or with a word between them, and how many more there are.
+
+    Examples
+    --------
+    >>> first_of("abc", most=2), first_of("abc", "; ")
+    ("['a', 'b'] and 1 more", 'a; b; c')
+    """
+    items = list(items)
+    shown = between.join(map(str, items[:most])) if between else str(items[:most])
+    return shown + (f" and {len(items) - most:,} more" if len(items) > most else "")
+
+
 def in_short(error: BaseException) -> str:
     """Return a library's exception in a line; its kind, where it says nothing or only a name.
 

@@ -13,6 +13,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from rsa_face.safety import first_of
+
 STIMULUS = "stimulus"
 STIMULUS_I = "stimulus_i"
 STIMULUS_J = "stimulus_j"
@@ -357,7 +359,7 @@ def check_rdms(rdms: xr.DataArray, *, along: str, name: str = "RDMs") -> xr.Data
         raise ValueError(message)
     faults = _faults_of_ids(rdms, along) or _faults_of_values(rdms, along)
     if faults:
-        message = f"{name} are not RDMs (square, symmetric, 0 on the diagonal): {'; '.join(faults[:_LISTED])}."
+        message = f"{name} are not RDMs (square, symmetric, 0 on the diagonal): {first_of(faults, '; ')}."
         raise ValueError(message)
     return rdms
 

@@ -260,7 +260,8 @@ def as_stored(values: Tensor, layer: str, ids: Sequence[str], *, dtype: str, opt
     if options.projection is not None and array[0].size > options.projection:
         with np.errstate(invalid="ignore", over="ignore"):
             flat = array.reshape(len(array), -1)
-            array = np.ascontiguousarray(_projection(layer, flat.shape[1], options)(flat), dtype=np.float32)
+            projection = _fitted(layer, flat.shape[1], options.projection, options.seed)
+            array = np.ascontiguousarray(projection.transform(flat), dtype=np.float32)
     if dtype == "float16":
         with np.errstate(over="ignore"):
             array = array.astype(np.float16)
@@ -291,11 +292,6 @@ def describe_recording(stimuli: int, dtype: str, options: Options) -> Mapping[st
         error = projection_error(stimuli, options.projection)
         words["projection_error"] = f"squared distances within {error:.0%} of themselves (Johnson-Lindenstrauss)"
     return words
-
-
-def _projection(layer: str, features: int, options: Options) -> Callable[[np.ndarray], Any]:
-    transform: Callable[[np.ndarray], Any] = _fitted(layer, features, options.projection or 1, options.seed).transform
-    return transform
 
 
 @cache

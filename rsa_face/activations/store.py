@@ -23,7 +23,17 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 
 from rsa_face.networks.layers import Layer
 from rsa_face.provenance import hash_content, hash_file, sealed, unsealed
-from rsa_face.safety import hold, holder_of, must_be_file_names, must_not_swell, one_part, path_in, reading, size_of
+from rsa_face.safety import (
+    first_of,
+    hold,
+    holder_of,
+    must_be_file_names,
+    must_not_swell,
+    one_part,
+    path_in,
+    reading,
+    size_of,
+)
 from rsa_face.schema import TRAINING_UNKNOWN
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -207,7 +217,7 @@ def begin_store(store: str | Path, stimuli: StimulusSet, settings: Mapping[str, 
     differing += _differing_stimuli(attrs, wanted)
     if differing:
         message = (
-            f"The activation store {str(path)!r} was begun with something else: {'; '.join(differing[:20])}. Choose "
+            f"The activation store {str(path)!r} was begun with something else: {first_of(differing, '; ')}. Choose "
             "another folder, or remove this one."
         )
         raise ValueError(message)
@@ -229,7 +239,7 @@ def begin_network(root: zarr.Group, name: str, attrs: Mapping[str, Any]) -> zarr
     if differing:
         message = (
             f"{name!r} in the activation store {str(path)!r} was begun with something else: "
-            f"{'; '.join(differing[:20])}. Choose another folder, give the network a label, or remove this store."
+            f"{first_of(differing, '; ')}. Choose another folder, give the network a label, or remove this store."
         )
         raise ValueError(message)
     return node
@@ -577,7 +587,7 @@ def _differing_stimuli(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[s
         only_before = [stimulus for stimulus in before if stimulus not in set(now)]
         if not only_now and not only_before:
             return ["the order of the stimuli"]
-        return [f"the stimuli (the store lacks {only_now[:8]} and also has {only_before[:8]})"]
+        return [f"the stimuli (the store lacks {first_of(only_now)} and also has {first_of(only_before)})"]
     changed = [stimulus for stimulus, was, is_ in zip(now, old["images"], new["images"], strict=True) if was != is_]
-    images = [f"the images of {changed[:8]}"] if changed else []
+    images = [f"the images of {first_of(changed)}"] if changed else []
     return images + [f"the column {name!r}" for name in new["table"] if old["table"].get(name) != new["table"][name]]

@@ -25,6 +25,7 @@ from rsa_face.inference.kernels import (
 )
 from rsa_face.inference.resampling import with_pairs
 from rsa_face.rdms.align import align_stimuli
+from rsa_face.safety import first_of
 from rsa_face.schema import (
     COMPARISONS,
     PARTICIPANT,
@@ -99,9 +100,8 @@ def check_people(human: xr.DataArray, *, faults: list[str] | None = None) -> Non
         elif judged.max() == judged.min():
             faults.append(f"participant {str(label)!r} judged every pair the same, {judged[0]:.6g}")
     if faults:
-        more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
-        listed = "; ".join(faults[:20]) + more
-        message = f"RDMs that do not vary over {FEWEST_PAIRS} pairs cannot be compared: {listed}. Leave these out."
+        shown = first_of(faults, "; ")
+        message = f"RDMs that do not vary over {FEWEST_PAIRS} pairs cannot be compared: {shown}. Leave these out."
         raise ValueError(message)
 
 

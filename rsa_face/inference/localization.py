@@ -144,11 +144,6 @@ def pick(
     return np.asarray(np.where(significant.any(axis=1), significant.argmax(axis=1), values.shape[1]))
 
 
-def bar_of(spread: Spread, *, confidence: float) -> float:
-    """Return how many standard errors the band over all layers of a question reaches, on either side."""
-    return critical_value(spread, confidence=confidence)
-
-
 def places_in_set(
     question: Question, resampled: Resampled, spread: Spread, *, bar: float, confidence: float
 ) -> Bool[np.ndarray, " place"]:
@@ -254,7 +249,9 @@ def contrast_layers(
         cluster_test = cluster
     must_be_known(cluster_test, CLUSTER_TESTS, "cluster test")
     matched = matched_layers(result, network=network, baseline=baseline, match=match)
-    spread = differences(resampled_of(result), matched)
+    resampled = resampled_of(result)
+    # paired within draws: what a draw does to both networks drops out
+    spread = without_shared(resampled.spread(difference_weights(resampled.estimate.size, matched)))
     confidence = float(result.attrs.get("confidence", 0.95))
     shared = spread.error == 0
     tested = np.where(shared, np.nan, single_p(spread, two_sided=True))
@@ -270,7 +267,7 @@ def contrast_layers(
     }
     if cluster_test != "none":
         if cluster_test == "draws":
-            p_cluster, number = _clusters_of_draws(spread)
+            p_cluster, number = cluster_p(spread.z, spread.chance_z, threshold=float(stats.norm.isf(0.025)))
         else:
             p_cluster, number = _clusters_of_participants(result, matched, seed)
         columns |= {"p_cluster": (LAYER, p_cluster), "cluster": (LAYER, number)}
@@ -300,11 +297,6 @@ def contrast_layers(
         "seed": seed,
     }
     return xr.Dataset(columns, coords=_contrast_coords(result, matched), attrs=attrs)
-
-
-def differences(resampled: Resampled, matched: Matched) -> Spread:
-    """Return the differences between matched layers with their spread, paired within draws."""
-    return without_shared(resampled.spread(difference_weights(resampled.estimate.size, matched)))
 
 
 def difference_weights(quantities: int, matched: Matched) -> Float[np.ndarray, "quantity layer"]:
@@ -355,10 +347,6 @@ def participant_t(
     variance = (squares - mean**2) * people / (people - 1)
     error = np.sqrt(np.maximum(variance, 0.0) / people)
     return np.asarray(np.divide(mean, error, out=np.zeros_like(mean), where=error > 1e-12), dtype=float)
-
-
-def _clusters_of_draws(spread: Spread) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
-    return cluster_p(spread.z, spread.chance_z, threshold=float(stats.norm.isf(0.025)))
 
 
 def _clusters_of_participants(
@@ -581,7 +569,7 @@ def _answers(
     picked = []
     for row, question in enumerate(by_target.values()):
         spread, at = question.spread(resampled), np.append(question.layers, depth.size - 1)
-        bar = bar_of(spread, confidence=confidence)
+        bar = critical_value(spread, confidence=confidence)
         drawn = pick(spread.estimate + spread.deviations, spread, question, bar=bar)
         probability[row, at] = np.bincount(drawn, minlength=at.size) / drawn.size
         inside[row, at] = places_in_set(question, resampled, spread, bar=bar, confidence=confidence)
@@ -613,7 +601,8 @@ def _shares(
     identity, ceiling = np.eye(layers.size + 1)[:, :-1], np.eye(layers.size + 1)[:, [-1]]
 
     # jackknifed errors need no draws, of which a few keep the many steps to each limit quick
-    few = some if some.rows is None else replace(some, draws=some.draws[:, _complete(some)[:_FEW_DRAWS]])
+    complete = np.flatnonzero(~np.isnan(some.draws).any(axis=(0, 2)))
+    few = some if some.rows is None else replace(some, draws=some.draws[:, complete[:_FEW_DRAWS]])
 
     def excess(share: Float[np.ndarray, " layer"]) -> Spread:
         bound = share * float(some.estimate[-1])
@@ -621,7 +610,7 @@ def _shares(
 
     share = some.estimate[:-1] / some.estimate[-1]
     below = some.spread(identity - ceiling)
-    bar = bar_of(reaching.spread(resampled), confidence=confidence)
+    bar = critical_value(reaching.spread(resampled), confidence=confidence)
     single = single_bar(confidence=confidence)
     extrapolated = float(result["noise_ceiling_extrapolated"]) if "noise_ceiling_extrapolated" in result else np.nan
     return {
@@ -629,14 +618,10 @@ def _shares(
         "share_of_ceiling_interval": ((LAYER, BOUND), np.vstack([_fieller(excess, share, single), [np.nan] * 2])),
         "share_of_ceiling_band": ((LAYER, BOUND), np.vstack([_fieller(excess, share, bar), [np.nan] * 2])),
         "share_of_extrapolated_ceiling": (LAYER, np.append(some.estimate[:-1] / extrapolated, np.nan)),
-        "below_ceiling": (LAYER, np.append(below.z < -bar_of(below, confidence=confidence), False)),
+        "below_ceiling": (LAYER, np.append(below.z < -critical_value(below, confidence=confidence), False)),
         "noise_ceiling": (BOUND, result["noise_ceiling"].values),
         "noise_ceiling_extrapolated": extrapolated,
     }
-
-
-def _complete(resampled: Resampled) -> Int[np.ndarray, " draw"]:
-    return np.flatnonzero(~np.isnan(resampled.draws).any(axis=(0, 2)))
 
 
 def _fieller(
@@ -705,7 +690,7 @@ def picks_within_draws(
         # all data come first, then the draws
         values = np.vstack([spread.estimate, resampled.draws[0] @ question.weights])
         skipped = np.isnan(values).any(axis=1)
-        bar = bar_of(spread, confidence=float(where.attrs["confidence"]))
+        bar = critical_value(spread, confidence=float(where.attrs["confidence"]))
         picked = np.append(question.layers, -1)[pick(np.nan_to_num(values), spread, question, bar=bar)]
         columns.append(np.where(skipped, -1, picked))
     picks = np.stack(columns, axis=1)

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from rsa_face.inference.kernels import Truths, Whole
+from rsa_face.safety import first_of
 from rsa_face.schema import AUTO_GROUPS, PAIR, PARTICIPANT, STIMULUS, STIMULUS_I, factors_of, must_be_known
 
 RESAMPLES: dict[str, tuple[str, ...]] = {
@@ -258,7 +259,7 @@ def group_members(human: xr.DataArray, groups: str | None) -> Whole:
         values = human[groups].values
         without = [str(s) for s, v in zip(human[STIMULUS_I].values, values, strict=True) if v != v or str(v) == ""]
         if without:
-            message = f"Stimuli without a group: {without[:20]} have no {groups!r}. Fill the factor in."
+            message = f"Stimuli without a group: {first_of(without)} have no {groups!r}. Fill the factor in."
             raise ValueError(message)
         names, place = np.unique(np.asarray(values, dtype=str), return_inverse=True)
     if len(names) < FEWEST_GROUPS:

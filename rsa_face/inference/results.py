@@ -185,7 +185,6 @@ def _attrs_of(interval_kind: str, units: tuple[int, int]) -> dict[str, Any]:
 
 MATCHES = ("auto", "name", "depth")
 LOWER_CEILING = -2
-UPPER_CEILING = -1
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,6 +66,7 @@ from rsa_face.memory import bytes_of
 from rsa_face.provenance import rng_from
 from rsa_face.rdms.align import align_stimuli, select_stimuli
 from rsa_face.rdms.controls import StimulusTable, control_rdms
+from rsa_face.safety import first_of
 from rsa_face.schema import (
     BOUND,
     BOUNDS,
@@ -991,8 +992,8 @@ def _in_order(array: xr.DataArray, table: xr.Dataset, dim: str) -> xr.DataArray:
     """Return RDMs in the order of a table's layers or participants."""
     given, wanted = ([str(value) for value in each[dim].values] for each in (array, table))
     if sorted(given) != sorted(wanted):
-        lacking, more = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
-        message = f"These are not the RDMs of this result: {dim} lacks {lacking[:8]} and has {more[:8]} besides."
+        lacks, more = first_of(sorted(set(wanted) - set(given))), first_of(sorted(set(given) - set(wanted)))
+        message = f"These are not the RDMs of this result: {dim} lacks {lacks} and has {more} besides."
         raise ValueError(message)
     return array if given == wanted else array.isel({dim: [given.index(name) for name in wanted]})
 
@@ -1004,5 +1005,5 @@ def _refuse_gaps(controls: xr.DataArray, vectors: Float[np.ndarray, "control pai
         if np.isnan(vector).any()
     ]
     if gaps:
-        message = f"Control RDMs have gaps: {'; '.join(gaps[:20])}. Complete them or leave them out."
+        message = f"Control RDMs have gaps: {first_of(gaps, '; ')}. Complete them or leave them out."
         raise ValueError(message)

@@ -8,6 +8,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from rsa_face.inference.results import resampled_of
+from rsa_face.safety import first_of
 from rsa_face.schema import BOUND, BOUNDS, LAYER, NETWORK, RDM, split_seed
 from rsa_face.sources import reach
 
@@ -250,7 +251,7 @@ def _shared_seeds(measured: Measured, terms: Sequence[Term]) -> list[int]:
         or np.isnan(measured.values[list(starts[start].values()), measured.quantities.index(quantity)]).any()
     )
     if lacking:
-        message = f"Not measured of every seed, so that it cannot be summed: {lacking[:20]}. Leave it out."
+        message = f"Not measured of every seed, so that it cannot be summed: {first_of(lacking)}. Leave it out."
         raise ValueError(message)
     return next(iter(seeds.values()))
 
@@ -285,7 +286,8 @@ def contrast_pretrainings(
             f"{list(measured.networks)}. Train one from each, with the same seeds."
         )
         raise ValueError(message)
-    rows = [(name, quantity) for name, each in shared.items() for quantity in _with_summary(each, summary)]
+    before = [] if summary is None else [summary]
+    rows = [(name, quantity) for name, each in shared.items() for quantity in [*before, *each]]
     biases = {row: _bias(*row, pretrainings, shared, summary) for row in rows}
     result = _differences(measured, rows, biases, confidence)
     others = [name for name in shared if name != network]
@@ -327,10 +329,6 @@ def shared_quantities(measured: Measured, pretrainings: tuple[str, str]) -> dict
                 quantity for quantity, is_known in zip(measured.quantities, known, strict=True) if is_known
             ]
     return {name: each for name, each in shared.items() if each}
-
-
-def _with_summary(quantities: list[str], summary: str | None) -> list[str]:
-    return quantities if summary is None else [summary, *quantities]
 
 
 def _of_start(start: str, quantity: str, quantities: list[str], summary: str | None) -> Term:

@@ -10,6 +10,7 @@ from scipy import special, stats
 
 from rsa_face.inference.kernels import Floats
 from rsa_face.inference.resampling import RESAMPLES, sampling_error
+from rsa_face.safety import first_of
 from rsa_face.schema import DRAW, RDM, must_be_known
 
 _LEAST_VARIANCE = np.finfo(float).eps  # rsatoolbox's, so that no test divides by 0
@@ -97,7 +98,7 @@ def t_differences(result: xr.Dataset, pairs: Sequence[tuple[str, str]] | None = 
         pairs = [(one, other) for place, one in enumerate(labels) for other in labels[place + 1 :]]
     unknown = sorted({name for pair in pairs for name in pair} - set(labels))
     if unknown:
-        message = f"Layers that are not in the result: {unknown[:20]}. It has {labels[:20]}."
+        message = f"Layers that are not in the result: {first_of(unknown)}. It has {first_of(labels)}."
         raise ValueError(message)
     first = [labels.index(one) for one, _ in pairs]
     second = [labels.index(other) for _, other in pairs]
@@ -284,14 +285,10 @@ def wilson_interval(count: Floats, trials: Floats, confidence: float = 0.95) -> 
     return np.clip(np.stack([middle - half, middle + half]), 0, 1)
 
 
-def _uncorrected(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
-    return p.copy()
-
-
 CORRECTIONS: dict[str, Callable[[Float[np.ndarray, " test"]], Float[np.ndarray, " test"]]] = {
     "holm": holm,
     "fdr": false_discovery,
-    "none": _uncorrected,
+    "none": np.copy,
 }
 
 

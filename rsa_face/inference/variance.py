@@ -28,6 +28,7 @@ from rsa_face.inference.resampling import (
 )
 from rsa_face.inference.statistics import bootstrap_variance, degrees_of_freedom, t_interval
 from rsa_face.provenance import rng_from
+from rsa_face.safety import first_of
 from rsa_face.schema import (
     COMPARISONS,
     PARTICIPANT,
@@ -35,7 +36,6 @@ from rsa_face.schema import (
     STIMULUS,
     STIMULUS_I,
     UNSIGNED,
-    Array,
     check_rdms,
     coords_along,
     must_be_known,
@@ -221,7 +221,8 @@ def partition_variance(
 
     total = explained(everything)
     alone = np.stack([explained(columns[name]) for name in names])
-    without = np.stack([explained(_union(columns, [other for other in names if other != name])) for name in names])
+    others = [np.concatenate([columns[other] for other in names if other != name]) for name in names]
+    without = np.stack([explained(np.unique(chosen)) for chosen in others])
     unique = total[None] - without
     return xr.Dataset(
         {
@@ -433,20 +434,16 @@ def _columns_of(sets: Mapping[str, Sequence[str]], rdms: xr.DataArray) -> dict[s
     place = {str(name): index for index, name in enumerate(rdms[RDM].values)}
     faults = [f"{name!r} names no layer" for name, members in sets.items() if not members]
     faults += [
-        f"{name!r} names {unknown[:8]}, which are not among the RDMs"
+        f"{name!r} names {first_of(unknown)}, which are not among the RDMs"
         for name, members in sets.items()
         if (unknown := sorted(set(members) - set(place)))
     ]
     if len(sets) < 2:
         faults.append(f"there is only {list(sets)}")
     if faults:
-        message = f"Cannot split the variance: {'; '.join(faults[:20])}. Name two sets of layers or more."
+        message = f"Cannot split the variance: {first_of(faults, '; ')}. Name two sets of layers or more."
         raise ValueError(message)
     return {name: np.array([place[member] for member in members]) for name, members in sets.items()}
-
-
-def _union(columns: Mapping[str, Int[np.ndarray, " _"]], names: list[str]) -> Int[np.ndarray, " _"]:
-    return np.unique(np.concatenate([columns[name] for name in names]))
 
 
 def _features_of(
@@ -457,8 +454,8 @@ def _features_of(
     if sorted(have) != sorted(want):
         lacks, more = sorted(set(want) - set(have)), sorted(set(have) - set(want))
         message = (
-            f"Activations and judgements are of different stimuli: the activations lack {lacks[:8]} and have "
-            f"{more[:8]} besides. Select the shared stimuli first."
+            f"Activations and judgements are of different stimuli: the activations lack {first_of(lacks)} and have "
+            f"{first_of(more)} besides. Select the shared stimuli first."
         )
         raise ValueError(message)
     ordered = activations.transpose(STIMULUS, ...).isel({STIMULUS: [have.index(stimulus) for stimulus in want]})

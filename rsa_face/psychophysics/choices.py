@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import field_validator, model_validator
 
 from rsa_face.provenance import rng_from
-from rsa_face.safety import must_be_plain_names
+from rsa_face.safety import first_of, must_be_plain_names
 from rsa_face.schema import MISSING, NETWORK, OCCLUSIONS, PARTICIPANT, TRAINING_UNKNOWN, UNTRAINED, origin_of
 from rsa_face.settings import Settings
 from rsa_face.stimuli.catalogue import StimulusSet
@@ -161,10 +161,9 @@ def check_choices(
     for column in {observer, "stimulus", *(["seed"] if observer == NETWORK else [])} & set(table.columns):
         faults += [f"line {line} has no {column}" for line in _lines(_is_missing(table[column]))]
     if faults:
-        more = f"; and {len(faults) - 20} more" if len(faults) > 20 else ""
         message = (
             f"Levels that are not numbers, or answers that are neither {answers.high} nor {answers.low}, in {name}: "
-            f"{'; '.join(faults[:20])}{more}. Fix or remove these lines, or name other answers: {TELL}."
+            f"{first_of(faults, '; ')}. Fix or remove these lines, or name other answers: {TELL}."
         )
         raise ValueError(message)
     for column in (observer, "occlusion", "stimulus"):

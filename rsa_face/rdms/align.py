@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from rsa_face.safety import first_of
 from rsa_face.schema import STIMULUS_I, STIMULUS_J, stimulus_ids
 
 
@@ -74,18 +75,13 @@ def select_stimuli(rdms: xr.DataArray, ids: list[str]) -> xr.DataArray:
     place = {stimulus: index for index, stimulus in enumerate(stimulus_ids(rdms))}
     unknown = sorted(set(ids) - set(place))
     if unknown:
-        message = f"No such stimuli in the RDMs: {_listed(unknown)}. Check the ids."
+        message = f"No such stimuli in the RDMs: {first_of(unknown)}. Check the ids."
         raise ValueError(message)
     order = np.array([place[stimulus] for stimulus in ids], dtype=int)
     return rdms.isel({STIMULUS_I: order, STIMULUS_J: order})
 
 
 def _differing(lacks: list[str], more: list[str]) -> str:
-    parts = [f"lack {_listed(lacks)}"] if lacks else []
-    parts += [f"have {_listed(more)} more than"] if more else ["of"]
+    parts = [f"lack {first_of(lacks)}"] if lacks else []
+    parts += [f"have {first_of(more)} more than"] if more else ["of"]
     return " and ".join(parts) if more else f"{parts[0]} {parts[1]}"
-
-
-def _listed(ids: list[str], most: int = 8) -> str:
-    more = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return f"{ids[:most]}{more}"

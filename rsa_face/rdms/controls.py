@@ -13,7 +13,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from rsa_face.provenance import load
 from rsa_face.rdms.align import select_stimuli
-from rsa_face.safety import must_be_a, reading
+from rsa_face.safety import first_of, must_be_a, reading
 from rsa_face.schema import (
     RDM,
     STIMULUS_I,
@@ -126,13 +126,6 @@ def control_rdms(
     )
 
 
-def pixel_distances(
-    images: Float[np.ndarray, "stimulus pixel"], *, distance: str
-) -> Float[np.ndarray, "stimulus stimulus"]:
-    """Return the distances between images, pixel by pixel."""
-    return np.asarray(squareform(DISTANCES[distance](images)), dtype=float)
-
-
 def _root_mean_square(images: Float[np.ndarray, "stimulus pixel"]) -> Float[np.ndarray, " pair"]:
     return np.asarray(pdist(images, "euclidean") / np.sqrt(images.shape[1]), dtype=float)
 
@@ -165,9 +158,9 @@ def _made(
         images = np.stack([_grey_levels(file, size) for file in stimuli.files]).reshape(len(stimuli.ids), -1)
         flat = [stimulus for stimulus, image in zip(stimuli.ids, images, strict=True) if np.ptp(image) == 0]
         if distance == "correlation" and flat:
-            message = f"Images of one grey cannot be correlated: {flat[:20]}. Use euclidean."
+            message = f"Images of one grey cannot be correlated: {first_of(flat)}. Use euclidean."
             raise ValueError(message)
-        return [(PIXELS, pixel_distances(images, distance=distance))]
+        return [(PIXELS, np.asarray(squareform(DISTANCES[distance](images)), dtype=float))]
     rdms = select_stimuli(_read_rdms(Path(name)), stimuli.ids)
     labels = [str(label) for label in rdms[RDM].values]
     warn_implausible_rdms(rdms, Path(name).name)
@@ -178,8 +171,7 @@ def _factor_differences(stimuli: StimulusTable, name: str, *, named: bool) -> Fl
     column = stimuli.table[name]
     absent = [stimulus for stimulus, missing in zip(stimuli.ids, column.isna(), strict=True) if missing]
     if absent:
-        more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
-        message = f"The factor {name!r} has no value for {absent[:20]}{more}. Add it, or leave the control out."
+        message = f"The factor {name!r} has no value for {first_of(absent)}. Add it, or leave the control out."
         raise ValueError(message)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and not named:
         values = column.to_numpy(dtype=float)
@@ -241,5 +233,5 @@ def _must_vary(controls: list[tuple[str, Float[np.ndarray, "stimulus stimulus"]]
         elif off.size == 0 or np.ptp(off) <= 1e-12 * np.abs(off).max(initial=0.0):
             faults.append(f"{label!r} has the same dissimilarity for every pair")
     if faults:
-        message = f"Controls that tell no pairs of stimuli apart: {'; '.join(sorted(faults)[:20])}. Leave them out."
+        message = f"Controls that tell no pairs of stimuli apart: {first_of(sorted(faults), '; ')}. Leave them out."
         raise ValueError(message)

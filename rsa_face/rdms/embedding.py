@@ -8,6 +8,7 @@ from scipy import stats
 from sklearn.manifold import smacof
 
 from rsa_face.provenance import rng_from
+from rsa_face.safety import first_of
 from rsa_face.schema import (
     MEASURE,
     OTHER_MEASURES,
@@ -184,9 +185,9 @@ def relate_rdms(rdms: xr.DataArray, *, comparison: str = "spearman") -> xr.DataA
 def _check_values(vectors: np.ndarray, names: list[str]) -> None:
     unjudged = [name for name, values in zip(names, vectors, strict=True) if np.isnan(values).any()]
     if unjudged:
-        message = f"Pairs without a dissimilarity in {unjudged[:8]}. Leave these RDMs out."
+        message = f"Pairs without a dissimilarity in {first_of(unjudged)}. Leave these RDMs out."
         raise ValueError(message)
     flat = [name for name, values in zip(names, vectors, strict=True) if np.ptp(values) == 0]
     if flat:
-        message = f"All dissimilarities are equal in {flat[:8]}. Leave these RDMs out."
+        message = f"All dissimilarities are equal in {first_of(flat)}. Leave these RDMs out."
         raise ValueError(message)

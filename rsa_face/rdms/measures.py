@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from rsa_face.cluster import connect, map_in_order
 from rsa_face.memory import bytes_of
-from rsa_face.safety import must_be_a, reading
+from rsa_face.safety import first_of, must_be_a, reading
 from rsa_face.schema import (
     DEPTH,
     LAYER,
@@ -43,7 +43,6 @@ _MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
 _ROWS = 128  # of a product with itself, computed at once by one thread; only the upper half is computed
 _FEW = 64  # rows
 _SMALL = 2**22  # values
-_LISTED = 12  # names in an error
 
 
 def check_measures(measure: str | Mapping[str, str], layers: Iterable[tuple[str, str]] | None = None) -> None:
@@ -294,7 +293,7 @@ def _must_have_length(products: np.ndarray, moments: Moments, ids: Sequence[str]
     if flat.any():
         named = [stimulus for stimulus, bad in zip(ids, flat, strict=True) if bad]
         message = (
-            f"Patterns are {fault} for {len(named)} of {len(ids)} stimuli: {named[:_LISTED]}. Leave this layer out, "
+            f"Patterns are {fault} for {len(named)} of {len(ids)} stimuli: {first_of(named)}. Leave this layer out, "
             "or choose the euclidean measure."
         )
         raise ValueError(message)
@@ -304,7 +303,7 @@ def _must_be_finite(moments: Moments, ids: Sequence[str]) -> None:
     bad = ~np.isfinite(moments.scale)
     if bad.any():
         named = [stimulus for stimulus, wrong in zip(ids, bad, strict=True) if wrong]
-        message = f"Activations are not finite for {named[:_LISTED]}. Check the weights."
+        message = f"Activations are not finite for {first_of(named)}. Check the weights."
         raise ValueError(message)
 
 
@@ -501,7 +500,7 @@ def _gram_rdms(layers: Sequence[_Layer], memory: float, cluster: str | None) -> 
         return
     homeless = [layer.name for layer in layers if layer.source is None]
     if homeless:
-        message = f"Layers that are in no store cannot be read by a cluster: {homeless[:8]}. Leave cluster out."
+        message = f"Layers that are in no store cannot be read by a cluster: {first_of(homeless)}. Leave cluster out."
         raise ValueError(message)
     items = [
         (layer.source, slabs, layer.measure) for layer, groups in zip(layers, cuts, strict=True) for slabs in groups

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rsatoolbox.inference.result import Result
 from rsatoolbox.model.model import Model
 
+from rsa_face.safety import first_of
 from rsa_face.schema import (
     DRAW,
     PARTICIPANT,
@@ -158,7 +159,7 @@ def condition_coords(
     names = list(dict.fromkeys(rows))
     once = [name for name in names if rows.count(name) < 2]
     if once:
-        message = f"{measure} needs each condition presented more than once; {once[:8]} are presented once."
+        message = f"{measure} needs each condition presented more than once; {first_of(once)} are presented once."
         raise ValueError(message)
     coords: dict[str, Any] = {STIMULUS: np.array(names, dtype=object)}
     for name in known:

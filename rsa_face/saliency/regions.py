@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torchvision.transforms.v2 import functional
 
 from rsa_face.networks.zoo import Network
+from rsa_face.safety import first_of
 from rsa_face.saliency.maps import ROW, layers_with_space
 from rsa_face.schema import LAYER, NETWORK, RDM, STIMULUS, origin_of
 from rsa_face.stimuli.catalogue import StimulusSet, open_picture
@@ -76,7 +77,7 @@ def saliency_regions(maps: xr.DataArray, stimuli: StimulusSet, *, regions: tuple
     ids = [str(value) for value in maps[STIMULUS].values]
     lacking = [stimulus for stimulus in ids if stimulus not in set(stimuli.ids)]
     if lacking:
-        message = f"Maps of stimuli that are not in the table: {lacking[:20]}. Pass the table they come from."
+        message = f"Maps of stimuli that are not in the table: {first_of(lacking)}. Pass the table they come from."
         raise ValueError(message)
     shown = StimulusSet(stimuli.table.set_index("stimulus").loc[ids].reset_index())
     covers = _covers(maps, shown, regions)

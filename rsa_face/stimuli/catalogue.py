@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from rsa_face.provenance import hash_content, hash_file
-from rsa_face.safety import SAVE_AS_CSV, in_short, must_be_plain_names, reading
+from rsa_face.safety import SAVE_AS_CSV, first_of, in_short, must_be_plain_names, reading
 from rsa_face.schema import MISSING, repeated
 
 _NAMES = ("stimulus", "file", "identity")
@@ -141,7 +141,7 @@ def read_stimuli(table: str | Path) -> StimulusSet:
     faults = [f"line {line} has no id" for line, value in enumerate(ids, start=2) if not value]
     faults += [f"{value!r} stands on lines {_lines_of(value, ids)}" for value in repeated(ids) if value]
     if faults:
-        message = f"Ids missing or given twice in {path.name}: {'; '.join(faults[:20])}. Rename these stimuli."
+        message = f"Ids missing or given twice in {path.name}: {first_of(faults, '; ')}. Rename these stimuli."
         raise ValueError(message)
     for name in frame.columns:
         must_be_plain_names([name, *frame[name]], str(name) if name == "stimulus" else f"value of {name}", path.name)
@@ -159,9 +159,8 @@ def find_images(files: Sequence[object], table: Path) -> list[str]:
             written = str(table.parent / str(file))[:300].replace("\0", "\\0")
             absent.append(f"line {line}: {written}")
     if absent:
-        more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
         message = (
-            f"Images of {table.name} do not exist: {'; '.join(absent[:20])}{more}. Check the paths, which are "
+            f"Images of {table.name} do not exist: {first_of(absent, '; ')}. Check the paths, which are "
             "relative to the table's folder."
         )
         raise FileNotFoundError(message)

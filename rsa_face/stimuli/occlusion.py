@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from rsa_face.safety import must_be_file_names, path_in, writable_folder, write_beside
+from rsa_face.safety import first_of, must_be_file_names, path_in, writable_folder, write_beside
 from rsa_face.schema import OCCLUSIONS, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, open_picture, read_stimuli
 
@@ -101,9 +101,8 @@ def region_boxes(stimuli: StimulusSet, regions: Sequence[str]) -> dict[str, list
             except ValueError as error:
                 faults.append(f"{stimulus!r}: {error}")
     if faults:
-        more = f" and {len(faults) - 20} more" if len(faults) > 20 else ""
         message = (
-            f"Regions missing, or outside their images: {'; '.join(faults[:20])}{more}. Correct the table's columns "
+            f"Regions missing, or outside their images: {first_of(faults, '; ')}. Correct the table's columns "
             "eyes, nose and mouth ('left top right bottom' in pixels)."
         )
         raise ValueError(message)
@@ -137,7 +136,7 @@ def _check_whole(stimuli: StimulusSet, regions: Sequence[str]) -> None:
         raise ValueError(message)
     twins = sorted({f"{stimulus}_{region}" for stimulus in stimuli.ids for region in regions} & set(stimuli.ids))
     if twins:
-        message = f"Masked faces would be called <id>_<region> like others in the table: {twins[:8]}. Rename these."
+        message = f"Masked faces would be called <id>_<region>, as are {first_of(twins)} in the table. Rename these."
         raise ValueError(message)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rsa_face.provenance import hash_content, hash_file, rng_from
-from rsa_face.safety import read_table, reading
+from rsa_face.safety import first_of, read_table, reading
 from rsa_face.schema import must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet, find_images
 from rsa_face.stimuli.images import preprocess, read_image
@@ -130,8 +130,7 @@ def label_images(
         table.insert(0, "stimulus", [Path(file).stem for file in table["file"]])
     absent = [str(file) for file in table["file"] if not Path(file).is_file()]
     if absent:
-        more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
-        message = f"Images of {source} do not exist: {'; '.join(absent[:20])}{more}. Check the paths."
+        message = f"Images of {source} do not exist: {first_of(absent, '; ')}. Check the paths."
         raise FileNotFoundError(message)
     result = TrainingTable(table, tuple(classes), left_out)
     must_show(result, (SAD, HAPPY), source)
@@ -170,7 +169,7 @@ def must_not_share_faces(table: TrainingTable, held_out: TrainingTable) -> None:
     shared = sorted(set(table.identities) & set(held_out.identities))
     files = sorted({str(file) for file in table.table["file"]} & {str(file) for file in held_out.table["file"]})
     if shared or files:
-        both = f"identities {shared[:20]}" if shared else f"files {files[:20]}"
+        both = f"identities {first_of(shared)}" if shared else f"files {first_of(files)}"
         message = f"Faces both trained on and held out: {both}. Remove them from one side."
         raise ValueError(message)
 
@@ -192,10 +191,9 @@ def _classes_of(
     names = column.fillna("").astype(str).str.strip().str.lower()
     unknown = [f"line {line}: {value!r}" for line, value in enumerate(names, start=2) if value not in classes]
     if unknown:
-        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
         message = (
             f"{label} of {source} is neither one of {', '.join(classes)} nor a number: "
-            f"{'; '.join(unknown[:20])}{more}. Fix these lines, or give a rule."
+            f"{first_of(unknown, '; ')}. Fix these lines, or give a rule."
         )
         raise ValueError(message)
     return names
@@ -376,9 +374,8 @@ def open_pictures(table: TrainingTable, preprocessing: Preprocessing, *, skip_un
         images = list(pool.map(look, range(len(table))))
     faults = [fault for fault in images if isinstance(fault, str)]
     if faults and not skip_unreadable:
-        more = f" and {len(faults) - 20} more" if len(faults) > 20 else ""
         message = (
-            f"Cannot read {len(faults)} of {len(table)} training images: {'; '.join(faults[:20])}{more}. To leave "
+            f"Cannot read {len(faults)} of {len(table)} training images: {first_of(faults, '; ')}. To leave "
             "them out, set skip_unreadable."
         )
         raise ValueError(message)
