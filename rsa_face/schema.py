@@ -57,39 +57,23 @@ POSITION_CHANNELS = dict(zip(POSITIONS, (64, 64, 192, 192, 384, 256, 256, 256, 4
 
 @dataclass(frozen=True)
 class Comparison:
-    """A way to compare two RDMs: one row of `COMPARISONS`, from which everything that offers comparisons is derived.
+    """A way to compare two RDMs: one row of `COMPARISONS`, from which everything that offers comparisons is derived."""
 
-    Parameters
-    ----------
-    label : str
-        What axes and sentences call it.
-    scores : str
-        What is compared: ``"products"`` of dissimilarities, products of their ``"ranks"``, the order of pairs of
-        pairs (``"kendall"``), or whatever `kernel` computes.
-    partial : str
-        The partial correlation that stands beside it: ``"corr"``, ``"spearman"`` or ``"rho-a"``.
-    centred : bool
-        Whether each RDM's mean is taken out first.
-    whitened : bool
-        Whether the covariance of dissimilarities that share a stimulus is taken out.
-    tie_corrected : bool
-        Whether ranks are divided by their own spread, which ties reduce.
-    zero_is_none : bool
-        Whether 0 means no similarity. Dissimilarities are positive, so the cosine of two unrelated RDMs is far above
-        0: a test against 0 rejects always, is not offered, and only shuffles say what chance gives.
-    kernel : callable, optional
-        For ``scores="kernel"``: a function of (rdm, pair) and (participant, pair) dissimilarities without gaps
-        wherever the weights (pair,) are not 0, and of how often each stimulus was drawn (stimulus,); it returns the
-        similarities (rdm, participant).
-    """
-
-    label: str
+    label: str  # what axes and sentences call it
+    # what is compared: ``"products"`` of dissimilarities, products of their ``"ranks"``, the order of pairs of pairs
+    # (``"kendall"``), or whatever `kernel` computes
     scores: Literal["products", "ranks", "kendall", "kernel"]
+    # the partial correlation that stands beside it: ``"corr"``, ``"spearman"`` or ``"rho-a"``
     partial: Literal["corr", "spearman", "rho-a"]
-    centred: bool = False
-    whitened: bool = False
-    tie_corrected: bool = False
+    centred: bool = False  # whether each RDM's mean is taken out first
+    whitened: bool = False  # whether the covariance of dissimilarities that share a stimulus is taken out
+    tie_corrected: bool = False  # whether ranks are divided by their own spread, which ties reduce
+    # whether 0 means no similarity. Dissimilarities are positive, so the cosine of two unrelated RDMs is far above 0:
+    # a test against 0 rejects always, is not offered, and only shuffles say what chance gives
     zero_is_none: bool = True
+    # for ``scores="kernel"``: a function of (rdm, pair) and (participant, pair) dissimilarities without gaps wherever
+    # the weights (pair,) are not 0, and of how often each stimulus was drawn (stimulus,); it returns the similarities
+    # (rdm, participant)
     kernel: Callable[..., Any] | None = None
 
     @property
@@ -127,30 +111,15 @@ _CLASSIFIER = ("fc6", "relu6", "fc7", "relu7", "fc8")
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network that is built by its name: one row of `NETWORKS`, from which all that lists networks is derived.
+    """A network that is built by its name: one row of `NETWORKS`, from which all that lists networks is derived."""
 
-    Parameters
-    ----------
-    label : str
-        What figures and sentences call it.
-    blocks : tuple of int
-        Convolutions before each pooling layer.
-    connected : tuple of int
-        Where its fully connected layers stand in torchvision's ``classifier``.
-    builder : str
-        The function of torchvision that builds it; it names the ImageNet weights, too.
-    in_blocks : bool
-        Whether layers are numbered within blocks (``conv5_3``, VGG) or through the network (``conv5``, AlexNet).
-    attention : bool
-        Whether feature-excitation blocks are put in.
-    """
-
-    label: str
-    blocks: tuple[int, ...]
-    connected: tuple[int, int, int]
-    builder: str
+    label: str  # what figures and sentences call it
+    blocks: tuple[int, ...]  # convolutions before each pooling layer
+    connected: tuple[int, int, int]  # where its fully connected layers stand in torchvision's ``classifier``
+    builder: str  # the function of torchvision that builds it; it names the ImageNet weights, too
+    # whether layers are numbered within blocks (``conv5_3``, VGG) or through the network (``conv5``, AlexNet)
     in_blocks: bool = True
-    attention: bool = False
+    attention: bool = False  # whether feature-excitation blocks are put in
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -236,35 +205,22 @@ def library_of(array: Array) -> Any:
 
 @dataclass(frozen=True)
 class Measure:
-    """One way to make an RDM of a layer: what it is called, what it needs, and how inner products become distances.
+    """One way to make an RDM of a layer: what it is called, what it needs, and how inner products become distances."""
 
-    Parameters
-    ----------
-    definition : str
-        What it is, as a clause of a methods section: ``Dissimilarity was ...``.
-    label : str
-        What it is, on a figure.
-    centre : {"patterns", "features", "nothing", ""}
-        What is subtracted before inner products are taken: each pattern's mean over features, each feature's mean
-        over stimuli, or nothing. Empty for measures of repeated presentations, which rsatoolbox computes.
-    dissimilarity : callable, optional
-        Takes the products (stimulus, stimulus) and the number of features, and returns the dissimilarities.
-    fault : str
-        What a pattern is called that has no such dissimilarity to others; empty if every pattern has one.
-    fewest, most : int
-        How many features it needs to vary over pairs of stimuli; how many it is defined for, 0 for any number.
-    instead : str
-        The measure that stands in for it in a layer with fewer features.
-    """
-
-    definition: str
-    label: str
+    definition: str  # what it is, as a clause of a methods section: ``Dissimilarity was ...``
+    label: str  # what it is, on a figure
+    # {"patterns", "features", "nothing", ""}: what is subtracted before inner products are taken: each pattern's mean
+    # over features, each feature's mean over stimuli, or nothing. Empty for measures of repeated presentations, which
+    # rsatoolbox computes
     centre: str = ""
+    # takes the products (stimulus, stimulus) and the number of features, and returns the dissimilarities
     dissimilarity: Callable[[Any, int], Any] | None = None
+    # what a pattern is called that has no such dissimilarity to others; empty if every pattern has one
     fault: str = ""
+    # how many features it needs to vary over pairs of stimuli; how many it is defined for, 0 for any number
     fewest: int = 1
     most: int = 0
-    instead: str = ""
+    instead: str = ""  # the measure that stands in for it in a layer with fewer features
 
     @property
     def repeated(self) -> bool:
