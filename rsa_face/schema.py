@@ -57,7 +57,7 @@ POSITION_CHANNELS = dict(zip(POSITIONS, (64, 64, 192, 192, 384, 256, 256, 256, 4
 
 @dataclass(frozen=True)
 class Comparison:
-    """A way to compare two RDMs: one row of `COMPARISONS`, from which everything that offers comparisons is derived."""
+    """A way to compare two RDMs: one row of `COMPARISONS`, from which all that offers comparisons is derived."""
 
     label: str  # what axes and sentences call it
     # what is compared: ``"products"`` of dissimilarities, products of their ``"ranks"``, the order of pairs of pairs
@@ -205,7 +205,7 @@ def library_of(array: Array) -> Any:
 
 @dataclass(frozen=True)
 class Measure:
-    """One way to make an RDM of a layer: what it is called, what it needs, and how inner products become distances."""
+    """One way to make an RDM of a layer: its name, what it needs, and how inner products become distances."""
 
     definition: str  # what it is, as a clause of a methods section: ``Dissimilarity was ...``
     label: str  # what it is, on a figure

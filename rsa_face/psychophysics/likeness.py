@@ -328,37 +328,36 @@ def human_likeness(
     drawn = compare_observers(human, machine, weights, matched)
     family = networks["family"].values.astype(str)
     families = list(dict.fromkeys(family.tolist()))
-    table = xr.Dataset(
-        coords={
-            NETWORK: networks[NETWORK].values,
-            "network_family": (NETWORK, family),
-            "network_seed": (NETWORK, networks["seed"].values),
-            FAMILY: families,
-            PARTICIPANT: people[PARTICIPANT].values,
-            OCCLUSION: networks[OCCLUSION].values.astype(str),
-            BOUND: list(BOUNDS),
-        }
-    )
     # how many participants each measure rests on, under each occlusion
     fitted, choosing = np.isfinite(human.pse).sum(axis=0), np.isfinite(human.chosen).any(axis=-1).sum(axis=0)
     alone = [np.array([place]) for place in range(len(family))]
     members = [np.flatnonzero(family == name) for name in families]
+    columns: dict[str, Any] = {}
     for name in point:
         count = choosing if name in _OF_CHOICES else fitted
         values = point[name][0], drawn[name]
         for dim, prefix, rows in ((NETWORK, "", alone), (FAMILY, "family_", members)):
             middle, ends, each = _over_seeds(name, *values, rows, count, confidence)
-            table[f"{prefix}{name}"] = ((dim, OCCLUSION), middle)
-            table[f"{prefix}{name}_interval"] = ((dim, OCCLUSION, BOUND), ends)
+            columns[f"{prefix}{name}"] = ((dim, OCCLUSION), middle)
+            columns[f"{prefix}{name}_interval"] = ((dim, OCCLUSION, BOUND), ends)
             if dim == FAMILY or name in ("delta_pse", "rmse"):
-                table[f"{prefix}{name}_draws"] = (("draw", dim, OCCLUSION), each)
-    table["n_seeds"] = (FAMILY, [len(rows) for rows in members])
+                columns[f"{prefix}{name}_draws"] = (("draw", dim, OCCLUSION), each)
+    columns["n_seeds"] = (FAMILY, [len(rows) for rows in members])
     without = np.isnan(point["delta_pse"][0])
-    table["n_undetermined"] = ((FAMILY, OCCLUSION), np.stack([without[rows].sum(axis=0) for rows in members]))
-    table = table.merge(_people_among_themselves(human))
-    table["n_participants"] = (OCCLUSION, fitted)
+    columns["n_undetermined"] = ((FAMILY, OCCLUSION), np.stack([without[rows].sum(axis=0) for rows in members]))
+    columns |= _people_among_themselves(human)
+    columns["n_participants"] = (OCCLUSION, fitted)
+    coords: dict[str, Any] = {
+        NETWORK: networks[NETWORK].values,
+        "network_family": (NETWORK, family),
+        "network_seed": (NETWORK, networks["seed"].values),
+        FAMILY: families,
+        PARTICIPANT: people[PARTICIPANT].values,
+        OCCLUSION: networks[OCCLUSION].values.astype(str),
+        BOUND: list(BOUNDS),
+    }
     simulated = bool(people.attrs.get("simulated") or networks.attrs.get("simulated"))
-    table.attrs = {
+    attrs = {
         "draws": len(weights),
         "seed": seed,
         "confidence": confidence,
@@ -368,7 +367,7 @@ def human_likeness(
         "simulated": simulated,
         **origin_of(networks.attrs),
     }
-    return table
+    return xr.Dataset(columns, coords, attrs)
 
 
 def _over_seeds(
@@ -422,21 +421,12 @@ def _variance(values: Array) -> Array:
     return np.asarray(squares / np.where(count > 1, count - 1, np.nan))
 
 
-def _people_among_themselves(human: Observers) -> xr.Dataset:
-    people = human.pse.shape[0]
-    others = 1.0 - np.eye(people)
-    table = xr.Dataset()
-    parts = [
-        compare_observers(
-            human,
-            Observers(human.pse[[p]], human.log_slope[[p]], human.chosen[[p]], human.unmasked),
-            others[[p]],
-        )
-        for p in range(people)
-    ]
-    for name in parts[0]:
-        table[f"human_{name}"] = ((PARTICIPANT, OCCLUSION), np.concatenate([part[name][0] for part in parts]))
-    return table
+def _people_among_themselves(human: Observers) -> dict[str, Any]:
+    """Return each participant's measures against the mean of the others."""
+    people = np.arange(len(human.pse))
+    # everybody against the others of everybody; of these tables each participant's own cell counts
+    measures = compare_observers(human, human, 1.0 - np.eye(len(people)))
+    return {f"human_{name}": ((PARTICIPANT, OCCLUSION), each[people, people]) for name, each in measures.items()}
 
 
 def _observers(fit: xr.Dataset, levels: Array) -> Observers:

@@ -128,7 +128,7 @@ def fitted(dim, pse, slope):
 def test_intervals_over_few_seeds_and_people_cover_the_difference_of_all_there_could_be(people, seeds):
     inside = {"delta_pse": [], "slope_ratio": []}
     truth = {"delta_pse": 0.12, "slope_ratio": 1.75}
-    for simulation in range(200):
+    for simulation in range(100):
         rng = np.random.default_rng([simulation, people, seeds])
         humans = fitted("participant", rng.normal(0.5, 0.08, people), 8 * np.exp(0.3 * rng.normal(size=people)))
         machines = fitted("network", rng.normal(0.62, 0.06, seeds), 14 * np.exp(0.25 * rng.normal(size=seeds)))
