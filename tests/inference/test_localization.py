@@ -120,15 +120,15 @@ def test_the_ceiling_is_tested_with_the_error_of_a_layer_at_the_margin() -> None
 def test_no_layer_short_of_the_ceiling_is_said_to_reach_it_however_few_the_data() -> None:
     shares = {f"fe_alexnet/l{place}": share for place, share in enumerate([0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 1.0, 1.0])}
     picked = []
-    for seed in range(30):
+    for seed in range(20):
         rdms, human = simulate(shares, stimuli=16, participants=8, rng=np.random.default_rng([seed, 8, 16]))
         result = compare_layers(rdms, human, comparison="corr", draws=100, seed=seed)
         wheres = [localize(some, baseline=None) for some in (result, result.isel(rdm=slice(0, 6)))]
         picked.append([str(where["picked"].sel(target="reaches_ceiling").item()) for where in wheres])
     with_true, without = zip(*picked, strict=True)
-    assert sum(name not in ("l6", "none") for name in with_true) <= 2
-    assert with_true.count("l6") >= 15
-    assert without.count("none") >= 28
+    assert sum(name not in ("l6", "none") for name in with_true) <= 1
+    assert with_true.count("l6") >= 10
+    assert without.count("none") >= 19
 
 
 def test_probabilities_sum_to_1_and_the_rest_is_named(result: xr.Dataset) -> None:
