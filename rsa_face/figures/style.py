@@ -176,9 +176,9 @@ def _style_of_settings() -> FigureStyle:
 _COLORS = ("#D07C00", "#A80F3C", "#63BDB4", "#2B78AC", "#18234F")
 _MARKERS = ("o", "D", "^", "s", "v")
 NETWORK_ORDER = tuple(NETWORKS)
-NETWORK_LABELS = {name: row.label for name, row in NETWORKS.items()}
-NETWORK_COLORS = dict(zip(NETWORKS, _COLORS, strict=True))
-NETWORK_MARKERS = dict(zip(NETWORKS, _MARKERS, strict=True))
+# a network without a colour or mark of its own takes those of any other network
+NETWORK_COLORS = dict(zip(NETWORKS, _COLORS, strict=False))
+NETWORK_MARKERS = dict(zip(NETWORKS, _MARKERS, strict=False))
 OTHER_COLORS = ("#8C6BB1", "#5A7D2A", "#A65628", "#D16BA5", "#6A6A6A")
 OTHER_MARKERS = ("P", "X", "<", ">", "h")
 # how the usual starts of weights are written
@@ -247,7 +247,8 @@ def network_label(network: str) -> str:
     """
     architecture, *rest = network.split("/")
     words = [f"seed {word}" if word.isdigit() else _STARTS.get(word.lower(), word) for word in rest]
-    return NETWORK_LABELS.get(architecture, architecture) + (f" ({', '.join(words)})" if words else "")
+    label = NETWORKS[architecture].label if architecture in NETWORKS else architecture
+    return label + (f" ({', '.join(words)})" if words else "")
 
 
 def paler(color: str, amount: float) -> str:
