@@ -20,39 +20,19 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Judgements:
-    """One dissimilarity for each participant and pair of stimuli.
+    """One dissimilarity for each participant and pair of stimuli."""
 
-    Parameters
-    ----------
-    participants : list of str
-        Their names.
-    stimuli : list of str
-        The ids, in the order of rows and columns.
-    dissimilarity : array, shape (participant, pair)
-        Upper triangles, row by row; NaN where a pair was never judged.
-    coverage : array of int, shape (participant, pair)
-        How often each pair was judged.
-    n_trials : array of int, shape (participant,)
-        How many trials each participant gave.
-    bias : array, shape (participant,), optional
-        The response bias of each participant.
-    attrs : dict
-        What is known of all: what was left out and why, the rule of the distance, what the bias is.
-    coords : dict of str to list
-        What else is known of each participant, such as the group.
-    simulated : bool
-        No person made these.
-    """
-
-    participants: list[str]
-    stimuli: list[str]
-    dissimilarity: Floats
-    coverage: NDArray[np.integer[Any]]
-    n_trials: NDArray[np.integer[Any]]
-    bias: Floats | None = None
+    participants: list[str]  # their names
+    stimuli: list[str]  # the ids, in the order of rows and columns
+    dissimilarity: Floats  # (participant, pair): upper triangles, row by row; NaN where a pair was never judged
+    coverage: NDArray[np.integer[Any]]  # (participant, pair): how often each pair was judged
+    n_trials: NDArray[np.integer[Any]]  # (participant,): how many trials each participant gave
+    bias: Floats | None = None  # (participant,): the response bias of each participant
+    # what is known of all: what was left out and why, the rule of the distance, what the bias is
     attrs: dict[str, Any] = field(default_factory=dict)
+    # what else is known of each participant, such as the group
     coords: dict[str, list[Any]] = field(default_factory=dict)
-    simulated: bool = False
+    simulated: bool = False  # no person made these
 
 
 def must_fit(participants: int, stimuli: int, name: str, *, trials: int = 0, features: int = 0) -> None:

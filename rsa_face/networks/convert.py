@@ -37,32 +37,15 @@ from rsa_face.stimuli.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion did.
+    """What a conversion did."""
 
-    Parameters
-    ----------
-    network : str
-        One of the five, or a reference.
-    out : Path
-        The file that was written.
-    mapped : dict of str to str
-        For each tensor in that file, its name in the original.
-    left_out : tuple of str
-        Tensors of the original that the network has no place for.
-    missing : tuple of str
-        Parameters of the network that the original lacks.
-    preprocessing : dict
-        What input the weights expect, which the file carries.
-    outputs : tuple of float
-        The least and the largest output of the network for two images of noise, the same from both files.
-    """
-
-    network: str
-    out: Path
-    mapped: dict[str, str]
-    left_out: tuple[str, ...]
-    missing: tuple[str, ...]
-    preprocessing: dict[str, object]
+    network: str  # one of the five, or a reference
+    out: Path  # the file that was written
+    mapped: dict[str, str]  # for each tensor in that file, its name in the original
+    left_out: tuple[str, ...]  # tensors of the original that the network has no place for
+    missing: tuple[str, ...]  # parameters of the network that the original lacks
+    preprocessing: dict[str, object]  # what input the weights expect, which the file carries
+    # the least and the largest output of the network for two images of noise, the same from both files
     outputs: tuple[float, float]
 
 

@@ -14,38 +14,19 @@ _MOST_LISTED = 60  # names in a message
 
 @dataclass(frozen=True)
 class Layer:
-    """One place in a network where activations can be recorded.
+    """One place in a network where activations can be recorded."""
 
-    Parameters
-    ----------
-    name : str
-        The field's name: ``conv5``, ``relu5_3``, ``fe``, ``fc7``.
-    path : str
-        The torch module's path: ``features.10``.
-    kind : str
-        ``conv``, ``relu``, ``pool``, ``fc``, ``fe``, ``gate``, or the module's class for other networks.
-    depth : float
-        Place in the network, in (0, 1]. Layers shared by AlexNet and FE-AlexNet have the same depth in both.
-    order : int
-        Place in the network, counted from 0.
-    call : int or None
-        Which run of the module in a forward pass, from 0; None for a module that runs once.
-    item : tuple of int and str
-        Which part of a tuple or dict that the module returns; empty where it returns a tensor.
-    shape : tuple of int
-        Of what is recorded for one stimulus; empty where no pass has shown it.
-    repeats : str
-        The layer inside the module whose output it returns as it is; empty for a module that computes its own.
-    """
-
-    name: str
-    path: str
-    kind: str
+    name: str  # the field's name: ``conv5``, ``relu5_3``, ``fe``, ``fc7``
+    path: str  # the torch module's path: ``features.10``
+    kind: str  # ``conv``, ``relu``, ``pool``, ``fc``, ``fe``, ``gate``, or the module's class for other networks
+    # place in the network, in (0, 1]. Layers shared by AlexNet and FE-AlexNet have the same depth in both
     depth: float
-    order: int
-    call: int | None = None
+    order: int  # place in the network, counted from 0
+    call: int | None = None  # which run of the module in a forward pass, from 0; None for a module that runs once
+    # which part of a tuple or dict that the module returns; empty where it returns a tensor
     item: tuple[int | str, ...] = ()
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()  # of what is recorded for one stimulus; empty where no pass has shown it
+    # the layer inside the module whose output it returns as it is; empty for a module that computes its own
     repeats: str = ""
 
     @property

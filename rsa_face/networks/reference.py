@@ -33,31 +33,15 @@ from rsa_face.stimuli.preprocessing import Preprocessing
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """A module and what is known of it.
+    """A module and what is known of it."""
 
-    Parameters
-    ----------
-    module : nn.Module
-        With its weights.
-    preprocessing : Preprocessing
-        Of the library, the builder, or the file of weights.
-    trained : bool or None
-        Whether its weights were learnt; None where nobody says.
-    weights : str
-        ``random``, ``library``, ``imagenet``, ``given`` or the file they came from.
-    untrained, outputs : tuple of str
-        As in `Network`.
-    sha256 : str
-        Of the file of weights.
-    """
-
-    module: nn.Module
-    preprocessing: Preprocessing
-    trained: bool | None = None
-    weights: str = "given"
-    untrained: tuple[str, ...] = ()
+    module: nn.Module  # with its weights
+    preprocessing: Preprocessing  # of the library, the builder, or the file of weights
+    trained: bool | None = None  # whether its weights were learnt; None where nobody says
+    weights: str = "given"  # ``random``, ``library``, ``imagenet``, ``given`` or the file they came from
+    untrained: tuple[str, ...] = ()  # as in `Network`
     outputs: tuple[str, ...] = ()
-    sha256: str = ""
+    sha256: str = ""  # of the file of weights
 
 
 def build_reference(

@@ -69,23 +69,12 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a forward pass shows of a network.
+    """What a forward pass shows of a network."""
 
-    Parameters
-    ----------
-    layers : tuple of Layer
-        All that can be recorded, in the order in which it is computed.
-    main : tuple of str
-        The layers that stand for the network; see `main_layers`.
-    unrecorded : dict of str to str
-        For each module that cannot be recorded, why.
-    pairs : bool
-        Whether one stimulus alone changes shapes (a bare `squeeze()`), so that it runs as two copies.
-    """
-
-    layers: tuple[Layer, ...] = ()
-    main: tuple[str, ...] = ()
-    unrecorded: Mapping[str, str] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()  # all that can be recorded, in the order in which it is computed
+    main: tuple[str, ...] = ()  # the layers that stand for the network; see `main_layers`
+    unrecorded: Mapping[str, str] = field(default_factory=dict)  # for each module that cannot be recorded, why
+    # whether one stimulus alone changes shapes (a bare `squeeze()`), so that it runs as two copies
     pairs: bool = False
 
 

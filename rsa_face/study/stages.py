@@ -32,54 +32,35 @@ class Stage:
     Names may hold ``{network}`` (``{plain}``: without slashes; ``{trained}``: the one whose weights it has) and
     ``{question}``, the network in question. In a stage that is not `each` of some networks, a file of a network
     stands for those of all networks.
-
-    Parameters
-    ----------
-    name : str
-        What the manifest calls it.
-    make : str
-        ``module:function`` of this package. It takes the `Run`, and the network where there is `each`; writes the
-        files; and returns the paths of those that are not in `writes`. Named, not imported: reports read this table
-        too, and load no torch for it.
-    code : tuple of str
-        Packages and modules of rsa_face that its result depends on, beside `make`'s own module and those every result
-        depends on.
-    when : callable
-        Whether a study asks for it.
-    each : callable, optional
-        The networks that it is made for, one stage each.
-    hindrance : callable
-        Why a study that asks for it cannot have it, by its file alone; empty if it can.
-    unless : str
-        ``module:function`` that says why it is left out, by what earlier stages made; empty if it is not.
-    certain : bool
-        Whether a study that asks for it and is not hindered is sure to have it, whatever its data.
-    reads, uses : tuple of str
-        Files of other stages: without those it reads it is not made, those it uses are taken where they are made.
-    writes, may_write : tuple of str
-        Its files: those it always writes, and patterns of those that depend on what it finds.
-    settings, data, content : tuple of str
-        What else the result depends on: keys of the study file (``network`` is the section of the stage's network,
-        ``measure`` what makes its RDMs); keys that name files from outside; sets of pictures, attributes of `Run`.
-    meaning : str
-        What its first file shows in a report, which then shows its others too; empty if it is not for reports.
     """
 
-    name: str
+    name: str  # what the manifest calls it
+    # ``module:function`` of this package. It takes the `Run`, and the network where there is `each`; writes the
+    # files; and returns the paths of those that are not in `writes`. Named, not imported: reports read this table
+    # too, and load no torch for it
     make: str
+    # packages and modules of rsa_face that its result depends on, beside `make`'s own module and those every result
+    # depends on
     code: tuple[str, ...]
-    when: Callable[[Study], bool] = _always
-    each: Callable[[Study], Sequence[str]] | None = None
+    when: Callable[[Study], bool] = _always  # whether a study asks for it
+    each: Callable[[Study], Sequence[str]] | None = None  # the networks that it is made for, one stage each
+    # why a study that asks for it cannot have it, by its file alone; empty if it can
     hindrance: Callable[[Study], str] = _no_hindrance
+    # ``module:function`` that says why it is left out, by what earlier stages made; empty if it is not
     unless: str = ""
-    certain: bool = True
+    certain: bool = True  # whether a study that asks for it and is not hindered is sure to have it, whatever its data
+    # files of other stages: without those it reads it is not made, those it uses are taken where they are made
     reads: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    # its files: those it always writes, and patterns of those that depend on what it finds
     writes: tuple[str, ...] = ()
     may_write: tuple[str, ...] = ()
+    # what else the result depends on: keys of the study file (``network`` is the section of the stage's network,
+    # ``measure`` what makes its RDMs); keys that name files from outside; sets of pictures, attributes of `Run`
     settings: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     content: tuple[str, ...] = ()
+    # what its first file shows in a report, which then shows its others too; empty if it is not for reports
     meaning: str = ""
 
 
