@@ -3,6 +3,7 @@
 Each is read as tensors by name, in torch's order of axes; no code in a file runs.
 """
 
+import argparse
 import logging
 import math
 import re
@@ -40,6 +41,15 @@ ELSEWHERE = {
 for _ending, _other in ((".pickle", ".pkl"), (".net", ".t7"), (".th", ".t7")):
     ELSEWHERE[_ending] = ELSEWHERE[_other]
 
+# what checkpoints keep beside weights, and what holds values and does nothing: options, and numpy's numbers
+_SCALAR = np._core.multiarray.scalar
+_INERT: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *{type(np.dtype(kind)) for kind in ("?", "f2", "f4", "f8", "i4", "i8")},
+]
+
 
 def must_have_reader(path: Path) -> None:
     """Refuse a file whose reader is not installed, by the name of the extra that brings it."""
@@ -63,7 +73,8 @@ def _torch(path: Path) -> object:
         with zipfile.ZipFile(path) as archive:
             must_not_swell(sum(part.file_size for part in archive.infolist()), path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_INERT):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # torch's own words say how to run what is in it
         message = "it was not written by torch, or holds code or other objects, none of which was run"
         raise UnpicklingError(message) from error

@@ -496,9 +496,9 @@ def names_without_prefixes(names: Collection[str], is_known: Callable[[str], boo
 
 
 def _beginnings(key: str) -> list[str]:
-    """Return the first one, two and three parts of a name."""
+    """Return a name's first parts: one of them, two, and so on, but for the last."""
     parts = key.split(".")
-    return [".".join(parts[:length]) for length in range(1, min(len(parts), 4))]
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
 
 
 def names_of_the_five(names: Collection[str]) -> dict[str, str]:
@@ -599,7 +599,10 @@ def must_be_a_file(path: str | Path) -> Path:
 def _unwrapped(state: object) -> object:
     while isinstance(state, Mapping) and not any(isinstance(value, Tensor) for value in state.values()):
         inside = [state[name] for name in _WRAPPINGS if isinstance(state.get(name), Mapping)]
-        if not inside:
-            return state
+        if not inside:  # under another name, if there is no doubt
+            inside = [value for value in state.values() if isinstance(value, Mapping) and value
+                      and all(isinstance(part, Tensor) for part in value.values())]  # fmt: skip
+            if len(inside) != 1:
+                return state
         state = inside[0]
     return state

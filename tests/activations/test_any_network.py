@@ -255,6 +255,21 @@ def test_what_cannot_be_built_is_refused(name, error, words):
         build_network(name)
 
 
+def test_a_network_of_timm_is_built_audited_and_takes_a_file(tmp_path):
+    timm = pytest.importorskip("timm")
+    network = build_network("timm:vit_tiny_patch16_224", seed=1)
+    assert [layer.name for layer in network.select("main")] == [*(f"blocks.{place}" for place in range(12)), "head"]
+    assert (network.preprocessing.resize, network.preprocessing.crop, network.trained) == (248, 224, False)
+    table = audit(network)
+    assert (table["captured"] == "right").sum() == len(network.layers)
+    state = timm.create_model("vit_tiny_patch16_224").state_dict()
+    torch.save({f"module.{key}": value for key, value in state.items()}, tmp_path / "vit.pt")
+    read = build_network("timm:vit_tiny_patch16_224", weights=tmp_path / "vit.pt")
+    assert all(torch.equal(value, state[key]) for key, value in read.module.state_dict().items())
+    with pytest.raises(ValueError, match=r"no network 'resnet81'. Did you mean resnet"):
+        build_network("timm:resnet81")
+
+
 def test_without_timm_the_pip_command_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'rsa-face\[timm\]'"):

@@ -1,5 +1,7 @@
 """Weights as laboratories have them: wrappers, endings, half precision, MatConvNet; converted, mapped and checked."""
 
+import argparse
+
 import numpy as np
 import pytest
 import scipy.io
@@ -53,6 +55,28 @@ def test_so_they_are_of_networks_by_reference(resnet, tmp_path, prefix):
     network = build_network("torchvision:resnet18", weights=tmp_path / "net.pt", preprocessing=SMALL)
     assert same_weights(network, resnet)
     assert (network.trained, network.untrained) == (True, ())
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda state: {"args": argparse.Namespace(lr=0.1), "best": np.float64(0.3), "state_dict": state},
+        lambda state: {"optimizer": {"state": {}, "param_groups": []}, "net_state": state},
+        lambda state: {"model": {"state_dict": {f"a.b.c.d.{key}": value for key, value in state.items()}}},
+        lambda state: {"state_dict": {f"{which}.{key}": value for which in ("module.encoder_q", "module.encoder_k")
+                                      for key, value in state.items()} | {"module.queue": torch.zeros(3)}},
+        lambda state: {f"1.{key}": value for key, value in state.items()} | {"0.mean": torch.zeros(3)},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_many_things_holds_one_network(alexnet, tmp_path, around):
+    torch.save(around(alexnet), tmp_path / "net.pt")
+    assert same_weights(build_network("alexnet", weights=tmp_path / "net.pt"), alexnet)
+
+
+def test_two_networks_in_one_file_are_refused(alexnet, tmp_path):
+    torch.save({"one": alexnet, "two": alexnet}, tmp_path / "net.pt")
+    with pytest.raises(ValueError, match="holds no state dict"):
+        build_network("alexnet", weights=tmp_path / "net.pt")
 
 
 def test_features_in_data_parallel_and_a_head_in_a_sequential_are_recognised(alexnet, tmp_path):
