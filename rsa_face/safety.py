@@ -376,12 +376,12 @@ def first_of(items: Iterable[object], between: str = "", *, most: int = 20) -> s
 
     Examples
     --------
-    >>> first_of("abc", most=2), first_of("abc", "; ")
-    ("['a', 'b'] and 1 more", 'a; b; c')
+    >>> first_of("abc", most=2), first_of("abc", "; "), first_of("abc", "; ", most=2)
+    ("['a', 'b'] and 1 more", 'a; b; c', 'a; b; and 1 more')
     """
     items = list(items)
     shown = between.join(map(str, items[:most])) if between else str(items[:most])
-    return shown + (f" and {len(items) - most:,} more" if len(items) > most else "")
+    return shown + (f"{between.rstrip(' ,')} and {len(items) - most:,} more" if len(items) > most else "")
 
 
 def in_short(error: BaseException) -> str:
