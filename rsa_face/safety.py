@@ -8,7 +8,8 @@ import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -55,6 +56,25 @@ def must_be_a(given: object, kinds: type | tuple[type, ...], wanted: str) -> Non
     if not isinstance(given, kinds):
         message = f"{wanted}, and a {type(given).__name__} was given."
         raise TypeError(message)
+
+
+def seen_as(name: str) -> str:
+    """Return a name as an eye takes it: without case, kinds of spaces and Unicode forms."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def warn_alike(names: Sequence[str], what: str, source: str) -> None:
+    """Warn of names that are different and look the same: one person or stimulus may have become two."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(seen_as(name), []).append(name)
+    twins = [ascii(name) for group in alike.values() if len(set(group)) > 1 for name in dict.fromkeys(group)]
+    if twins:
+        message = (
+            f"{source} has a {what} for each of {', '.join(twins[:_MOST_NAMED])}, which differ in case, spaces or "
+            f"Unicode form alone. If they are one {what}, write the name in one way."
+        )
+        warnings.warn(message, stacklevel=3)
 
 
 def path_in(folder: str | Path, name: str, what: str, *, suffix: str = "", nested: bool = False) -> Path:

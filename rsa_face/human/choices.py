@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from rsa_face.human.experiments import open_sheet
-from rsa_face.human.tables import Layout, Source, warn_alike
+from rsa_face.human.tables import Layout, Source
 from rsa_face.human.trials import Column, Trials, read_trials
 from rsa_face.psychophysics.choices import TELL, Answers, ChoiceWords, guess_answers
-from rsa_face.safety import must_be_plain_names
+from rsa_face.safety import must_be_plain_names, warn_alike
 from rsa_face.schema import NETWORK, PARTICIPANT
 
 _OCCLUSION, _CONDITION = "occlusion", "condition"
@@ -85,17 +85,17 @@ def read_choices(
     trials.no_trial_twice()
     trials.settle()
     observer = NETWORK if trials.has(NETWORK) else PARTICIPANT
-    names = {name: _text(trials, name) for name in (observer, "seed", "stimulus") if trials.has(name)}
     shown = next((name for name in (_OCCLUSION, _CONDITION) if trials.has(name)), None)
-    where = np.full(len(trials.frame), "none", object) if shown is None else _text(trials, shown)
-    if observer == NETWORK and "seed" in names:
-        names[NETWORK] = names[NETWORK] + "/" + names["seed"]
-    clean = pd.DataFrame({observer: names[observer], _OCCLUSION: np.where(where == "", "none", where)})
-    clean = clean.assign(level=trials.frame["level"].to_numpy(float), chosen=chosen, trials=counted)
-    if "stimulus" in names:
-        clean["stimulus"] = names["stimulus"]
-    for name in (observer, _OCCLUSION, "stimulus"):
-        values = [] if name not in clean else pd.unique(clean[name]).tolist()
+    made: dict[str, Any] = {observer: _text(trials, observer)}
+    if observer == NETWORK and trials.has("seed"):
+        made[NETWORK] = made[NETWORK] + "/" + _text(trials, "seed")
+    made[_OCCLUSION] = "none" if shown is None else _text(trials, shown, empty="none")
+    made |= {"level": trials.frame["level"].to_numpy(float), "chosen": chosen, "trials": counted}
+    if trials.has("stimulus"):
+        made["stimulus"] = _text(trials, "stimulus")
+    clean = pd.DataFrame(made, copy=False)
+    for name in (observer, shown or "", "stimulus"):
+        values = trials.values(name) if trials.has(name) else []
         must_be_plain_names(values, name, source.name)
         warn_alike(values, name, source.name)
     called = {name: trials.columns.get(name, name) for name in ("level", shown or "")}
@@ -159,6 +159,6 @@ def _chosen(trials: Trials, answers: Answers, chance: str) -> tuple[np.ndarray, 
     return trials.frame[chance].to_numpy(float), counted
 
 
-def _text(trials: Trials, name: str) -> np.ndarray:
+def _text(trials: Trials, name: str, *, empty: str = "") -> np.ndarray:
     values = trials.frame[name].cat
-    return np.array(list(map(str, values.categories)), dtype=object)[values.codes.to_numpy()]
+    return np.array([str(value) or empty for value in values.categories], dtype=object)[values.codes.to_numpy()]

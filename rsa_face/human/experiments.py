@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -362,6 +363,8 @@ def _excel(path: Path, layout: Layout) -> tuple[tuple[str, ...], list[tuple[str,
         )
         raise ModuleNotFoundError(message) from error
     with reading(path, "It is not a complete Excel sheet", then="Save it again, or as CSV."):
+        with zipfile.ZipFile(path) as archive:
+            must_not_swell(sum(part.file_size for part in archive.infolist()), path)
         book = openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True)
         sheets = book.sheetnames
         if len(sheets) > 1 and layout.sheet is None:

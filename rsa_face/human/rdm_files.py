@@ -888,6 +888,7 @@ _READERS: dict[str, Callable[[Path, Source, RdmOptions], Stack]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".txt": _read_csv,
+    ".xlsx": _read_csv,
     ".npz": _read_numpy,
     ".npy": _read_numpy,
     ".mat": _read_mat,

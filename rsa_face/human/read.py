@@ -31,13 +31,12 @@ from rsa_face.human.tables import (
     listed,
     naturally,
     raise_faults,
-    warn_alike,
 )
 from rsa_face.human.trials import Trials, read_trials, repeats_of
 from rsa_face.inference.resampling import with_pairs
 from rsa_face.provenance import save
 from rsa_face.rdms.toolbox import to_rsatoolbox
-from rsa_face.safety import must_be_plain_names, write_beside
+from rsa_face.safety import must_be_plain_names, warn_alike, write_beside
 from rsa_face.schema import (
     NOBODY,
     PARTICIPANT,

@@ -7,7 +7,6 @@ column. `read_table` reads the text and leaves values as they are written; `tria
 import codecs
 import csv
 import re
-import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -95,25 +94,6 @@ def naturally(values: Iterable[str]) -> list[str]:
         return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], value
 
     return sorted(values, key=key)
-
-
-def seen_as(name: str) -> str:
-    """Return a name as an eye takes it: without case, kinds of spaces and Unicode forms."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def warn_alike(names: Sequence[str], what: str, source: str) -> None:
-    """Warn of names that are different and look the same: one person or stimulus may have become two."""
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(seen_as(name), []).append(name)
-    twins = [ascii(name) for group in alike.values() if len(set(group)) > 1 for name in dict.fromkeys(group)]
-    if twins:
-        message = (
-            f"{source} has a {what} for each of {', '.join(twins[:MOST])}, which differ in case, spaces or Unicode "
-            f"form alone. If they are one {what}, write the name in one way."
-        )
-        warnings.warn(message, stacklevel=3)
 
 
 class Layout(Settings):

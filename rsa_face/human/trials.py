@@ -24,9 +24,9 @@ from rsa_face.human.tables import (
     listed,
     naturally,
     raise_faults,
-    seen_as,
     warn_of_thousands,
 )
+from rsa_face.safety import seen_as
 from rsa_face.schema import MISSING, repeated
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from rsa_face.provenance import hash_content, hash_file
-from rsa_face.safety import SAVE_AS_CSV, first_of, in_short, must_be_plain_names, reading
+from rsa_face.safety import SAVE_AS_CSV, first_of, in_short, must_be_plain_names, reading, warn_alike
 from rsa_face.schema import MISSING, repeated
 
 _NAMES = ("stimulus", "file", "identity")
@@ -145,6 +145,7 @@ def read_stimuli(table: str | Path) -> StimulusSet:
         raise ValueError(message)
     for name in frame.columns:
         must_be_plain_names([name, *frame[name]], str(name) if name == "stimulus" else f"value of {name}", path.name)
+    warn_alike(ids, "stimulus", path.name)
     frame["file"] = find_images(frame["file"].tolist(), path)
     return StimulusSet(frame)
 

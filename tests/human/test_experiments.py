@@ -220,6 +220,15 @@ def test_a_sheet_of_excel(tmp_path):
     assert read_human(tmp_path / "x.xlsx", kind="features", layout={"sheet": "Sheet"}).equals(human)
 
 
+def test_a_sheet_of_excel_holds_an_rdm(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["stimulus", "a", "b"], ["a", 0, 0.5], ["b", 0.5, 0]):
+        book.active.append(row)
+    book.save(tmp_path / "x.xlsx")
+    assert read_human(tmp_path / "x.xlsx", kind="rdm").sel(stimulus_i="a", stimulus_j="b").item() == 0.5
+
+
 def test_every_software_is_known_by_its_header_alone():
     for name, row in SOFTWARE.items():
         assert not row.header or guess_software(["extra", *row.header]) == name

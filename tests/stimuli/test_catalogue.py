@@ -94,3 +94,8 @@ def test_words_for_a_missing_value_are_missing_factors_and_may_be_names(tmp_path
     assert table["stimulus"].tolist() == [word, "b"]
     assert table["identity"].tolist() == [word, "p2"]
     assert table["level"].isna().tolist() == [True, False]
+
+
+def test_ids_that_look_the_same_are_remarked_on(table):
+    with pytest.warns(UserWarning, match=r"stimuli\.csv has a stimulus for each of 'z', 'Z', which differ in case"):
+        read_stimuli(table("stimulus,file\nz,a.png\nZ,b.png\n"))
