@@ -51,7 +51,9 @@ def print_table(
     Console().print(table)
 
 
-def draw(plot: Callable[[], Any], path: Path, *, style: str = "nature", **options: Any) -> list[Path]:
+def draw(
+    plot: Callable[[], Any], path: Path, *, style: str = "nature", width: str | None = None, **options: Any
+) -> list[Path]:
     """Draw a figure in a style, save it as `save_figure` does, and close it; return the files."""
     import matplotlib as mpl
 
@@ -61,7 +63,7 @@ def draw(plot: Callable[[], Any], path: Path, *, style: str = "nature", **option
     from rsa_face.figures.layout import root_of, save_figure
     from rsa_face.figures.style import figure_style
 
-    with figure_style(style):
+    with figure_style(style, width=width):
         figure = root_of(plot())
         written = save_figure(figure, path, **options)
         plt.close(figure)

@@ -21,7 +21,7 @@ Results = Annotated[Path, typer.Argument(help="A study's output folder, such as 
 _DEMOS = {"random": "demo", "imagenet": "demo-imagenet"}
 _MADE = ("layers.csv", "training.csv", "contrast.csv", "psychometric.csv", "saliency.csv", "agreement.csv",
          "localization.nc", "figures", "manifest.json")  # fmt: skip
-_FORMATS = ("pdf", "svg", "png")
+_FORMATS = ("pdf", "svg", "png", "tiff", "eps")
 _FEWEST_TO_EMBED, _MOST_TO_EMBED = 4, 400
 _WAYS_TO_EMBED: dict[str, dict[str, Any]] = {"": {}, "-nonmetric": {"metric": False}, "-3d": {"dims": 3}}
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -159,9 +159,15 @@ def figures(
     style: Annotated[
         Literal["nature", "plos", "apa", "talk"], typer.Option(help="Journal (or talk) whose sizes and fonts to use.")
     ] = "nature",
+    width: Annotated[
+        Literal["single", "1.5", "double"] | None,
+        typer.Option(help="Width of every figure, in columns.", show_default="what each needs"),
+    ] = None,
     formats: Annotated[
         str,
-        typer.Option(help="Image formats, with commas between: pdf, svg, png.", autocompletion=completing(*_FORMATS)),
+        typer.Option(
+            help="Image formats, with commas between: pdf, svg, png, tiff, eps.", autocompletion=completing(*_FORMATS)
+        ),
     ] = "pdf,svg,png",
     scale: Annotated[
         Literal["rank", "shared", "own"],
@@ -170,10 +176,10 @@ def figures(
     sort: Annotated[str, typer.Option(help="Factors to sort stimuli by, with commas between.")] = "",
     out: Annotated[Path | None, typer.Option(help="Where to write.", show_default="RESULTS/figures/STYLE")] = None,
     only: Annotated[str, typer.Option(help="Names of figures, with commas between.", show_default="all")] = "",
-    dpi: Annotated[int, typer.Option(min=50, max=1200, help="Resolution of PNG, in dots per inch.")] = 300,
+    dpi: Annotated[int, typer.Option(min=50, max=1200, help="Resolution of PNG and TIFF, in dots per inch.")] = 300,
     as_json: Json = False,
 ) -> None:
-    """Draw the figures of a study, as PDF and SVG with text that stays text, as PNG, and their numbers as CSV.
+    """Draw the figures of a study: images with text that stays text, their numbers as CSV, and their captions.
 
     Each image names the results that it was drawn from. The figures that the study itself drew are not overwritten.
     """
@@ -193,7 +199,7 @@ def figures(
         must_be_known(name, plots, "figure of this study")
     about, written = _about(study), []
     for name in chosen:
-        written += draw(plots[name], folder / name, style=style, formats=wanted, dpi=dpi, about=about)
+        written += draw(plots[name], folder / name, style=style, width=width, formats=wanted, dpi=dpi, about=about)
         if not as_json:
             say(folder / name)
     missing = [*study.missing, *_left_out(study)]

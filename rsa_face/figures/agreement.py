@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from rsa_face.figures.captions import simple_caption
 from rsa_face.figures.layout import (
     add_note,
     blank_axes,
@@ -52,6 +53,12 @@ _WORDS = {
 _FEWEST, _MANY = 3, 10
 
 
+_AGREEMENT = (
+    "Above: each network by each measure of likeness to people, with the rank that it gives. Below: rank "
+    "correlations of the measures across networks."
+)
+
+
 def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Draw what each measure says of each network, shaded by rank, and how far the ranks agree."""
     networks = in_order(map(str, agreement[NETWORK].values))
@@ -82,7 +89,7 @@ def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         heads = [textwrap.fill(in_words(name, agreement), letters) for name in names[1:]]
         _draw_correlations(lower, agreement, heads, (step, tall), style)
         note_on_sheet(ax, note_of(agreement.attrs, networks), style)
-        keep_source(ax, table, name="agreement")
+        keep_source(ax, table, name="agreement", caption=simple_caption(_AGREEMENT, agreement.attrs, networks))
     return ax
 
 
@@ -218,7 +225,12 @@ def _draw_halves(ax: Axes, reliability: xr.Dataset) -> None:
         f"{number(float(reliability['split_half_corrected']), digits=2)} for all, by Spearman-Brown", loc="left"
     )
     ax.set_xlabel(f"Similarity of random halves\n({_label(reliability)})")
-    keep_source(ax, pd.DataFrame({"similarity": draws}), name="halves")
+    keep_source(
+        ax,
+        pd.DataFrame({"similarity": draws}),
+        name="halves",
+        caption="Similarity of the mean RDMs of random halves of the participants; line: their mean.",
+    )
 
 
 def _draw_people(ax: Axes, reliability: xr.Dataset) -> None:
@@ -234,7 +246,9 @@ def _draw_people(ax: Axes, reliability: xr.Dataset) -> None:
     ax.minorticks_off()
     ax.legend(loc="best")
     table = {"group_size": size, "reliability_predicted": predicted, "reliability_measured": measured}
-    keep_source(ax, pd.DataFrame(table), name="people")
+    keep_source(
+        ax, pd.DataFrame(table), name="people", caption="Reliability of the mean RDM by the number of participants."
+    )
 
 
 def _draw_agreement(ax: Axes, reliability: xr.Dataset, style: FigureStyle) -> None:
@@ -252,7 +266,12 @@ def _draw_agreement(ax: Axes, reliability: xr.Dataset, style: FigureStyle) -> No
                   parse_math=False)  # fmt: skip
     ax.set_xlabel("Participant" if few else f"{len(names)} participants")
     ax.set_title(f"{int(flagged.sum())} flagged, none dropped; band: noise ceiling", loc="left")
-    keep_source(ax, table, name="agreement")
+    keep_source(
+        ax,
+        table,
+        name="agreement",
+        caption="Agreement of each participant with the mean of the others; band: noise ceiling; diamonds: flagged.",
+    )
 
 
 def _draw_coverage(ax: Axes, reliability: xr.Dataset) -> None:
@@ -264,4 +283,9 @@ def _draw_coverage(ax: Axes, reliability: xr.Dataset) -> None:
     ax.set(xlabel="Participants who judged a pair", xlim=(-0.6, people[-1] + 0.6))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_title(f"{pairs[0]} of {len(count)} pairs judged by nobody", loc="left")
-    keep_source(ax, pd.DataFrame({"participants": people, "pairs": pairs}), name="coverage")
+    keep_source(
+        ax,
+        pd.DataFrame({"participants": people, "pairs": pairs}),
+        name="coverage",
+        caption="Pairs of stimuli by how many participants judged them.",
+    )

@@ -10,8 +10,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 from scipy.stats import t as student
 
+from rsa_face.figures.captions import caption_of_choices
 from rsa_face.figures.layout import (
     added,
     blank_axes,
@@ -25,11 +27,13 @@ from rsa_face.figures.layout import (
     note_on_sheet,
     points_mm,
     printable,
+    root_of,
     sheet_mm,
     words_of_occlusion,
 )
 from rsa_face.figures.style import (
     HUMAN_COLOR,
+    POINTS_PER_INCH,
     QUIET,
     FigureStyle,
     drawing,
@@ -276,7 +280,8 @@ def plot_psychometric(
             attrs |= origin_of(networks.attrs)
             shown = networks[NETWORK].values.astype(str).tolist()
         note_on_sheet(ax, note_of(attrs, shown), style)
-        keep_source(ax, pd.concat([one.table for one in choices], ignore_index=True), name="psychometric")
+        table = pd.concat([one.table for one in choices], ignore_index=True)
+        keep_source(ax, table, name="psychometric", caption=caption_of_choices(attrs, shown))
     return ax
 
 
@@ -284,12 +289,12 @@ def _looks_of(people: xr.Dataset | None, networks: xr.Dataset | None) -> dict[st
     """Return the colour and mark of each observer; a seed without a PSE has those of its family."""
     looks: dict[str, dict[str, Any]] = {}
     if people is not None:
-        looks[PEOPLE] = {"color": HUMAN_COLOR, "marker": "o", "place": 0}
+        looks[PEOPLE] = {"color": HUMAN_COLOR, "marker": "o"}
     if networks is not None:
         families = families_of(networks)
         colors, markers = network_colors(families), network_markers(families)
-        for place, family in enumerate(families):
-            look = {"color": colors[family], "marker": markers[family], "place": place}
+        for family in families:
+            look = {"color": colors[family], "marker": markers[family]}
             looks |= dict.fromkeys([family, *members_of(networks, family)[NETWORK].values.astype(str)], look)
     return looks
 
@@ -322,9 +327,11 @@ def _draw_choices(panel: Axes, one: Choices, look: Mapping[str, Any], style: Fig
 def _point_outside(panel: Axes, one: Choices, look: Mapping[str, Any], style: FigureStyle) -> None:
     """Put an arrow on the lower edge, to the side where the choices would be at one half."""
     edge, arrow = (one.levels.min(), "<") if np.nanmean(one.share) > 0.5 else (one.levels.max(), ">")
-    height = _LOWEST * (0.3 + 0.25 * (look["place"] % 3))  # networks with the same side one below the other
-    panel.plot(float(edge), height, marker=arrow, color=look["color"], markersize=0.6 * style.small_pt, clip_on=False,
-               zorder=3)  # fmt: skip
+    before = sum(line.get_gid() == arrow for line in panel.get_lines())  # those of the same side stand in a row
+    aside = (0.75 * before if arrow == "<" else -0.75 * before) * style.small_pt / POINTS_PER_INCH
+    where = panel.transData + ScaledTranslation(aside, 0, root_of(panel).dpi_scale_trans)
+    panel.plot(float(edge), 0.6 * _LOWEST, marker=arrow, color=look["color"], markersize=0.6 * style.small_pt,
+               clip_on=False, zorder=3, gid=arrow, transform=where)  # fmt: skip
 
 
 def _draw_legend(
@@ -409,5 +416,7 @@ def plot_training(
             legend_above(ax, list(keys.values()), list(keys), style)
         name_values(ax, _SCORES[score] if held_out else f"{_SCORES[score]} (training faces)", style)
         table = pd.concat([each[name].assign(network=name) for name in names], ignore_index=True)
-        keep_source(ax, table[["network", *(column for column in table if column != "network")]], name="training")
+        table = table[["network", *(column for column in table if column != "network")]]
+        dashed = "; dashed: on validation faces" if held_out else ""
+        keep_source(ax, table, name="training", caption=f"{_SCORES[score]} by epoch of training{dashed}.")
     return ax

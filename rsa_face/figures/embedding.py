@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from mpl_toolkits.mplot3d import Axes3D, proj3d
 
+from rsa_face.figures.captions import caption_of_points
 from rsa_face.figures.layout import add_note, keep_source, note_of, points_mm, printable, root_of, size_mm, thumbnail
 from rsa_face.figures.style import MM_PER_INCH, POINTS_PER_INCH, QUIET, FigureStyle, drawing, network_label
 from rsa_face.schema import STIMULUS, must_be_known, must_hold
@@ -20,7 +21,6 @@ from rsa_face.stimuli.catalogue import StimulusSet
 _AXIS = "axis"
 _SHADES = "coolwarm"
 _MOST_PICTURES = 120
-_NEAR = 0.3  # mm
 
 
 def plot_mds(
@@ -34,8 +34,8 @@ def plot_mds(
 ) -> Axes:
     """Draw stimuli as points of a plane or of space, with the stress that says how much the picture gets wrong.
 
-    Pictures stand at their points where there is room, and else beside them on a thin line; one that would hide
-    another is left to its dot. Stimuli that share `within` are joined in the order of `along`.
+    Pictures stand beside their points, on a thin line, where they hide neither a point nor another picture; one that
+    finds no such place is left to its dot. Stimuli that share `within` are joined in the order of `along`.
 
     Parameters
     ----------
@@ -100,29 +100,25 @@ def plot_mds(
         add_note(ax, note_of(points.attrs, [network]), style, pad=0.8)
         if stimuli is not None:  # last: what stands around the axes makes them smaller
             _draw_faces(ax, values, _files_of(points, stimuli), style)
-        keep_source(ax, _table(points), name="mds")
+        caption = caption_of_points(points, colors=_colors_in_words(points, ordered))
+        keep_source(ax, _table(points), name="mds", caption=caption)
     return ax
 
 
 def place_pictures(points: np.ndarray, side: float, room: tuple[float, float]) -> list[tuple[float, float] | None]:
-    """Find a place for each picture, at its point or near it, so that none hides another or leaves the room."""
+    """Find a place for each picture near its point, so that it hides no point and no other picture."""
     turns = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-    offsets = [np.zeros(2)] + [
-        r * side * np.array([np.cos(t), np.sin(t)]) for r in (1.0, 1.5, 2.0, 2.6) for t in turns
-    ]
+    offsets = [r * side * np.array([np.cos(t), np.sin(t)]) for r in (0.75, 1.0, 1.5, 2.0, 2.6, 3.2) for t in turns]
     # pictures of stimuli with the most room around them are placed first: crowded ones then give way
     crowd = np.linalg.norm(points[:, None] - points[None], axis=-1)
     first = np.argsort(np.sort(crowd, axis=1)[:, min(3, len(points) - 1)], kind="stable")[::-1]
     occupied: list[np.ndarray] = []
     places: list[tuple[float, float] | None] = [None] * len(points)
     for index in first:
-        others = np.delete(points, index, axis=0)
-        free = [
-            points[index] + offset for offset in offsets if _is_free(points[index] + offset, occupied, side, room)
-        ]
-        clear = [middle for middle in free if np.abs(others - middle).max(axis=1).min(initial=np.inf) > 0.55 * side]
-        if free:
-            middle = (clear or free)[0]
+        near = (points[index] + offset for offset in offsets)
+        clear = (middle for middle in near if np.abs(points - middle).max(axis=1).min() > 0.6 * side)
+        middle = next((middle for middle in clear if _is_free(middle, occupied, side, room)), None)
+        if middle is not None:
             occupied.append(middle)
             places[index] = (float(middle[0]), float(middle[1]))
     return places
@@ -214,7 +210,7 @@ def _draw_faces(ax: Axes, values: np.ndarray, files: Sequence[Any], style: Figur
         picture = thumbnail(file, pixels=128)
         zoom = side / MM_PER_INCH * POINTS_PER_INCH / max(picture.shape[:2])
         middle = (place[0] / width, place[1] / height)
-        if float(np.hypot(*(np.array(place) - dots[index]))) > _NEAR:
+        if float(np.hypot(*(np.array(place) - dots[index]))) > 0.8 * side:  # else it touches its point
             line = {"arrowstyle": "-", "color": QUIET, "linewidth": 0.4 * style.line_pt, "shrinkA": 0, "shrinkB": 0}
             ax.annotate("", tuple(flat[index]), middle, xycoords="data", textcoords="axes fraction", zorder=2.9,
                         arrowprops=line)  # fmt: skip

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
+from rsa_face.figures.captions import caption_of_layers
 from rsa_face.figures.layout import (
     add_note,
     beside_axes,
@@ -203,8 +204,14 @@ def draw_tests(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], alpha: flo
     corrected = all(name.endswith("_corrected") for name, _ in tests)
     beside_axes(ax, low + 0.7 * type_mm * unit, f"p < {alpha:g}{'' if corrected else ', uncorrected'}", style)
     y = low - gap * unit
+    every = np.concatenate([block.rows for block in blocks])
     for name, text in tests:
-        for block in blocks:
+        passed = _passes(result, name, alpha)[every]
+        if passed.all() or not passed.any():  # a row of equal marks is a word
+            words = "every layer" if passed.all() else "no layer"
+            ax.text(blocks[0].x[0], y - 0.5 * lines * line * unit, words, fontsize=style.small_pt, va="center",
+                    color=QUIET)  # fmt: skip
+        for block in blocks if passed.any() and not passed.all() else ():
             row = y - (block.line + 0.5) * line * unit
             mark_significant(ax, block.x, _passes(result, name, alpha)[block.rows], row, block.color, style)
         beside_axes(ax, y - 0.5 * lines * line * unit, text, style)
@@ -333,7 +340,9 @@ def plot_layers(
         if key is not None:
             _draw_key(ax, key, style)
         add_note(ax, note_of(result.attrs, shown), style, pad=0.6 + 1.6 * rows_above)
-        keep_source(ax, layers_table(result, partial=partial, networks=shown), name="layers")
+        controls = "" if partial is None else controls_in_words(partial)
+        caption = caption_of_layers(result, partial, controls, alpha=alpha)
+        keep_source(ax, layers_table(result, partial=partial, networks=shown), name="layers", caption=caption)
     return ax
 
 

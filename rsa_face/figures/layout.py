@@ -4,7 +4,8 @@ import io
 import logging
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,9 +18,12 @@ import pandas as pd
 import xarray as xr
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.collections import Collection
+from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.text import Text
 from PIL import Image, ImageOps
 
@@ -252,14 +256,19 @@ def printable(text: object) -> str:
     return "".join(letter if ord(letter) in known else "▫" for letter in str(text) if letter.isprintable())
 
 
-def keep_source(ax: Axes, table: pd.DataFrame, *, name: str) -> None:
-    """Keep the numbers that axes show with them, for `save_figure` to write beside the picture."""
-    setattr(ax, _SOURCE, (name, table))
+def keep_source(ax: Axes, table: pd.DataFrame, *, name: str, caption: str) -> None:
+    """Keep the numbers that axes show with them, and how they are read, for `save_figure` to write beside them."""
+    setattr(ax, _SOURCE, (name, table, caption))
 
 
 def sources_of(figure: Figure) -> list[tuple[str, pd.DataFrame]]:
     """Return the numbers each panel of a figure shows."""
-    return [getattr(ax, _SOURCE) for ax in figure.axes if hasattr(ax, _SOURCE)]
+    return [getattr(ax, _SOURCE)[:2] for ax in figure.axes if hasattr(ax, _SOURCE)]
+
+
+def captions_of(figure: Figure) -> list[str]:
+    """Return how each panel of a figure is read."""
+    return [getattr(ax, _SOURCE)[2] for ax in figure.axes if hasattr(ax, _SOURCE)]
 
 
 @cache
@@ -307,6 +316,7 @@ def added(label: str, note: str) -> str:
 
 
 _SHORT_LABEL = 16
+_NAMED_FIRST = ("fe",)
 
 
 def short_layers(names: Sequence[str]) -> list[str]:
@@ -335,13 +345,15 @@ def name_layers_below(ax: Axes, places: np.ndarray, names: Sequence[str], style:
     its mark in the figure. Of long paths only the end is written.
     """
     low, high = ax.get_xlim()
-    fitting, size = _that_fit(places, size_mm(ax)[0] / (high - low), style)
+    fitting, size = _that_fit(places, size_mm(ax)[0] / (high - low), style, [name in _NAMED_FIRST for name in names])
     texts = [printable(name) for name, shown in zip(short_layers(names), fitting, strict=True) if shown]
     ax.set_xticks(places[fitting], texts, rotation=90, fontsize=size, parse_math=False)
     ax.tick_params(axis="x", length=0.2 * style.small_pt, pad=0.25 * style.small_pt)
 
 
-def _that_fit(places: np.ndarray, mm_per_unit: float, style: FigureStyle) -> tuple[np.ndarray, float]:
+def _that_fit(
+    places: np.ndarray, mm_per_unit: float, style: FigureStyle, sought: Sequence[bool]
+) -> tuple[np.ndarray, float]:
     # upright names are as wide as their type is high; 1.12 of it keeps neighbours apart
     room = np.diff(places).min() * mm_per_unit if len(places) > 1 else np.inf
     for size in (style.small_pt, (style.small_pt + style.least_pt) / 2, style.least_pt):
@@ -351,8 +363,9 @@ def _that_fit(places: np.ndarray, mm_per_unit: float, style: FigureStyle) -> tup
     steps = np.diff(places)
     # each network is thinned by itself: a gap wider than a step parts it from the next
     for run in np.split(np.arange(len(places)), np.flatnonzero(steps > 1.5 * steps.min()) + 1):
-        for place in run[[-1, *range(len(run) - 1)]]:  # a network's last layer is named whatever else is
-            fitting[place] = np.abs(places[fitting] - places[place]).min(initial=np.inf) >= least
+        # a network's last layer is named whatever else is, then the block that the study is about
+        for place in [run[-1], *(place for place in run if sought[place]), *run[:-1]]:
+            fitting[place] |= np.abs(places[fitting] - places[place]).min(initial=np.inf) >= least
     return fitting, style.least_pt
 
 
@@ -438,7 +451,7 @@ def groups_along(values: Sequence[object]) -> list[Group]:
     >>> groups_along(["a", "a", "b"])
     [Group(label='a', start=0, stop=2), Group(label='b', start=2, stop=3)]
     """
-    texts = [f"{value:g}" if isinstance(value, float | np.floating) else str(value) for value in values]
+    texts = [f"{value:.3g}" if isinstance(value, float | np.floating) else str(value) for value in values]
     edges = [place for place in range(len(texts)) if place == 0 or texts[place] != texts[place - 1]]
     return [Group(texts[a], a, b) for a, b in zip(edges, [*edges[1:], len(texts)], strict=True)]
 
@@ -492,7 +505,7 @@ def _on_gray(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-FORMATS = ("pdf", "svg", "png")
+FORMATS = ("pdf", "svg", "png", "tiff", "eps")
 _REAL_TEXT: dict[Any, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "rsa_face"}
 _DATELESS: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": "rsa_face", "Producer": "matplotlib"},
@@ -500,15 +513,17 @@ _DATELESS: dict[str, dict[str, Any]] = {
     "png": {"Software": "rsa_face"},
 }
 _ABOUT = {"pdf": "Subject", "svg": "Description", "png": "Description"}
+_EPS_DATE = re.compile(rb"^%%CreationDate:.*\n", re.MULTILINE)
 
 
 def save_figure(
     figure: Figure, stem: str | Path, *, formats: Sequence[str] = ("pdf", "png"), dpi: int = 300, about: str = ""
 ) -> list[Path]:
-    """Write a figure, and a CSV file of the numbers each of its panels shows.
+    """Write a figure, a CSV file of the numbers each of its panels shows, and a text with its caption.
 
     The figure keeps its size in mm: nothing is cropped. Text stays text, and no date is written, so the same figure
-    gives the same file. Each file is written beside its place and moved in.
+    gives the same file. Each file is written beside its place and moved in. TIFF is RGB without transparency, packed
+    by LZW, as PLOS asks; EPS knows no transparency, so that pale colours are mixed with white there.
 
     Parameters
     ----------
@@ -516,10 +531,10 @@ def save_figure(
         Not changed.
     stem : str or Path
         Path without an ending: ``figures/layers``. The folder is made if need be.
-    formats : sequence of {"pdf", "svg", "png"}
+    formats : sequence of {"pdf", "svg", "png", "tiff", "eps"}
         The images to write.
     dpi : int
-        Dots an inch, of PNG and of pictures within PDF and SVG.
+        Dots an inch, of PNG and TIFF and of pictures within PDF, SVG and EPS.
     about : str
         What the figure was drawn from, kept within the images.
 
@@ -527,7 +542,7 @@ def save_figure(
     -------
     list of Path
         The files written: images, then tables (``layers.csv``, or ``study-a-layers.csv`` where there are several
-        panels).
+        panels), then the caption (``layers.txt``).
 
     Raises
     ------
@@ -553,17 +568,63 @@ def save_figure(
         with write_beside(path) as beside:
             table.to_csv(beside, index=False, lineterminator="\n")
         written.append(path)
+    captions = captions_of(figure)
+    if len(captions) > 1:
+        captions = [f"({_letter(place)}) {caption}" for place, caption in enumerate(captions)]
+    if captions:
+        path = stem.with_name(f"{stem.name}.txt")
+        with write_beside(path) as beside:
+            beside.write_text(" ".join(captions) + "\n", encoding="utf-8")
+        written.append(path)
     return written
 
 
 def _write_image(figure: Figure, path: Path, kind: str, dpi: int, about: str) -> Path:
-    origin = {_ABOUT[kind]: about} if about else {}
+    origin = {_ABOUT[kind]: about} if about and kind in _ABOUT else {}
     content = io.BytesIO()  # in memory: of a full disk, matplotlib's PDF writer says nothing that helps
     with mpl.rc_context(_REAL_TEXT):
-        figure.savefig(content, dpi=dpi, format=kind, metadata={**_DATELESS[kind], **origin})
+        if kind == "tiff":
+            picture = io.BytesIO()
+            figure.savefig(picture, dpi=dpi, format="png")
+            described = {"description": about} if about else {}
+            image = Image.open(picture).convert("RGB")
+            image.save(content, "TIFF", compression="tiff_lzw", dpi=(dpi, dpi), **described)
+        elif kind == "eps":
+            with _mixed_with_white(figure):
+                figure.savefig(content, dpi=dpi, format=kind, metadata={"Creator": "rsa_face"})
+            content = io.BytesIO(_EPS_DATE.sub(b"", content.getvalue(), count=1))
+        else:
+            figure.savefig(content, dpi=dpi, format=kind, metadata={**_DATELESS[kind], **origin})
     with write_beside(path) as beside:
         beside.write_bytes(content.getbuffer())
     return path
+
+
+@contextmanager
+def _mixed_with_white(figure: Figure) -> Iterator[None]:
+    """Draw what lets others shine through in the colour that it has on white paper, and then as before."""
+    before: list[tuple[Any, dict[str, Any]]] = []
+    for artist in figure.findobj(lambda one: isinstance(one, Patch | Collection | Line2D)):
+        amount = 1.0 if artist.get_alpha() is None else float(artist.get_alpha())
+        parts = ("color",) if isinstance(artist, Line2D) else ("facecolor", "edgecolor")
+        colors = {part: np.atleast_2d(to_rgba_array(getattr(artist, f"get_{part}")())) for part in parts}
+        if amount == 1.0 and all((one[:, 3] % 1 == 0).all() for one in colors.values()):
+            continue
+        before.append((artist, {"alpha": artist.get_alpha(), **{part: one.copy() for part, one in colors.items()}}))
+        for part, rgba in colors.items():
+            share = rgba[:, 3:] if artist.get_alpha() is None or not isinstance(artist, Line2D) else amount
+            mixed = np.where(rgba[:, 3:] > 0, 1 - (1 - rgba[:, :3]) * share, rgba[:, :3])
+            opaque = np.hstack([mixed, (rgba[:, 3:] > 0).astype(float)])
+            artist.set_alpha(None)
+            getattr(artist, f"set_{part}")(opaque if isinstance(artist, Collection) else opaque[0])
+    try:
+        yield
+    finally:
+        for artist, look in before:
+            for part, rgba in look.items():
+                if part != "alpha":
+                    getattr(artist, f"set_{part}")(rgba if isinstance(artist, Collection) else rgba[0])
+            artist.set_alpha(look["alpha"])
 
 
 def _letter(place: int) -> str:

@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
+from rsa_face.figures.captions import caption_of_contrast, caption_of_localization, caption_of_networks
 from rsa_face.figures.layers import draw_ceiling, plot_layers, similarity_label
 from rsa_face.figures.layout import (
     NOTE,
@@ -114,7 +115,8 @@ def plot_networks(
         _draw_brackets(ax, [(list(rows).index(a), list(rows).index(b), p) for a, b, p in compared], style)
         above = legend_above(ax, list(marks.values()), [_ON_LEFT_OUT[key] for key in marks], style) if marks else 0
         add_note(ax, _notes(result, rows, layers), style, pad=0.6 + 1.6 * above)
-        keep_source(ax, _networks_table(result, rows, beside), name="networks")
+        caption = caption_of_networks(result, list(rows), held_out=bool(marks))
+        keep_source(ax, _networks_table(result, rows, beside), name="networks", caption=caption)
     return ax
 
 
@@ -254,7 +256,7 @@ def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float 
         name_layers_below(ax, x, [str(name) for name in table[LAYER]], style)
         name_values(ax, _label(network, baseline, str(contrast.attrs.get("comparison", ""))), style)
         add_note(ax, note_of(contrast.attrs, [network, baseline]), style)
-        keep_source(ax, table, name="contrast")
+        keep_source(ax, table, name="contrast", caption=caption_of_contrast(contrast))
     return ax
 
 
@@ -351,7 +353,7 @@ def plot_localization(where: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         ax.spines["left"].set_visible(False)
         name_layers_below(ax, places, layers, style)
         add_note(ax, note_of(where.attrs, [network]), style)
-        keep_source(ax, table, name="localization")
+        keep_source(ax, table, name="localization", caption=caption_of_localization(where))
     return ax
 
 
@@ -423,6 +425,7 @@ def _draw_half_way(
 
 _CAPITALS = ("plos", "apa")
 _HEIGHTS = {"layers": 28.0, "middle": 26.0, "rdms": 20.0}  # in times the type size
+_ON_A_SLIDE = {"layers": 25.0, "middle": 24.0, "rdms": 29.0}  # in parts of its height: type is large there
 _LEAST = 0.5  # of a row's height
 _MOST_EXAMPLES = 5
 
@@ -439,7 +442,7 @@ def plot_study(
 ) -> dict[str, Axes]:
     """Draw a study's panels in one figure over the page; what is not given leaves no gap.
 
-    A slide has no room for the RDMs, which are left to `plot_rdms`.
+    Where a slide is not high enough for three rows, it is one of 4:3, and the RDMs have no pictures.
 
     Parameters
     ----------
@@ -480,9 +483,11 @@ def plot_study(
     picked = picked_layers(result, answers_of(answers))
     with drawing() as style:
         middle = [name for name, given in (("localization", first), ("contrast", contrast)) if given is not None]
-        rows = _rows_that_fit(["layers", "middle", *(["rdms"] if rdms is not None else [])], style)
-        heights = [_HEIGHTS[row] for row in rows]
-        tall = min(sum(heights) * points_mm(style.text_pt), style.tallest_mm)
+        rows = ["layers", "middle", *(["rdms"] if rdms is not None else [])]
+        slide = rdms is not None and not _fit(rows, style)
+        heights = [(_ON_A_SLIDE if slide else _HEIGHTS)[row] for row in rows]
+        tallest = max(0.75 * style.double_mm, style.tallest_mm) if slide else style.tallest_mm
+        tall = min(sum(heights) * points_mm(style.text_pt), tallest)
         figure = plt.figure(figsize=(style.double_mm / MM_PER_INCH, tall / MM_PER_INCH), layout="constrained")
         parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
         axes = {"layers": plot_layers(result, ax=parts[0].add_subplot())}
@@ -497,22 +502,19 @@ def plot_study(
                 axes[name] = plot_localization(first, ax=ax)
             elif contrast is not None:
                 axes[name] = plot_contrast(contrast, ax=ax)
-        if rdms is not None and "rdms" in rows:
+        if rdms is not None:
             sheet = parts[2].add_axes((0.02, 0.0, 0.98, 1.0))
-            axes["rdms"] = plot_rdms(_examples(_at_layers(rdms, picked)), ax=sheet, human=human, stimuli=stimuli)
+            examples = _examples(_at_layers(rdms, picked))
+            axes["rdms"] = plot_rdms(examples, ax=sheet, human=human, stimuli=None if slide else stimuli)
         for ax in axes.values():
             hide_notes(ax)
         _letter(list(axes.values()), note_of(result.attrs, map(str, result[NETWORK].values)), style)
     return axes
 
 
-def _rows_that_fit(rows: list[str], style: FigureStyle) -> list[str]:
-    """Return the rows a page or slide has room for, from the top, the first two in any case."""
-    while len(rows) > 2:
-        if _LEAST * sum(_HEIGHTS[row] for row in rows) * points_mm(style.text_pt) <= style.tallest_mm:
-            break
-        rows = rows[:-1]
-    return rows
+def _fit(rows: Sequence[str], style: FigureStyle) -> bool:
+    """Return whether a page or slide has room for rows one below the other."""
+    return _LEAST * sum(_HEIGHTS[row] for row in rows) * points_mm(style.text_pt) <= style.tallest_mm
 
 
 def most_similar(rdms: xr.DataArray, result: xr.Dataset | None) -> xr.DataArray:

@@ -18,6 +18,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from scipy import stats
 
+from rsa_face.figures.captions import caption_of_rdms, simple_caption
 from rsa_face.figures.layout import (
     NOTE,
     Group,
@@ -292,7 +293,7 @@ def draw_margin(
         _bracket(ax, [edge, outer, outer, edge], [low, low, high, high], style)
         ax.text(outer - 0.3, (low + high) / 2, text, fontsize=size, rotation=90, ha="right", va="center",
                 parse_math=False)  # fmt: skip
-    return all(texts)
+    return all(texts) or all(_is_number(group.label) for group in groups)
 
 
 def draw_brackets_below(ax: Axes, panel: Panel, groups: Sequence[Group], count: int, style: FigureStyle) -> None:
@@ -339,7 +340,23 @@ def _fitted(labels: Sequence[str], rooms_mm: Sequence[float], style: FigureStyle
         for size in (style.small_pt, style.least_pt):
             if all(_width(text, size) <= room for text, room in zip(texts, rooms_mm, strict=True)):
                 return texts, size
+    if all(_is_number(label) for label in labels):  # half of a number would be another one
+        rooms = np.cumsum([0.0, *rooms_mm])
+        edge, texts = 0.0, []
+        for text, low, high in zip(full, rooms[:-1], rooms[1:], strict=True):
+            half = 0.55 * _width(text, style.least_pt)
+            texts.append(text if (low + high) / 2 - half >= edge else "")
+            edge = (low + high) / 2 + half if texts[-1] else edge
+        return texts, style.least_pt
     return [_cut(label, room, style.least_pt) for label, room in zip(full, rooms_mm, strict=True)], style.least_pt
+
+
+def _is_number(label: str) -> bool:
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True
 
 
 def _width(text: str, size: float) -> float:
@@ -451,7 +468,10 @@ def plot_rdms(
             note = "; ".join([*([note] if note else []), f"{len(plan.shown)} of {rdms.sizes[RDM]} layers shown"])
         ax.text(plan.width, 0.6, note, fontsize=style.small_pt, color=QUIET, fontstyle="italic", ha="right", va="top",
                 parse_math=False, gid=NOTE)  # fmt: skip
-        keep_source(ax, rdms_table(rdms, people), name="rdms")
+        shown_rdms = rdms.isel({RDM: list(plan.shown)})
+        keep_source(
+            ax, rdms_table(rdms, people), name="rdms", caption=caption_of_rdms(shown_rdms, human, scale=scale)
+        )
     return ax
 
 
@@ -618,7 +638,8 @@ def plot_rdm_similarity(similarity: xr.DataArray, *, ax: Axes | None = None) -> 
         labels = [str(name) for name in sorted_[RDM].values]
         table = pd.DataFrame(sorted_.values, columns=labels)
         table.insert(0, RDM, labels)
-        keep_source(ax, table, name="rdm_similarity")
+        caption = f"Similarity ({comparison_label(comparison)}) of the RDM of every layer with that of every other."
+        keep_source(ax, table, name="rdm_similarity", caption=simple_caption(caption, similarity.attrs, networks))
     return ax
 
 
@@ -676,7 +697,10 @@ def plot_geometry(comparison: xr.Dataset, *, of: str = "cka", ax: Axes | None = 
         else:
             _draw_layers_by_layers(ax, comparison[of], names, style)
         add_note(ax, note_of(comparison.attrs, names), style, pad=1.0)
-        keep_source(ax, comparison.to_dataframe().reset_index(), name=f"geometry_{of}")
+        what = "Dimensionality" if of == "dimensionality" else _GEOMETRIES[of][0]
+        caption = f"{what} of the layers of {' and '.join(map(network_label, dict.fromkeys(names)))}."
+        keep_source(ax, comparison.to_dataframe().reset_index(), name=f"geometry_{of}",
+                    caption=simple_caption(caption, comparison.attrs, names))  # fmt: skip
     return ax
 
 

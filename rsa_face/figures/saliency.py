@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
+from rsa_face.figures.captions import caption_of_saliency
 from rsa_face.figures.layout import (
     blank_axes,
     groups_along,
@@ -141,7 +142,8 @@ def plot_saliency(
         ax.text(grid.left, 0.9 * line, how_mapped(maps.attrs), fontsize=style.small_pt, va="center",
                 parse_math=False)  # fmt: skip
         note_on_sheet(ax, note_of(maps.attrs, networks), style)
-        keep_source(ax, table, name="saliency")
+        caption = caption_of_saliency(how_mapped(maps.attrs), maps.attrs, networks)
+        keep_source(ax, table, name="saliency", caption=caption)
     return ax
 
 

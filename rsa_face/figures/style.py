@@ -1,11 +1,12 @@
 """How figures look: sizes and type of journals and talks, colours and marks of networks, people and RDMs."""
 
 import colorsys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -15,7 +16,8 @@ from rsa_face.schema import NETWORKS, must_be_known
 
 MM_PER_INCH = 25.4
 POINTS_PER_INCH = 72.0
-_FONTS = ("Arial", "Helvetica", "Liberation Sans", "Nimbus Sans", "DejaVu Sans")
+_FONTS = ("Arial", "Helvetica", "Liberation Sans")
+_SHIPPED = Path(__file__).parent / "fonts"
 
 
 @dataclass(frozen=True)
@@ -30,26 +32,58 @@ class FigureStyle:
     small_pt: float  # of tick labels and notes
     least_pt: float  # the smallest allowed
     line_pt: float  # width of a data line
+    middle_mm: float | None = None  # width of one column and a half, where the journal has one; else half-way
 
 
+@dataclass(frozen=True)
+class _Wishes:
+    """What an author wants otherwise than it is in every figure: colours, names and order of networks."""
+
+    colors: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    order: Sequence[str] = ()
+
+
+WIDTHS = ("single", "1.5", "double")
 STYLES = {
-    "nature": FigureStyle("nature", 89, 183, 170, 7, 6, 5, 1.0),
+    "nature": FigureStyle("nature", 89, 183, 170, 7, 6, 5, 1.0, middle_mm=136),
     "plos": FigureStyle("plos", 132, 190.5, 222, 9, 8, 8, 1.2),
     "apa": FigureStyle("apa", 80, 165, 220, 9, 8, 8, 1.2),
     "talk": FigureStyle("talk", 160, 320, 170, 18, 14, 12, 2.4),
 }
 _active: ContextVar[FigureStyle | None] = ContextVar("figure style", default=None)
+_wishes: ContextVar[_Wishes] = ContextVar("wishes of an author", default=_Wishes())  # noqa: B039 # it is frozen
 
 
 @contextmanager
-def figure_style(name: str = "nature") -> Iterator[FigureStyle]:
+def figure_style(
+    name: str = "nature",
+    *,
+    width: str | None = None,
+    colors: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    order: Sequence[str] = (),
+) -> Iterator[FigureStyle]:
     """Draw the figures of a block in a style, and leave matplotlib's settings as they were.
+
+    Colours, names and order hold for every figure of the block, so that a network looks the same in all of them.
 
     Parameters
     ----------
     name : {"nature", "plos", "apa", "talk"}
         Nature: 89 and 183 mm, type of 5-7 points. PLOS: 132 and 190.5 mm, 8-12 points. APA: the text width of a
         manuscript page, type of 8 points and more. Talk: a wide slide.
+    width : {"single", "1.5", "double"}, optional
+        The width of every figure, in columns: 89, 136 and 183 mm for Nature; for the others one and a half columns
+        are half-way between the two widths above. If None, each figure takes the width that it needs of the first
+        and the last.
+    colors : dict of str to str, optional
+        The colour of networks that should have another than the package's: ``{"fe_alexnet": "#0072B2"}``. An
+        architecture's name stands for all of its seeds, which grow paler; a whole label for that network alone.
+    labels : dict of str to str, optional
+        How networks are written: ``{"fe_alexnet": "Ours"}``.
+    order : sequence of str
+        The networks that come first, in this order; the others follow as usual.
 
     Yields
     ------
@@ -59,21 +93,37 @@ def figure_style(name: str = "nature") -> Iterator[FigureStyle]:
     Raises
     ------
     ValueError
-        If there is no such style.
+        If there is no such style or width, or something is no colour.
 
     Examples
     --------
     >>> with figure_style("plos") as style:
     ...     style.double_mm
     190.5
+    >>> with figure_style("nature", width="1.5", labels={"fe_alexnet": "Ours"}) as style:
+    ...     style.single_mm, network_label("fe_alexnet")
+    (136, 'Ours')
     """
     must_be_known(name, STYLES, "figure style")
-    token = _active.set(STYLES[name])
+    style = STYLES[name]
+    if width is not None:
+        must_be_known(width, WIDTHS, "width of a figure")
+        middle = style.middle_mm or (style.single_mm + style.double_mm) / 2
+        wide = dict(zip(WIDTHS, (style.single_mm, middle, style.double_mm), strict=True))[width]
+        style = replace(style, single_mm=wide, double_mm=wide)
+    for network, color in (colors or {}).items():
+        if not mpl.colors.is_color_like(color):
+            message = (
+                f"The colour of {network!r} is {color!r}. Give a name or a code that matplotlib knows: '#0072B2'."
+            )
+            raise ValueError(message)
+    tokens = _active.set(style), _wishes.set(_Wishes(colors or {}, labels or {}, tuple(order)))
     try:
-        with _settings(settings_of(STYLES[name])):
-            yield STYLES[name]
+        with _settings(settings_of(style)):
+            yield style
     finally:
-        _active.reset(token)
+        _active.reset(tokens[0])
+        _wishes.reset(tokens[1])
 
 
 @contextmanager
@@ -97,8 +147,8 @@ def drawing(ax: Any = None) -> Iterator[FigureStyle]:
 def settings_of(style: FigureStyle) -> dict[Any, Any]:
     """Return matplotlib's settings for a style.
 
-    Text stays text in PDF and SVG, and the first font at hand is taken of Arial, Helvetica and their likes, so that
-    a machine without them draws the same figure in DejaVu Sans.
+    Text stays text in PDF and SVG. A machine that has neither Arial nor Helvetica takes Liberation Sans, which comes
+    with the package: its letters are as wide as Arial's, so that no line breaks elsewhere.
     """
     return {
         "font.family": [usable_font()],
@@ -136,8 +186,11 @@ def settings_of(style: FigureStyle) -> dict[Any, Any]:
 
 @cache
 def usable_font() -> str:
-    """Return the first sans-serif font of the usual ones that this machine has."""
+    """Return the font of figures: Arial or Helvetica where this machine has them, and else the package's own."""
     installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    if not installed & set(_FONTS):
+        for file in sorted(_SHIPPED.glob("*.ttf")):
+            font_manager.fontManager.addfont(file)
     return next(name for name in _FONTS if name in installed or name == _FONTS[-1])
 
 
@@ -201,8 +254,10 @@ def in_order(networks: Iterable[str]) -> list[str]:
     ['alexnet', 'vgg16', 'mine']
     """
     places = {name: place for place, name in enumerate(NETWORK_ORDER)}
+    first = {name: place for place, name in enumerate(_wishes.get().order)}
     names = sorted({str(name) for name in networks})
-    return sorted(names, key=lambda name: places.get(architecture_of(name), len(places)))
+    names.sort(key=lambda name: places.get(architecture_of(name), len(places)))
+    return sorted(names, key=lambda name: first.get(name, first.get(architecture_of(name), len(first))))
 
 
 def architecture_of(network: str) -> str:
@@ -220,11 +275,13 @@ def network_colors(networks: Iterable[str]) -> dict[str, str]:
     names = in_order(networks)
     others = sorted({architecture_of(name) for name in names} - set(NETWORK_COLORS))
     base = NETWORK_COLORS | {name: OTHER_COLORS[i % len(OTHER_COLORS)] for i, name in enumerate(others)}
+    wanted = {name: colors.to_hex(color) for name, color in _wishes.get().colors.items()}
+    base |= wanted
     shades = {}
     for name in names:
         kin = [other for other in names if architecture_of(other) == architecture_of(name)]
         shades[name] = paler(base[architecture_of(name)], 0.55 * kin.index(name) / len(kin))
-    return shades
+    return shades | {name: wanted[name] for name in names if name in wanted}
 
 
 def network_markers(networks: Iterable[str]) -> dict[str, str]:
@@ -245,9 +302,12 @@ def network_label(network: str) -> str:
     >>> network_label("fe_alexnet/imagenet/0"), network_label("vgg16/random"), network_label("mine")
     ('FE-AlexNet (ImageNet, seed 0)', 'VGG16 (random)', 'mine')
     """
+    labels = _wishes.get().labels
+    if network in labels:
+        return labels[network]
     architecture, *rest = network.split("/")
     words = [f"seed {word}" if word.isdigit() else _STARTS.get(word.lower(), word) for word in rest]
-    label = NETWORKS[architecture].label if architecture in NETWORKS else architecture
+    label = labels.get(architecture, NETWORKS[architecture].label if architecture in NETWORKS else architecture)
     return label + (f" ({', '.join(words)})" if words else "")
 
 

@@ -245,7 +245,7 @@ def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart
                   "margin": {"l": 64, "r": 16, "t": 60, "b": 56}}  # fmt: skip
         pses = "; ".join(f"{one.name} {pse}" for one in shown if (pse := _pse(one)))
         label = f"Psychometric curves, {name or 'all faces'}." + (f" PSE: {pses}." if pses else "")
-        views.append(View(html.escape(name), label, traces, layout, _choices_table(shown, high)))
+        views.append(View(html.escape(name), label, traces, layout, pd.concat([one.table for one in shown])))
     variable = html.escape(words.variable or "morph")
     hint = f"Share of {html.escape(high)} choices along the {variable}. "
     hint += "Dots are choices, lines the mean curve of those who have a PSE"
@@ -531,15 +531,6 @@ def _choices(one: Choices) -> list[Trace]:
         dots["error_y"] = {"type": "data", "symmetric": False, "array": numbers(above), "arrayminus": numbers(below),
                            "width": 0, "thickness": 1}  # fmt: skip
     return [*traces, dots]
-
-
-def _choices_table(shown: Sequence[Choices], high: str) -> pd.DataFrame:
-    """Return the choices that a view of curves shows, one row for each level of each observer."""
-    return pd.concat([
-        pd.DataFrame({"observer": one.observer, "level": one.levels, f"p_{high}": one.share, "lower": one.ends[0],
-                      "upper": one.ends[1], "pse": one.pse if np.isfinite(one.pse) else one.mean_pse})
-        for one in shown
-    ])  # fmt: skip
 
 
 def _pse(one: Choices) -> str:
