@@ -20,7 +20,7 @@ from rsa_face.cli.human import datasets_app, human_app
 from rsa_face.cli.inference import inference_app
 from rsa_face.cli.networks import activations_app, networks_app, weights_app
 from rsa_face.cli.psychophysics import psychophysics_app
-from rsa_face.cli.shared import plain, say
+from rsa_face.cli.shared import SAID, plain, say
 from rsa_face.cli.stimuli import stimuli_app
 from rsa_face.cli.study import study_app
 
@@ -49,6 +49,7 @@ app.command()(docs)
 DONE, FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 SENTENCE = "Interrupted. What was finished is kept; run the same command to go on."
 _MOMENT = 1.2  # seconds from the interrupt to the end
+_PATIENCE = 0.5  # seconds after which a terminal that shows nothing yet is told what it waits for
 
 
 def _print_version(wanted: bool) -> None:
@@ -83,8 +84,26 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {plain(message)}\n"  # without the line that warns
-    with heeding_interrupts() as interrupts:
+    with heeding_interrupts() as interrupts, saying_what_is_loaded():
         sys.exit(_run(words, debug=debug, interrupts=interrupts))
+
+
+@contextmanager
+def saying_what_is_loaded() -> Iterator[None]:
+    """Tell a terminal, which would stay blank while torch is loaded on a busy machine, that something happens."""
+
+    def tell() -> None:
+        if not SAID.is_set():
+            print("Loading ...", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(_PATIENCE, tell)
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _run(words: list[str], *, debug: bool, interrupts: "Interrupts") -> int:

@@ -359,11 +359,15 @@ def _must_suit(given: dict[str, Any], out: Path | None, *, of_study: bool) -> No
         raise ValueError(message)
 
 
-def show_units(folder: Path) -> None:
+def show_units(folder: Path, as_json: bool = False) -> None:
     """Print which RDM files of a folder are done."""
     from rsa_face.study.batch import describe_batch
 
-    _print_units(describe_batch(folder))
+    states = describe_batch(folder)
+    if as_json:
+        say(json.dumps({name: "done" if done else "missing" for name, done in states.items()}))
+        return
+    _print_units(states)
 
 
 def _print_units(states: dict[str, bool]) -> None:

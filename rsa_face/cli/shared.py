@@ -1,6 +1,7 @@
 """What commands share: options, words that complete, and how text, tables and figures come out."""
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,10 @@ import typer
 
 # What a terminal obeys (escape sequences, backspaces), and what turns the reading direction of the text that follows.
 _OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+SAID = threading.Event()
+"""Whether this process has shown anything yet."""
 
 
 def plain(text: object) -> str:
@@ -25,6 +30,7 @@ def plain(text: object) -> str:
 
 def say(*lines: object, err: bool = False) -> None:
     """Print lines on standard output, or on standard error, as plain text."""
+    SAID.set()
     for line in lines:
         typer.echo(plain(line), err=err)
 

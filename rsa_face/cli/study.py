@@ -96,6 +96,76 @@ def multiverse(
 
 
 @study_app.command()
+def check(
+    study: Annotated[str, typer.Argument(help="A study file (YAML), or the name of a study in the package: demo.")],
+    as_json: Json = False,
+) -> None:
+    """Check a study file, its images and its human data, and say what a run would do; nothing is run or written.
+
+    All faults of the file are named at once, each with its line.
+    """
+    from rsa_face.stimuli.catalogue import read_stimuli
+    from rsa_face.study.comparing import people_of
+    from rsa_face.study.config import load_study, networks_of
+    from rsa_face.study.graph import FILE, states_of
+    from rsa_face.study.stages import planned_stages, steps_of
+
+    loaded = load_study(study)
+    stimuli = read_stimuli(loaded.stimuli.table)
+    human = loaded.human
+    people = None
+    if human is not None:
+        known = {name: value for name, value in human.where.items() if name in stimuli.factors}  # masks come later
+        people = people_of(human, stimuli.select(**known) if known else stimuli)
+    begun = (loaded.output / FILE).is_file()
+    done = {state.name for state in states_of(loaded.output) if state.state == "done"} if begun else set()
+    names = [section.called for section in networks_of(loaded)]
+    stages = {name: "done" if name in done else "to run" for name in planned_stages(loaded)}
+    left_out = {step.name: step.hindrance for step in steps_of(loaded) if step.hindrance}
+    participants = None if people is None else int(people.sizes["participant"])
+    if as_json:
+        report = {"study": loaded.name, "stimuli": len(stimuli), "networks": names, "participants": participants}
+        say(json.dumps({**report, "output": str(loaded.output), "stages": stages, "left_out": left_out}))
+        return
+    say(f"{loaded.name}: in order. {len(stimuli)} stimuli, {len(names)} networks ({', '.join(names)})")
+    if people is not None:
+        say(f"{participants} participants judged {people.sizes['stimulus_i']} of the stimuli")
+    say(f"A run writes to {loaded.output}:", *(f"  {state:<8} {name}" for name, state in stages.items()))
+    say(*(f"  left out {name}: {reason}" for name, reason in left_out.items()))
+
+
+@study_app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A file of RDMs (.nc), of layers or of people.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The CSV file to write.", show_default="FILE.csv")] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option(help="Only these layers; may be repeated.", show_default="all")
+    ] = None,
+) -> None:
+    """Write RDMs as CSV: a row for each pair of stimuli, a column for each layer or participant."""
+    import xarray as xr
+
+    from rsa_face.provenance import load
+    from rsa_face.rdms.align import table_of_pairs
+    from rsa_face.safety import write_beside
+    from rsa_face.schema import must_be_known
+
+    rdms = load(file)
+    if not isinstance(rdms, xr.DataArray) or "stimulus_i" not in rdms.dims:
+        message = f"{str(file)!r} holds no RDMs. Its tables are CSV files beside it already."
+        raise ValueError(message)
+    if layer:
+        layers = rdms["layer"].values.astype(str)
+        for name in layer:
+            must_be_known(name, list(dict.fromkeys(layers)), "layer of this file")
+        rdms = rdms.isel(rdm=[place for place, name in enumerate(layers) if name in layer])
+    path = out or file.with_suffix(".csv")
+    with write_beside(path) as beside:
+        table_of_pairs(rdms).to_csv(beside, index=False, lineterminator="\n")
+    say(path)
+
+
+@study_app.command()
 def status(
     folder: Annotated[
         Path, typer.Argument(help="A folder with the results of studies, a folder of RDMs, or an activation store.")
@@ -111,7 +181,7 @@ def status(
         show_store(folder, as_json)
         return
     if (folder / "units.json").is_file():
-        show_units(folder)
+        show_units(folder, as_json)
         return
     studies = sorted(Path(path) for path, _, names in os.walk(folder) if {FILE, lock_in(Path()).name} & set(names))
     if not folder.is_dir():

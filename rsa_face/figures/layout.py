@@ -605,14 +605,15 @@ def _mixed_with_white(figure: Figure) -> Iterator[None]:
     """Draw what lets others shine through in the colour that it has on white paper, and then as before."""
     before: list[tuple[Any, dict[str, Any]]] = []
     for artist in figure.findobj(lambda one: isinstance(one, Patch | Collection | Line2D)):
-        amount = 1.0 if artist.get_alpha() is None else float(artist.get_alpha())
+        alpha = artist.get_alpha()
+        amount = 1.0 if alpha is None else float(alpha)
         parts = ("color",) if isinstance(artist, Line2D) else ("facecolor", "edgecolor")
         colors = {part: np.atleast_2d(to_rgba_array(getattr(artist, f"get_{part}")())) for part in parts}
         if amount == 1.0 and all((one[:, 3] % 1 == 0).all() for one in colors.values()):
             continue
-        before.append((artist, {"alpha": artist.get_alpha(), **{part: one.copy() for part, one in colors.items()}}))
+        before.append((artist, {"alpha": alpha, **{part: one.copy() for part, one in colors.items()}}))
         for part, rgba in colors.items():
-            share = rgba[:, 3:] if artist.get_alpha() is None or not isinstance(artist, Line2D) else amount
+            share = amount if isinstance(artist, Line2D) else rgba[:, 3:]
             mixed = np.where(rgba[:, 3:] > 0, 1 - (1 - rgba[:, :3]) * share, rgba[:, :3])
             opaque = np.hstack([mixed, (rgba[:, 3:] > 0).astype(float)])
             artist.set_alpha(None)

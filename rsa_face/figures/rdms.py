@@ -293,7 +293,7 @@ def draw_margin(
         _bracket(ax, [edge, outer, outer, edge], [low, low, high, high], style)
         ax.text(outer - 0.3, (low + high) / 2, text, fontsize=size, rotation=90, ha="right", va="center",
                 parse_math=False)  # fmt: skip
-    return all(texts) or all(_is_number(group.label) for group in groups)
+    return all(texts) or any(_is_number(group.label) for group in groups)
 
 
 def draw_brackets_below(ax: Axes, panel: Panel, groups: Sequence[Group], count: int, style: FigureStyle) -> None:
@@ -340,11 +340,11 @@ def _fitted(labels: Sequence[str], rooms_mm: Sequence[float], style: FigureStyle
         for size in (style.small_pt, style.least_pt):
             if all(_width(text, size) <= room for text, room in zip(texts, rooms_mm, strict=True)):
                 return texts, size
-    if all(_is_number(label) for label in labels):  # half of a number would be another one
+    if any(map(_is_number, labels)):  # half of a number would be another one
         rooms = np.cumsum([0.0, *rooms_mm])
         edge, texts = 0.0, []
         for text, low, high in zip(full, rooms[:-1], rooms[1:], strict=True):
-            half = 0.55 * _width(text, style.least_pt)
+            half = 0.5 * _width(text, style.least_pt) + 0.2 * points_mm(style.least_pt)
             texts.append(text if (low + high) / 2 - half >= edge else "")
             edge = (low + high) / 2 + half if texts[-1] else edge
         return texts, style.least_pt
@@ -352,6 +352,9 @@ def _fitted(labels: Sequence[str], rooms_mm: Sequence[float], style: FigureStyle
 
 
 def _is_number(label: str) -> bool:
+    """Return whether a label is a value with decimals, which would be another one if it were cut."""
+    if "." not in label:
+        return False
     try:
         float(label)
     except ValueError:

@@ -21,7 +21,7 @@ import xarray as xr
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from rsa_face import provenance
+from rsa_face import markup, provenance
 from rsa_face.inference.ceiling import (
     ceiling_of,
     ceiling_of_ratings,
@@ -72,6 +72,8 @@ from rsa_face.schema import (
     BOUNDS,
     COMPARISONS,
     DRAW,
+    NETWORK,
+    ORDER,
     OTHER_MEASURES,
     PARTICIPANT,
     RDM,
@@ -209,6 +211,11 @@ class RSA:
         who = "mean ratings" if self.unsigned else f"{len(self.people)} participants"
         sizes = f"{len(self.layers)} layers, {who}"
         return f"<RSA: {sizes}, {self.human.sizes['stimulus_i']} stimuli, {self.comparison}{grouped}>"
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook what is compared, and how similar each layer is."""
+        mean = self.similarity.mean(PARTICIPANT)
+        return markup.paragraph(repr(self).strip("<>")) + _curves_of(mean, self.noise_ceiling)
 
     @cached_property
     def similarity(self) -> xr.DataArray:
@@ -500,6 +507,22 @@ class Result:
         peak = f"{self.table['similarity'].values[best]:.3f} [{low:.3f}, {high:.3f}]"
         return f"<Result of {self.rsa!r}: {how}; largest similarity {peak} at {self.table[RDM].values[best]}>"
 
+    def _repr_html_(self) -> str:
+        """Show in a notebook the largest similarity with its interval, and the curve of all layers."""
+        best = int(np.nanargmax(self.table["similarity"].values))
+        low, high = self.table["similarity_interval"].values[best]
+        level = f"{100 * float(self.table.attrs.get('confidence', 0.95)):g}%"
+        answer = (
+            f"Most similar to people: {self.table[RDM].values[best]}, {self.table['similarity'].values[best]:.3f} "
+            f"({level} interval {low:.3f} to {high:.3f})"
+        )
+        origin = markup.paragraph("Simulated observers.") if self.table.attrs.get("simulated") else ""
+        ceiling = self.table["noise_ceiling"].values if "noise_ceiling" in self.table else ()
+        return (
+            markup.paragraph(answer) + origin + _curves_of(self.table["similarity"], ceiling)
+            + markup.paragraph(repr(self.rsa).strip("<>"))
+        )  # fmt: skip
+
     @property
     def deletions(self) -> Deletions:
         """What is left out for jackknifed errors."""
@@ -751,6 +774,21 @@ class Result:
 
 
 @options_of(RSA.bootstrap)
+def _curves_of(similarity: xr.DataArray, ceiling: Sequence[float] | np.ndarray) -> str:
+    """Return the similarity of each network's layers, in their order, as a small picture."""
+    networks = (
+        similarity[NETWORK].values.astype(str) if NETWORK in similarity.coords else np.repeat("", similarity.size)
+    )
+    order = similarity[ORDER].values if ORDER in similarity.coords else np.arange(similarity.size)
+    lines = {
+        name: similarity.values[rows[np.argsort(order[rows], kind="stable")]]
+        for name in dict.fromkeys(networks.tolist())
+        for rows in [np.flatnonzero(networks == name)]
+    }
+    label = "Similarity of each layer to people, from the first to the last; gray: noise ceiling."
+    return markup.curves(lines, band=[float(bound) for bound in ceiling], label=label)
+
+
 def compare_layers(
     rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "rho-a", groups: str | None = AUTO, **settings: Any
 ) -> xr.Dataset:

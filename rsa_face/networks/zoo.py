@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
+from rsa_face import markup
 from rsa_face.networks.attention import insert_attention
 from rsa_face.networks.formats import FORMATS
 from rsa_face.networks.layers import Layer, name_layers, select_layers
 from rsa_face.networks.reference import build_reference
 from rsa_face.networks.settings import Attention
-from rsa_face.networks.survey import Survey, survey, unwrapped
+from rsa_face.networks.survey import Survey, evaluating, survey, unwrapped
 from rsa_face.networks.weights import (
     Layout,
     find_weights,
@@ -95,6 +96,20 @@ class Network:
     weights_sha256: str = ""
     trained: bool | None = None
     survey: Survey = field(default_factory=Survey)
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook what the network is, and the layers that can be recorded with their shapes."""
+        shapes = _shapes_of(self)
+        trained = {True: "trained", False: "untrained", None: "training unknown"}[self.trained]
+        if self.untrained:
+            trained = f"untrained: {len(self.untrained)} parameters"
+        main = {layer.name for layer in self.select("main")}
+        rows = [("*" if layer.name in main else "", layer.name, layer.path,
+                 " x ".join(map(str, shapes[layer.name])), f"{layer.depth:.2f}")
+                for layer in self.layers]  # fmt: skip
+        return markup.paragraph(
+            f"{self.name}: {self.architecture}, weights {self.weights}, {trained}"
+        ) + markup.table(("main", "layer", "module", "shape", "depth"), rows)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", check_name(self.name, "The network name", nested=True))
@@ -245,6 +260,30 @@ class Network:
     def _lacks_weights(self, layer: Layer) -> bool:
         missing = [key for key in self.untrained if key.startswith("classifier.") and ".fe." not in key]
         return bool(missing) and layer.path.startswith("classifier.")
+
+
+def _shapes_of(network: Network) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each layer of one stimulus: those that a survey has noted, or else by running it."""
+    shapes = {layer.name: layer.shape for layer in network.layers}
+    if all(shapes.values()):
+        return shapes
+    modules = dict(network.module.named_modules())
+
+    def note(name: str) -> Callable[..., None]:
+        def keep(_module: nn.Module, _inputs: object, output: object) -> None:
+            shapes[name] = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+
+        return keep
+
+    hooks = [modules[layer.path].register_forward_hook(note(layer.name)) for layer in network.layers]
+    try:
+        side, some = network.preprocessing.crop, next(network.module.parameters(), torch.empty(0))
+        with evaluating(network.module), torch.inference_mode():
+            network.module(torch.zeros(1, 3, side, side, device=some.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return shapes
 
 
 def build_network(

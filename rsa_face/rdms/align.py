@@ -1,6 +1,7 @@
 """Line RDMs up by the ids of their stimuli, never by position."""
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from rsa_face.safety import first_of
@@ -85,3 +86,24 @@ def _differing(lacks: list[str], more: list[str]) -> str:
     parts = [f"lack {first_of(lacks)}"] if lacks else []
     parts += [f"have {first_of(more)} more than"] if more else ["of"]
     return " and ".join(parts) if more else f"{parts[0]} {parts[1]}"
+
+
+def table_of_pairs(rdms: xr.DataArray) -> pd.DataFrame:
+    """Return RDMs as a table: a row for each pair of stimuli, a column for each RDM; empty where nobody judged.
+
+    Examples
+    --------
+    >>> square = xr.DataArray([[[0.0, 0.5], [0.5, 0.0]]], dims=("rdm", "stimulus_i", "stimulus_j"),
+    ...                       coords={"rdm": ["alexnet/fc8"], "stimulus_i": ["a", "b"], "stimulus_j": ["a", "b"]})
+    >>> table_of_pairs(square).to_dict("records")
+    [{'stimulus_i': 'a', 'stimulus_j': 'b', 'alexnet/fc8': 0.5}]
+    """
+    ids = np.array(stimulus_ids(rdms))
+    i, j = np.triu_indices(len(ids), k=1)
+    along = next((str(dim) for dim in rdms.dims if dim not in (STIMULUS_I, STIMULUS_J)), None)
+    rdms = rdms.expand_dims("rdm") if along is None else rdms
+    along = along or "rdm"
+    values = rdms.transpose(along, STIMULUS_I, STIMULUS_J).values[:, i, j]
+    names = rdms[along].values.astype(str).tolist() if along in rdms.coords else map(str, range(len(values)))
+    pairs = {STIMULUS_I: ids[i], STIMULUS_J: ids[j]}
+    return pd.DataFrame(pairs | dict(zip(names, values, strict=True)))

@@ -2,19 +2,22 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
+from rsa_face import markup
 from rsa_face.provenance import hash_content, hash_file
 from rsa_face.safety import SAVE_AS_CSV, first_of, in_short, must_be_plain_names, reading, warn_alike
 from rsa_face.schema import MISSING, repeated
 
 _NAMES = ("stimulus", "file", "identity")
+_SHOWN = 12  # pictures in a notebook
 MOST_PIXELS = 100_000_000
 # pillow would also open kinds that hand the file to another program (EPS to Ghostscript)
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "TGA", "ICO")
@@ -60,6 +63,21 @@ class StimulusSet:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook how many stimuli there are, of which factors, and some of their pictures."""
+        values = [(name, self.table[name].nunique(), ", ".join(map(str, self.table[name].unique()[:6])))
+                  for name in self.factors]  # fmt: skip
+        spread = np.unique(np.linspace(0, len(self) - 1, min(len(self), _SHOWN)).round().astype(int))
+        images = []
+        for place in spread if len(self) else ():
+            with suppress(OSError, ValueError), open_picture(self.files[place]) as opened:
+                images.append((self.ids[place], opened.copy()))
+        return (
+            markup.paragraph(f"{len(self)} stimuli")
+            + markup.pictures(images)
+            + (markup.table(("factor", "values", "such as"), values) if values else "")
+        )
 
     def select(self, **factors: object) -> Self:
         """Return the stimuli whose factors have the given values.

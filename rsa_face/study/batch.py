@@ -9,6 +9,7 @@ from itertools import groupby, product, starmap
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 
 from rsa_face.activations.capture import resolve_device
@@ -45,6 +46,7 @@ from rsa_face.study.networks import build
 log = logging.getLogger(__name__)
 BATCH = "batch"
 UNITS = "units.json"
+INDEX = "index.csv"
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,7 @@ def compute_batch(
                 labelled = rdms.assign_attrs(seed=source.seed, occlusion=unit.occlusion, weights=source.weights)
                 save(labelled.assign_attrs(made_from=batch.made_from(unit)), file_of(batch, unit))
                 tell(unit, file_of(given, unit), True)
+        _write_index(batch)
     return [file_of(given, unit) for unit in units]
 
 
@@ -251,6 +254,20 @@ def _note_units(batch: Batch) -> None:
     noted |= {unit.name: batch.made_from(unit) for unit in batch.units}
     with write_beside(file) as beside:
         beside.write_text(json.dumps(noted, indent=1) + "\n", "utf-8")
+
+
+def _write_index(batch: Batch) -> None:
+    """Write a table of the batch's files beside them, for programs that read no JSON; earlier rows stay."""
+    file = batch.folder / INDEX
+    rows = {} if not file.is_file() else {str(row["file"]): row for row in pd.read_csv(file).to_dict("records")}
+    for unit in batch.units:
+        rows[file_of(batch, unit).name] = {
+            "file": file_of(batch, unit).name, "network": unit.network.name, "seed": unit.network.seed,
+            "weights": unit.network.weights, "occlusion": unit.occlusion, "measure": unit.measure,
+            "stimuli": len(batch.seen(unit.occlusion)),
+        }  # fmt: skip
+    with write_beside(file) as beside:
+        pd.DataFrame([rows[name] for name in sorted(rows)]).to_csv(beside, index=False, lineterminator="\n")
 
 
 def _run(

@@ -43,7 +43,7 @@ from rsa_face.schema import (
 )
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.study.behaviour import any_curve, write_psychophysics
-from rsa_face.study.config import NetworkSection, Study
+from rsa_face.study.config import HumanSection, NetworkSection, Study
 from rsa_face.study.graph import Run
 
 
@@ -55,8 +55,7 @@ def read_people(run: Run) -> None:
     section = run.study.human
     assert section is not None
     about = run.stimuli.select(**section.where) if section.where else run.stimuli
-    given: dict[str, Any] = {name: getattr(section, name) for name in ("kind", "options", "layout", "ids")}
-    human = read_human(section.table, stimuli=about.ids, **given)
+    human = people_of(section, about)
     human = _grouped(human, about, run.study.inference.groups)
     refuse_one_participant(human)
     check_people(human)
@@ -64,6 +63,12 @@ def read_people(run: Run) -> None:
         warnings.simplefilter("ignore", UngroupedWarning)  # said where they are drawn
         group_members(human, choose_groups(human, run.study.inference.groups))
     save(human, run.folder / "human_rdms.nc")
+
+
+def people_of(section: HumanSection, about: StimulusSet) -> xr.DataArray:
+    """Read the human data that a study names."""
+    given: dict[str, Any] = {name: getattr(section, name) for name in ("kind", "options", "layout", "ids")}
+    return read_human(section.table, stimuli=about.ids, **given)
 
 
 def _grouped(human: xr.DataArray, about: StimulusSet, groups: str | None) -> xr.DataArray:

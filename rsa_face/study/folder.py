@@ -118,7 +118,14 @@ class StudyFolder:
         return origin_of(*(part.attrs for part in (self.result, self.rdms) if part is not None))
 
     def _repr_html_(self) -> str:
-        """Show in a notebook what is there, what it rests on, and what is missing."""
+        """Show in a notebook the answer, some faces, what is there, what it rests on, and what is missing."""
+        from rsa_face.report.narrate import findings_of
+
+        answer = "".join(f"<p><b>{escape(sentence)}</b></p>" for sentence in findings_of(self)[:1])
+        report = self.path / "report.html"
+        link = escape(report.resolve().as_uri(), quote=True)
+        link = f'<p><a href="{link}">{escape(str(report))}</a></p>' if report.is_file() else ""
+        faces = self.stimuli._repr_html_() if self.stimuli is not None else ""
         rests_on = [
             *(["<b>Simulated observers.</b> No person took part."] if self.simulated else []),
             *([f"<b>Untrained weights:</b> {escape(', '.join(self.untrained))}."] if self.untrained else []),
@@ -129,6 +136,9 @@ class StudyFolder:
         gone = [f"<li>{escape(sentence)}</li>" for sentence in self.missing]
         return (
             f"<div><b>{escape(self.name)}</b> ({escape(str(self.path))})"
+            + answer
+            + link
+            + faces
             + "".join(f"<p>{sentence}</p>" for sentence in rests_on)
             + f"<table><tbody>{''.join(rows)}</tbody></table>"
             + (f"<ul>{''.join(gone)}</ul>" if gone else "")

@@ -1,12 +1,16 @@
 """A batch computes every RDM once, goes on where it stopped, and is listed by name."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from typer.testing import CliRunner
 
 from rsa_face.activations.stream import stream_rdms
+from rsa_face.cli import app
 from rsa_face.networks.zoo import build_network
 from rsa_face.provenance import load
 from rsa_face.stimuli.catalogue import StimulusSet
@@ -54,6 +58,11 @@ def test_every_unit_is_computed_once_and_loads_by_name(masked, tmp_path, small_n
     expected = stream_rdms([network], masked.select(occlusion="eyes"), layers=["relu1", "fc8"], measure="euclidean")
     np.testing.assert_allclose(one.values, expected.values, rtol=1e-5)
     xr.testing.assert_equal(one.coords["rdm"], expected.coords["rdm"])
+    index = pd.read_csv(tmp_path / "index.csv")
+    assert sorted(index["file"]) == sorted(path.name for path in files)
+    row = index.set_index("file").loc["alexnet-seed1-eyes-euclidean.nc"]
+    assert (row["network"], row["seed"], row["occlusion"], row["measure"]) == ("alexnet", 1, "eyes", "euclidean")
+    assert row["stimuli"] == len(masked.select(occlusion="eyes"))
 
 
 def test_a_second_run_computes_only_what_is_missing_or_damaged(masked, tmp_path, small_networks):
@@ -146,3 +155,10 @@ def test_a_layer_of_a_batch_may_have_a_measure_of_its_own_and_changing_it_makes_
 def test_a_measure_for_a_layer_that_no_network_of_a_batch_has_is_refused(masked, tmp_path):
     with pytest.raises(ValueError, match=r"\['fc9'\]"):
         make(masked, tmp_path, by_layer={"fc9": "euclidean"})
+
+
+def test_how_far_a_batch_is_can_be_read_by_programs(masked, tmp_path, small_networks):
+    batch = make(masked, tmp_path, seeds=(0,), occlusions=("none",), measures=("correlation",))
+    compute_batch(batch)
+    done = CliRunner().invoke(app, ["status", str(tmp_path), "--json"])
+    assert json.loads(done.stdout) == {"alexnet-seed0-none-correlation": "done"}

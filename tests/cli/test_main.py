@@ -1,6 +1,7 @@
 """The command itself: its version, its help without a command, and what goes wrong in a line."""
 
 import re
+import time
 
 import pandas as pd
 import pytest
@@ -11,7 +12,8 @@ from rich.text import Text
 import rsa_face
 from rsa_face import schema
 from rsa_face.activations.extract import LOSSES, POOLS
-from rsa_face.cli import app, main
+from rsa_face.cli import app, main, saying_what_is_loaded
+from rsa_face.cli.shared import SAID
 from rsa_face.figures.rdms import SCALES
 from rsa_face.figures.style import STYLES
 from rsa_face.human.reliability import COMPARISONS_OF_PEOPLE
@@ -37,6 +39,17 @@ def test_a_command_without_words_prints_its_help_and_is_no_error(capsys, words):
     code, out, err = run(capsys, *words)
     assert (code, err) == (0, "")
     assert "Usage" in out
+
+
+def test_a_terminal_is_told_within_a_second_what_it_waits_for(capsys, monkeypatch):
+    SAID.clear()
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with saying_what_is_loaded():
+        time.sleep(0.8)  # what loading torch takes, and more on a busy machine
+    assert capsys.readouterr().err == "Loading ...\n"
+    with saying_what_is_loaded():
+        pass
+    assert capsys.readouterr().err == ""
 
 
 def test_help_lists_the_version_and_debug(capsys):

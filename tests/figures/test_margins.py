@@ -25,5 +25,5 @@ def test_labels_that_differ_are_cut_and_left_out_where_nothing_can_be_read():
 
 def test_short_labels_that_would_be_read_as_one_word_are_left_out():
     apa = STYLES["apa"]
-    assert _fitted([f"face0{n}" for n in range(1, 7)], [3.4] * 6, apa)[0] == [""] * 6
+    assert _fitted([f"face0{n}" for n in range(1, 7)], [2.9] * 6, apa)[0] == [""] * 6
     assert _fitted([f"face0{n}" for n in range(1, 7)], [4.1] * 6, apa)[0] == [f"0{n}" for n in range(1, 7)]

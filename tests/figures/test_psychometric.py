@@ -132,7 +132,7 @@ def test_people_alone_networks_alone_and_curves_that_were_not_fitted(people, net
 def test_it_is_written_with_its_table(people, networks, tmp_path):
     ax = plot_psychometric(people, networks)
     written = save_figure(ax.figure, tmp_path / "psychometric", formats=["png"])
-    assert [path.name for path in written] == ["psychometric.png", "psychometric.csv"]
+    assert [path.name for path in written] == ["psychometric.png", "psychometric.csv", "psychometric.txt"]
     plt.close(ax.figure)
 
 

@@ -29,8 +29,8 @@ def test_text_stays_text_in_vector_files(result, tmp_path):
 
 def test_the_numbers_are_written_beside(result, tmp_path):
     paths = save_figure(plot_layers(result).figure, tmp_path / "deep" / "layers")
-    assert [path.name for path in paths] == ["layers.pdf", "layers.png", "layers.csv"]
-    table = pd.read_csv(paths[-1])
+    assert [path.name for path in paths] == ["layers.pdf", "layers.png", "layers.csv", "layers.txt"]
+    table = pd.read_csv(paths[2])
     np.testing.assert_allclose(table["similarity"], result["similarity"])
 
 
@@ -39,7 +39,7 @@ def test_panels_get_a_letter_each(result, tmp_path):
     for ax in axes:
         plot_layers(result, ax=ax)
     names = [path.name for path in save_figure(figure, tmp_path / "both", formats=["png"])]
-    assert names == ["both.png", "both-a-layers.csv", "both-b-layers.csv"]
+    assert names == ["both.png", "both-a-layers.csv", "both-b-layers.csv", "both.txt"]
 
 
 def test_the_same_figure_gives_the_same_file(result, tmp_path):
@@ -48,5 +48,5 @@ def test_the_same_figure_gives_the_same_file(result, tmp_path):
 
 
 def test_an_unknown_format_is_named(result, tmp_path):
-    with pytest.raises(ValueError, match="'eps'"):
-        save_figure(plot_layers(result).figure, tmp_path / "layers", formats=["eps"])
+    with pytest.raises(ValueError, match="'jpg'"):
+        save_figure(plot_layers(result).figure, tmp_path / "layers", formats=["jpg"])

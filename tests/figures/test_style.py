@@ -59,11 +59,13 @@ def only_dejavu(monkeypatch):
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_without_the_usual_fonts_a_figure_is_drawn_whole_in_dejavu_sans(result, only_dejavu, caplog, tmp_path, name):
+def test_without_the_usual_fonts_a_figure_is_whole_in_that_of_the_package(
+    result, only_dejavu, caplog, tmp_path, name
+):
     with figure_style(name), caplog.at_level(logging.WARNING):
         figure = plot_layers(result).figure
         save_figure(figure, tmp_path / "layers", formats=["png"])
-    assert {text.get_fontfamily()[0] for text in figure.findobj(Text) if text.get_text()} == {"DejaVu Sans"}
+    assert {text.get_fontfamily()[0] for text in figure.findobj(Text) if text.get_text()} == {"Liberation Sans"}
     assert [record.message for record in caplog.records] == []
     drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert drawn.x0 > -0.01
@@ -77,7 +79,7 @@ def test_letters_a_font_lacks_become_squares(only_dejavu):
 
 
 def test_which_font_is_taken_instead_is_said(only_dejavu):
-    assert font_in_words() == "Text is set in DejaVu Sans: this machine has neither Arial nor Helvetica."
+    assert font_in_words() == "Text is set in Liberation Sans: this machine has neither Arial nor Helvetica."
 
 
 def test_a_font_that_journals_ask_for_needs_no_word(only_dejavu, monkeypatch):
