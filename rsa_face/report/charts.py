@@ -238,7 +238,7 @@ def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart
     for occlusion in dict.fromkeys(one.occlusion for one in choices):
         shown = [one for one in choices if one.occlusion == occlusion]
         traces = [trace for one in shown for trace in _choices(one)]
-        name = name_of_condition(occlusion, words)
+        name = name_of_condition(occlusion, words) if words.condition else words_of_occlusion(occlusion)
         axes = html.escape(words.axis(scale)), html.escape(words.chance)
         layout = {"xaxis": {"title": {"text": axes[0]}},
                   "height": 430, "showlegend": True, "yaxis": {"title": {"text": axes[1]}, "range": [-0.03, 1.03]},
