@@ -256,7 +256,7 @@ def printable(text: object) -> str:
     return "".join(letter if ord(letter) in known else "▫" for letter in str(text) if letter.isprintable())
 
 
-def keep_source(ax: Axes, table: pd.DataFrame, *, name: str, caption: str) -> None:
+def keep_source(ax: Axes, table: pd.DataFrame, *, name: str, caption: str = "") -> None:
     """Keep the numbers that axes show with them, and how they are read, for `save_figure` to write beside them."""
     setattr(ax, _SOURCE, (name, table, caption))
 
@@ -568,7 +568,7 @@ def save_figure(
         with write_beside(path) as beside:
             table.to_csv(beside, index=False, lineterminator="\n")
         written.append(path)
-    captions = captions_of(figure)
+    captions = [caption for caption in captions_of(figure) if caption]
     if len(captions) > 1:
         captions = [f"({_letter(place)}) {caption}" for place, caption in enumerate(captions)]
     if captions:

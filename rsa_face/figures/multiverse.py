@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from rsa_face.figures.captions import simple_caption
 from rsa_face.figures.layout import (
     add_note,
     keep_source,
@@ -92,7 +93,12 @@ def plot_multiverse(multiverse: xr.Dataset, *, sort: str = "difference") -> Axes
         _draw_choices(below, shown, rows, x, own, color, style)
         note = note_of(multiverse.attrs, [network, str(multiverse.attrs["baseline"])])
         add_note(above[0], "; ".join(filter(None, [_counted(made), note])), style)
-        keep_source(below, table_along(multiverse, _UNIVERSE), name="multiverse")
+        caption = (
+            "Each column is an analysis, and the squares below are its choices; above: what it found, with intervals. "
+            "The study's own stands on a band of colour."
+        )
+        caption = simple_caption(caption, multiverse.attrs, [network, str(multiverse.attrs["baseline"])])
+        keep_source(below, table_along(multiverse, _UNIVERSE), name="multiverse", caption=caption)
     return below
 
 
