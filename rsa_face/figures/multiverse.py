@@ -94,7 +94,7 @@ def plot_multiverse(multiverse: xr.Dataset, *, sort: str = "difference") -> Axes
         note = note_of(multiverse.attrs, [network, str(multiverse.attrs["baseline"])])
         add_note(above[0], "; ".join(filter(None, [_counted(made), note])), style)
         caption = (
-            "Each column is an analysis, and the squares below are its choices; above: what it found, with intervals. "
+            "Each column is an analysis, and the squares below are its choices; above: what it found. "
             "The study's own stands on a band of colour."
         )
         caption = simple_caption(caption, multiverse.attrs, [network, str(multiverse.attrs["baseline"])])
