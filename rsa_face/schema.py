@@ -22,6 +22,8 @@ PARTICIPANT = "participant"
 RDM = "rdm"
 NETWORK = "network"
 LAYER = "layer"
+PEOPLE = "people"
+OF_NETWORK = "of_network"
 DEPTH = "depth"
 ORDER = "order"
 DRAW = "draw"
@@ -452,15 +454,22 @@ def factors_of(rdms: xr.DataArray) -> dict[str, xr.DataArray]:
     return {name: factor for name, factor in coords_along(rdms, STIMULUS_I).items() if name != STIMULUS_I}
 
 
-def table_along(dataset: xr.Dataset, dim: str) -> pd.DataFrame:
-    """Return what a result holds along one of its dimensions as a table, the ends of intervals in two columns."""
+def table_along(dataset: xr.Dataset, dim: str, *, across: str | None = None) -> pd.DataFrame:
+    """Return what a result holds along one of its dimensions as a table, the ends of intervals in two columns.
+
+    What it also holds for each value of another dimension, `across`, has a column for each: ``similarity_patients``.
+    """
     columns = {dim: dataset[dim].values} if dim in dataset.coords else {}
     columns |= {name: coord.values for name, coord in coords_along(dataset, dim).items()}
     for name, variable in dataset.data_vars.items():
-        if variable.dims == (dim,):
-            columns[str(name)] = variable.values
-        elif set(variable.dims) == {dim, BOUND}:
-            columns |= {f"{name}_{bound}": variable.sel({BOUND: bound}).values for bound in dataset[BOUND].values}
+        parts = {str(name): variable}
+        if across in variable.dims:
+            parts = {f"{name}_{value}": variable.sel({across: value}) for value in dataset[across].values}
+        for part, values in parts.items():
+            if values.dims == (dim,):
+                columns[part] = values.values
+            elif set(values.dims) == {dim, BOUND}:
+                columns |= {f"{part}_{bound}": values.sel({BOUND: bound}).values for bound in dataset[BOUND].values}
     return pd.DataFrame(columns)
 
 

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from rsa_face.cli.design import design_app
 from rsa_face.cli.docs import docs
 from rsa_face.cli.human import datasets_app, human_app
 from rsa_face.cli.inference import inference_app
@@ -40,6 +41,7 @@ for group in (
     human_app,
     datasets_app,
     inference_app,
+    design_app,
     psychophysics_app,
 ):
     app.add_typer(group)

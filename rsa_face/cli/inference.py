@@ -2,12 +2,13 @@
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from rsa_face.cli.shared import NETWORK_NAMES, Json, Seed, print_table, say
+from rsa_face.cli.shared import NETWORK_NAMES, Json, Seed, draw, print_table, say, split
 
 inference_app = typer.Typer()
 
@@ -204,6 +205,61 @@ def localize_layers(
     if where.attrs.get("unmatched"):
         say(f"Without a counterpart in the baseline: {', '.join(where.attrs['unmatched'])}.")
     say(save(where, out))
+
+
+@inference_app.command("contrast-groups")
+def contrast_people(
+    rdms: Annotated[Path, typer.Argument(help="Layer RDMs (.nc), as rsa-face rdms writes them.")],
+    human: Annotated[Path, typer.Argument(help="Human RDMs of both groups (.nc), as rsa-face human convert does.")],
+    factor: Annotated[
+        str, typer.Argument(help="The factor of participants that says who is in which group, such as diagnosis.")
+    ],
+    people: Annotated[
+        str | None, typer.Option(help="The two groups, the second subtracted: patients,controls.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The file to write (.nc).")] = Path("people.nc"),
+    comparison: Annotated[Comparison, typer.Option(help="How two RDMs are compared.")] = "rho-a",
+    shuffles: Annotated[int, typer.Option(help="How many times participants change groups.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Number of bootstrap draws.")] = 1000,
+    seed: Seed = 0,
+    figure: Annotated[Path | None, typer.Option(help="Draw both curves: a path without an ending.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Write a row for each layer (.csv).")] = None,
+) -> None:
+    """Compare two groups of participants: how similar layers are to each, and where networks turn and peak."""
+    from rsa_face.inference.people import contrast_groups
+    from rsa_face.provenance import save
+    from rsa_face.report.narrate import people_sentences
+    from rsa_face.safety import one_part, write_table
+    from rsa_face.schema import PEOPLE, RDM, table_along
+
+    result = contrast_groups(
+        _one_array(rdms),
+        _one_array(human),
+        factor,
+        people=None if people is None else split(people),
+        comparison=comparison,
+        shuffles=shuffles,
+        draws=draws,
+        seed=seed,
+        progress=True,
+    )
+    if result.attrs.get("simulated"):
+        say("These are simulated data.")
+    networks: list[str | None] = [None]
+    if "of_network" in result.coords:
+        networks = [str(name) for name in result["of_network"].values]
+    sentences = [one for network in networks for one in people_sentences(result, network)]
+    say(*dict.fromkeys(sentences))
+    if figure is not None:
+        from rsa_face.figures.people import plot_people
+
+        for network in networks:
+            stem = figure if len(networks) < 2 else figure.with_name(f"{figure.name}-{one_part(str(network))}")
+            say(*draw(partial(plot_people, result, network=network), stem))
+    if table is not None:
+        write_table(table_along(result, RDM, across=PEOPLE), table)
+        say(table)
+    say(save(result, out))
 
 
 def _one_array(path: Path) -> Any:

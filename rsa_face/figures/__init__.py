@@ -6,6 +6,7 @@ from rsa_face.figures.embedding import plot_mds
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.multiverse import plot_multiverse
 from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks, plot_study
+from rsa_face.figures.people import plot_people
 from rsa_face.figures.rdms import plot_geometry, plot_rdm_similarity, plot_rdms
 from rsa_face.figures.saliency import plot_saliency
 
@@ -18,6 +19,7 @@ __all__ = [
     "plot_mds",
     "plot_multiverse",
     "plot_networks",
+    "plot_people",
     "plot_psychometric",
     "plot_rdm_similarity",
     "plot_rdms",

@@ -26,7 +26,8 @@ from rsa_face.figures.networks import contrast_table, half_way_place, localizati
 from rsa_face.figures.saliency import REGION, how_mapped, shares_table
 from rsa_face.figures.style import in_order, ink, network_colors, network_label, network_markers
 from rsa_face.report.narrate import listed, localization_sentences
-from rsa_face.schema import LAYER, NETWORK, RDM, comparison_label, split_seed
+from rsa_face.schema import LAYER, NETWORK, RDM, comparison_label, split_seed, table_along
+from rsa_face.schema import PEOPLE as GROUPS
 
 SYMBOLS = {
     "o": "circle", "D": "diamond", "^": "triangle-up", "s": "square", "v": "triangle-down",
@@ -225,6 +226,44 @@ def contrast_chart(contrasts: Mapping[str, xr.Dataset]) -> Chart:
     hint += "layers were looked at; bars are each layer's own interval."
     width = 110 + 24 * max(one.sizes[LAYER] for one in contrasts.values())
     return Chart("contrast", title, hint, views, width, "Minus")
+
+
+def people_chart(people: xr.Dataset) -> Chart:
+    """Return how similar layers are to two groups of participants, a view for each network."""
+    table = table_along(people, RDM, across=GROUPS)
+    names = [str(name) for name in people[GROUPS].values]
+    views = tuple(_two_groups(table[table[NETWORK] == network], str(network), names, people)
+                  for network in dict.fromkeys(table[NETWORK]))  # fmt: skip
+    hint = (
+        f"Line: {html.escape(names[0])}; dashed: {html.escape(names[1])}; bands are intervals of each layer. A group "
+    )
+    hint += "whose members agree less is less similar to every layer: compare the noise ceilings."
+    width = 110 + 24 * max(len(view.table) for view in views)
+    return Chart("people", f"{names[0]} and {names[1]}", hint, views, width, "Network")
+
+
+def _two_groups(table: pd.DataFrame, network: str, names: Sequence[str], people: xr.Dataset) -> View:
+    layers, x = [str(name) for name in table[LAYER]], np.arange(len(table))
+    traces: list[Trace] = []
+    for name, dash in zip(names, ("solid", "dash"), strict=True):
+        lines: list[tuple[Any, ...]] = [
+            ("<b>{} {}</b>", [html.escape(name)] * len(layers), [html.escape(layer) for layer in layers]),
+            ("similarity {:.3f}", table[f"similarity_{name}"]),
+        ]
+        lower, upper = (table[f"similarity_interval_{name}_{bound}"] for bound in ("lower", "upper"))
+        lines.append(("interval {:.3f} to {:.3f}", lower, upper))
+        lines.append((f"{html.escape(names[0])} − {html.escape(names[1])} {{:+.3f}}", table["difference"]))
+        lines.append(("p of the difference, corrected {}", [p_value(p) for p in table["p_difference_corrected"]]))
+        line = {**_line(x, table[f"similarity_{name}"], network), "line": {"width": 2, "dash": dash}}
+        traces += [*_band(x, lower, upper, network), {**line, "name": html.escape(name), **hover(*lines)}]
+    named = html.escape(similarity_label(people.attrs))
+    layout = {
+        "xaxis": {"tickangle": -60, **_layers_below(layers)},
+        "yaxis": {"title": {"text": named}, "zeroline": True},
+        "showlegend": False, "height": 380, "margin": {"l": 70, "r": 16, "t": 16, "b": 62},
+    }  # fmt: skip
+    label = f"Similarity of {len(layers)} layers of {network_label(network)} to {names[0]} and to {names[1]}."
+    return View(network_label(network), label, traces, layout, table)
 
 
 def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart | None:

@@ -22,6 +22,7 @@ from rsa_face.schema import (
     OCCLUSIONS,
     OTHER_MEASURES,
     PARTICIPANT,
+    PEOPLE,
     RDM,
     STIMULUS,
     STIMULUS_I,
@@ -29,6 +30,7 @@ from rsa_face.schema import (
     comparison_label,
     names_in,
     split_seed,
+    table_along,
 )
 from rsa_face.study.config import NetworkSection
 from rsa_face.study.folder import StudyFolder, read_results
@@ -175,6 +177,7 @@ def findings_of(study: StudyFolder) -> list[str]:
         *located,
         *([contrast_sentence(contrast)] if contrast is not None and seeded is None else []),
         most_similar_sentence(result),
+        *(people_sentences(study.extras["people"], asked_of(study)) if "people" in study.extras else []),
         *(_accuracy(scores) if scores is not None else []),
         *(_bias(bias) if bias is not None else []),
         *(_ranks(agreement) if agreement is not None else []),
@@ -383,6 +386,40 @@ def contrast_sentence(contrast: xr.Dataset) -> str:
         f"{network} is {differs}, of {len(names)} matched layers{same}; the largest difference, at {names[top]}, is "
         f"{_with_band(value[top], (lower[top], upper[top]), signed=True)}."
     )
+
+
+def people_sentences(people: xr.Dataset, network: str | None = None) -> list[str]:
+    """Say how two groups of participants differ: in the layers, in where a network turns, and in their ceilings."""
+    table = table_along(people, RDM, across=PEOPLE)
+    names = [str(name) for name in people[PEOPLE].values]
+    counts = [int(count) for count in people["participants"].values]
+    low, high = (people["noise_ceiling"].sel({BOUND: "lower"}).values[place] for place in (0, 1))
+    differ = table[table["p_difference_corrected"] < 0.05]
+    groups = f"{counts[0]} {names[0]} and {counts[1]} {names[1]}"
+    strongest = table.iloc[int(np.nanargmax(np.abs(table["difference"])))]
+    label = f"{network_label(str(strongest[NETWORK]))} {strongest[LAYER]}"
+    span = (strongest["difference_interval_lower"], strongest["difference_interval_upper"])
+    value = _with_band(float(strongest["difference"]), span, signed=True, kind="interval")
+    by = f"the largest difference, at {label}, is {value}"
+    if len(differ):
+        at = listed([f"{network_label(str(row[NETWORK]))} {row[LAYER]}" for _, row in differ.iterrows()])
+        sentences = [f"Layers differ in their similarity to {groups} at {at} (corrected over {len(table)}); {by}."]
+    else:
+        sentences = [f"No layer is shown to differ in its similarity to {groups}; {by}."]
+    sentences.append(
+        f"The lower noise ceiling is {number(float(low))} for {names[0]} and {number(float(high))} for {names[1]}: a "
+        "group whose members agree less is less similar to every layer."
+    )
+    if network is not None and "half_way_depth" in people and network in people["of_network"].values:
+        of = people.sel(of_network=network)
+        first, second = (number(float(value)) for value in of["half_way_depth"].values)
+        low, high = of["half_way_depth_difference_interval"].values
+        sentences.append(
+            f"{network_label(network)} is half-way to its peak at depth {first} for {names[0]} and {second} for "
+            f"{names[1]} (interval of the difference {number(float(low), signed=True)} to "
+            f"{number(float(high), signed=True)}, {p_equals(float(of['p_half_way_depth_difference']))})."
+        )
+    return sentences
 
 
 def _over_seeds(seeded: xr.Dataset) -> Iterator[str]:
@@ -675,9 +712,11 @@ def _difference(answer: xr.Dataset, layer: str) -> str:
     return _with_band(float(one["value"]), one["value_band"].values, signed=True)
 
 
-def _with_band(value: float, limits: Sequence[float] | np.ndarray, *, signed: bool = False) -> str:
+def _with_band(
+    value: float, limits: Sequence[float] | np.ndarray, *, signed: bool = False, kind: str = "band"
+) -> str:
     low, high = (number(float(limit), signed=signed) for limit in limits)
-    return f"{number(value, signed=signed)} (band {low} to {high})"
+    return f"{number(value, signed=signed)} ({kind} {low} to {high})"
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from rsa_face.report.charts import (
     layer_saliency_chart,
     localization_chart,
     palettes,
+    people_chart,
     region_chart,
     set_symbols,
 )
@@ -44,6 +45,7 @@ _SHORT = {
     "layers": "Layers",
     "localization": "Where",
     "contrast": "Contrast",
+    "people": "Groups",
     "psychometric": "Choices",
     "saliency": "Saliency",
 }
@@ -158,6 +160,7 @@ def _charts(study: StudyFolder) -> list[Chart]:
         charts.append(localization_chart(where))
     contrasts = {name: part for name, part in extras.items() if name.startswith("contrast") and "difference" in part}
     charts.append(contrast_chart(contrasts) if contrasts else None)
+    charts.append(people_chart(extras["people"]) if "people" in extras else None)
     charts.append(curve_chart(extras.get("psychometric"), extras.get("psychometric_networks")))
     if "saliency_layers" in extras:
         charts.append(layer_saliency_chart(extras["saliency_layers"]))

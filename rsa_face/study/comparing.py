@@ -13,6 +13,7 @@ from rsa_face.human.read import read_human
 from rsa_face.inference.ceiling import refuse_one_participant
 from rsa_face.inference.comparisons import check_people
 from rsa_face.inference.localization import contrast_layers, localize
+from rsa_face.inference.people import contrast_groups, two_groups
 from rsa_face.inference.resampling import (
     AUTO,
     GROUP_FACTOR,
@@ -34,6 +35,7 @@ from rsa_face.schema import (
     LAYER,
     NETWORK,
     PARTICIPANT,
+    PEOPLE,
     RDM,
     STIMULUS,
     STIMULUS_I,
@@ -59,6 +61,9 @@ def read_people(run: Run) -> None:
     human = _grouped(human, about, run.study.inference.groups)
     refuse_one_participant(human)
     check_people(human)
+    compared = run.study.inference.contrast_groups
+    if compared is not None:
+        two_groups(human, compared.factor, compared.people)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UngroupedWarning)  # said where they are drawn
         group_members(human, choose_groups(human, run.study.inference.groups))
@@ -114,6 +119,27 @@ def compare(run: Run) -> None:
         result = add_partial(result, rdms=rdms, human=human, controls=controls)
     save(result.assign_attrs(left_out=left_out), run.folder / "layers.nc")
     write_table(to_frame(result), run.folder / "layers.csv")
+
+
+def contrast_people(run: Run) -> None:
+    """Compare two groups of participants: how similar layers are to each, and where networks turn and peak."""
+    inference = run.study.inference
+    section = inference.contrast_groups
+    assert section is not None
+    result = contrast_groups(
+        varying(judged(run))[0],
+        run.array("human_rdms.nc"),
+        section.factor,
+        people=section.people,
+        comparison=inference.comparison,
+        shuffles=inference.draws,
+        draws=inference.draws,
+        seed=inference.seed,
+        groups=inference.groups,
+        progress=run.progress,
+    )
+    save(result, run.folder / "people.nc")
+    write_table(table_along(result, RDM, across=PEOPLE), run.folder / "people.csv")
 
 
 def _say_groups(run: Run, human: xr.DataArray) -> None:

@@ -463,6 +463,13 @@ class SaliencySection(Settings):
     by_layer: bool = False
 
 
+class PeopleSection(Settings):
+    """Two groups of participants to compare: the factor that says who is in which, and the second is subtracted."""
+
+    factor: str
+    people: tuple[str, str] | None = None
+
+
 class InferenceSection(Settings):
     """How layers and people are compared, and how sure one wants to be.
 
@@ -470,7 +477,8 @@ class InferenceSection(Settings):
     a similarity is taken out: ``pixels``, a factor of the stimulus table, or a file. `pretrainings` are the two that
     are compared within an architecture, the second subtracted. `groups` is the factor whose values are drawn with all
     their stimuli: ``auto`` is `identity`, where identities have several stimuli (`choose_groups`); ``none`` draws
-    stimuli one by one.
+    stimuli one by one. `contrast_groups` names the factor of participants, such as the diagnosis, whose two groups
+    are compared; a table of participants (`layout`) says who belongs to which.
     """
 
     comparison: ComparisonName = "rho-a"
@@ -483,6 +491,7 @@ class InferenceSection(Settings):
     baseline: str = "alexnet"
     controls: tuple[Control, ...] = ()
     pretrainings: tuple[str, str] | None = None
+    contrast_groups: PeopleSection | None = None
 
     @field_validator("groups")
     @classmethod

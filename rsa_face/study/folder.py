@@ -16,6 +16,7 @@ from rsa_face.figures.behaviour import plot_psychometric, plot_training
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.layout import save_figure
 from rsa_face.figures.networks import plot_contrast, plot_localization
+from rsa_face.figures.people import plot_people
 from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.saliency import plot_saliency
 from rsa_face.figures.style import figure_style
@@ -333,6 +334,7 @@ _RESULT: dict[str, tuple[str, ...]] = {
 _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "localization": ("probability", (LAYER,)),
     "contrast": ("difference", (LAYER,)),
+    "people": ("difference", (RDM,)),
     "psychometric_likeness": ("rmse", (NETWORK,)),
     "psychometric": ("proportion", ("level",)),
     "saliency_layers": ("proportion", (RDM, "region")),
@@ -364,6 +366,7 @@ _ALSO: dict[str, tuple[str, ...]] = {
         "reason",
         *(f"{name}_interval" for name in ("peak_depth", "difference", "half_way_depth")),
     ),
+    "people": ("similarity", "p_difference_corrected", "noise_ceiling", "participants"),
     "agreement": (
         "value",
         "peak_layer",
@@ -439,6 +442,11 @@ def _saliency(run: "Run") -> Axes:
     return plot_saliency(run.array("saliency_maps.nc"), run.stimuli, regions=run.dataset("saliency.nc"))
 
 
+def _people(run: "Run") -> Axes:
+    result, network = run.dataset("people.nc"), run.study.inference.network
+    return plot_people(result, network=network if network in result[NETWORK].values else None)
+
+
 def _training(run: "Run") -> Axes:
     trained = [section for section in networks_of(run.study) if section.gate is None]
     logs = {section.called: run.folder / section.log_file for section in trained}
@@ -450,6 +458,7 @@ _FIGURES: tuple[tuple[str, str, Callable[["Run"], Axes]], ...] = (
     ("rdms.nc", "rdms", _rdms),
     ("layers.nc", "layers", lambda run: plot_layers(run.dataset("layers.nc"))),
     ("contrast.nc", "contrast", lambda run: plot_contrast(run.dataset("contrast.nc"))),
+    ("people.nc", "people", _people),
     ("localization.nc", "localization", lambda run: plot_localization(run.dataset("localization.nc"))),
     ("psychometric.csv", "psychometric", _psychometric),
     ("saliency_maps.nc", "saliency", _saliency),
