@@ -20,6 +20,7 @@ from rsa_face.human.read import read_human_trials as read_human_trials
 from rsa_face.human.reliability import assess_reliability as assess_reliability
 from rsa_face.inference.localization import contrast_layers as contrast_layers
 from rsa_face.inference.localization import localize as localize
+from rsa_face.inference.localization import share_of_ceiling as share_of_ceiling
 from rsa_face.inference.people import contrast_groups as contrast_groups
 from rsa_face.inference.recovery import recover_layers as recover_layers
 from rsa_face.inference.rsa import RSA as RSA

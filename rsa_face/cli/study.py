@@ -346,11 +346,14 @@ def _plots(study: "StudyFolder", *, scale: str, sort: list[str] | None) -> Itera
 def _plots_of_result(study: "StudyFolder", rdms: Any, human: Any) -> Iterator[tuple[str, Plot]]:
     from rsa_face.figures.layers import plot_layers
     from rsa_face.figures.networks import plot_networks, plot_study
+    from rsa_face.inference.localization import share_of_ceiling
 
     result: Any = study.result
     answers, partial = _localized(study), study.extras.get("partial")
     compared = _planned(study, result, answers)
     yield "layers", lambda: plot_layers(result, partial=partial)
+    if "noise_ceiling" in result and float(result["noise_ceiling"][0]) > 0:
+        yield "layers-share", lambda: plot_layers(share_of_ceiling(result))
     yield "depth", lambda: plot_layers(result, partial=partial, along="depth")
     yield "networks", lambda: plot_networks(result, where=answers, compared=compared)
     panels = {

@@ -266,6 +266,8 @@ def plot_layers(
 ) -> Axes:
     """Draw the similarity of every layer to people, with its interval, the noise ceiling and the tests.
 
+    Given what `share_of_ceiling` returns, it draws shares of the noise ceiling in place of similarities.
+
     Networks stand side by side with their layers by name, on one axis of similarity, those that differ in their seed
     alone in one place; or all over one another along relative depth. What the result does not hold is not drawn, nor
     are tests of so many networks over one another that their marks would take more room than the curves.
@@ -379,7 +381,10 @@ def layers_table(
     if partial is not None:
         table["similarity_partial"] = matched(partial, part[RDM].values, "similarity")
     if "noise_ceiling" in part:
-        table["noise_ceiling_lower"], table["noise_ceiling_upper"] = part["noise_ceiling"].values
+        lower, upper = part["noise_ceiling"].values
+        table["noise_ceiling_lower"], table["noise_ceiling_upper"] = lower, upper
+        if lower > 0 and not part.attrs.get("share_of_ceiling"):
+            table["share_of_ceiling"] = part["similarity"].values / lower
     if "participant_similarity" in part and not part.attrs.get(UNSIGNED):
         table["participants"] = part["participant_similarity"].notnull().sum("participant").values
     return table
@@ -431,9 +436,11 @@ def _label_axes(ax: Axes, result: xr.Dataset, blocks: Sequence[Block], style: Fi
 def similarity_label(attrs: Mapping[Any, Any]) -> str:
     """Return what the similarity of a result is called."""
     comparison = str(attrs.get("comparison", ""))
-    if comparison in TRIAL_SCORES:
+    if comparison in TRIAL_SCORES and not attrs.get("share_of_ceiling"):
         return TRIAL_SCORES[comparison]
     named = comparison_label(comparison)
+    if attrs.get("share_of_ceiling"):
+        return f"Similarity to people (share of the noise ceiling{f'; {named}' if named else ''})"
     return f"Similarity to people ({named})" if named else "Similarity to people"
 
 

@@ -1,7 +1,7 @@
 """At which layer: a network less its baseline, and where it peaks, reaches the ceiling, leaves its baseline."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,6 +41,7 @@ from rsa_face.schema import (
     TRIAL_SCORES,
     UNSIGNED,
     must_be_known,
+    must_hold,
     origin_of,
 )
 
@@ -596,6 +597,24 @@ def _shares(
     reaching: Question,
 ) -> Columns:
     """Return which share of the noise ceiling each layer reaches, and whether it is significantly below it."""
+    bar, single = critical_value(reaching.spread(resampled), confidence=confidence), single_bar(confidence=confidence)
+    share, below, (single_limits, all_limits) = _of_ceiling(resampled, layers, reaching.perfect, (single, bar))
+    extrapolated = float(result["noise_ceiling_extrapolated"]) if "noise_ceiling_extrapolated" in result else np.nan
+    return {
+        "share_of_ceiling": (LAYER, np.append(share, np.nan)),
+        "share_of_ceiling_interval": ((LAYER, BOUND), np.vstack([single_limits, [np.nan] * 2])),
+        "share_of_ceiling_band": ((LAYER, BOUND), np.vstack([all_limits, [np.nan] * 2])),
+        "share_of_extrapolated_ceiling": (LAYER, np.append(resampled.estimate[layers] / extrapolated, np.nan)),
+        "below_ceiling": (LAYER, np.append(below.z < -critical_value(below, confidence=confidence), False)),
+        "noise_ceiling": (BOUND, result["noise_ceiling"].values),
+        "noise_ceiling_extrapolated": extrapolated,
+    }
+
+
+def _of_ceiling(
+    resampled: Resampled, layers: Int[np.ndarray, " layer"], perfect: float, bars: Sequence[float]
+) -> tuple[Float[np.ndarray, " layer"], Spread, list[Float[np.ndarray, "layer 2"]]]:
+    """Return each layer's share of the lower ceiling, how far it is below it, and the share's limits at each bar."""
     # the layers and, last, the lower ceiling: the few quantities that shares depend on
     some = resampled.only(np.append(layers, resampled.estimate.size + LOWER_CEILING))
     identity, ceiling = np.eye(layers.size + 1)[:, :-1], np.eye(layers.size + 1)[:, [-1]]
@@ -606,22 +625,65 @@ def _shares(
 
     def excess(share: Float[np.ndarray, " layer"]) -> Spread:
         bound = share * float(some.estimate[-1])
-        return spread_at(few.spread(identity - ceiling * share), bound, reaching.perfect)
+        return spread_at(few.spread(identity - ceiling * share), bound, perfect)
 
     share = some.estimate[:-1] / some.estimate[-1]
-    below = some.spread(identity - ceiling)
-    bar = critical_value(reaching.spread(resampled), confidence=confidence)
-    single = single_bar(confidence=confidence)
-    extrapolated = float(result["noise_ceiling_extrapolated"]) if "noise_ceiling_extrapolated" in result else np.nan
-    return {
-        "share_of_ceiling": (LAYER, np.append(share, np.nan)),
-        "share_of_ceiling_interval": ((LAYER, BOUND), np.vstack([_fieller(excess, share, single), [np.nan] * 2])),
-        "share_of_ceiling_band": ((LAYER, BOUND), np.vstack([_fieller(excess, share, bar), [np.nan] * 2])),
-        "share_of_extrapolated_ceiling": (LAYER, np.append(some.estimate[:-1] / extrapolated, np.nan)),
-        "below_ceiling": (LAYER, np.append(below.z < -critical_value(below, confidence=confidence), False)),
-        "noise_ceiling": (BOUND, result["noise_ceiling"].values),
-        "noise_ceiling_extrapolated": extrapolated,
-    }
+    return share, some.spread(identity - ceiling), [_fieller(excess, share, bar) for bar in bars]
+
+
+def share_of_ceiling(result: xr.Dataset) -> xr.Dataset:
+    """Return a comparison on the scale of its noise ceiling: 0 is no similarity, and 1 the lower bound.
+
+    Similarities of other data, comparisons or people compare on this scale; by themselves they do not, since noise in
+    people's judgements lowers them all.
+
+    Parameters
+    ----------
+    result : Dataset, dims (rdm, ...)
+        What `compare_layers` or `predict_trials` returned. Not changed.
+
+    Returns
+    -------
+    Dataset, dims (rdm, bound)
+        `similarity`, over the lower bound of the noise ceiling; `similarity_interval`, Fieller's interval of each
+        share, which is infinite where the ceiling itself is uncertain (where nothing was resampled: of the similarity
+        alone, over the ceiling); `noise_ceiling`, 1 and the upper over the lower bound; and the tests of the result.
+        It has no draws, so that it is for tables and figures (`plot_layers`). The attr `share_of_ceiling` is True.
+
+    Raises
+    ------
+    ValueError
+        If the result has no noise ceiling above 0.
+
+    References
+    ----------
+    Fieller 1954, 10.1111/j.2517-6161.1954.tb00159.x; Nili et al. 2014, 10.1371/journal.pcbi.1003553.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> demo = rf.example("demo")
+    >>> models = rf.control_rdms(demo.stimuli, ["level", "identity"])
+    >>> share = rf.share_of_ceiling(rf.compare_layers(models, demo.human, comparison="corr", draws=30))
+    >>> share["similarity"].to_series().round(2).to_dict()
+    {'level': 0.97, 'identity': 0.28}
+    """
+    must_hold(result, ("similarity", "noise_ceiling"), "A result of `compare_layers`")
+    lower = float(result["noise_ceiling"].values[0])
+    if not lower > 0:
+        message = f"The noise ceiling is {lower:.3g}: people do not agree, and no share of it can be taken."
+        raise ValueError(message)
+    tests = [str(name) for name in result if str(name).startswith("p_")]
+    share = result[tests].assign({name: result[name] / lower for name in ("similarity", "noise_ceiling")})
+    if "noise_ceiling_draws" in result:
+        confidence = float(result.attrs.get("confidence", 0.95))
+        places, bars = np.arange(result.sizes[RDM]), [single_bar(confidence=confidence)]
+        _, _, limits = _of_ceiling(resampled_of(result), places, perfect_similarity(result), bars)
+        share["similarity_interval"] = ((RDM, BOUND), limits[0])
+    elif "similarity_interval" in result:
+        share["similarity_interval"] = result["similarity_interval"] / lower
+    share.attrs["share_of_ceiling"] = True
+    return share
 
 
 def _fieller(

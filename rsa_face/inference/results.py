@@ -263,6 +263,8 @@ def to_frame(result: xr.Dataset) -> pd.DataFrame:
             columns |= {f"{name}_{bound}": variable.sel(bound=bound).values for bound in result[BOUND].values}
         elif name == "noise_ceiling":
             columns |= {f"{name}_{bound}": float(variable.sel(bound=bound)) for bound in result[BOUND].values}
+            if variable.values[0] > 0:
+                columns["share_of_ceiling"] = result["similarity"].values / variable.values[0]
     return pd.DataFrame({**columns, **{key: result.attrs.get(key) for key in ("comparison", "simulated")}})
 
 

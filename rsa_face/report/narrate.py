@@ -527,14 +527,18 @@ def _ceiling(where: xr.Dataset) -> str:
     bar += f" (about {number(many)} with many {more})" if np.isfinite(many) else ""
     if picked == NONE:
         near = [name for name, below in zip(_names(where), where["below_ceiling"].values, strict=True) if not below]
-        return f"No layer is shown to reach {bar}, {_in_draws(answer)}. {_not_to_be_told(near[:-1])}"
-    layer = where.sel({LAYER: picked})
+        peak = str(where.sel(target="peak")["picked"].item())
+        most = "" if peak == NONE else f"{peak} is at {_share_of_ceiling(where, peak)}. "
+        return f"No layer is shown to reach {bar}, {_in_draws(answer)}. {most}{_not_to_be_told(near[:-1])}"
+    share = _share_of_ceiling(where, picked)
+    return f"{picked} is the first layer shown to reach {bar}: it is at {share}. {_stability(answer)}."
+
+
+def _share_of_ceiling(where: xr.Dataset, name: str) -> str:
+    """Return which share of the ceiling's lower bound a layer is at, with its band."""
+    layer = where.sel({LAYER: name})
     low, high = (percent(float(limit)) for limit in layer["share_of_ceiling_band"].values)
-    share = percent(float(layer["share_of_ceiling"]))
-    return (
-        f"{picked} is the first layer shown to reach {bar}: it is at {share} of it (band {low} to {high}). "
-        f"{_stability(answer)}."
-    )
+    return f"{percent(float(layer['share_of_ceiling']))} of it (band {low} to {high})"
 
 
 def _not_to_be_told(near: Sequence[str]) -> str:

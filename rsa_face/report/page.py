@@ -72,6 +72,7 @@ _MAIN = {
     "similarity": "similarity",
     "similarity_lower": "lower",
     "similarity_upper": "upper",
+    "share_of_ceiling": "share of ceiling",
     "p_above_zero_corrected": "p above 0",
     "p_above_zero": "p above 0, uncorrected",
     "p_below_ceiling_corrected": "p below ceiling",

@@ -14,9 +14,10 @@ from rsa_face.inference.localization import (
     localize,
     participant_t,
     pick,
+    share_of_ceiling,
     spread_at,
 )
-from rsa_face.inference.results import matched_layers
+from rsa_face.inference.results import matched_layers, to_frame
 from rsa_face.inference.rsa import compare_layers, held_out_similarity
 from rsa_face.inference.statistics import Spread
 from tests.inference.simulated import simulate
@@ -103,6 +104,22 @@ def test_reaching_the_ceiling_is_shown_by_the_share_of_it(result: xr.Dataset) ->
     assert (alone[1] < upper).all()
     assert not where["below_ceiling"].sel(layer=["fc6", "none"]).any()
     assert where["below_ceiling"].sel(layer=["conv1", "conv2", "conv3"]).all()
+
+
+def test_a_comparison_on_the_scale_of_its_ceiling_has_the_shares_and_intervals_of_localize(result) -> None:
+    share, where = share_of_ceiling(result), localize(result)
+    ours = share.isel(rdm=(share["network"] == "fe_alexnet").values).sortby("depth")
+    np.testing.assert_allclose(ours["similarity"], where["share_of_ceiling"][:-1])
+    np.testing.assert_allclose(ours["similarity_interval"], where["share_of_ceiling_interval"][:-1], atol=1e-6)
+    low, high = result["noise_ceiling"].values
+    np.testing.assert_allclose(share["noise_ceiling"], [1, high / low])
+    np.testing.assert_array_equal(share["p_above_zero"], result["p_above_zero"])
+    with pytest.raises(ValueError, match="holds no draws"):
+        localize(share)
+    with pytest.raises(ValueError, match=r"-0\.1"):
+        share_of_ceiling(result.assign(noise_ceiling=("bound", [-0.1, 0.2])))
+    table = to_frame(result)
+    np.testing.assert_allclose(table["share_of_ceiling"], result["similarity"] / low)
 
 
 def test_the_ceiling_is_tested_with_the_error_of_a_layer_at_the_margin() -> None:

@@ -28,7 +28,8 @@ def test_the_answer_names_layers_with_their_uncertainty(study):
         "Its similarity is half-way from the first layer to the peak at a depth of 0.60 (95% interval 0.40 to 0.75), "
         "first passed at fe.",
         "No layer is shown to reach the noise ceiling, that is, to be above 90% of its lower bound of 0.400 (about "
-        "0.450 with many participants), as in 70% of draws. Every layer is below it.",
+        "0.450 with many participants), as in 70% of draws. fc8 is at 50% of it (band 40% to 60%). Every layer is "
+        "below it.",
         "fe is the first layer above AlexNet, by +0.050 (band +0.010 to +0.090). It is picked in 80% of draws; the "
         "95% set of layers not ruled out is fe.",
         "relu1 is the first layer to differ from AlexNet: FE-AlexNet is less like people there, by −0.050 (band "

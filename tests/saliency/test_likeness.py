@@ -7,7 +7,7 @@ import xarray as xr
 from PIL import Image
 from scipy.stats import entropy
 
-from rsa_face.saliency.likeness import compare_maps, read_human_maps
+from rsa_face.saliency.likeness import compare_maps, map_agreement, read_human_maps
 from rsa_face.stimuli.catalogue import StimulusSet
 
 
@@ -123,3 +123,63 @@ def test_fixations_that_are_none_are_refused(stimuli, tmp_path, two):
         read_human_maps(tmp_path / "odd.csv", stimuli, two[0])
     with pytest.raises(FileNotFoundError, match=r"nowhere.csv"):
         read_human_maps(tmp_path / "nowhere.csv", stimuli, two[0])
+
+
+def people_of(values, ids=("a", "b", "c", "d")):
+    return xr.DataArray(np.asarray(values, float), {"participant": [f"p{n}" for n in range(len(values))],
+                        "stimulus": list(ids)}, ("participant", "stimulus", "row", "column"))  # fmt: skip
+
+
+def test_people_predict_each_other_as_worked_by_hand():
+    rng = np.random.default_rng(0)
+    values, network = rng.random((3, 4, 5, 5)), rng.random((4, 5, 5))
+    agreement = map_agreement(maps_of(network, "abcd", 5), people_of(values), blur=0)
+    flat = values.reshape(3, 4, -1) / values.sum(axis=(2, 3))[:, :, None]
+    for face in range(4):
+        lower = [np.corrcoef(np.delete(flat[:, face], n, axis=0).mean(axis=0), flat[n, face])[0, 1] for n in range(3)]
+        upper = [np.corrcoef(flat[:, face].mean(axis=0), flat[n, face])[0, 1] for n in range(3)]
+        np.testing.assert_allclose(agreement["ceiling"][face], [np.mean(lower), np.mean(upper)])
+        alone = [np.corrcoef(network[face].ravel(), flat[n, face])[0, 1] for n in range(3)]
+        assert agreement["likeness"][face].item() == pytest.approx(np.mean(alone))
+    share = float(agreement["likeness"].mean() / agreement["ceiling"].sel(bound="lower").mean())
+    assert agreement["share"].item() == pytest.approx(share)
+
+
+def test_the_interval_of_the_share_holds_the_ratio_of_means_as_often_as_it_says():
+    rng, inside = np.random.default_rng(1), []
+    from rsa_face.saliency.likeness import _share
+
+    for _ in range(400):
+        lower = 0.6 + 0.1 * rng.normal(size=12)
+        _, (low, high) = _share(0.5 * lower + 0.1 * rng.normal(size=12), lower)
+        inside.append(low < 0.5 < high)
+    assert 0.92 <= np.mean(inside) <= 0.98  # 95 %, and two standard errors of 400
+
+
+def test_faces_that_one_person_saw_are_left_out_and_divergence_has_no_share(two):
+    rng = np.random.default_rng(0)
+    values = rng.random((3, 4, 5, 5))
+    values[1:, 3] = 0
+    agreement = map_agreement(maps_of(rng.random((4, 5, 5)), "abcd", 5), people_of(values), by="kl")
+    assert agreement["stimulus"].values.tolist() == ["a", "b", "c"]
+    assert agreement.attrs["left_out"] == 1
+    assert np.isnan(agreement["share"])
+    assert (agreement["ceiling"].sel(bound="upper") < agreement["ceiling"].sel(bound="lower")).all()
+    with pytest.raises(ValueError, match="None of 4 faces"):
+        map_agreement(maps_of(rng.random((4, 5, 5)), "abcd", 5), people_of(values[:1]))
+    with pytest.raises(ValueError, match="blur=-1"):
+        map_agreement(maps_of(rng.random((4, 5, 5)), "abcd", 5), people_of(values), blur=-1.0)
+
+
+def test_fixations_of_named_people_are_read_apart(stimuli, tmp_path):
+    file = tmp_path / "fixations.csv"
+    file.write_text("participant,stimulus,x,y\np2,a,1,1\np1,a,2,2\np1,b,3,3\np1,b,3,3\n")
+    whole = maps_of(np.ones((2, 8, 8)), crop=8)
+    people = read_human_maps(file, stimuli, whole)
+    assert people["participant"].values.tolist() == ["p1", "p2"]
+    assert people.sel(participant="p2", stimulus="a").values[1, 1] == 1
+    assert people.sel(participant="p1", stimulus="b").values[3, 3] == 2
+    assert not people.sel(participant="p2", stimulus="b").any()
+    anybody = tmp_path / "anybody.csv"
+    anybody.write_text("stimulus,x,y\na,1,1\na,2,2\nb,3,3\nb,3,3\n")
+    np.testing.assert_array_equal(read_human_maps(anybody, stimuli, whole), people.sum("participant"))
