@@ -150,7 +150,8 @@ def doctor(
         right = not wrong and not refused
         say(json.dumps({**machine, "right": right, "networks": tables, "refused": refused}))
         return 0 if right else 1
-    _print_audits(audits)
+    if audits:
+        _print_audits(audits)
     say(*(f"{name} cannot be checked: {reason}" for name, reason in refused.items()))
     if wrong or not refused:
         say(f"Wrong: {', '.join(wrong)}" if wrong else "All is well.")

@@ -28,6 +28,7 @@ from rsa_face.figures.layout import (
     p_equals,
     points_mm,
     printable,
+    short_layers,
     size_mm,
 )
 from rsa_face.figures.rdms import plot_rdms
@@ -103,7 +104,8 @@ def plot_networks(
         ax.set_xlim(-0.6 - spare, len(rows) - 0.4 + spare)
         names = [str(result[LAYER].values[row]) for row in rows.values()]
         labels = [
-            printable(network_label(name)) + "\n" + printable(layer) for name, layer in zip(rows, names, strict=True)
+            printable(network_label(name)) + "\n" + printable(layer)
+            for name, layer in zip(rows, short_layers(names), strict=True)
         ]
         longest = max(len(line) for label in labels for line in label.split("\n"))
         fits = 0.6 * points_mm(style.small_pt) * longest < size_mm(ax)[0] / (len(rows) + 0.2 + 2 * spare)

@@ -27,7 +27,7 @@ from rsa_face.networks.weights import (
 )
 from rsa_face.provenance import hash_file
 from rsa_face.safety import in_short
-from rsa_face.schema import LIBRARY, is_builder
+from rsa_face.schema import LIBRARIES, LIBRARY, is_builder
 from rsa_face.stimuli.preprocessing import Preprocessing
 
 
@@ -199,9 +199,9 @@ def _callable(name: str, called: str) -> Callable[..., Any]:
     try:
         module = import_module(home)
     except ModuleNotFoundError as error:
-        message = (
-            f"{name}: no module {error.name!r} can be imported. Install it, or set PYTHONPATH to the folder it is in."
-        )
+        near = get_close_matches(home, LIBRARIES, n=1, cutoff=0.7)
+        meant = f"Did you mean {near[0]}:{called}? If not, install" if near else "Install"
+        message = f"{name}: no module {error.name!r} can be imported. {meant} it, or set PYTHONPATH to its folder."
         raise ModuleNotFoundError(message, name=error.name) from error
     build = getattr(module, called, None)
     if not callable(build):

@@ -207,8 +207,8 @@ def _passed(module: nn.Module, count: int, side: int) -> _Pass:
         if count == 1:  # one alone need not run: then two copies do
             return _Pass()
         message = (
-            f"{type(module).__name__} does not run on images of {side} x {side} pixels: {in_short(error)}. Set "
-            "`preprocessing` to the size that it takes."
+            f"{type(module).__name__} does not run on images of {side} x {side} pixels: "
+            f"{in_short(error).rstrip('.!')}. Set `preprocessing` to the size that it takes."
         )
         raise ValueError(message) from error
     finally:
