@@ -7,6 +7,8 @@ import xarray as xr
 from rsa_face.safety import first_of
 from rsa_face.schema import STIMULUS_I, STIMULUS_J, stimulus_ids
 
+_READ_AT_ONCE = 2**30  # bytes
+
 
 def align_stimuli(
     rdms: xr.DataArray, to: xr.DataArray, *, names: tuple[str, str] = ("RDMs", "the others")
@@ -79,7 +81,9 @@ def select_stimuli(rdms: xr.DataArray, ids: list[str]) -> xr.DataArray:
         message = f"No such stimuli in the RDMs: {first_of(unknown)}. Check the ids."
         raise ValueError(message)
     order = np.array([place[stimulus] for stimulus in ids], dtype=int)
-    return rdms.isel({STIMULUS_I: order, STIMULUS_J: order})
+    picked = rdms.isel({STIMULUS_I: order, STIMULUS_J: order})
+    # of RDMs larger than memory, those of fewer stimuli are read once, not for each question again
+    return picked.compute(scheduler="threads") if picked.chunks and picked.nbytes < _READ_AT_ONCE else picked
 
 
 def _differing(lacks: list[str], more: list[str]) -> str:

@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 from rsa_face.cluster import connect, map_in_order
 from rsa_face.memory import bytes_of
-from rsa_face.safety import first_of, must_be_a, reading
+from rsa_face.provenance import hash_content
+from rsa_face.safety import first_of, hold, must_be_a, reading
 from rsa_face.schema import (
     DEPTH,
     LAYER,
@@ -37,6 +38,9 @@ from rsa_face.schema import (
 
 GENERAL = "default"
 """The key of a mapping of layers to measures whose measure makes all other layers' RDMs."""
+
+DISSIMILARITY = "dissimilarity"
+"""What an array of RDMs, and its variable in a file, is called."""
 
 _SINGLE = 4  # bytes of a float32
 _MOST_FEATURES = 2**13  # added up in float32 before float64 takes over
@@ -319,6 +323,9 @@ def compute_rdms(
     cluster: str | None = None,
     conditions: str | None = None,
     folds: str | None = None,
+    out: str | Path | None = None,
+    dtype: str = "float32",
+    tile: int = 2048,
 ) -> xr.DataArray:
     """Turn every layer of an activation store into an RDM.
 
@@ -342,18 +349,27 @@ def compute_rdms(
         Matrix products of our own, or rsatoolbox's ``calc_rdm`` (correlation and euclidean alone): the same
         values, slower and with several copies of the layer in memory.
     memory : float
-        GiB that may be used at once. Less than one channel of all stimuli and two RDMs is refused.
+        GiB that may be used at once, by each process: the RDMs of all layers, three more of one layer, and some
+        channels of all stimuli. Less is refused before anything is read.
     cluster : str, optional
         ``local:N`` or ``tcp://HOST:PORT``: hand layers, in pieces, to dask workers that see the store.
     conditions, folds : str, optional
         For mahalanobis and crossnobis: the factor that says what each row presents (its values become the
         stimuli), and, for crossnobis, the factor that tells the presentations apart.
+    out : str or Path, optional
+        A ``.zarr`` folder to write the RDMs to, for those larger than memory: tile by tile, in any number of
+        processes, and where it was interrupted the same call goes on.
+    dtype : {"float32", "float64"}
+        In which precision tiles are kept.
+    tile : int
+        Rows and columns of a tile. Each takes the memory of twelve times as many numbers as it has.
 
     Returns
     -------
     DataArray, dims (rdm, stimulus_i, stimulus_j)
-        Coords `network`, `layer`, `depth`, `order` and `measure` on rdm; the stimuli's factors on stimulus_i; attrs
-        `measure` and its `definition`, those of most layers, and `other_measures`, each layer that has another.
+        In memory, or with `out` in dask's chunks, read from the disk when used (`open_rdms`). Coords `network`,
+        `layer`, `depth`, `order` and `measure` on rdm; the stimuli's factors on stimulus_i; attrs `measure` and its
+        `definition`, those of most layers, and `other_measures`, each layer that has another.
 
     Raises
     ------
@@ -390,6 +406,9 @@ def compute_rdms(
         grouped = condition_coords(stimuli, conditions, folds, {layer.measure for layer in layers})
         rdms = [_named(layer, calc_noise_rdm, layer.values(), grouped, layer.measure, memory) for layer in layers]
         return label_rdms(np.stack(rdms), labels, grouped.coords, measure=general, conditions=conditions)
+    if out is not None:
+        return _in_tiles(Path(out), layers, labels, stimuli, general, memory, cluster, (dtype, tile))
+    _must_fit(layers, memory)
     if engine == "rsatoolbox":
         each: Iterator[np.ndarray] = (_named(layer, _toolbox_rdm, layer) for layer in layers)
     else:
@@ -402,7 +421,7 @@ def compute_rdms(
 
 
 def label_rdms(
-    values: np.ndarray, labels: list[dict[str, Any]], stimuli: Any, *, measure: str, **attrs: Any
+    values: Any, labels: list[dict[str, Any]], stimuli: Any, *, measure: str, **attrs: Any
 ) -> xr.DataArray:
     """Name the dims of layer RDMs, of which `labels` says network, layer, depth, order and the measure that made it.
 
@@ -423,7 +442,7 @@ def label_rdms(
     origin = {kind: sorted({str(label[NETWORK]) for label in labels if label.get(kind)}) for kind in kinds}
     attrs = {**origin, **attrs}
     described = {"measure": measure, "definition": MEASURES[measure].definition, **attrs}
-    rdms = xr.DataArray(values, coords, (RDM, STIMULUS_I, STIMULUS_J), name="dissimilarity", attrs=described)
+    rdms = xr.DataArray(values, coords, (RDM, STIMULUS_I, STIMULUS_J), name=DISSIMILARITY, attrs=described)
     return mark_measures(rdms)
 
 
@@ -491,17 +510,15 @@ def _toolbox_rdm(layer: _Layer) -> np.ndarray:
 
 
 def _gram_rdms(layers: Sequence[_Layer], memory: float, cluster: str | None) -> Iterator[np.ndarray]:
-    cuts = [_groups(layer, memory) for layer in layers]
+    left = memory - 8 * layers[0].shape[0] ** 2 * len(layers) / 2**30  # beside the result
+    cuts = [_groups(layer, left) for layer in layers]
     if cluster is None:
         with product_threads() as pool:
             for layer, groups in zip(layers, cuts, strict=True):
                 moments = merge_moments(_sum_slabs(layer.read, slabs, layer.measure, pool) for slabs in groups)
                 yield _named(layer, dissimilarities, moments, layer.measure, layer.ids)
         return
-    homeless = [layer.name for layer in layers if layer.source is None]
-    if homeless:
-        message = f"Layers that are in no store cannot be read by a cluster: {first_of(homeless)}. Leave cluster out."
-        raise ValueError(message)
+    _must_be_stored(layers, "Leave cluster out")
     items = [
         (layer.source, slabs, layer.measure) for layer, groups in zip(layers, cuts, strict=True) for slabs in groups
     ]
@@ -509,6 +526,30 @@ def _gram_rdms(layers: Sequence[_Layer], memory: float, cluster: str | None) -> 
         for layer, groups in zip(layers, cuts, strict=True):
             moments = merge_moments(next(parts) for _ in groups)
             yield _named(layer, dissimilarities, moments, layer.measure, layer.ids)
+
+
+def rdm_bytes(stimuli: int, layers: int) -> int:
+    """Return how much memory the RDMs of layers take while they are made: all, and three more of one layer."""
+    return 8 * stimuli**2 * (layers + 3)
+
+
+def must_hold_rdms(stimuli: int, layers: int, memory: float) -> None:
+    """Refuse RDMs that would not fit into memory (GiB), before anything that they are made from is computed."""
+    needed = rdm_bytes(stimuli, layers) / 2**30
+    if needed > memory:
+        message = (
+            f"{layers} RDMs of {stimuli:,} stimuli, and three more while they are made, take {needed:.3g} GiB; "
+            f"`memory` allows {memory:.3g} GiB. Allow more, use fewer layers, or write them in tiles: "
+            "compute_rdms(tree, out='rdms.zarr')."
+        )
+        raise ValueError(message)
+
+
+def _must_fit(layers: Sequence[_Layer], memory: float) -> None:
+    stimuli = layers[0].shape[0]
+    must_hold_rdms(stimuli, len(layers), memory)
+    for layer in layers:
+        _groups(layer, memory - 8 * stimuli**2 * len(layers) / 2**30)
 
 
 def _groups(layer: _Layer, memory: float) -> list[list[tuple[int, int]]]:
@@ -522,8 +563,8 @@ def _groups(layer: _Layer, memory: float) -> list[list[tuple[int, int]]]:
     if width < 1:
         needed = (3 * per_channel * layer.step + 3 * 8 * stimuli**2) / 2**30
         message = (
-            f"{memory:g} GiB of memory do not hold some channels of all stimuli and three RDMs, {needed:.3g} GiB for "
-            f"{layer.name}. Allow more."
+            f"The memory left for {layer.name}, {memory:.3g} GiB, does not hold some channels of all stimuli and "
+            f"three RDMs: {needed:.3g} GiB. Allow more, or write them in tiles: compute_rdms(tree, out='rdms.zarr')."
         )
         raise ValueError(message)
     slabs = [(start, min(start + width, channels)) for start in range(0, channels, width)]
@@ -553,6 +594,170 @@ def _moments_at(item: tuple[str, list[tuple[int, int]], str]) -> Moments:
     array: Any = zarr.open_array(source, mode="r")
     with product_threads() as pool:
         return _sum_slabs(lambda start, stop: np.asarray(array[:, start:stop]), slabs, measure, pool)
+
+
+def _must_be_stored(layers: Sequence[_Layer], then: str) -> None:
+    homeless = [layer.name for layer in layers if layer.source is None]
+    if homeless:
+        message = f"Layers that are in no store cannot be read by other processes: {first_of(homeless)}. {then}."
+        raise ValueError(message)
+
+
+# -- RDMs larger than memory: tiles on the disk ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """One tile of a layer's RDM: the stimuli of its rows and its columns, and where it is read and written."""
+
+    layer: str
+    measure: str
+    source: str
+    target: str
+    rdm: int
+    sides: tuple[tuple[int, int], tuple[int, int]]
+    ids: tuple[str, ...]
+    memory: float
+
+
+def open_rdms(path: str | Path) -> xr.DataArray:
+    """Open RDMs that were written in tiles, lazily: dask reads the tiles that are used.
+
+    Cut them down to the stimuli that people judged (`shared_stimuli`) before comparing them.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder that `compute_rdms` was given as `out`.
+
+    Returns
+    -------
+    DataArray, dims (rdm, stimulus_i, stimulus_j)
+        As `compute_rdms` returns it, in dask's chunks.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If it does not hold RDMs in tiles, or lacks some of them.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        message = f"No such folder: {str(path)!r}. Write RDMs to it: compute_rdms(tree, out={str(path)!r})."
+        raise FileNotFoundError(message)
+    with reading(path, "RDMs in tiles are a zarr folder", then="Remove it, and compute the RDMs again."):
+        rdms = xr.open_zarr(path, chunks={}, consolidated=False, zarr_format=3)[DISSIMILARITY]
+    missing = _missing_tiles(path)
+    if missing:
+        message = f"{str(path)!r} lacks {len(missing)} tiles. Compute the RDMs again: the same call goes on."
+        raise ValueError(message)
+    plain = {name: coord.copy(data=_as_plain(coord.values)) for name, coord in rdms.coords.items()}
+    tiled: xr.DataArray = rdms.assign_coords(plain).drop_encoding()
+    return tiled
+
+
+def _in_tiles(
+    out: Path,
+    layers: Sequence[_Layer],
+    labels: list[dict[str, Any]],
+    stimuli: Any,
+    general: str,
+    memory: float,
+    cluster: str | None,
+    form: tuple[str, int],
+) -> xr.DataArray:
+    must_be_known(form[0], ("float32", "float64"), "dtype")
+    _must_be_stored(layers, "Extract them to a store first")
+    out = out.absolute()
+    count = layers[0].shape[0]
+    side = min(form[1], count)
+    with hold(out, out.with_name(f".{out.name}.lock"), rule="RDMs are written by one process at a time"):
+        _begin_tiles(out, label_rdms_lazily(len(layers), count, side, form[0], labels, stimuli, general), layers)
+        ids, tiles = layers[0].ids, []
+        for rdm, row, column in _missing_tiles(out):
+            ends = [(first * side, min((first + 1) * side, count)) for first in (row, column)]
+            named = tuple(ids[slice(*ends[0])] if row == column else ids[slice(*ends[0])] + ids[slice(*ends[1])])
+            layer, target = layers[rdm], f"{out}/{DISSIMILARITY}"
+            both = (ends[0], ends[1])
+            tiles.append(_Tile(layer.name, layer.measure, str(layer.source), target, rdm, both, named, memory))
+        if cluster is None:
+            for tile in tiles:
+                _make_tile(tile)
+        elif tiles:
+            with connect(cluster) as client:
+                for _ in map_in_order(client, _make_tile, tiles):
+                    pass
+    return open_rdms(out)
+
+
+def label_rdms_lazily(
+    layers: int, stimuli: int, side: int, dtype: str, labels: list[dict[str, Any]], coords: Any, measure: str
+) -> xr.DataArray:
+    """Return layer RDMs without values, in dask's chunks of one tile each."""
+    import dask.array
+
+    empty: Any = dask.array.full(  # type: ignore[no-untyped-call]
+        (layers, stimuli, stimuli), np.nan, dtype=dtype, chunks=(1, side, side)
+    )
+    return label_rdms(empty, labels, coords, measure=measure)
+
+
+def _begin_tiles(out: Path, empty: xr.DataArray, layers: Sequence[_Layer]) -> None:
+    """Write all but the values of RDMs in tiles; refuse a folder that was begun from something else."""
+    made_from = hash_content(
+        [[layer.name, layer.measure, str(layer.source), layer.shape, layer.ids] for layer in layers],
+        empty.dtype.name,
+        empty.data.chunksize,
+    )
+    if out.exists():
+        with reading(out, "RDMs in tiles are a zarr folder", then="Choose another folder."):
+            before = zarr.open_group(out, mode="r").attrs.get("made_from")
+        if before != made_from:
+            message = (
+                f"{str(out)!r} was begun from other layers, measures, stimuli, tiles or precision. Choose another."
+            )
+            raise ValueError(message)
+        return
+    beside = out.with_name(f".{out.name}-{made_from[:8]}")
+    encoding = {DISSIMILARITY: {"fill_value": np.nan}}
+    dataset = empty.to_dataset().assign_attrs(made_from=made_from)
+    # zarr has no lasting form for texts of one length
+    dataset = dataset.assign_coords({n: c.copy(data=_as_plain(c.values)) for n, c in dataset.coords.items()})
+    dataset.to_zarr(beside, mode="w", compute=False, consolidated=False, zarr_format=3, encoding=encoding)
+    beside.replace(out)
+
+
+def _missing_tiles(out: Path) -> list[tuple[int, int, int]]:
+    """Return the tiles (rdm, row, column) on and above the diagonal that are not on the disk yet."""
+    array: Any = zarr.open_array(f"{out}/{DISSIMILARITY}", mode="r")
+    layers, rows, _ = array.cdata_shape
+    places = [(rdm, row, column) for rdm in range(layers) for row in range(rows) for column in range(row, rows)]
+    folder = out / DISSIMILARITY
+    return [place for place in places if not (folder / array.metadata.encode_chunk_key(place)).is_file()]
+
+
+def _make_tile(tile: _Tile) -> None:
+    """Compute a tile as an RDM of the stimuli of both its sides, and write it and its mirror image."""
+    array: Any = zarr.open_array(tile.source, mode="r")
+    sides = [slice(*side) for side in dict.fromkeys(tile.sides)]
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return np.concatenate([np.asarray(array[side, start:stop]) for side in sides])
+
+    shape = (len(tile.ids), *array.shape[1:])
+    layer = _Layer(
+        tile.layer, tile.measure, list(tile.ids), shape, max(array.dtype.itemsize, 4), array.chunks[1], read, None
+    )
+    with product_threads() as pool:
+        moments = merge_moments(_sum_slabs(read, slabs, tile.measure, pool) for slabs in _groups(layer, tile.memory))
+    rdm = _named(layer, dissimilarities, moments, tile.measure, layer.ids)
+    rows, columns = slice(*tile.sides[0]), slice(*tile.sides[1])
+    values = rdm[: rows.stop - rows.start, rows.start - rows.stop if len(sides) == 1 else rows.stop - rows.start :]
+    target: Any = zarr.open_array(tile.target, mode="r+")
+    if len(sides) == 2:
+        target[tile.rdm, columns, rows] = values.T
+    target[tile.rdm, rows, columns] = values  # last: where it is, the tile is done
 
 
 def _named(layer: _Layer, compute: Callable[..., np.ndarray], *arguments: Any) -> np.ndarray:

@@ -16,6 +16,7 @@ from rsa_face.activations.capture import resolve_device
 from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.store import lock_of
 from rsa_face.activations.stream import stream_measures
+from rsa_face.memory import bytes_of
 from rsa_face.networks.reference import known_layers
 from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import hash_content, hash_file, load, save
@@ -26,6 +27,7 @@ from rsa_face.rdms.measures import (
     general_measure,
     layers_with_their_own,
     measures_among,
+    must_hold_rdms,
 )
 from rsa_face.safety import (
     fault_of_name,
@@ -294,6 +296,7 @@ def _run(
     store = path_in(batch.folder / "stores", called, "The batch's store", suffix=".zarr")
     layers = batch.layers_of(first.network)
     options = Options(pool=batch.pool)
+    must_hold_rdms(len(stimuli), len(network.select(layers)), bytes_of(memory) / 2**30)  # before hours of extraction
     tree = extract([network], stimuli, store, layers=layers, options=options, cluster=cluster, **how)
     for unit in units:
         yield unit, compute_rdms(tree, measure=batch.measure_of(unit), memory=memory, cluster=cluster)

@@ -13,9 +13,10 @@ import xarray as xr
 from rsa_face.activations.extract import Options, extract
 from rsa_face.activations.stream import stream_rdms
 from rsa_face.inference.variance import pick_in_folds, reweight_layer
+from rsa_face.memory import available_memory
 from rsa_face.networks.zoo import Network
 from rsa_face.provenance import save
-from rsa_face.rdms.measures import compute_rdms, mark_measures
+from rsa_face.rdms.measures import compute_rdms, mark_measures, must_hold_rdms
 from rsa_face.safety import one_part, path_in, write_table
 from rsa_face.saliency.maps import LAST, average_gate, gate_openings, saliency_at
 from rsa_face.saliency.regions import (
@@ -64,6 +65,8 @@ def rdms_of(run: Run, section: NetworkSection) -> xr.DataArray:
             batch=recorded.batch,
             progress=run.progress,
         )
+    memory = available_memory() / 2**31  # half of it, in GiB
+    must_hold_rdms(len(stimuli), len(network.select(layers)), memory)  # before hours of extraction
     tree = extract(
         [network],
         stimuli,
@@ -76,7 +79,7 @@ def rdms_of(run: Run, section: NetworkSection) -> xr.DataArray:
         cluster=study.cluster,
         progress=run.progress,
     )
-    return compute_rdms(tree, measure=measure, cluster=study.cluster)
+    return compute_rdms(tree, measure=measure, memory=memory, cluster=study.cluster)
 
 
 def join_networks(run: Run) -> None:
