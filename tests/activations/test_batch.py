@@ -167,5 +167,5 @@ def test_how_far_a_batch_is_can_be_read_by_programs(masked, tmp_path, small_netw
 def test_rdms_that_do_not_fit_are_refused_before_anything_is_extracted(masked, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "extract", None)
     batch = make(masked, tmp_path, seeds=(0,), occlusions=("none",))
-    with pytest.raises(ValueError, match=r"2 RDMs of 5 stimuli, and three more .*`memory` allows 9\.31e-07 GiB"):
-        compute_batch(batch, stream=False, memory=1e3 / 2**30)
+    with pytest.raises(ValueError, match=r"2 RDMs of 5 stimuli, and three more .*`memory` allows 8\.38e-07 GiB"):
+        compute_batch(batch, stream=False, memory=900 / 2**30)

@@ -226,8 +226,8 @@ def test_a_small_memory_changes_nothing_but_the_pieces(measure):
 
 
 def test_too_small_a_memory_says_what_is_needed():
-    with pytest.raises(ValueError, match=r"1e-06 GiB .*, 2\.03e-06 GiB for net/conv"):
-        compute_rdms(tree_of(conv=patterns()), memory=1e-6)
+    with pytest.raises(ValueError, match=r"left for net/conv, 1\.83e-06 GiB.*three RDMs: 2\.03e-06 GiB"):
+        compute_rdms(tree_of(conv=patterns()), memory=2.2e-6)
 
 
 def test_each_part_of_a_layer_is_read_once(monkeypatch):
