@@ -371,7 +371,7 @@ def _plots_of_extras(study: "StudyFolder") -> Iterator[tuple[str, Plot]]:
     from rsa_face.figures.agreement import plot_agreement, plot_reliability
     from rsa_face.figures.behaviour import plot_psychometric
     from rsa_face.figures.multiverse import plot_multiverse
-    from rsa_face.figures.networks import plot_contrast, plot_localization
+    from rsa_face.figures.networks import plot_contrast, plot_localization, plot_seeds, seeds_differ
     from rsa_face.figures.saliency import plot_saliency
 
     kinds: dict[str, Callable[[Any], Any]] = {
@@ -392,6 +392,8 @@ def _plots_of_extras(study: "StudyFolder") -> Iterator[tuple[str, Plot]]:
         yield "saliency", lambda: plot_saliency(maps, regions=extras.get("saliency"))
     if "multiverse" in extras:
         yield "multiverse", lambda: plot_multiverse(extras["multiverse"])
+    if "seeds" in extras and seeds_differ(extras["seeds"]):
+        yield "seeds", lambda: plot_seeds(extras["seeds"])
     if "agreement" in extras:
         yield "agreement", lambda: plot_agreement(extras["agreement"])
 

@@ -5,7 +5,7 @@ from rsa_face.figures.behaviour import plot_psychometric, plot_training
 from rsa_face.figures.embedding import plot_mds
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.multiverse import plot_multiverse
-from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks, plot_study
+from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks, plot_seeds, plot_study
 from rsa_face.figures.people import plot_people
 from rsa_face.figures.rdms import plot_geometry, plot_rdm_similarity, plot_rdms
 from rsa_face.figures.saliency import plot_saliency
@@ -25,6 +25,7 @@ __all__ = [
     "plot_rdms",
     "plot_reliability",
     "plot_saliency",
+    "plot_seeds",
     "plot_study",
     "plot_training",
 ]

@@ -67,6 +67,22 @@ def caption_of_contrast(contrast: xr.Dataset) -> str:
     )
 
 
+def caption_of_seeds(seeded: xr.Dataset, networks: Sequence[str], *, alpha: float) -> str:
+    """Return the caption of networks minus a baseline over seeds."""
+    level = percent(float(seeded.attrs.get("confidence", 0.95)))
+    over = " and ".join(map(str, seeded.attrs.get("over", [])))
+    return _with_origin(
+        [
+            f"Networks minus {network_label(str(seeded.attrs.get('baseline', 'the baseline')))}, layer by layer: "
+            f"difference of their similarity to people{_measured(seeded.attrs)}, mean over seeds.",
+            f"Lines: {level} intervals{f' over {over}' * bool(over)}, each for one layer of one network.",
+            f"Filled: p < {alpha:g}, corrected for all that are shown (Holm).",
+        ],
+        seeded.attrs,
+        networks,
+    )
+
+
 def caption_of_localization(where: xr.Dataset) -> str:
     """Return the caption of where a network becomes like people."""
     level = percent(float(where.attrs.get("confidence", 0.95)))

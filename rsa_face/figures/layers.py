@@ -54,6 +54,7 @@ from rsa_face.schema import (
 
 _FE_LAYERS = ("fe", "fe_gate")
 _GAP = 1.3
+_MOST_SIDE_BY_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,8 @@ def plot_layers(
         The same comparison with something partialled out, drawn dashed with open marks. Layers are matched by name.
         If None, ``partial_similarity`` of the result itself, where it is there.
     networks : sequence of str, optional
-        Which networks to show; all if None.
+        Which networks to show. If None all, or side by side the first eight (the seeds of one count as one); the note
+        says how many more the numbers beside the figure hold.
     along : {"layer", "depth"}
         ``layer``: side by side, one step a layer. ``depth``: over one another, from 0 to 1.
     alpha : float
@@ -316,7 +318,7 @@ def plot_layers(
     present = in_order(str(name) for name in result[NETWORK].values)
     for name in networks or ():
         must_be_known(name, present, "network of this result")
-    shown = in_order(networks or present)
+    shown = in_order(networks or _that_fit(result, present, along))
     partial = partial_of(result) if partial is None else partial
     with drawing(ax) as style:
         count = int(np.isin(result[NETWORK].values.astype(str), shown).sum())
@@ -341,11 +343,21 @@ def plot_layers(
         rows_above = _label_axes(ax, result, blocks, style, along)
         if key is not None:
             _draw_key(ax, key, style)
-        add_note(ax, note_of(result.attrs, shown), style, pad=0.6 + 1.6 * rows_above)
+        more = len(seeds_together(result, present)) - len(seeds_together(result, shown)) if networks is None else 0
+        notes = [note_of(result.attrs, shown), f"{more} more networks are in the table" * bool(more)]
+        add_note(ax, "; ".join(filter(None, notes)), style, pad=0.6 + 1.6 * rows_above)
         controls = "" if partial is None else controls_in_words(partial)
         caption = caption_of_layers(result, partial, controls, alpha=alpha)
-        keep_source(ax, layers_table(result, partial=partial, networks=shown), name="layers", caption=caption)
+        keep_source(
+            ax, layers_table(result, partial=partial, networks=networks or present), name="layers", caption=caption
+        )
     return ax
+
+
+def _that_fit(result: xr.Dataset, present: Sequence[str], along: str) -> list[str]:
+    """Return the networks whose titles have room beside one another."""
+    groups = seeds_together(result, present)
+    return [name for group in (groups if along == "depth" else groups[:_MOST_SIDE_BY_SIDE]) for name in group]
 
 
 def partial_of(result: xr.Dataset) -> xr.Dataset | None:

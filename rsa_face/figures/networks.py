@@ -11,13 +11,20 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from rsa_face.figures.captions import caption_of_contrast, caption_of_localization, caption_of_networks
+from rsa_face.figures.captions import (
+    caption_of_contrast,
+    caption_of_localization,
+    caption_of_networks,
+    caption_of_seeds,
+)
 from rsa_face.figures.layers import draw_ceiling, plot_layers, similarity_label
 from rsa_face.figures.layout import (
     NOTE,
     add_note,
     beside_axes,
+    blank_axes,
     hide_notes,
+    inset_mm,
     keep_source,
     legend_above,
     mark_significant,
@@ -25,9 +32,12 @@ from rsa_face.figures.layout import (
     name_values,
     new_axes,
     note_of,
+    note_on_sheet,
     p_equals,
+    percent,
     points_mm,
     printable,
+    sheet_mm,
     short_layers,
     size_mm,
 )
@@ -260,6 +270,101 @@ def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float 
         add_note(ax, note_of(contrast.attrs, [network, baseline]), style)
         keep_source(ax, table, name="contrast", caption=caption_of_contrast(contrast))
     return ax
+
+
+def plot_seeds(seeded: xr.Dataset, *, ax: Axes | None = None, alpha: float = 0.05) -> Axes:
+    """Draw each network's similarity to people minus its baseline's over seeds: a panel a layer, a row a network.
+
+    Filled marks are the differences that remain after Holm's correction for every layer of every network. Layers at
+    which all networks equal the baseline have no panel.
+
+    Parameters
+    ----------
+    seeded : Dataset, dims (seeded,)
+        The comparison over seeds that a study writes to ``seeds.nc``: ``difference``, ``difference_interval`` (bound)
+        and ``p_difference_holm``, with coords ``start`` and ``layer``, and ``baseline`` in the attrs.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    alpha : float
+        The level below which a corrected p value fills the mark.
+
+    Returns
+    -------
+    Axes
+        The sheet that the panels lie on.
+
+    Raises
+    ------
+    ValueError
+        If no network differs from the baseline at any layer.
+
+    Examples
+    --------
+    >>> seeded = xr.Dataset(
+    ...     {"difference": ("seeded", [0.1, np.nan]), "p_difference_holm": ("seeded", [0.01, np.nan]),
+    ...      "difference_interval": (("seeded", "bound"), [[0.05, 0.15], [np.nan, np.nan]])},
+    ...     {"start": ("seeded", ["fe_alexnet/imagenet", "alexnet/imagenet"]), "layer": ("seeded", ["fc8", "fc8"]),
+    ...      "bound": ["lower", "upper"]}, {"baseline": "alexnet/imagenet", "confidence": 0.95})
+    >>> sheet = plot_seeds(seeded)
+    >>> [panel.get_title() for panel in sheet.child_axes]
+    ['fc8']
+    """
+    must_hold(seeded, ("difference", "p_difference_holm"), "A study's comparison over seeds")
+    if not seeds_differ(seeded):
+        message = (
+            f"no network differs from {seeded.attrs.get('baseline')!r} at any layer, so there is nothing to draw"
+        )
+        raise ValueError(message)
+    apart = seeded.isel(seeded=(seeded["difference"].fillna(0) != 0).values)
+    networks = list(
+        dict.fromkeys(map(str, apart["start"].values))
+    )  # as the study has them: a sweep has its own order
+    order = list(dict.fromkeys(map(str, seeded[LAYER].values)))
+    layers = sorted(set(map(str, apart[LAYER].values)), key=order.index)
+    colors = network_colors(networks)
+    names = [printable(network_label(name)) for name in networks]
+    table = table_along(apart, "seeded")
+    with drawing(ax) as style:
+        line = points_mm(style.small_pt)
+        if ax is None:
+            height = min((1.7 * len(networks) + 9.5) * line, style.tallest_mm)
+            ax = blank_axes(width_mm=style.double_mm, height_mm=height)
+        width, height = sheet_mm(ax)
+        left = min(0.62 * line * max(map(len, names)) + line, 0.35 * width)
+        step, tall = (width - left - line) / len(layers), height - 9 * line
+        reach = 1.08 * np.abs(apart["difference_interval"].values).max()
+        for column, layer in enumerate(layers):
+            panel = inset_mm(ax, left + column * step, 3.2 * line, 0.86 * step, tall)
+            panel.axvline(0, color=QUIET, linewidth=0.5 * style.line_pt, linestyle=(0, (3, 2)), zorder=0.6)
+            for row in table[table[LAYER] == layer].to_dict("records"):
+                place, color = networks.index(str(row["start"])), colors[str(row["start"])]
+                panel.hlines(place, row["difference_interval_lower"], row["difference_interval_upper"], color=color,
+                             linewidth=style.line_pt)  # fmt: skip
+                sure = row["p_difference_holm"] < alpha
+                panel.plot(row["difference"], place, "o", color=color, markerfacecolor=color if sure else "white")
+            panel.set(xlim=(-reach, reach), ylim=(len(networks) - 0.4, -0.6))
+            panel.locator_params(axis="x", nbins=3)
+            panel.tick_params(axis="x", labelsize=style.least_pt)
+            panel.set_title(layer, fontsize=style.small_pt)
+            panel.set_yticks(range(len(networks)), names if column == 0 else [], fontsize=style.small_pt)
+        minus = _label(
+            "network", str(seeded.attrs.get("baseline", "baseline")), str(seeded.attrs.get("comparison", ""))
+        )
+        ax.text(left + (width - left) / 2, height - 2.8 * line, minus.replace("\n", " "), ha="center", va="center",
+                fontsize=style.small_pt)  # fmt: skip
+        level = percent(float(seeded.attrs.get("confidence", 0.95)))
+        about = f"Lines: {level} intervals of one difference each. Filled: p < {alpha:g} after Holm for all."
+        ax.text(left, height - 0.8 * line, about, color=QUIET, va="center", fontsize=style.small_pt)
+        note_on_sheet(ax, note_of(seeded.attrs, networks), style)
+        keep_source(ax, table, name="seeds", caption=caption_of_seeds(seeded, networks, alpha=alpha))
+    return ax
+
+
+def seeds_differ(seeded: xr.Dataset) -> bool:
+    """Return whether a comparison over seeds holds a difference that `plot_seeds` can draw."""
+    return {"difference", "p_difference_holm"} <= set(seeded.data_vars) and bool(
+        (seeded["difference"].fillna(0) != 0).any()
+    )
 
 
 def contrast_table(contrast: xr.Dataset) -> pd.DataFrame:

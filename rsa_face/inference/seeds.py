@@ -8,6 +8,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from rsa_face.inference.results import resampled_of
+from rsa_face.inference.statistics import correct
 from rsa_face.safety import first_of
 from rsa_face.schema import BOUND, BOUNDS, LAYER, NETWORK, RDM, split_seed
 from rsa_face.sources import reach
@@ -154,8 +155,9 @@ def compare_seeds(result: xr.Dataset, *, baseline: str | None = None, confidence
     """Average each layer's similarity over a network's seeds, and subtract a baseline's at layers of the same name.
 
     A difference is taken within each seed, in which networks share what they start from and the order of faces; its
-    interval is over seeds and over what was drawn (`sum_over_seeds`). Nothing is corrected for the number of layers.
-    Starts whose seeds are not the baseline's, or layers that it lacks, have no difference (NaN).
+    interval is over seeds and over what was drawn (`sum_over_seeds`). Intervals hold for one layer of one start each;
+    ``p_difference_holm`` is corrected for all layers of all starts, without those that equal the baseline's. Starts
+    whose seeds are not the baseline's, or layers that it lacks, have no difference (NaN).
     """
     measured = similarities_of(result)
     places = [
@@ -179,7 +181,10 @@ def compare_seeds(result: xr.Dataset, *, baseline: str | None = None, confidence
     columns["difference_interval"] = (
         (SEEDED, BOUND), [apart[p].interval(confidence)[0] if p in apart else nothing for p in places],
     )  # fmt: skip
-    columns["p_difference"] = (SEEDED, [float(apart[p].p()[0]) if p in apart else np.nan for p in places])
+    p = np.array([float(apart[place].p()[0]) if place in apart else np.nan for place in places])
+    shared = [place in apart and not apart[place].each.any() for place in places]  # the same layer in every seed
+    columns["p_difference"] = (SEEDED, p)
+    columns["p_difference_holm"] = (SEEDED, correct(np.where(shared, np.nan, p), method="holm"))
     labels: dict[str, tuple[str, list[object]]] = {
         "start": (SEEDED, [start for start, _ in places]),
         LAYER: (SEEDED, [layer for _, layer in places]),

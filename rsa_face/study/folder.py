@@ -15,7 +15,7 @@ from rsa_face.figures.agreement import plot_agreement
 from rsa_face.figures.behaviour import plot_psychometric, plot_training
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.layout import save_figure
-from rsa_face.figures.networks import plot_contrast, plot_localization
+from rsa_face.figures.networks import plot_contrast, plot_localization, plot_seeds, seeds_differ
 from rsa_face.figures.people import plot_people
 from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.saliency import plot_saliency
@@ -419,7 +419,9 @@ def draw_figures(run: "Run") -> list[Path]:
     with figure_style():
         for file, name, plot in _FIGURES:
             if run.has(file.format(network=networks_of(run.study)[0].called)):
-                figure = plot(run).get_figure(root=True)
+                if (ax := plot(run)) is None:
+                    continue
+                figure = ax.get_figure(root=True)
                 assert figure is not None
                 written += save_figure(figure, run.folder / "figures" / name)
                 plt.close(figure)
@@ -453,12 +455,18 @@ def _training(run: "Run") -> Axes:
     return plot_training({name: pd.read_csv(file) for name, file in logs.items()})
 
 
-# The file without which there is nothing to draw, the figure's name, and what draws it.
-_FIGURES: tuple[tuple[str, str, Callable[["Run"], Axes]], ...] = (
+def _seeds(run: "Run") -> Axes | None:
+    seeded = run.dataset("seeds.nc")
+    return plot_seeds(seeded) if seeds_differ(seeded) else None
+
+
+# The file without which there is nothing to draw, the figure's name, and what draws it (or finds nothing to draw).
+_FIGURES: tuple[tuple[str, str, Callable[["Run"], Axes | None]], ...] = (
     ("rdms.nc", "rdms", _rdms),
     ("layers.nc", "layers", lambda run: plot_layers(run.dataset("layers.nc"))),
     ("contrast.nc", "contrast", lambda run: plot_contrast(run.dataset("contrast.nc"))),
     ("people.nc", "people", _people),
+    ("seeds.nc", "seeds", _seeds),
     ("localization.nc", "localization", lambda run: plot_localization(run.dataset("localization.nc"))),
     ("psychometric.csv", "psychometric", _psychometric),
     ("saliency_maps.nc", "saliency", _saliency),

@@ -45,7 +45,7 @@ def compare_over_seeds(run: Run) -> None:
     seeded = compare_seeds(result, baseline=baseline)
     network = split_seed(inference.network)[0]
     from_network = compare_seeds(result, baseline=network)  # what a change to the network in question does
-    for name in ("difference", "difference_interval", "p_difference"):
+    for name in ("difference", "difference_interval", "p_difference", "p_difference_holm"):
         seeded[name.replace("difference", "difference_from_network")] = from_network[name]
     known = {name: result.attrs[name] for name in (UNSIGNED, "comparison", "simulated") if name in result.attrs}
     seeded.attrs |= {"network": network, **known}

@@ -12,7 +12,7 @@ from mpl_toolkits.mplot3d import Axes3D
 from rsa_face.figures.embedding import place_pictures, plot_mds
 from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.layout import NOTE
-from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks, plot_study
+from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks, plot_seeds, plot_study
 from rsa_face.figures.rdms import plot_rdm_similarity, plot_rdms
 from rsa_face.figures.style import NETWORK_COLORS, STYLES, figure_style
 from tests.figures.conftest import LAYERS
@@ -67,6 +67,36 @@ def test_contrast_draws_difference_band_and_corrected_test(contrast):
     assert ax.get_ylabel().startswith("FE-AlexNet − AlexNet")
     bare = plot_contrast(contrast.drop_vars("p_difference_corrected"))
     assert "p < 0.05,\nuncorrected" in words(bare)
+
+
+def test_differences_over_seeds_have_a_panel_a_layer_and_a_filled_mark_where_they_survive_correction():
+    starts = ["alexnet/imagenet", "mine_r16/imagenet", "mine_r2/imagenet"]
+    difference = np.array([[np.nan] * 3, [0.0, 0.2, -0.1], [0.0, 0.0, 0.05]]).ravel()
+    seeded = xr.Dataset(
+        {"difference": ("seeded", difference),
+         "difference_interval": (("seeded", "bound"), difference[:, None] + [-0.04, 0.04]),
+         "p_difference_holm": ("seeded", [np.nan] * 4 + [0.01, 0.2, np.nan, np.nan, 0.6])},
+        {"start": ("seeded", np.repeat(starts, 3)), "layer": ("seeded", ["relu1", "relu7", "fc8"] * 3),
+         "bound": ["lower", "upper"]},
+        {"baseline": "alexnet/imagenet", "confidence": 0.95, "comparison": "rho-a", "simulated": True},
+    )  # fmt: skip
+    panels = plot_seeds(seeded).child_axes
+    assert [panel.get_title() for panel in panels] == ["relu7", "fc8"]
+    marks = [
+        {
+            (float(line.get_xdata()[0]), float(line.get_ydata()[0])): line.get_markerfacecolor()
+            for line in panel.lines[1:]
+        }
+        for panel in panels
+    ]
+    assert [list(each) for each in marks] == [[(0.2, 0.0)], [(-0.1, 0.0), (0.05, 1.0)]]
+    assert [color == "white" for each in marks for color in each.values()] == [False, True, True]
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == [
+        "mine_r16 (ImageNet)",
+        "mine_r2 (ImageNet)",
+    ]
+    with pytest.raises(ValueError, match="no network differs from 'alexnet/imagenet'"):
+        plot_seeds(seeded.isel(seeded=slice(0, 4)))
 
 
 def test_network_bars_stand_at_the_layer_that_localize_picked(result, localization):

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from rsa_face.figures.layers import layers_table, plot_layers
-from rsa_face.figures.layout import size_mm
+from rsa_face.figures.layout import size_mm, sources_of
 from rsa_face.figures.style import NETWORK_COLORS, figure_style
 
 
@@ -199,3 +199,17 @@ def test_many_seeds_over_one_another_leave_the_curves_their_room(result, style):
     assert not legend.overlaps(note)
     low, high = ax.get_ylim()
     assert result["noise_ceiling"].values[1] - low > 0.6 * (high - low)
+
+
+def test_of_more_networks_than_fit_the_first_are_drawn_and_the_others_counted_and_in_the_table(result):
+    names = [*(f"mine{n}" for n in range(9)), "alexnet"]
+    vgg16 = result.isel(rdm=np.flatnonzero(result["network"] == "vgg16"))
+    many = xr.concat([vgg16.assign_coords(network=("rdm", [name] * vgg16.sizes["rdm"])) for name in names], dim="rdm",
+                     data_vars="minimal", coords="minimal", compat="override")  # fmt: skip
+    ax = plot_layers(many)
+    ax.figure.draw_without_rendering()
+    titles = [text for text in texts(ax) if text in ("AlexNet", *names)]
+    assert titles == ["AlexNet", *names[:7]]
+    assert any("2 more networks are in the table" in text for text in texts(ax))
+    assert set(sources_of(ax.figure)[0][1]["network"]) == set(names)
+    assert "mine8" in texts(plot_layers(many, networks=["mine8"]))

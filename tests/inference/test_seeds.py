@@ -131,4 +131,25 @@ def test_layers_are_averaged_over_seeds_and_held_against_the_baseline_within_eac
     assert row["difference"].item() == pytest.approx(apart.estimate[0])
     assert row["difference_interval"].values.ravel() == pytest.approx(apart.interval(0.95)[0])
     assert row["difference_interval"].values.min() > 0
+    p = seeded.sel(start="fe_alexnet/random")["p_difference"].values
+    assert np.sort(seeded.sel(start="fe_alexnet/random")["p_difference_holm"].values) == pytest.approx(
+        np.sort([min(2 * p.min(), 1), max(2 * p.min(), p.max())])
+    )
     assert np.isnan(seeded.sel(start="alexnet/random")["difference"]).all()
+
+
+def test_layers_that_networks_share_are_no_part_of_what_is_corrected_for():
+    shares = {f"{name}/random/{seed}/{layer}": 0.3 + 0.02 * seed for name in ("alexnet", "fe_alexnet")
+              for seed in (0, 1, 2) for layer in ("relu1", "fc8")}  # fmt: skip
+    rdms, human = simulate(shares, stimuli=20, participants=5, rng=np.random.default_rng(4))
+    values = rdms.values.copy()
+    shared = [
+        list(shares).index(f"{name}/random/{seed}/relu1") for name in ("alexnet", "fe_alexnet") for seed in range(3)
+    ]
+    values[shared[3:]] = values[shared[:3]]
+    result = compare_layers(rdms.copy(data=values), human, comparison="corr", draws=50, seed=1)
+    seeded = compare_seeds(result, baseline="alexnet/random").set_index(seeded=["start", "layer"])
+    fe = seeded.sel(start="fe_alexnet/random")
+    assert fe.sel(layer="relu1")["difference"].item() == 0
+    assert np.isnan(fe.sel(layer="relu1")["p_difference_holm"].item())
+    assert fe.sel(layer="fc8")["p_difference_holm"].item() == fe.sel(layer="fc8")["p_difference"].item()
