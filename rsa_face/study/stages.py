@@ -456,7 +456,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "bias of pre-training",
         "seeds:measure_bias",
-        code=(*_INFERENCE, *_CHOICES),
+        code=("human", *_INFERENCE, *_CHOICES),
         when=_names_pretrainings,
         hindrance=_no_pair,
         unless="seeds:why_no_bias",
