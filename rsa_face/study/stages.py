@@ -255,7 +255,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "human RDMs",
         "comparing:read_people",
-        code=("human", *_INFERENCE),
+        code=("human", "psychophysics", *_INFERENCE),
         when=_compares,
         reads=("stimuli.csv",),
         writes=("human_rdms.nc",),
@@ -470,11 +470,11 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "figures",
         "folder:draw_figures",
-        code=("figures", "rdms", *_CHOICES),
+        code=("figures", "inference", "rdms", *_CHOICES),
         reads=("rdms.nc",),
         uses=("human_rdms.nc", "layers.nc", "contrast.nc", "localization.nc", "people.nc", "seeds.nc",
-              "psychometric.csv", "psychometric.nc", "psychometric_networks.nc", "saliency.nc", "saliency_maps.nc", "agreement.nc",
-              "weights/{trained}.csv"),
+              "psychometric.csv", "psychometric.nc", "psychometric_networks.nc", "saliency.nc", "saliency_maps.nc",
+              "agreement.nc", "weights/{trained}.csv"),
         may_write=("figures/*",),
         content=("stimuli",),
     ),
