@@ -402,6 +402,8 @@ def _checked_ids(
     else:
         clause = "looks like a date that Excel made of an id (if it is one, name the stimuli)"
         clauses = {value: clause for value in values if _DATE.fullmatch(value)}
+        clause = "is a screen of HTML without a picture: leave such out with layout keep or drop"
+        clauses |= {value: clause for value in values if value.startswith("<")}
     _note(trials, name, codes, values, clauses)
     return pd.Series(_sorted_categories(codes, values))
 

@@ -235,6 +235,18 @@ def test_every_software_is_known_by_its_header_alone():
     assert guess_software(["participant", "stimulus", "response"]) == ""
 
 
+def test_a_screen_of_text_is_no_stimulus(tmp_path):
+    for who in ANSWERS:
+        welcome = {"trial_type": "html-button-response", "stimulus": "<p>Welcome</p>", "response": 0, "task": "hi"}
+        records = [{**one, "task": "face"} for one in jspsych_records(who)]
+        run = [{**records[0], **welcome}, *records[1:]]
+        write(tmp_path / f"{who}.json", json.dumps(run))
+    with pytest.raises(ValueError, match=r"p1\.json, trial 1, column stimulus: '<p>Welcome</p>' is a screen of HTML"):
+        read_human(tmp_path, kind="choice", layout=BUTTONS)
+    human = read_human(tmp_path, kind="choice", layout={**BUTTONS, "keep": {"task": "face"}})
+    np.testing.assert_array_equal(human.values, expected(tmp_path).values)
+
+
 def test_an_unknown_software_and_a_broken_file_are_refused(tmp_path):
     path = write(tmp_path / "x.json", '[{"trial_type": "a", ')
     with pytest.raises(ValueError, match="jspysch"):
