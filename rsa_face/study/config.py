@@ -528,8 +528,6 @@ class MultiverseSection(Settings):
 
 Loc = tuple[int | str, ...]
 _FORMS = ("str", "int", "float", "bool")
-_KEY = re.compile(r"[a-z_]\w*")
-
 _ALSO_CALLED = {"psychophysics": ("choices",)}  # what the section was called at first
 _PSYCHOPHYSICS = AliasChoices("psychophysics", *_ALSO_CALLED["psychophysics"])
 
