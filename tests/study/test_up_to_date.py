@@ -245,16 +245,22 @@ def test_the_code_of_a_stage_is_closed_under_imports():
     lacking = {}
     for stage in STAGES:
         known = {*stage.code, *ALWAYS, *NO_RESULT, "studies"}
-        modules = [name for name in imports.modules if _package(name) in stage.code]
-        others = {_package(name) for module in modules for name in imports.find_modules_directly_imported_by(module)}
-        others |= {_package(name) for name in _used_by(stage.make)} - {"study"}
+        modules = [name for name in imports.modules if _part(name, stage.code) in stage.code]
+        others = {
+            _part(name, stage.code)
+            for module in modules
+            for name in imports.find_modules_directly_imported_by(module)
+        }
+        others |= {_part(name, stage.code) for name in _used_by(stage.make)} - {"study"}
         if others - known:
             lacking[stage.name] = sorted(others - known)
     assert lacking == {}
 
 
-def _package(module):
-    return module.split(".")[1] if "." in module else ""
+def _part(module, code):
+    """Return the package that a module belongs to, or the module itself where a stage's code names it alone."""
+    name = module.partition(".")[2]
+    return name if name in code else name.split(".")[0]
 
 
 def _used_by(name):
