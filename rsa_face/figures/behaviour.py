@@ -191,8 +191,7 @@ def words_of(*fits: xr.Dataset | None) -> ChoiceWords:
 
 def name_of_condition(occlusion: str, words: ChoiceWords) -> str:
     """Return what a panel is called: what was masked, or a condition by its own name."""
-    name = f"{words.condition}: {printable(occlusion)}" if words.condition else words_of_occlusion(occlusion)
-    return f"{name[:1].upper()}{name[1:]}"
+    return f"{words.condition}: {printable(occlusion)}" if words.condition else words_of_occlusion(occlusion)
 
 
 def plot_psychometric(
@@ -269,7 +268,8 @@ def plot_psychometric(
                 if one.occlusion == occlusion:
                     _draw_choices(panel, one, looks[one.observer], style)
             panel.set(ylim=(_LOWEST, 1.03), yticks=[0, 0.5, 1], ylabel=words.chance if column == 0 else "")
-            panel.set_title(name_of_condition(occlusion, words), loc="left", parse_math=False)
+            title = name_of_condition(occlusion, words)
+            panel.set_title(f"{title[:1].upper()}{title[1:]}", loc="left", parse_math=False)
         # written once for all panels: under each of them it would be wider than they are
         ax.text((left + width - line) / 2, foot - 0.9 * line, words.axis(next(iter(scales))),
                 fontsize=style.text_pt, ha="center", va="center")  # fmt: skip
