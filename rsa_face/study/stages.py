@@ -255,7 +255,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "human RDMs",
         "comparing:read_people",
-        code=("human", "psychophysics.choices", *_INFERENCE),
+        code=("human", "networks", "psychophysics.choices", *_INFERENCE),
         when=_compares,
         reads=("stimuli.csv",),
         writes=("human_rdms.nc",),
