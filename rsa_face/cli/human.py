@@ -123,6 +123,41 @@ def convert(
 
 
 @human_app.command()
+def embed(
+    file: _File,
+    kind: _Kind = "triplet",
+    out: Annotated[Path, typer.Option("--out", help="The file to write (.nc).")] = Path("embedding.nc"),
+    dimensions: Annotated[str, typer.Option(help="Numbers of dimensions to try.")] = "1,2,3,4,5",
+    folds: Annotated[int, typer.Option(help="Number of parts that trials are left out in.")] = 5,
+    ids: _Ids = None,
+    option: _Options = [],  # noqa: B006 - typer copies it
+    layout: LayoutWords = [],  # noqa: B006
+    software: FromSoftware = None,
+    seed: Seed = 0,
+) -> None:
+    """Find places of stimuli whose distances predict triplets, anchored choices or rankings."""
+    from rsa_face.human.ordinal import embed_trials
+    from rsa_face.human.read import read_human_trials
+    from rsa_face.provenance import save
+
+    counts = split(dimensions)
+    if not all(count.isdecimal() for count in counts):
+        message = f"--dimensions is {dimensions!r}, not whole numbers with commas between them."
+        raise ValueError(message)
+    given: dict[str, Any] = {"options": settings_of(option), "layout": layout_of(layout, software), "ids": _ids(ids)}
+    trials = read_human_trials(file, kind=kind, **given)
+    embedded = embed_trials(trials, dimensions=[int(count) for count in counts], folds=folds, seed=seed)
+    if embedded.attrs["simulated"]:
+        say("These are simulated data.")
+    for count in embedded["dimensions"].values:
+        each = embedded["accuracy"].sel(dimensions=count).values
+        mark = "  <- chosen" if count == int(embedded["chosen"]) else ""
+        say(f"{count} dimensions: {each.mean():.1%} of comparisons left out predicted (folds {each.min():.1%} to "
+            f"{each.max():.1%}){mark}")  # fmt: skip
+    say(save(embedded, out))
+
+
+@human_app.command()
 def kinds() -> None:
     """List the kinds of human data, and how each becomes RDMs."""
     from rsa_face.human.kinds import KINDS

@@ -5,7 +5,7 @@ predictions of single trials start from. RDMs count, for each pair, how often it
 compared with.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ _AT_ONCE = 1 << 20  # trials: what is computed of them together stays small
 NUMBER = Column("trial", required=False)
 THREE = ("stimulus_1", "stimulus_2", "stimulus_3")
 TWO = ("stimulus_a", "stimulus_b")
+_Compared = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any] | int]
 
 
 class TripletOptions(Settings):
@@ -263,16 +264,19 @@ def _by_rank(trials: Trials, names: list[str], shown: NDArray[np.int32]) -> tupl
 def judge_rankings(trials: Trials, options: RankingOptions) -> Judgements:
     """Return 1 - P(nearer to the target than another choice) for each participant and pair with a target."""
     table = ranking_table(trials, options)
-    target, *shown = _codes_of(table, ["target", *_choices_of(table)])
-    count, ordered = (np.stack(shown) >= 0).sum(axis=0, dtype=np.int32), table["ordered"].to_numpy(np.int32)
-    compared = []
-    for place, codes in enumerate(shown):
-        # an ordered choice was compared with all others; one that was left over with the ordered ones, and lost
-        is_ordered = place < ordered
-        nearer = np.where(is_ordered, count - place - 1, 0)
-        others = np.where(is_ordered, count - 1, ordered)
-        compared.append((target, codes, nearer, np.where(codes >= 0, others, 0)))
-    return _judged(table, trials, compared, None, "")
+    names = _choices_of(table)
+    codes = [table[name].cat.codes.to_numpy() for name in ["target", *names]]
+    count = np.sum([one >= 0 for one in codes[1:]], axis=0, dtype=np.int16)
+    ordered = table["ordered"].to_numpy(np.int16)
+
+    def compared() -> Iterator[_Compared]:
+        for place, choice in enumerate(codes[1:]):
+            # an ordered choice was compared with all others; one that was left over with the ordered ones, and lost
+            is_ordered = place < ordered
+            nearer = np.where(is_ordered, count - place - 1, 0)
+            yield codes[0], choice, nearer, np.where(is_ordered, count - 1, ordered)
+
+    return _judged(table, trials, compared(), None, "")
 
 
 def constraints_of(table: pd.DataFrame) -> NDArray[np.int32]:
@@ -393,7 +397,7 @@ def _largest_share(table: pd.DataFrame, place: Ints, places: int) -> Floats:
 def _judged(
     table: pd.DataFrame,
     trials: Trials,
-    compared: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any] | int]],
+    compared: Iterable[_Compared],
     bias: Floats | None,
     about: str,
 ) -> Judgements:

@@ -174,8 +174,8 @@ def read_trials(source: Source, columns: Sequence[Column]) -> Trials:
         wanted = list(dict.fromkeys(name for column in columns for name in own.in_file(column.name)))
         table = sheet.read([*wanted, *layout.selectors, "simulated"])
         frames.append(_raw_frame(table, columns, own))
-        # kept for the lines of its faults alone
-        tables.append(replace(table, codes={}, values={}))
+        table = replace(table, codes={}, values={})  # kept for the lines of its faults alone
+        tables.append(table)
     frame = _stacked(frames)
     if any(column.name == "stimulus" for column in columns) and "stimulus" not in frame and source.ids is not None:
         ids, rows = list(source.ids), len(frame)
