@@ -1,6 +1,6 @@
 """What people and networks choose along the morph, a panel for each occlusion, and how networks learn to choose."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,6 +189,12 @@ def words_of(*fits: xr.Dataset | None) -> ChoiceWords:
     return ChoiceWords.from_attrs(*(fit.attrs for fit in fits if fit is not None))
 
 
+def table_of_choices(choices: Sequence[Choices], words: ChoiceWords) -> pd.DataFrame:
+    """Return what some curves show, a row for each level of each observer, the condition under its own name."""
+    table = pd.concat([one.table for one in choices], ignore_index=True)
+    return table.rename(columns={"occlusion": words.condition or "occlusion"})
+
+
 def name_of_condition(occlusion: str, words: ChoiceWords) -> str:
     """Return what a panel is called: what was masked, or a condition by its own name."""
     return f"{words.condition}: {printable(occlusion)}" if words.condition else words_of_occlusion(occlusion)
@@ -280,7 +286,7 @@ def plot_psychometric(
             attrs |= origin_of(networks.attrs)
             shown = networks[NETWORK].values.astype(str).tolist()
         note_on_sheet(ax, note_of(attrs, shown), style)
-        table = pd.concat([one.table for one in choices], ignore_index=True)
+        table = table_of_choices(choices, words)
         keep_source(ax, table, name="psychometric", caption=caption_of_choices(attrs, shown))
     return ax
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from rsa_face.figures.behaviour import PEOPLE, Choices, choices_of, name_of_condition, words_of
+from rsa_face.figures.behaviour import PEOPLE, Choices, choices_of, name_of_condition, table_of_choices, words_of
 from rsa_face.figures.layers import (
     controls_in_words,
     layers_table,
@@ -284,7 +284,7 @@ def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart
                   "margin": {"l": 64, "r": 16, "t": 60, "b": 56}}  # fmt: skip
         pses = "; ".join(f"{one.name} {pse}" for one in shown if (pse := _pse(one)))
         label = f"Psychometric curves, {name or 'all faces'}." + (f" PSE: {pses}." if pses else "")
-        views.append(View(html.escape(name), label, traces, layout, pd.concat([one.table for one in shown])))
+        views.append(View(html.escape(name), label, traces, layout, table_of_choices(shown, words)))
     variable = html.escape(words.variable or "morph")
     hint = f"Share of {html.escape(high)} choices along the {variable}. "
     hint += "Dots are choices, lines the mean curve of those who have a PSE"
