@@ -25,6 +25,13 @@ CALLS = {
     "rf.plot_rdms(demo.stimuli)": "TypeError: Layer RDMs.*StimulusSet",
     "rf.plot_mds(rdms)": "ValueError: What `embed_rdm` returned.*DataArray",
     "rf.plot_psychometric(demo.human)": "ValueError: What `fit_psychometric` returned.*DataArray",
+    "rf.plot_rdms(demo.human)": r"ValueError: A DataArray of layer RDMs.*'participant'.*'network'",
+    "rf.figures.plot_agreement(rdms)": "ValueError: What `relate_measures` returned.*'quantity'",
+    "rf.figures.plot_reliability(demo.human)": "ValueError: What `assess_reliability` returned.*split_half",
+    "rf.figures.plot_geometry(rdms)": "TypeError: What `compare_networks` returned.*DataArray",
+    "rf.figures.plot_rdm_similarity(rdms)": "ValueError: What `relate_rdms` returned.*'rdm_j'",
+    "rf.figures.plot_saliency(demo.stimuli)": "TypeError: Maps of `map_saliency`.*StimulusSet",
+    "rf.figures.plot_training(rdms)": "TypeError: Logs of training.*DataArray",
     "rf.fit_psychometric(demo.human)": "TypeError: A table of choices.*DataArray",
     "rf.save('x.nc', rdms)": "TypeError: An array or a result.*str",
 }

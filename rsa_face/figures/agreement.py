@@ -42,7 +42,7 @@ from rsa_face.figures.style import (
     network_label,
 )
 from rsa_face.psychophysics.likeness import agreement_table
-from rsa_face.schema import BOUND, NETWORK, PARTICIPANT, comparison_label
+from rsa_face.schema import BOUND, NETWORK, PARTICIPANT, comparison_label, must_hold
 
 _QUANTITY, _OTHER = "quantity", "quantity_other"
 _WORDS = {
@@ -61,6 +61,7 @@ _AGREEMENT = (
 
 def plot_agreement(agreement: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Draw what each measure says of each network, shaded by rank, and how far the ranks agree."""
+    must_hold(agreement, (NETWORK, "quantity", "rank"), "What `relate_measures` returned")
     networks = in_order(map(str, agreement[NETWORK].values))
     table = agreement_table(agreement)
     agreement = agreement.sel({NETWORK: networks}).transpose(NETWORK, _QUANTITY, _OTHER, ...)
@@ -191,6 +192,7 @@ _VALUES = {"halves": "Halves", "people": "Reliability of their mean", "coverage"
 
 def plot_reliability(reliability: xr.Dataset) -> dict[str, Axes]:
     """Draw a reliability in four panels of one figure."""
+    must_hold(reliability, ("split_half_draws", "agreement"), "What `assess_reliability` returned")
     with drawing() as style:
         tall = min(max(0.62 * style.double_mm, 42 * points_mm(style.text_pt)), style.tallest_mm)
         size = (style.double_mm / MM_PER_INCH, tall / MM_PER_INCH)

@@ -45,6 +45,7 @@ from rsa_face.figures.style import (
 )
 from rsa_face.inference.statistics import wilson_interval
 from rsa_face.psychophysics.choices import ChoiceWords
+from rsa_face.safety import must_be_a
 from rsa_face.schema import NETWORK, PARTICIPANT, must_hold, origin_of, split_seed
 
 PEOPLE = "people"
@@ -382,11 +383,7 @@ def plot_training(
     if score not in _SCORES:
         message = f"No score of a training is called {score!r}. Choose one of {', '.join(_SCORES)}."
         raise ValueError(message)
-    each = {"": history} if isinstance(history, pd.DataFrame) else dict(history)
-    empty = [name for name, rows in each.items() if rows.empty]
-    if empty or not each:
-        message = f"No epochs to draw: the history of {empty or 'nothing'} is empty. Train first."
-        raise ValueError(message)
+    each = _logs_of(history, score)
     names = in_order(each)
     epochs = max(int(rows["epoch"].max()) for rows in each.values())
     held_out = any(f"validation_{score}" in rows for rows in each.values())
@@ -426,3 +423,16 @@ def plot_training(
         dashed = "; dashed: on validation faces" if held_out else ""
         keep_source(ax, table, name="training", caption=f"{_SCORES[score]} by epoch of training{dashed}.")
     return ax
+
+
+def _logs_of(history: pd.DataFrame | Mapping[str, pd.DataFrame], score: str) -> dict[str, pd.DataFrame]:
+    """Return the log of each training by the name of its network, checked."""
+    must_be_a(history, (pd.DataFrame, Mapping), "Logs of training, by network, are needed here")
+    each = {"": history} if isinstance(history, pd.DataFrame) else dict(history)
+    for name, rows in each.items():
+        must_hold(rows, ("epoch", score), f"The log of a training{f' of {name}' if name else ''}")
+    empty = [name for name, rows in each.items() if rows.empty]
+    if empty or not each:
+        message = f"No epochs to draw: the history of {empty or 'nothing'} is empty. Train first."
+        raise ValueError(message)
+    return each

@@ -64,6 +64,7 @@ from rsa_face.schema import (
     STIMULUS_I,
     comparison_label,
     must_be_known,
+    must_hold,
 )
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -439,6 +440,7 @@ def plot_rdms(
     ['People', 'level']
     """
     must_be_a(rdms, xr.DataArray, "Layer RDMs are needed here")
+    must_hold(rdms, (NETWORK, LAYER), "A DataArray of layer RDMs")
     must_be_known(scale, SCALES, "scale")
     rdms = rdms.isel({RDM: _order_of_layers(rdms)})
     rdms, factors = sort_stimuli(rdms, sort)
@@ -622,6 +624,7 @@ def _draw_bars(
 
 def plot_rdm_similarity(similarity: xr.DataArray, *, ax: Axes | None = None) -> Axes:
     """Draw the similarity of every layer with every other, networks apart."""
+    must_hold(similarity, (NETWORK, f"{RDM}_j"), "What `relate_rdms` returned")
     networks = in_order(map(str, similarity[NETWORK].values))
     order = _order_of_layers(similarity)
     sorted_ = similarity.isel({RDM: order, f"{RDM}_j": order})
@@ -688,6 +691,8 @@ def plot_geometry(comparison: xr.Dataset, *, of: str = "cka", ax: Axes | None = 
     >>> plot_geometry(rf.compare_networks(rdms, network="fe_alexnet", other="fe_alexnet")).get_xlabel()
     'FE-AlexNet'
     """
+    must_be_a(comparison, xr.Dataset, "What `compare_networks` returned is needed here")
+    must_hold(comparison, ("cka", "dimensionality"), "What `compare_networks` returned")
     must_be_known(of, (*_GEOMETRIES, "dimensionality"), "geometry")
     names = [str(comparison.attrs[key]) for key in ("network", "other")]
     with drawing(ax) as style:

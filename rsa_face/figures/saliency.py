@@ -28,6 +28,7 @@ from rsa_face.figures.layout import (
     words_of_occlusion,
 )
 from rsa_face.figures.style import QUIET, FigureStyle, drawing, in_order, ink, network_colors, network_label
+from rsa_face.safety import must_be_a
 from rsa_face.schema import LAYER, NETWORK, STIMULUS
 from rsa_face.stimuli.catalogue import StimulusSet
 
@@ -114,6 +115,7 @@ def plot_saliency(
     all: 1 is an even map. A map that is 0 everywhere is said to be so. The method is named above the maps, the layer
     beside each row.
     """
+    must_be_a(maps, xr.DataArray, "Maps of `map_saliency` are needed here")
     many = maps if NETWORK in maps.dims else maps.expand_dims({NETWORK: [str(maps.attrs.get("network", "network"))]})
     files = _files(many, stimuli)
     chosen = _faces(many, files, faces)
