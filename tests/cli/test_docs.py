@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import rsa_face
+from rsa_face import figures
 from rsa_face.cli.docs import PAGES, build_site
 
 HEADING = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
@@ -66,6 +67,14 @@ def test_every_command_and_every_section_of_a_study_file_is_described(site):
     texts = {name: {re.sub("<[^>]+>", "", text).rstrip("#") for text in found} for name, found in headings.items()}
     assert {"rsa-face run", "rsa-face human check", "rsa-face docs"} <= texts["command_line"]
     assert {"inference", "networks.attention", "training.augmentation"} <= texts["settings"]
+
+
+def test_the_gallery_shows_or_names_every_figure(site):
+    page = (PAGES / "gallery.md").read_text("utf-8")
+    assert all(f"`{name}`" in page for name in figures.__all__ if name.startswith("plot_"))
+    pictures = re.findall(r"\((gallery/.*?\.png)\)", page)
+    assert all((PAGES / picture).stat().st_size < 1_000_000 for picture in pictures)
+    assert len(set(pictures)) == len(list((PAGES / "gallery").glob("*.png"))) == 15
 
 
 def test_search_knows_the_words_of_every_page(site):
