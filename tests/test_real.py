@@ -69,6 +69,26 @@ def of_layers(network, stimuli, human, known, *, comparison):
     return dict(zip(rdms["layer"].values.tolist(), similarity.values.tolist(), strict=True))
 
 
+def test_early_layers_of_two_trainings_of_vgg16_share_a_geometry_that_random_weights_lack(real_files, photographs):
+    small = Preprocessing(resize=(112, 112), crop=112)
+    some = StimulusSet(photographs.table.iloc[::3].reset_index(drop=True))
+    files = {"torchvision": "vgg16_conv_imagenet.safetensors", "oxford": "vgg16_conv_imagenet_hed.safetensors"}
+    networks = [rf.build_network("vgg16", weights=real_files / "weights" / file, preprocessing=small, label=label)
+                for label, file in files.items()]  # fmt: skip
+    networks.append(rf.build_network("vgg16", seed=0, preprocessing=small, label="random"))
+    layers = ["relu1_1", "relu2_2"]
+    rdms = rf.stream_rdms(networks, some, measure="euclidean", layers=layers)
+    trained, random = (
+        rf.compare_networks(rdms, network="torchvision", other=other) for other in ("oxford", "random")
+    )
+    # the fine-tuning of Oxford's for edges leaves little of its deeper layers' geometry
+    assert np.diagonal(trained["cka"]) == pytest.approx([0.905, 0.892], abs=0.005)
+    assert np.diagonal(random["cka"]) == pytest.approx([0.457, 0.483], abs=0.005)
+    assert np.diagonal(trained["procrustes"]) == pytest.approx([0.019, 0.028], abs=0.002)
+    assert trained["dimensionality"].values == pytest.approx([19.9, 23.8], abs=0.1)
+    assert (trained["cka"].values.argmax(axis=1) == [0, 1]).all()
+
+
 def alexnet(real_files, **options):
     return rf.build_network(
         "alexnet", weights=real_files / "weights" / "alexnet_conv_imagenet.safetensors", **options
