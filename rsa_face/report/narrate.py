@@ -170,7 +170,7 @@ def findings_of(study: StudyFolder) -> list[str]:
     else:
         peak, *located = localization_sentences(where, contrast, against_baseline=seeded is None)
         alone = [] if seeded is None else [f"Seed {split_seed(str(where.attrs['network']))[1]} alone: {peak}"]
-        located = [*alone, *_picking(where), *located]  # without seeds the answer has said the peak
+        located = [*alone, *located]  # without seeds the answer has said the peak
     return [
         headline_of(study),
         *(_over_seeds(seeds) if seeds is not None else []),
@@ -328,7 +328,8 @@ def localization_sentences(
     never = "above_baseline" in where["target"].values and set(_picked_against_baseline(where)) == {NONE}
     same_baseline = contrast is not None and contrast.attrs.get("baseline") == where.attrs.get("baseline")
     said = not against_baseline or (never and same_baseline)
-    return [_peak(where), _half_way(where), _ceiling(where), *(() if said else _baseline(where))]
+    against = () if said else _baseline(where)
+    return [_peak(where), *_picking(where), _half_way(where), _ceiling(where), *against]
 
 
 def _picked_against_baseline(where: xr.Dataset) -> list[str]:
