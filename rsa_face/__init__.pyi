@@ -22,6 +22,8 @@ from rsa_face.inference.localization import contrast_layers as contrast_layers
 from rsa_face.inference.localization import localize as localize
 from rsa_face.inference.localization import share_of_ceiling as share_of_ceiling
 from rsa_face.inference.people import contrast_groups as contrast_groups
+from rsa_face.inference.planning import assess_stability as assess_stability
+from rsa_face.inference.planning import plan as plan
 from rsa_face.inference.recovery import recover_layers as recover_layers
 from rsa_face.inference.rsa import RSA as RSA
 from rsa_face.inference.rsa import Result as Result

@@ -7,6 +7,7 @@ from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.multiverse import plot_multiverse
 from rsa_face.figures.networks import plot_contrast, plot_localization, plot_networks, plot_seeds, plot_study
 from rsa_face.figures.people import plot_people
+from rsa_face.figures.planning import plot_plan, plot_recovery, plot_stability
 from rsa_face.figures.rdms import plot_geometry, plot_rdm_similarity, plot_rdms
 from rsa_face.figures.saliency import plot_saliency
 
@@ -20,12 +21,15 @@ __all__ = [
     "plot_multiverse",
     "plot_networks",
     "plot_people",
+    "plot_plan",
     "plot_psychometric",
     "plot_rdm_similarity",
     "plot_rdms",
+    "plot_recovery",
     "plot_reliability",
     "plot_saliency",
     "plot_seeds",
+    "plot_stability",
     "plot_study",
     "plot_training",
 ]

@@ -501,13 +501,22 @@ def sampling_error(
     simulations of 6 to 90 stimuli or groups bear out an exponent of 2 (n - 3) / (n + 9). What P adds to the
     uncertainty grows from nothing at c = 0 to that of P itself, on m - 1 degrees of freedom.
     """
+    return _error_of(_sums_of_squares(rows, components), units)
+
+
+def _sums_of_squares(
+    rows: Float[np.ndarray, "row quantity"], components: Sequence[str]
+) -> Float[np.ndarray, "component quantity"]:
     named = np.asarray(components)
-    s, p, sp, q, qp = (np.square(rows[named == name]).sum(axis=0) for name in COMPONENTS)
+    return np.stack([np.square(rows[named == name]).sum(axis=0) for name in COMPONENTS])
+
+
+def _error_of(
+    sums: Float[np.ndarray, "component quantity"], units: tuple[int, int]
+) -> tuple[Float[np.ndarray, " quantity"], Float[np.ndarray, " quantity"]]:
+    s, p = sums[:2]
     stimuli, people = units[0] - 1, units[1] - 1
-    # pairs are in S twice; a difference of two estimates may be too small by chance, so it is bounded
-    a = np.maximum(s - q, s / 2)
-    # the interaction, which S and P both hold, is taken off once, as far as all is no less than P alone
-    c = np.maximum(np.maximum(p - sp + qp, p - a), 0.0)
+    a, c = _of_stimuli_and_people(sums)
     share = np.divide(a, s, out=np.ones_like(a), where=s > 0)
     # Satterthwaite: the variance squared, over the sum of squared parts over their degrees of freedom
     of_stimuli = stimuli * share ** (2 * (units[0] - 3) / (units[0] + 9))
@@ -515,3 +524,43 @@ def sampling_error(
     variance = a + c
     freedom = np.divide(variance**2, uncertainty, out=np.full_like(a, stimuli), where=uncertainty > 0)
     return np.asarray(variance), np.asarray(freedom)
+
+
+def _of_stimuli_and_people(
+    sums: Float[np.ndarray, "component quantity"],
+) -> tuple[Float[np.ndarray, " quantity"], Float[np.ndarray, " quantity"]]:
+    s, p, sp, q, qp = sums
+    # pairs are in S twice; a difference of two estimates may be too small by chance, so it is bounded
+    a = np.maximum(s - q, s / 2)
+    # the interaction, which S and P both hold, is taken off once, as far as all is no less than P alone
+    return a, np.maximum(np.maximum(p - sp + qp, p - a), 0.0)
+
+
+def planned_error(
+    rows: Float[np.ndarray, "row quantity"],
+    components: Sequence[str],
+    units: tuple[int, int],
+    planned: tuple[int, int],
+) -> tuple[Float[np.ndarray, " quantity"], Float[np.ndarray, " quantity"]]:
+    """Return the variance and degrees of freedom that `sampling_error` would find with other numbers of units.
+
+    The sums of squares are taken apart into what each component adds to the variance: of stimuli s, of people p, of
+    what a person makes of a stimulus sp, of pairs q, of what a person makes of a pair qp. S holds s + sp + 2 (q +
+    qp), P holds p + sp + qp, SP holds sp + 2 qp, Q holds q + qp. Of n stimuli and m people s falls with n, p with m,
+    sp with n m, q with n (n - 1) and qp with n (n - 1) m. With the units there are, the variance is that of
+    `sampling_error`.
+    """
+    sums = _sums_of_squares(rows, components)
+    s, _, sp_sum, q_sum, qp_sum = sums
+    _, p = _of_stimuli_and_people(sums)
+    pairs = np.minimum(q_sum, s / 2)
+    qp = np.minimum(qp_sum, pairs)
+    q = pairs - qp
+    sp = np.clip(sp_sum - 2 * qp_sum, 0.0, s - 2 * pairs)
+    single = s - 2 * pairs - sp
+    (n, m), (more, people) = units, planned
+    of_stimuli, of_people, of_pairs = n / more, m / people, n * (n - 1) / (more * (more - 1))
+    single, p, sp = single * of_stimuli, p * of_people, sp * of_stimuli * of_people
+    q, qp = q * of_pairs, qp * of_pairs * of_people
+    again = np.stack([single + sp + 2 * (q + qp), p + sp + qp, sp + 2 * qp, q + qp, qp])
+    return _error_of(again, planned)

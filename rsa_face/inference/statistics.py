@@ -371,10 +371,20 @@ class Spread:
     @property
     def chance_z(self) -> Float[np.ndarray, "draw quantity"]:
         """What `z` is by chance alone, together: a multivariate t with the correlations of the draws, as scores."""
+        return self.scores(self.deviations / self._errors_again)
+
+    @property
+    def z_again(self) -> Float[np.ndarray, "draw quantity"]:
+        """What `z` would be in other studies like this one, were the estimates the truth."""
+        return self.scores((self.estimate + self.deviations) / self._errors_again)
+
+    @property
+    def _errors_again(self) -> Float[np.ndarray, "draw quantity"]:
+        """The standard error that each draw would find, over the true one."""
         draws = self.deviations.shape[0]
         # each draw gets one error, evenly spaced over their distribution and dealt out by the seed
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(draws,)))
-        return self.scores(self.deviations / _scales(draws, self.freedom)[rng.permutation(draws)])
+        return _scales(draws, self.freedom)[rng.permutation(draws)]
 
 
 def spread_of(
@@ -456,11 +466,36 @@ def rejects(spread: Spread, *, confidence: float) -> bool:
     if fixed.all():
         return False
     # those without a spread were settled above, and would score infinity
-    chance, z = spread.chance_z[:, ~fixed], spread.z[~fixed]
+    return bool(_rejected(spread.z[None, ~fixed], spread.chance_z[:, ~fixed], confidence)[0])
+
+
+def rejection_rate(spread: Spread, *, confidence: float) -> float:
+    """Return how often `rejects` would reject, were the estimates the truth: its power, over the draws."""
+    fixed = spread.error == 0
+    if np.any(spread.estimate[fixed] > TOLERANCE):
+        return 1.0
+    if fixed.all():
+        return 0.0
+    chance, again = spread.chance_z[:, ~fixed], spread.z_again[:, ~fixed]
+    return float(_rejected(again, chance, confidence).mean())
+
+
+def _rejected(
+    z: Float[np.ndarray, "study quantity"], chance: Float[np.ndarray, "draw quantity"], confidence: float
+) -> Bool[np.ndarray, " study"]:
     spent = (1 - confidence) / 10
     # first step: how high each true value may be at most; only those near 0 matter in the second
     bound = np.minimum(z + _upper_quantile((-chance).max(axis=1), 1 - spent), 0.0)
-    return bool(z.max() > _upper_quantile((chance + bound).max(axis=1), confidence + spent))
+    largest_z, at = z.max(axis=1), z.argmax(axis=1)
+    # between these two no second step decides otherwise: with every bound at 0, and of the largest alone
+    surely = largest_z > _upper_quantile(chance.max(axis=1), confidence + spent)
+    alone = np.quantile(chance, confidence + spent, axis=0, method="higher")
+    never = largest_z <= alone[at] + bound[np.arange(len(z)), at]
+    rejected = surely.copy()
+    for study in np.flatnonzero(~surely & ~never):
+        bar = _upper_quantile((chance + bound[study]).max(axis=1), confidence + spent)
+        rejected[study] = largest_z[study] > bar
+    return np.asarray(rejected)
 
 
 def studentised(
