@@ -16,8 +16,8 @@ def read(path: Path) -> list[dict]:
     return json.loads(path.read_text("utf-8"))["cells"]
 
 
-def test_there_are_seven_in_order():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 8)]
+def test_there_are_eight_in_order():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 9)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -20,6 +20,7 @@ from rsa_face.cli.docs import docs
 from rsa_face.cli.human import datasets_app, human_app
 from rsa_face.cli.inference import inference_app
 from rsa_face.cli.networks import activations_app, networks_app, weights_app
+from rsa_face.cli.planning import planning_app
 from rsa_face.cli.psychophysics import psychophysics_app
 from rsa_face.cli.shared import SAID, plain, say
 from rsa_face.cli.stimuli import stimuli_app
@@ -42,6 +43,7 @@ for group in (
     datasets_app,
     inference_app,
     design_app,
+    planning_app,
     psychophysics_app,
 ):
     app.add_typer(group)

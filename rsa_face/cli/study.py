@@ -372,12 +372,16 @@ def _plots_of_extras(study: "StudyFolder") -> Iterator[tuple[str, Plot]]:
     from rsa_face.figures.behaviour import plot_psychometric
     from rsa_face.figures.multiverse import plot_multiverse
     from rsa_face.figures.networks import plot_contrast, plot_localization, plot_seeds, seeds_differ
+    from rsa_face.figures.planning import plot_plan, plot_recovery, plot_stability
     from rsa_face.figures.saliency import plot_saliency
 
     kinds: dict[str, Callable[[Any], Any]] = {
         "localization": plot_localization,
         "contrast": plot_contrast,
         "reliability": lambda reliability: plot_reliability(reliability)["halves"],
+        "recovery": lambda recovery: plot_recovery(recovery)["raw"],
+        "stability": lambda stability: plot_stability(stability)["picked"],
+        "plan": lambda planned: plot_plan(planned)["power"],
     }
     extras = study.extras
     for name, extra in extras.items():

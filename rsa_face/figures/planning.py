@@ -53,7 +53,7 @@ def plot_recovery(recovery: xr.Dataset) -> dict[str, Axes]:
         wide = style.double_mm if len(fits) > 1 else style.single_mm
         tall = min(wide / len(fits) + 5 * points_mm(style.text_pt), style.tallest_mm)
         figure = plt.figure(figsize=(wide / MM_PER_INCH, tall / MM_PER_INCH), layout="constrained")
-        panels = np.atleast_1d(figure.subplots(1, len(fits), sharey=True))
+        panels = figure.subplots(1, len(fits), sharey=True, squeeze=False)[0]
         axes = dict(zip(fits, panels, strict=True))
         for fit, ax in axes.items():
             _draw_shares(ax, recovery.sel(fit=fit), names, style)
@@ -115,7 +115,7 @@ def plot_stability(stability: xr.Dataset) -> dict[str, Axes]:
         wide = style.double_mm if contrasted else style.single_mm
         tall = (2.6 * len(kinds) + 14) * points_mm(style.text_pt)
         figure = plt.figure(figsize=(wide / MM_PER_INCH, tall / MM_PER_INCH), layout="constrained")
-        panels = np.atleast_1d(figure.subplots(1, 2 if contrasted else 1, sharey=True))
+        panels = figure.subplots(1, 2 if contrasted else 1, sharey=True, squeeze=False)[0]
         axes = {"picked": panels[0], **({"contrast": panels[1]} if contrasted else {})}
         kind, picked = stability["kind"].values.astype(str), stability["picked"].values.astype(str)
         everything = int(np.flatnonzero(kind == "all")[0])
@@ -143,7 +143,7 @@ def _draw_picks(ax: Axes, shares: np.ndarray, layers: list[str], whole: int, sty
         text = f"{shares[row, column]:.0%}".removesuffix("%")
         ax.text(column, row, text, ha="center", va="center", fontsize=style.least_pt, color=color)
     ax.set_xticks(range(len(layers)), [printable(layer) for layer in layers], rotation=90, parse_math=False)
-    ax.get_xticklabels()[whole].set_weight("bold")
+    ax.get_xticklabels()[whole].set_fontweight("bold")
     ax.set_xlabel("Layer picked, in % (bold: by all data)")
     ax.tick_params(length=0)
 
@@ -181,7 +181,7 @@ def plot_plan(planned: xr.Dataset, *, rival: str | None = None) -> dict[str, Axe
     must_hold(planned, ("left_out", "set_size"), "A result of `plan`")
     rival = hardest_rival(planned) if rival is None else rival
     people, stimuli = planned["participants"].values, planned["stimuli"].values
-    unit = _plural(str(planned.attrs["unit"]))
+    unit = plural_of(str(planned.attrs["unit"]))
     with drawing() as style:
         size = (style.double_mm / MM_PER_INCH, 0.5 * style.double_mm / MM_PER_INCH)
         panels = plt.figure(figsize=size, layout="constrained").subplots(1, 2)
@@ -218,5 +218,6 @@ def hardest_rival(planned: xr.Dataset) -> str:
     return str(others[LAYER].values[int(np.argmin(others.sel(now, method="nearest").values))])
 
 
-def _plural(unit: str) -> str:
+def plural_of(unit: str) -> str:
+    """Return what stimuli are counted in, in the plural."""
     return {"stimulus": "stimuli", "identity": "identities"}.get(unit, f"values of {unit}")

@@ -44,7 +44,8 @@ FACTORS = ("identity", "level", "occlusion")
 MOST = 10_000
 """So many people or stimuli are looked at before it is said that no number suffices."""
 
-_MULTIPLES = (0.5, 1, 1.5, 2, 3, 4)  # of the numbers there are, where none are named
+_DRAWS = 500  # that a plan takes of a comparison: they give the correlations alone
+_MULTIPLES = (0.5, 1, 1.5, 2, 4)  # of the numbers there are, where none are named
 
 
 def plan(
@@ -199,7 +200,9 @@ class _Design:
         assert some.rows is not None
         variance, freedom = planned_error(some.rows @ weights, some.components, some.units, units)
         error = np.sqrt(np.maximum(variance, 0.0))
-        return spread_of(some.estimate @ weights, some.draws[0] @ weights, error, freedom=freedom, seed=some.seed)
+        return spread_of(
+            some.estimate @ weights, some.draws[0, :_DRAWS] @ weights, error, freedom=freedom, seed=some.seed
+        )
 
     def power(self, units: tuple[int, int], place: int) -> float:
         """Return how probable it is that the set leaves a layer out."""

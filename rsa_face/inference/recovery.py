@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import brentq
@@ -422,6 +423,12 @@ def not_told_apart(recovery: xr.Dataset, layer: str, *, fit: str = RAW) -> list[
         for name, told in zip(recovery[PICKED].values, apart.values, strict=True)
         if not told and str(name) != layer
     ]
+
+
+def recovery_table(recovery: xr.Dataset) -> pd.DataFrame:
+    """Return a recovery as a table: a row for each way of fitting, true layer and layer picked."""
+    columns = ["picked_share", "preferred", "told_apart"]
+    return recovery[columns].to_dataframe()[columns].reset_index()
 
 
 def neighbours_of(recovery: xr.Dataset, layer: str) -> list[str]:

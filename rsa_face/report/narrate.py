@@ -11,8 +11,11 @@ from pydantic import ValidationError
 
 from rsa_face.figures.layers import controls_in_words, matched, partial_of
 from rsa_face.figures.layout import number, p_equals, percent
+from rsa_face.figures.planning import hardest_rival, plural_of
 from rsa_face.figures.saliency import how_mapped
 from rsa_face.figures.style import architecture_of, in_order, network_label
+from rsa_face.inference.planning import HALF
+from rsa_face.inference.recovery import LEFT_OUT, RAW, REWEIGHTED, neighbours_of, not_told_apart
 from rsa_face.inference.seeds import ALL_LAYERS
 from rsa_face.schema import (
     BOUND,
@@ -107,6 +110,9 @@ CITATIONS = {
     "doi:10.1214/aos/1176345582",
     "brown": "Brown 1910, Some experimental results in the correlation of mental abilities. "
     "doi:10.1111/j.2044-8295.1910.tb00207.x",
+    "recovery": "Avitan & Golan 2025. doi:10.48550/arXiv.2510.23321",
+    "power": "Westfall, Kenny & Judd 2014, Statistical power and optimal design in experiments in which samples of "
+    "participants respond to samples of stimuli. doi:10.1037/xge0000014",
     "psychometric": "Wichmann & Hill 2001, The psychometric function: I. Fitting, sampling, and goodness of fit. "
     "doi:10.3758/BF03194544",
     "gradcam": "Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based "
@@ -570,7 +576,128 @@ def _baseline(where: xr.Dataset) -> Iterator[str]:
         )
 
 
+def could_have_told(study: StudyFolder) -> list[str]:
+    """Say whether the study could have told layers apart: recovery, stability and power, a sentence or two each."""
+    parts = {name: study.extras.get(name) for name in ("recovery", "stability", "plan")}
+    voices = {"recovery": recovery_sentence, "stability": stability_sentence, "plan": plan_sentence}
+    return [voices[name](part) for name, part in parts.items() if part is not None]
+
+
+def recovery_sentence(recovery: xr.Dataset) -> str:
+    """Say how often simulated studies pick the right layer, which they cannot tell apart, and what weights change."""
+    attrs, share = recovery.attrs, recovery["share_recovered"].to_series()
+    asked = str(attrs["network"]) if attrs.get("network") else None
+    among = f" of {network_label(asked)}" if asked else ""
+    pairs = [
+        f"{_short(recovery, one)} and {_short(recovery, other)}"
+        for at, one in enumerate(recovery["true"].values.astype(str))
+        for other in not_told_apart(recovery, one)
+        if other in recovery["true"].values.astype(str)[at + 1 :]
+    ]
+    apart = f"; not told apart: {listed(pairs)}" if pairs else "; every two layers are told apart"
+    assumed = "is assumed" if attrs.get("agreement_assumed") else "these people do"
+    text = (
+        f"Had one layer{among} been exactly right, {attrs['simulations']} simulated studies for each layer, of "
+        f"{attrs['participants']} people who agree as {assumed} (mean similarity {number(attrs['agreement'])}), "
+        f"would have picked it in {percent(share[RAW])} (chance {percent(attrs['chance'])}){apart}."
+    )
+    if REWEIGHTED not in share:
+        return text
+    return (
+        f"{text[:-1]}; with weights fitted to each layer it would be {percent(share[REWEIGHTED])}, and without them "
+        f"{percent(share[LEFT_OUT])} on the same left-out stimuli."
+    )
+
+
+def _short(recovery: xr.Dataset, name: str) -> str:
+    """Return a layer's name, with that of its network where layers of several were told apart."""
+    if recovery.attrs.get("network") and LAYER in recovery.coords:
+        return str(recovery[LAYER].sel(true=name).item())
+    return name
+
+
+def stability_sentence(stability: xr.Dataset) -> str:
+    """Say whether the layer picked, and the sign of the contrast, rest on parts of the data."""
+    whole = stability.isel(case=int(np.flatnonzero(stability["kind"].values.astype(str) == "all")[0]))
+    same = stability["same_layer"].to_series()
+    parts = [kind for kind in same.index if kind != HALF]
+    kept = [kind for kind in parts if same[kind] == 1]
+    moved = [f"{percent(same[kind])} of those without one {kind}" for kind in parts if same[kind] < 1]
+    picked = str(whole["picked"].item())
+    sentences = [f"{picked} is picked whichever {_either(kept)} is left out"] if kept else []
+    sentences += [f"{picked} is picked in {listed(moved)}"] if moved else []
+    if HALF in same:
+        of_halves = f"in {percent(same[HALF])} of random halves of the stimuli"
+        sentences.append(f"it is {of_halves}" if sentences else f"{picked} is picked {of_halves}")
+    if "same_sign" in stability:
+        signs = stability["same_sign"].to_series()
+        least = str(signs.idxmin())
+        network, baseline = (network_label(str(stability.attrs[name])) for name in (NETWORK, "baseline"))
+        always = "in every case" if signs.min() == 1 else f"in {percent(signs.min())} of cases by {least} or more"
+        sentences.append(
+            f"{network} minus {baseline} at {stability.attrs['contrast_at']}, "
+            f"{number(float(whole['contrast']), signed=True)}, keeps its sign {always}"
+        )
+    return f"{'; '.join(sentences)}."
+
+
+def _either(names: Sequence[str]) -> str:
+    return listed(names).replace(" and ", " or ")
+
+
+def plan_sentence(planned: xr.Dataset, rival: str | None = None) -> str:
+    """Say how many people, or stimuli, tell the layer most like people from the one that is hardest to tell."""
+    rival = hardest_rival(planned) if rival is None else rival
+    attrs, layer = planned.attrs, planned.sel({LAYER: rival})
+    people, units = int(attrs["pilot_participants"]), int(attrs["pilot_stimuli"])
+    unit, most = plural_of(str(attrs["unit"])), f"{int(attrs['most']):,}"
+    enough = [
+        f"{int(layer[f'needed_{what}'])} {name} with these {others}"
+        if np.isfinite(float(layer[f"needed_{what}"]))
+        else f"no number of {name} up to {most} with these {others}"
+        for what, name, others in (
+            ("participants", "people", f"{units} {unit}"),
+            ("stimuli", unit, f"{people} people"),
+        )
+    ]
+    now = planned.sel({"participants": people, "stimuli": units}, method="nearest")
+    shown = f"{int(now['participants'])} people and {int(now['stimuli'])} {unit}"
+    return (
+        f"To tell {attrs['peak']} from {rival} at {percent(float(attrs['power']))}: {' or '.join(enough)}. With "
+        f"{shown} the power is {percent(float(now['left_out'].sel({LAYER: rival})))}, and the set of layers that may "
+        f"be the peak is expected to hold {number(float(now['set_size']), digits=1)} of {planned.sizes[LAYER]} (the "
+        "differences found are taken as the truth)."
+    )
+
+
+def _not_told_apart(study: StudyFolder) -> Iterator[str]:
+    """Warn where the design does not tell the layer most like people from those beside it."""
+    where, recovery, planned = (study.extras.get(name) for name in ("localization", "recovery", "plan"))
+    picked = NONE if where is None else str(where["picked"].sel(target="peak").item())
+    if where is None or picked == NONE:
+        return
+    reasons = {}
+    label = f"{where.attrs['network']}/{picked}"
+    if recovery is not None and label in recovery["true"].values:
+        alike = not_told_apart(recovery, label)
+        for name in neighbours_of(recovery, label):
+            if name in alike:
+                reasons[_short(recovery, name)] = "simulated studies confuse them"
+    if planned is not None and planned.attrs.get("peak") == picked:
+        names = [name for name in _names(where) if name in planned[LAYER].values]
+        at = names.index(picked)
+        now = {what: int(planned.attrs[f"pilot_{what}"]) for what in ("participants", "stimuli")}
+        powers = planned["left_out"].sel(now, method="nearest").to_series()
+        for name in (names[place] for place in (at - 1, at + 1) if 0 <= place < len(names)):
+            if powers[name] < float(planned.attrs["power"]):
+                reasons.setdefault(name, f"a study like this does so with a power of {percent(powers[name])}")
+    if reasons:
+        told = listed([f"{name} ({reason})" for name, reason in reasons.items()])
+        yield f"Warning: this design does not reliably tell {picked} from its neighbours in depth: {told}."
+
+
 def _limits(study: StudyFolder) -> Iterator[str]:
+    yield from _not_told_apart(study)
     if study.simulated:
         yield "The observers were simulated: this says whether the analysis works, and nothing about people."
     if study.untrained:
@@ -745,6 +872,7 @@ def methods_of(study: StudyFolder) -> MethodsText:
         _people(study),
         _inference(study, cited),
         " ".join(filter(None, (*_localized(study, cited), *_behaviour(study, cited)))),
+        " ".join(_planned(study, cited)),
     ]
     paragraphs = [part for part in [*parts, _software(study, cited)] if part]
     return MethodsText(tuple(paragraphs), tuple(CITATIONS[name] for name in dict.fromkeys(cited)))
@@ -964,6 +1092,35 @@ def _software(study: StudyFolder, cited: list[str]) -> str:
     named = [f"{name} {version}" for name, version in versions.items() if version != "not installed"]
     works = "torch: Paszke et al. 2019; xarray: Hoyer & Hamman 2017"
     return f"Analyses ran in {listed(list(map(str, named)), most=20)} ({works})."
+
+
+def _planned(study: StudyFolder, cited: list[str]) -> Iterator[str]:
+    """Say how recovery, stability and the plan were made."""
+    recovery, stability, planned = (study.extras.get(name) for name in ("recovery", "stability", "plan"))
+    if recovery is not None:
+        stray = {"people": "as random sums of the participants' residuals", "pairs": "independently in each pair"}
+        yield (
+            f"Recovery of layers: {recovery.attrs['simulations']} studies were simulated for each layer, of people "
+            f"whose RDM is that layer's plus noise ({stray.get(str(recovery.attrs['noise']), 'noise')}) with which "
+            "they agree as the participants do; stimuli were the same."
+        )
+    if recovery is not None and recovery.attrs.get("components"):
+        cited.append("recovery")
+        yield (
+            f"Reweighted layers have non-negative weights for up to {recovery.attrs['components']} principal "
+            "coordinates of their RDM, learnt on other stimuli and people (cf. Avitan & Golan 2025)."
+        )
+    if stability is not None:
+        yield (
+            f"Stability: each value of the stimuli's factors and each participant was left out, and stimuli were "
+            f"halved at random {stability.attrs['halves']} times."
+        )
+    if planned is not None:
+        cited += ["jackknife", "power"]
+        yield (
+            "Power was planned by scaling the jackknifed components of variance to other numbers of participants and "
+            "stimuli (cf. Westfall, Kenny & Judd 2014), with the differences found taken as the truth."
+        )
 
 
 def _localized(study: StudyFolder, cited: list[str]) -> Iterator[str]:

@@ -35,7 +35,7 @@ from rsa_face.report.charts import (
     set_symbols,
 )
 from rsa_face.report.explorer import Explorer, explorer_of
-from rsa_face.report.narrate import answer_of, asked_of, listed, methods_of
+from rsa_face.report.narrate import answer_of, asked_of, could_have_told, listed, methods_of
 from rsa_face.safety import write_beside
 from rsa_face.schema import NETWORK
 from rsa_face.study.folder import StudyFolder, read_results
@@ -57,6 +57,9 @@ _FORMATS = {"whole": ".0f", "small": ".5f"}
 _DIMS = {"rdm": "RDM", "curve_level": "level of the curve"}
 _TITLES = {
     "localization": "Which layer",
+    "recovery": "Layers picked by simulated studies",
+    "stability": "What is picked with parts left out",
+    "plan": "People and stimuli that it takes",
     "psychometric": "Choices of people",
     "psychometric_networks": "Choices of networks",
     "psychometric_likeness": "How alike the choices are",
@@ -122,7 +125,8 @@ def render_page(study: StudyFolder) -> str:
         "ramp": _ramp(),
     }
     agreement = agreement_tables(study)
-    has = {"agreement": bool(agreement), "tables": bool(tables), "manifest": bool(study.manifest)}
+    told = could_have_told(study)
+    has = {"told": bool(told), "agreement": bool(agreement), "tables": bool(tables), "manifest": bool(study.manifest)}
     sections = _sections(charts, explorer, **has)
     page: str = _template().render(
         name=study.name,
@@ -135,6 +139,7 @@ def render_page(study: StudyFolder) -> str:
         sections=sections,
         missing=study.missing,
         charts=charts,
+        told=told,
         agreement=agreement,
         left_out=left_out,
         explorer=explorer,
@@ -187,9 +192,10 @@ def _networks(study: StudyFolder) -> list[str]:
 
 
 def _sections(
-    charts: list[Chart], explorer: Explorer | None, *, agreement: bool, tables: bool, manifest: bool
+    charts: list[Chart], explorer: Explorer | None, *, told: bool, agreement: bool, tables: bool, manifest: bool
 ) -> list[tuple[str, str]]:
     sections = [("answer", "Answer"), *((chart.id, _SHORT.get(chart.id, chart.title)) for chart in charts)]
+    sections += [("told", "Could it have told?")] if told else []
     sections += [("agreement", "Agreement")] if agreement else []
     if explorer is not None:
         sections += [("rdms", "RDMs"), *([("embeddings", "Faces")] if explorer.content["embeddings"] else [])]

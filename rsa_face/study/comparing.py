@@ -12,8 +12,11 @@ from rsa_face.human.choices import read_choices
 from rsa_face.human.read import read_human
 from rsa_face.inference.ceiling import refuse_one_participant
 from rsa_face.inference.comparisons import check_people
+from rsa_face.inference.kernels import to_vectors
 from rsa_face.inference.localization import contrast_layers, localize
 from rsa_face.inference.people import contrast_groups, two_groups
+from rsa_face.inference.planning import assess_stability, plan, plan_table
+from rsa_face.inference.recovery import agreement_of, recover_layers, recovery_table
 from rsa_face.inference.resampling import (
     AUTO,
     GROUP_FACTOR,
@@ -24,7 +27,7 @@ from rsa_face.inference.resampling import (
     group_members,
 )
 from rsa_face.inference.results import to_frame
-from rsa_face.inference.rsa import add_partial, compare_layers, correct_layers, held_out_similarity
+from rsa_face.inference.rsa import RSA, add_partial, compare_layers, correct_layers, held_out_similarity
 from rsa_face.inference.variance import faults_of_folds, partition_variance
 from rsa_face.provenance import rng_from, save
 from rsa_face.psychophysics.likeness import agreement_table, correlation_table, relate_measures
@@ -39,6 +42,7 @@ from rsa_face.schema import (
     RDM,
     STIMULUS,
     STIMULUS_I,
+    UNSIGNED,
     must_be_known,
     stimulus_ids,
     table_along,
@@ -226,6 +230,88 @@ def find_layer(run: Run) -> None:
     where = localize(result, network=inference.network, baseline=inference.baseline if other else None)
     where = held_out_similarity(where, result, rdms=varying(judged(run))[0], human=run.array("human_rdms.nc"))
     save(where, run.folder / "localization.nc")
+
+
+def why_no_recovery(run: Run) -> str:
+    """Say why nobody can be simulated after these people, or why there is nothing to tell apart."""
+    human, what = run.array("human_rdms.nc"), "the recovery of layers"
+    if human.attrs.get(UNSIGNED):
+        return f"{what}, since mean ratings do not show how people differ"
+    if not agreement_of(to_vectors(human.values), run.study.inference.comparison) > 0:
+        return f"{what}, since these people do not agree more than by chance"
+    return _single_layer(run, what)
+
+
+def why_not_stable(run: Run) -> str:
+    """Say why there is nothing to leave parts out of."""
+    return _single_layer(run, "what an answer rests on")
+
+
+def _single_layer(run: Run, what: str) -> str:
+    """Say that there are no two layers to tell apart: read from the RDMs, which no number of draws changes."""
+    name = run.study.inference.network
+    count = int((varying(judged(run))[0][NETWORK] == name).sum())
+    return "" if count > 1 else f"{what}, since {'a single' if count else 'no'} layer of {name} varies"
+
+
+def recover(run: Run) -> None:
+    """Simulate people after each layer of the network in question, and count what is picked."""
+    inference, planning = run.study.inference, run.study.planning
+    recovery = recover_layers(
+        _rsa_of(run),
+        network=inference.network,
+        simulations=planning.simulations,
+        reweight=planning.reweight,
+        seed=inference.seed,
+        progress=run.progress,
+    )
+    save(recovery, run.folder / "recovery.nc")
+    write_table(recovery_table(recovery), run.folder / "recovery.csv")
+
+
+def leave_parts_out(run: Run) -> None:
+    """Pick the layer, and contrast it with the baseline, with each part of the data left out."""
+    inference, rsa = run.study.inference, _rsa_of(run)
+    other = inference.baseline != inference.network and inference.baseline in rsa.rdms[NETWORK].values
+    stability = assess_stability(
+        rsa,
+        network=inference.network,
+        baseline=inference.baseline if other else None,
+        halves=run.study.planning.halves,
+        seed=inference.seed,
+    )
+    save(stability, run.folder / "stability.nc")
+    write_table(table_along(stability, "case"), run.folder / "stability.csv")
+
+
+def why_no_plan(run: Run) -> str:
+    """Say why no other study can be planned from this one."""
+    what, attrs = "the plan of another study", run.dataset("layers.nc").attrs
+    if attrs.get("variance") != "jackknife":
+        return f"{what}, since standard errors are not jackknifed"
+    return _single_layer(run, what)
+
+
+def plan_ahead(run: Run) -> None:
+    """Say how many people and stimuli would tell the layer most like people from the others."""
+    planning = run.study.planning
+    planned = plan(
+        run.dataset("layers.nc"),
+        network=run.study.inference.network,
+        participants=planning.participants,
+        stimuli=planning.stimuli,
+        power=planning.power,
+    )
+    save(planned, run.folder / "plan.nc")
+    write_table(plan_table(planned), run.folder / "plan.csv")
+
+
+def _rsa_of(run: Run) -> RSA:
+    inference = run.study.inference
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UngroupedWarning)  # said where they are drawn
+        rdms, human = varying(judged(run))[0], run.array("human_rdms.nc")
+        return RSA(rdms, human, comparison=inference.comparison, groups=inference.groups)
 
 
 FOLDS = (3, 5)

@@ -526,6 +526,22 @@ class MultiverseSection(Settings):
     draws: Annotated[int, Field(ge=20)] = 200
 
 
+class PlanningSection(Settings):
+    """Whether the design can tell layers apart: recovery, stability, and the people and stimuli that it would take.
+
+    `simulations` are those for each layer (0: none), of people who agree as the study's do; `reweight` fits weights
+    in them as well. `halves` is how often stimuli are halved. `participants` and `stimuli` (in groups, where they are
+    drawn in groups) are the numbers to plan for, and `power` is what they are to reach.
+    """
+
+    simulations: Annotated[int, Field(ge=0)] = 100
+    reweight: bool = True
+    halves: Annotated[int, Field(ge=0)] = 50
+    power: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    participants: tuple[Annotated[int, Field(ge=3)], ...] | None = None
+    stimuli: tuple[Annotated[int, Field(ge=5)], ...] | None = None
+
+
 Loc = tuple[int | str, ...]
 _FORMS = ("str", "int", "float", "bool")
 _ALSO_CALLED = {"psychophysics": ("choices",)}  # what the section was called at first
@@ -547,6 +563,7 @@ class Study(Settings):
     rdms: RdmsSection = RdmsSection()
     human: HumanSection | None = None
     inference: InferenceSection = InferenceSection()
+    planning: PlanningSection = PlanningSection()
     psychophysics: PsychophysicsSection | None = Field(None, validation_alias=_PSYCHOPHYSICS)
     saliency: SaliencySection | None = None
     multiverse: MultiverseSection | None = None

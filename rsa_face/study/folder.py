@@ -17,9 +17,11 @@ from rsa_face.figures.layers import plot_layers
 from rsa_face.figures.layout import save_figure
 from rsa_face.figures.networks import plot_contrast, plot_localization, plot_seeds, seeds_differ
 from rsa_face.figures.people import plot_people
+from rsa_face.figures.planning import plot_plan, plot_recovery, plot_stability
 from rsa_face.figures.rdms import plot_rdms
 from rsa_face.figures.saliency import plot_saliency
 from rsa_face.figures.style import figure_style
+from rsa_face.inference.recovery import RAW
 from rsa_face.provenance import hash_file, load, unsealed
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.safety import holder_of, lock_in, read_json
@@ -343,6 +345,9 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "training": ("accuracy", (NETWORK,)),
     "seeds": ("difference", ("seeded",)),
     "multiverse": ("half_way_depth", ("universe",)),
+    "recovery": ("picked_share", ("fit", "true", "picked")),
+    "stability": ("similarity", ("case", LAYER)),
+    "plan": ("left_out", ("participants", "stimuli", LAYER)),
 }
 
 
@@ -367,6 +372,9 @@ _ALSO: dict[str, tuple[str, ...]] = {
         *(f"{name}_interval" for name in ("peak_depth", "difference", "half_way_depth")),
     ),
     "people": ("similarity", "p_difference_corrected", "noise_ceiling", "participants"),
+    "recovery": ("told_apart", "share_recovered"),
+    "stability": ("picked", "same_layer"),
+    "plan": ("set_size", "needed_participants", "needed_stimuli"),
     "agreement": (
         "value",
         "peak_layer",
@@ -468,6 +476,9 @@ _FIGURES: tuple[tuple[str, str, Callable[["Run"], Axes | None]], ...] = (
     ("people.nc", "people", _people),
     ("seeds.nc", "seeds", _seeds),
     ("localization.nc", "localization", lambda run: plot_localization(run.dataset("localization.nc"))),
+    ("recovery.nc", "recovery", lambda run: plot_recovery(run.dataset("recovery.nc"))[RAW]),
+    ("stability.nc", "stability", lambda run: plot_stability(run.dataset("stability.nc"))["picked"]),
+    ("plan.nc", "plan", lambda run: plot_plan(run.dataset("plan.nc"))["power"]),
     ("psychometric.csv", "psychometric", _psychometric),
     ("saliency_maps.nc", "saliency", _saliency),
     ("agreement.nc", "agreement", lambda run: plot_agreement(run.dataset("agreement.nc"))),

@@ -223,6 +223,12 @@ def _no_question(study: Study) -> str:
     return "" if name in _names(study) else f"{what}, since no network is called {name!r} (inference: network)"
 
 
+def _no_network(study: Study) -> str:
+    name = study.inference.network
+    known = name in _names(study)
+    return "" if known else f"what a layer of it could tell, since no network is called {name!r} (inference: network)"
+
+
 def _names_pretrainings(study: Study) -> bool:
     return bool(study.inference.pretrainings) or len({one.pretraining for one in study.networks} - {None}) > 1
 
@@ -391,6 +397,47 @@ STAGES: tuple[Stage, ...] = (
         meaning="the layer at which it turns human-like",
     ),
     Stage(
+        "recovery of layers",
+        "comparing:recover",
+        code=_INFERENCE,
+        when=lambda study: _compares(study) and study.planning.simulations > 0,
+        hindrance=_no_network,
+        unless="comparing:why_no_recovery",
+        certain=False,
+        reads=("rdms.nc", "human_rdms.nc"),
+        writes=("recovery.nc", "recovery.csv"),
+        settings=("human.where", "inference.network", "inference.comparison", "inference.groups", "inference.seed",
+                  "planning.simulations", "planning.reweight"),
+        meaning="which layers the design tells apart",
+    ),
+    Stage(
+        "stability",
+        "comparing:leave_parts_out",
+        code=_INFERENCE,
+        when=_compares,
+        hindrance=_no_network,
+        unless="comparing:why_not_stable",
+        certain=False,
+        reads=("rdms.nc", "human_rdms.nc"),
+        writes=("stability.nc", "stability.csv"),
+        settings=("human.where", "inference.network", "inference.baseline", "inference.comparison",
+                  "inference.groups", "inference.seed", "planning.halves"),
+        meaning="how stable the answer is",
+    ),
+    Stage(
+        "plan",
+        "comparing:plan_ahead",
+        code=_INFERENCE,
+        when=_draws,
+        hindrance=_no_question,
+        unless="comparing:why_no_plan",
+        certain=False,
+        reads=("layers.nc",),
+        writes=("plan.nc", "plan.csv"),
+        settings=("inference.network", "planning.power", "planning.participants", "planning.stimuli"),
+        meaning="how many people and stimuli it takes",
+    ),
+    Stage(
         "explained variance",
         "comparing:share_variance",
         code=_INFERENCE,
@@ -473,8 +520,9 @@ STAGES: tuple[Stage, ...] = (
         code=("figures", "inference", "rdms", *_CHOICES),
         reads=("rdms.nc",),
         uses=("human_rdms.nc", "layers.nc", "contrast.nc", "localization.nc", "people.nc", "seeds.nc",
-              "psychometric.csv", "psychometric.nc", "psychometric_networks.nc", "saliency.nc", "saliency_maps.nc",
-              "agreement.nc", "weights/{trained}.csv"),
+              "recovery.nc", "stability.nc", "plan.nc", "psychometric.csv", "psychometric.nc",
+              "psychometric_networks.nc", "saliency.nc", "saliency_maps.nc", "agreement.nc",
+              "weights/{trained}.csv"),
         may_write=("figures/*",),
         content=("stimuli",),
     ),
