@@ -1,6 +1,5 @@
 """``rsa-face compare`` and ``localize``: how similar layers are to people, and at which layer most."""
 
-import json
 import math
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from rsa_face.cli.shared import NETWORK_NAMES, Json, Seed, draw, print_table, say, split
+from rsa_face.cli.shared import NETWORK_NAMES, Json, Seed, draw, print_table, say, say_json, split
 
 inference_app = typer.Typer()
 
@@ -106,7 +105,7 @@ def _report(result: Any, written: Path, *, as_json: bool) -> None:
     attrs = {str(name): value for name, value in result.attrs.items()}
     if as_json:
         ceilings = {"noise_ceiling": ceiling, "noise_ceiling_extrapolated": many if math.isfinite(many) else None}
-        say(json.dumps({"path": str(written), "layers": rows, **ceilings, "attrs": attrs}))
+        say_json({"path": str(written), "layers": rows, **ceilings, "attrs": attrs})
         return
     draws, people = attrs["resample"] or "nothing resampled", result.sizes["participant"]
     _print_layers(rows, [*ceiling, many], f"{attrs['comparison']}, {draws}, {people} participants", attrs)

@@ -18,6 +18,7 @@ from rsa_face.cli.shared import (
     numbers,
     print_table,
     say,
+    say_json,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def psychometric(
     simulated = bool(both[0].attrs["simulated"])
     if as_json:
         rows = [row for table in tables for row in json.loads(table.to_json(orient="records"))]
-        say(json.dumps({"written": [str(path) for path in written], "simulated": simulated, "curves": rows}))
+        say_json({"written": [str(path) for path in written], "simulated": simulated, "curves": rows})
         return
     for table in tables:
         _print_curves(table)
@@ -134,7 +135,7 @@ def saliency(
     zero = list(regions.attrs.get("all_zero", []))
     if as_json:
         rows = json.loads(shares.to_json(orient="records"))
-        say(json.dumps({"written": [str(path) for path in written], "regions": rows, "all_zero": zero}))
+        say_json({"written": [str(path) for path in written], "regions": rows, "all_zero": zero})
         return
     factors = [name for name in ("network", "occlusion", "region") if name in shares]
     print_table(

@@ -1,8 +1,10 @@
 """What commands share: options, words that complete, and how text, tables and figures come out."""
 
+import json
+import math
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +35,19 @@ def say(*lines: object, err: bool = False) -> None:
     SAID.set()
     for line in lines:
         typer.echo(plain(line), err=err)
+
+
+def say_json(content: Any) -> None:
+    """Print JSON for another program: numbers that are not finite, which JSON does not have, as null."""
+    say(json.dumps(_finite(content), allow_nan=False))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {name: _finite(value) for name, value in content.items()}
+    return [_finite(value) for value in content] if isinstance(content, list | tuple) else content
 
 
 def print_table(

@@ -1,5 +1,6 @@
 """The command itself: its version, its help without a command, and what goes wrong in a line."""
 
+import json
 import re
 import time
 
@@ -13,7 +14,7 @@ import rsa_face
 from rsa_face import schema
 from rsa_face.activations.extract import LOSSES, POOLS
 from rsa_face.cli import app, main, saying_what_is_loaded
-from rsa_face.cli.shared import SAID
+from rsa_face.cli.shared import SAID, say_json
 from rsa_face.figures.rdms import SCALES
 from rsa_face.figures.style import STYLES
 from rsa_face.human.reliability import COMPARISONS_OF_PEOPLE
@@ -183,3 +184,8 @@ def test_what_a_terminal_would_obey_is_written_out(capsys, monkeypatch, tmp_path
         assert "\x1b[2J" not in out + err
         assert "\u202e" not in out + err
     assert [words for words, text in printed.items() if r"a\x1b[2J\u202eb" not in text] == []
+
+
+def test_what_has_no_bound_is_null_in_json(capsys):
+    say_json({"upper": float("inf"), "rows": [{"p": float("nan"), "n": 3}]})
+    assert json.loads(capsys.readouterr().out) == {"upper": None, "rows": [{"p": None, "n": 3}]}
