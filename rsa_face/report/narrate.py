@@ -420,11 +420,12 @@ def people_sentences(people: xr.Dataset, network: str | None = None) -> list[str
     if network is not None and "half_way_depth" in people and network in people["of_network"].values:
         of = people.sel(of_network=network)
         first, second = (number(float(value)) for value in of["half_way_depth"].values)
-        low, high = of["half_way_depth_difference_interval"].values
+        ends = [float(end) for end in of["half_way_depth_difference_interval"].values]
+        between = f"interval of the difference {number(ends[0], signed=True)} to {number(ends[1], signed=True)}, "
+        between = between if np.isfinite(ends).all() else ""  # few draws bound none
         sentences.append(
             f"{network_label(network)} is half-way to its peak at depth {first} for {names[0]} and {second} for "
-            f"{names[1]} (interval of the difference {number(float(low), signed=True)} to "
-            f"{number(float(high), signed=True)}, {p_equals(float(of['p_half_way_depth_difference']))})."
+            f"{names[1]} ({between}{p_equals(float(of['p_half_way_depth_difference']))})."
         )
     return sentences
 
