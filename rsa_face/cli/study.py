@@ -370,6 +370,7 @@ def _plots_of_result(study: "StudyFolder", rdms: Any, human: Any) -> Iterator[tu
 def _plots_of_extras(study: "StudyFolder") -> Iterator[tuple[str, Plot]]:
     from rsa_face.figures.agreement import plot_agreement, plot_reliability
     from rsa_face.figures.behaviour import plot_psychometric
+    from rsa_face.figures.layers import plot_layers
     from rsa_face.figures.multiverse import plot_multiverse
     from rsa_face.figures.networks import plot_contrast, plot_localization, plot_seeds, seeds_differ
     from rsa_face.figures.planning import plot_plan, plot_recovery, plot_stability
@@ -378,6 +379,7 @@ def _plots_of_extras(study: "StudyFolder") -> Iterator[tuple[str, Plot]]:
     kinds: dict[str, Callable[[Any], Any]] = {
         "localization": plot_localization,
         "contrast": plot_contrast,
+        "trials": plot_layers,
         "reliability": lambda reliability: plot_reliability(reliability)["halves"],
         "recovery": lambda recovery: plot_recovery(recovery)["raw"],
         "stability": lambda stability: plot_stability(stability)["picked"],

@@ -9,7 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from rsa_face.human.choices import read_choices
-from rsa_face.human.read import read_human
+from rsa_face.human.prediction import predict_trials
+from rsa_face.human.read import read_human, read_human_trials
 from rsa_face.inference.ceiling import refuse_one_participant
 from rsa_face.inference.comparisons import check_people
 from rsa_face.inference.kernels import to_vectors
@@ -33,7 +34,7 @@ from rsa_face.provenance import rng_from, save
 from rsa_face.psychophysics.likeness import agreement_table, correlation_table, relate_measures
 from rsa_face.rdms.align import select_stimuli
 from rsa_face.rdms.controls import control_rdms
-from rsa_face.safety import one_part, path_in, write_table
+from rsa_face.safety import in_short, one_part, path_in, write_table
 from rsa_face.schema import (
     LAYER,
     NETWORK,
@@ -43,6 +44,7 @@ from rsa_face.schema import (
     STIMULUS,
     STIMULUS_I,
     UNSIGNED,
+    factors_of,
     must_be_known,
     stimulus_ids,
     table_along,
@@ -93,6 +95,48 @@ def _grouped(human: xr.DataArray, about: StimulusSet, groups: str | None) -> xr.
     must_be_known(factor, about.factors, "factor that inference groups by")
     of_each = about.table.set_index(STIMULUS)[factor].loc[stimulus_ids(human)]
     return human.assign_coords({factor: (STIMULUS_I, of_each.to_numpy(dtype=object))})
+
+
+def _trials(run: Run) -> pd.DataFrame:
+    """Read the human data trial by trial, as their RDMs were read."""
+    section = run.study.human
+    assert section is not None
+    options = dict(section.options)
+    ids, layout = options.pop("ids", None), options.pop("layout", None)
+    about = run.stimuli.select(**section.where) if section.where else run.stimuli
+    return read_human_trials(
+        section.table, kind=section.kind, options=options or None, layout=layout, stimuli=about.ids, ids=ids
+    )
+
+
+def why_no_trials(run: Run) -> str:
+    """Say why trials cannot be predicted, such as that the file holds proportions."""
+    try:
+        _trials(run)
+    except ValueError as error:
+        return f"the prediction of trials: {in_short(error)}"
+    return ""
+
+
+def predict(run: Run) -> None:
+    """Predict every trial from each layer's distances, with the draws of the comparison of RDMs."""
+    inference, human = run.study.inference, run.array("human_rdms.nc")
+    rdms, left_out = varying(judged(run))
+    rdms = rdms.assign_coords({name: factor for name, factor in factors_of(human).items() if name not in rdms.coords})
+    result = predict_trials(
+        rdms,
+        _trials(run),
+        resample=inference.resample,
+        draws=inference.draws,
+        seed=inference.seed,
+        groups=inference.groups,
+        progress=run.progress,
+    )
+    if result.attrs["left_out"]:
+        run.say(f"left out of the prediction of trials: {result.attrs['left_out']}")
+    result = correct_layers(result, method=inference.method).assign_attrs(layers_left_out=left_out)
+    save(result, run.folder / "trials.nc")
+    write_table(to_frame(result), run.folder / "trials.csv")
 
 
 def compare(run: Run) -> None:

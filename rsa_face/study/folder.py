@@ -348,6 +348,7 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "recovery": ("picked_share", ("fit", "true", "picked")),
     "stability": ("similarity", ("case", LAYER)),
     "plan": ("left_out", ("participants", "stimuli", LAYER)),
+    "trials": ("similarity", (RDM,)),
 }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
+from rsa_face.human.kinds import KINDS
 from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
 from rsa_face.safety import one_part
 from rsa_face.schema import is_builder, split_seed
@@ -175,6 +176,10 @@ def _masks(study: Study) -> bool:
 
 def _compares(study: Study) -> bool:
     return study.human is not None
+
+
+def _has_trials(study: Study) -> bool:
+    return study.human is not None and KINDS[study.human.kind].table is not None
 
 
 def _draws(study: Study) -> bool:
@@ -436,6 +441,20 @@ STAGES: tuple[Stage, ...] = (
         writes=("plan.nc", "plan.csv"),
         settings=("inference.network", "planning.power", "planning.participants", "planning.stimuli"),
         meaning="how many people and stimuli it takes",
+    ),
+    Stage(
+        "prediction of trials",
+        "comparing:predict",
+        code=("human", "psychophysics", *_INFERENCE),
+        when=_has_trials,
+        unless="comparing:why_no_trials",
+        certain=False,
+        reads=("rdms.nc", "human_rdms.nc"),
+        writes=("trials.nc", "trials.csv"),
+        settings=("human", *_DRAWN, "inference.correction"),
+        data=("human.table",),
+        content=("stimuli",),
+        meaning="how well layers predict each trial",
     ),
     Stage(
         "explained variance",
