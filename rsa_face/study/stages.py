@@ -445,7 +445,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "prediction of trials",
         "comparing:predict",
-        code=("human", "psychophysics", *_INFERENCE),
+        code=("human", "networks", "psychophysics.choices", *_INFERENCE),
         when=_has_trials,
         unless="comparing:why_no_trials",
         certain=False,
