@@ -65,7 +65,8 @@ def test_people_who_judged_fewer_stimuli_stand_beside_the_layers_of_those(result
         participant=["p1", "p2"]), results / "human_rdms.nc")  # fmt: skip
     assert run(results, "--formats", "png", "--only", "rdms, rdms-all,mds-people") == 0
     written = {path.name for path in (results / "figures" / "nature").iterdir()}
-    assert written == {f"{name}.{ending}" for name in ("rdms", "rdms-all", "mds-people") for ending in ("png", "csv")}
+    names, endings = ("rdms", "rdms-all", "mds-people"), ("png", "csv", "txt")
+    assert written == {f"{name}.{ending}" for name in names for ending in endings}
     assert len(pd.read_csv(results / "figures" / "nature" / "rdms.csv")) == 6
     assert len(pd.read_csv(results / "figures" / "nature" / "rdms-all.csv")) == 15
 

@@ -150,7 +150,7 @@ def test_choices_are_those_of_the_package_shown_and_completed(capsys, monkeypatc
         (("layers",), "network", "vgg", ["vgg11", "vgg13", "vgg16"]),
         (("human", "check"), "kind", "r", ["rdm", "rating", "ranking"]),
         (("rdms",), "measure", "co", ["correlation", "cosine"]),
-        (("weights", "inspect"), "layout", "vgg", ["vgg-face", "vgg-face-bgr"]),
+        (("weights", "inspect"), "layout", "vgg-f", ["vgg-face", "vgg-face-bgr"]),
         (("datasets", "fetch"), "name", "krieg", ["kriegeskorte92"]),
         (("run",), "study", "demo-", []),
     ],
