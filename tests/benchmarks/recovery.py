@@ -1,4 +1,4 @@
-"""What recovery, stability and a plan cost: ``python tests/benchmarks/recovery.py [layers] [stimuli] [people]``.
+"""What recovery, stability and a plan cost: ``python -m tests.benchmarks.recovery [layers] [stimuli] [people]``.
 
 Prints seconds on the clock and seconds of processor time, of recovery with 100 simulations for each layer.
 """
