@@ -98,13 +98,22 @@ def _write_generated_pages(source: Path) -> None:
     notebooks.mkdir()
     files = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
     for file in files:
-        shutil.copy(file, notebooks)
+        (notebooks / file.name).write_text(_notebook_in_site(file, source), "utf-8")
     lines = ["# Tutorials", "", "Each notebook runs offline in under two minutes.", ""]
     if files:
         lines += ["```{toctree}", ":maxdepth: 1", "", *(file.stem for file in files), "```"]
     else:
         lines += ["They are in the folder `notebooks/` of the repository."]
     (notebooks / "index.md").write_text("\n".join(lines), "utf-8")
+
+
+def _notebook_in_site(file: Path, source: Path) -> str:
+    """Return a notebook whose links to pages fit the site, once the repository's pictures in it are copied along."""
+    text = file.read_text("utf-8")
+    for name in set(re.findall(r"\(\.\./(\.github/[\w.-]+\.png)\)", text)):
+        (source / ".github").mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, source / name)
+    return re.sub(r"\]\(\.\./rsa_face/docs/([\w/.#-]+)\)", r"](../\1)", text)
 
 
 def _page_of_folder(folder: str) -> str:

@@ -53,6 +53,12 @@ def test_links_inside_the_site_lead_to_a_page_and_a_place_in_it(site):
     assert len(pages) > 60
 
 
+def test_a_notebook_shows_its_picture_and_leads_to_the_page_it_names(site):
+    page = Page(site / "notebooks" / "01_quick_start.html")
+    assert "../real_faces.html" in page.links
+    assert "../_images/real_faces.png" in page.links
+
+
 def test_every_public_name_has_a_page_with_what_it_takes(site):
     names = [name for name in dir(rsa_face) if callable(getattr(rsa_face, name))]
     for name in names:
