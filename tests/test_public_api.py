@@ -76,6 +76,18 @@ def test_an_example_network_is_untrained_and_takes_the_preprocessing_of_the_stud
         rsa_face.example("demo").network("resnet50")
 
 
+@pytest.mark.slow
+def test_an_example_network_is_trained_once_and_tells_happy_from_sad_faces_it_did_not_learn_from(tmp_path):
+    demo = rsa_face.example("demo")
+    network = demo.trained_network("alexnet", folder=tmp_path)
+    assert not network.untrained
+    ends = rsa_face.network_choices([network], demo.stimuli.select(level=[-1, 1]))
+    assert ((ends["p_happy"] > 0.5) == (ends["level"] > 0)).mean() > 0.8
+    written = (tmp_path / "alexnet.safetensors").stat().st_mtime_ns
+    demo.trained_network("alexnet", folder=tmp_path)
+    assert (tmp_path / "alexnet.safetensors").stat().st_mtime_ns == written
+
+
 def test_an_unknown_example_is_refused():
     with pytest.raises(ValueError, match="'faces'"):
         rsa_face.example("faces")
