@@ -69,7 +69,8 @@ PRESETS: dict[str, NamePreset] = {
         r"(?P<identity>\d\d(?P<gender>[FM]))_(?P<emotion>AN|CA|DI|FE|HA|NE|SA|SP)_(?P<mouth>[OCX])",
         {"gender": _SEX, "emotion": _TWO_LETTERS, "mouth": {"o": "open", "c": "closed", "x": "exuberant"}},
     ),
-    # Ma, Correll & Wittenbrink 2015, 10.3758/s13428-014-0532-5: CFD-WM-001-014-HC.jpg
+    # Ma, Correll & Wittenbrink 2015, 10.3758/s13428-014-0532-5, and its extensions of multiracial and Indian faces:
+    # CFD-WM-001-014-HC.jpg, CFD-MM-306-010-N.jpg, CFD-IF-601-519-N.jpg
     "cfd": NamePreset(
         "Chicago Face Database (CFD-WM-001-014-HC)",
         r"CFD-(?P<identity>(?P<ethnicity>[ABILMW])(?P<gender>[FM])-\d{3})-(?P<number>\d{3})-"
@@ -81,12 +82,13 @@ PRESETS: dict[str, NamePreset] = {
             "mouth": {"o": "open", "c": "closed"},
         },
     ),
-    # the readme of Taiwanese faces by 30 performers: performer, performance, view, expression, number: 0121b01.jpg
-    "tfeid": NamePreset(
+    # the Readme.txt beside the images: performer, performance, view, expression, number: 0121b01.jpg; it leaves out
+    # the performance 0, which all neutral faces have. Not TFEID (Chen & Yen 2007), whose names it does not describe
+    "taiwan": NamePreset(
         "Taiwanese facial expressions by 30 performers (0121b01)",
-        r"(?P<identity>\d\d)(?P<performance>[123])(?P<angle>[123])(?P<emotion>[a-g])(?P<number>\d\d)",
+        r"(?P<identity>\d\d)(?P<performance>[0-3])(?P<angle>[123])(?P<emotion>[a-g])(?P<number>\d\d)",
         {
-            "performance": {"1": "theatrical", "2": "FACS", "3": "personal event"},
+            "performance": {"0": "none", "1": "theatrical", "2": "FACS", "3": "personal event"},
             "angle": {"1": "front", "2": "three quarters", "3": "profile"},
             "emotion": dict(zip("abcdefg", (
                 "neutral", "happy", "sad", "anger", "disgust", "fear", "surprise"), strict=True)),
@@ -161,7 +163,7 @@ def stimuli_from_names(
     folder : str or Path
         Images are looked for in it and in the folders below.
     preset : str, optional
-        A published set: ``kdef``, ``rafd``, ``jaffe``, ``nimstim``, ``cfd``, ``tfeid``, ``faces`` or ``london``. Its
+        A published set: ``kdef``, ``rafd``, ``jaffe``, ``nimstim``, ``cfd``, ``faces``, ``london`` or ``taiwan``. Its
         codes become words, the same for all sets (``AN`` and ``angry`` are ``anger``).
     pattern : str, optional
         The names of your own images: ``{identity}_{emotion}``, or a regular expression with named groups. It has to
@@ -214,6 +216,8 @@ def stimuli_from_names(
         raise ValueError(message)
     table = Path(out) if out is not None else folder / "stimuli.csv"
     rows, unmatched = _rows_of(folder, table, compiled, named.words)
+    if preset is not None:  # NimStim has both 01f_an_c and 01F_CA_C
+        rows = [{**row, "identity": row["identity"].upper()} for row in rows]
     _report_unmatched(unmatched, len(rows), folder, named.about or repr(pattern))
     _must_differ(rows, folder)
     frame = pd.DataFrame(rows)
