@@ -516,9 +516,9 @@ _PARTICIPANTS = (
 )  # fmt: skip
 
 SOFTWARE: dict[str, Software] = {
-    # https://www.jspsych.org/latest/overview/data/ and the pages of its plugins: trial_type, trial_index,
-    # time_elapsed in every row, `response` (a key, a button's number, or an object of answers), `rt`, `stimulus`;
-    # same-different plugins store both stimuli as a list, free-sort `final_locations`
+    # https://www.jspsych.org/latest/overview/plugins/ (trial_type, trial_index and time_elapsed in every row) and the
+    # pages of its plugins: `response` (a key, a button's number, or an object of answers), `rt`, `stimulus`;
+    # same-different-image stores both stimuli as a list, free-sort `final_locations`, of src, x and y
     "jspsych": Software(
         "jsPsych 7 and 8: data saved as JSON or CSV, with JSON in cells",
         ("trial_type", "trial_index", "time_elapsed"),
@@ -533,16 +533,20 @@ SOFTWARE: dict[str, Software] = {
         records=_json_records,
         nested=True,
     ),
-    # https://labjs.readthedocs.io/en/latest/learn/deploy/3-data.html: sender, sender_type, response, ended_on
+    # "Data format" in lab.js's documentation (docs/reference of FelixHenninger/lab.js): a row for each component,
+    # also for fixations and sequences, which have the parameters of their trial; ended_on says how it ended, and
+    # duration is the reaction time. Of ids the library (data.js) knows id, participant and participant_id
     "labjs": Software(
         "lab.js: data saved as CSV or JSON",
         ("sender", "sender_type", "sender_id"),
-        {"participant": (*_PARTICIPANTS, "code", "observation"), "answer": ("response",)},
+        {"participant": _PARTICIPANTS, "answer": ("response",), "rt": ("duration",)},
+        answers={"ended_on": "(?!(timeout|completed|skipped|aborted)$).*"},
         begins=r"[\[{]",
         records=_json_records,
     ),
-    # https://psychopy.org/general/dataOutputs.html: a row for each trial, `participant`, `session`, `expName`,
-    # and NAME.keys, NAME.response, NAME.rt of each component called NAME; Pavlovia's files are alike
+    # https://psychopy.org/general/dataOutputs.html, "Long-wide data file": a row for each trial. Its columns are as
+    # Builder's scripts write them: `participant` and `session` of expInfo, `expName`, and NAME.keys, NAME.response,
+    # NAME.rt of each component called NAME
     "psychopy": Software(
         "PsychoPy and Pavlovia: the (trial-by-trial) CSV",
         ("participant", "expName"),
@@ -553,8 +557,9 @@ SOFTWARE: dict[str, Software] = {
             "rt": ("*.rt",),
         },
     ),
-    # https://support.gorilla.sc/support/walkthrough/: one row an event, the last line END OF FILE; answers are rows
-    # whose Zone Type begins with response (Task Builder 1) or whose Response Type is response (Task Builder 2)
+    # https://support.gorilla.sc/support/publishing-and-open-science/data-analysis: a row for each event.
+    # The rest is as scripts on GitHub read such files: END OF FILE in Event Index of the last line; answers where
+    # Zone Type begins with response (Task Builder 1; go/no-go does not), or Response Type is response (2)
     "gorilla": Software(
         "Gorilla: data of a task, in long format",
         ("Event Index", "Participant Private ID"),
@@ -566,17 +571,21 @@ SOFTWARE: dict[str, Software] = {
         },
         answers={"Zone Type": "response.*", "Response Type": "response"},
     ),
-    # qualtRics' read_survey and Qualtrics' own pages: names, questions and {"ImportId": ...} above the answers, a
-    # participant a row; Status tells previews and tests from answers
+    # https://www.qualtrics.com/support/survey-platform/data-and-analysis-module/data/download-data/
+    # understanding-your-dataset/: three rows of headers, a response a row. Status as in its files' value labels:
+    # 0 IP Address, 16 Offline, 32 EX, 48 EX Offline are answers; 1, 2, 17 previews and tests, 4, 36, 132 imported,
+    # 8, 9, 12, 40 spam, 256 synthetic
     "qualtrics": Software(
         "Qualtrics: a survey's CSV, below three rows of names (layout wide=Q_{stimulus} makes trials of questions)",
         ("StartDate", "EndDate", "ResponseId"),
         {"participant": ("ResponseId",)},
-        answers={"Status": "(?!Survey Preview|Survey Test|Spam|Imported|[1-9]).*"},
+        answers={
+            "Status": "(?!.*(Preview|Test|Spam|Import|Synthetic))(?!(1|2|4|8|9|12|17|36|40|132|256)$).*",
+        },
         labels=2,
     ),
-    # the text log as rprime (CRAN) documents it: *** Header Start ***, then frames between *** LogFrame Start *** and
-    # *** LogFrame End *** below `Level: N`
+    # the text log as the vignettes of rprime (CRAN) describe it: *** Header Start ***, then frames between
+    # *** LogFrame Start *** and *** LogFrame End *** below `Level: N`
     "eprime": Software(
         "E-Prime: the text log of a session, or E-DataAid's export as text",
         ("ExperimentName", "Subject", "Session"),
@@ -584,8 +593,8 @@ SOFTWARE: dict[str, Software] = {
         begins=r"\*\*\* Header Start",
         records=_eprime_records,
     ),
-    # the log as nipype's and other readers of neurobs.com's files take it: Scenario, Logfile written, then the table
-    # of events in tenths of a millisecond
+    # the logs beside bids_events (InstitutoDOr on GitHub), and as it reads them: Scenario, Logfile written, then the
+    # table of events in tenths of a millisecond
     "presentation": Software(
         "Presentation: the log of a session, each picture with the first response to it",
         columns={

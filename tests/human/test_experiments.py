@@ -123,34 +123,42 @@ def test_gorilla(tmp_path, builder):
 
 
 def test_qualtrics(tmp_path):
+    answered = {"p1": "IP Address", "p2": "16"}
+    none = ["Survey Preview", "Offline Survey Preview", "EX Spam", "1", "17", "256"]
     lines = [
         "StartDate,EndDate,Status,ResponseId,Q_a,Q_b,Q_c",
         'Start Date,End Date,Response Type,Response ID,"Is this face happy, or sad?",How is b?,How is c?',
         *['"{""ImportId"":""startDate""}"' + ',"{""ImportId"":""x""}"' * 6],
-        *(f"1,2,IP Address,{who},{','.join(answers)}" for who, answers in ANSWERS.items()),
-        "1,2,Survey Preview,p9,happy,happy,happy",
+        *(f"1,2,{answered[who]},{who},{','.join(answers)}" for who, answers in ANSWERS.items()),
+        *(f"1,2,{status},{status},sad,sad,sad" for status in none),
     ]
     human = read_human(write(tmp_path / "q.csv", *lines), kind="choice", layout={"wide": "Q_{stimulus}"})
     np.testing.assert_array_equal(human.values, expected(tmp_path).values)
     assert human["participant"].values.tolist() == ["p1", "p2"]
-    assert human.attrs["left_out"] == {"events of qualtrics that are no answers (Status)": 1}
+    assert human.attrs["left_out"] == {"events of qualtrics that are no answers (Status)": len(none)}
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_labjs(tmp_path, form):
     records = []
     for who in ANSWERS:
-        common = {"sender_type": "html.Screen", "ended_on": "response", "code": who}
+        common = {"sender_type": "html.Screen", "ended_on": "response", "participant_id": who}
         records.append({**common, "sender": "Instructions", "sender_id": "0"})
         for n, (face, answer) in trials_of(who):
             shown = {"sender": "Face", "sender_id": f"1_{n}", "face": f"{face}.png"}
-            records.append({**common, **shown, "response": answer})
-    names = ["sender", "sender_type", "sender_id", "ended_on", "response", "face", "code"]
+            records.append({**common, **shown, "sender": "Fixation", "ended_on": "timeout"})
+            records.append({**common, **shown, "response": answer, "duration": "512"})
+            records.append({**common, **shown, "sender_type": "flow.Sequence", "ended_on": "completed"})
+    names = ["sender", "sender_type", "sender_id", "ended_on", "response", "duration", "face", "participant_id"]
     lines = [",".join(names), *(",".join(one.get(name, "") for name in names) for one in records)]
     path = write(tmp_path / f"x.{form}", *([json.dumps(records)] if form == "json" else lines))
     human = read_human(path, kind="choice", layout={"columns": {"stimulus": "face"}})
     np.testing.assert_array_equal(human.values, expected(tmp_path).values)
-    assert human.attrs["left_out"] == {"screens without a stimulus": 2}
+    events = 2 * sum(len(list(trials_of(who))) for who in ANSWERS)
+    assert human.attrs["left_out"] == {
+        "screens without a stimulus": 2,
+        "events of labjs that are no answers (ended_on)": events,
+    }
 
 
 def test_the_log_of_eprime(tmp_path):
