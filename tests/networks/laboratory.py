@@ -90,7 +90,7 @@ def arcface() -> tuple[nn.Module, Preprocessing]:
 
 def facenet() -> tuple[nn.Module, Preprocessing]:
     """Build a small Inception-ResNet-v1."""
-    return _FaceNet(), Preprocessing(resize=160, crop=160, mean=(0.498, 0.498, 0.498), sd=(0.502, 0.502, 0.502))
+    return _FaceNet(), Preprocessing(resize=160, crop=160, mean=(0.5, 0.5, 0.5), sd=(0.502, 0.502, 0.502))
 
 
 def emonet(classes: int = 8) -> tuple[nn.Module, Preprocessing]:
