@@ -559,7 +559,8 @@ SOFTWARE: dict[str, Software] = {
     ),
     # https://support.gorilla.sc/support/publishing-and-open-science/data-analysis: a row for each event.
     # The rest is as scripts on GitHub read such files: END OF FILE in Event Index of the last line; answers where
-    # Zone Type begins with response (Task Builder 1; go/no-go does not), or Response Type is response (2)
+    # Zone Type begins with response (Task Builder 1; go/no-go does not; of sliders the row response_slider_endValue
+    # alone), or Response Type is response (2)
     "gorilla": Software(
         "Gorilla: data of a task, in long format",
         ("Event Index", "Participant Private ID"),
@@ -569,7 +570,7 @@ SOFTWARE: dict[str, Software] = {
             "rt": ("Reaction Time",),
             "trial": ("Trial Number",),
         },
-        answers={"Zone Type": "response.*", "Response Type": "response"},
+        answers={"Zone Type": "response(?!_slider).*|response_slider_endValue", "Response Type": "response"},
     ),
     # https://www.qualtrics.com/support/survey-platform/data-and-analysis-module/data/download-data/
     # understanding-your-dataset/: three rows of headers, a response a row. Status as in its files' value labels:

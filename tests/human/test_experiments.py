@@ -108,10 +108,15 @@ def test_psychopy(tmp_path):
     assert human.attrs["left_out"] == {"key_resp.keys is missing (None)": 2, "screens without a stimulus": 2}
 
 
-@pytest.mark.parametrize("builder", [1, 2])
-def test_gorilla(tmp_path, builder):
-    kind, answered, other = ("Zone Type", "response_button_text", "content_image") if builder == 1 else (
-        "Response Type", "response", "info")  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "answered", "other"),
+    [
+        ("Zone Type", "response_button_text", "content_image"),
+        ("Zone Type", "response_slider_endValue", "response_slider"),
+        ("Response Type", "response", "info"),
+    ],
+)
+def test_gorilla(tmp_path, kind, answered, other):
     lines = [f"Event Index,UTC Timestamp,Participant Private ID,Trial Number,{kind},Reaction Time,Response,face"]
     for who in ANSWERS:
         for n, (face, answer) in trials_of(who):
