@@ -19,9 +19,9 @@ from rsa_face.figures.style import QUIET, FigureStyle, drawing, network_colors, 
 from rsa_face.schema import BOUND, must_be_known, must_hold, table_along
 
 _UNIVERSE = "universe"
-_CHOICES = {"measure": "measure", "comparison": "comparison", "layers": "layers", "controls": "controls",
+CHOICES = {"measure": "measure", "comparison": "comparison", "layers": "layers", "controls": "controls",
             "exclusion": "left out"}  # fmt: skip
-_QUANTITIES = ("peak_depth", "difference", "half_way_depth")
+ANSWERS = ("peak_depth", "difference", "half_way_depth")
 
 
 def plot_multiverse(multiverse: xr.Dataset, *, sort: str = "difference") -> Axes:
@@ -61,22 +61,19 @@ def plot_multiverse(multiverse: xr.Dataset, *, sort: str = "difference") -> Axes
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['comparison: corr', 'rho-a']
     """
-    must_hold(multiverse, (*_QUANTITIES, *_CHOICES, "own"), "What `run_multiverse` returned")
-    must_be_known(sort, _QUANTITIES, "quantity to sort by")
+    must_hold(multiverse, (*ANSWERS, *CHOICES, "own"), "What `run_multiverse` returned")
+    must_be_known(sort, ANSWERS, "quantity to sort by")
     made = np.isfinite(multiverse["half_way_depth"].values)
     if not made.any():
         reasons = multiverse.attrs.get("impossible")
         message = f"No analysis could be made, so there is nothing to draw: {reasons}. Change the choices."
         raise ValueError(message)
-    by = sort if np.isfinite(multiverse[sort].values[made]).any() else "peak_depth"
-    shown = multiverse.isel({_UNIVERSE: np.flatnonzero(made)})
-    shown = shown.isel({_UNIVERSE: np.argsort(shown[by].values, kind="stable")})
+    shown, rows = specification_curve(multiverse, sort=sort)
     network = str(multiverse.attrs["network"])
-    rows = _rows_of(shown)
-    answers = [name for name in _QUANTITIES if np.isfinite(shown[name].values).any()]
+    answers = [name for name in ANSWERS if np.isfinite(shown[name].values).any()]
     with drawing() as style:
         line = 1.45 * points_mm(style.small_pt)
-        heights = [24 * points_mm(style.text_pt) / 2] * len(answers) + [line * (len(rows) + len(_CHOICES))]
+        heights = [24 * points_mm(style.text_pt) / 2] * len(answers) + [line * (len(rows) + len(CHOICES))]
         below = new_axes(width_mm=style.double_mm, height_mm=min(sum(heights) + 14, style.tallest_mm))
         figure = root_of(below)
         grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
@@ -92,7 +89,7 @@ def plot_multiverse(multiverse: xr.Dataset, *, sort: str = "difference") -> Axes
             _draw_answer(ax, shown, name, x, own, color, style)
         _draw_choices(below, shown, rows, x, own, color, style)
         note = note_of(multiverse.attrs, [network, str(multiverse.attrs["baseline"])])
-        add_note(above[0], "; ".join(filter(None, [_counted(made), note])), style)
+        add_note(above[0], "; ".join(filter(None, [counted(made), note])), style)
         caption = (
             "Each column is an analysis, and the squares below are its choices; above: what it found. "
             "The study's own stands on a band of colour."
@@ -102,14 +99,26 @@ def plot_multiverse(multiverse: xr.Dataset, *, sort: str = "difference") -> Axes
     return below
 
 
-def _counted(made: np.ndarray) -> str:
+def specification_curve(
+    multiverse: xr.Dataset, *, sort: str = "difference"
+) -> tuple[xr.Dataset, list[tuple[str, str]]]:
+    """Return the analyses that could be made, in order, and the rows of choices below them."""
+    made = np.isfinite(multiverse["half_way_depth"].values)
+    by = sort if np.isfinite(multiverse[sort].values[made]).any() else "peak_depth"
+    shown = multiverse.isel({_UNIVERSE: np.flatnonzero(made)})
+    shown = shown.isel({_UNIVERSE: np.argsort(shown[by].values, kind="stable")})
+    return shown, _rows_of(shown)
+
+
+def counted(made: np.ndarray) -> str:
+    """Return how many analyses could be made, and how many more could not."""
     impossible = int((~made).sum())
     return f"{made.sum()} analyses" + (f", {impossible} more could not be made" if impossible else "")
 
 
 def _rows_of(shown: xr.Dataset) -> list[tuple[str, str]]:
     """Return the rows of choices: each value of those that differ between analyses, as they first come."""
-    values = {choice: list(dict.fromkeys(map(str, shown[choice].values))) for choice in _CHOICES}
+    values = {choice: list(dict.fromkeys(map(str, shown[choice].values))) for choice in CHOICES}
     rows = []
     for choice, each in values.items():
         own = shown[choice].values[shown["own"].values].astype(str).tolist()
@@ -133,10 +142,11 @@ def _draw_answer(
         ax.set_ylim(0, 1.04)
     ax.tick_params(axis="x", length=0, labelbottom=False)
     ax.spines["bottom"].set_visible(False)
-    name_values(ax, _label_of(shown, name), style)
+    name_values(ax, label_of_answer(shown, name), style)
 
 
-def _label_of(shown: xr.Dataset, name: str) -> str:
+def label_of_answer(shown: xr.Dataset, name: str) -> str:
+    """Return what an answer of an analysis is called along its axis."""
     if name == "difference":
         minus = [network_label(str(shown.attrs[each])) for each in ("network", "baseline")]
         return f"{' − '.join(minus)}\nin similarity"
@@ -161,7 +171,7 @@ def _draw_choices(
         ax.scatter(x[chosen], np.full(chosen.sum(), y), s=size, marker="s", color="#444444", linewidth=0)
         mine = own[chosen[own]]
         ax.scatter(x[mine], np.full(len(mine), y), s=size, marker="s", color=color, linewidth=0, zorder=3)
-        label = value if choice == before else f"{_CHOICES[choice]}: {value}"
+        label = value if choice == before else f"{CHOICES[choice]}: {value}"
         places.append((y, printable(label)))
         before = choice
     ax.set_yticks([y for y, _ in places], [label for _, label in places], fontsize=style.small_pt, parse_math=False)

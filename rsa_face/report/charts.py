@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -22,11 +22,12 @@ from rsa_face.figures.layers import (
     title_of,
 )
 from rsa_face.figures.layout import name_of, number, p_value, percent, short_layers, words_of_occlusion
+from rsa_face.figures.multiverse import ANSWERS, CHOICES, counted, label_of_answer, specification_curve
 from rsa_face.figures.networks import contrast_table, half_way_place, localization_table, shown_test
 from rsa_face.figures.saliency import REGION, how_mapped, shares_table
 from rsa_face.figures.style import in_order, ink, network_colors, network_label, network_markers
-from rsa_face.report.narrate import listed, localization_sentences
-from rsa_face.schema import LAYER, NETWORK, RDM, comparison_label, split_seed, table_along
+from rsa_face.report.narrate import listed, localization_sentences, multiverse_sentences
+from rsa_face.schema import BOUND, LAYER, NETWORK, RDM, TRIAL_SCORES, comparison_label, split_seed, table_along
 from rsa_face.schema import PEOPLE as GROUPS
 
 SYMBOLS = {
@@ -91,7 +92,13 @@ class Chart:
 
 
 def layer_chart(result: xr.Dataset, partial: xr.Dataset | None = None) -> Chart:
-    """Return the layer curve: networks side by side, value, interval and number of participants on hover."""
+    """Return the layer curve: networks side by side, value, interval and number of participants on hover.
+
+    Of trials that layers predict it is the score above guessing, which stands where the similarity of RDMs does.
+    """
+    score = str(result.attrs.get("comparison"))
+    of_trials = score in TRIAL_SCORES
+    what = f"{score} above guessing" if of_trials else "similarity"
     partial = partial_of(result) if partial is None else partial
     table = layers_table(result, partial=partial)
     axis, heads, places = place_layers(result)
@@ -99,7 +106,7 @@ def layer_chart(result: xr.Dataset, partial: xr.Dataset | None = None) -> Chart:
     traces = [
         trace
         for network, x in places.items()
-        for trace in _curve(table[table[NETWORK] == network], x, network, confidence)
+        for trace in _curve(table[table[NETWORK] == network], x, network, confidence, what=what)
     ]
     layout: dict[str, Any] = {
         "xaxis": axis,
@@ -112,6 +119,9 @@ def layer_chart(result: xr.Dataset, partial: xr.Dataset | None = None) -> Chart:
     }
     if "noise_ceiling_lower" in table:
         lower, upper = (float(table[f"noise_ceiling_{bound}"].iloc[0]) for bound in ("lower", "upper"))
+    else:
+        lower = upper = np.nan
+    if np.isfinite(lower):
         layout["shapes"].append(_ceiling(lower, upper))
         heads.append({"x": 1.005, "xref": "paper", "xanchor": "left", "y": (lower + upper) / 2, "showarrow": False,
                       "align": "left", "text": "noise<br>ceiling"})  # fmt: skip
@@ -124,15 +134,17 @@ def layer_chart(result: xr.Dataset, partial: xr.Dataset | None = None) -> Chart:
     layout["shapes"] += [{"type": "rect", "yref": "paper", "x0": at - 0.45, "x1": at + 0.45, "y0": 0, "y1": 1,
                           "line": {"width": 0}, "layer": "below", "name": "block"} for at in excited]  # fmt: skip
     label = f"Similarity of {len(table)} layers to people. The table of layers holds the same numbers."
+    label = f"How well {len(table)} layers predict trials. The table holds the same numbers." if of_trials else label
     hint = f"Bands are {confidence} intervals"
     hint += "; the shaded column is the feature-excitation block." if excited else "."
     hint += "" if partial is None else f" Dashed: similarity without {html.escape(controls_in_words(partial))}."
-    counted = (
-        "similarity, interval and number of participants" if "participants" in table else "similarity and interval"
-    )
+    counted = f"{what}, interval and number of participants" if "participants" in table else f"{what} and interval"
     pointing = f"Point at a layer for its {counted}."
     width = int(150 + 13 * axis["range"][1])
     view = View("", label, traces, layout, table)
+    if of_trials:
+        hint += " 0 is guessing, and the ceiling what other people’s answers predict."
+        return Chart("trials", "Trials that each layer predicts", hint, (view,), width, pointing=pointing)
     return Chart("layers", "Similarity of each layer to people", hint, (view,), width, pointing=pointing)
 
 
@@ -264,6 +276,97 @@ def _two_groups(table: pd.DataFrame, network: str, names: Sequence[str], people:
     }  # fmt: skip
     label = f"Similarity of {len(layers)} layers of {network_label(network)} to {names[0]} and to {names[1]}."
     return View(network_label(network), label, traces, layout, table)
+
+
+def multiverse_chart(multiverse: xr.Dataset) -> Chart | None:
+    """Return the specification curve: what each analysis finds, above its choices; None where none could be made."""
+    made = np.isfinite(multiverse["half_way_depth"].values)
+    if not made.any():
+        return None
+    shown, rows = specification_curve(multiverse)
+    answers = [name for name in ANSWERS if np.isfinite(shown[name].values).any()]
+    count, band, line = shown.sizes["universe"], 130 * len(answers), 22 * len(rows)
+    margins = 24 + 16
+    layout: dict[str, Any] = {
+        "height": band + line + margins, "showlegend": False, "margin": {"l": 150, "r": 16, "t": 24, "b": 16},
+        "xaxis": {"showticklabels": False, "ticks": "", "range": [-0.8, count - 0.2]},
+        "shapes": [{"type": "rect", "yref": "paper", "x0": at - 0.5, "x1": at + 0.5, "y0": 0, "y1": 1,
+                    "line": {"width": 0}, "layer": "below", "name": "block"}
+                   for at in np.flatnonzero(shown["own"].values).tolist()],
+        "annotations": [],
+    }  # fmt: skip
+    traces: list[Trace] = []
+    height = band / (band + line) / len(answers)
+    for place, name in enumerate(answers):
+        top, axis = 1 - place * height, "y" if place == 0 else f"y{place + 1}"
+        words = html.escape(label_of_answer(shown, name).replace("\n", " "))
+        ends = {"zeroline": True} if name == "difference" else {"zeroline": False, "range": [0, 1.05]}
+        layout["yaxis" + axis[1:]] = {"domain": [top - 0.8 * height, top - 0.16 * height], **ends}
+        layout["annotations"].append({
+            "x": 0, "xref": "paper", "xanchor": "left", "y": top - 0.15 * height, "yref": "paper",
+            "yanchor": "bottom", "showarrow": False, "text": f"<b>{words}</b>", "name": shown.attrs["network"],
+        })  # fmt: skip
+        traces += _answers_of_analyses(shown, name, words, axis)
+    axis, (squares, labels) = f"y{len(answers) + 1}", _choices_of_analyses(shown, rows)
+    traces += [{**trace, "yaxis": axis} for trace in squares]
+    layout[f"yaxis{axis[1:]}"] = {
+        "domain": [0, line / (band + line)], "range": [min(labels, default=0) - 0.8, -0.2], "zeroline": False,
+        "showgrid": False, "tickvals": list(labels), "ticktext": list(labels.values()), "tickfont": {"size": 11},
+    }  # fmt: skip
+    hint = (
+        "A column is an analysis, squares below are its choices, and bars intervals. The study’s own is coloured, "
+        f"on a band. {counted(made)}."
+    )
+    view = View("", " ".join(multiverse_sentences(multiverse, brief=True)), traces, layout,
+                table_along(shown, "universe"))  # fmt: skip
+    pointing = "Point at a dot for the analysis that it is of."
+    return Chart("multiverse", "What other analyses find", hint, (view,), 240 + 14 * count, pointing=pointing)
+
+
+def _own_apart(shown: xr.Dataset, among: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """Return places of other analyses, and that of the study's own, each with what colours it."""
+    for mine, meta in ((False, {"role": "ink"}), (True, {"network": str(shown.attrs["network"]), "role": "line"})):
+        at = among[shown["own"].values[among] == mine]
+        if at.size:
+            yield at, meta
+
+
+def _answers_of_analyses(shown: xr.Dataset, name: str, words: str, axis: str) -> Iterator[Trace]:
+    """Return a dot with its interval for each analysis, read with its choices."""
+    value, ends = shown[name].values, shown[f"{name}_interval"].transpose(BOUND, "universe").values
+    for at, meta in _own_apart(shown, np.flatnonzero(np.isfinite(value))):
+        lines: list[tuple[Any, ...]] = [
+            ("<b>{}</b>", [html.escape(str(layer)) for layer in shown["peak_layer"].values[at]]),
+            (f"{words} {{:.3f}}", value[at]),
+            ("interval {:.3f} to {:.3f}", *ends[:, at]),
+            *((f"{label}: {{}}", [html.escape(str(each)) for each in shown[choice].values[at]])
+              for choice, label in CHOICES.items()),
+        ]  # fmt: skip
+        yield {
+            "x": at.tolist(), "y": numbers(value[at]), "yaxis": axis, "mode": "markers", "name": words, "meta": meta,
+            "marker": {"size": 10 if "network" in meta else 6, "symbol": "circle"},
+            "error_y": {"type": "data", "symmetric": False, "array": numbers(ends[1, at] - value[at]),
+                        "arrayminus": numbers(value[at] - ends[0, at]), "width": 0, "thickness": 1},
+            **hover(*lines),
+        }  # fmt: skip
+
+
+def _choices_of_analyses(shown: xr.Dataset, rows: Sequence[tuple[str, str]]) -> tuple[list[Trace], dict[float, str]]:
+    """Return squares for each value of each choice, a gap between choices, and what stands beside each row."""
+    traces: list[Trace] = []
+    labels: dict[float, str] = {}
+    y, before = 0.0, ""
+    for choice, value in rows:
+        y -= 1.6 if before and choice != before else 1.0
+        labels[y] = html.escape(value if choice == before else f"{CHOICES[choice]}: {value}")
+        before = choice
+        chosen = np.flatnonzero(shown[choice].values.astype(str) == value)
+        traces += [
+            {"x": at.tolist(), "y": [y] * len(at), "mode": "markers", "marker": {"size": 8, "symbol": "square"},
+             "name": labels[y], "meta": meta, "hoverinfo": "skip"}
+            for at, meta in _own_apart(shown, chosen)
+        ]  # fmt: skip
+    return traces, labels
 
 
 def curve_chart(people: xr.Dataset | None, networks: xr.Dataset | None) -> Chart | None:
@@ -438,12 +541,14 @@ def hover(*lines: tuple[Any, ...]) -> Trace:
             "hovertemplate": "<br>".join(texts) + "<extra></extra>"}  # fmt: skip
 
 
-def _curve(table: pd.DataFrame, x: np.ndarray, network: str, confidence: str) -> list[Trace]:
+def _curve(
+    table: pd.DataFrame, x: np.ndarray, network: str, confidence: str, *, what: str = "similarity"
+) -> list[Trace]:
     label = html.escape(network_label(network))
     names = [html.escape(str(name)) for name in table[LAYER]]
     lines: list[tuple[Any, ...]] = [
         ("<b>{} {}</b>", [label] * len(names), names),
-        ("similarity {:.3f}", table["similarity"]),
+        (f"{what} {{:.3f}}", table["similarity"]),
     ]
     traces: list[Trace] = []
     if "similarity_lower" in table:

@@ -60,6 +60,13 @@ _ORIGINS = {
         ["alexnet", "excitation", "fe_alexnet"],
     ),
 }
+_TRIALS = {
+    "triplet": "odd-one-out ",
+    "anchored": "anchored-triplet ",
+    "ranking": "ranking ",
+    "samediff": "same-different ",
+    "choice": "two-choice ",
+}
 _RESAMPLED = {
     "stimulus": "resampling stimuli",
     UNSIGNED: "resampling stimuli, each with its ratings",
@@ -113,6 +120,11 @@ CITATIONS = {
     "recovery": "Avitan & Golan 2025. doi:10.48550/arXiv.2510.23321",
     "power": "Westfall, Kenny & Judd 2014, Statistical power and optimal design in experiments in which samples of "
     "participants respond to samples of stimuli. doi:10.1037/xge0000014",
+    "multiverse": "Steegen, Tuerlinckx, Gelman & Vanpaemel 2016, Increasing transparency through a multiverse "
+    "analysis. doi:10.1177/1745691616658637",
+    "errors": "Geirhos, Meding & Wichmann 2020, Beyond accuracy: quantifying trial-by-trial behaviour of CNNs and "
+    "humans by measuring error consistency. doi:10.48550/arXiv.2006.16736",
+    "error_intervals": "Klein et al. 2025. doi:10.48550/arXiv.2507.06645",
     "psychometric": "Wichmann & Hill 2001, The psychometric function: I. Fitting, sampling, and goodness of fit. "
     "doi:10.3758/BF03194544",
     "gradcam": "Selvaraju et al. 2017, Grad-CAM: visual explanations from deep networks via gradient-based "
@@ -187,6 +199,9 @@ def findings_of(study: StudyFolder) -> list[str]:
         *(_accuracy(scores) if scores is not None else []),
         *(_bias(bias) if bias is not None else []),
         *(_ranks(agreement) if agreement is not None else []),
+        *(trial_sentences(study.extras["trials"], asked_of(study)) if "trials" in study.extras else []),
+        *_consistency(study),
+        *_multiverse(study),
     ]
 
 
@@ -342,8 +357,8 @@ def _picked_against_baseline(where: xr.Dataset) -> list[str]:
     return [str(where["picked"].sel(target=target).item()) for target in ("above_baseline", "differs_from_baseline")]
 
 
-def multiverse_sentences(multiverse: xr.Dataset) -> list[str]:
-    """Say in how many of many analyses the study's own answers hold, and which analyses could not be made."""
+def multiverse_sentences(multiverse: xr.Dataset, *, brief: bool = False) -> list[str]:
+    """Say in how many of many analyses the study's own answers hold, and how many could not be made."""
     made = np.isfinite(multiverse["half_way_depth"].values)
     shown, total = multiverse.isel(universe=np.flatnonzero(made)), multiverse.sizes["universe"]
     count = int(made.sum())
@@ -351,26 +366,130 @@ def multiverse_sentences(multiverse: xr.Dataset) -> list[str]:
     lost = [f"{total - count} of {total} analyses could not be made: {'; '.join(gone)}."] if gone else []
     if not count:
         return lost
-    network, baseline = (network_label(str(multiverse.attrs[name])) for name in ("network", "baseline"))
+    network = network_label(str(multiverse.attrs["network"]))
     layers = [str(name) for name in shown["peak_layer"].values]
     own = np.flatnonzero(shown["own"].values)
     said = str(shown["peak_layer"].values[own[0]]) if own.size else max(set(layers), key=layers.count)
     depth, half = shown["peak_depth"].values, shown["half_way_depth"].values
+    impossible = f" ({total - count} more could not be made)" if total > count else ""
     lines = [
-        f"In {layers.count(said)} of {count} analyses the layer of {network} most like people is {said}"
-        f"{', as in the study' if own.size else ''}; its depth lies between {number(depth.min(), digits=2)} and "
-        f"{number(depth.max(), digits=2)}.",
-        f"Half-way depth lies between {number(half.min(), digits=2)} and {number(half.max(), digits=2)}"
-        + (f"; in the study it is {number(half[own[0]], digits=2)}." if own.size else "."),
+        f"In {layers.count(said)} of {count} possible analyses{impossible} the layer of {network} most like people "
+        f"is {said}{', as in the study' if own.size else ''}; its depth lies between {number(depth.min(), digits=2)} "
+        f"and {number(depth.max(), digits=2)}.",
+        *_difference_over_analyses(shown, own),
     ]
-    low, high = shown["difference_interval"].transpose(BOUND, "universe").values
-    known = np.isfinite(shown["difference"].values)
-    if known.any():
-        lines.append(
-            f"{network} is more like people than {baseline} in {int((low > 0).sum())} of {int(known.sum())} "
-            f"analyses, and less so in {int((high < 0).sum())}; in the others the interval holds 0."
+    if brief:
+        return lines
+    half_way = f"Half-way depth lies between {number(half.min(), digits=2)} and {number(half.max(), digits=2)}" + (
+        f"; in the study it is {number(half[own[0]], digits=2)}." if own.size else "."
+    )
+    return [*lines, half_way, *lost]
+
+
+def _difference_over_analyses(shown: xr.Dataset, own: np.ndarray) -> Iterator[str]:
+    """Say how far the difference from the baseline goes over analyses, and where the study's own lies."""
+    value, ends = shown["difference"].values, shown["difference_interval"].transpose(BOUND, "universe").values
+    known = np.isfinite(value)
+    if not known.any():
+        return
+    network, baseline = (network_label(str(shown.attrs[name])) for name in ("network", "baseline"))
+    low, high = (number(end, signed=True) for end in (value[known].min(), value[known].max()))
+    text = (
+        f"{network} minus {baseline} lies between {low} and {high} over {int(known.sum())} of them (interval above 0 "
+        f"in {int((ends[0] > 0).sum())}, below 0 in {int((ends[1] < 0).sum())})"
+    )
+    if own.size and known[own[0]]:
+        lower = int((value[known] < value[own[0]]).sum())
+        text += f"; in the study it is {number(value[own[0]], signed=True)}, more than in {lower} of them"
+    yield f"{text}."
+
+
+def _multiverse(study: StudyFolder) -> list[str]:
+    """Say what other analyses find, or that they are of other results than those of the folder."""
+    multiverse, result = study.extras.get("multiverse"), study.result
+    if multiverse is None:
+        return []
+    own = multiverse.isel(universe=np.flatnonzero(multiverse["own"].values & (multiverse["peak_layer"] != "").values))
+    if result is not None and own.sizes["universe"] and "peak_similarity" in own:
+        row = own.isel(universe=0)
+        label = f"{multiverse.attrs['network']}/{row['peak_layer'].item()}"
+        similarity = result["similarity"].values[result[RDM].values.astype(str) == label]
+        if not (similarity.size and np.isclose(similarity[0], float(row["peak_similarity"]))):
+            return ["The multiverse is of an earlier run of this study. Make it again: rsa-face multiverse."]
+    return multiverse_sentences(multiverse, brief=True)
+
+
+def trial_sentences(trials: xr.Dataset, network: str | None = None) -> list[str]:
+    """Say how well the best layer predicts trials, beside guessing and other people, and a network's best layer."""
+    score = str(trials.attrs.get("comparison", "accuracy")).replace("-", "_")
+    words = {"accuracy": "accuracy", "log_likelihood": "log-likelihood in bits"}[score]
+    best = trials.isel({RDM: int(np.nanargmax(trials["similarity"].values))})
+    guess = float(trials[f"guessing_{score}"])
+    ceiling, repeats = trials[f"ceiling_{score}"].values, float(trials.get(f"repeats_{score}", np.nan))
+    others = f" and {number(ceiling[0])} to {number(ceiling[1])} by other people’s answers (the human ceiling)"
+    if not np.isfinite(ceiling).all():
+        others = "; no other person was asked the same, so that no human ceiling is known"
+    kind = _TRIALS.get(str(trials.attrs.get("kind")), "")
+    sentences = [
+        f"Of {trials.sizes[RDM]} layers, {network_label(str(best[NETWORK].item()))} {best[LAYER].item()} predicts "
+        f"{int(trials.attrs['trials']):,} {kind}trials best: {words} {_trial_score(best, score)}, beside "
+        f"{number(guess)} by guessing{others}."
+    ]
+    if np.isfinite(repeats):
+        sentences[0] = f"{sentences[0][:-1]}; the same person’s other answers reach {number(repeats)}."
+    mine = trials[NETWORK].values.astype(str) == network
+    if mine.any() and str(best[NETWORK].item()) != network:
+        rows = trials.isel({RDM: mine})
+        own = rows.isel({RDM: int(np.nanargmax(rows["similarity"].values))})
+        sentences.append(
+            f"Of {network_label(str(network))}, {own[LAYER].item()} predicts them best: {words} "
+            f"{_trial_score(own, score)}."
         )
-    return [*lines, *lost]
+    return sentences
+
+
+def _trial_score(layer: xr.Dataset, score: str) -> str:
+    """Return a layer's score with its interval, which is that above guessing."""
+    if "similarity_interval" not in layer:
+        return f"{number(float(layer[score]))} (no interval estimated)"
+    limits = layer["similarity_interval"] + layer[f"guessing_{score}"]
+    return f"{number(float(layer[score]))} ({_limits_of(limits, f'{_level(layer)} interval')})"
+
+
+def consistency_sentences(consistency: xr.Dataset, likeness: xr.Dataset | None = None) -> list[str]:
+    """Say how consistent the errors of networks and people are, how sure that is, and how many faces it takes."""
+    kappa = consistency["error_consistency"]
+    if not {"interval_lower", "interval_upper", "trials", "trials_needed"} <= set(kappa.coords):
+        return []  # of an older version
+    conditions = kappa["occlusion"].values.astype(str).tolist()
+    condition = "none" if "none" in conditions else conditions[0]
+    kappa = kappa.sel(occlusion=condition)
+    defined = int(np.isfinite(kappa.values).sum())
+    if not defined:
+        return []
+    mean = kappa.mean(PARTICIPANT)
+    interval = None if likeness is None else likeness.get("error_consistency_interval")
+    each = []
+    for name in in_order(map(str, mean[NETWORK].values)):
+        limits = ""
+        if interval is not None and name in interval[NETWORK].values and condition in interval["occlusion"].values:
+            of = interval.sel({NETWORK: name, "occlusion": condition})
+            limits = f" ({' to '.join(number(float(end)) for end in of.values)})"
+        each.append(f"{network_label(name)} {number(float(mean.sel({NETWORK: name})))}{limits}")
+    level = percent(float(kappa.attrs.get("confidence", 0.95)))
+    over = f"; {level} intervals over participants" if interval is not None else ""
+    none = kappa.size - defined
+    undefined = f" No κ for {none} of {kappa.size} pairs, for want of errors." if none else ""
+    width = number(float(kappa.attrs.get("half_width", 0.1)), digits=2)
+    reach = float(np.nanmedian(kappa["interval_upper"] - kappa["interval_lower"])) / 2
+    faces, needed = (int(np.ceil(np.nanmedian(kappa[name]))) for name in ("trials", "trials_needed"))
+    return [
+        f"Error consistency with people, face by face (Cohen’s κ, mean over people; 0 is chance): "
+        f"{listed(each, most=12)}{over}.{undefined}",
+        f"κ of one network and one person is known to within ±{number(reach, digits=2)} from {faces} faces ({level} "
+        f"interval over faces), and ±{width} would take {needed:,} faces "
+        f"(medians of {defined} pairs).",
+    ]
 
 
 def contrast_sentence(contrast: xr.Dataset) -> str:
@@ -825,6 +944,12 @@ def _names(along_layers: xr.Dataset) -> list[str]:
     return [str(name) for name in along_layers[LAYER].values]
 
 
+def _consistency(study: StudyFolder) -> list[str]:
+    consistency = study.extras.get("error_consistency")
+    likeness = study.extras.get("psychometric_likeness")
+    return [] if consistency is None else consistency_sentences(consistency, likeness)
+
+
 def _stability(answer: xr.Dataset) -> str:
     """Say in how many draws the layer is picked, and which others may be meant."""
     share = percent(float(answer["probability"].sel({LAYER: answer["picked"].item()})))
@@ -873,7 +998,7 @@ def methods_of(study: StudyFolder) -> MethodsText:
         _people(study),
         _inference(study, cited),
         " ".join(filter(None, (*_localized(study, cited), *_behaviour(study, cited)))),
-        " ".join(_planned(study, cited)),
+        " ".join((*_planned(study, cited), *_otherwise(study, cited))),
     ]
     paragraphs = [part for part in [*parts, _software(study, cited)] if part]
     return MethodsText(tuple(paragraphs), tuple(CITATIONS[name] for name in dict.fromkeys(cited)))
@@ -1121,6 +1246,32 @@ def _planned(study: StudyFolder, cited: list[str]) -> Iterator[str]:
         yield (
             "Power was planned by scaling the jackknifed components of variance to other numbers of participants and "
             "stimuli (cf. Westfall, Kenny & Judd 2014), with the differences found taken as the truth."
+        )
+
+
+def _otherwise(study: StudyFolder, cited: list[str]) -> Iterator[str]:
+    """Say how trials were predicted, errors compared, and other analyses made."""
+    trials, consistency, multiverse = (
+        study.extras.get(name) for name in ("trials", "error_consistency", "multiverse")
+    )
+    if trials is not None:
+        folds = [int(count) for count in trials.attrs["folds"]]
+        yield (
+            "Each trial was predicted from the distances of each layer, with a temperature fitted to trials of other "
+            f"people and other stimuli ({folds[0]} folds of people, {folds[1]} of stimuli); guessing knows how often "
+            "each answer is given."
+        )
+    if consistency is not None:
+        cited += ["errors", "error_intervals"]
+        yield (
+            "Error consistency is Cohen’s κ of being right (Geirhos, Meding & Wichmann 2020), with percentile "
+            "intervals over faces (cf. Klein et al. 2025)."
+        )
+    if multiverse is not None:
+        cited.append("multiverse")
+        yield (
+            f"The study was analysed in {multiverse.sizes['universe']} ways that its file names (Steegen et al. "
+            f"2016), each with {multiverse.attrs['draws']} draws."
         )
 
 

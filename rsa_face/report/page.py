@@ -29,6 +29,7 @@ from rsa_face.report.charts import (
     layer_chart,
     layer_saliency_chart,
     localization_chart,
+    multiverse_chart,
     palettes,
     people_chart,
     region_chart,
@@ -48,13 +49,15 @@ _SHORT = {
     "people": "Groups",
     "psychometric": "Choices",
     "saliency": "Saliency",
+    "trials": "Trials",
+    "multiverse": "Other analyses",
 }
 
 _MOST_ROWS = 5000
 _MANY_ROWS = 1000
 _GATE = "saliency_gate_"
 _FORMATS = {"whole": ".0f", "small": ".5f"}
-_DIMS = {"rdm": "RDM", "curve_level": "level of the curve"}
+_DIMS = {"rdm": "RDM", "curve_level": "level of the curve", "universe": "analysis"}
 _TITLES = {
     "localization": "Which layer",
     "recovery": "Layers picked by simulated studies",
@@ -67,6 +70,9 @@ _TITLES = {
     "saliency_layers": "Saliency of each layer",
     "training": "Accuracy of the networks",
     "seeds": "Networks over their seeds",
+    "trials": "Prediction of trials",
+    "multiverse": "What other analyses find",
+    "error_consistency": "Consistency of errors",
 }
 _MAIN = {
     "network": "network",
@@ -172,6 +178,8 @@ def _charts(study: StudyFolder) -> list[Chart]:
         charts.append(layer_saliency_chart(extras["saliency_layers"]))
     elif "saliency" in extras:
         charts.append(region_chart(extras["saliency"]))
+    charts.append(layer_chart(extras["trials"]) if "trials" in extras else None)
+    charts.append(multiverse_chart(extras["multiverse"]) if "multiverse" in extras else None)
     return [chart for chart in charts if chart is not None]
 
 

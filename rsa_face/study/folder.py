@@ -349,6 +349,7 @@ _FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "stability": ("similarity", ("case", LAYER)),
     "plan": ("left_out", ("participants", "stimuli", LAYER)),
     "trials": ("similarity", (RDM,)),
+    "error_consistency": ("error_consistency", (NETWORK, PARTICIPANT, "occlusion")),
 }
 
 
@@ -371,6 +372,9 @@ _ALSO: dict[str, tuple[str, ...]] = {
         "difference",
         "reason",
         *(f"{name}_interval" for name in ("peak_depth", "difference", "half_way_depth")),
+    ),
+    "trials": tuple(
+        f"{of}{score}" for score in ("accuracy", "log_likelihood") for of in ("", "guessing_", "ceiling_")
     ),
     "people": ("similarity", "p_difference_corrected", "noise_ceiling", "participants"),
     "recovery": ("told_apart", "share_recovered"),
@@ -413,6 +417,7 @@ def is_shown(name: str, extra: xr.Dataset) -> bool:
     complete = {variable, *_ALSO.get(kind, ())} <= set(map(str, extra.data_vars)) and set(dims) <= set(
         extra[variable].dims
     )
+    complete &= kind != "trials" or ({"trials", "folds"} <= set(extra.attrs) and has_form(extra, (RDM,)))
     return complete and extra[variable].dtype.kind in _NUMBERS and _is_bounded(extra)
 
 

@@ -170,7 +170,7 @@ def test_the_command_writes_a_table_and_a_figure_and_says_what_holds(made, capsy
         main(["multiverse", str(folder / "study.yaml"), "--quiet"])
     out = capsys.readouterr().out
     assert end.value.code == 0
-    assert "analyses the layer of FE-AlexNet most like people is fe, as in the study" in out
+    assert "the layer of FE-AlexNet most like people is fe, as in the study" in out
     table = pd.read_csv(folder / "results" / "multiverse.csv")
     assert len(table) == 36
     assert table["own"].sum() == 1
