@@ -50,7 +50,6 @@ CHOICES = ("measure", "comparison", "layers", "controls", "exclusion")
 _ALL, _NO_CONTROLS, _NOBODY = "all recorded", "none", "nothing"
 _CODE = ("inference", "rdms", "study.multiverse")
 _QUANTITIES = ("peak_depth", "peak_similarity", "difference", "half_way_depth")
-_QUANTITIES = ("peak_depth", "peak_similarity", "difference", "half_way_depth")
 _NUMBERS = (*_QUANTITIES, *(f"{name}_{bound}" for name in _QUANTITIES for bound in BOUNDS))
 
 log = logging.getLogger(__name__)
@@ -122,8 +121,32 @@ def run_multiverse(study: Study, *, say: Callable[[str], None] = log.info) -> xr
 
     Examples
     --------
-    >>> import rsa_face as rf
-    >>> table = rf.run_multiverse(rf.load_study("study.yaml"))  # doctest: +SKIP
+    Two control RDMs stand in for the layers that a run of the study would have recorded:
+
+    >>> import tempfile, rsa_face as rf
+    >>> from pathlib import Path
+    >>> demo, folder = rf.example("demo"), tempfile.TemporaryDirectory()
+    >>> text = '''
+    ... name: many
+    ... stimuli: {table: "package:demo/stimuli.csv"}
+    ... networks: [{name: alexnet}]
+    ... human: {table: "package:demo/ratings.csv", kind: rating, options: {scale: [0, 100]}}
+    ... inference: {comparison: corr, network: alexnet, baseline: alexnet}
+    ... multiverse: {comparison: [spearman], controls: [[identity]], draws: 20}
+    ... output: .
+    ... '''
+    >>> file = Path(folder.name, "study.yaml")
+    >>> _ = file.write_text(text)
+    >>> layers = rf.control_rdms(demo.stimuli, ["pixels", "level"])
+    >>> names = {"layer": ["conv1", "fc8"], "network": ["alexnet"] * 2, "depth": [0.1, 1.0]}
+    >>> layers = layers.assign_coords({name: ("rdm", values) for name, values in names.items()})
+    >>> layers = layers.assign_coords(rdm=["alexnet/conv1", "alexnet/fc8"])
+    >>> _ = rf.save(layers, file.parent / "rdms.nc"), rf.save(demo.human, file.parent / "human_rdms.nc")
+    >>> demo.stimuli.table.to_csv(file.parent / "stimuli.csv", index=False)
+    >>> table = run_multiverse(rf.load_study(file))
+    >>> table["peak_layer"].values.tolist()
+    ['fc8', 'fc8', 'fc8', 'fc8']
+    >>> folder.cleanup()
     """
     _must_be_possible(study)
     options = _Options.of(study)

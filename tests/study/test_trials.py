@@ -7,6 +7,8 @@ import pytest
 import rsa_face as rf
 from rsa_face.cli import main
 from rsa_face.human.observers import simulate_triplets
+from rsa_face.report.narrate import tell_study
+from rsa_face.report.page import write_report
 from rsa_face.stimuli.faces import draw_faces
 from rsa_face.study.config import load_study
 from rsa_face.study.graph import run_study
@@ -43,3 +45,7 @@ def test_a_study_of_trials_predicts_them_as_the_function_does(tmp_path):
         main(["figures", str(results), "--only", "trials", "--formats", "png", "--out", out])
     assert end.value.code == 0
     assert (tmp_path / "figures" / "trials.png").stat().st_size > 5000
+    told = " ".join(tell_study(results))
+    assert f"trials best: accuracy {float(saved['accuracy'].max()):.3f} (95% interval " in told
+    assert f"beside {float(saved['guessing_accuracy']):.3f} by guessing" in told
+    assert '<section id="trials"' in write_report(results).read_text("utf-8")

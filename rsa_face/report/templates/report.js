@@ -35,7 +35,7 @@
       annotations: (chart.layout.annotations || []).map((one) => ({ ...one, font: { color: words[one.name] || color("--quiet") } })),
       shapes: (chart.layout.shapes || []).map((one) => ({ ...one, fillcolor: color(one.name === "block" ? "--block" : "--band") })),
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", ...chart.layout.legend }, hovermode: "closest", dragmode: false,
-      ...(printing ? { width: 690, height: Math.min(chart.layout.height, 280), autosize: false } : { autosize: true }),
+      ...(printing ? { width: 690, height: Math.min(chart.layout.height, "yaxis2" in chart.layout ? 600 : 280), autosize: false } : { autosize: true }),
     };
     return [traces, layout];
   };
