@@ -94,7 +94,8 @@ def combine_seeds(scores: Sequence[xr.Dataset], *, confidence: float = 0.95) -> 
     """Average the scores of networks that differ in their seed alone, with an interval over seeds.
 
     The interval is the mean plus and minus Student's t times the standard error over seeds (Student 1908,
-    10.1093/biomet/6.1.1): it speaks of other seeds of this training, not of other faces.
+    10.1093/biomet/6.1.1): it speaks of other seeds of this training, not of other faces. What of it lies outside 0 to
+    1, where no score can be, is cut off, which leaves how often it holds the true mean as it is.
     """
     joined = xr.concat(list(scores), dim="network", join="outer")
     starts = [split_seed(str(name))[0] for name in joined["network"].values]
@@ -106,9 +107,8 @@ def combine_seeds(scores: Sequence[xr.Dataset], *, confidence: float = 0.95) -> 
         reach = stats.t.ppf((1 + confidence) / 2, count - 1) / np.sqrt(count) if count > 1 else np.nan
         for score in SCORES[:-1]:
             half = members[score].std("network", ddof=min(count - 1, 1)) * reach  # NaN for a single seed
-            part[f"{score}_interval"] = xr.concat([part[score] - half, part[score] + half], dim="bound").transpose(
-                "condition", "bound"
-            )
+            bounds = xr.concat([part[score] - half, part[score] + half], dim="bound").clip(0, 1)
+            part[f"{score}_interval"] = bounds.transpose("condition", "bound")
         parts.append(part.assign_coords(bound=["lower", "upper"]).expand_dims(start=[start]))
     attrs = {**scores[0].attrs, "confidence": confidence, "interval_kind": "t over seeds"}
     return xr.concat(parts, dim="start").assign_attrs(attrs)

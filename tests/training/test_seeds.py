@@ -22,9 +22,8 @@ def test_each_seed_has_a_network_of_its_own(faces, tmp_path):
     assert trained[0].network.content_hash() != trained[1].network.content_hash()
 
 
-def test_intervals_over_seeds_worked_by_hand():
-    values = [0.8, 0.9, 0.85]
-    scores = [
+def scores_of(values):
+    return [
         xr.Dataset(
             {
                 name: (("network", "condition"), [[value]])
@@ -34,6 +33,11 @@ def test_intervals_over_seeds_worked_by_hand():
         )
         for seed, value in enumerate(values)
     ]
+
+
+def test_intervals_over_seeds_worked_by_hand():
+    values = [0.8, 0.9, 0.85]
+    scores = scores_of(values)
     both = combine_seeds([*scores, scores[0].assign_coords(network=["alexnet/face/0"])])
     imagenet = both.sel(start="alexnet/imagenet", condition="all")
     half = stats.t.ppf(0.975, 2) * np.std(values, ddof=1) / np.sqrt(3)
@@ -44,6 +48,16 @@ def test_intervals_over_seeds_worked_by_hand():
     row = tabulate_seeds(both).set_index("start").loc["alexnet/imagenet"]
     assert (row["condition"], row["seeds"]) == ("all", 3)
     assert [row["auc"], row["auc_lower"], row["auc_upper"]] == pytest.approx([0.85, 0.85 - half, 0.85 + half])
+
+
+@pytest.mark.parametrize("values", [[0.95, 0.99, 1.0], [0.05, 0.01, 0.0], [1.0, 1.0, 1.0]])
+def test_intervals_over_seeds_end_where_scores_do(values):
+    half = stats.t.ppf(0.975, 2) * np.std(values, ddof=1) / np.sqrt(3)
+    lower, upper = np.mean(values) - half, np.mean(values) + half
+    assert upper > 1 or lower < 0 or half == 0
+    row = tabulate_seeds(combine_seeds(scores_of(values))).loc[0]
+    for score in ("accuracy", "auc", "brier"):
+        assert [row[f"{score}_lower"], row[f"{score}_upper"]] == pytest.approx([max(lower, 0), min(upper, 1)])
 
 
 def test_impossible_settings_are_all_named_at_once():
