@@ -23,7 +23,7 @@ output: results
 
 
 def study(folder, factor):
-    return STUDY.replace("FACTOR", factor).replace("PEOPLE", str(folder / "people.csv"))
+    return STUDY.replace("FACTOR", factor).replace("PEOPLE", "people.csv")  # beside the study file
 
 
 @pytest.fixture(scope="module")

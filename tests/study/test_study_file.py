@@ -364,6 +364,20 @@ def test_layout_ids_and_options_are_keys_of_the_sections_and_files_are_relative(
     assert study.psychophysics.reading["layout"].columns == {"level": "coherence", "condition": "part"}
 
 
+def test_the_table_of_participants_is_looked_for_beside_the_study_file(people, monkeypatch):
+    for place in (people, people / "data"):
+        (place / "group.csv").write_text("participant,group\np1,patient\n")
+    monkeypatch.chdir(people / "data")
+    new = "human: {table: data/p1.csv, kind: rating, layout: {participants: group.csv}}\n"
+    old = "human: {table: data/p1.csv, kind: rating, options: {layout: {participants: group.csv}}}\n"
+    curves = "psychophysics: {table: data/p1.csv, layout: {participants: group.csv}}\n"
+    for text in (new, old):
+        assert load_study(written(people, GOOD + text)).human.layout.participants == people / "group.csv"
+    assert load_study(written(people, GOOD + curves)).psychophysics.layout.participants == people / "group.csv"
+    with pytest.raises(ValueError, match=r"line 6: human\.layout\.participants: there is no file '.*gone\.csv'"):
+        load_study(written(people, GOOD + new.replace("group.csv", "gone.csv")))
+
+
 def test_layout_and_ids_are_still_taken_from_the_options(people):
     old = "human: {table: data/p1.csv, kind: rating, options: {ids: stimuli, layout: {participants: none}}}\n"
     study = load_study(written(people, GOOD + old))
