@@ -38,12 +38,14 @@ from rsa_face.activations.store import (
     begin_network,
     begin_store,
     fault_of_batch,
+    faults_of_network,
     finish_network,
     hold_store,
     layer_array,
     open_activations,
     open_group,
     shard_of,
+    unfinish_network,
 )
 from rsa_face.cluster import connect, map_in_order
 from rsa_face.memory import keeping_memory
@@ -136,9 +138,9 @@ def extract(
     """Record layers of networks for all stimuli, into a zarr store.
 
     Memory holds a few batches, never all stimuli. Networks are recorded in evaluation mode, and left as they were. A
-    store that is there already is continued: networks that are finished are not run again, and one that was
-    interrupted goes on with the batches it lacks; what comes out is the same, byte for byte. A store made from other
-    stimuli, weights, preprocessing or settings is refused.
+    store that is there already is continued: networks that are finished and whole are not run again, and one that was
+    interrupted, or of which files are missing or damaged, goes on with the batches it lacks; what comes out is the
+    same, byte for byte. A store made from other stimuli, weights, preprocessing or settings is refused.
 
     Parameters
     ----------
@@ -205,7 +207,9 @@ def extract(
         for network, wanted in chosen:
             node = begin_network(root, network.name, describe_network(network, wanted))
             if node.attrs["finished"]:
-                continue
+                if not faults_of_network(node, read="changed"):
+                    continue
+                unfinish_network(node)
             task = _Task(network, wanted, stimuli, store, batch, dtype, options, where)
             hidden = None if progress else True
             with tqdm(total=len(stimuli), desc=network.name, unit="image", disable=hidden) as bar:

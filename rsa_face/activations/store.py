@@ -14,14 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil, prod
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 
-from rsa_face.networks.layers import Layer
 from rsa_face.provenance import hash_content, hash_file, sealed, unsealed
 from rsa_face.safety import (
     first_of,
@@ -34,8 +33,11 @@ from rsa_face.safety import (
     reading,
     size_of,
 )
-from rsa_face.schema import TRAINING_UNKNOWN
+from rsa_face.schema import TRAINING_UNKNOWN, must_be_known
 from rsa_face.stimuli.catalogue import StimulusSet
+
+if TYPE_CHECKING:
+    from rsa_face.networks.layers import Layer  # torch, which looking at a store can do without
 
 log = logging.getLogger(__name__)
 
@@ -140,14 +142,36 @@ def describe_store(store: str | Path) -> dict[str, Any]:
         }
 
 
-def verify_store(store: str | Path) -> list[str]:
-    """Read every shard of a store, and check it against its checksums.
+def verify_store(store: str | Path, *, read: Literal["all", "changed", "none"] = "all") -> list[str]:
+    """Check every shard of a store: its presence, its size and, where it is read, its checksums.
+
+    Parameters
+    ----------
+    store : str or Path
+        A ``.zarr`` folder written by `extract`.
+    read : {"all", "changed", "none"}
+        Which shards are read through: all of them, which takes as long as the disk does; those written since their
+        network was finished, by the times of their files; or none.
+
+    Returns
+    -------
+    list of str
+        A sentence on each shard that is missing, cut or damaged, and each network that is unfinished; empty if
+        all is well.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such store.
+    ValueError
+        If the folder is no activation store, or what it says of itself has changed.
 
     Examples
     --------
     >>> verify_store("activations.zarr")  # doctest: +SKIP
     []
     """
+    must_be_known(read, ("all", "changed", "none"), "choice of what to read")
     path = Path(store)
     described = describe_store(path)
     root = open_group(path)
@@ -158,13 +182,25 @@ def verify_store(store: str | Path) -> list[str]:
         if not network["finished"]:
             faults.append(f"{network['network']} is unfinished: {network['done']} of {network['stimuli']} stimuli")
             continue
-        for layer in network["layers"]:
-            name = f"{network['network']}/{layer}"
-            array = cast("zarr.Array[Any]", root[f"{name}/{ARRAY}"])
-            for batch in range(batches_of(array)):
-                fault = fault_of_batch(array, path / name / ARRAY, batch)
-                rows = rows_of(array, batch)
-                faults += [f"{name}, stimuli {rows.start} to {rows.stop - 1}: the file {fault}"] if fault else []
+        faults += faults_of_network(cast("zarr.Group", root[network["network"]]), read=read)
+    return faults
+
+
+def faults_of_network(node: zarr.Group, *, read: Literal["all", "changed", "none"]) -> list[str]:
+    """Return what is wrong with the shards of a finished network, each in words."""
+    folder, faults = folder_of(node) / node.path, []
+    finished = (folder / "zarr.json").stat().st_mtime_ns  # the mark is written after the values
+    since = {"all": 0, "changed": finished}.get(read)
+    with reading(folder, UNREADABLE, then=THEN):  # a store of an earlier version has no sizes
+        sizes = {str(layer): list(each) for layer, each in cast("Any", node.attrs.get("sizes", {})).items()}
+    for layer in cast("list[str]", node.attrs["layers"]):
+        array, place = cast("zarr.Array[Any]", node[f"{layer}/{ARRAY}"]), folder / layer / ARRAY
+        for batch in range(batches_of(array)):
+            size = next(iter(sizes.get(layer, [])[batch:]), None)
+            fault = fault_of_batch(array, place, batch, size=size, since=since)
+            rows = rows_of(array, batch)
+            where = f"{node.path}/{layer}, stimuli {rows.start} to {rows.stop - 1}"
+            faults += [f"{where}: the file {fault}"] if fault else []
     return faults
 
 
@@ -263,7 +299,7 @@ def layer_array(node: zarr.Group, layer: str) -> "zarr.Array[Any] | None":
 
 
 def begin_layer(
-    node: zarr.Group, layer: Layer, shape: Sequence[int], *, dtype: str, rows: int, total: int
+    node: zarr.Group, layer: "Layer", shape: Sequence[int], *, dtype: str, rows: int, total: int
 ) -> "zarr.Array[Any]":
     """Return a layer's array, created unless it is there already: one shard for each batch, cut along channels.
 
@@ -318,8 +354,20 @@ def finish_network(node: zarr.Group) -> None:
         if file.is_file():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
+    arrays = {layer: cast("zarr.Array[Any]", node[f"{layer}/{ARRAY}"]) for layer in cast("Any", node.attrs["layers"])}
+    sizes = {
+        layer: [shard_of(array, folder / layer / ARRAY, batch).stat().st_size for batch in range(batches_of(array))]
+        for layer, array in arrays.items()
+    }
     # after the values: so a machine that loses power never has the mark without them
-    node.update_attributes(sealed({**_attrs_of(node, folder / "zarr.json"), "finished": True}))
+    attrs = _attrs_of(node, folder / "zarr.json")
+    node.update_attributes(sealed({**attrs, "sizes": sizes, "finished": True}))
+
+
+def unfinish_network(node: zarr.Group) -> None:
+    """Take back that a network is finished: some of its shards are to be written again."""
+    attrs = _attrs_of(node, folder_of(node) / node.path / "zarr.json")
+    node.update_attributes(sealed({**attrs, "finished": False}))
 
 
 def batches_of(array: "zarr.Array[Any]") -> int:
@@ -337,10 +385,18 @@ def shard_of(array: "zarr.Array[Any]", folder: Path, batch: int) -> Path:
     return folder / array.metadata.encode_chunk_key((batch, *[0] * (array.ndim - 1)))
 
 
-def fault_of_batch(array: "zarr.Array[Any]", folder: Path, batch: int) -> str:
-    """Read one batch and say what is wrong with it; empty if all is well."""
-    if not shard_of(array, folder, batch).is_file():
+def fault_of_batch(
+    array: "zarr.Array[Any]", folder: Path, batch: int, *, size: int | None = None, since: int | None = 0
+) -> str:
+    """Say what is wrong with one batch, which is read if its file was written `since`; empty if all is well."""
+    file = shard_of(array, folder, batch)
+    if not file.is_file():
         return "is missing"
+    stat = file.stat()
+    if size is not None and stat.st_size != size:
+        return f"is damaged ({stat.st_size:,} bytes, not {size:,})"
+    if since is None or stat.st_mtime_ns < since:
+        return ""
     try:
         values = np.asarray(array[rows_of(array, batch)])
     except Exception as error:  # noqa: BLE001  # codecs raise anything over damaged bytes

@@ -20,6 +20,7 @@ from rsa_face.cli.shared import (
     Networks,
     Seed,
     StimulusTable,
+    Thorough,
     Weights,
     completing,
     print_table,
@@ -377,13 +378,14 @@ def _print_units(states: dict[str, bool]) -> None:
 
 
 @activations_app.command("show")
-def show_store(store: Store, as_json: Json = False) -> None:
-    """Show what a store holds, and how much of it is recorded."""
-    from rsa_face.activations.store import describe_store
+def show_store(store: Store, as_json: Json = False, thorough: Thorough = False) -> None:
+    """Show what a store holds, how much of it is recorded, and which files are missing or have another size."""
+    from rsa_face.activations.store import describe_store, verify_store
 
     contents = describe_store(store)
+    faults = verify_store(store, read="all" if thorough else "none")
     if as_json:
-        say(json.dumps(contents))
+        say(json.dumps({**contents, "faults": faults}))
         return
     size, busy = f"{contents['bytes'] / 2**20:.1f} MiB", ", being written" if contents["busy"] else ""
     say(f"{contents['path']}: {contents['stimuli']} stimuli, {contents['dtype']}, {size}{busy}")
@@ -392,6 +394,7 @@ def show_store(store: Store, as_json: Json = False) -> None:
         random = ", random weights" if network["untrained"] else ""
         random += ", training unknown" if network["training_unknown"] else ""
         say(f"  {network['network']}: {state}, {len(network['layers'])} layers{random}")
+        say(*(f"    {fault}" for fault in faults if fault.startswith(f"{network['network']}/")))
 
 
 @activations_app.command("verify")

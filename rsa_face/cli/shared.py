@@ -130,6 +130,9 @@ def completing(*words: str, registry: str = "") -> Callable[[str], list[str]]:
 
 NETWORK_NAMES = completing(registry="schema.NETWORKS")
 
+Thorough = Annotated[
+    bool, typer.Option("--thorough", help="Read stored activations through, and check them against checksums.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for another program to read.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 StimulusTable = Annotated[Path, typer.Argument(help="The stimulus table (CSV or TSV).")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rsa_face.cli.shared import NETWORK_NAMES, Cluster, Json, Quiet, completing, draw, say, split
+from rsa_face.cli.shared import NETWORK_NAMES, Cluster, Json, Quiet, Thorough, completing, draw, say, split
 
 if TYPE_CHECKING:
     from rsa_face.study.folder import StudyFolder
@@ -170,15 +170,19 @@ def status(
     folder: Annotated[
         Path, typer.Argument(help="A folder with the results of studies, a folder of RDMs, or an activation store.")
     ] = Path("results"),
+    thorough: Thorough = False,
     as_json: Json = False,
 ) -> None:
-    """Show how far each study under a folder is (which stages are done, stale or missing), and how large it is."""
+    """Show how far each study under a folder is (which stages are done, stale or missing), and how large it is.
+
+    Files are checked by their content; those of activation stores by presence and size, unless with --thorough.
+    """
     from rsa_face.cli.networks import show_store, show_units
     from rsa_face.safety import holder_of, lock_in, size_of
     from rsa_face.study.graph import FILE, Manifest, states_of
 
     if (folder / "zarr.json").is_file():
-        show_store(folder, as_json)
+        show_store(folder, as_json, thorough=thorough)
         return
     if (folder / "units.json").is_file():
         show_units(folder, as_json)
@@ -191,14 +195,19 @@ def status(
         message = f"No results of a study in {str(folder)!r}. Run a study first, or name another folder."
         raise FileNotFoundError(message)
     if as_json:
-        say(json.dumps({str(path): [asdict(stage) for stage in states_of(path)] for path in studies}, indent=1))
+        say(
+            json.dumps(
+                {str(path): [asdict(stage) for stage in states_of(path, thorough=thorough)] for path in studies},
+                indent=1,
+            )
+        )
         return
     for path in studies:
         say(f"{path}: {_named(Manifest(path, say).read())}, {in_words(size_of(path))}")
         holder = holder_of(lock_in(path))
         if holder:
             say(f"  now run by {holder}: the stage it works on is shown as stale or missing until it is done")
-        for stage in states_of(path):
+        for stage in states_of(path, thorough=thorough):
             state = f"done {stage.finished}" if stage.state == "done" else f"{stage.state}: {stage.reason}"
             say(f"  {stage.name:<28} {in_words(stage.size):>8}  {state}")
 

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import xarray as xr
 
 from rsa_face.human.tables import files_in
 from rsa_face.provenance import code_hash, hash_content, hash_file, load, sealed, unsealed, versions
-from rsa_face.safety import hold, lock_in, must_stay_inside, read_json, remove_drafts, write_beside
+from rsa_face.safety import first_of, hold, lock_in, must_stay_inside, read_json, remove_drafts, write_beside
 from rsa_face.stimuli.catalogue import StimulusSet, read_stimuli
 from rsa_face.study.config import Study, recorded_study
 from rsa_face.study.stages import Stage, Step, measures_of, planned_stages, steps_of
@@ -31,6 +31,7 @@ FILE = "manifest.json"
 ALWAYS = ("provenance", "schema", "settings", "sources")  # small, and what results depend on
 ASIDE = "set_aside"
 _MOST_NAMED = 8
+_MOST_FAULTS = 3
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,24 @@ class Manifest:
     _come_to: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def stage(
-        self, name: str, make: Callable[[], object], *, inputs: Mapping[str, Any], outputs: Sequence[str | Path]
+        self,
+        name: str,
+        make: Callable[[], object],
+        *,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str | Path],
+        store: str = "",
     ) -> None:
         """Run a stage, unless what it made last time was made from the same inputs and is still whole.
 
         `inputs` is everything that the outputs depend on. `make` writes the outputs, relative to the folder, and may
-        return the paths of others that it wrote. The record is written after the outputs are in place: a run that is
-        killed in between makes them again.
+        return the paths of others that it wrote, and an activation store, wherever it lies. The record is written
+        after the outputs are in place: a run that is killed in between makes them again.
         """
         self._come_to.add(name)
         self._bring_back(name)  # before its files are looked at: set aside, they may be current
         fingerprint = hash_content(inputs)
-        if self._is_current(name, fingerprint):
+        if self._is_current(name, fingerprint, store):
             self.say(f"{name}: up to date")
             return
         for file in outputs:
@@ -72,7 +79,7 @@ class Manifest:
         if missing:
             message = f"The stage {name!r} did not write {missing}. Report this as a fault of rsa_face."
             raise RuntimeError(message)
-        self._record(name, fingerprint, inputs, outputs, seconds)
+        self._record(name, fingerprint, inputs, outputs, seconds, store)
         self.say(f"{name}: done in {seconds:.1f} s")
 
     def read(self) -> dict[str, Any]:
@@ -138,16 +145,27 @@ class Manifest:
         back = {key: value for key, value in entry.items() if key != "aside"}
         self._write({**record, "stages": {**record["stages"], name: back}})
 
-    def _is_current(self, name: str, fingerprint: str) -> bool:
+    def _is_current(self, name: str, fingerprint: str, store: str) -> bool:
         entry = self.read()["stages"].get(name)
         if entry is None or entry["fingerprint"] != fingerprint:
             return False
         # a file that was removed or edited since is made again; its time is not asked, copies keep their content
         files = {self.folder / file: digest for file, digest in entry["outputs"].items()}
-        return all(path.is_file() and hash_file(path) == digest for path, digest in files.items())
+        if not all(path.is_file() and hash_file(path) == digest for path, digest in files.items()):
+            return False
+        fault = _fault_of_store(self.folder, entry, store, read="changed")
+        if fault:
+            self.say(f"{name}: {fault}")
+        return not fault
 
     def _record(
-        self, name: str, fingerprint: str, inputs: Mapping[str, Any], outputs: Sequence[str | Path], seconds: float
+        self,
+        name: str,
+        fingerprint: str,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str | Path],
+        seconds: float,
+        store: str,
     ) -> None:
         entry = {
             "fingerprint": fingerprint,
@@ -155,6 +173,7 @@ class Manifest:
             "outputs": {str(file): hash_file(self.folder / file) for file in outputs},
             "seconds": round(seconds, 2),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            **({"store": store} if store else {}),
         }
         record = self.read()
         before = record["stages"].get(name, {"outputs": {}})
@@ -180,6 +199,24 @@ class Manifest:
     def _write(self, content: Mapping[str, Any]) -> None:
         with write_beside(self.folder / FILE) as beside:
             beside.write_text(json.dumps(sealed(content), indent=1) + "\n", "utf-8")
+
+
+def _fault_of_store(
+    folder: Path, entry: Mapping[str, Any], store: str, *, read: Literal["all", "changed", "none"]
+) -> str:
+    """Say what is wrong with the store that a stage wrote; empty if all is well, or the study wants it no more.
+
+    Stores are large and values have checksums in them, so that a run reads those files alone that were written since.
+    """
+    if not store or entry.get("store") != store:
+        return ""
+    from rsa_face.activations.store import verify_store
+
+    try:
+        faults = verify_store(folder / store, read=read)
+    except (ValueError, OSError) as error:
+        return str(error)
+    return f"the store {store}: {first_of(faults, '; ', most=_MOST_FAULTS)}" if faults else ""
 
 
 def _is_entry(entry: Any) -> bool:
@@ -298,6 +335,7 @@ class Run:
             lambda: self._call(step.stage.make, step),
             inputs=self._inputs_of(step),
             outputs=step.files("writes"),
+            store=step.store,
         )
         self.made |= set(self.manifest.outputs_of(step.name))
         for file in self.manifest.outputs_of(step.name):
@@ -465,10 +503,11 @@ class StageState:
     size: int
 
 
-def states_of(folder: Path) -> list[StageState]:
+def states_of(folder: Path, *, thorough: bool = False) -> list[StageState]:
     """Return how each stage of a study stands, in the order they were done, then those that a run has yet to come to.
 
-    A stage is stale if the code it depends on, a file or image it read, or a stage it rests on has changed since.
+    A stage is stale if the code it depends on, a file or image it read, or a stage it rests on has changed since, or
+    a file of its activation store is missing or has another size; with `thorough` also if one's bytes are damaged.
     """
     record = Manifest(folder, print).read()
     study = recorded_study(record.get("study"))
@@ -482,6 +521,7 @@ def states_of(folder: Path) -> list[StageState]:
             if not entry.get("aside")
             for file, digest in entry["outputs"].items()
         },
+        "all" if thorough else "none",
     )
     states = [look.state_of(name, entry) for name, entry in record["stages"].items()]
     begun = _mapping(record.get("begun")).get("stages")
@@ -497,6 +537,7 @@ class _Look:
     steps: Mapping[str, Step]
     stimuli: set[str]
     written: Mapping[str, tuple[str, str]]
+    read: Literal["all", "none"]
     behind: set[str] = field(default_factory=set)
 
     def state_of(self, name: str, entry: Mapping[str, Any]) -> StageState:
@@ -518,7 +559,10 @@ class _Look:
         other = [file for file, digest in entry["outputs"].items() if now[file] != digest]
         if other:
             return "stale", f"{', '.join(other)} is not what the stage wrote"
-        reason = next(self._reasons(entry["inputs"], self.steps.get(name)), "")
+        step = self.steps.get(name)
+        store = str(entry.get("store", "")) if step is None else step.store
+        fault = _fault_of_store(self.folder, entry, store, read=self.read)
+        reason = fault or next(self._reasons(entry["inputs"], step), "")
         return ("stale", reason) if reason else ("done", "")
 
     def _reasons(self, inputs: Mapping[str, Any], step: Step | None) -> Iterator[str]:

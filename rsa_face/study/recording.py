@@ -33,7 +33,7 @@ from rsa_face.study.comparing import FOLDS, judged, varying
 from rsa_face.study.config import NetworkSection, layers_of, networks_of
 from rsa_face.study.graph import Run
 from rsa_face.study.networks import build, built, note_weights
-from rsa_face.study.stages import measures_of
+from rsa_face.study.stages import measures_of, store_of
 
 _MOST_FACES = 8
 _AT_A_TIME = 32
@@ -47,14 +47,14 @@ def measure_network(run: Run, section: NetworkSection) -> None:
 
 def rdms_of(run: Run, section: NetworkSection) -> xr.DataArray:
     """Return the RDM of every layer of a network, by the study's measure."""
-    study, recorded, plain = run.study, run.study.activations, one_part(section.called)
+    study, recorded, store = run.study, run.study.activations, store_of(run.study, section)
     layers = layers_of(study, section)
     measure = measures_of(study, section)
     stimuli = run.stimuli.select(**recorded.where) if recorded.where else run.stimuli
     network = build(run, section)
     if study.training is None:
         note_weights(network, run)
-    if recorded.store is None and study.cluster is None:
+    if store is None:
         return stream_rdms(
             [network],
             stimuli,
@@ -70,7 +70,7 @@ def rdms_of(run: Run, section: NetworkSection) -> xr.DataArray:
     tree = extract(
         [network],
         stimuli,
-        path_in(recorded.store or run.folder / "stores", plain, "The network name", suffix=".zarr"),
+        store,
         layers=layers,
         device=recorded.device,
         batch=recorded.batch,

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from pathlib import Path
 
 from rsa_face.human.kinds import KINDS
 from rsa_face.rdms.measures import GENERAL, general_measure, layers_with_their_own, measures_among
-from rsa_face.safety import one_part
+from rsa_face.safety import one_part, path_in
 from rsa_face.schema import is_builder, split_seed
 from rsa_face.study.config import NetworkSection, Study, networks_of
 
@@ -61,6 +62,8 @@ class Stage:
     settings: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     content: tuple[str, ...] = ()
+    # the activation store that it writes beside its files, perhaps outside the study's folder; None without one
+    store: Callable[[Study, NetworkSection], Path | None] | None = None
     # what its first file shows in a report, which then shows its others too; empty if it is not for reports
     meaning: str = ""
 
@@ -92,6 +95,14 @@ class Step:
     def promised(self) -> bool:
         """Whether it is sure to be made."""
         return self.stage.certain and not self.hindrance
+
+    @property
+    def store(self) -> str:
+        """The activation store that it writes, relative to the study's folder if it lies in it; empty without one."""
+        section = self.section
+        store = None if self.stage.store is None or section is None else self.stage.store(self.study, section)
+        inside = store is not None and store.is_relative_to(self.study.output)
+        return "" if store is None else str(store.relative_to(self.study.output) if inside else store)
 
     def files(self, kind: str) -> tuple[str, ...]:
         """Return the names of the files that it ``reads``, ``uses`` or ``writes``."""
@@ -155,6 +166,17 @@ def measures_of(study: Study, section: NetworkSection) -> dict[str, str]:
     if is_builder(section.name):  # its layers are known when it is built
         return measures
     return measures_among(measures, [(section.called, layer) for layer in section.layer_names])
+
+
+def store_of(study: Study, section: NetworkSection) -> Path | None:
+    """Return the folder that a network's activations are stored in; None where its RDMs are streamed.
+
+    The workers of a cluster read activations from a store, so that there is one without being asked for.
+    """
+    folder = study.activations.store
+    if folder is None and study.cluster is None:
+        return None
+    return path_in(folder or study.output / "stores", one_part(section.called), "The network name", suffix=".zarr")
 
 
 def can_answer(study: Study) -> bool:
@@ -323,6 +345,7 @@ STAGES: tuple[Stage, ...] = (
                   "activations.batch", "activations.pool"),
         data=("network.weights",),
         content=("stimuli",),
+        store=store_of,
     ),
     Stage(
         "RDMs of all networks",

@@ -101,10 +101,45 @@ def test_a_layer_whose_place_was_changed_before_it_was_finished_is_begun_anew(st
 
 def test_a_file_cut_short_or_missing_is_found(store):
     file = store / "tiny/0/activation/c/0/0/0/0"
-    file.write_bytes(file.read_bytes()[:-50])
-    assert verify_store(store) == ["tiny/0, stimuli 0 to 3: the file is damaged (ValueError)"]
+    content = file.read_bytes()
+    file.write_bytes(content[:-50])
+    cut = f"tiny/0, stimuli 0 to 3: the file is damaged ({len(content) - 50:,} bytes, not {len(content):,})"
+    for read in ("all", "changed", "none"):
+        assert verify_store(store, read=read) == [cut]
     file.unlink()
-    assert verify_store(store) == ["tiny/0, stimuli 0 to 3: the file is missing"]
+    for read in ("all", "changed", "none"):
+        assert verify_store(store, read=read) == ["tiny/0, stimuli 0 to 3: the file is missing"]
+
+
+def flip_byte(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_changed_byte_is_found_by_the_time_of_its_file_or_by_reading_all(store):
+    file = store / "tiny/1/activation/c/1/0/0/0"
+    time = file.stat().st_mtime_ns
+    flip_byte(file)
+    fault = ["tiny/1, stimuli 4 to 7: the file is damaged (ValueError)"]
+    assert [verify_store(store, read=read) for read in ("all", "changed", "none")] == [fault, fault, []]
+    os.utime(file, ns=(time, time))
+    assert [verify_store(store, read=read) for read in ("all", "changed", "none")] == [fault, [], []]
+    with pytest.raises(ValueError, match="some"):
+        verify_store(store, read="some")
+
+
+def test_extract_remakes_the_damaged_files_of_a_finished_network_alone(store, stimuli):
+    files = [file for file in store.rglob("c/**/*") if file.is_file()]
+    whole = {file: file.read_bytes() for file in files}
+    (store / "tiny/0/activation/c/0/0/0/0").unlink()
+    flip_byte(store / "tiny/1/activation/c/1/0/0/0")
+    other = store / "tiny/0/activation/c/2/0/0/0"
+    time = other.stat().st_mtime_ns
+    extract([small_network()], stimuli, store, layers="all", batch=4)
+    assert {file: file.read_bytes() for file in files} == whole
+    assert other.stat().st_mtime_ns == time
+    assert verify_store(store) == []
 
 
 def test_a_store_of_another_version_is_refused_but_can_be_removed(store):

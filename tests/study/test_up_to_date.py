@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import shutil
 from fnmatch import fnmatch
 from importlib import import_module
 
@@ -183,6 +184,58 @@ def test_a_file_that_is_gone_or_written_over_is_told_from_what_rests_on_it(folde
     assert "comparison" in states["localization"][1]
     assert states["stimuli"] == ("stale", "stimuli.csv is not what the stage wrote")
     assert made(folder) == ["stimuli", "comparison"]
+
+
+def flip_byte(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+STORED = """\
+name: stored
+stimuli: {table: faces/stimuli.csv}
+networks: [{name: alexnet, preprocessing: {resize: 64, crop: 64}}]
+activations: {layers: [relu1, fc8], store: STORE, batch: 4}
+output: OUTPUT
+"""
+
+
+@pytest.mark.parametrize("where", ["inside/activations", "elsewhere"])
+def test_a_damaged_file_of_an_activation_store_makes_its_network_again(folder, where):
+    results = folder / ("inside" if "inside" in where else "beside")
+    text = STORED.replace("STORE", where).replace("OUTPUT", results.name)
+    made(folder, text)
+    assert made(folder, text) == []
+    rdms, store = results / "rdms.nc", folder / where / "alexnet.zarr"
+    before, shard = rdms.read_bytes(), store / "alexnet/relu1/activation/c/1/0/0/0"  # the last two of six stimuli
+    whole = shard.read_bytes()
+    damage = {
+        "is missing": lambda: shard.unlink(),
+        "bytes, not": lambda: shard.write_bytes(whole[:-9]),
+        "ValueError": lambda: flip_byte(shard),
+    }
+    for fault, do in damage.items():
+        do()
+        states = {one.name: one.reason for one in states_of(results, thorough=True) if one.state == "stale"}
+        assert "alexnet/relu1, stimuli 4 to 5: the file" in states["RDMs of alexnet"]
+        assert fault in states["RDMs of alexnet"]
+        quick = {one.name for one in states_of(results) if one.state == "stale"}
+        assert ("RDMs of alexnet" in quick) == (fault != "ValueError")
+        assert made(folder, text)[0] == "RDMs of alexnet"
+        assert shard.read_bytes() == whole
+        assert rdms.read_bytes() == before
+        assert {one.state for one in states_of(results, thorough=True)} == {"done"}
+
+
+def test_a_store_that_the_study_wants_no_more_is_not_asked_for(folder):
+    text = STORED.replace("STORE", "unwanted").replace("OUTPUT", "once")
+    made(folder, text)
+    shutil.rmtree(folder / "unwanted/alexnet.zarr")
+    assert "RDMs of alexnet" in made(folder, text)
+    shutil.rmtree(folder / "unwanted/alexnet.zarr")
+    assert made(folder, text.replace("store: unwanted, ", "")) == []
+    assert {one.state for one in states_of(folder / "once")} == {"done"}
 
 
 def test_a_record_of_an_older_version_is_stale(folder):
