@@ -161,11 +161,14 @@ def test_names_are_completed_from_where_they_are_registered(words, name, start, 
     assert [item.value for item in parameter.shell_complete(context, start)] == expected
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")  # a figure has no letter for it
 def test_what_a_terminal_would_obey_is_written_out(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "200")
     name = "a\x1b[2J\u202eb"
     rows = {"participant": name, "level": [-1, -0.5, 0.5, 1] * 4, "response": ["sad", "sad", "happy", "happy"] * 4}
     pd.DataFrame(rows).to_csv(tmp_path / "choices.csv", index=False)
+    headed = {**rows, "participant": "p", name: ["whole"] * 16}  # the heading of a column of what is printed
+    pd.DataFrame(headed).to_csv(tmp_path / "headed.csv", index=False)
     Image.new("L", (8, 8)).save(tmp_path / "x.png")
     table = {"stimulus": ["x"], "file": ["x.png"], "identity": [name], name: ["1"]}
     pd.DataFrame(table).to_csv(tmp_path / "stimuli.csv", index=False)
@@ -174,6 +177,7 @@ def test_what_a_terminal_would_obey_is_written_out(capsys, monkeypatch, tmp_path
     printed = {}
     for words in (
         ("psychometric", tmp_path / "choices.csv", "--out", tmp_path / "out"),
+        ("psychometric", tmp_path / "headed.csv", "--layout", f"columns.condition={name}", "--out", tmp_path / "two"),
         ("stimuli", "show", tmp_path / "stimuli.csv"),
         ("stimuli", "check", tmp_path / "stimuli.csv"),
         ("human", "check", tmp_path / "trials.csv", "--kind", "choice"),
