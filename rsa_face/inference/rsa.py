@@ -773,7 +773,6 @@ class Result:
         }
 
 
-@options_of(RSA.bootstrap)
 def _curves_of(similarity: xr.DataArray, ceiling: Sequence[float] | np.ndarray) -> str:
     """Return the similarity of each network's layers, in their order, as a small picture."""
     networks = (
@@ -789,6 +788,7 @@ def _curves_of(similarity: xr.DataArray, ceiling: Sequence[float] | np.ndarray) 
     return markup.curves(lines, band=[float(bound) for bound in ceiling], label=label)
 
 
+@options_of(RSA.bootstrap)
 def compare_layers(
     rdms: xr.DataArray, human: xr.DataArray, *, comparison: str = "rho-a", groups: str | None = AUTO, **settings: Any
 ) -> xr.Dataset:

@@ -19,7 +19,7 @@ from rsa_face.networks.zoo import Network, build_network
 from rsa_face.provenance import save
 from rsa_face.psychophysics.choices import Answers, network_choices, scale_of
 from rsa_face.rdms.controls import check_controls
-from rsa_face.safety import in_short, one_part, write_beside
+from rsa_face.safety import first_of, in_short, one_part, write_beside
 from rsa_face.schema import PARTICIPANT, is_builder, is_reference, split_seed
 from rsa_face.stimuli.catalogue import StimulusSet
 from rsa_face.stimuli.images import read_batches
@@ -104,9 +104,10 @@ def _check_choices(run: Run) -> None:
         return
     choices = read_choices(section.table, **section.reading)
     if PARTICIPANT not in choices:
+        tables = [section.table] if isinstance(section.table, Path) else section.table
         message = (
-            "The choices of `psychophysics` have no column participant. A study takes people's choices and "
-            "asks its networks itself. Name people's choices, or remove `psychophysics`."
+            f"{first_of(tables, ', ')} has no column participant. A study takes people's choices and asks its "
+            "networks itself. Name people's choices, or remove `psychophysics`."
         )
         raise ValueError(message)
     shown = sorted(set(choices["stimulus"])) if "stimulus" in choices else run.stimuli.ids

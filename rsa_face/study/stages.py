@@ -250,10 +250,14 @@ def _no_question(study: Study) -> str:
     return "" if name in _names(study) else f"{what}, since no network is called {name!r} (inference: network)"
 
 
-def _no_network(study: Study) -> str:
-    name = study.inference.network
-    known = name in _names(study)
-    return "" if known else f"what a layer of it could tell, since no network is called {name!r} (inference: network)"
+def _without_network(what: str) -> Callable[[Study], str]:
+    """Return what says why something is left out, where no network is called as the one in question."""
+
+    def hindrance(study: Study) -> str:
+        name = study.inference.network
+        return "" if name in _names(study) else f"{what}, since no network is called {name!r} (inference: network)"
+
+    return hindrance
 
 
 def _names_pretrainings(study: Study) -> bool:
@@ -429,7 +433,7 @@ STAGES: tuple[Stage, ...] = (
         "comparing:recover",
         code=_INFERENCE,
         when=lambda study: _compares(study) and study.planning.simulations > 0,
-        hindrance=_no_network,
+        hindrance=_without_network("which layers the design tells apart"),
         unless="comparing:why_no_recovery",
         certain=False,
         reads=("rdms.nc", "human_rdms.nc"),
@@ -443,7 +447,7 @@ STAGES: tuple[Stage, ...] = (
         "comparing:leave_parts_out",
         code=_INFERENCE,
         when=_compares,
-        hindrance=_no_network,
+        hindrance=_without_network("how stable the answer is"),
         unless="comparing:why_not_stable",
         certain=False,
         reads=("rdms.nc", "human_rdms.nc"),
@@ -457,7 +461,7 @@ STAGES: tuple[Stage, ...] = (
         "comparing:plan_ahead",
         code=_INFERENCE,
         when=_draws,
-        hindrance=_no_question,
+        hindrance=_without_network("how many people and stimuli it takes"),
         unless="comparing:why_no_plan",
         certain=False,
         reads=("layers.nc",),

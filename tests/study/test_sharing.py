@@ -72,7 +72,8 @@ def test_the_layer_that_is_weighed_is_picked_without_what_tests_it(tmp_path, mon
     monkeypatch.setattr(recording, "FOLDS", (2, 5))
     monkeypatch.setattr(comparing, "FOLDS", (2, 5))
     inference = SimpleNamespace(network="alexnet", comparison="corr", seed=0, groups="auto")
-    study: Any = SimpleNamespace(output=tmp_path, human=None, inference=inference)
+    activations = SimpleNamespace(pool="none")
+    study: Any = SimpleNamespace(output=tmp_path, human=None, inference=inference, activations=activations)
     run = Run(study, print)
     run.__dict__["stimuli"] = stimuli
     assert comparing.why_not_reweighted(run) == ""

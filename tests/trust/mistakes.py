@@ -168,7 +168,7 @@ MISTAKES: tuple[Mistake, ...] = (
     Mistake("a report of a folder that is not there", ("report", "results/none"), "results/none", {}),
     Mistake("a report of a folder of images", ("report", "images"), "images", {}),
     Mistake("figures in a style that is not known", ("figures", "images", "--style", "science"), "science", {}),
-    Mistake("figures of a format that is not known", ("figures", "images", "--formats", "eps"), "eps", {}),
+    Mistake("figures of a format that is not known", ("figures", "images", "--formats", "gif"), "gif", {}),
     Mistake("the state of a folder without results", ("status", "images"), "images", {}),
     Mistake("a store that is none", ("activations", "verify", "images"), "images", {}),
     Mistake("a data set that is not known", ("datasets", "fetch", "fer2013"), "fer2013", {}),
