@@ -146,6 +146,55 @@ def simple_caption(sentence: str, attrs: Mapping[Any, Any], networks: Sequence[s
     return _with_origin([sentence], attrs, networks)
 
 
+def caption_of_recovery(recovery: xr.Dataset, networks: Sequence[str]) -> str:
+    """Return the caption of layers that simulated studies pick."""
+    return _with_origin(
+        [
+            f"Recovery of layers{_measured(recovery.attrs)}: people are simulated after each layer (rows), and the "
+            "layer most similar to them is picked (columns).",
+            f"Cells: share of simulated studies; chance is {percent(float(recovery.attrs['chance']))}.",
+            "One layer is exactly right in each, which none is of real people: an upper bound.",
+        ],
+        {**recovery.attrs, "simulated": False},
+        networks,
+    )
+
+
+def caption_of_stability(stability: xr.Dataset) -> str:
+    """Return the caption of answers with parts of the data left out."""
+    sentences = ["Share of cases in which each layer is picked, by what is left out of the data (bold: by all data)."]
+    if "contrast" in stability:
+        sentences.append("Dots: the contrast with the baseline in each case; line: from all data.")
+    return _with_origin(sentences, stability.attrs, [str(stability.attrs["network"])])
+
+
+def caption_of_plan(planned: xr.Dataset, rival: str, unit: str) -> str:
+    """Return the caption of what more people and stimuli would tell."""
+    power = percent(float(planned.attrs["power"]))
+    return _with_origin(
+        [
+            f"Power to tell {planned.attrs['peak']} from {rival}, and layers that the set is expected to hold, by "
+            f"the number of participants and of {unit}.",
+            f"Dotted: {power}. Vertical lines: the pilot's participants. The pilot's differences are taken for true.",
+        ],
+        planned.attrs,
+        [str(planned.attrs[NETWORK])],
+    )
+
+
+def caption_of_people(result: xr.Dataset, network: str) -> str:
+    """Return the caption of groups of participants compared."""
+    return _with_origin(
+        [
+            f"Similarity of each layer of {network_label(network)} to two groups of participants"
+            f"{_measured(result.attrs)}, and their difference.",
+            f"Bands: {percent(float(result.attrs.get('confidence', 0.95)))} intervals. Gray: noise ceiling.",
+        ],
+        result.attrs,
+        [network],
+    )
+
+
 def _with_origin(sentences: Sequence[str], attrs: Mapping[Any, Any], networks: Any) -> str:
     note = note_of(attrs, networks)
     return " ".join([*sentences, *([f"{note[0].upper()}{note[1:]}."] if note else [])])

@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from rsa_face.figures.captions import caption_of_people
 from rsa_face.figures.layers import similarity_label
 from rsa_face.figures.layout import (
     beside_axes,
@@ -106,7 +107,7 @@ def plot_people(
         ax.text(left, 2 * line, network_label(name), fontsize=style.text_pt, weight="bold", va="center",
                 parse_math=False)  # fmt: skip
         note_on_sheet(ax, note_of(result.attrs, [name]), style)
-        keep_source(ax, table, name="people")
+        keep_source(ax, table, name="people", caption=caption_of_people(result, name))
     return ax
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from rsa_face.figures.captions import caption_of_plan, caption_of_recovery, caption_of_stability
 from rsa_face.figures.layout import (
     add_note,
     keep_source,
@@ -68,7 +69,7 @@ def plot_recovery(recovery: xr.Dataset) -> dict[str, Axes]:
         note = note_of({**recovery.attrs, "simulated": False}, networks)
         add_note(first, "; ".join(filter(None, ["simulated people", note])), style, pad=0.5)
         table = recovery["picked_share"].to_dataframe()[["picked_share"]].reset_index()
-        keep_source(first, table, name="recovery")
+        keep_source(first, table, name="recovery", caption=caption_of_recovery(recovery, networks))
     return axes
 
 
@@ -132,7 +133,8 @@ def plot_stability(stability: xr.Dataset) -> dict[str, Axes]:
         add_note(axes["picked"], note, style, pad=0.5)
         table = {"case": stability["case"].values, "left_out": kind, "picked": picked}
         table |= {"contrast": stability["contrast"].values} if contrasted else {}
-        keep_source(axes["picked"], pd.DataFrame(table), name="stability")
+        caption = caption_of_stability(stability)
+        keep_source(axes["picked"], pd.DataFrame(table), name="stability", caption=caption)
     return axes
 
 
@@ -207,7 +209,7 @@ def plot_plan(planned: xr.Dataset, *, rival: str | None = None) -> dict[str, Axe
         axes["set_size"].legend(loc="upper right", fontsize=style.least_pt)
         add_note(axes["power"], note_of(planned.attrs, [str(planned.attrs[NETWORK])]), style, pad=0.5)
         table = planned[["left_out", "set_size"]].to_dataframe()[["left_out", "set_size"]].reset_index()
-        keep_source(axes["power"], table, name="plan")
+        keep_source(axes["power"], table, name="plan", caption=caption_of_plan(planned, str(rival), unit))
     return axes
 
 

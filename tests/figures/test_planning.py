@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import rsa_face as rf
-from rsa_face.figures.layout import root_of, sources_of
+from rsa_face.figures.layout import captions_of, root_of, sources_of
 from rsa_face.figures.planning import hardest_rival, plot_plan, plot_recovery, plot_stability
 from rsa_face.report.narrate import plan_sentence, recovery_sentence, stability_sentence
 from tests.inference.simulated import simulate
@@ -29,6 +29,7 @@ def test_recovery_is_drawn_by_fit_and_says_what_was_recovered(rsa):
     assert [label.get_text() for label in axes["raw"].get_yticklabels()] == ["relu1", "relu5", "fe"]
     assert len(dict(sources_of(root_of(axes["raw"])))["recovery"]) == 27
     assert f"in {share:.0%} (chance 33%)" in recovery_sentence(recovery)
+    assert "chance is 33%. One layer is exactly right" in captions_of(root_of(axes["raw"]))[0]
     plt.close("all")
 
 
@@ -44,6 +45,7 @@ def test_stability_is_drawn_by_what_is_left_out(rsa):
     sentence = stability_sentence(stable)
     assert str(stable["picked"].sel(case="all").item()) in sentence
     assert "random halves" in sentence
+    assert "Dots: the contrast with the baseline" in captions_of(root_of(axes["picked"]))[0]
     alone = rf.assess_stability(rsa, baseline=None, halves=0)
     assert list(plot_stability(alone)) == ["picked"]
     assert "minus" not in stability_sentence(alone)
@@ -59,6 +61,7 @@ def test_a_plan_is_drawn_for_the_rival_that_is_hardest_to_tell(rsa):
     np.testing.assert_allclose(axes["set_size"].lines[1].get_ydata(), planned["set_size"][:, 1])
     power = float(planned["left_out"].sel(participants=6, stimuli=12, layer="relu5"))
     assert f"the power is {power:.0%}" in plan_sentence(planned)
+    assert "from relu5, and layers that the set" in captions_of(root_of(axes["power"]))[0]
     never = planned.assign(needed_participants=planned["needed_participants"] * np.nan)
     assert "no number of people up to 10,000" in plan_sentence(never)
     plt.close("all")

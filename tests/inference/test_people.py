@@ -6,6 +6,7 @@ import xarray as xr
 
 from rsa_face import contrast_groups
 from rsa_face.figures import plot_people
+from rsa_face.figures.layout import captions_of
 from rsa_face.report.narrate import people_sentences
 from rsa_face.schema import table_along
 
@@ -133,6 +134,9 @@ def test_what_makes_no_two_groups_is_refused(change, clause):
 def test_the_figure_holds_the_numbers_of_its_table(result):
     sheet = plot_people(result, network="alexnet")
     upper, lower = sheet.child_axes
+    assert captions_of(sheet.figure)[0].startswith(
+        "Similarity of each layer of AlexNet to two groups of participants"
+    )
     table = table_along(result, "rdm", across="people")
     np.testing.assert_allclose(lower.lines[1].get_ydata(), table["difference"])
     curves = [line for line in upper.lines if len(line.get_xdata()) == 3]
