@@ -104,6 +104,13 @@ def save(array: xr.DataArray | xr.Dataset, path: str | Path) -> Path:
     ------
     ValueError
         If the path does not end in ``.nc``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = save(xr.DataArray([1.0, 2.0], dims="rdm", name="similarity"), Path(tempfile.mkdtemp()) / "mine.nc")
+    >>> load(path).name
+    'similarity'
     """
     must_be_a(array, (xr.DataArray, xr.Dataset), "An array or a result is needed first: save(array, path)")
     path = Path(path)

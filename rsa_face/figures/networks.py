@@ -246,6 +246,33 @@ def plot_contrast(contrast: xr.Dataset, *, ax: Axes | None = None, alpha: float 
 
     Where the band leaves 0 the networks differ, however many layers were looked at. The strong bars are the
     intervals of each layer by itself.
+
+    Parameters
+    ----------
+    contrast : Dataset, dims (layer, ...)
+        From `contrast_layers`: ``difference``, and where there are any ``difference_interval``, ``difference_band``
+        (bound) and p values. Not changed.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    alpha : float
+        The level below which a p value is marked.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If this is no result of `contrast_layers`.
+
+    Examples
+    --------
+    >>> contrast = xr.Dataset({"difference": ("layer", [0.0, 0.1])}, {"layer": ["relu5", "fc8"]},
+    ...                       {"network": "fe_alexnet", "baseline": "alexnet"})
+    >>> [label.get_text() for label in plot_contrast(contrast).get_xticklabels()]
+    ['relu5', 'fc8']
     """
     must_hold(contrast, ("difference",), "What `contrast_layers` returned")
     network, baseline = (str(contrast.attrs.get(name, name)) for name in ("network", "baseline"))

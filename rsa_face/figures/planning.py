@@ -42,10 +42,30 @@ _KINDS = {"half": "half of stimuli", "participant": "participant"}
 def plot_recovery(recovery: xr.Dataset) -> dict[str, Axes]:
     """Draw which layer simulated studies pick, by the layer that is the truth: a panel for each way of fitting.
 
+    Parameters
+    ----------
+    recovery : Dataset, dims (fit, true, picked)
+        From `recover_layers`. Not changed.
+
     Returns
     -------
     dict of str to Axes
         The panels, by the coordinate `fit`.
+
+    Raises
+    ------
+    ValueError
+        If this is no result of `recover_layers`.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> demo = rf.example("demo")
+    >>> models = rf.control_rdms(demo.stimuli, ["level", "identity"]).assign_coords(
+    ...     network=("rdm", ["mine"] * 2), layer=("rdm", ["fc7", "fc8"]), depth=("rdm", [0.5, 1.0]))
+    >>> rsa = rf.RSA(models, demo.human, comparison="corr")
+    >>> list(plot_recovery(rf.recover_layers(rsa, network="mine", simulations=20, reweight=False)))
+    ['raw']
     """
     must_hold(recovery, ("picked_share", "share_recovered"), "A result of `recover_layers`")
     names = _layer_labels(recovery)
@@ -101,10 +121,30 @@ def _layer_labels(recovery: xr.Dataset) -> list[str]:
 def plot_stability(stability: xr.Dataset) -> dict[str, Axes]:
     """Draw which layer is picked, and the contrast with the baseline, with each part of the data left out.
 
+    Parameters
+    ----------
+    stability : Dataset
+        From `assess_stability`. Not changed.
+
     Returns
     -------
     dict of str to Axes
         ``picked``: how often each layer is picked by what is left out; ``contrast``, where there is a baseline.
+
+    Raises
+    ------
+    ValueError
+        If this is no result of `assess_stability`.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> demo = rf.example("demo")
+    >>> models = rf.control_rdms(demo.stimuli, ["level", "identity"]).assign_coords(
+    ...     network=("rdm", ["mine"] * 2), layer=("rdm", ["fc7", "fc8"]), depth=("rdm", [0.5, 1.0]))
+    >>> rsa = rf.RSA(models, demo.human, comparison="corr")
+    >>> list(plot_stability(rf.assess_stability(rsa, network="mine", baseline=None, halves=10)))
+    ['picked']
     """
     must_hold(stability, ("picked", "similarity", "kind"), "A result of `assess_stability`")
     kinds = [str(kind) for kind in stability["kind_left_out"].values]
@@ -179,6 +219,21 @@ def plot_plan(planned: xr.Dataset, *, rival: str | None = None) -> dict[str, Axe
     -------
     dict of str to Axes
         ``power`` and ``set_size``.
+
+    Raises
+    ------
+    ValueError
+        If this is no result of `plan`.
+
+    Examples
+    --------
+    >>> import rsa_face as rf
+    >>> demo = rf.example("demo")
+    >>> models = rf.control_rdms(demo.stimuli, ["level", "identity"]).assign_coords(
+    ...     network=("rdm", ["mine"] * 2), layer=("rdm", ["fc7", "fc8"]), depth=("rdm", [0.5, 1.0]))
+    >>> rsa = rf.RSA(models, demo.human, comparison="corr")
+    >>> list(plot_plan(rf.plan(rsa, network="mine", participants=[5, 20], draws=100)))
+    ['power', 'set_size']
     """
     must_hold(planned, ("left_out", "set_size"), "A result of `plan`")
     rival = hardest_rival(planned) if rival is None else rival
