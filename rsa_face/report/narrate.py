@@ -289,10 +289,6 @@ def _rows_over_seeds(seeds: xr.Dataset) -> xr.Dataset | None:
     return rows if rows.sizes["seeded"] and np.isfinite(rows["similarity"].values).any() else None
 
 
-def _of_one_seed(where: xr.Dataset) -> str:
-    return f"Of seed {split_seed(str(where.attrs['network']))[1]} alone:"
-
-
 def listed(names: Sequence[str], most: int = 6) -> str:
     """Return names as a list in a sentence.
 
