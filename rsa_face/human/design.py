@@ -26,12 +26,11 @@ from rsa_face.human.relative import KEPT, THREE, TWO
 from rsa_face.human.tables import listed
 from rsa_face.inference.kernels import to_vectors
 from rsa_face.provenance import rng_from
-from rsa_face.safety import fault_of_name, write_beside
-from rsa_face.schema import PARTICIPANT, RDM, STIMULUS, check_rdms, must_be_known, repeated, stimulus_ids
+from rsa_face.safety import write_beside
+from rsa_face.schema import PARTICIPANT, RDM, STIMULUS, check_rdms, must_be_known, stimulus_ids
 from rsa_face.stimuli.catalogue import StimulusSet
 
 MOST = 1_000_000  # candidates that are looked at; of more, a random part
-_SHOWN_BY_BROWSERS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -374,7 +373,7 @@ def _dealt(trials: int, participants: int, each: int | None, rng: np.random.Gene
                 left = rng.permutation(trials).tolist()
             take = next((one for one in left if one not in set(mine)), None)
             if take is None:  # a new round begins with trials that this participant has not had
-                left = [*left, *(one for one in rng.permutation(trials).tolist())]
+                left = [*left, *rng.permutation(trials).tolist()]
                 continue
             left.remove(take)
             mine.append(take)
@@ -492,8 +491,6 @@ def write_experiment(
     if missing or not columns:
         message = f"No pictures of {listed(missing)}: the stimulus table does not list them. Give the table of these."
         raise ValueError(message)
-    twice = repeated(shown)
-    assert not twice
     files = dict(zip(stimuli.ids, stimuli.files, strict=True))
     (folder / "images").mkdir(parents=True)
     pictures = {name: _picture(files[name], folder / "images", number) for number, name in enumerate(shown)}
@@ -541,13 +538,8 @@ def _rows_of(part: pd.DataFrame, kind: str, columns: list[str]) -> list[dict[str
 
 
 def _picture(file: Path, folder: Path, number: int) -> str:
-    """Copy a picture under a number, which tells participants nothing; what browsers do not show becomes PNG."""
-    ending = file.suffix.lower()
-    if ending in _SHOWN_BY_BROWSERS and fault_of_name(f"{number}{ending}") is None:
-        target = folder / f"{number:04d}{ending}"
-        target.write_bytes(file.read_bytes())
-    else:
-        target = folder / f"{number:04d}.png"
-        with Image.open(file) as image:
-            image.convert("RGB").save(target)
+    """Save a picture as PNG under a number, which tells participants nothing."""
+    target = folder / f"{number:04d}.png"
+    with Image.open(file) as image:
+        image.convert("RGB").save(target)
     return f"images/{target.name}"

@@ -127,9 +127,10 @@ def predict_trials(
         predict the answer, without the person's own (lower) and with them (upper). Also `accuracy` and
         `log_likelihood` (rdm; bits per trial), `accuracy_interval` (rdm, bound) where that is the score, and the same
         of guessing (``guessing_``), of the ceiling (``ceiling_``; bound), and of a person's own answers to the same
-        question at other times (``repeats_``); `temperature` (rdm), in units of dissimilarity. Guessing knows how
-        often each answer is given, and nothing of the stimuli. Attrs count `trials`, those of the ceiling
-        (`ceiling_trials`) and of repeats, what was `left_out`, and name `lacking` stimuli.
+        question at other times (``repeats_``); `temperature` (rdm), in units of dissimilarity. Guessing takes
+        every pair equally often; of two answers it knows how often each is given, and nothing of the stimuli. Attrs
+        count `trials`, those of the ceiling (`ceiling_trials`) and of repeats, what was `left_out`, and name
+        `lacking` stimuli.
 
     Raises
     ------

@@ -138,8 +138,9 @@ def contrast_groups(
     each = compare_vectors(comparison, layers, vectors)
     curves = _curves(each, first)
     ceilings = np.stack([ceiling_of(vectors[rows], comparison) for rows in (first, ~first)])
+    groups = choose_groups(human, groups)
     drawn = _drawn(rdms, human, first, comparison=comparison, draws=draws, seed=seed,
-                   groups=choose_groups(human, groups), memory=memory, progress=progress)  # fmt: skip
+                   groups=groups, memory=memory, progress=progress)  # fmt: skip
     orders, exhaustive = _divisions(first, [str(name) for name in human[PARTICIPANT].values], shuffles, seed)
     table = xr.Dataset(
         {
@@ -155,7 +156,7 @@ def contrast_groups(
     table.attrs = {
         "factor": factor,
         "comparison": comparison,
-        "groups": choose_groups(human, groups),
+        "groups": groups,
         "shuffles": len(orders),
         "exhaustive": exhaustive,
         "draws": draws,
@@ -170,9 +171,7 @@ def contrast_groups(
 
 def two_groups(human: xr.DataArray, factor: str, people: Sequence[str] | None) -> tuple[str, str]:
     """Return the names of the two groups to compare; refuse what makes no two groups of enough participants."""
-    known = [
-        str(name) for name, coord in human.coords.items() if coord.dims == (PARTICIPANT,) and name != PARTICIPANT
-    ]
+    known = [name for name in coords_along(human, PARTICIPANT) if name != PARTICIPANT]
     must_be_known(factor, known, "factor of participants")
     values, counts = np.unique(np.asarray(human[factor].values, dtype=str), return_counts=True)
     names = [str(name) for name in (values if people is None else people)]
@@ -332,10 +331,12 @@ def _of_places(
 
     made: dict[str, list[Any]] = {name: [] for name in ("value", "span", "p")}
     shuffled = np.stack([_curves(each, order) for order in orders])
+    # a draw that one group has no answer to, for pairs that its members did not judge, has no difference
+    known = np.all([np.isfinite(values.similarity[0]).all(axis=1) for values, _ in drawn], axis=0)
     for at in rows.values():
         value = places(_curves(each, first), at)
         null = places(shuffled[:, 0], at) - places(shuffled[:, 1], at)
-        both = [places(values.similarity[0][~np.isnan(values.similarity[0]).any(axis=1)], at) for values, _ in drawn]
+        both = [places(values.similarity[0][known], at) for values, _ in drawn]
         spans = [percentile_interval((one - other)[:, None], confidence)[0] for one, other in zip(*both, strict=True)]
         made["value"].append(value)
         made["span"].append(np.stack(spans))

@@ -24,7 +24,7 @@ from rsa_face.inference.rsa import RSA
 from rsa_face.inference.statistics import wilson_interval
 from rsa_face.inference.variance import faults_of_folds, folds_of, squared_differences
 from rsa_face.provenance import rng_from
-from rsa_face.safety import must_be_a
+from rsa_face.safety import first_of, must_be_a
 from rsa_face.schema import (
     BOUND,
     BOUNDS,
@@ -388,7 +388,8 @@ def simulate_people(
     Returns
     -------
     DataArray, dims (participant, stimulus_i, stimulus_j)
-        Human RDMs, with the attr `simulated`. Dissimilarities are 0 or more.
+        Human RDMs, with the attr `simulated`. Dissimilarities are 0 or more, except for cosines, which would see a
+        shift: there noise may take some below 0.
 
     Raises
     ------
@@ -546,7 +547,7 @@ def _before_data(
         raise ValueError(message)
     faults = faults_of_layers(rdms)
     if faults:
-        message = f"RDMs that do not vary cannot be recovered: {'; '.join(faults[:20])}. Leave these out."
+        message = f"RDMs that do not vary cannot be recovered: {first_of(faults, '; ')}. Leave these out."
         raise ValueError(message)
     stimuli = by_name(rdms[STIMULUS_I].values)
     rdms = rdms.isel({STIMULUS_I: stimuli, STIMULUS_J: stimuli})

@@ -738,7 +738,7 @@ def stability_sentence(stability: xr.Dataset) -> str:
     same = stability["same_layer"].to_series()
     parts = [kind for kind in same.index if kind != HALF]
     kept = [kind for kind in parts if same[kind] == 1]
-    moved = [f"{percent(same[kind])} of those without one {kind}" for kind in parts if same[kind] < 1]
+    moved = [f"{percent(same[kind])} of cases without one {kind}" for kind in parts if same[kind] < 1]
     picked = str(whole["picked"].item())
     sentences = [f"{picked} is picked whichever {_either(kept)} is left out"] if kept else []
     sentences += [f"{picked} is picked in {listed(moved)}"] if moved else []
@@ -749,7 +749,11 @@ def stability_sentence(stability: xr.Dataset) -> str:
         signs = stability["same_sign"].to_series()
         least = str(signs.idxmin())
         network, baseline = (network_label(str(stability.attrs[name])) for name in (NETWORK, "baseline"))
-        always = "in every case" if signs.min() == 1 else f"in {percent(signs.min())} of cases by {least} or more"
+        always = (
+            "in every case"
+            if signs.min() == 1
+            else f"in at least {percent(signs.min())} of cases of each kind ({least} the fewest)"
+        )
         sentences.append(
             f"{network} minus {baseline} at {stability.attrs['contrast_at']}, "
             f"{number(float(whole['contrast']), signed=True)}, keeps its sign {always}"

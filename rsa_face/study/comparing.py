@@ -78,8 +78,12 @@ def read_people(run: Run) -> None:
 
 def people_of(section: HumanSection, about: StimulusSet) -> xr.DataArray:
     """Read the human data that a study names."""
-    given: dict[str, Any] = {name: getattr(section, name) for name in ("kind", "options", "layout", "ids")}
-    return read_human(section.table, stimuli=about.ids, **given)
+    return read_human(section.table, stimuli=about.ids, **_reading(section))
+
+
+def _reading(section: HumanSection) -> dict[str, Any]:
+    """Return what readers of human data are given beside the table and its stimuli."""
+    return {name: getattr(section, name) for name in ("kind", "options", "layout", "ids")}
 
 
 def _grouped(human: xr.DataArray, about: StimulusSet, groups: str | None) -> xr.DataArray:
@@ -101,12 +105,8 @@ def _trials(run: Run) -> pd.DataFrame:
     """Read the human data trial by trial, as their RDMs were read."""
     section = run.study.human
     assert section is not None
-    options = dict(section.options)
-    ids, layout = options.pop("ids", None), options.pop("layout", None)
     about = run.stimuli.select(**section.where) if section.where else run.stimuli
-    return read_human_trials(
-        section.table, kind=section.kind, options=options or None, layout=layout, stimuli=about.ids, ids=ids
-    )
+    return read_human_trials(section.table, stimuli=about.ids, **_reading(section))
 
 
 def why_no_trials(run: Run) -> str:

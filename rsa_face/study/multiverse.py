@@ -79,10 +79,6 @@ class _Options:
             {_NOBODY: ExclusionSection()} | dict(section.exclusions),
         )
 
-    def __len__(self) -> int:
-        counts = (self.measure, self.comparison, self.layers, self.controls, self.exclusions)
-        return int(np.prod([len(each) for each in counts]))
-
 
 def run_multiverse(study: Study, *, say: Callable[[str], None] = log.info) -> xr.Dataset:
     """Analyse a study in every way that the section `multiverse` of its file names.

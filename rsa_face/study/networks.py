@@ -98,7 +98,7 @@ def _check_judged(run: Run) -> None:
 
 
 def _check_choices(run: Run) -> None:
-    """Refuse choices that are nobody's, of other stimuli, or along another scale than the networks'."""
+    """Refuse choices without participants, of other stimuli, or on another scale than the networks'."""
     section = run.study.psychophysics
     if section is None or section.table is None:
         return

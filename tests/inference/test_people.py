@@ -87,7 +87,7 @@ def test_the_order_of_people_and_layers_changes_nothing(result):
 
 def test_groups_that_do_not_differ_are_said_to_in_one_of_twenty():
     counts = np.zeros(2)
-    for seed in range(60):  # groups of unlike spread, as patients and controls are
+    for seed in range(60):  # groups of unlike size, as patients and controls are
         rdms, human = made([seed, 1], sizes=(6, 10), noise=(1.6, 1.6))
         table = compared(rdms, human, shuffles=99, draws=2)
         counts += float(table["p_difference"][2]) <= 0.05, float(table["p_difference_corrected"].min()) <= 0.05

@@ -163,9 +163,9 @@ def test_groups_stay_together_in_folds_and_in_the_whole_localisation():
     assert could.attrs["groups"] == "identity"
     assert could["true"].values.tolist() == ["fe_alexnet/layer0", "fe_alexnet/layer1", "fe_alexnet/layer2"]
     assert set(could["set_holds"].values) <= {0.0, 1.0}
-    assert (could["set_size"] <= 3).all()
+    assert (could["set_size"] + could["set_none"] >= 1).all()
     alone = recover_layers(rf.RSA(rdms, human, groups="level"), network="fe_alexnet", simulations=4)
-    assert alone.attrs["not_reweighted"] == "" or "level" in alone.attrs["not_reweighted"]
+    assert alone.attrs["not_reweighted"] == ""
 
 
 def test_pairs_never_judged_are_left_out_of_simulated_people_too():

@@ -18,7 +18,7 @@ name: odd
 stimuli: {table: stimuli.csv}
 networks:
   - {name: alexnet, classes: 1000, layers: [relu1, relu5], preprocessing: {resize: 64, crop: 64}}
-human: {table: odd.csv, kind: triplet}
+human: {table: odd.csv, kind: triplet, layout: {keep: {phase: main}}}
 inference: {comparison: rho-a, network: alexnet, baseline: alexnet, draws: 40, groups: none}
 output: results
 """
@@ -28,7 +28,9 @@ def test_a_study_of_trials_predicts_them_as_the_function_does(tmp_path):
     stimuli = draw_faces(tmp_path, identities=1, levels=7, size=64)
     level = rf.control_rdms(stimuli, ["level"])[0]
     trials = simulate_triplets(level, participants=4, trials=120, temperature=0.3)
-    trials.assign(simulated=True).to_csv(tmp_path / "odd.csv", index=False)
+    practice = simulate_triplets(level, participants=4, trials=30, temperature=5.0, seed=1).assign(phase="practice")
+    every = pd.concat([trials.assign(phase="main"), practice])
+    every.assign(simulated=True).to_csv(tmp_path / "odd.csv", index=False)
     (tmp_path / "study.yaml").write_text(STUDY)
     run_study(load_study(tmp_path / "study.yaml"))
     results = tmp_path / "results"
